@@ -1,0 +1,75 @@
+"""``make bench``: the floor, the chain and a finding's way in one run; a table, ratios, and where the time goes."""
+
+import argparse
+import asyncio
+import tempfile
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks import floor
+from benchmarks.chain import Chain, Load, Way, files, refreshed
+from contracts.topics import SERVICES
+from deploy.local.stack import LocalStack
+
+NATION = 427_000_000
+"""Records of the nation's half-yearly refresh: 71 million children, six departments."""
+DAY = 86_400
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--children", type=int, default=3000)
+    parser.add_argument("--partitions", type=int, default=4)
+    parser.add_argument("--seed", type=int, default=11)
+    parser.add_argument("--seconds", type=float, default=20.0, help="how long findings are reported under load")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="hutong-bench-") as folder:
+        home = Path(folder)
+        with LocalStack(home / "floor") as stack:
+            bottom = floor.measure(stack, 60_000, options.partitions)
+        with LocalStack(home / "stack", postgres_port=0) as stack:
+            (home / "installation").mkdir(mode=0o700)
+            loads, way = asyncio.run(_chain(stack, home / "installation", options))
+    _print(bottom, loads, way)
+    return 0
+
+
+async def _chain(stack: LocalStack, home: Path, options: argparse.Namespace) -> tuple[list[Load], Way]:
+    chain = Chain(stack, home, options.partitions)
+    await chain.start()
+    try:
+        made = files(chain.county, options.children, options.seed)
+        new = await chain.take("new records", made, "2026H2")
+        again = await chain.take("refresh, 1 row in 20 changed", refreshed(made, options.seed), "2027H1")
+        way = await chain.findings(0.7 * new.rate, made, "single", options.seconds)
+    finally:
+        await chain.stop()
+    return [new, again], way
+
+
+def _print(bottom: floor.Floor, loads: list[Load], way: Way) -> None:
+    console = Console()
+    table = Table("what", "records", "seconds", "records/s", "of the floor", title="The chain against its floor")
+    table.add_row(
+        "floor: four bare hops at once", str(bottom.records), f"{bottom.seconds:.1f}", f"{bottom.rate:.0f}", "1"
+    )
+    for load in loads:
+        ratio = load.rate / bottom.rate
+        table.add_row(load.what, str(load.rows), f"{load.seconds:.1f}", f"{load.rate:.0f}", f"{ratio:.2f}")
+    console.print(table)
+    spent = Table("service", *(load.what for load in loads), title="Processor seconds per 1,000 records")
+    for service in SERVICES:
+        spent.add_row(service, *(f"{1000 * load.busy[service] / load.rows:.2f}" for load in loads))
+    console.print(spent)
+    console.print(
+        f"A finding reaches its agency's queue at {way.load:.0f} records/s (70 % of the chain's own rate): "
+        f"p50 {way.quantile(0.5) * 1000:.0f} ms, p99 {way.quantile(0.99) * 1000:.0f} ms, {len(way.seconds)} findings."
+    )
+    days = NATION / loads[1].rate / DAY
+    console.print(f"The nation's half-yearly refresh at this rate, extrapolated: {days:.1f} days on this machine.")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

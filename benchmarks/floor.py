@@ -1,0 +1,96 @@
+"""The floor: four hops of bare aiokafka and asyncpg at once on this machine, with no logic between them."""
+
+import asyncio
+import json
+import random
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import asyncpg
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from deploy.local.stack import LocalStack
+
+HOPS = 4
+PAYLOAD = 350
+"""Bytes."""
+
+_TABLES = """
+create schema {schema};
+set search_path to {schema};
+create table cursor (partition int primary key, next_offset bigint not null default 0) with (fillfactor = 50);
+create table lane (partition int primary key, next_seq bigint not null default 0) with (fillfactor = 50);
+create table state (key bytea primary key, value bytea, version bigint not null default 1);
+create table outbox (position bigint generated always as identity primary key, partition int, seq bigint, key bytea,
+    value bytea);
+insert into cursor (partition) select generate_series(0, {partitions} - 1);
+insert into lane (partition) select generate_series(0, {partitions} - 1);
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Floor:
+    records: int
+    seconds: float
+
+    @property
+    def rate(self) -> float:
+        """Records per second through all four hops."""
+        return self.records / self.seconds
+
+
+def measure(stack: LocalStack, records: int, partitions: int) -> Floor:
+    """Load the first topic, start four hops at once, and wait until the last has passed everything on."""
+    asyncio.run(_prepare(stack, partitions))
+    _topics(stack, partitions)
+    _load(stack, records)
+    config = json.dumps(
+        {
+            "kafka": stack.kafka.aiokafka_kwargs(stack.kafka.admin_user, stack.kafka.admin_password),
+            "dsn": stack.postgres.superuser_dsn,
+            "records": records,
+            "partitions": partitions,
+        }
+    )
+    started = time.perf_counter()
+    hops = [subprocess.Popen([sys.executable, "-m", "benchmarks.hop", config, str(hop)]) for hop in range(HOPS)]
+    try:
+        for hop in hops:
+            if hop.wait(timeout=600) != 0:
+                raise SystemExit("a hop of the floor failed; its error is above")
+    finally:
+        for hop in hops:
+            if hop.poll() is None:
+                hop.kill()
+                hop.wait()
+    return Floor(records, time.perf_counter() - started)
+
+
+async def _prepare(stack: LocalStack, partitions: int) -> None:
+    session: Any = await asyncpg.connect(stack.postgres.superuser_dsn)
+    try:
+        for hop in range(HOPS):
+            await session.execute(_TABLES.format(schema=f"floor{hop}", partitions=partitions))
+    finally:
+        await session.close()
+
+
+def _topics(stack: LocalStack, partitions: int) -> None:
+    admin = AdminClient(stack.kafka.admin_config)
+    wanted = [NewTopic(f"floor.{hop}", num_partitions=partitions, replication_factor=1) for hop in range(HOPS + 1)]
+    for made in admin.create_topics(wanted).values():
+        made.result()
+
+
+def _load(stack: LocalStack, records: int) -> None:
+    dice = random.Random(1)
+    producer = Producer(stack.kafka.admin_config | {"compression.type": "zstd", "linger.ms": 20})
+    for number in range(records):
+        value = json.dumps({"n": number, "pad": f"{dice.getrandbits(1200):0300x}"}).encode()[:PAYLOAD]
+        producer.produce("floor.0", value, key=f"child-{number % (records // 2)}")
+        producer.poll(0)
+    producer.flush()

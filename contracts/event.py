@@ -1,0 +1,239 @@
+"""The envelope: CloudEvents 1.0 over Kafka, binary mode.
+
+An event's facts are the JSON value of a Kafka record; who said it, when and because of what are its headers
+(``ce_*``, UTF-8). Sources: CloudEvents 1.0.2 core specification and its Kafka protocol binding; the
+``partitionkey``, ``sequence`` and distributed-tracing extensions. The others (``county``, ``lane``,
+``correlationid``, ``causationid``, ``sensitivity``) are ours and lower-case alphanumeric, as extensions must be.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+from typing import ClassVar, Literal, Self
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, ConfigDict
+
+COUNTY_TIME = ZoneInfo("Asia/Shanghai")
+CONTENT_TYPE = "application/json"
+SPEC_VERSION = "1.0"
+
+Sensitivity = Literal["normal", "restricted", "identity"]
+
+KINDS: dict[str, type["Event"]] = {}
+"""Every event type that can be said, by its ``ce_type``."""
+
+
+class Event(BaseModel):
+    """One thing that happened, as it is published. Unknown fields are ignored, so that contracts can grow.
+
+    Validation errors never carry the offending value: it may be somebody's name.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+
+    kind: ClassVar[str]
+    """``ce_type``: ``<service>.<Name>.v<major>``. A new major is a new class."""
+    topic: ClassVar[str]
+    """The topic's name, or the name of its family with ``{unit}`` in it (``contracts.topics``)."""
+    sensitivity: ClassVar[Sensitivity] = "normal"
+    snapshot: ClassVar[bool] = False
+    """A snapshot replaces every older one of its key (it carries a version); anything else may not be skipped."""
+    broadcast: ClassVar[bool] = False
+    """Said once on every partition of its topic, not only on its key's."""
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: object) -> None:
+        super().__pydantic_init_subclass__(**kwargs)
+        kind = cls.__dict__.get("kind")
+        if kind is None:
+            return
+        if kind in KINDS:
+            raise TypeError(f"two events are called {kind}")
+        KINDS[kind] = cls
+
+    @property
+    def key(self) -> str:
+        """The record's key: what is kept in order. Each event says which."""
+        raise TypeError(f"{type(self).__name__} does not say its key")
+
+    @property
+    def topic_name(self) -> str:
+        """The topic this very event goes to. Families fill in their unit."""
+        return self.topic
+
+    @property
+    def tombstone(self) -> bool:
+        """True when the record is published without a value, so that compaction forgets its key."""
+        return False
+
+
+class MalformedEnvelope(ValueError):
+    """The headers are not those of an event. Says which header and what it should be, never its content."""
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """Who said an event, when, and because of what."""
+
+    id: UUID
+    source: str
+    type: str
+    time: datetime
+    """When the county learned of it (aware). Never a service's own clock."""
+    key: str
+    county: str
+    correlation: UUID
+    """The first event of the story this one belongs to."""
+    causation: UUID | None = None
+    """The event that made a service say this one."""
+    sensitivity: Sensitivity = "normal"
+    lane: int | None = None
+    """The writer's lane; with ``source`` and ``sequence`` it numbers the events of one output partition densely."""
+    sequence: int | None = None
+    traceparent: str | None = None
+
+    @property
+    def on(self) -> date:
+        """The county's calendar day of ``time``."""
+        return self.time.astimezone(COUNTY_TIME).date()
+
+    def numbered(self, lane: int, sequence: int) -> Self:
+        return replace(self, lane=lane, sequence=sequence)
+
+    def headers(self) -> list[tuple[str, bytes]]:
+        """The Kafka headers of CloudEvents' binary mode."""
+        pairs: list[tuple[str, str]] = [
+            ("content-type", CONTENT_TYPE),
+            ("ce_specversion", SPEC_VERSION),
+            ("ce_id", str(self.id)),
+            ("ce_source", self.source),
+            ("ce_type", self.type),
+            ("ce_time", self.time.isoformat()),
+            ("ce_partitionkey", self.key),
+            ("ce_county", self.county),
+            ("ce_correlationid", str(self.correlation)),
+            ("ce_sensitivity", self.sensitivity),
+        ]
+        if self.causation is not None:
+            pairs.append(("ce_causationid", str(self.causation)))
+        if self.lane is not None:
+            pairs.append(("ce_lane", str(self.lane)))
+        if self.sequence is not None:
+            pairs.append(("ce_sequence", str(self.sequence)))
+        if self.traceparent is not None:
+            pairs.append(("ce_traceparent", self.traceparent))
+        return [(name, value.encode()) for name, value in pairs]
+
+    @classmethod
+    def read(
+        cls,
+        headers: Iterable[tuple[str, bytes | None]],
+        key: bytes | None,
+        *,
+        received: datetime | None = None,
+        county: str | None = None,
+    ) -> Self:
+        """Read the headers of a record.
+
+        ``received`` and ``county`` stand in for headers that a department's plain client need not set.
+
+        Raises:
+            MalformedEnvelope: a required header is missing, null, not UTF-8 or not of its form.
+        """
+        found = _text_of(headers)
+        if found.get("ce_specversion", SPEC_VERSION) != SPEC_VERSION:
+            raise MalformedEnvelope(f"ce_specversion must be {SPEC_VERSION}")
+        event_id = _uuid(found, "ce_id")
+        try:
+            partition_key = found.get("ce_partitionkey") or (key or b"").decode()
+        except UnicodeDecodeError:
+            raise MalformedEnvelope("the record's key is not UTF-8") from None
+        return cls(
+            id=event_id,
+            source=_required(found, "ce_source"),
+            type=_required(found, "ce_type"),
+            time=_time(found, received),
+            key=partition_key,
+            county=found.get("ce_county") or county or _required(found, "ce_county"),
+            correlation=_uuid(found, "ce_correlationid", default=event_id),
+            causation=_uuid(found, "ce_causationid") if "ce_causationid" in found else None,
+            sensitivity=_sensitivity(found),
+            lane=_number(found, "ce_lane"),
+            sequence=_number(found, "ce_sequence"),
+            traceparent=found.get("ce_traceparent"),
+        )
+
+
+def at_midnight(day: date) -> datetime:
+    """The moment the county's day begins."""
+    return datetime(day.year, day.month, day.day, tzinfo=COUNTY_TIME).astimezone(UTC)
+
+
+def _text_of(headers: Iterable[tuple[str, bytes | None]]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name, value in headers:
+        if not (name.startswith("ce_") or name == "content-type"):
+            continue
+        if value is None:
+            raise MalformedEnvelope(f"header {name} is null")
+        try:
+            found[name] = value.decode()
+        except UnicodeDecodeError:
+            raise MalformedEnvelope(f"header {name} is not UTF-8") from None
+    return found
+
+
+def _required(found: Mapping[str, str], name: str) -> str:
+    value = found.get(name)
+    if not value:
+        raise MalformedEnvelope(f"header {name} is missing")
+    return value
+
+
+def _uuid(found: Mapping[str, str], name: str, default: UUID | None = None) -> UUID:
+    if default is not None and name not in found:
+        return default
+    try:
+        return UUID(_required(found, name))
+    except ValueError as error:
+        if isinstance(error, MalformedEnvelope):
+            raise
+        raise MalformedEnvelope(f"header {name} must be a UUID") from None
+
+
+def _number(found: Mapping[str, str], name: str) -> int | None:
+    value = found.get(name)
+    if value is None:
+        return None
+    if not (value.isascii() and value.isdigit()):
+        raise MalformedEnvelope(f"header {name} must be a whole number")
+    return int(value)
+
+
+def _sensitivity(found: Mapping[str, str]) -> Sensitivity:
+    match found.get("ce_sensitivity", "normal"):
+        case "normal":
+            return "normal"
+        case "restricted":
+            return "restricted"
+        case "identity":
+            return "identity"
+        case _:
+            raise MalformedEnvelope("ce_sensitivity must be normal, restricted or identity")
+
+
+def _time(found: Mapping[str, str], received: datetime | None) -> datetime:
+    value = found.get("ce_time")
+    if value is None:
+        if received is None:
+            raise MalformedEnvelope("header ce_time is missing")
+        return received
+    try:
+        time = datetime.fromisoformat(value)
+    except ValueError:
+        raise MalformedEnvelope("header ce_time must be RFC 3339") from None
+    if time.tzinfo is None:
+        raise MalformedEnvelope("header ce_time must carry its offset from UTC")
+    return time

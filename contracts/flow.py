@@ -1,0 +1,99 @@
+"""The whole story on one page: who says which event on which topic, and who hears it.
+
+Read from top to bottom it is one record's journey. ``tests/contracts/test_flow.py`` holds it true: against the events
+and topics that there are, and against what each service subscribes to and imports.
+"""
+
+from dataclasses import dataclass
+
+from contracts import clock, county, eligibility, intake, notify, referral, registry, topics
+from contracts.event import Event
+from contracts.topics import SERVICES, UNIT, Topic
+
+RESTRICTED_UNIT = UNIT + "-restricted"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One event's way. Services that read the topic but pass the event over do not hear it."""
+
+    event: type[Event]
+    said_by: tuple[str, ...]
+    on: tuple[Topic, ...]
+    """More than one: the event itself says which (``restricted``)."""
+    heard_by: tuple[str, ...]
+    so_that: str
+
+
+def _step(event: type[Event], said_by: str, on: Topic | tuple[Topic, ...], heard_by: str, so_that: str) -> Step:
+    where = on if isinstance(on, tuple) else (on,)
+    return Step(event, tuple(said_by.split()), where, tuple(heard_by.split()), so_that)
+
+
+ALL = " ".join(SERVICES)
+CASES = (topics.REFERRAL_CASE, topics.REFERRAL_RESTRICTED)
+
+STORY: tuple[Step, ...] = (
+    # The county and its clock.
+    _step(county.CountyActivated, "operator", topics.COUNTY, ALL, "every rule reads the county's own data"),
+    _step(clock.DayBegan, "clock", topics.CLOCK, f"{ALL} clock", "the day enters at the head of the chain"),
+    _step(clock.TimePassed, "clock", topics.CLOCK, f"{ALL} clock", "clocks in hours run"),
+    _step(
+        clock.DayTurned,
+        "intake registry eligibility referral",
+        tuple(topic for topic in topics.TOPICS if topic.days),
+        "registry eligibility referral notify",
+        "a lane turns its page when all upstream lanes have",
+    ),
+    # Units hand over what they know, and do what they do.
+    _step(intake.Begin, UNIT, topics.DEPARTMENT, "intake", "a whole file begins"),
+    _step(intake.Row, UNIT, topics.DEPARTMENT, "intake", "one row, of a file or on its own"),
+    _step(intake.End, UNIT, topics.DEPARTMENT, "intake", "the file is complete"),
+    _step(intake.Action, UNIT, topics.ACTION, "intake", "a person reports, answers, contacts, visits, decides"),
+    # Intake answers, and passes on what it let in.
+    _step(intake.RowsAnswered, "intake", topics.RECEIPT, UNIT, "every refused cell is explained"),
+    _step(intake.SubmissionAnswered, "intake", topics.RECEIPT, UNIT, "every row of a file is accounted for"),
+    _step(intake.ActionAnswered, "intake", topics.RECEIPT, UNIT, "an action is taken, or refused and why"),
+    _step(intake.RecordRead, "intake", topics.INTAKE_RECORD, "registry", "all records of one child meet in one lane"),
+    _step(intake.RecordDisappeared, "intake", topics.INTAKE_RECORD, "registry", "a source falls silent about a child"),
+    _step(intake.SubmissionEnded, "intake", topics.INTAKE_RECORD, "registry", "a dataset speaks for a new period"),
+    _step(intake.FindingReported, "intake", topics.INTAKE_ACTION, "registry", "a finding gets its child at once"),
+    _step(intake.ActionTaken, "intake", topics.INTAKE_ACTION, "registry referral", "people's actions take effect"),
+    # The registry keeps one file a child.
+    _step(registry.ChildChanged, "registry", topics.REGISTRY_CHILD, "eligibility", "the file is assessed anew"),
+    _step(registry.FindingPassedOn, "registry", topics.REGISTRY_FINDING, "referral", "the express way"),
+    _step(registry.FileHandedOver, "registry", topics.REGISTRY_FINDING, "referral", "matters follow the child's file"),
+    _step(registry.MatchAsked, "registry", topics.REGISTRY_QUESTION, "notify", "a person decides who is who"),
+    _step(registry.MatchSettled, "registry", topics.REGISTRY_QUESTION, "notify", "the question is answered"),
+    _step(registry.FactsContradict, "registry", topics.REGISTRY_QUESTION, "notify", "departments check what they say"),
+    _step(registry.RegistryRefusedAction, "registry", topics.REGISTRY_QUESTION, "notify", "the unit learns why"),
+    # Eligibility answers; referral makes it somebody's task.
+    _step(eligibility.ChildAssessed, "eligibility", topics.ELIGIBILITY_CHILD, "referral", "what is wrong is acted on"),
+    _step(referral.ReferralMoved, "referral", CASES, "notify registry", "units are told; the registry seals names"),
+    _step(referral.ProposalMade, "referral", CASES, "notify", "a person confirms what a rule suggests"),
+    _step(referral.ProposalEnded, "referral", CASES, "notify", "somebody decided, or nobody in time"),
+    _step(referral.LedgerMoved, "referral", CASES, "notify", "the key-care ledger changed"),
+    _step(referral.DutyMoved, "referral", CASES, "notify", "contacts and visits come due"),
+    _step(referral.ReferralRefusedAction, "referral", CASES, "notify", "the unit learns why"),
+    _step(
+        referral.QueueEntry,
+        "referral",
+        (topics.QUEUE, topics.RESTRICTED_QUEUE),
+        f"{UNIT} {RESTRICTED_UNIT}",
+        "the agency's queue is a table",
+    ),
+    # The one who knows names seals them for the one who must act.
+    _step(
+        registry.Disclosed, "registry", topics.DISCLOSURE, f"{UNIT} {RESTRICTED_UNIT}", "only what the whitelist names"
+    ),
+    # Everybody is told, once.
+    _step(
+        notify.Notice,
+        "notify",
+        (topics.INBOX, topics.RESTRICTED_INBOX),
+        f"{UNIT} {RESTRICTED_UNIT}",
+        "a line in Chinese without personal detail",
+    ),
+    _step(notify.AlarmRaised, "notify", topics.ALARM, "notify", "said first"),
+    _step(notify.AlarmRang, "notify", topics.ALARM, "notify", "done second"),
+)

@@ -1,0 +1,203 @@
+"""Every topic of the house, once: key, partitions, how long it keeps, who writes, who reads.
+
+Provisioning, access lists, the AsyncAPI document and the operations page come from this list.
+A name with ``{unit}`` is a family: one topic for each unit of the county that the family is for.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+DAY = 24 * 3600 * 1000
+"""Milliseconds."""
+
+Family = Literal["none", "submitting", "acting", "agency", "restricted_agency", "inbox", "restricted_inbox"]
+"""Which units a family has a topic for (``contracts.county.Unit``)."""
+
+SERVICES = ("intake", "registry", "eligibility", "referral", "notify")
+UNIT = "{unit}"
+"""Stands for the unit's own principal among a family's writers and readers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """One topic, or one family of topics."""
+
+    name: str
+    key: str
+    """What is kept in order, in words."""
+    writers: tuple[str, ...]
+    readers: tuple[str, ...]
+    partitions: Literal["one", "services"] = "one"
+    """``services``: the configured number, the same for all of these topics, never changed in place."""
+    compacted: bool = False
+    retention_days: int = 14
+    """For deleted topics: longer than the longest outage. For compacted ones: the bound on a tombstone's delay."""
+    sensitivity: Literal["normal", "restricted", "identity"] = "normal"
+    family: Family = "none"
+    days: bool = False
+    """True when the writer marks every turned day on each partition (``contracts.clock.DayTurned``)."""
+
+    def of(self, unit: str) -> str:
+        """The topic's name for one unit."""
+        return self.name.format(unit=unit)
+
+
+DEPARTMENT = Topic(
+    "department.{unit}.v1",
+    "submission, or the unit's own row number",
+    (UNIT,),
+    ("intake",),
+    retention_days=7,
+    sensitivity="identity",
+    family="submitting",
+)
+ACTION = Topic(
+    "action.{unit}.v1",
+    "child, referral or finding",
+    (UNIT,),
+    ("intake",),
+    retention_days=7,
+    sensitivity="identity",
+    family="acting",
+)
+RECEIPT = Topic("receipt.{unit}.v1", "submission or action", ("intake",), (UNIT,), retention_days=30, family="acting")
+CLOCK = Topic("clock.v1", "clock", ("clock",), (*SERVICES, "clock"), retention_days=90)
+"""The clock reads its own last day back, to catch up what it missed; retention bounds how long it may be down."""
+COUNTY = Topic("county.v1", "county and version", ("operator",), SERVICES, compacted=True)
+INTAKE_RECORD = Topic(
+    "intake.record.v1",
+    "birth date",
+    ("intake",),
+    ("registry",),
+    partitions="services",
+    sensitivity="identity",
+    days=True,
+)
+INTAKE_ACTION = Topic(
+    "intake.action.v1",
+    "child, or the finding while no child is known",
+    ("intake",),
+    ("registry", "referral"),
+    partitions="services",
+    sensitivity="identity",
+    days=True,
+)
+REGISTRY_CHILD = Topic(
+    "registry.child.v1", "child", ("registry",), ("eligibility",), partitions="services", days=True
+)
+REGISTRY_FINDING = Topic(
+    "registry.finding.v1", "child", ("registry",), ("referral",), partitions="services", sensitivity="restricted"
+)
+REGISTRY_QUESTION = Topic(
+    "registry.question.v1", "child", ("registry",), ("notify",), partitions="services", days=True
+)
+ELIGIBILITY_CHILD = Topic(
+    "eligibility.child.v1",
+    "child",
+    ("eligibility",),
+    ("referral",),
+    partitions="services",
+    sensitivity="restricted",
+    days=True,
+)
+REFERRAL_CASE = Topic(
+    "referral.case.v1", "child", ("referral",), ("notify", "registry"), partitions="services", days=True
+)
+REFERRAL_RESTRICTED = Topic(
+    "referral.restricted.v1",
+    "child",
+    ("referral",),
+    ("notify", "registry"),
+    partitions="services",
+    sensitivity="restricted",
+)
+QUEUE = Topic(
+    "referral.queue.{unit}.v1", "referral", ("referral",), (UNIT,), compacted=True, retention_days=1, family="agency"
+)
+RESTRICTED_QUEUE = Topic(
+    "referral.queue.{unit}.restricted.v1",
+    "referral",
+    ("referral",),
+    (UNIT + "-restricted",),
+    compacted=True,
+    retention_days=1,
+    sensitivity="restricted",
+    family="restricted_agency",
+)
+DISCLOSURE = Topic(
+    "disclosure.{unit}.v1",
+    "referral",
+    ("registry",),
+    (UNIT, UNIT + "-restricted"),
+    compacted=True,
+    retention_days=1,
+    sensitivity="restricted",
+    family="agency",
+)
+INBOX = Topic("notify.inbox.{unit}.v1", "notice", ("notify",), (UNIT,), retention_days=90, family="inbox")
+RESTRICTED_INBOX = Topic(
+    "notify.inbox.{unit}.restricted.v1",
+    "notice",
+    ("notify",),
+    (UNIT + "-restricted",),
+    retention_days=90,
+    sensitivity="restricted",
+    family="restricted_inbox",
+)
+ALARM = Topic("notify.alarm.v1", "alarm", ("notify",), ("notify",), sensitivity="restricted")
+
+TOPICS: tuple[Topic, ...] = (
+    DEPARTMENT,
+    ACTION,
+    RECEIPT,
+    CLOCK,
+    COUNTY,
+    INTAKE_RECORD,
+    INTAKE_ACTION,
+    REGISTRY_CHILD,
+    REGISTRY_FINDING,
+    REGISTRY_QUESTION,
+    ELIGIBILITY_CHILD,
+    REFERRAL_CASE,
+    REFERRAL_RESTRICTED,
+    QUEUE,
+    RESTRICTED_QUEUE,
+    DISCLOSURE,
+    INBOX,
+    RESTRICTED_INBOX,
+    ALARM,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """One topic that exists on the broker: a family's topic for one unit, or a topic without family."""
+
+    name: str
+    topic: Topic
+    unit: str | None
+
+    @property
+    def writers(self) -> tuple[str, ...]:
+        return _filled(self.topic.writers, self.unit)
+
+    @property
+    def readers(self) -> tuple[str, ...]:
+        return _filled(self.topic.readers, self.unit)
+
+
+def named(units: Iterable[tuple[str, frozenset[str]]]) -> Iterator[Named]:
+    """Every topic of a county. ``units``: each unit's id with the families it has topics in."""
+    pairs = list(units)
+    for topic in TOPICS:
+        if topic.family == "none":
+            yield Named(topic.name, topic, None)
+            continue
+        for unit, families in pairs:
+            if topic.family in families:
+                yield Named(topic.of(unit), topic, unit)
+
+
+def _filled(principals: tuple[str, ...], unit: str | None) -> tuple[str, ...]:
+    return tuple(principal.format(unit=unit) if unit is not None else principal for principal in principals)

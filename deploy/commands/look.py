@@ -1,0 +1,127 @@
+"""What people look at: an explanation, a queue, an inbox, the ledger."""
+
+import asyncio
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from contracts.event import COUNTY_TIME
+from contracts.topics import QUEUE, RESTRICTED_QUEUE
+from deploy.commands.house import CommandError, House
+from deploy.explain import explain
+
+UnitName = Annotated[str, typer.Argument(help="单位：编号、简称或全称，例如 公安局。")]
+Restricted = Annotated[bool, typer.Option("--restricted", help="受限事项（另一个账号、另一双眼睛）。")]
+COUNTY = Path("deploy/counties/341722")
+
+
+def explain_facts(
+    facts: Annotated[Path, typer.Argument(help="事实文件（YAML），写法见 tests/policy。")],
+    on: Annotated[datetime, typer.Option("--on", formats=["%Y-%m-%d"], help="哪一天的答案。")],
+    as_json: Annotated[bool, typer.Option("--json", help="给机器读。")] = False,
+    until: Annotated[
+        datetime | None, typer.Option("--until", formats=["%Y-%m-%d"], help="列出到这一天为止会变的全部答案。")
+    ] = None,
+    county: Annotated[Path, typer.Option("--county", help="县的数据文件夹。")] = COUNTY,
+) -> None:
+    text = explain(facts, on.date(), as_json, until.date() if until else None, folder=county)
+    print(text, end="" if text.endswith("\n") else "\n")
+
+
+def queue(context: typer.Context, unit: UnitName, restricted: Restricted = False) -> None:
+    house = House(context.obj)
+    county = house.county()
+    found = house.unit(county, unit)
+    family, wanted = (RESTRICTED_QUEUE, "restricted_agency") if restricted else (QUEUE, "agency")
+    if wanted not in found.families:
+        raise CommandError(f"{found.name} 没有{'受限' if restricted else ''}转介队列。", "用 hutong topics 看谁有。")
+    latest: dict[str, dict[str, object]] = {}
+    with house.reader() as client:
+        for record in client.read_new(family.of(found.id)):
+            if record.body is None:
+                latest.pop(record.key, None)
+            elif record.body["version"] >= int(str(latest.get(record.key, {}).get("version", 0))):
+                latest[record.key] = record.body
+    table = Table("转介", "路径", "级别", "状态", "签收期限", "结果期限", "先打电话", title=f"{found.name} 的队列")
+    open_ones = [entry for entry in latest.values() if entry["yours"]]
+    for entry in sorted(open_ones, key=lambda one: (str(one["level"]), str(one["sent_at"]))):
+        table.add_row(
+            str(entry["referral"]),
+            f"{entry['route']} {entry['title']}",
+            str(entry["level"]),
+            str(entry["state"]),
+            _moment(entry["accept_by"]),
+            _moment(entry["result_by"]),
+            "是" if entry["call_first"] else "",
+        )
+    Console().print(table)
+    Console().print(f"未办 {len(open_ones)} 件，已了结 {len(latest) - len(open_ones)} 件。")
+
+
+def inbox(
+    context: typer.Context,
+    unit: UnitName,
+    restricted: Restricted = False,
+    last: Annotated[int, typer.Option(help="最近多少条。")] = 40,
+) -> None:
+    house = House(context.obj)
+    found = house.unit(house.county(), unit)
+    rows = asyncio.run(
+        house.ask(
+            "SELECT on_day, urgency, text, about FROM notify.inbox WHERE unit = $1 AND restricted = $2"
+            " ORDER BY position DESC LIMIT $3",
+            found.id,
+            restricted,
+            last,
+        )
+    )
+    table = Table("日期", "缓急", "通知", "事项", title=f"{found.name} 的收件箱")
+    for row in reversed(rows):
+        table.add_row(str(row["on_day"]), row["urgency"], row["text"], str(row["about"] or ""))
+    Console().print(table)
+
+
+def ledger(
+    context: typer.Context,
+    township: Annotated[str | None, typer.Option(help="只看一个乡镇（九位代码或名称）。")] = None,
+) -> None:
+    house = House(context.obj)
+    county = house.county()
+    code = next((town.code for town in county.townships if township in (town.code, town.name)), None)
+    if township is not None and code is None:
+        raise CommandError(
+            f"没有“{township}”这个乡镇。", f"可以用：{'、'.join(town.name for town in county.townships)}。"
+        )
+    rows = asyncio.run(
+        house.ask(
+            "SELECT l.child, l.open, l.reasons, l.unit, l.opened_on, l.last_contact_on, l.last_visit_on,"
+            " count(d.id) FILTER (WHERE d.state = 'missed') AS missed"
+            " FROM referral.ledger l LEFT JOIN referral.duty d ON d.child = l.child"
+            " WHERE $1::text IS NULL OR l.township = $1"
+            " GROUP BY 1, 2, 3, 4, 5, 6, 7 ORDER BY l.opened_on, l.child",
+            code,
+        )
+    )
+    table = Table("儿童", "原因", "单位", "入账", "最近联系", "最近走访", "漏掉", title="重点关爱服务对象台账")
+    for row in rows:
+        unit = county.unit(row["unit"])
+        table.add_row(
+            str(row["child"]),
+            "、".join(row["reasons"]),
+            unit.short if unit else row["unit"],
+            str(row["opened_on"]) + ("" if row["open"] else "（已销）"),
+            str(row["last_contact_on"] or "–"),
+            str(row["last_visit_on"] or "–"),
+            str(row["missed"]),
+        )
+    Console().print(table)
+
+
+def _moment(value: object) -> str:
+    if value is None:
+        return "–"
+    return f"{datetime.fromisoformat(str(value)).astimezone(UTC).astimezone(COUNTY_TIME):%m-%d %H:%M}"

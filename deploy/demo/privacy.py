@@ -1,0 +1,128 @@
+"""Looks for people where none may be: in every topic but the units' own, every table, every log.
+
+Nothing of Hutong is imported. It searches for the names, numbers and telephones of the invented people, and for
+anything that has the form of an ID number with a right check digit or of a mobile telephone.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+_DIGITS = re.compile(r"\d{11,}[Xx]?")
+_NUMBER = re.compile(r"(?<![0-9A-Za-z])\d{17}[\dXx](?![0-9A-Za-z])")
+_PHONE = re.compile(r"(?<![0-9A-Za-z.])1[3-9]\d{9}(?![0-9A-Za-z.])")
+_ESCAPED = re.compile(r"\\u([0-9a-fA-F]{4})")
+_WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
+_OPEN_TOPICS = ("department.", "action.")
+"""What the units' own people write is theirs to read and is kept for days only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leak:
+    """Something personal where it must not be. Says where and what kind, never what."""
+
+    place: str
+    kind: str
+
+
+@dataclass(slots=True)
+class People:
+    """Whom to look for."""
+
+    names: set[str] = field(default_factory=set)
+    numbers: set[str] = field(default_factory=set)
+    phones: set[str] = field(default_factory=set)
+    surnames: str = ""
+
+    @classmethod
+    def of(cls, truth: Mapping[str, Any]) -> "People":
+        found = cls()
+        for child in truth["children"]:
+            found.names.add(child["name"])
+            if child["id_number"]:
+                found.numbers.add(child["id_number"])
+            for parent in (child["family"]["father"], child["family"]["mother"]):
+                found.names.add(parent["name"])
+                found.numbers.add(parent["id_number"])
+                found.phones.add(parent["phone"])
+        found.surnames = "".join(sorted({name[0] for name in found.names}))
+        return found
+
+    def look(self, text: str) -> Iterator[str]:
+        """The kinds of personal things in a text."""
+        if "\\u" in text:
+            text += _ESCAPED.sub(lambda match: chr(int(match[1], 16)), text)
+        for match in re.finditer(f"[{self.surnames}]" + "(?=([\u4e00-\u9fff]{1,3}))", text):
+            rest = match[1]
+            if any(match[0] + rest[:length] in self.names for length in range(1, len(rest) + 1)):
+                yield "name"
+                break
+        kinds: set[str] = set()
+        for digits in _DIGITS.findall(text):
+            if digits[-18:].upper() in self.numbers or any(
+                digits[place : place + 18].upper() in self.numbers for place in range(len(digits) - 17)
+            ):
+                kinds.add("ID number")
+            if any(digits[place : place + 11] in self.phones for place in range(len(digits) - 10)):
+                kinds.add("telephone")
+        if any(_is_number(number) for number in _NUMBER.findall(text)):
+            kinds.add("18-digit number")
+        if _PHONE.search(text):
+            kinds.add("telephone-like number")
+        yield from sorted(kinds)
+
+
+def in_topics(people: People, topics: Mapping[str, Iterable[Any]]) -> Iterator[Leak]:
+    """Look through records: keys, headers and values of every topic but the units' own."""
+    for topic, records in topics.items():
+        if topic.startswith(_OPEN_TOPICS):
+            continue
+        kinds: set[str] = set()
+        for record in records:
+            text = (
+                record.key + " " + json.dumps(dict(record.headers)) + " " + json.dumps(record.body, ensure_ascii=False)
+            )
+            kinds.update(people.look(text))
+        for kind in sorted(kinds):
+            yield Leak(f"topic {topic}", kind)
+
+
+async def in_tables(people: People, database: Any) -> Iterator[Leak]:
+    """Look through every row of every table of every service, the registry's encrypted store included."""
+    found: list[Leak] = []
+    tables = await database.fetch(
+        "SELECT schemaname, tablename FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema')"
+    )
+    for table in tables:
+        name = f'"{table["schemaname"]}"."{table["tablename"]}"'
+        kinds: set[str] = set()
+        for row in await database.fetch(f"SELECT * FROM {name}"):  # noqa: S608 - the names come from the catalogue
+            kinds.update(people.look(" ".join(_text(value) for value in row.values())))
+        found += [Leak(f"table {table['schemaname']}.{table['tablename']}", kind) for kind in sorted(kinds)]
+    return iter(found)
+
+
+def in_logs(people: People, files: Iterable[Any]) -> Iterator[Leak]:
+    """Look through log files, line by line."""
+    for path in files:
+        kinds: set[str] = set()
+        with path.open(errors="replace") as lines:
+            for line in lines:
+                kinds.update(people.look(line))
+        for kind in sorted(kinds):
+            yield Leak(f"log {path.name}", kind)
+
+
+def _text(value: Any) -> str:
+    return value.decode(errors="ignore") if isinstance(value, bytes) else str(value)
+
+
+def _is_number(number: str) -> bool:
+    """A possible birth date and a right check digit: hashes and offsets that happen to be long are not meant."""
+    year, month, day = int(number[6:10]), int(number[10:12]), int(number[12:14])
+    if not (1900 <= year <= 2100 and 1 <= month <= 12 and 1 <= day <= 31):
+        return False
+    total = sum(weight * int(digit) for weight, digit in zip(_WEIGHTS, number[:17], strict=True))
+    return "10X98765432"[total % 11] == number[17].upper()

@@ -1,0 +1,142 @@
+"""Installs Hutong on running servers: provisions the broker and the database, migrates, activates the county."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any, Self
+from uuid import UUID, uuid5
+
+from confluent_kafka import KafkaError, Producer
+from confluent_kafka.admin import AdminClient
+
+import services
+from contracts.county import County, CountyActivated
+from contracts.event import Envelope, at_midnight
+from contracts.topics import SERVICES
+from deploy import county as counties
+from deploy.installation import ADMIN, DATABASE, Installation, agency_keys
+from deploy.local.postgres import SOCKET_PORT
+from deploy.provision import provision_broker, provision_database, wanted
+
+NAMESPACE = UUID("c2d2b1de-30c4-5b0a-8f3c-6b4a9b1b7c30")
+PATIENCE = 30.0
+HOST = "127.0.0.1"
+
+
+class ActivationError(Exception):
+    """The broker did not take the county's data. Says why."""
+
+
+def read_county(folder: Path, home: Path) -> County:
+    """The county of a folder, with the public keys of the agencies of this installation.
+
+    Raises:
+        CountyInvalid: the folder is no county.
+    """
+    plain = counties.load(folder)
+    keys = agency_keys(home, [unit.id for unit in plain.units if "agency" in unit.families])
+    units = tuple(
+        unit.model_copy(update={"public_key": keys[unit.id]}) if unit.id in keys else unit for unit in plain.units
+    )
+    return plain.model_copy(update={"units": units})
+
+
+@dataclass(frozen=True, slots=True)
+class Servers:
+    """Where the broker and the database are, and how their administrators log in."""
+
+    bootstrap: str
+    admin_password: str = field(repr=False)
+    postgres_host: str
+    postgres_port: int
+    postgres_admin: str = field(repr=False)
+    """Data source name of a superuser."""
+
+    @classmethod
+    def of(cls, state: Mapping[str, Any]) -> Self:
+        """Of a running embedded stack (``LocalStack.state``): on loopback if it listens there, else by its socket."""
+        kafka, postgres = state["kafka"], state["postgres"]
+        return cls(
+            kafka["bootstrap"],
+            kafka["admin_password"],
+            HOST if postgres["port"] else postgres["socket_directory"],
+            postgres["port"] or SOCKET_PORT,
+            postgres["superuser_dsn"],
+        )
+
+
+async def install(servers: Servers, home: Path, county: County, partitions: int) -> Installation:
+    """Bring running servers to what this version of the code needs; safe to run again.
+
+    Raises:
+        ProvisioningError: the broker or the database refused a part.
+    """
+    installation = Installation.prepare(
+        home,
+        county,
+        partitions,
+        bootstrap=servers.bootstrap,
+        admin_password=servers.admin_password,
+        postgres_host=servers.postgres_host,
+        postgres_port=servers.postgres_port,
+        postgres_admin=servers.postgres_admin,
+    )
+    broker = asyncio.to_thread(
+        lambda: provision_broker(
+            AdminClient(installation.kafka(ADMIN)), wanted(county, installation.partitions), installation.users
+        )
+    )
+    await asyncio.gather(broker, _database(installation))
+    return installation
+
+
+async def _database(installation: Installation) -> None:
+    from runtime.migrations import migrate
+    from runtime.settings import Settings
+
+    await provision_database(installation.postgres_admin, DATABASE, installation.roles)
+    folder = Path(services.__path__[0])
+    await asyncio.gather(
+        *(
+            migrate(
+                service, Settings.from_environment(installation.settings_env(service)), folder / service / "migrations"
+            )
+            for service in SERVICES
+        )
+    )
+
+
+def activate(installation: Installation, county: County, active_from: date, by: str) -> UUID:
+    """Put this version of the county's data in force from a day on; the id of the event.
+
+    ``by``: role and unit of the named person. Said again, it is the same event.
+
+    Raises:
+        ActivationError: the broker did not take it.
+    """
+    event = CountyActivated(county=county, active_from=active_from, activated_by=by)
+    event_id = uuid5(NAMESPACE, f"{event.key}/{active_from}/{by}")
+    envelope = Envelope(
+        id=event_id,
+        source="operator",
+        type=event.kind,
+        time=at_midnight(active_from),
+        key=event.key,
+        county=county.code,
+        correlation=event_id,
+    )
+    told: list[KafkaError | None] = []
+    producer = Producer({**installation.kafka("operator"), "acks": "all", "enable.idempotence": True})
+    producer.produce(
+        event.topic_name,
+        event.model_dump_json().encode(),
+        event.key.encode(),
+        headers=list(envelope.headers()),
+        on_delivery=lambda error, _record: told.append(error),
+    )
+    producer.flush(PATIENCE)
+    if told != [None]:
+        raise ActivationError(told[0].str() if told and told[0] is not None else "the broker did not answer")
+    return event_id

@@ -1,0 +1,289 @@
+"""The state of one installation, in a folder: addresses, log-ins and secrets, all made on the spot.
+
+Everything is in files of mode 0600 in a folder of mode 0700. An agency's private key is written to a folder of its
+own, for the agency's client; the product never reads it.
+"""
+
+import json
+import os
+import secrets
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Self
+
+from joserfc.jwk import ECKey
+
+from contracts.county import County
+from contracts.topics import SERVICES
+from deploy.provision import OPERATOR_ROLE, county_topics
+
+DATABASE = "hutong"
+ADMIN = "admin"
+"""The broker's super user: provisioning and the ops team's reading."""
+
+
+class NoInstallationError(Exception):
+    """There is no installation in this folder. Remedy: ``make demo`` with ``--keep``, or ``make up``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """A user of the broker. The mechanism is SCRAM-SHA-512."""
+
+    user: str
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """One county's installation."""
+
+    home: Path
+    county: str
+    partitions: int
+    bootstrap: str
+    """Bootstrap servers, comma separated."""
+    admin_password: str = field(repr=False)
+    users: Mapping[str, str] = field(repr=False)
+    """Password of every principal in ``contracts.topics``."""
+    postgres_host: str
+    """A loopback address or the folder of a Unix socket."""
+    postgres_port: int
+    postgres_admin: str = field(repr=False)
+    """Data source name of a superuser."""
+    roles: Mapping[str, str] = field(repr=False)
+    """Password of every service's database role, and of the operator's."""
+
+    # ------------------------------------------------------------ life
+
+    @classmethod
+    def load(cls, home: Path) -> Self:
+        """Read an installation.
+
+        Raises:
+            NoInstallationError: there is none, or its file is damaged.
+        """
+        try:
+            state = json.loads(_file(home).read_text())
+            return cls(home=home, **state)
+        except FileNotFoundError:
+            raise NoInstallationError(f"{home} holds no installation") from None
+        except (ValueError, TypeError) as error:
+            raise NoInstallationError(f"the installation in {home} cannot be read: {type(error).__name__}") from None
+
+    @classmethod
+    def prepare(
+        cls,
+        home: Path,
+        county: County,
+        partitions: int,
+        *,
+        bootstrap: str,
+        admin_password: str,
+        postgres_host: str,
+        postgres_port: int,
+        postgres_admin: str,
+    ) -> Self:
+        """The installation in ``home``, made if there is none, with these addresses.
+
+        Log-ins and secrets that exist are kept; what a new version of the county needs is added. Writes everything.
+        """
+        try:
+            old: Self | None = cls.load(home)
+        except NoInstallationError:
+            old = None
+        users = dict(old.users) if old else {}
+        roles = dict(old.roles) if old else {}
+        for principal in principals(county):
+            users.setdefault(principal, secrets.token_urlsafe(24))
+        for role in (*SERVICES, OPERATOR_ROLE):
+            roles.setdefault(role, secrets.token_urlsafe(24))
+        made = cls(
+            home=home,
+            county=county.code,
+            partitions=old.partitions if old else partitions,
+            bootstrap=bootstrap,
+            admin_password=admin_password,
+            users=users,
+            postgres_host=postgres_host,
+            postgres_port=postgres_port,
+            postgres_admin=postgres_admin,
+            roles=roles,
+        )
+        home.mkdir(parents=True, exist_ok=True)
+        # Others may pass through, not look: the embedded database's own user must reach its data below.
+        home.chmod(0o711)
+        made.save()
+        made._make_secrets()
+        return made
+
+    def save(self) -> None:
+        """Write the state, whole or not at all."""
+        state = {name: value for name, value in asdict(self).items() if name != "home"}
+        write_private(_file(self.home), json.dumps(state, indent=2))
+
+    def at(self, **addresses: Any) -> Self:
+        """The same installation at other addresses."""
+        return replace(self, **addresses)
+
+    # ------------------------------------------------------------ who may log in
+
+    def login(self, principal: str) -> Login:
+        """A principal's log-in at the broker; ``admin`` is the super user.
+
+        Raises:
+            KeyError: the county has no such principal.
+        """
+        return Login(principal, self.admin_password if principal == ADMIN else self.users[principal])
+
+    def kafka(self, principal: str, **more: Any) -> dict[str, Any]:
+        """Configuration of a ``confluent_kafka`` client that logs in as ``principal``."""
+        login = self.login(principal)
+        return {
+            "bootstrap.servers": self.bootstrap,
+            "security.protocol": "SASL_PLAINTEXT",
+            "sasl.mechanism": "SCRAM-SHA-512",
+            "sasl.username": login.user,
+            "sasl.password": login.password,
+            # What fails is raised or handed to a callback; the library's own lines on stderr say it a second time.
+            "log_level": 0,
+            **more,
+        }
+
+    def dsn(self, role: str) -> str:
+        """Data source name of a service's role, or of the operator's."""
+        return (
+            f"postgresql:///{DATABASE}?host={self.postgres_host}&port={self.postgres_port}"
+            f"&user={role}&password={self.roles[role]}"
+        )
+
+    # ------------------------------------------------------------ what processes are told
+
+    def settings_env(self, service: str) -> dict[str, str]:
+        """The environment of a service's process (``runtime.settings.Settings``)."""
+        login = self.login(service)
+        return {
+            "HUTONG_KAFKA": self.bootstrap,
+            "HUTONG_KAFKA_USER": login.user,
+            "HUTONG_KAFKA_PASSWORD": login.password,
+            "HUTONG_POSTGRES": self.dsn(service),
+            "HUTONG_COUNTY": self.county,
+            "HUTONG_PARTITIONS": str(self.partitions),
+            "HUTONG_STATE_FILE": str(self.state_file(service)),
+            "HUTONG_SECRETS_FILE": str(self.secrets_file(service)),
+        }
+
+    def clock_env(self) -> dict[str, str]:
+        """The environment of the clock's process."""
+        login = self.login("clock")
+        return {
+            "HUTONG_KAFKA": self.bootstrap,
+            "HUTONG_KAFKA_USER": login.user,
+            "HUTONG_KAFKA_PASSWORD": login.password,
+            "HUTONG_COUNTY": self.county,
+        }
+
+    # ------------------------------------------------------------ files
+
+    def state_file(self, service: str) -> Path:
+        """Where a running service writes its process id and port."""
+        return self.home / "run" / f"{service}.json"
+
+    def secrets_file(self, service: str) -> Path:
+        return self.home / "secrets" / f"{service}.json"
+
+    def agency_key_file(self, unit: str) -> Path:
+        """The agency's own private key (JWK), as its system would keep it."""
+        return self.home / "agencies" / f"{unit}.jwk.json"
+
+    @property
+    def logs(self) -> Path:
+        return self.home / "logs"
+
+    def _make_secrets(self) -> None:
+        from runtime.sealing import new_keys  # brings the whole runtime, which `load` does without
+
+        for folder in ("run", "logs", "secrets", "agencies"):
+            private_folder(self.home / folder)
+        registry = _read(self.secrets_file("registry"))
+        ops = _read(self.home / "secrets" / "ops.json")
+        if not ops:
+            private, public = new_keys()
+            ops = {"ops_private_key": private, "ops_public_key": public}
+        if not registry:
+            private, public = new_keys()
+            registry = {
+                "registry_private_key": private,
+                "registry_public_key": public,
+                "master_key": secrets.token_hex(32),
+                "lookup_key": secrets.token_hex(32),
+                "child_id_key": secrets.token_hex(32),
+            }
+        intake = _read(self.secrets_file("intake")) or {"record_key": secrets.token_hex(32)}
+        own = {
+            "registry": registry,
+            "intake": intake | {"registry_public_key": registry["registry_public_key"]},
+        }
+        write_private(self.home / "secrets" / "ops.json", json.dumps(ops, indent=2))
+        for service in SERVICES:
+            parking = _read(self.secrets_file(service)).get("parking_key", secrets.token_urlsafe(32))
+            held = own.get(service, {}) | {"ops_public_key": ops["ops_public_key"], "parking_key": parking}
+            write_private(self.secrets_file(service), json.dumps(held, indent=2))
+
+
+def agency_keys(home: Path, units: Iterable[str]) -> dict[str, str]:
+    """A key pair for every agency of the demo: unit -> public JWK (JSON text).
+
+    The private half is written for the agency's own client (``Installation.agency_key_file``) and goes nowhere else.
+    """
+    private_folder(home / "agencies")
+    public = {}
+    for unit in units:
+        file = home / "agencies" / f"{unit}.jwk.json"
+        held = _read(file)
+        if not held:
+            made = ECKey.generate_key("P-256", {"use": "enc", "alg": "ECDH-ES+A256KW"}).as_dict(private=True)
+            held = {name: str(value) for name, value in made.items()}
+            write_private(file, json.dumps(held))
+        public[unit] = json.dumps({name: value for name, value in held.items() if name != "d"}, sort_keys=True)
+    return public
+
+
+def principals(county: County) -> tuple[str, ...]:
+    """Every principal that ``contracts.topics`` names for this county."""
+    return tuple(
+        sorted({principal for topic in county_topics(county) for principal in (*topic.writers, *topic.readers)})
+    )
+
+
+def private_folder(folder: Path) -> None:
+    """A folder that only its owner may enter."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    folder.chmod(0o700)
+
+
+def write_private(file: Path, text: str) -> None:
+    """Write a file that only its owner may read, whole or not at all."""
+    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    handle, name = tempfile.mkstemp(dir=file.parent)  # made with mode 0600
+    try:
+        with os.fdopen(handle, "w") as out:
+            out.write(text)
+        Path(name).replace(file)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def _file(home: Path) -> Path:
+    return home / "installation.json"
+
+
+def _read(file: Path) -> dict[str, str]:
+    try:
+        found: dict[str, str] = json.loads(file.read_text())
+    except FileNotFoundError:
+        return {}
+    return found

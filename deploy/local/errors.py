@@ -1,0 +1,16 @@
+"""The one error of the embedded stack."""
+
+import errno
+
+
+class StackError(Exception):
+    """What stops the stack, in one sentence for the person at the keyboard."""
+
+
+def from_os_error(error: OSError, doing: str) -> StackError:
+    """The sentence for an operating system error met while `doing` something ("writing the jars")."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return StackError(f"The disk is full: no room while {doing}.")
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return StackError(f"Not allowed to use {error.filename or 'a file'} while {doing}.")
+    return StackError(f"Failed while {doing}: {error.strerror or error}.")

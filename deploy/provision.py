@@ -1,0 +1,435 @@
+"""Make the broker and the database what the contracts say: topics, users, access lists, schemas and roles.
+
+Everything comes from ``contracts.topics`` and the county's units; nothing here names a topic. Running it again
+changes only what differs, and :func:`compare` reads back what the broker holds.
+"""
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import asyncpg
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import (
+    AclBinding,
+    AclBindingFilter,
+    AclOperation,
+    AclPermissionType,
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewTopic,
+    ResourcePatternType,
+    ResourceType,
+    ScramCredentialInfo,
+    ScramMechanism,
+    UserScramCredentialUpsertion,
+)
+
+from contracts.county import County
+from contracts.topics import DAY, SERVICES, Named, named
+
+PATIENCE = 60.0
+"""Seconds a single request to the broker may take."""
+MAX_RECORD_BYTES = 1024 * 1024
+"""Largest batch a topic takes; ``runtime.settings.Settings.max_event_bytes`` lies below it."""
+SCRAM_ITERATIONS = 4096
+"""What RFC 7677 asks for at least; passwords are random, so more would only slow the log-in."""
+OPERATOR_ROLE = "operator"
+"""The database role of the ops team's tools: reads every service's schema, writes none."""
+
+
+class ProvisioningError(Exception):
+    """The broker or the database refused a part of the installation. Says which and why, never a password."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Grant:
+    """One line of an access list: a principal may do an operation on one topic, a group prefix or the cluster."""
+
+    principal: str
+    resource: str
+    """``topic``, ``group`` or ``cluster``."""
+    name: str
+    """A topic's name; for ``group`` a prefix."""
+    operation: str
+    """``READ``, ``WRITE``, ``DESCRIBE`` or ``IDEMPOTENT_WRITE``."""
+
+
+@dataclass(frozen=True, slots=True)
+class WantedTopic:
+    name: str
+    partitions: int
+    replicas: int
+    configs: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a county's broker must hold."""
+
+    topics: tuple[WantedTopic, ...]
+    grants: frozenset[Grant]
+    principals: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """How the broker differs from what is wanted. Truthy when it does."""
+
+    missing_topics: tuple[str, ...] = ()
+    wrong_partitions: tuple[str, ...] = ()
+    wrong_configs: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Topic -> setting -> the value it should have."""
+    missing_grants: frozenset[Grant] = frozenset()
+    surplus_grants: frozenset[Grant] = frozenset()
+    missing_users: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return any(
+            (
+                self.missing_topics,
+                self.wrong_partitions,
+                self.wrong_configs,
+                self.missing_grants,
+                self.surplus_grants,
+                self.missing_users,
+            )
+        )
+
+
+def wanted(county: County, partitions: int, replicas: int = 1) -> Wanted:
+    """Topics, access lists and users of a county.
+
+    ``partitions``: of the topics that the services share. ``replicas``: copies of every partition.
+    """
+    topics = tuple(county_topics(county))
+    grants = {grant for topic in topics for grant in _grants_on(topic)}
+    principals = sorted({principal for topic in topics for principal in (*topic.writers, *topic.readers)})
+    for principal in principals:
+        prefix = group_prefix(principal)
+        grants |= {Grant(principal, "group", prefix, "READ"), Grant(principal, "group", prefix, "DESCRIBE")}
+    writers = {principal for topic in topics for principal in topic.writers}
+    grants |= {Grant(principal, "cluster", "kafka-cluster", "IDEMPOTENT_WRITE") for principal in writers}
+    return Wanted(
+        tuple(
+            WantedTopic(
+                topic.name,
+                partitions if topic.topic.partitions == "services" else 1,
+                replicas,
+                _configs(topic),
+            )
+            for topic in topics
+        ),
+        frozenset(grants),
+        tuple(principals),
+    )
+
+
+def county_topics(county: County) -> Iterable[Named]:
+    """Every topic that a county has."""
+    return named((unit.id, unit.families) for unit in county.units)
+
+
+def group_prefix(principal: str) -> str:
+    """How the names of a principal's consumer groups begin."""
+    return f"hutong.{principal}." if principal in SERVICES else f"{principal}."
+
+
+def compare(admin: AdminClient, want: Wanted) -> Difference:
+    """Read back what the broker holds. Surplus: an access that ``contracts.topics`` does not give."""
+    there = admin.list_topics(timeout=PATIENCE).topics
+    existing = [topic for topic in want.topics if topic.name in there]
+    held = _held_grants(admin)
+    return Difference(
+        missing_topics=tuple(topic.name for topic in want.topics if topic.name not in there),
+        wrong_partitions=tuple(
+            topic.name for topic in existing if len(there[topic.name].partitions) != topic.partitions
+        ),
+        wrong_configs=_wrong_configs(admin, existing),
+        missing_grants=want.grants - held,
+        surplus_grants=held - want.grants,
+        missing_users=tuple(sorted(set(want.principals) - _held_users(admin))),
+    )
+
+
+def provision_broker(
+    admin: AdminClient, want: Wanted, passwords: Mapping[str, str], renew: Iterable[str] = ()
+) -> Difference:
+    """Bring the broker to what is wanted and say what had to be changed.
+
+    ``passwords``: of every principal; ``renew``: principals whose password is set even though the user exists.
+
+    Raises:
+        ProvisioningError: the broker refused something, or a topic has another number of partitions than
+            configured (that is never changed in place).
+    """
+    try:
+        found = compare(admin, want)
+        if found.wrong_partitions:
+            raise ProvisioningError(
+                f"topics {', '.join(found.wrong_partitions)} have another number of partitions than configured; "
+                "the number is never changed in place"
+            )
+        missing = [topic for topic in want.topics if topic.name in found.missing_topics]
+        if missing:
+            _done(
+                admin.create_topics(
+                    [
+                        NewTopic(topic.name, topic.partitions, topic.replicas, config=dict(topic.configs))
+                        for topic in missing
+                    ],
+                    operation_timeout=PATIENCE,
+                    request_timeout=PATIENCE,
+                )
+            )
+        if found.wrong_configs:
+            _done(
+                admin.incremental_alter_configs(
+                    [
+                        ConfigResource(
+                            ConfigResource.Type.TOPIC,
+                            topic,
+                            incremental_configs=[
+                                ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
+                                for name, value in configs.items()
+                            ],
+                        )
+                        for topic, configs in found.wrong_configs.items()
+                    ],
+                    request_timeout=PATIENCE,
+                )
+            )
+        if found.missing_grants:
+            _done(
+                admin.create_acls([_binding(grant) for grant in sorted(found.missing_grants)], request_timeout=PATIENCE)
+            )
+        if found.surplus_grants:
+            _done(
+                admin.delete_acls([_filter(grant) for grant in sorted(found.surplus_grants)], request_timeout=PATIENCE)
+            )
+        users = sorted({*found.missing_users, *renew})
+        if users:
+            _done(
+                admin.alter_user_scram_credentials(
+                    [
+                        UserScramCredentialUpsertion(
+                            user,
+                            ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, SCRAM_ITERATIONS),
+                            passwords[user].encode(),
+                        )
+                        for user in users
+                    ],
+                    request_timeout=PATIENCE,
+                )
+            )
+        if found or users:
+            _wait_until_known(admin, want)
+    except KafkaException as error:
+        raise ProvisioningError(f"the broker refused: {_reason(error)}") from error
+    return found
+
+
+def _wait_until_known(admin: AdminClient, want: Wanted) -> None:
+    """The controller has agreed; a broker answers and admits by what has reached it since."""
+    deadline = time.monotonic() + PATIENCE
+    while compare(admin, want):
+        if time.monotonic() > deadline:
+            raise ProvisioningError(f"the broker does not show within {PATIENCE:.0f} s what was changed")
+        time.sleep(0.1)
+
+
+def _configs(topic: Named) -> dict[str, str]:
+    days = topic.topic.retention_days
+    configs = {
+        "max.message.bytes": str(MAX_RECORD_BYTES),
+        # Retention counts from arrival: a unit's wrong clock, or a replayed year, must not age a record.
+        "message.timestamp.type": "LogAppendTime",
+        # A segment is dropped whole, so that one that never closes would keep identity past its days.
+        "segment.ms": str(DAY),
+    }
+    if topic.topic.compacted:
+        configs |= {
+            "cleanup.policy": "compact",
+            # Cleaned within half the bound, so that a closed referral is gone within the whole of it.
+            "max.compaction.lag.ms": str(days * DAY // 2),
+            "min.cleanable.dirty.ratio": "0.1",
+            "delete.retention.ms": str(days * DAY),
+        }
+    else:
+        configs |= {"cleanup.policy": "delete", "retention.ms": str(days * DAY)}
+    return configs
+
+
+def _grants_on(topic: Named) -> Iterable[Grant]:
+    for writer in topic.writers:
+        yield Grant(writer, "topic", topic.name, "WRITE")
+        yield Grant(writer, "topic", topic.name, "DESCRIBE")
+    for reader in topic.readers:
+        yield Grant(reader, "topic", topic.name, "READ")
+        yield Grant(reader, "topic", topic.name, "DESCRIBE")
+
+
+_RESOURCES = {"topic": ResourceType.TOPIC, "group": ResourceType.GROUP, "cluster": ResourceType.BROKER}
+
+
+def _pattern(resource: str) -> ResourcePatternType:
+    return ResourcePatternType.PREFIXED if resource == "group" else ResourcePatternType.LITERAL
+
+
+def _binding(grant: Grant) -> AclBinding:
+    return AclBinding(
+        _RESOURCES[grant.resource],
+        grant.name,
+        _pattern(grant.resource),
+        f"User:{grant.principal}",
+        "*",
+        AclOperation[grant.operation],
+        AclPermissionType.ALLOW,
+    )
+
+
+def _filter(grant: Grant) -> AclBindingFilter:
+    return AclBindingFilter(
+        _RESOURCES.get(grant.resource, ResourceType.ANY),
+        grant.name,
+        ResourcePatternType.ANY,
+        f"User:{grant.principal}",
+        cast(str, None),  # any host
+        AclOperation[grant.operation],
+        AclPermissionType.ANY,
+    )
+
+
+def _held_grants(admin: AdminClient) -> frozenset[Grant]:
+    anyone = cast(str, None)
+    anything = AclBindingFilter(
+        ResourceType.ANY,
+        anyone,
+        ResourcePatternType.ANY,
+        anyone,
+        anyone,
+        AclOperation.ANY,
+        AclPermissionType.ANY,
+    )
+    words = {kind: word for word, kind in _RESOURCES.items()}
+    held = set()
+    for binding in admin.describe_acls(anything, request_timeout=PATIENCE).result():
+        word = words.get(binding.restype, binding.restype.name.lower())
+        right_form = (
+            binding.permission_type == AclPermissionType.ALLOW
+            and binding.host == "*"
+            and binding.resource_pattern_type == _pattern(word)
+        )
+        # A line of another form (a denial, a prefix on topics, one host) is a difference too; its name shows it.
+        name = binding.name if right_form else f"{binding.name} ({binding.resource_pattern_type.name} {binding.host})"
+        held.add(Grant(binding.principal.removeprefix("User:"), word, name, binding.operation.name))
+    return frozenset(held)
+
+
+def _held_users(admin: AdminClient) -> set[str]:
+    described = cast("Future[dict[str, Any]]", admin.describe_user_scram_credentials(None, request_timeout=PATIENCE))
+    return set(described.result())
+
+
+def _wrong_configs(admin: AdminClient, topics: Sequence[WantedTopic]) -> dict[str, dict[str, str]]:
+    if not topics:
+        return {}
+    answers = admin.describe_configs(
+        [ConfigResource(ConfigResource.Type.TOPIC, topic.name) for topic in topics], request_timeout=PATIENCE
+    )
+    held = {resource.name: answer.result() for resource, answer in answers.items()}
+    wrong = {
+        topic.name: {name: value for name, value in topic.configs.items() if held[topic.name][name].value != value}
+        for topic in topics
+    }
+    return {topic: configs for topic, configs in wrong.items() if configs}
+
+
+def _done(futures: Mapping[Any, Future[Any]]) -> None:
+    for what, future in futures.items():
+        try:
+            future.result(PATIENCE)
+        except KafkaException as error:
+            raise ProvisioningError(f"the broker refused {what}: {_reason(error)}") from error
+
+
+def _reason(error: KafkaException) -> str:
+    cause = error.args[0] if error.args else error
+    return cause.str() if isinstance(cause, KafkaError) else str(cause)
+
+
+# ---------------------------------------------------------------- database
+
+# A frozen process must let go of its cursor before its successor loses patience, whatever its settings said.
+_IDLE_IN_TRANSACTION = "5s"
+
+
+async def provision_database(admin_dsn: str, database: str, passwords: Mapping[str, str]) -> None:
+    """A database with one schema and one role for each service, none of which can read another's.
+
+    ``admin_dsn``: a superuser's, on any existing database of the server. ``passwords``: of every service and of
+    ``OPERATOR_ROLE``. Running it again sets the passwords anew and changes nothing else.
+
+    Raises:
+        ProvisioningError: the server refused something.
+    """
+    try:
+        server = await asyncpg.connect(admin_dsn)
+        try:
+            if not await server.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", database):
+                await server.execute(f"CREATE DATABASE {_quoted(database)} ENCODING 'UTF8' TEMPLATE template0")
+            for role in (*SERVICES, OPERATOR_ROLE):
+                await _role(server, role, passwords[role])
+        finally:
+            await server.close()
+        inside = await asyncpg.connect(admin_dsn, database=database)
+        try:
+            async with inside.transaction():
+                await _shut_public(inside, database)
+                for service in SERVICES:
+                    await _schema(inside, database, service)
+        finally:
+            await inside.close()
+    except (asyncpg.PostgresError, OSError) as error:
+        raise ProvisioningError(f"the database refused: {error}") from error
+
+
+async def _role(server: "asyncpg.Connection[asyncpg.Record]", role: str, password: str) -> None:
+    verb = "ALTER" if await server.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", role) else "CREATE"
+    statement = await server.fetchval(
+        "SELECT format('%s ROLE %I LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOINHERIT PASSWORD %L', "
+        "$1::text, $2::text, $3::text)",
+        verb,
+        role,
+        password,
+    )
+    await server.execute(statement)
+
+
+async def _shut_public(inside: "asyncpg.Connection[asyncpg.Record]", database: str) -> None:
+    await inside.execute(f"REVOKE ALL ON DATABASE {_quoted(database)} FROM PUBLIC")
+    await inside.execute("REVOKE ALL ON SCHEMA public FROM PUBLIC")
+    await inside.execute(f"GRANT CONNECT ON DATABASE {_quoted(database)} TO {_quoted(OPERATOR_ROLE)}")
+
+
+async def _schema(inside: "asyncpg.Connection[asyncpg.Record]", database: str, service: str) -> None:
+    role, place, operator = _quoted(service), _quoted(database), _quoted(OPERATOR_ROLE)
+    await inside.execute(f"CREATE SCHEMA IF NOT EXISTS {role} AUTHORIZATION {role}")
+    await inside.execute(f"GRANT CONNECT ON DATABASE {place} TO {role}")
+    await inside.execute(f"ALTER ROLE {role} IN DATABASE {place} SET search_path = {role}")
+    await inside.execute(
+        f"ALTER ROLE {role} IN DATABASE {place} SET idle_in_transaction_session_timeout = '{_IDLE_IN_TRANSACTION}'"
+    )
+    await inside.execute(f"GRANT USAGE ON SCHEMA {role} TO {operator}")
+    await inside.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA {role} TO {operator}")
+    await inside.execute(
+        f"ALTER DEFAULT PRIVILEGES FOR ROLE {role} IN SCHEMA {role} GRANT SELECT ON TABLES TO {operator}"
+    )
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'

@@ -1,0 +1,161 @@
+"""Tells when the house is at rest: everything that was said has been heard, and nothing waits to be said.
+
+Reads the services' own tables with the operator's role and the ends of the topics. At rest means that at one moment
+every cursor stood at the end of its topic, every outbox was empty and the day had turned everywhere.
+"""
+
+import asyncio
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import date
+
+import asyncpg
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
+
+from contracts.county import County
+from contracts.topics import SERVICES
+from deploy.provision import county_topics
+
+BETWEEN = 0.015
+"""Seconds between two looks."""
+PATIENCE = 120.0
+"""Seconds without any progress after which waiting is given up."""
+
+Ends = dict[tuple[str, int], int]
+
+
+class NotSettledError(Exception):
+    """The house does not come to rest. Says what it waits for."""
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """One look at all services, in one database transaction."""
+
+    cursors: dict[tuple[str, str, int], tuple[int, int]]
+    """(service, topic, partition) -> (slowest cursor, how many consumers)."""
+    outbox: dict[str, int]
+    """Service -> events not published yet."""
+    days: dict[str, tuple[date | None, date | None]]
+    """Service -> the earliest and the latest day its lanes are in."""
+    parked: dict[str, int]
+    dead: dict[str, int]
+
+
+_LOOK_AT_ONE = """
+SELECT '{0}' AS service, 'cursor' AS what, topic, partition, min(next_offset) AS number, count(*) AS many,
+       NULL::date AS early, NULL::date AS late
+  FROM "{0}".consumer_cursor GROUP BY topic, partition
+UNION ALL SELECT '{0}', 'outbox', NULL, NULL, count(*), 0, NULL, NULL FROM "{0}".outbox
+UNION ALL SELECT '{0}', 'parked', NULL, NULL, count(*), 0, NULL, NULL FROM "{0}".parked_child
+UNION ALL SELECT '{0}', 'dead', NULL, NULL, count(*), 0, NULL, NULL FROM "{0}".dead_letter
+UNION ALL SELECT '{0}', 'day', NULL, NULL, count(*) - count(day), 0, min(day), max(day) FROM "{0}".day_state
+"""
+
+_LOOK = " UNION ALL ".join(_LOOK_AT_ONE.format(service) for service in SERVICES)
+
+
+class Watch:
+    """Looks at an installation until it is at rest."""
+
+    def __init__(self, admin: AdminClient, database: "asyncpg.Connection[asyncpg.Record]", county: County) -> None:
+        self._admin = admin
+        self._database = database
+        self._heard = {
+            (service, topic.name) for topic in county_topics(county) for service in topic.readers if service in SERVICES
+        }
+        topics = {name for _, name in self._heard}
+        described = admin.list_topics(timeout=30).topics
+        self._partitions = {name: sorted(topic.partitions) for name, topic in described.items()}
+        self._lanes = [(name, partition) for name in sorted(topics) for partition in self._partitions[name]]
+
+    async def state(self) -> State:
+        """Look once."""
+        found = State({}, {}, {}, {}, {})
+        for row in await self._database.fetch(_LOOK):
+            service = row["service"]
+            match row["what"]:
+                case "cursor":
+                    found.cursors[service, row["topic"], row["partition"]] = (row["number"], row["many"])
+                case "outbox":
+                    found.outbox[service] = row["number"]
+                case "parked":
+                    found.parked[service] = row["number"]
+                case "dead":
+                    found.dead[service] = row["number"]
+                case _:
+                    # A lane that is in no day yet is earlier than any.
+                    found.days[service] = (None if row["number"] else row["early"], row["late"])
+        return found
+
+    def ends(self) -> Ends:
+        """The end of every topic that a service hears."""
+        return self._ends(self._lanes)
+
+    def ends_of(self, topics: Iterable[str]) -> Ends:
+        """The ends of other topics."""
+        return self._ends([(name, partition) for name in topics for partition in self._partitions[name]])
+
+    def _ends(self, lanes: Iterable[tuple[str, int]]) -> Ends:
+        latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+        asked = {TopicPartition(name, partition): latest for name, partition in lanes}
+        answers = self._admin.list_offsets(asked, request_timeout=30)
+        return {(lane.topic, lane.partition): future.result().offset for lane, future in answers.items()}
+
+    def waits_for(self, ends: Ends, state: State, day: date | None) -> Iterator[str]:
+        """What is not at rest, in words; nothing when everything is."""
+        for service, topic in sorted(self._heard):
+            for name, partition in self._lanes:
+                if name != topic:
+                    continue
+                held = state.cursors.get((service, topic, partition))
+                if held is None:
+                    yield f"{service} has not begun to read {topic}/{partition}"
+                elif held[0] < ends[topic, partition]:
+                    yield f"{service} is {ends[topic, partition] - held[0]} behind on {topic}/{partition}"
+        for service, waiting in state.outbox.items():
+            if waiting:
+                yield f"{service} has {waiting} events to publish"
+        if day is not None:
+            for service, (early, late) in state.days.items():
+                if late is not None or early is not None:
+                    if early is None or early < day:
+                        yield f"{service} has not turned {day} in every lane"
+
+    async def turned(self, service: str, day: date, patience: float = PATIENCE) -> None:
+        """Wait until every lane of one service is in ``day``.
+
+        Raises:
+            NotSettledError: it is not within ``patience`` seconds.
+        """
+        deadline = time.monotonic() + patience
+        query = f'SELECT count(*) > 0 AND bool_and(day >= $1) FROM "{service}".day_state'  # noqa: S608
+        while not await self._database.fetchval(query, day):
+            if time.monotonic() > deadline:
+                raise NotSettledError(f"{service} has not turned {day} in every lane")
+            await asyncio.sleep(BETWEEN)
+
+    async def settled(self, day: date | None = None, patience: float = PATIENCE) -> State:
+        """Wait until everything is at rest, and every service that keeps days is in ``day``.
+
+        Raises:
+            NotSettledError: nothing has moved for ``patience`` seconds.
+        """
+        last: tuple[Ends, State] | None = None
+        moved = time.monotonic()
+        while True:
+            before = await asyncio.to_thread(self.ends)
+            state = await self.state()
+            waiting = list(self.waits_for(before, state, day))
+            if not waiting:
+                # The ends are read again: nothing may have been said between the first look and the tables'.
+                if await asyncio.to_thread(self.ends) == before:
+                    return state
+            if last != (before, state):
+                last, moved = (before, state), time.monotonic()
+            elif time.monotonic() - moved > patience:
+                more = f" (and {len(waiting) - 3} more)" if len(waiting) > 3 else ""
+                raise NotSettledError("; ".join(waiting[:3]) + more)
+            await asyncio.sleep(BETWEEN)

@@ -1,0 +1,153 @@
+"""Runs one service: ``python -m runtime SERVICE``; also ``--migrate``, ``--parked`` and ``--replay KEY``."""
+
+import argparse
+import contextlib
+import gc
+import importlib
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import uvicorn
+import uvloop
+
+from runtime import logs
+from runtime.errors import SchemaMissing
+from runtime.logs import log
+from runtime.replay import NothingParked, StillParked
+from runtime.service import MissingTopics, Service
+from runtime.settings import Settings
+
+FAILED = 70
+"""Exit code of a process that must be started again."""
+
+
+def create(name: str, settings: Settings) -> Service:
+    """``services.<name>.app:create``, or any ``module:function``."""
+    module, _, function = name.partition(":")
+    path = module if function else f"services.{name}.app"
+    made = getattr(importlib.import_module(path), function or "create")(settings)
+    assert isinstance(made, Service)
+    return made
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Entry point; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m runtime", description=__doc__)
+    parser.add_argument("service")
+    parser.add_argument("--migrate", action="store_true", help="bring the schema up to date")
+    parser.add_argument("--parked", action="store_true", help="list what is parked")
+    parser.add_argument("--replay", metavar="KEY", help="release what is parked under KEY, for today")
+    chosen = parser.parse_args(arguments)
+    settings = Settings.from_environment()
+    logs.configure(chosen.service.rpartition(":")[2], settings.ordinal, settings.log_level)
+    if chosen.migrate:
+        return uvloop.run(_migrate(chosen.service, settings))
+    if chosen.parked:
+        return uvloop.run(_parked(chosen.service, settings))
+    if chosen.replay is not None:
+        return uvloop.run(_replay(chosen.service, settings, chosen.replay))
+    return uvloop.run(_serve(chosen.service, settings))
+
+
+async def _migrate(name: str, settings: Settings) -> int:
+    for step in await create(name, settings).migrate():
+        _say(step)
+    return 0
+
+
+async def _parked(name: str, settings: Settings) -> int:
+    async with _opened(name, settings) as service:
+        for one in await service.parked():
+            place = f"{one.topic}/{one.partition}@{one.first_offset}"
+            since = f"{one.since:%Y-%m-%d %H:%M}"
+            _say("\t".join([one.key, str(one.events), since, one.consumer, place, one.reason]))
+    return 0
+
+
+async def _replay(name: str, settings: Settings, key: str) -> int:
+    async with _opened(name, settings) as service:
+        try:
+            released = await service.replay(key)
+        except NothingParked:
+            _complain(f"没有以 {key} 搁置的事件；用 --parked 查看搁置清单。")
+            return 1
+        except StillParked as error:
+            _complain(f"{key} 仍无法处理，未作任何改动：{error}")
+            return 1
+    log.info("replayed", key=key, events=released)
+    _say(str(released))
+    return 0
+
+
+@contextlib.asynccontextmanager
+async def _opened(name: str, settings: Settings) -> AsyncIterator[Service]:
+    service = create(name, settings)
+    await service.open()
+    try:
+        yield service
+    finally:
+        await service.close()
+
+
+async def _serve(name: str, settings: Settings) -> int:
+    service = create(name, settings)
+    listening = socket.socket()
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listening.bind(("127.0.0.1", settings.http_port))
+    port = listening.getsockname()[1]
+    _write_state(settings.state_file, port)
+    log.info("starts", http_port=port)
+    server = uvicorn.Server(
+        uvicorn.Config(service.app(), log_config=None, access_log=False, lifespan="on", timeout_graceful_shutdown=2)
+    )
+    service.on_failure = lambda: _end(server, settings)
+    # uvicorn raises the signal again when it has shut down: here that must not end the process with a signal.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    # What was made so far lives as long as the process: not looked at again by every collection.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
+    try:
+        await server.serve(sockets=[listening])
+    except (SchemaMissing, MissingTopics) as error:
+        log.error("cannot_start", reason=str(error))
+        return FAILED
+    if service.failure is not None:
+        return FAILED
+    return 0 if server.started else FAILED
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+
+
+def _complain(line: str) -> None:
+    sys.stderr.write(line + "\n")
+
+
+def _end(server: uvicorn.Server, settings: Settings) -> None:
+    """Ask the server to end; a process that does not is ended."""
+    server.should_exit = True
+    timer = threading.Timer(settings.stop_patience + 3, os._exit, (FAILED,))
+    timer.daemon = True
+    timer.start()
+
+
+def _write_state(path: Path | None, port: int) -> None:
+    if path is not None:
+        scratch = path.with_suffix(".new")
+        scratch.write_text(json.dumps({"pid": os.getpid(), "port": port}))
+        scratch.replace(path)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,273 @@
+"""One subscriber of a service: which partitions it holds, where each of them stands, and what stops it."""
+
+import asyncio
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+from aiokafka import ConsumerRebalanceListener, TopicPartition
+from aiokafka.errors import IllegalStateError, KafkaError
+
+from runtime import standing
+from runtime.backoff import Backoff
+from runtime.batches import DayHandler, Handler, ParkBy
+from runtime.database import infrastructure
+from runtime.kafka import Described
+from runtime.lane import Lane
+from runtime.logs import log
+from runtime.reader import Raw
+
+if TYPE_CHECKING:
+    from runtime.service import Service
+
+Place = tuple[str, int]
+"""topic, partition"""
+
+
+class Consumer:
+    """One consumer group of one service, as this process sees it."""
+
+    def __init__(self, service: "Service", name: str, *, needs_county: bool = True) -> None:
+        self.service = service
+        self.name = name
+        self.group = f"hutong.{service.name}.{name}"
+        self.needs_county = needs_county
+        self.handlers: Mapping[str, Handler] = {}
+        self.day: DayHandler | None = None
+        self.day_source: str | None = None
+        self.day_topics: frozenset[str] = frozenset()
+        """The inputs whose marks turn the service's day; empty for all consumers but one."""
+        self._park_by: Mapping[str, ParkBy] = {}
+        self.subscriber: Any = None
+        self.listener = Listener(self)
+        self.interrupt = asyncio.Event()
+        """Set while partitions are being taken away or the process stops: waits end early."""
+        self.assigned: set[Place] = set()
+        self.halted: dict[Place, str] = {}
+        self.blocked: set[Place] = set()
+        self.silent_since: float | None = None
+        self.assignments = 0
+        self._busy = asyncio.Lock()
+        self._lanes: dict[Place, Lane] = {}
+        self.ready: set[Place] = set()
+        """Assigned, positioned, and neither halted nor waiting for a day."""
+        self.heard: list[str] = []
+        """The topics it heard when it started."""
+        self._to_commit: dict[Place, int] = {}
+
+    def learn(
+        self,
+        handlers: Mapping[str, Handler],
+        day: DayHandler | None,
+        day_source: str | None,
+        park_by: Mapping[str, ParkBy] | None,
+    ) -> None:
+        """Remember what the service does with each topic."""
+        self.handlers = handlers
+        self.day = day
+        self.day_source = day_source
+        self._park_by = park_by or {}
+
+    @property
+    def leaving(self) -> bool:
+        return self.interrupt.is_set()
+
+    @property
+    def working(self) -> bool:
+        """True while a batch is being applied, or tried again."""
+        return self._busy.locked()
+
+    @property
+    def kafka(self) -> Any:
+        """The aiokafka consumer; None before start and after stop."""
+        return self.subscriber.consumer if self.subscriber is not None else None
+
+    def names(self, existing: Iterable[str]) -> list[str]:
+        """The topics it hears: those it names, or those that exist and match its pattern."""
+        if self.subscriber.pattern is not None:
+            pattern = re.compile(self.subscriber.pattern.broker_address)
+            return sorted(name for name in existing if pattern.fullmatch(name))
+        return sorted(self.subscriber.topic_names_for_subscribe)
+
+    def handler_of(self, topic: str) -> Handler | None:
+        return self.handlers.get(topic) or self.handlers.get(self.service.catalogue.topic(topic).name)
+
+    def park_by_of(self, topic: str) -> ParkBy | None:
+        return self._park_by.get(topic) or self._park_by.get(self.service.catalogue.topic(topic).name)
+
+    async def apply(self, records: Sequence[Raw]) -> None:
+        """Apply what was polled: each partition in order, some partitions at a time."""
+        async with self._busy:
+            limit = asyncio.Semaphore(self.service.settings.parallel)
+
+            async def one(lane: Lane, part: Sequence[Raw]) -> None:
+                async with limit:
+                    await lane.apply(part)
+
+            parts = [
+                (place, list(part)) for place, part in groupby(records, key=lambda raw: (raw.topic, raw.partition))
+            ]
+            await asyncio.gather(*(one(self.lane(*place), part) for place, part in parts if place in self.ready))
+
+    def lane(self, topic: str, partition: int) -> Lane:
+        place = (topic, partition)
+        lane = self._lanes.get(place)
+        if lane is None:
+            lane = self._lanes[place] = Lane(self, topic, partition)
+        return lane
+
+    def committed(self, topic: str, partition: int, next_offset: int) -> None:
+        """A batch is in the database: lag tools may know."""
+        self._to_commit[topic, partition] = next_offset
+        self.service.progressed()
+        if not self.needs_county:
+            self.service.county_stored()
+
+    async def tell_kafka(self) -> None:
+        """Best effort: Kafka's own offsets only feed lag tools and are never read back."""
+        offsets = {
+            TopicPartition(*place): offset for place, offset in self._to_commit.items() if place in self.assigned
+        }
+        self._to_commit.clear()
+        if not offsets or self.kafka is None:
+            return
+        try:
+            await self.kafka.commit(offsets)
+        except (KafkaError, IllegalStateError) as error:
+            log.debug("kafka_commit_missed", group=self.group, error=type(error).__name__)
+
+    def halt(self, topic: str, partition: int, reason: str) -> None:
+        """Stop one partition, loudly: paused until the process is started again; the others go on."""
+        place = (topic, partition)
+        if place in self.halted:
+            return
+        self.halted[place] = reason
+        self._pause(place)
+        self.service.metrics.halted.labels(self.name, topic, str(partition)).set(1)
+        log.error("halted", consumer=self.name, topic=topic, partition=partition, reason=reason)
+
+    def block(self, topic: str, partition: int) -> None:
+        """Hold one partition until its index has turned the day it has reached."""
+        self.blocked.add((topic, partition))
+        self._pause((topic, partition))
+        self.service.days.kick()
+
+    def seek(self, topic: str, partition: int, offset: int) -> None:
+        if (topic, partition) in self.assigned and self.kafka is not None:
+            self.kafka.seek(TopicPartition(topic, partition), offset)
+
+    def _pause(self, place: Place) -> None:
+        self.ready.discard(place)
+        if place in self.assigned and self.kafka is not None:
+            self.kafka.pause(TopicPartition(*place))
+
+    async def position(self, places: Iterable[Place]) -> None:
+        """Seek partitions to their cursors and let them run: all but the halted and those waiting for a day."""
+        service = self.service
+        wanted = [place for place in places if place in self.assigned and place not in self.ready]
+        if not wanted:
+            return
+        cursors = await service.cursors(self, wanted)
+        described = await service.admin.describe({topic for topic, _ in wanted})
+        first = await service.admin.first_offsets(place for place in wanted if described.get(place[0]) is not None)
+        days = await service.days.state()
+        missing: set[str] = set()
+        for place in wanted:
+            if place not in self.assigned or self.kafka is None:
+                continue
+            topic = described.get(place[0])
+            if topic is None:
+                missing.add(place[0])
+                continue
+            cursor = cursors[place]
+            reason = self.broken(place, topic, cursor, first[place])
+            if reason is not None:
+                self.halt(*place, reason)
+            if place in self.halted:
+                continue
+            if place[0] in self.day_topics and cursor["lane_day"] is not None:
+                reached = service.days.reached(days, *place)
+                if reached is None or reached < cursor["lane_day"]:
+                    self.blocked.add(place)
+                    continue
+            self.blocked.discard(place)
+            self.kafka.seek(TopicPartition(*place), cursor["next_offset"])
+            self.ready.add(place)
+            self.kafka.resume(TopicPartition(*place))
+        if missing:
+            # Tried again: metadata is behind for a moment after a broker's restart. The watch says when it stays so.
+            raise ConnectionError(f"not on the broker: {', '.join(sorted(missing))}")
+
+    def broken(self, place: Place, topic: Described, cursor: Any, first_offset: int) -> str | None:
+        """Why one partition must not go on, if it must not."""
+        service = self.service
+        return standing.broken(
+            topic,
+            topic_id=cursor["topic_id"],
+            partitions=service.catalogue.partitions(place[0], service.settings.partitions),
+            next_offset=cursor["next_offset"],
+            first_offset=first_offset,
+            compacted=service.catalogue.topic(place[0]).compacted,
+        )
+
+    async def taken(self) -> None:
+        """Partitions are being taken away: end waits, and let the transaction in flight finish."""
+        self.interrupt.set()
+        self.ready.clear()
+        async with self._busy:
+            self.assigned = set()
+            self.blocked.clear()
+
+    def given(self, assigned: set[Place]) -> None:
+        """Partitions were assigned, and are paused."""
+        self.assigned = assigned
+        self.assignments += 1
+        self._lanes = {place: lane for place, lane in self._lanes.items() if place in assigned}
+        self.halted = {place: reason for place, reason in self.halted.items() if place in assigned}
+        if not self.service.stopping:
+            self.interrupt.clear()
+        self.service.metrics.rebalances.labels(self.name).inc()
+        places = [f"{topic}/{partition}" for topic, partition in sorted(assigned)]
+        log.info("assigned", consumer=self.name, partitions=places)
+
+
+class Listener(ConsumerRebalanceListener):  # type: ignore[misc]
+    """Pauses first, then positions: aiokafka delivers records before an assignment's listener has finished."""
+
+    def __init__(self, consumer: Consumer) -> None:
+        self._consumer = consumer
+        self._positioning: asyncio.Task[None] | None = None
+
+    async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
+        await self.stop()
+        await self._consumer.taken()
+
+    async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
+        self._consumer.kafka.pause(*assigned)
+        # Any position will do while it is paused: without one aiokafka asks Kafka where the group stands,
+        # and a group that has never committed makes FastStream sleep for five seconds.
+        for place in assigned:
+            self._consumer.kafka.seek(place, 0)
+        await self.stop()
+        self._consumer.given({(place.topic, place.partition) for place in assigned})
+        # Not awaited: a database that is away must not hold up the group.
+        self._positioning = asyncio.create_task(self._position())
+
+    async def stop(self) -> None:
+        if self._positioning is not None and not self._positioning.done():
+            self._positioning.cancel()
+            await asyncio.gather(self._positioning, return_exceptions=True)
+
+    async def _position(self) -> None:
+        consumer = self._consumer
+        backoff = Backoff(consumer.service.settings)
+        while not consumer.leaving:
+            try:
+                await consumer.position(sorted(consumer.assigned))
+                consumer.service.days.kick()
+                return
+            except Exception as error:  # noqa: BLE001 - tried until it works or the partitions go
+                known = infrastructure(error)
+                log.warning("not_positioned", consumer=consumer.name, error=type(error).__name__, exc_info=not known)
+                await backoff.wait(consumer.interrupt)

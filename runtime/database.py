@@ -1,0 +1,73 @@
+"""Connections to PostgreSQL, and which of its failures say nothing about an event."""
+
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+from aiokafka.errors import KafkaError
+from confluent_kafka import KafkaException
+
+from runtime.errors import NotYet
+from runtime.settings import Settings
+
+if TYPE_CHECKING:
+    from asyncpg import Connection, Pool
+    from asyncpg.pool import PoolConnectionProxy
+
+    Database = Pool[asyncpg.Record]
+    Session = Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]
+else:
+    Database = asyncpg.Pool
+    Session = asyncpg.Connection
+
+_ABOUT_THE_EVENT = ("22", "23", "P0")
+"""SQLSTATE classes that a single event can cause: data exceptions, constraint violations, raised by a function.
+Every other class is the server's, the connection's or the deployment's matter."""
+
+
+def infrastructure(error: BaseException) -> bool:
+    """True when an error says nothing about any event: it is retried for ever and never parks anything."""
+    if isinstance(error, asyncpg.PostgresError):
+        return not str(error.sqlstate or "").startswith(_ABOUT_THE_EVENT)
+    if isinstance(error, asyncpg.DataError):
+        return False
+    if isinstance(error, asyncpg.InterfaceError | asyncpg.InternalClientError):
+        return True
+    return isinstance(error, OSError | TimeoutError | KafkaError | KafkaException | NotYet)
+
+
+def server_settings(schema: str, settings: Settings) -> dict[str, str]:
+    """What every session of a service is opened with."""
+    return {
+        "search_path": f'"{schema}"',
+        "application_name": f"hutong-{schema}-{settings.ordinal}",
+        "statement_timeout": _milliseconds(settings.statement_timeout),
+        "lock_timeout": _milliseconds(settings.lock_timeout),
+        # A frozen process that holds a cursor's lock is cut off before its successor's patience ends.
+        "idle_in_transaction_session_timeout": _milliseconds(settings.idle_in_transaction_timeout),
+        "timezone": "UTC",
+        "jit": "off",
+    }
+
+
+async def open_pool(schema: str, settings: Settings) -> Database:
+    """A small pool of sessions in the service's schema."""
+    return await asyncpg.create_pool(
+        settings.postgres,
+        min_size=1,
+        max_size=settings.pool_size,
+        server_settings=server_settings(schema, settings),
+        command_timeout=settings.statement_timeout + 10,
+    )
+
+
+async def open_session(schema: str, settings: Settings, **more: str) -> Any:
+    """One session of its own, for what holds a lock as long as it lives."""
+    return await asyncpg.connect(
+        settings.postgres,
+        server_settings=server_settings(schema, settings) | more,
+        command_timeout=settings.statement_timeout + 10,
+    )
+
+
+def _milliseconds(seconds: float) -> str:
+    return str(int(seconds * 1000))

@@ -1,0 +1,195 @@
+"""The work of a day, page by page, for each partition index; then the mark that the day has turned.
+
+A page is one transaction that locks the index's row, so it does not matter which process does it, nor how often
+one dies: the next page begins where the last committed one stopped.
+"""
+
+import asyncio
+import contextlib
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from contracts.event import at_midnight
+from runtime import tables
+from runtime.backoff import Backoff
+from runtime.batches import Page, PageDone
+from runtime.database import Session, infrastructure
+from runtime.faults import point
+from runtime.logs import log
+from runtime.outbox import day_page
+
+if TYPE_CHECKING:
+    from runtime.consumer import Consumer
+    from runtime.service import Service
+
+LANE = "@day"
+"""The input that a day's work is numbered by; its partition is the index."""
+_LOOK = 0.5
+
+
+class StuckPage(Exception):
+    """A day handler returned the place it was given: it would never end."""
+
+
+class Days:
+    """Turns one service's days."""
+
+    def __init__(self, service: "Service") -> None:
+        self._service = service
+        self._kicked = asyncio.Event()
+        self._stop = asyncio.Event()
+        self.consumer: Consumer | None = None
+        """The consumer whose inputs carry the days; None: this service knows no days."""
+        self.failing: dict[int, str] = {}
+
+    def kick(self) -> None:
+        """A lane has reached a day, or partitions came or went."""
+        self._kicked.set()
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._kicked.set()
+
+    async def state(self) -> dict[int, date | None]:
+        """The day of every index."""
+        rows = await self._service.pool.fetch(tables.DAYS)
+        return {row["index"]: row["day"] for row in rows}
+
+    def reached(self, days: dict[int, date | None], topic: str, partition: int) -> date | None:
+        """The day an input partition is in: its index's; for a topic with one partition the least of all."""
+        if self._service.catalogue.topic(topic).partitions == "services":
+            return days.get(partition)
+        known = [day for day in days.values() if day is not None]
+        return min(known) if days and len(known) == len(days) else None
+
+    async def run(self) -> None:
+        """Work until stopped."""
+        while not self._stop.is_set():
+            waiting = any(consumer.blocked for consumer in self._service.consumers.values())
+            # Looked at without a kick too: another process may have turned the day.
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._kicked.wait(), _LOOK if waiting else 30 * _LOOK)
+            self._kicked.clear()
+            if self.consumer is not None and not self._stop.is_set():
+                # Never more at a time than leaves the lanes their sessions.
+                limit = asyncio.Semaphore(self._service.settings.parallel)
+                await asyncio.gather(*(self._index(self.consumer, index, limit) for index in self._mine(self.consumer)))
+            await self._unblock()
+
+    def _mine(self, consumer: "Consumer") -> list[int]:
+        indexes: set[int] = set()
+        for topic, partition in consumer.assigned:
+            if topic not in consumer.day_topics:
+                continue
+            if self._service.catalogue.topic(topic).partitions == "services":
+                indexes.add(partition)
+            else:
+                indexes.update(range(self._service.settings.partitions))
+        return sorted(indexes)
+
+    async def _index(self, consumer: "Consumer", index: int, limit: asyncio.Semaphore) -> None:
+        backoff = Backoff(self._service.settings)
+        tries = 0
+        while not self._stop.is_set():
+            try:
+                async with limit:
+                    more = await self._page(consumer, index)
+                if not more:
+                    return
+                self.failing.pop(index, None)
+                tries = 0
+                backoff.reset()
+            except Exception as error:  # noqa: BLE001 - a day is never left out
+                tries += 1
+                cause = type(error).__name__
+                if infrastructure(error):
+                    log.warning("day_retry", index=index, error=cause)
+                else:
+                    log.error("day_failed", index=index, error=cause, tries=tries, exc_info=tries == 1)
+                if tries >= self._service.settings.tries:
+                    self.failing[index] = cause
+                await backoff.wait(self._stop, self._service.county_changed)
+
+    async def _page(self, consumer: "Consumer", index: int) -> bool:
+        """Do one page in one transaction. False: there is nothing to do for this index."""
+        service = self._service
+        topics = sorted(consumer.day_topics)
+        shared = [service.catalogue.topic(topic).partitions == "services" for topic in topics]
+        async with service.pool.acquire(timeout=service.settings.lock_timeout) as session:  # noqa: SIM117
+            async with session.transaction():
+                state = await session.fetchrow(tables.LOCK_DAY, index)
+                assert state is not None
+                target = await session.fetchval(
+                    tables.DAY_TARGET, consumer.name, topics, [index if many else 0 for many in shared]
+                )
+                day, resume = _following(state, target)
+                if day is None:
+                    return False
+                page = await self._open(session, consumer, day, index, resume)
+                done = await consumer.day(page, session) if consumer.day is not None else PageDone([], None)
+                if done.resume is not None and done.resume == resume:
+                    raise StuckPage
+                rows = service.outbox.rows(done.said)
+                if done.resume is None:
+                    rows += service.outbox.marks(page)
+                    await session.execute(tables.SAVE_DAY, index, day, None, None)
+                else:
+                    await session.execute(tables.SAVE_DAY, index, state["day"], day, done.resume)
+                await service.outbox.write(session, service.own_lanes[LANE, index], rows)
+                point("before_page")
+        point("after_page")
+        service.metrics.pages.inc()
+        service.progressed()
+        service.relay.wake()
+        if done.resume is None:
+            service.metrics.day.labels(str(index)).set(at_midnight(day).timestamp())
+            log.info("day_turned", index=index, day=day.isoformat())
+        return True
+
+    async def _open(self, session: Session, consumer: "Consumer", day: date, index: int, resume: str | None) -> Page:
+        service = self._service
+        facts = await session.fetchrow(tables.DAY_FACTS, day)
+        assert facts is not None
+        cause, story = day_page(
+            county=service.settings.county, service=service.name, day=day, index=index, resume=resume
+        )
+        county: Any = None
+        if consumer.day is not None:
+            county = await service.counties.of(session, facts["county"])
+        now: datetime = facts["now"] or at_midnight(day)
+        return Page(
+            day=day,
+            index=index,
+            partitions=service.settings.partitions,
+            resume=resume,
+            limit=service.settings.page_size,
+            county=county,
+            now=now.astimezone(UTC),
+            cause=cause,
+            story=story,
+            code=service.settings.county,
+        )
+
+    async def _unblock(self) -> None:
+        for consumer in self._service.consumers.values():
+            if not consumer.blocked or consumer.leaving:
+                continue
+            try:
+                await consumer.position(sorted(consumer.blocked))
+            except Exception as error:
+                if not infrastructure(error):
+                    raise
+                log.warning("not_unblocked", consumer=consumer.name, error=type(error).__name__)
+
+
+def _following(state: Any, target: date | None) -> tuple[date | None, str | None]:
+    """The day to work on and where in it. A missed day is caught up in order; the first ever is taken as it is."""
+    if state["work_day"] is not None:
+        return state["work_day"], state["resume"]
+    if target is None:
+        return None, None
+    if state["day"] is None:
+        return target, None
+    if state["day"] >= target:
+        return None, None
+    return state["day"] + timedelta(days=1), None

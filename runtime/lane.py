@@ -1,0 +1,498 @@
+"""One input partition: its fence, its numbers, its day; one batch, one transaction, tried until committed."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any
+
+from contracts.clock import DayBegan
+from contracts.event import Envelope
+from runtime import parking, tables
+from runtime.backoff import Backoff
+from runtime.batches import Batch, Heard
+from runtime.database import Session, infrastructure
+from runtime.errors import Halt, NotYet, Unprocessable
+from runtime.faults import point
+from runtime.logs import log
+from runtime.outbox import Row
+from runtime.reader import Mark, NoEvent, Numbers, Raw, Read, Reader, Seen, Turn, Unreadable
+
+if TYPE_CHECKING:
+    from runtime.consumer import Consumer
+
+_LONGEST_CLOCK_JUMP = 400
+"""Days. A clock that jumps further is wrong, not late."""
+
+
+class Blocked(Exception):
+    """The lane has reached a day that its partition index has not finished."""
+
+
+class Gap(Exception):
+    """The log goes on after the cursor."""
+
+    def __init__(self, wanted: int, found: int) -> None:
+        super().__init__(f"{wanted} wanted, {found} found")
+        self.wanted = wanted
+        self.found = found
+
+
+@dataclass(slots=True)
+class DayMarks:
+    """Which upstream lanes have marked which day in this partition."""
+
+    by_lane: dict[tuple[str, int], tuple[int, date]]
+    changed: set[tuple[str, int]] = field(default_factory=set)
+
+    def reached(self, source: str, lane: int, lanes: int, day: date) -> date | None:
+        """Remember a mark; the day that all lanes of this writer have reached, if they all have one."""
+        key = (source, lane)
+        known = self.by_lane.get(key)
+        if known is None or known[1] < day:
+            self.by_lane[key] = (lanes, day)
+            self.changed.add(key)
+        of_writer = [mark for (writer, _), mark in self.by_lane.items() if writer == source]
+        return min(marked for _, marked in of_writer) if len(of_writer) >= lanes else None
+
+
+@dataclass(slots=True)
+class Known:
+    """What is remembered between batches. True only while nobody else has moved the cursor."""
+
+    next_offset: int
+    seen: dict[tuple[str, int], Seen]
+    marks: dict[tuple[str, int], tuple[int, date]]
+
+
+@dataclass(slots=True)
+class Work:
+    """One attempt at a batch."""
+
+    raws: Sequence[Raw]
+    day: date | None
+    now: datetime | None
+    county: str | None
+    lane_day: date | None
+    parked: parking.Parked = field(default_factory=parking.Parked)
+    reads: list[Heard[Any] | Unreadable] = field(default_factory=list)
+    dead: list[NoEvent] = field(default_factory=list)
+    used: int = 0
+    """How many of ``raws`` this transaction passes."""
+    duplicates: int = 0
+    early: int = 0
+    rows: list[Row] = field(default_factory=list)
+    applied: int = 0
+    marked: bool = False
+    """The batch ends with the mark that completes a day: the lane waits until its index has turned it."""
+
+
+class Lane:
+    """One (consumer, topic, partition)."""
+
+    def __init__(self, consumer: "Consumer", topic: str, partition: int) -> None:
+        service = consumer.service
+        settings = service.settings
+        self._consumer = consumer
+        self._service = service
+        self.topic = topic
+        self.partition = partition
+        self._labels = (consumer.name, topic, str(partition))
+        self._entry = service.catalogue.topic(topic)
+        self._one_partition = self._entry.partitions == "one"
+        self._units_write = service.catalogue.written_by_units(topic)
+        self.bears_days = topic in consumer.day_topics
+        self._reader = Reader(
+            self._entry,
+            topic,
+            settings.county,
+            units_write=self._units_write,
+            marks=self._entry.days,
+            day_source=self.bears_days and not self._entry.days,
+        )
+        self._handler = consumer.handler_of(topic)
+        self._park_by = consumer.park_by_of(topic)
+        self._known: Known | None = None
+        self._decoded: dict[int, tuple[Envelope, Read] | NoEvent] = {}
+        self._legal_gap: tuple[int, int] | None = None
+        self._poison = parking.Poison(settings.poison_in_a_row, settings.poison_share, settings.poison_window)
+
+    async def apply(self, raws: Sequence[Raw]) -> None:
+        """Apply records until they are committed, or the partition is halted, blocked or taken away."""
+        backoff = Backoff(self._service.settings)
+        tries = 0
+        careful = False
+        try:
+            while not self._consumer.leaving:
+                try:
+                    await self._once(raws, careful)
+                    return
+                except Halt as halt:
+                    self._consumer.halt(self.topic, self.partition, str(halt))
+                    return
+                except Blocked:
+                    self._consumer.block(self.topic, self.partition)
+                    return
+                except Gap as gap:
+                    if await self._overrun(gap, backoff):
+                        return
+                except Unprocessable as error:
+                    if careful:
+                        raise RuntimeError("an unprocessable event was not found by halving") from error
+                    careful = True
+                except Exception as error:  # noqa: BLE001 - whatever it is, this batch is not over
+                    tries = await self._think(error, tries, backoff)
+                    careful = careful or tries >= self._service.settings.tries
+        finally:
+            self._decoded.clear()
+
+    async def release(self, session: Session, raws: Sequence[Raw]) -> list[Row]:
+        """Decide parked events, for the day the lane is in now.
+
+        Raises:
+            Unprocessable: one of them still cannot be read.
+        """
+        facts = await session.fetchrow(tables.FACTS, self._consumer.name, self.partition, self._one_partition)
+        assert facts is not None
+        work = Work(raws, facts["day"], facts["now"], facts["county"], None)
+        events: list[Heard[Any]] = []
+        for raw in raws:
+            envelope = self._reader.envelope(raw)
+            read = envelope if isinstance(envelope, NoEvent) else self._reader.decode(raw, envelope)
+            if isinstance(read, Unreadable | NoEvent):
+                raise Unprocessable(read.reason)
+            if isinstance(read, Heard):
+                events.append(read)
+        if not events or self._handler is None:
+            return []
+        return await self._decide(session, work, events)
+
+    async def _think(self, error: Exception, tries: int, backoff: Backoff) -> int:
+        """Wait after a failure; the number of unexpected ones so far."""
+        cause = type(error).__name__
+        self._known = None
+        self._service.metrics.retries.labels(self._consumer.name, cause).inc()
+        about = {"consumer": self._consumer.name, "topic": self.topic, "partition": self.partition, "error": cause}
+        if isinstance(error, NotYet):
+            log.info("not_yet", reason=str(error), **about)
+        elif infrastructure(error):
+            log.warning("retry", after=round(backoff.following, 2), **about)
+        else:
+            tries += 1
+            log.error("handler_failed", tries=tries, where=_where(error), **about)
+        await backoff.wait(self._consumer.interrupt, self._service.county_changed)
+        return tries
+
+    async def _overrun(self, gap: Gap, backoff: Backoff) -> bool:
+        """Judge a jump of the log. True: this batch is over (halted, or fetched again from the cursor)."""
+        place = (self.topic, self.partition)
+        try:
+            first = (await self._service.admin.first_offsets([place]))[place]
+        except OSError:
+            await backoff.wait(self._consumer.interrupt)
+            return False
+        if first > gap.wanted:
+            self._consumer.halt(self.topic, self.partition, f"retention overran the cursor: {gap.wanted} is gone")
+            return True
+        # Transactions of a plain client leave jumps that are no loss: seen twice in the same place, it is one.
+        self._legal_gap = (gap.wanted, gap.found)
+        self._consumer.seek(self.topic, self.partition, gap.wanted)
+        return True
+
+    async def _once(self, raws: Sequence[Raw], careful: bool) -> None:
+        """One transaction. What follows a day mark is left: it is read again when the day has turned."""
+        service = self._service
+        started = time.perf_counter()
+        async with service.pool.acquire(timeout=service.settings.lock_timeout) as session:  # noqa: SIM117
+            async with session.transaction():
+                cursor = await session.fetchrow(tables.LOCK_CURSOR, self._consumer.name, self.topic, self.partition)
+                if cursor is None:
+                    raise Halt("there is no cursor")
+                fresh = self._after_fence(raws, cursor["next_offset"])
+                if not fresh:
+                    return
+                work, numbers, marks = await self._prepare(session, cursor, fresh)
+                await self._handle(session, work, careful)
+                outcomes = _outcomes(work)
+                self._poison.run = cursor["poison_run"]
+                run = self._poison.judge(outcomes)
+                await service.outbox.write(session, cursor["lane"], work.rows)
+                next_offset = fresh[work.used - 1].offset + 1
+                await self._save(session, work, numbers, marks, next_offset, run)
+                point("before_commit")
+        point("after_commit")
+        self._poison.keep(outcomes, run)
+        self._known = Known(next_offset, numbers.seen, marks.by_lane)
+        self._tell(work, next_offset, time.perf_counter() - started)
+
+    def _after_fence(self, raws: Sequence[Raw], next_offset: int) -> Sequence[Raw]:
+        fresh = raws if raws[0].offset >= next_offset else [raw for raw in raws if raw.offset >= next_offset]
+        if len(fresh) < len(raws):
+            self._service.metrics.fenced.labels(*self._labels).inc(len(raws) - len(fresh))
+            log.info("fenced", consumer=self._consumer.name, topic=self.topic, partition=self.partition,
+                     records=len(raws) - len(fresh))  # fmt: skip
+        if fresh and fresh[0].offset > next_offset and not self._entry.compacted:
+            if self._legal_gap != (next_offset, fresh[0].offset):
+                raise Gap(next_offset, fresh[0].offset)
+            self._service.metrics.gaps.labels(*self._labels).inc()
+        return fresh
+
+    async def _prepare(self, session: Session, cursor: Any, fresh: Sequence[Raw]) -> tuple[Work, Numbers, DayMarks]:
+        """Read what the batch needs and decode it, up to the mark that ends the lane's day."""
+        consumer = self._consumer.name
+        facts = await session.fetchrow(tables.FACTS, consumer, self.partition, self._one_partition)
+        assert facts is not None
+        lane_day = cursor["lane_day"]
+        if self.bears_days and lane_day is not None and (facts["day"] is None or facts["day"] < lane_day):
+            raise Blocked
+        known = self._known
+        if known is None or known.next_offset != cursor["next_offset"]:
+            known = await self._recall(session, cursor["next_offset"])
+        numbers = Numbers(known.seen, from_first=cursor["from_first"])
+        marks = DayMarks(dict(known.marks))
+        work = Work(fresh, facts["day"], facts["now"], facts["county"], lane_day)
+        for raw in fresh:
+            work.used += 1
+            if self._read(raw, work, numbers, marks, facts["at"]):
+                break
+        if facts["parked"]:
+            work.parked.keys = await self._parked_among(session, work.reads)
+        return work, numbers, marks
+
+    async def _recall(self, session: Session, next_offset: int) -> Known:
+        place = (self._consumer.name, self.topic, self.partition)
+        seen = {
+            (row["source"], row["lane"]): Seen(row["last_seq"], row["hole_since"])
+            for row in await session.fetch(tables.SEEN, *place)
+        }
+        marks: dict[tuple[str, int], tuple[int, date]] = {}
+        if self.bears_days:
+            rows = await session.fetch(tables.DAY_MARKS, *place)
+            marks = {(row["source"], row["lane"]): (row["lanes"], row["day"]) for row in rows}
+        return Known(next_offset, seen, marks)
+
+    def _read(self, raw: Raw, work: Work, numbers: Numbers, marks: DayMarks, now: datetime) -> bool:
+        """Take one record into the batch. True: it is the mark that ends the lane's day."""
+        decoded = self._decoded.get(raw.offset)
+        if decoded is None:
+            envelope = self._reader.envelope(raw)
+            decoded = envelope if isinstance(envelope, NoEvent) else (envelope, self._reader.decode(raw, envelope))
+            self._decoded[raw.offset] = decoded
+        if isinstance(decoded, NoEvent):
+            work.dead.append(decoded)
+            return False
+        envelope, read = decoded
+        if self._reader.numbered(envelope):
+            assert envelope.lane is not None
+            assert envelope.sequence is not None
+            turn = numbers.turn(envelope.source, envelope.lane, envelope.sequence, now)
+            if turn is Turn.HAD:
+                work.duplicates += 1
+                return False
+            if turn is Turn.EARLY:
+                work.early += 1
+                self._impatient(numbers, envelope, now)
+                return False
+        if isinstance(read, Mark):
+            return self.bears_days and self._marked(read, work, marks)
+        if isinstance(read, NoEvent):
+            work.dead.append(read)
+        elif read is not None:
+            work.reads.append(read)
+        return False
+
+    def _impatient(self, numbers: Numbers, envelope: Envelope, now: datetime) -> None:
+        assert envelope.lane is not None
+        seen = numbers.seen[envelope.source, envelope.lane]
+        patience = self._service.settings.hole_patience
+        if seen.hole_since is not None and (now - seen.hole_since).total_seconds() > patience:
+            raise Halt(f"number {seen.last_seq + 1} of lane {envelope.lane} of {envelope.source} does not come")
+
+    def _marked(self, mark: Mark, work: Work, marks: DayMarks) -> bool:
+        event = mark.event
+        if isinstance(event, DayBegan):
+            day: date | None = event.day
+            if work.lane_day is not None and (event.day - work.lane_day).days > _LONGEST_CLOCK_JUMP:
+                raise Halt(f"the clock jumped from {work.lane_day} to {event.day}")
+        elif mark.envelope.lane is None:
+            work.dead.append(NoEvent(mark.raw, "a day mark of no lane"))
+            return False
+        else:
+            day = marks.reached(mark.envelope.source, mark.envelope.lane, event.lanes, event.day)
+        if day is None or (work.lane_day is not None and day <= work.lane_day):
+            return False
+        work.lane_day = day
+        work.marked = True
+        return True
+
+    async def _parked_among(self, session: Session, reads: Sequence[Heard[Any] | Unreadable]) -> set[str]:
+        keys = {key for read in reads for key in self._keys(read)}
+        rows = await session.fetch(tables.PARKED_KEYS, self._consumer.name, sorted(keys))
+        return {row["key"] for row in rows}
+
+    def _keys(self, read: Heard[Any] | Unreadable) -> tuple[str, ...]:
+        """What an event queues behind: its own park key, and its record's key, under which the unreadable park.
+
+        On a unit's own topic the unreadable park alone: its keys are its own choice, and may all be the same.
+        """
+        envelope = read.envelope
+        if isinstance(read, Unreadable):
+            return (str(envelope.id),) if self._units_write else (envelope.key,)
+        if self._park_by is None:
+            return (envelope.key,)
+        own = self._park_by(read.event, envelope)
+        return (own,) if self._units_write else (own, envelope.key)
+
+    async def _handle(self, session: Session, work: Work, careful: bool) -> None:
+        events: list[Heard[Any]] = []
+        raws = {raw.offset: raw for raw in work.raws} if work.parked.keys or careful else {}
+        for read in work.reads:
+            offset = read.offset if isinstance(read, Heard) else read.raw.offset
+            held = work.parked.holds(*self._keys(read)) if work.parked.keys else None
+            if held is not None:
+                work.parked.queue(held, raws.get(offset) or _raw(work.raws, offset))
+            elif isinstance(read, Unreadable):
+                work.parked.park(self._keys(read)[0], read.raw, read.reason)
+            else:
+                events.append(read)
+        if not events or self._handler is None:
+            return
+        if careful:
+            work.rows = await self._halve(session, work, events, raws)
+        else:
+            work.rows = await self._decide(session, work, events)
+        work.applied = len(events) - len(work.parked.bad.intersection(heard.offset for heard in events))
+
+    async def _decide(self, session: Session, work: Work, events: Sequence[Heard[Any]]) -> list[Row]:
+        assert self._handler is not None
+        county = await self._county(session, work.county)
+        batch: Batch[Any] = Batch(
+            events=events,
+            topic=self.topic,
+            partition=self.partition,
+            on=work.day,
+            now=work.now,
+            county=county,
+            partitions=self._service.settings.partitions,
+        )
+        return self._service.outbox.rows(await self._handler(batch, session))
+
+    async def _county(self, session: Session, version: str | None) -> Any:
+        if not self._consumer.needs_county:
+            return None
+        return await self._service.counties.of(session, version)
+
+    async def _halve(
+        self, session: Session, work: Work, events: Sequence[Heard[Any]], raws: dict[int, Raw]
+    ) -> list[Row]:
+        """Find the events that cannot work: each half in a savepoint of its own, down to one event."""
+        events = self._not_parked(work, events, raws)
+        if not events:
+            return []
+        try:
+            async with session.transaction():
+                return await self._decide(session, work, events)
+        except Exception as error:
+            if infrastructure(error) or isinstance(error, Halt):
+                raise
+            if len(events) == 1:
+                self._park(work, events[0], raws[events[0].offset], error)
+                return []
+        middle = len(events) // 2
+        first = await self._halve(session, work, events[:middle], raws)
+        return first + await self._halve(session, work, events[middle:], raws)
+
+    def _not_parked(self, work: Work, events: Sequence[Heard[Any]], raws: dict[int, Raw]) -> list[Heard[Any]]:
+        free: list[Heard[Any]] = []
+        for heard in events:
+            held = work.parked.holds(*self._keys(heard))
+            if held is None:
+                free.append(heard)
+            else:
+                work.parked.queue(held, raws[heard.offset])
+        return free
+
+    def _park(self, work: Work, heard: Heard[Any], raw: Raw, error: Exception) -> None:
+        reason = str(error) if isinstance(error, Unprocessable) else f"{type(error).__name__} in {_where(error)}"
+        work.parked.park(self._keys(heard)[0], raw, reason)
+
+    async def _save(
+        self, session: Session, work: Work, numbers: Numbers, marks: DayMarks, next_offset: int, run: int
+    ) -> None:
+        place = (self._consumer.name, self.topic, self.partition)
+        if work.parked.queued:
+            await parking.save(session, self._service.safe, *place, work.parked)
+        if work.dead:
+            await parking.bury(session, self._service.safe, *place, work.dead)
+        if numbers.changed:
+            keys = sorted(numbers.changed)
+            seen = [numbers.seen[key] for key in keys]
+            await session.execute(
+                tables.SAVE_SEEN,
+                *place,
+                [source for source, _ in keys],
+                [lane for _, lane in keys],
+                [one.last_seq for one in seen],
+                [one.hole_since for one in seen],
+            )
+        if marks.changed:
+            keys = sorted(marks.changed)
+            await session.execute(
+                tables.SAVE_DAY_MARKS,
+                *place,
+                [source for source, _ in keys],
+                [lane for _, lane in keys],
+                [marks.by_lane[key][0] for key in keys],
+                [marks.by_lane[key][1] for key in keys],
+            )
+        await session.execute(tables.MOVE_CURSOR, *place, next_offset, run, work.lane_day)
+
+    def _tell(self, work: Work, next_offset: int, seconds: float) -> None:
+        metrics = self._service.metrics
+        consumer = self._consumer.name
+        metrics.events.labels(*self._labels).inc(work.applied)
+        metrics.batch_size.labels(consumer).observe(work.used)
+        metrics.transaction.labels(consumer).observe(seconds)
+        metrics.said.labels(consumer).inc(len(work.rows))
+        about = {"consumer": consumer, "topic": self.topic, "partition": self.partition}
+        if work.duplicates:
+            metrics.duplicates.labels(*self._labels).inc(work.duplicates)
+        if work.early:
+            metrics.early.labels(*self._labels).inc(work.early)
+            log.warning("early_numbers", records=work.early, **about)
+        for key, offset, reason in work.parked.new:
+            metrics.parked.labels(consumer).inc()
+            log.warning("parked", key=key, offset=offset, reason=reason, **about)
+        for dead in work.dead:
+            metrics.dead_letters.labels(consumer).inc()
+            log.warning("dead_letter", offset=dead.raw.offset, reason=dead.reason, **about)
+        if work.marked:
+            self._consumer.block(self.topic, self.partition)
+        log.debug("batch", records=work.used, said=len(work.rows), ms=round(seconds * 1000, 1), **about)
+        self._consumer.committed(self.topic, self.partition, next_offset)
+        if work.rows:
+            self._service.relay.wake()
+
+
+def _outcomes(work: Work) -> list[bool]:
+    """Good and bad in offset order; what only queued behind another is neither."""
+    bad = work.parked.bad | {dead.raw.offset for dead in work.dead}
+    queued = {raw.offset for _, raw in work.parked.queued} - bad
+    offsets = [dead.raw.offset for dead in work.dead]
+    offsets += [read.offset if isinstance(read, Heard) else read.raw.offset for read in work.reads]
+    return [offset in bad for offset in sorted(offsets) if offset not in queued]
+
+
+def _raw(raws: Sequence[Raw], offset: int) -> Raw:
+    return next(raw for raw in raws if raw.offset == offset)
+
+
+def _where(error: BaseException) -> str:
+    """The innermost place of an error, without its message: messages may quote somebody's data."""
+    trace = error.__traceback__
+    if trace is None:
+        return "unknown"
+    while trace.tb_next is not None:
+        trace = trace.tb_next
+    code = trace.tb_frame.f_code
+    return f"{code.co_filename.rsplit('/', 1)[-1]}:{trace.tb_lineno} {code.co_name}"

@@ -1,0 +1,136 @@
+"""Makes events of what handlers say, numbers them, and writes them in the state's own transaction."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from uuid import UUID, uuid5
+
+from contracts.clock import DayTurned
+from contracts.event import Envelope, Event, at_midnight
+from runtime import tables
+from runtime.batches import Page, Say
+from runtime.catalogue import Catalogue
+from runtime.database import Session
+from runtime.errors import UnknownTopic, Unprocessable
+from runtime.partitions import partition_of
+
+SEPARATOR = b"\x00"
+"""Between the names and values of stored headers; UTF-8 text has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """An event as it is published, but for its number."""
+
+    topic: str
+    partition: int
+    key: bytes
+    value: bytes | None
+    headers: bytes
+
+
+class Outbox:
+    """Writes one service's outbox."""
+
+    def __init__(self, service: str, source: str, catalogue: Catalogue, partitions: int, max_bytes: int) -> None:
+        self._service = service
+        self._source = source
+        self._catalogue = catalogue
+        self._partitions = partitions
+        self._max_bytes = max_bytes
+        self._days = catalogue.days_said_by(service)
+        self._of_topic: dict[str, int] = {}
+
+    def rows(self, said: Sequence[Say]) -> list[Row]:
+        """Rows in the order they were said.
+
+        Raises:
+            Unprocessable: a value is larger than the broker takes. Refused here, so that the relay is never stuck.
+            UnknownTopic: nobody provisioned this topic for this service.
+        """
+        counts: Counter[tuple[UUID, str, str]] = Counter()
+        rows: list[Row] = []
+        for one in said:
+            event = one.event
+            key = event.key
+            counted = (one.cause, event.kind, key)
+            nth = counts[counted]
+            counts[counted] = nth + 1
+            topic = event.topic_name
+            rows.append(self._row(one, event, key, nth, topic, self._place(topic, key)))
+        return rows
+
+    def marks(self, page: Page) -> list[Row]:
+        """The day has turned: a mark for every partition of every topic that carries days."""
+        event = DayTurned(day=page.day, lanes=self._partitions)
+        said = page.say(event)
+        return [
+            self._row(said, event, event.key, index, topic, index)
+            for topic in self._days
+            for index in range(self._catalogue.partitions(topic, self._partitions))
+        ]
+
+    async def write(self, session: Session, lane: int, rows: Sequence[Row]) -> None:
+        """Take the next numbers of the lane, under a lock until commit, and write."""
+        if not rows:
+            return
+        counts = Counter((row.topic, row.partition) for row in rows)
+        places = sorted(counts)
+        ends = await session.fetch(
+            tables.NUMBER,
+            lane,
+            [topic for topic, _ in places],
+            [partition for _, partition in places],
+            [counts[place] for place in places],
+        )
+        following = {
+            (end["topic"], end["partition"]): end["next_seq"] - counts[end["topic"], end["partition"]] for end in ends
+        }
+        records: list[tuple[object, ...]] = []
+        for row in rows:
+            place = (row.topic, row.partition)
+            seq = following[place]
+            following[place] = seq + 1
+            records.append((lane, row.topic, row.partition, seq, row.key, row.value, row.headers))
+        await session.copy_records_to_table("outbox", records=records, columns=tables.OUTBOX_COLUMNS)
+
+    def _place(self, topic: str, key: str) -> int:
+        partitions = self._of_topic.get(topic)
+        if partitions is None:
+            entry = self._catalogue.topic(topic)
+            if self._service not in entry.writers:
+                raise UnknownTopic(f"{self._service} may not write {topic}")
+            partitions = self._of_topic[topic] = self._catalogue.partitions(topic, self._partitions)
+        return partition_of(key, partitions)
+
+    def _row(self, said: Say, event: Event, key: str, nth: int, topic: str, partition: int) -> Row:
+        kind = event.kind
+        value = None if event.tombstone else event.model_dump_json().encode()
+        if value is not None and len(value) > self._max_bytes:
+            raise Unprocessable(f"{kind} of {len(value)} bytes is larger than the broker takes")
+        envelope = Envelope(
+            id=uuid5(said.cause, f"{self._service}|{kind}|{key}|{nth}"),
+            source=self._source,
+            type=kind,
+            time=said.time,
+            key=key,
+            county=said.county,
+            correlation=said.correlation,
+            causation=said.cause,
+            sensitivity=said.sensitivity,
+            traceparent=said.traceparent,
+        )
+        pairs: list[bytes] = []
+        for name, text in envelope.headers():
+            pairs += (name.encode(), text)
+        return Row(topic, partition, key.encode(), value, SEPARATOR.join(pairs))
+
+
+def day_page(*, county: str, service: str, day: date, index: int, resume: str | None) -> tuple[UUID, UUID]:
+    """(cause, correlation) of one page of a day's work: the same whenever it is done."""
+    story = uuid5(_DAYS, f"{county}|{at_midnight(day).isoformat()}")
+    return uuid5(story, f"{service}|{index}|{resume or ''}"), story
+
+
+_DAYS = UUID("6f0e2f4a-9b52-5a0e-8a55-6d2c31c0a1de")

@@ -1,0 +1,225 @@
+"""Parks what can never work, keeps what comes after it in order, and keeps what was no event.
+
+What is kept may be somebody's name: parked records are encrypted with the service's own key (secret
+``parking_key``), dead letters are sealed to the ops team (secret ``ops_public_key``).
+"""
+
+import base64
+import json
+import os
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from runtime import tables
+from runtime.database import Session
+from runtime.errors import Halt
+from runtime.reader import NoEvent, Raw
+from runtime.sealing import CannotOpen, Sealer
+from runtime.settings import Settings
+
+_CLEAR = b"\x00"
+_LOCKED = b"\x01"
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A record read back from the parked events, as the reader takes it."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes | None], ...]
+
+
+class Safe:
+    """Encrypts what is parked and what is dead."""
+
+    def __init__(self, settings: Settings) -> None:
+        parking = settings.secret_or_none("parking_key")
+        public = settings.secret_or_none("ops_public_key")
+        self._parking = AESGCM(_key(parking)) if parking else None
+        self._sealer = Sealer(public) if public else None
+
+    @property
+    def locked(self) -> bool:
+        """False when a secret is missing: parked records then lie in the clear, dead ones without their bytes."""
+        return self._parking is not None and self._sealer is not None
+
+    def park(self, raw: Raw, consumer: str) -> bytes:
+        plain = _packed(raw)
+        if self._parking is None:
+            return _CLEAR + plain
+        nonce = os.urandom(12)
+        return (
+            _LOCKED
+            + nonce
+            + self._parking.encrypt(nonce, plain, _place(consumer, raw.topic, raw.partition, raw.offset))
+        )
+
+    def take_out(self, stored: bytes, consumer: str, topic: str, partition: int, offset: int) -> Stored:
+        """A parked record.
+
+        Raises:
+            CannotOpen: the parking key is not here, or not the one it was parked with.
+        """
+        if stored[:1] == _CLEAR:
+            return _unpacked(stored[1:], topic, partition, offset)
+        if self._parking is None:
+            raise CannotOpen("the parking key is not here")
+        try:
+            plain = self._parking.decrypt(stored[1:13], stored[13:], _place(consumer, topic, partition, offset))
+        except InvalidTag:
+            raise CannotOpen("parked with another key") from None
+        return _unpacked(plain, topic, partition, offset)
+
+    def bury(self, raws: Sequence[Raw], consumer: str) -> list[bytes | None]:
+        """Dead records, sealed to the ops team under ``consumer/topic/partition/offset``."""
+        if self._sealer is None:
+            return [None] * len(raws)
+        batch = self._sealer.batch()
+        return [batch.seal(_packed(raw), _place(consumer, raw.topic, raw.partition, raw.offset)) for raw in raws]
+
+
+@dataclass(slots=True)
+class Poison:
+    """How much of one partition was bad lately: too much of it is not the events' fault."""
+
+    limit: int
+    share: float
+    window: int
+    run: int = 0
+    """In a row. Kept with the cursor, so that a restart does not begin to count anew."""
+    _recent: deque[bool] = field(default_factory=deque)
+    _bad: int = 0
+
+    def judge(self, outcomes: Sequence[bool]) -> int:
+        """Count outcomes in offset order (True: bad); returns the new run without keeping it.
+
+        Raises:
+            Halt: too many in a row, or too great a share.
+        """
+        run, bad, seen = self.run, self._bad, len(self._recent)
+        for outcome in outcomes:
+            run = run + 1 if outcome else 0
+            bad += outcome
+            seen += 1
+            if run > self.limit:
+                raise Halt(f"more than {self.limit} events in a row could not be processed")
+        if seen >= self.window and bad > seen * self.share:
+            raise Halt(f"{bad} of the last {seen} events could not be processed")
+        return run
+
+    def keep(self, outcomes: Sequence[bool], run: int) -> None:
+        """Remember what was committed."""
+        self.run = run
+        for outcome in outcomes:
+            self._recent.append(outcome)
+            self._bad += outcome
+            if len(self._recent) > self.window:
+                self._bad -= self._recent.popleft()
+
+
+@dataclass(slots=True)
+class Parked:
+    """What one batch parks."""
+
+    keys: set[str] = field(default_factory=set)
+    """Parked before this batch or by it."""
+    new: list[tuple[str, int, str]] = field(default_factory=list)
+    """key, offset, reason"""
+    queued: list[tuple[str, Raw]] = field(default_factory=list)
+    bad: set[int] = field(default_factory=set)
+    """Offsets that were found bad themselves, not only queued behind another."""
+
+    def holds(self, *keys: str) -> str | None:
+        """The key among these that is parked."""
+        return next((key for key in keys if key in self.keys), None)
+
+    def park(self, key: str, raw: Raw, reason: str) -> None:
+        if key not in self.keys:
+            self.keys.add(key)
+            self.new.append((key, raw.offset, reason[:300]))
+        self.bad.add(raw.offset)
+        self.queued.append((key, raw))
+
+    def queue(self, key: str, raw: Raw) -> None:
+        self.queued.append((key, raw))
+
+
+async def save(session: Session, safe: Safe, consumer: str, topic: str, partition: int, parked: Parked) -> None:
+    """Write what a batch parked, in offset order."""
+    if parked.new:
+        keys, offsets, reasons = zip(*parked.new, strict=True)
+        await session.execute(tables.PARK, consumer, topic, partition, list(keys), list(offsets), list(reasons))
+    if parked.queued:
+        parked.queued.sort(key=lambda one: one[1].offset)
+        await session.execute(
+            tables.PARK_EVENTS,
+            consumer,
+            topic,
+            partition,
+            [key for key, _ in parked.queued],
+            [raw.offset for _, raw in parked.queued],
+            [datetime.fromtimestamp(raw.timestamp / 1000, UTC) for _, raw in parked.queued],
+            [safe.park(raw, consumer) for _, raw in parked.queued],
+        )
+
+
+async def bury(
+    session: Session, safe: Safe, consumer: str, topic: str, partition: int, dead: Sequence[NoEvent]
+) -> None:
+    """Write what was no event."""
+    raws = [one.raw for one in dead]
+    await session.execute(
+        tables.DEAD_LETTERS,
+        consumer,
+        topic,
+        partition,
+        [raw.offset for raw in raws],
+        [one.reason for one in dead],
+        safe.bury(raws, consumer),
+    )
+
+
+def _place(consumer: str, topic: str, partition: int, offset: int) -> bytes:
+    return f"{consumer}/{topic}/{partition}/{offset}".encode()
+
+
+def _packed(raw: Raw) -> bytes:
+    body: dict[str, Any] = {
+        "key": _b64(raw.key),
+        "value": _b64(raw.value),
+        "timestamp": raw.timestamp,
+        "headers": [[name, _b64(value)] for name, value in raw.headers],
+    }
+    return json.dumps(body, ensure_ascii=True).encode()
+
+
+def _unpacked(plain: bytes, topic: str, partition: int, offset: int) -> Stored:
+    body = json.loads(plain)
+    headers = tuple((name, _unb64(value)) for name, value in body["headers"])
+    return Stored(topic, partition, offset, body["timestamp"], _unb64(body["key"]), _unb64(body["value"]), headers)
+
+
+def _b64(raw: bytes | None) -> str | None:
+    return None if raw is None else base64.b64encode(raw).decode()
+
+
+def _unb64(text: str | None) -> bytes | None:
+    return None if text is None else base64.b64decode(text)
+
+
+def _key(text: str) -> bytes:
+    raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    if len(raw) != 32:
+        raise ValueError("secret parking_key must be 32 bytes in base64url")
+    return raw

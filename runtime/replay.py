@@ -1,0 +1,75 @@
+"""Shows what is parked, and releases it: in order, in one transaction, decided for today."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from runtime import tables
+from runtime.errors import Unprocessable
+from runtime.outbox import Row
+
+if TYPE_CHECKING:
+    from runtime.service import Service
+
+LANE = "@replay"
+"""The input that released events are numbered by."""
+
+
+class NothingParked(Exception):
+    """No such key is parked. Remedy: ``--parked`` lists those that are."""
+
+
+class StillParked(Exception):
+    """The key's events still cannot be processed: nothing was changed. Says where and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class ParkedKey:
+    """One parked key of one consumer."""
+
+    consumer: str
+    key: str
+    topic: str
+    partition: int
+    first_offset: int
+    reason: str
+    since: datetime
+    events: int
+
+
+async def parked(service: "Service") -> list[ParkedKey]:
+    """What is parked, the oldest first."""
+    return [ParkedKey(**dict(row)) for row in await service.pool.fetch(tables.PARKED)]
+
+
+async def release(service: "Service", key: str) -> int:
+    """Apply a key's parked events; returns how many.
+
+    Raises:
+        NothingParked: nothing waits under this key.
+        StillParked: one of them still cannot be processed.
+    """
+    async with service.pool.acquire() as session, session.transaction():
+        # Locked first: an event that arrives now waits, and is then no longer parked.
+        consumers = [row["consumer"] for row in await session.fetch(tables.LOCK_PARKED, key)]
+        if not consumers:
+            raise NothingParked(key)
+        count = 0
+        for name in consumers:
+            consumer = service.consumers[name]
+            stored = [
+                service.safe.take_out(row["record"], name, row["topic"], row["partition"], row["offset"])
+                for row in await session.fetch(tables.PARKED_EVENTS, name, key)
+            ]
+            rows: list[Row] = []
+            for place, part in groupby(stored, key=lambda raw: (raw.topic, raw.partition)):
+                raws = list(part)
+                try:
+                    rows += await consumer.lane(*place).release(session, raws)
+                except Unprocessable as error:
+                    raise StillParked(f"{place[0]}/{place[1]} from offset {raws[0].offset}: {error}") from error
+                count += len(raws)
+            await service.outbox.write(session, service.own_lanes[LANE, 0], rows)
+            await session.execute(tables.RELEASE, name, key)
+        return count

@@ -1,0 +1,461 @@
+"""One service: its broker, its consumers, its relay, its days."""
+
+import asyncio
+import importlib
+import logging
+import pkgutil
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, TypedDict
+
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from faststream import AckPolicy
+from faststream.asgi import AsgiFastStream
+from faststream.kafka import KafkaBroker
+from faststream.kafka.message import FAKE_CONSUMER, KafkaMessage
+
+import contracts
+from contracts.topics import CLOCK, COUNTY, TOPICS, Topic
+from runtime import days, kafka, migrations, tables
+from runtime import replay as releasing
+from runtime.backoff import Backoff
+from runtime.batches import DayHandler, Handler, ParkBy
+from runtime.catalogue import Catalogue
+from runtime.consumer import Consumer, Place
+from runtime.county import Counties
+from runtime.database import Database, infrastructure, open_pool
+from runtime.errors import SchemaMissing
+from runtime.health import routes
+from runtime.logs import log
+from runtime.metrics import Metrics
+from runtime.outbox import Outbox
+from runtime.parking import Safe
+from runtime.relay import Relay
+from runtime.settings import Settings
+from runtime.watch import Watch
+
+Records = tuple[Any, ...]
+"""What FastStream hands to a subscriber: raw Kafka records, untouched."""
+
+HOUSE = "house"
+"""The consumer that every service has: it hears the county's data and its clock."""
+OWN = "@service"
+_TELL_EVERY = 1.0
+
+
+class Subscription(TypedDict):
+    """The keyword arguments of a subscriber, by FastStream's names."""
+
+    batch: Literal[True]
+    group_id: str
+    group_instance_id: str
+    ack_policy: AckPolicy
+    parser: Callable[[object], Awaitable[KafkaMessage]]
+    decoder: Callable[[KafkaMessage], Awaitable[object]]
+    listener: object
+    no_reply: bool
+    max_records: int
+    batch_timeout_ms: int
+    fetch_max_wait_ms: int
+    auto_offset_reset: Literal["none"]
+    partition_assignment_strategy: Sequence[type[object]]
+    session_timeout_ms: int
+    heartbeat_interval_ms: int
+    rebalance_timeout_ms: int
+    max_poll_interval_ms: int
+    isolation_level: Literal["read_committed"]
+    include_in_schema: bool
+
+
+class MissingTopics(Exception):
+    """The broker lacks topics that this service hears, or they have another number of partitions."""
+
+
+class Service:
+    """Everything around a service's handlers."""
+
+    def __init__(
+        self, name: str, settings: Settings, *, migrations: Path | None = None, topics: Iterable[Topic] = TOPICS
+    ) -> None:
+        for module in pkgutil.iter_modules(contracts.__path__):
+            importlib.import_module(f"contracts.{module.name}")  # so that every event that can be said is known
+        self.name = name
+        self.settings = settings
+        self.catalogue = Catalogue(topics)
+        self.metrics = Metrics()
+        self.counties = Counties(settings.county)
+        self.safe = Safe(settings)
+        self.consumers: dict[str, Consumer] = {}
+        self.days = days.Days(self)
+        self.watch = Watch(self)
+        self.relay = Relay(name, settings, self.metrics)
+        self.admin = kafka.Admin(settings, f"hutong-{name}-{settings.ordinal}")
+        self.county_changed = asyncio.Event()
+        self.stopping = False
+        self.failure: str | None = None
+        self.on_failure: Callable[[], None] | None = None
+        self.own_lanes: dict[tuple[str, int], int] = {}
+        self.progress_at = time.monotonic()
+        self.pool: Database
+        self.outbox: Outbox
+        self._migrations = migrations
+        self._tasks: list[asyncio.Task[None]] = []
+        self.broker = KafkaBroker(
+            settings.kafka.split(","),
+            client_id=f"hutong-{name}-{settings.ordinal}",
+            security=kafka.security(settings),
+            consumer_only=True,
+            allow_auto_create_topics=False,
+            apply_types=False,
+            graceful_timeout=settings.stop_patience,
+            metadata_max_age_ms=30_000,
+            logger=logging.getLogger("hutong.faststream"),
+            log_level=logging.DEBUG,
+        )
+        self.broker.subscriber(COUNTY.name, CLOCK.name, **self.exactly_once(HOUSE, needs_county=False))(self._house)
+
+    def exactly_once(self, consumer: str, *, needs_county: bool = True) -> Subscription:
+        """The keyword arguments of a FastStream subscriber whose records go to :meth:`apply`.
+
+        ``needs_county``: handlers wait until a county's data is in force.
+        """
+        if consumer in self.consumers:
+            raise ValueError(f"two consumers are called {consumer}")
+        self.consumers[consumer] = Consumer(self, consumer, needs_county=needs_county)
+        settings = self.settings
+        return {
+            "batch": True,
+            "group_id": self.consumers[consumer].group,
+            "group_instance_id": f"hutong-{self.name}-{consumer}-{settings.ordinal}",
+            "ack_policy": AckPolicy.MANUAL,
+            "parser": _untouched,
+            "decoder": _raw_records,
+            "listener": self.consumers[consumer].listener,
+            "no_reply": True,
+            "max_records": settings.max_records,
+            "batch_timeout_ms": 10,
+            "fetch_max_wait_ms": 250,
+            "auto_offset_reset": "none",
+            "partition_assignment_strategy": (RangePartitionAssignor,),
+            "session_timeout_ms": int(settings.session_timeout * 1000),
+            "heartbeat_interval_ms": int(min(3.0, settings.session_timeout / 4) * 1000),
+            "rebalance_timeout_ms": int(settings.rebalance_timeout * 1000),
+            # A handler that waits for the database waits for ever; whether it still lives is ours to say.
+            "max_poll_interval_ms": 24 * 3600 * 1000,
+            "isolation_level": "read_committed",
+            "include_in_schema": consumer != HOUSE,
+        }
+
+    async def apply(
+        self,
+        consumer: str,
+        records: Records,
+        handlers: Mapping[str, Handler],
+        *,
+        day: DayHandler | None = None,
+        day_source: str | None = None,
+        park_by: Mapping[str, ParkBy] | None = None,
+    ) -> None:
+        """Apply a batch: one transaction per partition, tried until it is committed.
+
+        Args:
+            consumer: the name given to :meth:`exactly_once`.
+            records: what FastStream handed over.
+            handlers: by topic, or by the name of a topic's family.
+            day: does one page of a day's work; its consumer is the one whose inputs turn the service's day.
+            day_source: a topic without upstream marks whose ``DayBegan`` turns the day (``clock.v1``, for intake).
+            park_by: per topic, what an event is parked under instead of its record's key.
+        """
+        found = self.consumers[consumer]
+        if not records:
+            found.learn(handlers, day, day_source, park_by)
+            return
+        await found.apply(records)
+
+    async def _house(self, records: Records) -> None:
+        await self.apply(HOUSE, records, {COUNTY.name: self.counties.on_county, CLOCK.name: self.counties.on_clock})
+
+    async def replay(self, key: str) -> int:
+        """Release a parked key's events, in order, and decide them for today. Returns how many."""
+        return await releasing.release(self, key)
+
+    async def parked(self) -> list[releasing.ParkedKey]:
+        """What is parked, the oldest first."""
+        return await releasing.parked(self)
+
+    async def migrate(self) -> list[str]:
+        """Bring the schema up to date; returns what was applied."""
+        return await migrations.migrate(self.name, self.settings, self._migrations)
+
+    def app(self) -> AsgiFastStream:
+        """The process: FastStream's life cycle with the runtime's tasks, health and metrics."""
+        return AsgiFastStream(
+            self.broker,
+            asgi_routes=routes(self),
+            logger=logging.getLogger("hutong.faststream"),
+            on_startup=[self._start],
+            after_startup=[self._work],
+            on_shutdown=[self._leave],
+            after_shutdown=[self._stop],
+        )
+
+    async def open(self) -> None:
+        """Connect to the database and learn what the service does with its topics.
+
+        Raises:
+            SchemaMissing: the schema is not up to date.
+        """
+        backoff = Backoff(self.settings)
+        while True:
+            try:
+                self.pool = await open_pool(self.name, self.settings)
+                break
+            except Exception as error:
+                if not infrastructure(error):
+                    raise
+                log.warning("database_awaited", error=type(error).__name__)
+                await backoff.wait()
+        if not await migrations.is_migrated(self.pool, self.name, self._migrations):
+            raise SchemaMissing(f"schema {self.name} is not up to date: run `python -m runtime {self.name} --migrate`")
+        incarnation = await self.pool.fetchval(tables.INCARNATION)
+        source = f"/hutong/{self.settings.county}/{self.name}/{incarnation}"
+        self.outbox = Outbox(self.name, source, self.catalogue, self.settings.partitions, self.settings.max_event_bytes)
+        await self._own_lanes()
+        await self._learn()
+        if not self.safe.locked:
+            log.warning("parking_without_secrets", missing="parking_key or ops_public_key")
+
+    async def close(self) -> None:
+        """Give the database's sessions back."""
+        try:
+            await asyncio.wait_for(self.pool.close(), 3)
+        except TimeoutError:
+            self.pool.terminate()
+
+    async def cursors(self, consumer: Consumer, places: Sequence[Place]) -> dict[Place, Any]:
+        """The cursors of some input partitions; those that are missing begin where the log begins."""
+        found = await self._cursors(consumer)
+        missing = [place for place in places if place not in found]
+        if missing:
+            described = await self.admin.describe({topic for topic, _ in missing})
+            there = [(place, about) for place in missing if (about := described.get(place[0])) is not None]
+            first = await self.admin.first_offsets([place for place, _ in there])
+            names = [consumer.name] * len(there)
+            topics = [place[0] for place, _ in there]
+            partitions = [place[1] for place, _ in there]
+            async with self.pool.acquire() as session, session.transaction():
+                await session.execute(tables.NEW_LANE, names, topics, partitions)
+                await session.execute(
+                    tables.NEW_CURSOR,
+                    names,
+                    topics,
+                    partitions,
+                    [first[place] for place, _ in there],
+                    [about.topic_id for _, about in there],
+                )
+            found = await self._cursors(consumer)
+        return found
+
+    async def _cursors(self, consumer: Consumer) -> dict[Place, Any]:
+        rows = await self.pool.fetch(tables.CURSORS, consumer.name)
+        return {(row["topic"], row["partition"]): row for row in rows}
+
+    def progressed(self) -> None:
+        """Something was committed."""
+        self.progress_at = time.monotonic()
+
+    def county_stored(self) -> None:
+        """Whoever waits for a county's data looks again."""
+        self.county_changed.set()
+        self.county_changed.clear()
+
+    def fail(self, reason: str) -> None:
+        """End the process with an error, so that its supervisor starts it again."""
+        if self.failure is None:
+            self.failure = reason
+            log.error("process_fails", reason=reason)
+            if self.on_failure is not None:
+                self.on_failure()
+
+    def troubles(self) -> list[str]:
+        """What a person must look at."""
+        found = [
+            f"{consumer.name} {topic}/{partition} halted: {reason}"
+            for consumer in self.consumers.values()
+            for (topic, partition), reason in sorted(consumer.halted.items())
+        ]
+        found += [f"day's work of index {index} fails: {reason}" for index, reason in sorted(self.days.failing.items())]
+        if self.relay.halted is not None:
+            found.append(f"relay halted: {self.relay.halted}")
+        return found
+
+    def silences(self) -> list[str]:
+        """What starting again might cure."""
+        patience = self.settings.silence_patience
+        now = time.monotonic()
+        found = [
+            f"consumer {consumer.name} is silent"
+            for consumer in self.consumers.values()
+            if consumer.silent_since is not None and now - consumer.silent_since > patience / 2
+        ]
+        if self._tasks and now - self.watch.looked_at > patience:
+            found.append("the watch has not looked for too long")
+        found += [f"task {task.get_name()} has ended" for task in self._tasks if task.done() and not self.stopping]
+        return found
+
+    def unready(self) -> list[str]:
+        """What it does not have yet."""
+        if not self._tasks:
+            return ["starting"]
+        return [
+            f"consumer {consumer.name} has no partitions"
+            for consumer in self.consumers.values()
+            if not consumer.assignments
+        ]
+
+    async def _start(self) -> None:
+        await self.open()
+        await self._prepare_cursors()
+
+    async def _work(self) -> None:
+        work: dict[str, Callable[[], Awaitable[None]]] = {
+            "relay": self.relay.run,
+            "days": self.days.run,
+            "watch": self.watch.run,
+            "tell": self._tell,
+            "loop": self._measure_loop,
+        }
+        self.watch.looked_at = time.monotonic()
+        for name, run in work.items():
+            task = asyncio.create_task(_coroutine(run), name=name)
+            task.add_done_callback(self._ended)
+            self._tasks.append(task)
+        log.info("works", consumers=sorted(self.consumers))
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if task.cancelled() or self.stopping:
+            return
+        error = task.exception()
+        if error is not None:
+            log.error("task_failed", task=task.get_name(), error=type(error).__name__, exc_info=error)
+            self.fail(f"task {task.get_name()} failed")
+
+    async def _leave(self) -> None:
+        """First of all on the way out: nothing waits any more."""
+        self.stopping = True
+        for consumer in self.consumers.values():
+            consumer.interrupt.set()
+        self.days.stop()
+        self.watch.stop()
+        log.info("leaves")
+
+    async def _stop(self) -> None:
+        """After the consumers have stopped: publish what was said, then let go."""
+        self.relay.stop()
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks, timeout=5)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+        for consumer in self.consumers.values():
+            await consumer.listener.stop()
+        if hasattr(self, "pool"):
+            await self.close()
+        log.info("stopped")
+
+    async def _own_lanes(self) -> None:
+        wanted = [(days.LANE, index) for index in range(self.settings.partitions)] + [(releasing.LANE, 0)]
+        await self.pool.execute(
+            tables.NEW_LANE, [OWN] * len(wanted), [name for name, _ in wanted], [index for _, index in wanted]
+        )
+        for name, index in wanted:
+            self.own_lanes[name, index] = await self.pool.fetchval(tables.LANE_OF, OWN, name, index)
+        await self.pool.execute(tables.NEW_INDEXES, self.settings.partitions)
+
+    async def _learn(self) -> None:
+        """Ask each subscriber for its handlers, by calling it once with nothing."""
+        by_group = {consumer.group: consumer for consumer in self.consumers.values()}
+        for subscriber in self.broker.subscribers:
+            found = by_group.get(getattr(subscriber, "group_id", None) or "")
+            if found is None:
+                continue
+            found.subscriber = subscriber
+            for call in subscriber.calls:
+                await call.handler._original_call(())
+        self._find_days()
+
+    def _find_days(self) -> None:
+        bearing: dict[str, frozenset[str]] = {}
+        for consumer in self.consumers.values():
+            if consumer.subscriber is not None:
+                heard = consumer.names(self.catalogue.single_names)
+                with_days = {name for name in heard if self.catalogue.topic(name).days}
+                bearing[consumer.name] = frozenset(
+                    with_days | ({consumer.day_source} if consumer.day_source else set())
+                )
+        said = [consumer for consumer in self.consumers.values() if consumer.day or consumer.day_source]
+        if len(said) > 1:
+            raise ValueError(f"{self.name} has days in more than one consumer")
+        chosen = said[0] if said else self.consumers.get("main")
+        if chosen is not None and bearing.get(chosen.name):
+            chosen.day_topics = bearing[chosen.name]
+            self.days.consumer = chosen
+
+    async def _prepare_cursors(self) -> None:
+        """A cursor for every input partition, before anything is heard."""
+        backoff = Backoff(self.settings)
+        while True:
+            try:
+                await self._prepare_all()
+                return
+            except Exception as error:
+                if not infrastructure(error):
+                    raise
+                log.warning("broker_awaited", error=type(error).__name__)
+                await backoff.wait()
+
+    async def _prepare_all(self) -> None:
+        existing = await self.admin.names()
+        for consumer in self.consumers.values():
+            if consumer.subscriber is None:
+                continue
+            consumer.heard = consumer.names(existing)
+            described = await self.admin.describe(consumer.heard)
+            places: list[Place] = []
+            wrong: list[str] = []
+            for name in consumer.heard:
+                about = described.get(name)
+                wanted = self.catalogue.partitions(name, self.settings.partitions)
+                if about is None or about.partitions != wanted:
+                    wrong.append(f"{name} ({about.partitions if about else 0} partitions, not {wanted})")
+                places += [(name, partition) for partition in range(wanted)]
+            if wrong:
+                raise MissingTopics(", ".join(wrong))
+            await self.cursors(consumer, places)
+
+    async def _tell(self) -> None:
+        while not self.stopping:
+            await asyncio.sleep(_TELL_EVERY)
+            for consumer in self.consumers.values():
+                await consumer.tell_kafka()
+
+    async def _measure_loop(self) -> None:
+        loop = asyncio.get_running_loop()
+        while not self.stopping:
+            before = loop.time()
+            await asyncio.sleep(0.5)
+            self.metrics.loop_lag.set(max(0.0, loop.time() - before - 0.5))
+
+
+async def _coroutine(run: Callable[[], Awaitable[None]]) -> None:
+    await run()
+
+
+async def _untouched(message: object) -> KafkaMessage:
+    """The records as they are: no header is decoded, so none can fail here."""
+    return KafkaMessage(raw_message=message, body=b"", consumer=FAKE_CONSUMER)
+
+
+async def _raw_records(message: KafkaMessage) -> object:
+    return message.raw_message

@@ -1,0 +1,145 @@
+"""What a process is told by its environment (``HUTONG_*``)."""
+
+import json
+import os
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+
+class MissingSecret(KeyError):
+    """The secrets file has no such entry. Names the entry, never a value."""
+
+
+class OpenSecrets(PermissionError):
+    """The secrets file can be read by others. Remedy: ``chmod 600``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """A service's settings. Durations are seconds, sizes bytes."""
+
+    kafka: str = "127.0.0.1:9092"
+    """Bootstrap servers, comma separated."""
+    kafka_user: str | None = None
+    """SCRAM-SHA-512 principal. None: a broker without access control (single tests)."""
+    kafka_password: str | None = field(default=None, repr=False)
+    postgres: str = field(default="postgresql:///hutong", repr=False)
+    """Data source name. The role is the service's own."""
+    county: str = "341722"
+    partitions: int = 4
+    """Of every topic that the services share. Never changed in place."""
+    ordinal: int = 0
+    """Number of this process among those of its service: makes its static member ids unique."""
+    http_port: int = 0
+    """Health and metrics, on 127.0.0.1. 0: any free port, written to ``state_file``."""
+    state_file: Path | None = None
+    """Where the process writes ``{"pid": ..., "port": ...}`` as soon as it listens."""
+    secrets_file: Path | None = None
+    max_records: int = 1000
+    """The largest batch."""
+    pool_size: int = 6
+    parallel: int = 2
+    """Partitions of one consumer that are applied at the same time."""
+    page_size: int = 500
+    """Rows of a page of a day's work."""
+    session_timeout: float = 10.0
+    rebalance_timeout: float = 60.0
+    retry_first: float = 0.05
+    retry_last: float = 5.0
+    tries: int = 3
+    """How often an unexpected error is tried again before its event is looked for and parked."""
+    hole_patience: float = 60.0
+    """How long a missing number may stay open before the partition halts."""
+    silence_patience: float = 60.0
+    """How long a consumer may be without assignment or fetch before the process exits."""
+    watch_every: float = 2.0
+    poison_in_a_row: int = 100
+    poison_share: float = 0.5
+    """Of the last ``poison_window`` events of a partition."""
+    poison_window: int = 1000
+    max_event_bytes: int = 900_000
+    """Largest value that may be said: under the broker's ``message.max.bytes`` with room for key and headers."""
+    statement_timeout: float = 20.0
+    lock_timeout: float = 10.0
+    idle_in_transaction_timeout: float = 5.0
+    stop_patience: float = 12.0
+    log_level: str = "INFO"
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> Self:
+        """Read ``HUTONG_<NAME>`` for every field above.
+
+        Raises:
+            ValueError: a value is not of its field's type; names the variable.
+        """
+        found = os.environ if environment is None else environment
+        values: dict[str, object] = {}
+        for name, kind in _KINDS.items():
+            variable = f"HUTONG_{name.upper()}"
+            text = found.get(variable)
+            if text is None or text == "":
+                continue
+            try:
+                values[name] = kind(text)
+            except ValueError:
+                raise ValueError(f"{variable} must be {kind.__name__}") from None
+        return cls(**values)  # type: ignore[arg-type]
+
+    def secret(self, name: str) -> str:
+        """One entry of the secrets file.
+
+        Raises:
+            MissingSecret: there is no such entry, or no secrets file.
+            OpenSecrets: the file can be read by others.
+        """
+        value = self.secret_or_none(name)
+        if value is None:
+            raise MissingSecret(name)
+        return value
+
+    def secret_or_none(self, name: str) -> str | None:
+        """Like :meth:`secret`, for what a service can do without."""
+        if self.secrets_file is None:
+            return None
+        if stat.S_IMODE(self.secrets_file.stat().st_mode) & 0o077:
+            raise OpenSecrets(f"{self.secrets_file.name} must be mode 0600")
+        value = json.loads(self.secrets_file.read_text()).get(name)
+        return None if value is None else str(value)
+
+
+_KINDS: dict[str, type] = {
+    "kafka": str,
+    "kafka_user": str,
+    "kafka_password": str,
+    "postgres": str,
+    "county": str,
+    "partitions": int,
+    "ordinal": int,
+    "http_port": int,
+    "state_file": Path,
+    "secrets_file": Path,
+    "max_records": int,
+    "pool_size": int,
+    "parallel": int,
+    "page_size": int,
+    "session_timeout": float,
+    "rebalance_timeout": float,
+    "retry_first": float,
+    "retry_last": float,
+    "tries": int,
+    "hole_patience": float,
+    "silence_patience": float,
+    "watch_every": float,
+    "poison_in_a_row": int,
+    "poison_share": float,
+    "poison_window": int,
+    "max_event_bytes": int,
+    "statement_timeout": float,
+    "lock_timeout": float,
+    "idle_in_transaction_timeout": float,
+    "stop_patience": float,
+    "log_level": str,
+}

@@ -1,0 +1,30 @@
+"""The open transaction of a batch, as handlers and stores see it."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Protocol
+
+import asyncpg
+
+Record = asyncpg.Record
+"""One row: by column name or position."""
+
+
+class Tx(Protocol):
+    """What a store may do. There is no commit and no rollback here: the runtime does that, once per batch.
+
+    An asyncpg connection underneath: ``$1`` placeholders, ``jsonb`` as text, ``uuid`` and ``date`` as Python's.
+    """
+
+    async def fetch(self, query: str, *args: object) -> list[Record]: ...
+
+    async def fetchrow(self, query: str, *args: object) -> Any: ...
+
+    async def fetchval(self, query: str, *args: object) -> Any: ...
+
+    async def execute(self, query: str, *args: object) -> str: ...
+
+    async def executemany(self, command: str, args: Iterable[Sequence[object]]) -> None: ...
+
+    async def copy_records_to_table(
+        self, table_name: str, *, records: Iterable[Sequence[object]], columns: Sequence[str] | None = None
+    ) -> str: ...

@@ -1,0 +1,129 @@
+"""Looks every two seconds at what aiokafka does not see: topics made anew, lost records, holes, silence."""
+
+import asyncio
+import contextlib
+import time
+from typing import TYPE_CHECKING
+
+from aiokafka import TopicPartition
+
+from runtime import tables
+from runtime.database import infrastructure
+from runtime.kafka import Described
+from runtime.logs import log
+
+if TYPE_CHECKING:
+    from runtime.consumer import Consumer
+    from runtime.service import Service
+
+_TRUSTED = 3
+"""A topic must be missing this often in a row: metadata is behind for a moment after a broker's restart."""
+
+
+class Watch:
+    """Watches one service process."""
+
+    def __init__(self, service: "Service") -> None:
+        self._service = service
+        self._missing: dict[str, int] = {}
+        self._stop = asyncio.Event()
+        self.looked_at = time.monotonic()
+
+    def stop(self) -> None:
+        self._stop.set()
+
+    async def run(self) -> None:
+        while not self._stop.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stop.wait(), self._service.settings.watch_every)
+            try:
+                self._silence()
+                await self._look()
+                self.looked_at = time.monotonic()
+            except Exception as error:
+                if not infrastructure(error):
+                    raise
+                log.warning("watch_blind", error=type(error).__name__)
+
+    async def _look(self) -> None:
+        service = self._service
+        consumers = [consumer for consumer in service.consumers.values() if consumer.assigned]
+        places = {place for consumer in consumers for place in consumer.assigned}
+        described = await service.admin.describe({topic for topic, _ in places})
+        for topic, found in described.items():
+            self._missing[topic] = 0 if found is not None else self._missing.get(topic, 0) + 1
+        there = [place for place in places if described.get(place[0]) is not None]
+        first = await service.admin.first_offsets(there)
+        end = await service.admin.end_offsets(there)
+        for consumer in consumers:
+            await self._look_at(consumer, described, first, end)
+        await self._gauges()
+
+    async def _look_at(
+        self,
+        consumer: "Consumer",
+        described: dict[str, Described | None],
+        first: dict[tuple[str, int], int],
+        end: dict[tuple[str, int], int],
+    ) -> None:
+        service = self._service
+        cursors = {
+            (row["topic"], row["partition"]): row for row in await service.pool.fetch(tables.CURSORS, consumer.name)
+        }
+        for place in sorted(consumer.assigned):
+            topic, cursor = described.get(place[0]), cursors.get(place)
+            if topic is None:
+                if self._missing.get(place[0], 0) >= _TRUSTED:
+                    consumer.halt(*place, "the topic is gone")
+                continue
+            if cursor is not None and place in end:
+                reason = consumer.broken(place, topic, cursor, first[place])
+                if reason is not None:
+                    consumer.halt(*place, reason)
+                service.metrics.lag.labels(consumer.name, place[0], str(place[1])).set(
+                    max(0, end[place] - cursor["next_offset"])
+                )
+        for hole in await service.pool.fetch(tables.OLD_HOLES, consumer.name, service.settings.hole_patience):
+            if (hole["topic"], hole["partition"]) in consumer.assigned:
+                reason = f"number {hole['last_seq'] + 1} of lane {hole['lane']} of {hole['source']} does not come"
+                consumer.halt(hole["topic"], hole["partition"], reason)
+
+    def _silence(self) -> None:
+        """A consumer without assignment or fetch is silent; silent for too long, the process must be started again."""
+        now = time.monotonic()
+        for consumer in self._service.consumers.values():
+            if not self._silent(consumer):
+                consumer.silent_since = None
+            elif consumer.silent_since is None:
+                consumer.silent_since = now
+            elif now - consumer.silent_since > self._service.settings.silence_patience:
+                self._service.fail(f"consumer {consumer.name} has been silent for too long")
+
+    def _silent(self, consumer: "Consumer") -> bool:
+        if consumer.kafka is None:
+            return True
+        if not consumer.assigned:
+            return not (consumer.assignments and self._spare(consumer))
+        if consumer.working or not consumer.ready:
+            return False
+        patience = self._service.settings.silence_patience * 1000 / 2
+        polled = [consumer.kafka.last_poll_timestamp(TopicPartition(*place)) for place in consumer.ready]
+        return not any(at is not None and time.time() * 1000 - at < patience for at in polled)
+
+    def _spare(self, consumer: "Consumer") -> bool:
+        """More processes than partitions: this one waits to take over."""
+        service = self._service
+        most = [service.catalogue.partitions(name, service.settings.partitions) for name in consumer.heard]
+        return service.settings.ordinal >= max(most, default=0)
+
+    async def _gauges(self) -> None:
+        service = self._service
+        outbox = await service.pool.fetchrow(tables.OUTBOX_STATE)
+        assert outbox is not None
+        service.metrics.outbox_rows.set(outbox["rows"])
+        service.metrics.outbox_age.set(outbox["oldest"])
+        parked = {row["consumer"]: row for row in await service.pool.fetch(tables.PARKED_STATE)}
+        for name in service.consumers:
+            row = parked.get(name)
+            service.metrics.parked_children.labels(name).set(row["children"] if row else 0)
+            service.metrics.parked_oldest.labels(name).set(row["oldest"] if row else 0)

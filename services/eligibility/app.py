@@ -1,0 +1,18 @@
+"""Eligibility: which of the listed services a child may have, and what is wrong."""
+
+from pathlib import Path
+
+from contracts import topics
+from runtime import Records, Service, Settings
+from services.eligibility import handlers
+
+
+def create(settings: Settings) -> Service:
+    """The service, ready to run."""
+    service = Service("eligibility", settings, migrations=Path(__file__).with_name("migrations"))
+
+    @service.broker.subscriber(topics.REGISTRY_CHILD.name, **service.exactly_once("main"))
+    async def main(records: Records) -> None:
+        await service.apply("main", records, {topics.REGISTRY_CHILD.name: handlers.on_children}, day=handlers.on_day)
+
+    return service

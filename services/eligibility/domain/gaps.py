@@ -1,0 +1,264 @@
+"""What is wrong: service gaps and risks that the facts show. Each goes the way the county's routes give its code.
+
+Gaps concern migrant children here, and families of the wider statistical group that asked for help (article 二).
+Risks to safety concern any minor here who is not known to be at home: whoever lives alone is never "accompanied".
+"""
+
+from datetime import timedelta
+
+from contracts.vocabulary import Certainty, FactName, FindingCode, Level
+from services.eligibility.domain.answer import Finding, all_of, any_of, no, not_, told_as, yes
+from services.eligibility.domain.case import Case, is_not_so, is_so, not_told, shared, younger_than
+from services.eligibility.domain.dates import add_months, earliest
+from services.eligibility.domain.rulebook import gap
+from services.eligibility.domain.rules.definition import (
+    lives_here,
+    migrant_here,
+    minor_living_here,
+    statistical,
+    young_and_not_known_local,
+)
+from services.eligibility.domain.rules.guardianship import (
+    alone_under_age,
+    entrusted_without_paper,
+    no_guardian,
+)
+from services.eligibility.domain.rules.livelihood import disability_subsidies, rehabilitation_aid
+from services.eligibility.domain.rules.stages import (
+    compulsory_stage,
+    disabled,
+    preschool_age,
+    stage,
+    under_seven,
+)
+
+HEALTH_VISITS = (1, 3, 6, 8, 12, 18, 24, 30, 36, 48, 60, 72)
+"""Ages in months at which the 0-6 norm has a visit (policy part 1.10, B-1)."""
+VISIT_LEEWAY = timedelta(days=30)
+"""A visit counts from this long before its age; its lack is a gap after this long (policy part 8.3)."""
+PARENTS = (FactName.FATHER_STATUS, FactName.MOTHER_STATUS)
+NO_SUPPORT = frozenset({"dead", "missing", "not_found", "revoked", "unsupporting"})
+"""``unsupporting``: an authority's result that the parent meets a ground, never the ground itself."""
+
+
+@shared
+def of_concern(case: Case) -> Finding:
+    """流动儿童 here; or left the hukou township and “主动提出救助帮扶需求”."""
+    asked = all_of(
+        is_so(case, FactName.HELP_REQUESTED, cites=("request",)),
+        told_as("statistical_child", statistical(case)),
+        lives_here(case),
+    )
+    return any_of(migrant_here(case), asked)
+
+
+@gap(FindingCode.NEVER_ENROLLED, item="B-4(1)", at_least=Level.L2, audience=of_concern)
+def never_enrolled(case: Case) -> Finding:
+    """School age, in no school, and no school ever told of the child."""
+    return all_of(compulsory_stage(case), _without_school(case), not_(_was_in_school(case)))
+
+
+@gap(FindingCode.OUT_OF_SCHOOL, item="B-4(1)", at_least=Level.L2, audience=of_concern)
+def out_of_school(case: Case) -> Finding:
+    """School age, was in a compulsory school, and is a pupil no more."""
+    return all_of(compulsory_stage(case), _without_school(case), _was_in_school(case))
+
+
+@gap(FindingCode.NOT_IN_KINDERGARTEN, item="B-3(1)", audience=of_concern)
+def not_in_kindergarten(case: Case) -> Finding:
+    return all_of(preschool_age(case), _without_school(case))
+
+
+@gap(FindingCode.VACCINATION_GAP, item="B-1(2)", audience=of_concern)
+def vaccination_gap(case: Case) -> Finding:
+    return all_of(under_seven(case), _vaccination_lacking(case))
+
+
+@gap(FindingCode.VACCINATION_GAP, audience=of_concern)
+def vaccination_to_catch_up(case: Case) -> Finding:
+    """Past seven the row has ended, catching up has not: “适龄儿童” of article 四 (policy part 3.16)."""
+    return all_of(not_(under_seven(case)), _vaccination_lacking(case))
+
+
+@gap(FindingCode.HEALTH_VISIT_MISSING, item="B-1(1)", audience=of_concern)
+def health_visit_missing(case: Case) -> Finding:
+    return all_of(under_seven(case), _visit_missing(case))
+
+
+@gap(FindingCode.UNINSURED, item="B-8(1)", audience=of_concern)
+def uninsured(case: Case) -> Finding:
+    """Last told not to be insured. A new year does not insure anybody: the gap stays until somebody tells."""
+    return is_not_so(case, FactName.INSURED, cites=("insurance",))
+
+
+@gap(FindingCode.DISABILITY_UNSERVED, item="B-12(2)", audience=of_concern)
+def without_rehabilitation(case: Case) -> Finding:
+    return all_of(rehabilitation_aid(case), is_not_so(case, FactName.REHABILITATION))
+
+
+@gap(FindingCode.DISABILITY_UNSERVED, item="B-12(1)", audience=of_concern)
+def without_certificate(case: Case) -> Finding:
+    return all_of(disabled(case), is_not_so(case, FactName.DISABILITY_CERTIFIED))
+
+
+@gap(FindingCode.DISABILITY_UNSERVED, item="B-12(1)", audience=of_concern)
+def without_subsidy(case: Case) -> Finding:
+    return all_of(disability_subsidies(case), is_not_so(case, FactName.DISABILITY_SUBSIDY))
+
+
+@gap(FindingCode.LASTING_HARDSHIP, item="B-14(1)", audience=of_concern)
+def lasting_hardship(case: Case) -> Finding:
+    """A person found it, and neither 低保 nor 特困 is drawn. Not knowing whether they are does not hold up help."""
+    drawn = [name for name in (FactName.DIBAO, FactName.TEKUN) if case.facts.flags.get(name)]
+    if drawn:
+        return no("already_granted", fact=drawn[0].value)
+    return is_so(case, FactName.HARDSHIP_LASTING)
+
+
+@gap(FindingCode.SUDDEN_HARDSHIP, item="B-16", at_least=Level.L1, audience=minor_living_here)
+def sudden_hardship(case: Case) -> Finding:
+    """Nothing about hukou may block the request (policy part 3.11)."""
+    return is_so(case, FactName.HARDSHIP_SUDDEN, cites=("relief",))
+
+
+@gap(FindingCode.ORPHAN_OR_UNSUPPORTED, item="B-11(1)", audience=of_concern)
+def looks_unsupported(case: Case) -> Finding:
+    """Each parent is dead, lost, without guardianship or said to meet a ground of 事实无人抚养 (3.5, 3.6)."""
+    recognised = [name for name in (FactName.ORPHAN, FactName.UNSUPPORTED) if case.facts.flags.get(name)]
+    if recognised:
+        return no("already_granted", fact=recognised[0].value)
+    return all_of(*(_gives_no_support(case, name) for name in PARENTS))
+
+
+@gap(FindingCode.HOUSING_DIFFICULTY, item="B-10", audience=of_concern)
+def housing_difficulty(case: Case) -> Finding:
+    return is_so(case, FactName.HOUSING_DIFFICULTY)
+
+
+@gap(FindingCode.MENTAL_DISTRESS, item="B-19(2)", at_least=Level.L2, audience=of_concern)
+def psychological_need(case: Case) -> Finding:
+    return is_so(case, FactName.PSYCHOLOGICAL_NEED)
+
+
+@gap(FindingCode.HELP_REQUESTED, audience=young_and_not_known_local)
+def help_requested(case: Case) -> Finding:
+    """The sixth entry reason of the key-care ledger; within-county movers too (policy part 0.2)."""
+    return is_so(case, FactName.HELP_REQUESTED, cites=("request",))
+
+
+@gap(FindingCode.UNATTENDED, item="B-17", at_least=Level.L0, audience=young_and_not_known_local)
+def alone_and_small(case: Case) -> Finding:
+    """Under eight and living alone: alone with nobody (未保法 21)."""
+    return all_of(alone_under_age(case), _small(case))
+
+
+@gap(FindingCode.GUARDIANSHIP_AT_RISK, item="B-17", at_least=Level.L1, audience=young_and_not_known_local)
+def alone_under_sixteen(case: Case) -> Finding:
+    return all_of(alone_under_age(case), not_(_small(case)))
+
+
+@gap(FindingCode.NO_GUARDIAN, item="B-17", at_least=Level.L1, audience=young_and_not_known_local)
+def without_guardian(case: Case) -> Finding:
+    return no_guardian(case)
+
+
+@gap(FindingCode.GUARDIAN_MISSING, item="B-17", audience=young_and_not_known_local)
+def guardian_absent(case: Case) -> Finding:
+    return _guardian_status(case, "absent")
+
+
+@gap(FindingCode.GUARDIANSHIP_AT_RISK, item="B-17", at_least=Level.L2, audience=young_and_not_known_local)
+def guardian_at_risk(case: Case) -> Finding:
+    return _guardian_status(case, "at_risk")
+
+
+@gap(FindingCode.GUARDIANSHIP_AT_RISK, item="B-17", at_least=Level.L2, audience=young_and_not_known_local)
+def entrusted_without_agreement(case: Case) -> Finding:
+    return entrusted_without_paper(case)
+
+
+@shared
+def _small(case: Case) -> Finding:
+    return younger_than(case, case.terms.unattended_age, cites=("alone",), certainty=Certainty.LAW)
+
+
+@shared
+def _vaccination_lacking(case: Case) -> Finding:
+    """No file at the place of residence, or doses overdue."""
+    status = case.facts.codes.get(FactName.VACCINATION_STATUS)
+    here = case.facts.flags.get(FactName.VACCINATION_FILE_HERE)
+    cites = ("vaccination",)
+    if status in ("overdue", "none"):
+        return yes("vaccination_status", cites=cites, value=status)
+    if here is False:
+        return yes("told_no", cites=cites, fact=FactName.VACCINATION_FILE_HERE.value)
+    if status is None:
+        return not_told(case, FactName.VACCINATION_STATUS, cites=cites)
+    return no("vaccination_status", cites=cites, value=status)
+
+
+@shared
+def _without_school(case: Case) -> Finding:
+    """In no school or kindergarten. Having graduated is not being without: the next school's list is still to come."""
+    status = case.facts.codes.get(FactName.SCHOOL_STATUS)
+    if status is None:
+        return not_told(case, FactName.SCHOOL_STATUS)
+    if status in ("dropped_out", "not_enrolled"):
+        return yes("school_status", value=status)
+    return no("school_status", value=status)
+
+
+@shared
+def _was_in_school(case: Case) -> Finding:
+    """A compulsory school told of the child before: a stage or grade, or that the child left it."""
+    told = stage(case)
+    left = told is None and case.facts.codes.get(FactName.SCHOOL_STATUS) == "dropped_out"
+    if left or told in ("primary", "junior"):
+        return yes("was_in_school", cites=("school-duty",))
+    return no("never_in_school", cites=("school-duty",))
+
+
+@shared
+def _visit_missing(case: Case) -> Finding:
+    """The last visit that was due has not been made, or the residence has no health file at all."""
+    cites, seen = ("health-norm",), Certainty.SEEN
+    facts = case.facts
+    if facts.flags.get(FactName.HEALTH_FILE_HERE) is False:
+        return yes("told_no", cites=cites, certainty=seen, fact=FactName.HEALTH_FILE_HERE.value)
+    born = facts.days.get(FactName.BIRTH_DATE)
+    if born is None:
+        return not_told(case, FactName.BIRTH_DATE, cites=cites)
+    last = facts.days.get(FactName.HEALTH_LAST_CHECK)
+    if last is None:
+        return not_told(case, FactName.HEALTH_LAST_CHECK, cites=cites)
+    missed: int | None = None
+    until = None
+    for months in HEALTH_VISITS:
+        day = add_months(born, months)
+        if last >= day - VISIT_LEEWAY:
+            missed = None
+            continue
+        overdue = day + VISIT_LEEWAY + timedelta(days=1)
+        if case.on >= overdue:
+            missed = months if missed is None else missed
+        else:
+            until = earliest(until, overdue)
+    if missed is not None:
+        return yes("visit_missed", cites=cites, certainty=seen, months=missed)
+    return no("visits_made", until=until, cites=cites, certainty=seen)
+
+
+def _gives_no_support(case: Case, parent: FactName) -> Finding:
+    status = case.facts.codes.get(parent)
+    if status is None:
+        return not_told(case, parent)
+    made = yes if status in NO_SUPPORT else no
+    return made("parent_status", cites=("unsupported",), certainty=Certainty.SEEN, fact=parent.value, value=status)
+
+
+def _guardian_status(case: Case, value: str) -> Finding:
+    status = case.facts.codes.get(FactName.GUARDIAN_STATUS)
+    if status is None:
+        return not_told(case, FactName.GUARDIAN_STATUS)
+    made = yes if status == value else no
+    return made("guardian_status", cites=("guardianship",), certainty=Certainty.INFERRED, value=status)

@@ -1,0 +1,311 @@
+"""Who the plan is about: its opening paragraph, and the wider group that statistics and the key-care ledger know.
+
+Departments' own flags (随迁子女, 流动, 留守) follow other definitions; none is looked at here (policy part 0.2).
+"""
+
+from datetime import timedelta
+
+from contracts.vocabulary import Answer, Certainty, FactName
+from services.eligibility.domain.answer import GRANTED, Finding, all_of, no, told_as, unknown, unless_no, yes
+from services.eligibility.domain.case import Case, county_says, not_told, shared, younger_than
+from services.eligibility.domain.dates import add_months, earliest
+from services.eligibility.domain.divisions import Apart, apart, county_of, same_township
+from services.eligibility.domain.facts import Arrival
+
+DEFINITION = ("definition",)
+_GONE = frozenset({"dead", "missing", "not_found", "away"})
+"""What is said of a parent who therefore does not live with the child."""
+
+
+@shared
+def alive(case: Case) -> Finding:
+    """Nobody is asked whether a child is alive; a death that was told ends every service."""
+    died = case.facts.days.get(FactName.DECEASED)
+    if died is None:
+        return GRANTED
+    if case.on >= died:
+        return no("deceased", day=died.isoformat())
+    return Finding(Answer.YES, until=died)
+
+
+@shared
+def under_age_limit(case: Case) -> Finding:
+    """“不满十六周岁的未成年人”"""
+    return younger_than(case, case.terms.age_limit, cites=DEFINITION)
+
+
+@shared
+def minor(case: Case) -> Finding:
+    """Under 18: protection does not end with the list (policy part 3.17)."""
+    return younger_than(case, 18, cites=("childhood",), certainty=Certainty.LAW)
+
+
+@shared
+def crossed_counties(case: Case) -> Finding:
+    """“离开户籍地，跨县域异地居住或生活”: by the current hukou, never by an ID number's first digits."""
+    hukou = case.facts.codes.get(FactName.HUKOU_DIVISION)
+    residence = case.facts.codes.get(FactName.RESIDENCE_DIVISION)
+    if hukou is None or residence is None:
+        return _places_not_told(case, hukou, residence, DEFINITION)
+    match apart(hukou, residence, case.terms):
+        case Apart.TWO_COUNTIES:
+            return yes("crossed_counties", cites=DEFINITION, hukou=hukou[:6], residence=residence[:6])
+        case Apart.SAME_COUNTY:
+            return no("same_county", cites=DEFINITION, hukou=hukou[:6], residence=residence[:6])
+        case Apart.DISTRICTS:
+            return no(
+                "districts_of_one_city",
+                cites=("districts",),
+                certainty=Certainty.SEEN,
+                hukou=hukou[:6],
+                residence=residence[:6],
+            )
+        case Apart.NO_HUKOU_COUNTY:
+            return _no_hukou_county(case, hukou)
+        case Apart.UNCLEAR:
+            return _unclear(case, hukou, residence)
+
+
+@shared
+def left_township(case: Case) -> Finding:
+    """Left the hukou township: the statistical object, which includes moves within the county (policy part 3.2)."""
+    hukou = case.facts.codes.get(FactName.HUKOU_DIVISION)
+    residence = case.facts.codes.get(FactName.RESIDENCE_DIVISION)
+    cites, seen = ("statistical",), Certainty.SEEN
+    if hukou is None or residence is None:
+        return _places_not_told(case, hukou, residence, cites)
+    match apart(hukou, residence, case.terms):
+        case Apart.TWO_COUNTIES | Apart.DISTRICTS:
+            return yes("left_township", cites=cites, certainty=seen, hukou=hukou[:9], residence=residence[:9])
+        case Apart.NO_HUKOU_COUNTY:
+            return _no_hukou_county(case, hukou)
+        case Apart.UNCLEAR:
+            return _unclear(case, hukou, residence)
+        case Apart.SAME_COUNTY:
+            same = same_township(hukou, residence, case.terms)
+            if same is None:
+                missing = [
+                    case.asks[name]
+                    for name, code in (
+                        (FactName.HUKOU_DIVISION, hukou),
+                        (FactName.RESIDENCE_DIVISION, residence),
+                    )
+                    if code[:9] not in case.terms.towns
+                ] or [case.asks[FactName.HUKOU_DIVISION]]
+                return unknown("township_unclear", missing, cites=cites, certainty=seen)
+            if same:
+                return no("same_township", cites=cites, certainty=seen, hukou=hukou[:9], residence=residence[:9])
+            return yes("left_township", cites=cites, certainty=seen, hukou=hukou[:9], residence=residence[:9])
+
+
+@shared
+def accompanied(case: Case) -> Finding:
+    """“随父母或其他监护人双方或一方”: a parent or legal guardian lives there. A caretaker is not a guardian (3.13)."""
+    facts = case.facts
+    with_whom = {
+        FactName.LIVES_WITH_FATHER: _lives_with(case, FactName.LIVES_WITH_FATHER, FactName.FATHER_STATUS),
+        FactName.LIVES_WITH_MOTHER: _lives_with(case, FactName.LIVES_WITH_MOTHER, FactName.MOTHER_STATUS),
+        FactName.LIVES_WITH_GUARDIAN: facts.flags.get(FactName.LIVES_WITH_GUARDIAN),
+    }
+    for name, lives in with_whom.items():
+        if lives:
+            return yes("accompanied", cites=("accompanied",), fact=name.value)
+    caretaker = facts.flags.get(FactName.LIVES_WITH_CARETAKER) is True
+    cites = ("accompanied", "caretaker") if caretaker else ("accompanied",)
+    if facts.flags.get(FactName.LIVES_ALONE):
+        return no("lives_alone", cites=cites)
+    untold = [name for name, lives in with_whom.items() if lives is None]
+    if untold:
+        missing = [case.asks[name] for name in untold]
+        return unknown("caretaker_is_no_guardian" if caretaker else "accompaniment_untold", missing, cites=cites)
+    return no("caretaker_is_no_guardian" if caretaker else "not_accompanied", cites=cites)
+
+
+@shared
+def still_here(case: Case) -> Finding:
+    """Has not left the residence. A return after a recorded end counts as a new stay."""
+    ended = case.facts.days.get(FactName.RESIDENCE_ENDED)
+    if ended is None:
+        return GRANTED
+    if case.on < ended:
+        return Finding(Answer.YES, until=ended)
+    back = _arrival(case)
+    if back is None:
+        return no("residence_ended", day=ended.isoformat())
+    if case.on < back.on:
+        return no("residence_ended", until=back.on, day=ended.isoformat())
+    return GRANTED
+
+
+@shared
+def here_long_enough(case: Case) -> Finding:
+    """“居住或生活6个月以上”: the sixth month is full on the corresponding day, or the month's last (Civil Code 202)."""
+    arrival = _arrival(case)
+    ends = case.facts.days.get(FactName.RESIDENCE_ENDED)
+    # When a stay's recorded end is still ahead, the arrival that counts is another one from that day on.
+    turn = ends if ends is not None and case.on < ends else None
+    if arrival is None:
+        if ends is not None and case.on >= ends:
+            return no("residence_ended", day=ends.isoformat())
+        return Finding(
+            Answer.UNKNOWN,
+            not_told(case, FactName.RESIDENCE_SINCE).reasons,
+            (case.asks[FactName.RESIDENCE_SINCE],),
+            DEFINITION,
+            until=turn,
+        )
+    since = arrival.on
+    born = case.facts.days.get(FactName.BIRTH_DATE)
+    if born is not None and since < born:
+        # A child's own stay begins at birth; a birth date that is still ahead is an error and counts for nothing yet.
+        if case.on < born:
+            turn = earliest(turn, born)
+        else:
+            since = born
+    full = add_months(since, case.terms.residence_months)
+    if case.on >= full:
+        return yes("here_long_enough", until=turn, cites=DEFINITION, since=since.isoformat(), evidence=arrival.evidence)
+    return no(
+        "not_here_long_enough",
+        until=earliest(full, turn),
+        cites=DEFINITION,
+        since=since.isoformat(),
+        day=full.isoformat(),
+        evidence=arrival.evidence,
+    )
+
+
+@shared
+def not_long_away(case: Case) -> Finding:
+    """Short trips home do not interrupt; an absence beyond the county's limit is a question, not an exit."""
+    away = case.facts.days.get(FactName.AWAY_SINCE)
+    if away is None:
+        return GRANTED
+    asked_from = away + timedelta(days=case.terms.absence_days + 1)
+    if case.on < asked_from:
+        return Finding(Answer.YES, until=asked_from)
+    return unknown(
+        "long_absence",
+        [case.asks[FactName.RESIDENCE_ENDED]],
+        cites=("absence",),
+        certainty=Certainty.INFERRED,
+        since=away.isoformat(),
+        days=case.terms.absence_days,
+    )
+
+
+@shared
+def moved_here_with_family(case: Case) -> Finding:
+    """The definition without its age: for services that follow a pupil's status past 16 (policy part 3.17)."""
+    return all_of(
+        alive(case),
+        crossed_counties(case),
+        accompanied(case),
+        here_long_enough(case),
+        not_long_away(case),
+    )
+
+
+@shared
+def moved_here_young(case: Case) -> Finding:
+    """The definition without the company of a guardian: for the very services that answer its lack."""
+    return all_of(
+        alive(case),
+        under_age_limit(case),
+        crossed_counties(case),
+        here_long_enough(case),
+        not_long_away(case),
+        lives_here(case),
+    )
+
+
+@shared
+def migrant(case: Case) -> Finding:
+    """“流动儿童是指随父母或其他监护人双方或一方离开户籍地，跨县域异地居住或生活6个月以上、不满十六周岁的未成年人”"""
+    return all_of(under_age_limit(case), moved_here_with_family(case))
+
+
+@shared
+def statistical(case: Case) -> Finding:
+    """统计分析对象: as above, from the hukou township; counted apart; on the key-care ledger on request."""
+    return all_of(
+        under_age_limit(case),
+        alive(case),
+        left_township(case),
+        accompanied(case),
+        here_long_enough(case),
+        not_long_away(case),
+    )
+
+
+@shared
+def lives_here(case: Case) -> Finding:
+    """The list is served “在居住地”: in this county."""
+    residence = case.facts.codes.get(FactName.RESIDENCE_DIVISION)
+    if residence is None:
+        return not_told(case, FactName.RESIDENCE_DIVISION)
+    county = county_of(residence, case.terms)
+    if county is None:
+        return unknown("division_not_listed", [case.asks[FactName.RESIDENCE_DIVISION]], division=residence[:6])
+    if county != case.terms.county:
+        return no("lives_elsewhere", division=residence[:6])
+    return still_here(case)
+
+
+@shared
+def migrant_here(case: Case) -> Finding:
+    """A migrant child who lives in this county: whom most rows of the list name. One reason stands for the five."""
+    return all_of(told_as("migrant_child", migrant(case)), lives_here(case))
+
+
+@shared
+def minor_living_here(case: Case) -> Finding:
+    """Whom sudden hardship may strike: “急难” asks for no hukou, no length of stay (policy part 3.11)."""
+    return all_of(alive(case), minor(case), lives_here(case))
+
+
+@shared
+def young_and_not_known_local(case: Case) -> Finding:
+    """Whom a risk to safety concerns: any minor here who is not known to live where the hukou is.
+
+    The company of a guardian and the six months are not asked: lacking them is the risk (policy part 10, G8).
+    """
+    return all_of(alive(case), minor(case), unless_no(lives_here(case)), unless_no(left_township(case)))
+
+
+def _lives_with(case: Case, lives: FactName, status: FactName) -> bool | None:
+    told = case.facts.flags.get(lives)
+    if told is None and case.facts.codes.get(status) in _GONE:
+        return False
+    return told
+
+
+def _arrival(case: Case) -> Arrival | None:
+    """The earliest day by which the child lived here, since the last recorded end of a stay."""
+    ended = case.facts.days.get(FactName.RESIDENCE_ENDED)
+    for arrival in case.facts.arrivals:
+        if ended is None or case.on < ended or arrival.on >= ended:
+            return arrival
+    return None
+
+
+def _places_not_told(case: Case, hukou: str | None, residence: str | None, cites: tuple[str, ...]) -> Finding:
+    names = [FactName.HUKOU_DIVISION] if hukou is None else []
+    if residence is None:
+        names.append(FactName.RESIDENCE_DIVISION)
+    return not_told(case, *names, cites=cites)
+
+
+def _no_hukou_county(case: Case, hukou: str) -> Finding:
+    """港澳台 and foreign papers name no hukou county; how such a child counts, the plan does not say."""
+    said = county_says(case, "no_hukou_county")
+    if said.answer is not Answer.UNKNOWN:
+        return said
+    return unknown("no_hukou_county", said.missing, cites=DEFINITION, division=hukou[:6])
+
+
+def _unclear(case: Case, hukou: str, residence: str) -> Finding:
+    name, code = FactName.HUKOU_DIVISION, hukou
+    if county_of(hukou, case.terms) is not None and county_of(residence, case.terms) is None:
+        name, code = FactName.RESIDENCE_DIVISION, residence
+    return unknown("division_not_listed", [case.asks[name]], cites=DEFINITION, division=code[:6])

@@ -1,0 +1,466 @@
+"""Where one unit's batch is served: files are taken, rows are read or known again, both are answered."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Literal
+from uuid import UUID, uuid5
+
+from contracts.intake import (
+    Begin,
+    End,
+    RecordDisappeared,
+    RecordRead,
+    Row,
+    RowsAnswered,
+    SubmissionAnswered,
+    SubmissionEnded,
+)
+from runtime import Heard, Say, Tx
+from services.intake import store
+from services.intake.domain import submission as files
+from services.intake.domain.row import Plan, ReadRow, read, usual_key
+from services.intake.domain.submission import Submission
+from services.intake.domain.trouble import Trouble
+from services.intake.plans import Plans
+from services.intake.saying import facts_of, json_of, parted, say, told, when
+from services.intake.secrets import Seal, Secrets
+
+_SPACE = UUID("5b7c1f0e-3f5a-5f0b-9d57-0a6f2d8f4c11")
+"""Of attempts to read a file."""
+Fate = Literal["said", "whole", "dropped", "refused", "unchanged"]
+"""Of a row. ``said``: it will be said onward, and counts as taken whole or with dropped cells."""
+
+
+@dataclass(slots=True)
+class _Part:
+    """Part of a receipt while it is written: of the rows of one file, or of rows on their own."""
+
+    last: Heard[Row]
+    """The row that causes it to be said."""
+    read: int = 0
+    accepted: int = 0
+    accepted_with_drops: int = 0
+    refused: int = 0
+    unchanged: int = 0
+    troubles: list[Trouble] = field(default_factory=list)
+    answers: list[UUID] = field(default_factory=list)
+
+
+def _count(counted: _Part | Submission, fate: Fate) -> None:
+    counted.read += 1
+    if fate == "whole":
+        counted.accepted += 1
+    elif fate == "dropped":
+        counted.accepted_with_drops += 1
+    elif fate == "refused":
+        counted.refused += 1
+    else:
+        counted.unchanged += 1
+
+
+@dataclass(slots=True)
+class _Understood:
+    """A row on its way through the batch."""
+
+    heard: Heard[Row]
+    file: Submission | None
+    dataset: str
+    plan: Plan | None = None
+    """None: it is refused unread, or belongs to a file that is not read."""
+    row: ReadRow | None = None
+    """None: not read, or known again without reading."""
+    troubles: Sequence[Trouble] = ()
+    named: bool = False
+    """It says whom it is about."""
+    record: UUID | None = None
+    raw: bytes | None = None
+    """Keyed hash of the cells as they stand. None: nothing is known again by it."""
+    identity: bytes = b""
+    content: bytes = b""
+
+    @property
+    def pair(self) -> tuple[UUID, UUID] | None:
+        """The pass over the file, and the record, if both are there."""
+        if self.record is None or self.file is None or self.file.state != "open":
+            return None
+        return self.file.pass_id, self.record
+
+
+class Counter:
+    """Where one unit's batch is served."""
+
+    def __init__(
+        self,
+        tx: Tx,
+        unit: str,
+        plans: Plans,
+        secrets: Secrets,
+        now: datetime | None,
+        submissions: dict[UUID, Submission],
+    ) -> None:
+        self._tx = tx
+        self._unit = unit
+        self._plans = plans
+        self._secrets = secrets
+        self._now = now
+        self._seal: Seal | None = None
+        self._files = submissions
+
+    async def save(self) -> None:
+        changed = [file for file in self._files.values() if file.changed]
+        await store.save_submissions(self._tx, self._unit, changed)
+        for file in changed:
+            file.changed = False
+
+    async def begin(self, heard: Heard[Begin]) -> list[Say]:
+        event = heard.event
+        at, on = when(heard, self._now)
+        before = self._files.get(event.submission)
+        if before is not None and before.state != "open" and before.outcome in ("taken", "older_period"):
+            before.state, before.changed = "repeated", True
+            return [self._unread(heard, at, "same_again", (Trouble("same_file", "file"),))]
+        plan = self._plans.plan(event.dataset, event.columns, event.date_1904)
+        troubles = files.reasons_to_refuse(
+            dataset=event.dataset,
+            registered=self._plans.registered(self._unit, event.dataset),
+            unit_known=self._plans.speaker(self._unit).known,
+            plan=plan,
+            period=event.period,
+            empty=event.rows == 0 and event.coverage == "full",
+            on=on,
+        )
+        outcome: files.Outcome = "taken"
+        if troubles:
+            outcome = "refused"
+        elif event.file_sha256 and await store.taken_before(
+            self._tx, self._unit, event.dataset, event.file_sha256, self._plans.county.version
+        ):
+            outcome, troubles = "same_again", (Trouble("same_file", "file"),)
+        else:
+            newest = await store.newest_period(self._tx, self._unit, event.dataset)
+            if newest is not None and event.period < newest:
+                outcome = "older_period"
+        if before is not None:
+            await store.forget_pass(self._tx, before.pass_id)
+        attempt = 1 if before is None else before.attempt + 1
+        self._files[event.submission] = Submission(
+            id=event.submission,
+            dataset=event.dataset,
+            period=event.period,
+            coverage=event.coverage,
+            state="answered" if troubles else "open",
+            outcome=outcome,
+            columns=event.columns,
+            date_1904=event.date_1904,
+            announced=event.rows,
+            file_sha256=event.file_sha256 or None,
+            county_version=self._plans.county.version,
+            valid_on=files.speaks_of(event.period, event.valid_on, on),
+            began_on=on,
+            late=on > files.due_on(event.period, self._plans.county.cadence.submission_due),
+            attempt=attempt,
+            pass_id=uuid5(_SPACE, f"pass/{self._unit}/{event.submission}/{attempt}"),
+        )
+        if troubles:
+            return [self._unread(heard, at, outcome, troubles)]
+        await store.forget_unfinished(self._tx, self._unit, event.dataset, on)
+        return []
+
+    async def end(self, heard: Heard[End]) -> list[Say]:
+        event = heard.event
+        at, _ = when(heard, self._now)
+        file = self._files.get(event.submission)
+        if file is None:
+            answer = SubmissionAnswered(
+                unit=self._unit,
+                submission=event.submission,
+                dataset="",
+                period="",
+                outcome="refused",
+                rows=0,
+                accepted=0,
+                accepted_with_drops=0,
+                refused=0,
+                unchanged=0,
+                troubles=told([Trouble("no_begin", "file")]),
+            )
+            return [say(heard, answer, at, event.submission)]
+        if file.unread:
+            if file.state == "repeated":
+                file.state, file.changed = "answered", True
+            return []
+        if file.state == "answered":
+            return [self._answer(heard, at, file, "same_again", (Trouble("same_file", "file"),))]
+        file.state, file.changed = "answered", True
+        newest = await store.newest_period(self._tx, self._unit, file.dataset)
+        plan = self._plans.plan(file.dataset, file.columns, file.date_1904)
+        remarks = files.remarks_at_end(file, plan=plan, said=event.rows, newest=newest)
+        said: list[Say] = []
+        disappeared: list[tuple[UUID, date | None]] = []
+        if file.outcome == "taken" and (newest is None or file.period >= newest):
+            whole = file.coverage == "full" and files.complete(file, event.rows) and not files.mostly_refused(file)
+            if whole:
+                disappeared = await store.forget_disappeared(self._tx, self._unit, file.dataset, file.pass_id)
+            await store.save_dataset(self._tx, self._unit, file.dataset, file.period, file.pass_id if whole else None)
+            said += [
+                say(
+                    heard,
+                    RecordDisappeared(
+                        record=record, unit=self._unit, dataset=file.dataset, period=file.period, birth_date=born
+                    ),
+                    at,
+                    file.id,
+                )
+                for record, born in disappeared
+            ]
+            ended = SubmissionEnded(
+                submission=file.id,
+                unit=self._unit,
+                dataset=file.dataset,
+                period=file.period,
+                valid_on=file.valid_on,
+                coverage="full" if whole else "delta",
+            )
+            said.append(say(heard, ended, at, file.id))
+        else:
+            whole = False
+        if not whole:
+            await store.forget_pass(self._tx, file.pass_id)
+        said.append(self._answer(heard, at, file, file.outcome, remarks, len(disappeared)))
+        return said
+
+    async def rows(self, run: Sequence[Heard[Row]]) -> list[Say]:
+        """Read rows, or know them again; say onward what changed; answer all."""
+        understood = [self._glance(heard) for heard in run]
+        kept = await store.kept(self._tx, {one.record for one in understood if one.record is not None})
+        for one in understood:
+            if one.plan is not None:
+                known = kept.get(one.record) if one.record is not None else None
+                if known is not None and one.raw is not None and known.raw == one.raw:
+                    one.named, one.content = True, known.content
+                else:
+                    self._read(one, one.plan)
+        records = {one.record for one in understood if one.record is not None}
+        kept |= await store.kept(self._tx, records - kept.keys())
+        met = await store.met(self._tx, {pair for one in understood if (pair := one.pair) is not None})
+        said: list[Say] = []
+        changed: dict[UUID, tuple[date | None, store.Kept]] = {}
+        newly_met: dict[tuple[UUID, UUID], store.Met] = {}
+        parts: dict[UUID | None, _Part] = {}
+        for one in understood:
+            if one.file is not None and one.file.unread:
+                continue
+            submission = one.heard.event.submission
+            part = parts.setdefault(submission, _Part(one.heard))
+            part.last = one.heard
+            if submission is None:
+                part.answers.append(one.heard.envelope.id)
+            fate = self._settle(one, kept, met, newly_met)
+            if fate == "said" and one.record is not None:
+                row = one.row or self._read(one, one.plan)
+                kept[one.record] = store.Kept(one.content, one.raw)
+                changed[one.record] = (row.birth_date, kept[one.record])
+                said.append(self._record(one, row, one.record))
+                fate = "dropped" if any(trouble.refused == "cell" for trouble in one.troubles) else "whole"
+            elif fate == "unchanged" and one.row is not None and one.raw is not None and one.record is not None:
+                # Written another way than last time, or read by another version: known at a glance from now on.
+                kept[one.record] = store.Kept(one.content, one.raw)
+                changed[one.record] = (one.row.birth_date, kept[one.record])
+            part.troubles += one.troubles
+            _count(part, fate)
+            if one.file is not None and one.file.state == "open":
+                _count(one.file, fate)
+                one.file.changed = True
+        await store.save_records(self._tx, changed)
+        await store.save_met(self._tx, newly_met)
+        for submission, part in parts.items():
+            said += self._parts(submission, part)
+        return said
+
+    def _settle(
+        self,
+        one: _Understood,
+        kept: Mapping[UUID, store.Kept],
+        met: dict[tuple[UUID, UUID], store.Met],
+        newly_met: dict[tuple[UUID, UUID], store.Met],
+    ) -> Fate:
+        """What becomes of a row, in the order of the file."""
+        number = one.heard.event.number
+        before = met.get(one.pair) if one.pair is not None else None
+        if not one.named or one.record is None:
+            if one.pair is not None and before is None:
+                met[one.pair] = newly_met[one.pair] = (number, None)
+            return "refused"
+        if one.file is not None and one.file.outcome == "older_period":
+            return "unchanged"
+        if before is not None and before[1] is not None and before[1] != one.content:
+            first = "？" if before[0] is None else str(before[0])
+            one.troubles = [*one.troubles, _row("duplicate_row", number, first=first)]
+            return "refused"
+        if one.pair is not None and before is None:
+            met[one.pair] = newly_met[one.pair] = (number, one.content)
+        known = kept.get(one.record)
+        return "unchanged" if known is not None and known.content == one.content else "said"
+
+    def _glance(self, heard: Heard[Row]) -> _Understood:
+        """What can be told of a row before it is read: that it is refused, or perhaps that it is as it was."""
+        event = heard.event
+        file = self._files.get(event.submission) if event.submission is not None else None
+        dataset = file.dataset if file is not None else event.dataset or ""
+        one = _Understood(heard, file, dataset)
+        if file is not None and file.unread:
+            return one
+        refused, one.plan = self._refused_unread(event, file, dataset)
+        if refused is not None:
+            one.troubles = (refused,)
+        if one.plan is None or event.valid_on is not None or (file is not None and file.outcome == "older_period"):
+            return one
+        key = usual_key(one.plan, event.cells)
+        if key is not None:
+            one.record = self._secrets.record(self._unit, dataset, key)
+            manner = f"{self._plans.county.version}/{one.plan.date_1904}".encode()
+            one.raw = self._secrets.content(manner, json_of(event.cells))
+        return one
+
+    def _read(self, one: _Understood, plan: Plan | None) -> ReadRow:
+        """Read a row whole. Its raw hash is kept only if nothing is wrong with it: troubles are told every time."""
+        assert plan is not None
+        event = one.heard.event
+        _, on = when(one.heard, self._now)
+        row = one.row = read(plan, event.cells, number=event.number, on=on)
+        one.named = row.names_somebody
+        troubles = list(row.troubles)
+        if not row.names_somebody:
+            troubles.append(Trouble("names_nobody", "row", event.number))
+        if event.valid_on is not None and event.valid_on > on:
+            troubles.append(Trouble("valid_on_future", "nothing", event.number))
+        one.troubles = troubles
+        one.record = self._secrets.record(self._unit, one.dataset, row.key) if row.key is not None else None
+        if troubles:
+            one.raw = None
+        if row.names_somebody:
+            one.identity = json_of(row.identity)
+            one.content = self._secrets.content(one.identity, json_of(row.facts), ",".join(row.flags).encode())
+        return row
+
+    def _refused_unread(self, event: Row, file: Submission | None, dataset: str) -> tuple[Trouble | None, Plan | None]:
+        """Why a row is refused without being read; else how it is read."""
+        number = event.number
+        if event.submission is not None:
+            if file is None:
+                return Trouble("no_begin", "row", number), None
+            if file.state != "open":
+                return Trouble("after_end", "row", number), None
+            plan = self._plans.plan(dataset, file.columns, file.date_1904)
+            if plan is None:
+                return _row("dataset_unknown", number, dataset=files.short(dataset)), None
+            if not event.cells.keys() <= plan.headers:
+                strangers = [header for header in event.cells if header not in plan.headers]
+                return _row("column_not_announced", number, columns=files.listed(strangers)), None
+            return None, plan
+        if not dataset:
+            return Trouble("no_dataset", "row", number), None
+        if not self._plans.speaker(self._unit).known:
+            return Trouble("unit_unknown", "row", number), None
+        registered = self._plans.registered(self._unit, dataset)
+        plan = self._plans.plan(dataset, event.cells)
+        if registered is None or plan is None:
+            return _row("dataset_unknown", number, dataset=files.short(dataset)), None
+        if not registered.of_the_unit:
+            return _row("dataset_of_another_unit", number, dataset=files.short(dataset)), None
+        if plan.sealed:
+            return _row("column_sealed", number, columns=files.listed(plan.sealed)), None
+        if plan.unknown:
+            return _row("column_unknown", number, columns=files.listed(plan.unknown)), None
+        return None, plan
+
+    def _record(self, one: _Understood, row: ReadRow, record: UUID) -> Say:
+        at, on = when(one.heard, self._now)
+        file = one.file
+        spoken_of = one.heard.event.valid_on or (file.valid_on if file is not None else on)
+        if self._seal is None:
+            self._seal = self._secrets.sealing()
+        event = RecordRead(
+            record=record,
+            unit=self._unit,
+            dataset=one.dataset,
+            period=file.period if file is not None else None,
+            submission=file.id if file is not None else None,
+            valid_on=min(spoken_of, on),
+            recorded_at=at,
+            birth_date=row.birth_date,
+            identity=self._seal(one.identity, record),
+            facts=facts_of(row),
+            content=one.content.hex(),
+            flags=row.flags,
+        )
+        return say(one.heard, event, at, file.id if file is not None else None)
+
+    def _parts(self, submission: UUID | None, part: _Part) -> Iterator[Say]:
+        """One receipt, or several when its troubles are many; the first carries the counts."""
+        at, _ = when(part.last, self._now)
+        first = True
+        for troubles in parted(told(part.troubles)):
+            event = RowsAnswered(
+                unit=self._unit,
+                submission=submission,
+                read=part.read if first else 0,
+                accepted=part.accepted if first else 0,
+                accepted_with_drops=part.accepted_with_drops if first else 0,
+                refused=part.refused if first else 0,
+                unchanged=part.unchanged if first else 0,
+                troubles=troubles,
+                answers=tuple(part.answers) if first else (),
+            )
+            first = False
+            yield say(part.last, event, at, submission)
+
+    def _unread(self, heard: Heard[Begin], at: datetime, outcome: files.Outcome, troubles: Sequence[Trouble]) -> Say:
+        """The answer to a file that is not read: all its rows fare alike."""
+        event = heard.event
+        answer = SubmissionAnswered(
+            unit=self._unit,
+            submission=event.submission,
+            dataset=files.short(event.dataset),
+            period=event.period,
+            outcome=outcome,
+            rows=event.rows,
+            accepted=0,
+            accepted_with_drops=0,
+            refused=event.rows if outcome == "refused" else 0,
+            unchanged=0 if outcome == "refused" else event.rows,
+            late=False,
+            troubles=told(troubles),
+        )
+        return say(heard, answer, at, event.submission)
+
+    def _answer(
+        self,
+        heard: Heard[End],
+        at: datetime,
+        file: Submission,
+        outcome: files.Outcome,
+        troubles: Sequence[Trouble],
+        disappeared: int = 0,
+    ) -> Say:
+        answer = SubmissionAnswered(
+            unit=self._unit,
+            submission=file.id,
+            dataset=file.dataset,
+            period=file.period,
+            outcome=outcome,
+            rows=file.read,
+            accepted=file.accepted,
+            accepted_with_drops=file.accepted_with_drops,
+            refused=file.refused,
+            unchanged=file.unchanged,
+            disappeared=disappeared,
+            late=file.late,
+            troubles=told(troubles),
+        )
+        return say(heard, answer, at, file.id)
+
+
+def _row(code: str, number: int | None, **filled: str) -> Trouble:
+    return Trouble(code, "row", number, filled=tuple(filled.items()))

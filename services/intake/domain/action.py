@@ -1,0 +1,301 @@
+"""Decides whether what a unit's person says was done may be taken: unit, place, role, what the verb needs.
+
+Whether the thing can be done now (a referral that is closed, a child that is not on file) is not decided here:
+the services that keep those say so in their events.
+"""
+
+import re
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Protocol
+from uuid import UUID
+
+from contracts.vocabulary import FactName, FindingCode, IdentityField, Result, ReturnReason, Verb
+from services.intake.domain import cells
+from services.intake.domain.divisions import ABROAD
+
+Value = bool | int | str
+
+
+class Action(Protocol):
+    """What intake looks at (``contracts.intake.Action``)."""
+
+    @property
+    def verb(self) -> Verb: ...
+    @property
+    def role(self) -> str: ...
+    @property
+    def person(self) -> str: ...
+    @property
+    def place(self) -> str | None: ...
+    @property
+    def unit(self) -> str | None: ...
+    @property
+    def on(self) -> date | None: ...
+    @property
+    def child(self) -> UUID | None: ...
+    @property
+    def referral(self) -> UUID | None: ...
+    @property
+    def finding(self) -> UUID | None: ...
+    @property
+    def proposal(self) -> UUID | None: ...
+    @property
+    def findings(self) -> tuple[FindingCode, ...]: ...
+    @property
+    def identity(self) -> Mapping[IdentityField, str]: ...
+    @property
+    def facts(self) -> Mapping[FactName, Value]: ...
+    @property
+    def station(self) -> str | None: ...
+    @property
+    def reached(self) -> bool | None: ...
+    @property
+    def mode(self) -> str | None: ...
+    @property
+    def at_residence(self) -> bool | None: ...
+    @property
+    def reason(self) -> ReturnReason | None: ...
+    @property
+    def to_unit(self) -> str | None: ...
+    @property
+    def days(self) -> int | None: ...
+    @property
+    def result(self) -> Result | None: ...
+    @property
+    def channel(self) -> str | None: ...
+    @property
+    def outcome(self) -> str | None: ...
+    @property
+    def other(self) -> UUID | None: ...
+    @property
+    def records(self) -> tuple[UUID, ...]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Speaker:
+    """The unit whose topic it is, as the county's data has it."""
+
+    id: str
+    known: bool
+    places: Collection[str]
+    """Smaller places that speak through it."""
+    roles: Mapping[str, Collection[Verb]]
+    """What each role of the county may do."""
+    people: Mapping[str, Collection[str]]
+    """Person -> their roles, in this unit and its places."""
+    units: Collection[str]
+    """Every unit of the county."""
+    decides: bool
+    """It is a township or answers for the county: it confirms and declines."""
+    keeps_files: bool
+    """It leads, or is a township: it merges and splits files."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why an action is not taken."""
+
+    code: str
+    filled: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def message(self) -> str:
+        return TEXTS[self.code][0].format(**dict(self.filled))
+
+    @property
+    def remedy(self) -> str:
+        return TEXTS[self.code][1].format(**dict(self.filled))
+
+
+TEXTS: dict[str, tuple[str, str]] = {
+    "unit_mismatch": ("内容里写的单位不是本通道的单位。", "请从该单位自己的通道报送，或删去 unit。"),
+    "unit_unknown": ("本单位没有登记。", "请联系县民政局登记本单位。"),
+    "place_unknown": ("所写的地点（学校、医疗机构、村居等）不归本单位。", "请核对 place，或联系县民政局登记。"),
+    "role_unknown": ("没有这个岗位：{role}。", "请填写县里登记的岗位。"),
+    "role_may_not": ("岗位“{role}”不能做这件事（{verb}）。", "请由有权限的人员办理。"),
+    "person_role": ("该人员在本单位登记的岗位不是“{role}”。", "请用登记的岗位办理，或联系县民政局更新登记。"),
+    "person_unknown": ("person 应是县里登记的人员编号，不是姓名或号码。", "请填写登记的人员编号，或留空。"),
+    "unit_may_not": (
+        "本单位不能做这件事（{verb}）。",
+        "确认、不予确认由乡镇或县级牵头单位办理；合并、拆分由县民政局或乡镇办理。",
+    ),
+    "field_missing": ("缺少必填内容：{fields}。", "请补齐后重新报送。"),
+    "on_future": ("办理日期在将来。", "请核对日期；只报送已经做了的事。"),
+    "at_future": ("电话报告的时间在将来。", "请核对时间。"),
+    "to_unit_unknown": ("没有这个单位：{unit}。", "请填写县里登记的单位编号。"),
+    "same_child": ("合并的两份档案是同一份。", "请填写另一份档案的编号。"),
+    "fact_unreadable": ("核实内容不能识别：{facts}。", "请按填报说明中的写法重新报送。"),
+    "facts_not_taken": (
+        "情况已受理；随附的核实内容没有登记，因为没有可用的身份信息。",
+        "请查到儿童编号后用 verify 报送核实内容。",
+    ),
+    "township_unknown": ("情况已受理；所写的乡镇代码查不到，没有登记地点。", "请电话告知县民政局发现地点。"),
+}
+"""Code -> what is wrong, what to do."""
+
+_ID = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,31}")
+_LONG_NUMBER = re.compile(r"[0-9０-９][0-9０-９ -]{5,}[0-9０-９]")
+_NAMES_REFERRAL = frozenset(
+    {
+        Verb.ACCEPT,
+        Verb.START,
+        Verb.RETURN,
+        Verb.REROUTE,
+        Verb.EXTEND,
+        Verb.RESULT,
+        Verb.WITHDRAW,
+        Verb.INFORM_REPORTER,
+        Verb.CLOSE,
+        Verb.REOPEN,
+    }
+)
+_NAMES_CHILD = frozenset({Verb.CONTACT, Verb.VISIT, Verb.VERIFY, Verb.MERGE, Verb.SPLIT})
+_NEEDS: Mapping[Verb, tuple[str, ...]] = {
+    Verb.REPORT: ("findings",),
+    Verb.PHONE_REPORT: ("station", "at", "reached"),
+    Verb.RETURN: ("reason",),
+    Verb.REROUTE: ("to_unit",),
+    Verb.EXTEND: ("days",),
+    Verb.RESULT: ("result",),
+    Verb.INFORM_REPORTER: ("channel",),
+    Verb.CLOSE: ("channel",),
+    Verb.CONTACT: ("mode", "reached"),
+    Verb.VISIT: ("at_residence",),
+    Verb.VERIFY: ("outcome",),
+    Verb.CONFIRM: ("proposal",),
+    Verb.DECLINE: ("proposal",),
+    Verb.MERGE: ("other",),
+    Verb.SPLIT: ("records",),
+}
+
+
+def refuse(action: Action, speaker: Speaker, *, on: date, called_on: date | None) -> Refusal | None:
+    """Why an action is not taken; None: it is. ``called_on``: the county day of the call a phone report tells of."""
+    return (
+        _wrong_speaker(action, speaker)
+        or _no_authority(action, speaker)
+        or _incomplete(action)
+        or _impossible(action, speaker, on, called_on)
+    )
+
+
+def _wrong_speaker(action: Action, speaker: Speaker) -> Refusal | None:
+    if action.unit is not None and action.unit != speaker.id:
+        return Refusal("unit_mismatch")
+    if not speaker.known:
+        return Refusal("unit_unknown")
+    if action.place is not None and action.place not in speaker.places:
+        return Refusal("place_unknown")
+    return None
+
+
+def _no_authority(action: Action, speaker: Speaker) -> Refusal | None:
+    verbs = speaker.roles.get(action.role)
+    if verbs is None:
+        return _with("role_unknown", role=action.role[:40])
+    if action.verb not in verbs:
+        return _with("role_may_not", role=action.role, verb=action.verb.value)
+    roles = speaker.people.get(action.person)
+    if roles is not None and action.role not in roles:
+        return _with("person_role", role=action.role)
+    if roles is None and action.person and not _is_an_id(action.person):
+        return Refusal("person_unknown")
+    if action.verb in (Verb.CONFIRM, Verb.DECLINE) and not speaker.decides:
+        return _with("unit_may_not", verb=action.verb.value)
+    if action.verb in (Verb.MERGE, Verb.SPLIT) and not speaker.keeps_files:
+        return _with("unit_may_not", verb=action.verb.value)
+    return None
+
+
+def _is_an_id(person: str) -> bool:
+    """A person's id travels in the clear, so nothing that could be a name or a number may stand there."""
+    return _ID.fullmatch(person) is not None and sum(character.isdigit() for character in person) <= 6
+
+
+def _incomplete(action: Action) -> Refusal | None:
+    needed = list(_NEEDS.get(action.verb, ()))
+    if action.verb in _NAMES_REFERRAL:
+        needed += ["child", "referral"]
+    elif action.verb in _NAMES_CHILD:
+        needed += ["child"]
+    elif action.verb is Verb.PHONE_REPORT and action.finding is None:
+        needed += ["child", "referral"]
+    if action.verb is Verb.RETURN and action.reason is ReturnReason.WRONG_AREA:
+        needed += ["to_unit"]
+    missing = [name for name in needed if getattr(action, name) in (None, "", ())]
+    return _with("field_missing", fields="、".join(missing)) if missing else None
+
+
+def _impossible(action: Action, speaker: Speaker, on: date, called_on: date | None) -> Refusal | None:
+    if action.on is not None and action.on > on:
+        return Refusal("on_future")
+    if called_on is not None and called_on > on:
+        return Refusal("at_future")
+    if action.to_unit is not None and action.to_unit not in speaker.units:
+        return _with("to_unit_unknown", unit=action.to_unit[:40])
+    if action.verb is Verb.MERGE and action.other == action.child:
+        return Refusal("same_child")
+    if action.verb is Verb.SPLIT and action.other == action.child:
+        return Refusal("same_child")
+    return None
+
+
+def _with(code: str, **filled: str) -> Refusal:
+    return Refusal(code, tuple(filled.items()))
+
+
+_RANGES: Mapping[FactName, tuple[int, int]] = {
+    FactName.SEX: (1, 2),
+    FactName.SCHOOL_GRADE: (1, 12),
+    FactName.SCHOOL_COUNT: (0, 20),
+    FactName.INSURED_YEAR: (2000, 2100),
+    FactName.DISABILITY_KIND: (1, 7),
+    FactName.DISABILITY_GRADE: (1, 4),
+}
+_LENGTHS: Mapping[FactName, tuple[int, ...]] = {
+    FactName.HUKOU_DIVISION: (6, 9, 12),
+    FactName.RESIDENCE_DIVISION: (9, 12),
+    FactName.INSURED_DIVISION: (6,),
+}
+
+
+def called(station: str | None) -> str | None:
+    """The station or line of a call, without any number that could be a person's."""
+    return None if station is None else _LONG_NUMBER.sub("***", station)[:60]
+
+
+def unreadable_facts(
+    facts: Mapping[FactName, Value], types: Mapping[FactName, str], *, on: date
+) -> tuple[FactName, ...]:
+    """The facts whose values are not of their form. Nothing is repaired here: these come from programs."""
+    checks: Mapping[str, Callable[[FactName, Value], bool]] = {
+        "bool": lambda name, value: isinstance(value, bool),
+        "number": lambda name, value: not isinstance(value, bool) and isinstance(value, int) and _within(name, value),
+        "date": lambda name, value: isinstance(value, str) and _is_day(value, on),
+        "code": lambda name, value: isinstance(value, str) and _is_code(name, value),
+    }
+    return tuple(name for name, value in facts.items() if not checks[types[name]](name, value))
+
+
+def _within(name: FactName, value: int) -> bool:
+    low, high = _RANGES[name]
+    return low <= value <= high
+
+
+def _is_day(value: str, on: date) -> bool:
+    try:
+        day = date.fromisoformat(value)
+    except ValueError:
+        return False
+    return value == day.isoformat() and date(1900, 1, 1) <= day <= on
+
+
+def _is_code(name: FactName, value: str) -> bool:
+    lengths = _LENGTHS.get(name)
+    if lengths is None:
+        return value in cells.codes_of(name)
+    return (value.isascii() and value.isdigit() and len(value) in lengths) or (
+        name is FactName.HUKOU_DIVISION and value == ABROAD
+    )

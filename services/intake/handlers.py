@@ -1,0 +1,56 @@
+"""Load, decide, save, say: what intake does with what units hand over and what their people do."""
+
+from itertools import groupby
+from typing import cast
+from uuid import UUID
+
+from contracts.intake import Action, Begin, End, Row
+from runtime import Batch, Heard, Say, Tx
+from services.intake import store
+from services.intake.counter import Counter
+from services.intake.people import Taken, take
+from services.intake.plans import Desk
+from services.intake.secrets import Secrets
+
+
+async def on_records(batch: Batch[Begin | Row | End], tx: Tx, *, secrets: Secrets, desk: Desk) -> list[Say]:
+    """Read rows, take files, answer both."""
+    unit = _unit(batch.topic)
+    named = {heard.event.submission for heard in batch.events if heard.event.submission is not None}
+    files = await store.submissions(tx, unit, named)
+    counter = Counter(tx, unit, desk.plans(batch.county), secrets, batch.now, files)
+    said: list[Say] = []
+    for is_row, run in groupby(batch.events, key=lambda heard: isinstance(heard.event, Row)):
+        if is_row:
+            said += await counter.rows(cast("list[Heard[Row]]", list(run)))
+            continue
+        for heard in run:
+            if isinstance(heard.event, Begin):
+                said += await counter.begin(cast("Heard[Begin]", heard))
+            else:
+                said += await counter.end(cast("Heard[End]", heard))
+            await counter.save()  # what the next file is compared with
+    await counter.save()
+    return said
+
+
+async def on_actions(batch: Batch[Action], tx: Tx, *, secrets: Secrets, desk: Desk) -> list[Say]:
+    """Check each action, pass it on, answer it."""
+    unit = _unit(batch.topic)
+    plans = desk.plans(batch.county)
+    before = await store.taken_actions(tx, unit, {heard.envelope.id for heard in batch.events})
+    newly: dict[UUID, UUID | None] = {}
+    said: list[Say] = []
+    seal = secrets.sealing()
+    for heard in batch.events:
+        answer = take(heard, unit, plans, secrets, seal, batch.now, before | newly)
+        if isinstance(answer, Taken):
+            newly[heard.envelope.id] = answer.finding
+        said += answer.said
+    await store.save_actions(tx, unit, newly)
+    return said
+
+
+def _unit(topic: str) -> str:
+    """The topic says who spoke."""
+    return topic.split(".")[1]

@@ -1,0 +1,209 @@
+"""What a unit's person did: checked, passed on, answered."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from uuid import UUID, uuid5
+
+from contracts.intake import Action, ActionAnswered, ActionTaken, FactValue, FindingReported, RecordRead
+from contracts.registry import FACT_TYPES
+from contracts.vocabulary import FactName, IdentityField, Verb
+from runtime import Heard, Say
+from services.intake.domain.action import Refusal, called, refuse, unreadable_facts
+from services.intake.domain.row import read
+from services.intake.plans import Plans
+from services.intake.saying import aware, county_day, facts_of, json_of, say, when
+from services.intake.secrets import Seal, Secrets
+
+_SPACE = UUID("8e0a7a52-5a1f-5c7e-8b43-d2f7f5c0e9aa")
+"""Of findings: an id is made from what the unit says, not from a secret."""
+FINDING = "finding"
+"""The dataset of identities that came with a person's finding."""
+_LABELS = {
+    "name": "姓名",
+    "id_number": "身份证件号码",
+    "birth_date": "出生日期",
+    "sex": "性别",
+    "phone": "电话",
+    "guardian_name": "监护人姓名",
+    "guardian_id_number": "监护人证件号码",
+    "guardian_phone": "监护人电话",
+    "father_name": "父亲姓名",
+    "father_id_number": "父亲证件号码",
+    "father_phone": "父亲电话",
+    "mother_name": "母亲姓名",
+    "mother_id_number": "母亲证件号码",
+    "mother_phone": "母亲电话",
+    "household_size": "家庭人口",
+}
+"""What a person reads before content that could not be read as what it was given as."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The action was refused, or had been taken before."""
+
+    said: list[Say]
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """The action was taken now."""
+
+    said: list[Say]
+    finding: UUID | None
+
+
+def take(
+    heard: Heard[Action],
+    unit: str,
+    plans: Plans,
+    secrets: Secrets,
+    seal: Seal,
+    now: datetime | None,
+    before: Mapping[UUID, UUID | None],
+) -> Taken | Answered:
+    """Decide about one action. ``before``: the unit's actions that were taken, with the finding each made."""
+    event, ce_id = heard.event, heard.envelope.id
+    at, on = when(heard, now)
+    if ce_id in before:
+        again = ActionAnswered(unit=unit, ce_id=ce_id, verb=event.verb, outcome="same_again", finding=before[ce_id])
+        return Answered([say(heard, again, at)])
+    bad = unreadable_facts(event.facts, FACT_TYPES, on=on)
+    unreadable = Refusal("fact_unreadable", (("facts", "、".join(bad)),)) if bad else None
+    refusal = refuse(event, plans.speaker(unit), on=on, called_on=county_day(event.at))
+    if refusal is None and event.verb is not Verb.REPORT:
+        refusal = unreadable
+    if refusal is not None:
+        return Answered([say(heard, _answer(unit, ce_id, event.verb, "refused", refusal), at)])
+    if event.verb is not Verb.REPORT:
+        passed_on = say(heard, _taken(event, unit, ce_id, at, on), at)
+        return Taken([passed_on, say(heard, _answer(unit, ce_id, event.verb, "taken", None), at)], None)
+    finding = uuid5(_SPACE, f"{unit}/{ce_id}")
+    facts = {name: value for name, value in event.facts.items() if name not in bad}
+    said, remark = _finding(heard, unit, finding, facts, plans, secrets, seal, at, on)
+    answer = _answer(unit, ce_id, event.verb, "taken", unreadable or remark, finding)
+    return Taken([*said, say(heard, answer, at)], finding)
+
+
+def _answer(
+    unit: str, ce_id: UUID, verb: Verb, outcome: str, remark: Refusal | None, finding: UUID | None = None
+) -> ActionAnswered:
+    return ActionAnswered.model_validate(
+        {
+            "unit": unit,
+            "ce_id": ce_id,
+            "verb": verb,
+            "outcome": outcome,
+            "finding": finding,
+            "code": remark.code if remark is not None else "",
+            "message": remark.message if remark is not None else "",
+            "remedy": remark.remedy if remark is not None else "",
+        }
+    )
+
+
+def _taken(event: Action, unit: str, ce_id: UUID, at: datetime, on: date) -> ActionTaken:
+    return ActionTaken(
+        verb=event.verb,
+        unit=unit,
+        place=event.place,
+        role=event.role,
+        person=event.person,
+        on=event.on or on,
+        recorded_at=at,
+        ce_id=ce_id,
+        child=event.child,
+        referral=event.referral,
+        finding=event.finding,
+        proposal=event.proposal,
+        station=called(event.station),
+        at=aware(event.at),
+        reached=event.reached,
+        mode=event.mode,
+        at_residence=event.at_residence,
+        reason=event.reason,
+        to_unit=event.to_unit,
+        days=event.days,
+        result=event.result,
+        channel=event.channel,
+        outcome=event.outcome,
+        facts=event.facts,
+        findings=event.findings,
+        other=event.other,
+        records=event.records,
+    )
+
+
+def _finding(
+    heard: Heard[Action],
+    unit: str,
+    finding: UUID,
+    facts: dict[FactName, FactValue],
+    plans: Plans,
+    secrets: Secrets,
+    seal: Seal,
+    at: datetime,
+    on: date,
+) -> tuple[list[Say], Refusal | None]:
+    """A person's finding, and the identity that came with it if it names somebody. Nothing in it holds it up."""
+    event = heard.event
+    row = read(plans.identity, {str(name): text for name, text in event.identity.items()}, number=None, on=on)
+    who = dict(row.identity)
+    parts = [who.pop(IdentityField.NARRATIVE, ""), event.note]
+    parts += [
+        f"{_LABELS.get(trouble.column, trouble.column)}（原文）：{event.identity[IdentityField(trouble.column)]}"
+        for trouble in row.troubles
+        if trouble.refused == "cell" and trouble.column is not None
+    ]
+    narrative = "\n".join(part for part in parts if part)
+    reporter = who.pop(IdentityField.REPORTER, None)
+    whole = dict(who)
+    if narrative:
+        whole[IdentityField.NARRATIVE] = narrative
+    if reporter is not None:
+        whole[IdentityField.REPORTER] = reporter
+    named = row.names_somebody and row.birth_date is not None
+    township = event.township if plans.county.township(event.township) is not None else None
+    day = event.on or on
+    reported = FindingReported(
+        finding=finding,
+        unit=unit,
+        place=event.place,
+        role=event.role,
+        person=event.person,
+        child=event.child,
+        findings=event.findings,
+        level=event.level,
+        township=township,
+        on=day,
+        recorded_at=at,
+        birth_date=row.birth_date,
+        has_identity=named,
+        identity=seal(json_of(whole), finding),
+        phone_reported_at=aware(event.at),
+        ce_id=heard.envelope.id,
+    )
+    said = [say(heard, reported, at)]
+    remark = Refusal("township_unknown") if event.township is not None and township is None else None
+    if not named:
+        return said, Refusal("facts_not_taken") if facts else remark
+    record = secrets.record(unit, FINDING, ("finding", str(finding)))
+    identity = json_of(who)
+    stated = {**facts_of(row), **facts}
+    read_as = RecordRead(
+        record=record,
+        unit=unit,
+        dataset=FINDING,
+        period=None,
+        submission=None,
+        valid_on=day,
+        recorded_at=at,
+        birth_date=row.birth_date,
+        finding=finding,
+        identity=seal(identity, record),
+        facts=stated,
+        content=secrets.content(identity, json_of(stated), ",".join(row.flags).encode()).hex(),
+        flags=row.flags,
+    )
+    return [*said, say(heard, read_as, at)], remark

@@ -1,0 +1,89 @@
+"""How intake says things: when the county learned of them, in events small enough, without anybody's name."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import date, datetime
+from functools import lru_cache
+from typing import Any, cast
+from uuid import UUID
+
+import orjson
+
+from contracts.event import COUNTY_TIME, Event
+from contracts.intake import FactValue
+from contracts.intake import Trouble as Told
+from contracts.vocabulary import FactName
+from runtime import Heard, Say
+from services.intake.domain.row import ReadRow
+from services.intake.domain.trouble import Trouble
+
+_MOST_BYTES = 400_000
+"""Of one receipt's troubles: an event stays under 500 kB."""
+
+
+def when(heard: Heard[Any], now: datetime | None) -> tuple[datetime, date]:
+    """When the county learned of it: by its own clock; before that ever told the time, by the record's."""
+    at = now or heard.envelope.time
+    return at, _day_of(at)
+
+
+@lru_cache(maxsize=64)
+def _day_of(at: datetime) -> date:
+    return at.astimezone(COUNTY_TIME).date()
+
+
+def say(heard: Heard[Any], event: Event, at: datetime, correlation: UUID | None = None) -> Say:
+    """Like ``heard.say``; but a unit's own idea of the time travels no further."""
+    cause = heard.envelope
+    return Say(
+        event, cause.id, correlation or cause.correlation, at, cause.county, event.sensitivity, cause.traceparent
+    )
+
+
+def aware(at: datetime | None) -> datetime | None:
+    """A moment without an offset is told in the county's time."""
+    return at.replace(tzinfo=COUNTY_TIME) if at is not None and at.tzinfo is None else at
+
+
+def county_day(at: datetime | None) -> date | None:
+    told = aware(at)
+    return None if told is None else told.astimezone(COUNTY_TIME).date()
+
+
+def facts_of(row: ReadRow) -> dict[FactName, FactValue]:
+    """The names are those of ``FactName``; the event makes them so."""
+    return cast("dict[FactName, FactValue]", row.facts)
+
+
+def json_of(content: object) -> bytes:
+    """The same bytes for the same content."""
+    return orjson.dumps(content, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS)
+
+
+def told(troubles: Iterable[Trouble]) -> tuple[Told, ...]:
+    """Troubles as they stand on a receipt."""
+    return tuple(
+        Told(
+            row=trouble.row,
+            column=None if trouble.column is None else trouble.column[:200],
+            code=trouble.code,
+            message=trouble.message,
+            remedy=trouble.remedy,
+            shown=trouble.shown,
+            refused=trouble.refused,
+        )
+        for trouble in troubles
+    )
+
+
+def parted(troubles: Sequence[Told]) -> Iterator[tuple[Told, ...]]:
+    """Parts that each stay small enough for one event; at least one, be it empty."""
+    part: list[Told] = []
+    size = 0
+    for trouble in troubles:
+        weight = 150 + 3 * len(trouble.message + trouble.remedy + trouble.shown + (trouble.column or ""))
+        if part and size + weight > _MOST_BYTES:
+            yield tuple(part)
+            part, size = [], 0
+        part.append(trouble)
+        size += weight
+    yield tuple(part)

@@ -1,0 +1,294 @@
+"""Every sentence that notify can say. Only counts, dates, levels and units' names are ever filled in.
+
+A notice may be read over somebody's shoulder: it names no child, no school, no illness and no conduct
+(未成年人保护法第103条; policy part 6, P17). No text from outside is copied into a sentence: units are looked up in the
+county's data, codes in the tables below, and what is not there is left unsaid.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+from contracts.vocabulary import DutyKind, Level, ReturnReason, Verb
+
+COUNTY_TIME = ZoneInfo("Asia/Shanghai")
+CALL_FIRST = "先打电话 110 / 120。"
+
+Units = Mapping[str, str]
+"""Unit id -> short name, from the county's data."""
+Word = str | int | date | datetime | None
+
+
+Urgency = Literal["call", "urgent", "normal", "digest"]
+
+
+class WrongWord(TypeError):
+    """A template was given something that it may not say. Names the place, never the content."""
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """One sentence, and how urgent it is when nothing makes it more so."""
+
+    text: str
+    urgency: Urgency = "normal"
+
+
+TEMPLATES: dict[str, Template] = {
+    "referral.sent": Template("有一条转介待办（{level}），请于{due}前签收。"),
+    "referral.added": Template("一条在办事项有新的情况补充（{level}），请到队列里查看。", "urgent"),
+    "referral.call_again": Template("上一次电话没有打通，请再打，打通后补记。", "urgent"),
+    "referral.inform": Template("有一条事项告知，主办单位是{unit}。"),
+    "referral.call_first": Template("您单位上报的紧急事项已转{unit}，请在打完电话后补记电话报告。", "urgent"),
+    "referral.accepted": Template("{unit}已签收您单位转出的一条事项，应于{due}前反馈。"),
+    "referral.returned": Template("{unit}退回了一条事项，理由：{reason}。请补正、改派或撤回。", "urgent"),
+    "referral.taken_over": Template("原派您单位的一条待办已改派{unit}，不用再办。"),
+    "referral.overdue": Template("有一条待办{why}，已提级到{unit}督办，请立即办理。", "urgent"),
+    "referral.escalated": Template("{unit}有一条事项{why}，请督办。", "urgent"),
+    "referral.extended": Template("{unit}的一条事项已延期，新的反馈期限是{due}。"),
+    "referral.result": Template("{unit}已反馈一条事项的办理结果，请核实、告知报告人后销号。"),
+    "referral.reporter_result": Template("您单位上报的一条事项已有办理结果，由转出单位告知。"),
+    "referral.closed": Template("您单位承办的一条事项已销号。"),
+    "referral.withdrawn": Template("转出单位撤回了一条待办，不用再办。"),
+    "referral.reopened": Template("一条已销号的事项重新启动（{level}），请于{due}前签收。", "urgent"),
+    "proposal.referral": Template(
+        "数据提示了一条线索（{level}），请于{due}前核实：属实的确认转出，不属实的说明理由。", "urgent"
+    ),
+    "proposal.ledger": Template("建议把一名儿童纳入重点关爱服务对象信息台账，请于{due}前审定。"),
+    "proposal.ledger_closing": Template("建议把一名儿童移出重点关爱服务对象信息台账，须由人审定，请于{due}前办理。"),
+    "proposal.overdue": Template("有一条待审定事项超期，已报{unit}。", "urgent"),
+    "proposal.escalated": Template("{unit}有一条待审定事项超期，请督办。", "urgent"),
+    "ledger.opened": Template("一名儿童已纳入重点关爱服务对象信息台账，请安排首次走访和每月联系。"),
+    "ledger.closed": Template("一名儿童已移出重点关爱服务对象信息台账。"),
+    "duty.missed": Template("一名儿童的{duty}到期（{due}）没有完成，请尽快补做。", "urgent"),
+    "question.match": Template("有两份档案可能是同一名儿童，请核对后决定合并或分开。"),
+    "question.facts": Template("您单位与其他单位报送的一项数据不一致，请核对，有误的请更正。"),
+    "action.refused": Template("您单位的一次操作（{verb}）没有办成：{refusal}。{remedy}。", "urgent"),
+    "digest.daily": Template("{due}待办：{counts}。", "digest"),
+    "digest.monthly": Template("{due}服务类待办汇总：{counts}。请到队列里集中办理。", "digest"),
+    "alarm.l0": Template("有一条紧急事项（L0）已转{unit}，请立即核对是否有人到场、电话报告是否补记。", "call"),
+    "alarm.proposal": Template("数据提示了一条紧急线索（L0），请立即联系{unit}核实。", "call"),
+    "alarm.proposal_late": Template("{unit}有一条待核实的线索超期未办，请立即督办。", "urgent"),
+    "alarm.escalated": Template("{unit}有一条事项（{level}）{why}，请立即督办。", "urgent"),
+    "alarm.no_recipient": Template("{unit}的收件箱没有负责人，通知已保存，请指定负责人。", "urgent"),
+    "alarm.failed": Template("有一次报警没有送达值班员，请改用电话联系，并检查报警设置。", "urgent"),
+}
+"""Template code -> sentence."""
+
+FORWARDED = "请转告{unit}："
+
+REASONS: dict[ReturnReason, str] = {
+    ReturnReason.NOT_MY_DUTY: "不属本单位职责",
+    ReturnReason.WRONG_AREA: "不属本辖区",
+    ReturnReason.CANNOT_FIND_CHILD: "找不到人",
+    ReturnReason.DUPLICATE: "重复转介",
+    ReturnReason.INFORMATION_MISSING: "信息不全",
+}
+
+WHY = {
+    "accept": "签收超期",
+    "result": "反馈超期",
+    "phone_report": "补记电话报告超期",
+    "confirm": "核实超期",
+    "returned_too_often": "多次被退回",
+    "refused_by_guardian": "办理受阻",
+}
+"""Why a matter is escalated: a clock that ran out, or what else happened."""
+
+DUTIES: dict[DutyKind, str] = {
+    DutyKind.CONTACT: "每月联系",
+    DutyKind.VISIT: "季度走访",
+    DutyKind.FIRST_VISIT: "首次走访",
+    DutyKind.SUBMISSION: "数据报送",
+    DutyKind.MEETING: "年度推进会议",
+}
+
+VERBS: dict[Verb, str] = {
+    Verb.REPORT: "上报",
+    Verb.PHONE_REPORT: "补记电话报告",
+    Verb.ACCEPT: "签收",
+    Verb.START: "开始办理",
+    Verb.RETURN: "退回",
+    Verb.REROUTE: "改派",
+    Verb.EXTEND: "延期",
+    Verb.RESULT: "反馈结果",
+    Verb.WITHDRAW: "撤回",
+    Verb.INFORM_REPORTER: "告知报告人",
+    Verb.CLOSE: "销号",
+    Verb.REOPEN: "重启",
+    Verb.CONTACT: "联系",
+    Verb.VISIT: "走访",
+    Verb.VERIFY: "核实",
+    Verb.CONFIRM: "确认",
+    Verb.DECLINE: "不予确认",
+    Verb.MERGE: "合并档案",
+    Verb.SPLIT: "拆分档案",
+}
+
+REFUSALS: dict[str, tuple[str, str]] = {
+    "not_yours": ("这件事项现在不由您单位办理", "请核对事项编号，需要接手的请主办单位改派"),
+    "illegal_move": ("事项现在的状态不能做这一步", "请先在队列里看最新状态，再按顺序办理"),
+    "unknown_referral": ("没有这件事项", "请核对事项编号"),
+    "unknown_proposal": ("没有这条待审定事项", "请核对编号，可能已由他人审定"),
+    "unknown_question": ("没有这个核对问题", "请核对编号，可能已有人答复"),
+    "unknown_child": ("没有这份档案", "请核对档案编号，可能已合并"),
+    "unknown_record": ("没有这条来源记录", "请核对记录编号"),
+    "unknown_unit": ("没有这个单位，或它没有队列", "请核对单位代码"),
+    "other_child": ("事项编号和档案编号不是同一名儿童", "请核对两个编号"),
+    "child_missing": ("没有写是哪一份档案", "请补上档案编号后重新提交"),
+    "reason_missing": ("没有写理由", "请选一种理由重新提交"),
+    "right_unit_missing": ("以辖区不对退回，却没有写应当由谁办", "请写明应当办理的单位后重新提交"),
+    "right_unit_is_yours": ("退回时写的应办单位就是您单位", "请写明另一个单位，或直接签收"),
+    "to_unit_missing": ("没有写改派给谁", "请写明单位后重新提交"),
+    "days_missing": ("没有写延期几天", "请写明工作日数后重新提交"),
+    "already_extended": ("已经延期过一次", "请按现有期限办理，办不了的请改派或报协调单位"),
+    "too_many_returns": ("退回次数已到上限", "事项已提级，请等待协调单位指定"),
+    "result_missing": ("还没有反馈结果", "请先反馈结果，再销号"),
+    "no_reporter": ("这件事项没有报告人", "不用告知，可以直接办下一步"),
+    "reporter_not_informed": ("还没有告知报告人", "请先记录已告知报告人，再销号"),
+    "reached_missing": ("没有写电话有没有打通", "请写明是否打通后重新提交"),
+    "check_missing": ("没有写用什么方式核实的", "请写明电话、上门等核实方式后再销号"),
+    "self_check": ("销号须由转出单位核实", "请由转出单位提交"),
+    "guardian_refused": ("对方拒绝的紧急事项不能销号", "请按提级后的安排继续办理"),
+    "too_late_to_reopen": ("超过可以重启的期限", "请按新情况重新上报"),
+    "already_decided": ("已经审定过", "不用重复提交"),
+    "second_person_needed": ("移出台账须由另一个人审定", "请换一位有权限的人员提交"),
+    "not_on_ledger": ("这名儿童不在台账上", "请先纳入台账，或核对编号"),
+    "visit_missing": ("移出台账前须有一次入户走访", "请先走访并记录，再申请移出"),
+    "asked_already": ("已经申请过移出台账", "请等待审定，不用重复提交"),
+    "already_settled": ("这个核对问题已有人答复", "不用重复提交"),
+    "same_file": ("两个编号是同一份档案", "请核对编号"),
+    "absorbed_elsewhere": ("这份档案已并入另一份档案", "请用合并后的档案编号"),
+}
+"""Refusal code -> why, what to do."""
+OTHER_REFUSAL = ("不符合办理条件", "请核对后重新提交，仍不成功请联系县民政局")
+
+
+def say(
+    template: str, units: Units, words: Mapping[str, Word], *, call: bool = False, answers_for: str | None = None
+) -> str:
+    """The sentence of a template. ``words``: what its places are filled with (``slots``).
+
+    ``call``: put the phone numbers first. ``answers_for``: a unit that is told through this inbox.
+
+    Raises:
+        WrongWord: a word is missing or is not of its kind.
+    """
+    text = _filled(TEMPLATES[template].text, units, words)
+    if call:
+        text = CALL_FIRST + text
+    if answers_for is not None:
+        text = _filled(FORWARDED, units, {"unit": answers_for}) + text
+    return text
+
+
+def urgency(template: str, *, call: bool = False) -> Urgency:
+    return "call" if call else TEMPLATES[template].urgency
+
+
+def slots(template: str) -> tuple[str, ...]:
+    """The words a template needs."""
+    found = tuple(dict.fromkeys(re.findall(r"\{(\w+)\}", TEMPLATES[template].text)))
+    return tuple(_NEEDS.get(slot, slot) for slot in found if slot != "remedy" or "refusal" not in found)
+
+
+def _filled(text: str, units: Units, words: Mapping[str, Word]) -> str:
+    return re.sub(r"\{(\w+)\}", lambda match: _KINDS[match[1]](units, words.get(_NEEDS.get(match[1], match[1]))), text)
+
+
+def _unit(units: Units, value: Word) -> str:
+    return units.get(value, "其他单位") if isinstance(value, str) else "县里"
+
+
+def _due(units: Units, value: Word) -> str:
+    match value:
+        case datetime():
+            local = value.astimezone(COUNTY_TIME)
+            return (
+                f"{local.month}月{local.day}日{local.hour}时{local.minute:02d}分"
+                if local.minute
+                else (f"{local.month}月{local.day}日{local.hour}时")
+            )
+        case date():
+            return f"{value.month}月{value.day}日"
+        case None:
+            return "规定时限"
+        case _:
+            raise WrongWord("due")
+
+
+def _level(units: Units, value: Word) -> str:
+    return _known(Level, value, "level")
+
+
+def _known(kind: type[StrEnum], value: Word, slot: str) -> str:
+    if isinstance(value, str) and value in set(kind):
+        return str(kind(value))
+    raise WrongWord(slot)
+
+
+def _reason(units: Units, value: Word) -> str:
+    return REASONS[ReturnReason(_known(ReturnReason, value, "reason"))] if value is not None else "没有说明"
+
+
+def _why(units: Units, value: Word) -> str:
+    return WHY.get(value, "需要协调") if isinstance(value, str) else "需要协调"
+
+
+def _duty(units: Units, value: Word) -> str:
+    return DUTIES[DutyKind(_known(DutyKind, value, "duty"))]
+
+
+def _verb(units: Units, value: Word) -> str:
+    return VERBS[Verb(_known(Verb, value, "verb"))]
+
+
+def _refusal(units: Units, value: Word) -> str:
+    return REFUSALS.get(value, OTHER_REFUSAL)[0] if isinstance(value, str) else OTHER_REFUSAL[0]
+
+
+def _remedy(units: Units, value: Word) -> str:
+    return REFUSALS.get(value, OTHER_REFUSAL)[1] if isinstance(value, str) else OTHER_REFUSAL[1]
+
+
+def _counts(units: Units, value: Word) -> str:
+    if isinstance(value, str) and re.fullmatch(_COUNTED, value):
+        return value
+    raise WrongWord("counts")
+
+
+COUNTED = (
+    "待签收{}件",
+    "待反馈{}件",
+    "待销号{}件",
+    "待审定{}件",
+    "待核对{}件",
+    "超期{}件",
+    "待联系{}名",
+    "待走访{}名",
+    "待首次走访{}名",
+    "未办结{}件",
+    "由您单位督办{}件",
+)
+"""What a digest counts."""
+_ONE = "|".join(form.format(r"\d{1,7}") for form in COUNTED)
+_COUNTED = rf"(?:{_ONE})(?:[，、；](?:其中)?(?:{_ONE}))*"
+
+_KINDS: dict[str, Callable[[Units, Word], str]] = {
+    "unit": _unit,
+    "due": _due,
+    "level": _level,
+    "reason": _reason,
+    "why": _why,
+    "duty": _duty,
+    "verb": _verb,
+    "refusal": _refusal,
+    "remedy": _remedy,
+    "counts": _counts,
+}
+_NEEDS = {"remedy": "refusal"}
+"""Slots that are filled from another's word."""

@@ -1,0 +1,220 @@
+"""Rings the duty officer: a command, a webhook, or both. Said first (``AlarmRaised``), done here, told afterwards.
+
+The effect happens before this transaction commits, and so can happen twice: after a crash, or when another alarm of
+the same batch must be tried again. That is why the alarm's id goes with it as the idempotency key: whoever is rung
+drops what he has had. The other order would be worse: committed first, an alarm could be lost in between. The decision
+that a person must be rung was committed long before, with the event that this one hears.
+"""
+
+import asyncio
+import json
+import os
+import shlex
+from collections.abc import Awaitable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, TypeVar
+from uuid import UUID
+
+import httpx
+
+from contracts.event import Event
+from contracts.notify import AlarmRaised, AlarmRang
+from runtime import Batch, NotYet, Say, Tx
+from services.notify import handlers, store
+
+Way = Literal["command", "webhook", "none"]
+T = TypeVar("T")
+
+TIMEOUT = 5.0
+TRIES = 20
+AT_ONCE = 8
+"""How many are rung at the same time."""
+KEPT = 1.0
+"""Seconds after which a waiting transaction shows that it is alive."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """How this installation rings (``HUTONG_ALARM_*``)."""
+
+    command: tuple[str, ...] = ()
+    """Program and arguments; the text comes on standard input, the alarm's id as the last argument and in
+    ``HUTONG_ALARM_ID``. Exit status 0: done."""
+    webhook: str = ""
+    """Receives a POST with JSON and ``Idempotency-Key``. Any 2xx: done. Redirects are not followed."""
+    timeout: float = TIMEOUT
+    """Seconds for each attempt."""
+    tries: int = TRIES
+    """Attempts of each way before it is given up and told so."""
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> "Ways":
+        """Read the environment. The command is a JSON list of strings, or words as a shell would split them.
+
+        Raises:
+            ValueError: a value cannot be read; names the variable.
+        """
+        found = os.environ if environment is None else environment
+        try:
+            timeout = float(found.get("HUTONG_ALARM_TIMEOUT") or TIMEOUT)
+            tries = int(found.get("HUTONG_ALARM_TRIES") or TRIES)
+        except ValueError:
+            raise ValueError("HUTONG_ALARM_TIMEOUT and HUTONG_ALARM_TRIES must be numbers") from None
+        webhook = found.get("HUTONG_ALARM_WEBHOOK", "")
+        if webhook and not webhook.startswith(("http://", "https://")):
+            raise ValueError("HUTONG_ALARM_WEBHOOK must be an http or https address")
+        return cls(_argv(found.get("HUTONG_ALARM_COMMAND", "")), webhook, timeout, tries)
+
+    @property
+    def configured(self) -> tuple[Way, ...]:
+        ways: list[Way] = []
+        if self.command:
+            ways.append("command")
+        if self.webhook:
+            ways.append("webhook")
+        return tuple(ways)
+
+
+def _argv(text: str) -> tuple[str, ...]:
+    if not text.strip().startswith("["):
+        return tuple(shlex.split(text))
+    try:
+        argv = json.loads(text)
+    except ValueError:
+        argv = None
+    if not isinstance(argv, list) or not all(isinstance(word, str) for word in argv):
+        raise ValueError("HUTONG_ALARM_COMMAND must be a JSON list of strings, or words")
+    return tuple(argv)
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """How one attempt went. ``detail`` is a code: what a command prints is nobody's business here."""
+
+    done: bool
+    detail: str
+
+
+@dataclass(slots=True)
+class Bell:
+    """The hook that rings. Remembers between transactions what a roll-back would forget."""
+
+    ways: Ways
+    _failed: dict[tuple[UUID, Way], int] = field(default_factory=dict)
+    _ended: dict[tuple[UUID, Way], Attempt] = field(default_factory=dict)
+
+    async def on_alarms(self, batch: Batch[Event], tx: Tx) -> list[Say]:
+        """Ring for every alarm that has not been rung; say how it went.
+
+        Raises:
+            NotYet: an attempt failed and is to be made again.
+        """
+        raised = {
+            heard.event.alarm: (heard, heard.event) for heard in batch.events if isinstance(heard.event, AlarmRaised)
+        }
+        self._ended = {key: attempt for key, attempt in self._ended.items() if key[0] in raised}
+        known = await store.rung(tx, list(raised))
+        ways: tuple[Way, ...] = self.ways.configured or ("none",)
+        wanted = [(event, way) for _, event in raised.values() for way in ways if (event.alarm, way) not in known]
+        ended = await self._ring(tx, wanted)
+        desk = handlers.Desk.of(batch.county)
+        said: list[Say] = []
+        for event, way in wanted:
+            heard, _ = raised[event.alarm]
+            rang = _rang(event, way, ended[(event.alarm, way)])
+            await store.keep_ringing(tx, rang.alarm, rang.way, rang.outcome, rang.detail)
+            said.append(heard.say(rang))
+            if rang.outcome == "failed":
+                said += await handlers.tell_failure(heard, event, desk, tx)
+        return said
+
+    async def _ring(self, tx: Tx, wanted: Sequence[tuple[AlarmRaised, Way]]) -> dict[tuple[UUID, Way], Attempt]:
+        slots = asyncio.Semaphore(AT_ONCE)
+        await _kept_alive(tx, asyncio.gather(*(self._try(event, way, slots) for event, way in wanted)))
+        waiting = [(event.alarm, way) for event, way in wanted if (event.alarm, way) not in self._ended]
+        if waiting:
+            raise NotYet(f"{len(waiting)} rings failed and will be tried again")
+        return {(event.alarm, way): self._ended[(event.alarm, way)] for event, way in wanted}
+
+    async def _try(self, event: AlarmRaised, way: Way, slots: asyncio.Semaphore) -> None:
+        key = (event.alarm, way)
+        if key in self._ended:
+            return
+        if way == "none":
+            self._ended[key] = Attempt(False, "")
+            return
+        async with slots:
+            attempt = await (self._command(event) if way == "command" else self._webhook(event))
+        failed = self._failed.get(key, 0) + (not attempt.done)
+        self._failed[key] = failed
+        if attempt.done or failed >= self.ways.tries:
+            del self._failed[key]
+            self._ended[key] = attempt
+
+    async def _command(self, event: AlarmRaised) -> Attempt:
+        alarm = str(event.alarm)
+        environment = {name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL", "HOME") if name in os.environ}
+        environment |= {
+            "HUTONG_ALARM_ID": alarm,
+            "HUTONG_ALARM_UNIT": event.unit,
+            "HUTONG_ALARM_WHAT": event.what,
+        }
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *self.ways.command,
+                alarm,
+                env=environment,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.DEVNULL,
+                stderr=asyncio.subprocess.DEVNULL,
+            )
+        except OSError as error:
+            return Attempt(False, f"not_started:{type(error).__name__}")
+        try:
+            await asyncio.wait_for(process.communicate(event.text.encode()), self.ways.timeout)
+        except TimeoutError:
+            return Attempt(False, "timeout")
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+        return Attempt(process.returncode == 0, f"exit:{process.returncode}")
+
+    async def _webhook(self, event: AlarmRaised) -> Attempt:
+        body = {
+            "alarm": str(event.alarm),
+            "unit": event.unit,
+            "what": event.what,
+            "text": event.text,
+            "on": event.on.isoformat(),
+        }
+        try:
+            async with httpx.AsyncClient(timeout=self.ways.timeout, follow_redirects=False) as client:
+                answer = await asyncio.wait_for(
+                    client.post(self.ways.webhook, json=body, headers={"Idempotency-Key": str(event.alarm)}),
+                    self.ways.timeout,
+                )
+        except (httpx.HTTPError, TimeoutError) as error:
+            return Attempt(False, f"not_reached:{type(error).__name__}")
+        return Attempt(answer.is_success, f"status:{answer.status_code}")
+
+
+def _rang(event: AlarmRaised, way: Way, attempt: Attempt) -> AlarmRang:
+    outcome: Literal["done", "failed", "no_way_set"] = "done" if attempt.done else "failed"
+    if way == "none":
+        outcome = "no_way_set"
+    return AlarmRang(alarm=event.alarm, way=way, outcome=outcome, detail=attempt.detail)
+
+
+async def _kept_alive(tx: Tx, work: Awaitable[T]) -> T:
+    """Wait for something outside while the transaction stays open: PostgreSQL ends one that is silent for long."""
+    task = asyncio.ensure_future(work)
+    try:
+        while not task.done():
+            await asyncio.wait({task}, timeout=KEPT)
+            if not task.done():
+                await store.still_here(tx)
+        return await task
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)

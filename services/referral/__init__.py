@@ -1,0 +1,1 @@
+"""Referral: every risk is somebody's task, with a clock, until it is done."""

@@ -1,0 +1,35 @@
+"""Referral hears findings, assessments, actions and the clock, and makes every risk somebody's task."""
+
+from pathlib import Path
+
+from contracts import topics
+from runtime import Records, Service, Settings
+from services.referral import handlers
+
+
+def create(settings: Settings) -> Service:
+    """The service, ready to run. A person's finding has a consumer of its own: nothing else holds it up."""
+    service = Service("referral", settings, migrations=Path(__file__).with_name("migrations"))
+    broker = service.broker
+
+    @broker.subscriber(topics.ELIGIBILITY_CHILD.name, topics.INTAKE_ACTION.name, **service.exactly_once("main"))
+    async def main(records: Records) -> None:
+        await service.apply(
+            "main",
+            records,
+            {
+                topics.ELIGIBILITY_CHILD.name: handlers.on_assessed,
+                topics.INTAKE_ACTION.name: handlers.on_actions,
+            },
+            day=handlers.on_day,
+        )
+
+    @broker.subscriber(topics.REGISTRY_FINDING.name, **service.exactly_once("express"))
+    async def express(records: Records) -> None:
+        await service.apply("express", records, {topics.REGISTRY_FINDING.name: handlers.on_findings})
+
+    @broker.subscriber(topics.CLOCK.name, **service.exactly_once("clock"))
+    async def clock(records: Records) -> None:
+        await service.apply("clock", records, {topics.CLOCK.name: handlers.on_ticks})
+
+    return service

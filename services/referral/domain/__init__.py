@@ -1,0 +1,1 @@
+"""What referral decides: pure functions over frozen values."""

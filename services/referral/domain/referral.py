@@ -1,0 +1,596 @@
+"""One referral: the table of its legal moves, what each move demands, and the clocks that run meanwhile.
+
+States and rules are those of policy 4.4. What that table leaves open is settled here, for the child's safety:
+
+- ``SENT`` in an open state is another finding that joins the referral: the state stays, the level may rise.
+- After a reported result, and after closing, a new finding or a failed check brings the referral back to its agency
+  (``REOPENED``), with a new clock.
+- A returned referral goes back to who sent it; its clocks go on, so that it cannot be forgotten between two units.
+- Each ``SENT`` (first, rerouted, reopened) starts the clocks anew; ``ACCEPTED`` never does.
+- A rerouted or reopened referral keeps the count of its returns: after the last one only forced assignment is left.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from contracts.vocabulary import FindingCode, Level, Move, ReferralState, Result, ReturnReason
+from services.referral.domain.calendar import county_day
+from services.referral.domain.rules import URGENT, Overdue, Rules, most_urgent
+
+DRAFT = ReferralState.DRAFT
+SENT = ReferralState.SENT
+ACCEPTED = ReferralState.ACCEPTED
+IN_PROGRESS = ReferralState.IN_PROGRESS
+RETURNED = ReferralState.RETURNED
+RESULT_REPORTED = ReferralState.RESULT_REPORTED
+CLOSED = ReferralState.CLOSED
+WITHDRAWN = ReferralState.WITHDRAWN
+
+MOVES: dict[tuple[ReferralState, Move], ReferralState] = {
+    (DRAFT, Move.SENT): SENT,
+    # nobody has signed for it
+    (SENT, Move.SENT): SENT,
+    (SENT, Move.ACCEPTED): ACCEPTED,
+    (SENT, Move.RETURNED): RETURNED,
+    (SENT, Move.ESCALATED): SENT,
+    (SENT, Move.PHONE_REPORTED): SENT,
+    (SENT, Move.WITHDRAWN): WITHDRAWN,
+    (SENT, Move.HANDED_OVER): SENT,
+    # signed for, not begun
+    (ACCEPTED, Move.SENT): ACCEPTED,
+    (ACCEPTED, Move.STARTED): IN_PROGRESS,
+    (ACCEPTED, Move.ESCALATED): ACCEPTED,
+    (ACCEPTED, Move.PHONE_REPORTED): ACCEPTED,
+    (ACCEPTED, Move.WITHDRAWN): WITHDRAWN,
+    (ACCEPTED, Move.HANDED_OVER): ACCEPTED,
+    # being worked on
+    (IN_PROGRESS, Move.SENT): IN_PROGRESS,
+    (IN_PROGRESS, Move.EXTENDED): IN_PROGRESS,
+    (IN_PROGRESS, Move.RESULT_REPORTED): RESULT_REPORTED,
+    (IN_PROGRESS, Move.ESCALATED): IN_PROGRESS,
+    (IN_PROGRESS, Move.PHONE_REPORTED): IN_PROGRESS,
+    (IN_PROGRESS, Move.WITHDRAWN): WITHDRAWN,
+    (IN_PROGRESS, Move.HANDED_OVER): IN_PROGRESS,
+    # back with who sent it
+    (RETURNED, Move.SENT): RETURNED,
+    (RETURNED, Move.REROUTED): SENT,
+    (RETURNED, Move.ESCALATED): RETURNED,
+    (RETURNED, Move.PHONE_REPORTED): RETURNED,
+    (RETURNED, Move.WITHDRAWN): WITHDRAWN,
+    (RETURNED, Move.HANDED_OVER): RETURNED,
+    # waiting for the sender's check
+    (RESULT_REPORTED, Move.REPORTER_INFORMED): RESULT_REPORTED,
+    (RESULT_REPORTED, Move.CLOSED): CLOSED,
+    (RESULT_REPORTED, Move.REOPENED): SENT,
+    (RESULT_REPORTED, Move.ESCALATED): RESULT_REPORTED,
+    (RESULT_REPORTED, Move.PHONE_REPORTED): RESULT_REPORTED,
+    (RESULT_REPORTED, Move.WITHDRAWN): WITHDRAWN,
+    (RESULT_REPORTED, Move.HANDED_OVER): RESULT_REPORTED,
+    # over, but it may come back
+    (CLOSED, Move.REOPENED): SENT,
+}
+"""Every legal move and the state after it. What is not here is refused as ``illegal_move``."""
+
+OVER = frozenset({CLOSED, WITHDRAWN})
+UNANSWERED = frozenset({SENT, RETURNED})
+"""Nobody has signed for it: the clock of acceptance runs."""
+UNFINISHED = frozenset({SENT, RETURNED, ACCEPTED, IN_PROGRESS})
+"""No result yet: the clock of the result runs."""
+ON_THE_DESK = frozenset({SENT, ACCEPTED, IN_PROGRESS, RESULT_REPORTED})
+"""The receiving unit has it."""
+
+
+class Refused(Exception):
+    """A move that may not be made. ``code`` names why; the county's people read it in words in their inbox."""
+
+    def __init__(self, code: str, state: ReferralState | None = None) -> None:
+        super().__init__(code)
+        self.code = code
+        self.state = state
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who moves a referral. The clock is nobody."""
+
+    unit: str | None = None
+    role: str | None = None
+    person: str = ""
+
+
+CLOCK = Actor()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Referral:
+    """One matter of one child for one unit."""
+
+    id: UUID
+    child: UUID
+    owners: tuple[UUID, ...]
+    """Every child it has hung on, the present one last: an action may still name an absorbed file."""
+    route: str
+    restricted: bool
+    level: Level
+    findings: tuple[FindingCode, ...]
+    sources: tuple[UUID, ...]
+    """The persons' findings it came from, first one first; none: derived from facts."""
+    by_person: bool
+    """A person reported or confirmed it: only a person takes it back."""
+    item: str | None
+    from_unit: str
+    to_unit: str
+    """Who must move next: the receiving unit, or, once returned, who sent it."""
+    township: str | None
+    story: UUID
+    sent_at: datetime
+    state: ReferralState = DRAFT
+    version: int = 0
+    accept_by: datetime | None = None
+    accept_alarm_at: datetime | None = None
+    result_by: datetime | None = None
+    phone_by: datetime | None = None
+    provisional: bool = False
+    ran_out: tuple[Overdue, ...] = ()
+    returns: int = 0
+    return_reason: ReturnReason | None = None
+    right_unit: str | None = None
+    extended: bool = False
+    extended_days: int = 0
+    phone_reported: bool = False
+    reporter_unit: str | None = None
+    reporter_informed: bool = False
+    result: Result | None = None
+    escalated_to: str | None = None
+    closed_at: datetime | None = None
+    on_queue: tuple[str, ...] = ()
+    """Units on whose queue this referral stands, or stood until its tombstone is written."""
+    tombstones_from: date | None = None
+    """The first day that writes the tombstones of units that have nothing left to do."""
+
+    @property
+    def finding(self) -> UUID | None:
+        return self.sources[0] if self.sources else None
+
+    @property
+    def call_first(self) -> bool:
+        return self.level is Level.L0
+
+    @property
+    def open(self) -> bool:
+        return self.state not in OVER
+
+    @property
+    def holder(self) -> str | None:
+        """The unit that has it on its desk; None while it is returned, closed or withdrawn."""
+        return self.to_unit if self.state in ON_THE_DESK else None
+
+    @property
+    def leaving(self) -> tuple[str, ...]:
+        """Units on whose queue it still stands although nothing is left for them to do."""
+        return tuple(unit for unit in self.on_queue if unit != self.holder)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moved:
+    """A referral after a move, and what only the move itself knows."""
+
+    referral: Referral
+    move: Move
+    actor: Actor
+    at: datetime
+    previous_unit: str | None = None
+    reason: ReturnReason | None = None
+    overdue: Overdue | None = None
+    because: str | None = None
+    escalated_to: str | None = None
+
+
+Moves = tuple[Moved, ...]
+
+
+def send(draft: Referral, rules: Rules, actor: Actor, *, because: str | None = None) -> Moves:
+    """The clocks start now."""
+    sent = _stepped(draft, Move.SENT, _clocks(draft, rules, draft.sent_at))
+    return (Moved(referral=sent, move=Move.SENT, actor=actor, at=sent.sent_at, because=because),)
+
+
+def join(
+    referral: Referral,
+    rules: Rules,
+    actor: Actor,
+    at: datetime,
+    *,
+    findings: tuple[FindingCode, ...],
+    level: Level,
+    source: UUID | None = None,
+    reporter_unit: str | None = None,
+    phone_reported: bool = False,
+) -> Moves:
+    """Another finding joins an open referral, or reopens one with a result. Its level may rise, never fall."""
+    known = dict.fromkeys((*referral.findings, *findings))
+    changes: dict[str, Any] = {"findings": tuple(known), "phone_reported": referral.phone_reported or phone_reported}
+    if source is not None:
+        changes |= {"sources": tuple(dict.fromkeys((*referral.sources, source))), "by_person": True}
+    if reporter_unit is not None:
+        changes |= {"reporter_unit": reporter_unit, "reporter_informed": False}
+    risen = most_urgent(referral.level, level)
+    joined = replace(referral, **changes)
+    if referral.state in (RESULT_REPORTED, CLOSED):
+        again = replace(joined, level=risen)
+        because = "finding_added" if source is not None else "shown_again"
+        return _reopened(again, rules, actor, at, because=because)
+    if risen is referral.level:
+        moved = _stepped(joined, Move.SENT)
+        return (Moved(referral=moved, move=Move.SENT, actor=actor, at=at, because="finding_added"),)
+    moved = _stepped(joined, Move.SENT, _hurried(replace(joined, level=risen), rules, at))
+    return (Moved(referral=moved, move=Move.SENT, actor=actor, at=at, because="level_raised"),)
+
+
+def accept(referral: Referral, actor: Actor, at: datetime) -> Moves:
+    _by_receiver(referral, actor)
+    return (Moved(referral=_stepped(referral, Move.ACCEPTED), move=Move.ACCEPTED, actor=actor, at=at),)
+
+
+def start(referral: Referral, actor: Actor, at: datetime) -> Moves:
+    _by_receiver(referral, actor)
+    return (Moved(referral=_stepped(referral, Move.STARTED), move=Move.STARTED, actor=actor, at=at),)
+
+
+def give_back(
+    referral: Referral,
+    rules: Rules,
+    actor: Actor,
+    at: datetime,
+    *,
+    reason: ReturnReason | None,
+    right_unit: str | None,
+) -> Moves:
+    """Returned to who sent it. The last return that is allowed goes to the coordinating unit at once (R32)."""
+    _by_receiver(referral, actor)
+    _legal(referral, Move.RETURNED)
+    if referral.returns >= rules.max_returns:
+        raise Refused("too_many_returns", referral.state)
+    if reason is None:
+        raise Refused("reason_missing", referral.state)
+    if reason is ReturnReason.WRONG_AREA and right_unit is None:
+        raise Refused("right_unit_missing", referral.state)
+    if right_unit == referral.to_unit:
+        raise Refused("right_unit_is_yours", referral.state)
+    returned = _stepped(
+        referral,
+        Move.RETURNED,
+        {
+            "to_unit": referral.from_unit,
+            "returns": referral.returns + 1,
+            "return_reason": reason,
+            "right_unit": right_unit,
+        },
+    )
+    moved = Moved(
+        referral=returned, move=Move.RETURNED, actor=actor, at=at, previous_unit=referral.to_unit, reason=reason
+    )
+    if returned.returns < rules.max_returns:
+        return (moved,)
+    return (moved, _escalated(returned, rules.coordinating_unit, at, because="returned_too_often"))
+
+
+def reroute(
+    referral: Referral,
+    rules: Rules,
+    actor: Actor,
+    at: datetime,
+    *,
+    to_unit: str | None,
+    because: str | None = None,
+) -> Moves:
+    """A person sends a returned referral to another unit, or to the same one again: a new clock."""
+    if actor.unit not in _senders(referral, rules):
+        raise Refused("not_yours")
+    _legal(referral, Move.REROUTED)
+    if to_unit is None:
+        raise Refused("to_unit_missing", referral.state)
+    changes = _clocks(referral, rules, max(at, referral.sent_at)) | {"to_unit": to_unit}
+    moved = _stepped(referral, Move.REROUTED, changes)
+    return (
+        Moved(
+            referral=moved,
+            move=Move.REROUTED,
+            actor=actor,
+            at=at,
+            previous_unit=referral.to_unit,
+            because=because,
+        ),
+    )
+
+
+def extend(
+    referral: Referral, rules: Rules, actor: Actor, at: datetime, *, days: int | None, reason_given: bool
+) -> Moves:
+    """Once, by working days, with a reason."""
+    _by_receiver(referral, actor)
+    _legal(referral, Move.EXTENDED)
+    if referral.extended:
+        raise Refused("already_extended", referral.state)
+    if days is None:
+        raise Refused("days_missing", referral.state)
+    if not reason_given:
+        raise Refused("reason_missing", referral.state)
+    result_by, provisional = rules.longer(referral.result_by, days)
+    moved = _stepped(
+        referral,
+        Move.EXTENDED,
+        {
+            "extended": True,
+            "extended_days": days,
+            "result_by": result_by,
+            "provisional": referral.provisional or provisional,
+            "ran_out": tuple(clock for clock in referral.ran_out if clock != "result"),
+        },
+    )
+    return (Moved(referral=moved, move=Move.EXTENDED, actor=actor, at=at),)
+
+
+def report_result(referral: Referral, rules: Rules, actor: Actor, at: datetime, *, result: Result | None) -> Moves:
+    """A code, never a story. A guardian's refusal of an urgent matter goes up at once."""
+    _by_receiver(referral, actor)
+    _legal(referral, Move.RESULT_REPORTED)
+    if result is None:
+        raise Refused("result_missing", referral.state)
+    reported = _stepped(referral, Move.RESULT_REPORTED, {"result": result})
+    moved = Moved(referral=reported, move=Move.RESULT_REPORTED, actor=actor, at=at)
+    if not _refusal_stands(reported):
+        return (moved,)
+    up = rules.escalates_to(reported.level, reported.to_unit)
+    return (moved, _escalated(reported, up, at, because="refused_by_guardian"))
+
+
+def inform_reporter(referral: Referral, rules: Rules, actor: Actor, at: datetime) -> Moves:
+    """The reporter was told of the result (未成年人保护法第11条第3款): by the agency, the sender or the lead unit."""
+    if actor.unit not in {referral.to_unit, referral.from_unit, rules.lead_unit}:
+        raise Refused("not_yours")
+    _legal(referral, Move.REPORTER_INFORMED)
+    if referral.reporter_unit is None:
+        raise Refused("no_reporter", referral.state)
+    moved = _stepped(referral, Move.REPORTER_INFORMED, {"reporter_informed": True})
+    return (Moved(referral=moved, move=Move.REPORTER_INFORMED, actor=actor, at=at),)
+
+
+def phone_report(referral: Referral, rules: Rules, actor: Actor, at: datetime, *, reached: bool | None) -> Moves:
+    """The call that comes first, recorded once it was made. Nobody answered: recorded too, and the clock goes on."""
+    parties = {referral.to_unit, referral.from_unit, referral.reporter_unit, rules.lead_unit, rules.duty_unit}
+    if actor.unit not in parties:
+        raise Refused("not_yours")
+    _legal(referral, Move.PHONE_REPORTED)
+    if reached is None:
+        raise Refused("reached_missing", referral.state)
+    moved = _stepped(referral, Move.PHONE_REPORTED, {"phone_reported": referral.phone_reported or reached})
+    return (
+        Moved(
+            referral=moved,
+            move=Move.PHONE_REPORTED,
+            actor=actor,
+            at=at,
+            because=None if reached else "not_reached",
+        ),
+    )
+
+
+def close(referral: Referral, rules: Rules, actor: Actor, at: datetime, *, checked: bool) -> Moves:
+    """By the sender or the lead unit, after a result, a check by call or visit, and word to the reporter."""
+    if actor.unit not in {referral.from_unit, rules.lead_unit}:
+        raise Refused("self_check" if actor.unit == referral.to_unit else "not_yours")
+    _legal(referral, Move.CLOSED)
+    if referral.result is None:
+        raise Refused("result_missing", referral.state)
+    if _refusal_stands(referral):
+        raise Refused("guardian_refused", referral.state)
+    if not checked:
+        raise Refused("check_missing", referral.state)
+    if referral.reporter_unit is not None and not referral.reporter_informed:
+        raise Refused("reporter_not_informed", referral.state)
+    moved = _stepped(referral, Move.CLOSED, {"closed_at": at})
+    return (Moved(referral=moved, move=Move.CLOSED, actor=actor, at=at),)
+
+
+def withdraw(referral: Referral, actor: Actor, at: datetime, *, reason_given: bool) -> Moves:
+    """By who sent it, with a reason."""
+    if actor.unit != referral.from_unit:
+        raise Refused("not_yours")
+    _legal(referral, Move.WITHDRAWN)
+    if not reason_given:
+        raise Refused("reason_missing", referral.state)
+    return (Moved(referral=_stepped(referral, Move.WITHDRAWN), move=Move.WITHDRAWN, actor=actor, at=at),)
+
+
+def no_longer_shown(referral: Referral, at: datetime) -> Moves:
+    """The facts no longer show it. Nobody has begun: withdrawn. Signed for, or a person's matter: left to people.
+
+    An agency that has signed for it may be the reason why the gap is gone; its result must not be lost.
+    """
+    if referral.by_person or referral.state not in UNANSWERED:
+        return ()
+    moved = _stepped(referral, Move.WITHDRAWN)
+    return (Moved(referral=moved, move=Move.WITHDRAWN, actor=CLOCK, at=at, because="no_longer_shown"),)
+
+
+def reopen(referral: Referral, rules: Rules, actor: Actor, at: datetime) -> Moves:
+    """By the sender or the lead unit: the check failed, or it came back within the county's days."""
+    if actor.unit not in {referral.from_unit, rules.lead_unit}:
+        raise Refused("not_yours")
+    _legal(referral, Move.REOPENED)
+    if referral.state is CLOSED and not may_reopen(referral, rules, at):
+        raise Refused("too_late_to_reopen", referral.state)
+    return _reopened(referral, rules, actor, at)
+
+
+def may_reopen(referral: Referral, rules: Rules, at: datetime) -> bool:
+    """Closed at most the county's number of days ago."""
+    if referral.state is not CLOSED or referral.closed_at is None:
+        return False
+    return county_day(at) <= county_day(referral.closed_at) + timedelta(days=rules.reopen_days)
+
+
+def hand_over(referral: Referral, child: UUID, at: datetime) -> tuple[Referral, Moves]:
+    """It follows the child's file to another one. What is over follows without a word: nobody has to act on it."""
+    owners = (*(owner for owner in referral.owners if owner != child), child)
+    moved = replace(referral, child=child, owners=owners)
+    if not referral.open:
+        return moved, ()
+    moved = _stepped(moved, Move.HANDED_OVER)
+    return moved, (Moved(referral=moved, move=Move.HANDED_OVER, actor=CLOCK, at=at),)
+
+
+def running(referral: Referral) -> Iterator[tuple[Overdue, datetime]]:
+    """The clocks that run and have not run out yet, with the moment at which each does."""
+    if referral.state not in UNFINISHED:
+        return
+    if referral.state in UNANSWERED and referral.accept_alarm_at is not None and "accept" not in referral.ran_out:
+        yield "accept", referral.accept_alarm_at
+    if referral.result_by is not None and "result" not in referral.ran_out:
+        yield "result", referral.result_by
+    if referral.phone_by is not None and not referral.phone_reported and "phone_report" not in referral.ran_out:
+        yield "phone_report", referral.phone_by
+
+
+def next_alarm(referral: Referral) -> datetime | None:
+    """The moment at which its next clock runs out."""
+    return min((deadline for _, deadline in running(referral)), default=None)
+
+
+def run_out(referral: Referral, rules: Rules, now: datetime) -> Moves:
+    """Escalates once for each clock that has run out by now."""
+    moves: list[Moved] = []
+    for overdue, deadline in sorted(running(referral), key=lambda clock: (clock[1], clock[0])):
+        if deadline > now:
+            continue
+        marked = replace(referral, ran_out=(*referral.ran_out, overdue))
+        moved = _escalated(marked, rules.escalates_to(referral.level, referral.to_unit), now, overdue=overdue)
+        referral = moved.referral
+        moves.append(moved)
+    return tuple(moves)
+
+
+def recount(referral: Referral, rules: Rules, at: datetime) -> tuple[Referral, Moves]:
+    """The calendar of a year was published meanwhile: deadlines computed from weekends move (policy 3.0)."""
+    if not referral.provisional:
+        return referral, ()
+    counted = rules.deadlines(referral.level, referral.sent_at)
+    result_by, provisional = counted.result_by, counted.provisional
+    if referral.extended_days:
+        result_by, more = rules.longer(result_by, referral.extended_days)
+        provisional = provisional or more
+    if provisional:
+        return referral, ()
+    settled = replace(
+        referral,
+        accept_by=counted.accept_by,
+        accept_alarm_at=counted.accept_alarm_at,
+        result_by=result_by,
+        provisional=False,
+    )
+    same = (settled.accept_by, settled.result_by) == (referral.accept_by, referral.result_by)
+    if same or referral.state not in UNFINISHED:
+        return settled, ()
+    moved = replace(settled, version=referral.version + 1)
+    return moved, (Moved(referral=moved, move=Move.EXTENDED, actor=CLOCK, at=at, because="calendar_published"),)
+
+
+def ticks(referral: Referral) -> bool:
+    """Its clocks count hours, and the tick looks after them; else the turn of the day does."""
+    return referral.level in URGENT
+
+
+def _legal(referral: Referral, move: Move) -> ReferralState:
+    after = MOVES.get((referral.state, move))
+    if after is None:
+        raise Refused("illegal_move", referral.state)
+    return after
+
+
+def _stepped(referral: Referral, move: Move, changes: dict[str, Any] | None = None) -> Referral:
+    after = _legal(referral, move)
+    return replace(referral, **(changes or {}), state=after, version=referral.version + 1)
+
+
+def _by_receiver(referral: Referral, actor: Actor) -> None:
+    if actor.unit != referral.to_unit:
+        raise Refused("not_yours")
+
+
+def _senders(referral: Referral, rules: Rules) -> set[str]:
+    senders = {referral.from_unit, rules.lead_unit}
+    if referral.returns >= rules.max_returns:
+        senders.add(rules.coordinating_unit)
+    return senders
+
+
+def _refusal_stands(referral: Referral) -> bool:
+    return referral.result is Result.REFUSED_BY_GUARDIAN and referral.level in URGENT
+
+
+def _escalated(
+    referral: Referral, up: str, at: datetime, *, overdue: Overdue | None = None, because: str | None = None
+) -> Moved:
+    return Moved(
+        referral=_stepped(referral, Move.ESCALATED, {"escalated_to": up}),
+        move=Move.ESCALATED,
+        actor=CLOCK,
+        at=at,
+        overdue=overdue,
+        because=because,
+        escalated_to=up,
+    )
+
+
+def _reopened(referral: Referral, rules: Rules, actor: Actor, at: datetime, because: str | None = None) -> Moves:
+    fresh = {
+        "result": None,
+        "reporter_informed": False,
+        "closed_at": None,
+        "extended": False,
+        "extended_days": 0,
+        "escalated_to": None,
+    }
+    restarted = _clocks(replace(referral, extended_days=0), rules, max(at, referral.sent_at))
+    moved = _stepped(referral, Move.REOPENED, restarted | fresh)
+    return (Moved(referral=moved, move=Move.REOPENED, actor=actor, at=at, because=because),)
+
+
+def _clocks(referral: Referral, rules: Rules, sent_at: datetime) -> dict[str, Any]:
+    deadlines = rules.deadlines(referral.level, sent_at)
+    return {
+        "sent_at": sent_at,
+        "accept_by": deadlines.accept_by,
+        "accept_alarm_at": deadlines.accept_alarm_at,
+        "result_by": deadlines.result_by,
+        "phone_by": deadlines.phone_by,
+        "provisional": deadlines.provisional,
+        "ran_out": (),
+        "extended_days": 0,
+    }
+
+
+def _hurried(referral: Referral, rules: Rules, at: datetime) -> dict[str, Any]:
+    """The level has risen: the new level's clocks count from now. A clock that still ran never gains time."""
+    faster = rules.deadlines(referral.level, at)
+    still = dict(running(referral))
+    accepting, finishing = "accept" in still, "result" in still
+    return {
+        "level": referral.level,
+        "accept_by": _earlier(referral.accept_by if accepting else None, faster.accept_by),
+        "accept_alarm_at": _earlier(still.get("accept"), faster.accept_alarm_at),
+        "result_by": _earlier(referral.result_by if finishing else None, faster.result_by),
+        "phone_by": _earlier(still.get("phone_report"), faster.phone_by),
+        "provisional": False,
+        "ran_out": (),
+    }
+
+
+def _earlier(one: datetime | None, other: datetime | None) -> datetime | None:
+    if one is None or other is None:
+        return one or other
+    return min(one, other)

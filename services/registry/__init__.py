@@ -1,0 +1,1 @@
+"""One file per child, and the only one who knows names."""

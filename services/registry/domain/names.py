@@ -1,0 +1,131 @@
+"""Compares Chinese names as they are confused: by sound, by shape, by variant, by separator. Not as bytes.
+
+``normal`` says when two people are called the same; ``forms`` when one name may have been written for the other;
+``alike`` compares the few names that neither can settle (a character lost, a long name of another language).
+"""
+
+import re
+import unicodedata
+from functools import lru_cache
+
+from pypinyin import Style, lazy_pinyin
+from rapidfuzz.distance import Levenshtein
+
+LONG = 5
+"""From this many characters on a name is compared letter by letter, and a part of it may be missing."""
+LIKE = 0.85
+"""Share of letters that must agree in a long name. Our own proposal; no authority behind it."""
+
+_BETWEEN = re.compile(r"[\s·•．.・‧∙⋅･●˙,，、'’ʻ`\-‐–—_\u200b-\u200d\ufeff]+")
+_LOST = frozenset("\ufffd□■▯?？*＊〓某")
+_LOST_MARK = "□"
+
+_PAIRS = """
+    張张 陳陈 劉刘 楊杨 黃黄 趙赵 吳吴 孫孙 馬马 羅罗 鄭郑 謝谢 韓韩 馮冯 蕭萧 鄧邓 許许 葉叶 蘇苏 盧卢 蔣蒋 賈贾
+    閻阎 鍾钟 譚谭 陸陆 範范 龔龚 韋韦 魯鲁 龍龙 萬万 錢钱 湯汤 賴赖 顧顾 嚴严 齊齐 鄒邹 賀贺 溫温 莊庄 聶聂 畢毕
+    欒栾 歐欧 陽阳 關关 紀纪 龐庞 應应 寶宝 國国 華华 軍军 傑杰 偉伟 強强 彊强 東东 麗丽 紅红 榮荣 雲云 飛飞 鳳凤
+    蘭兰 蓮莲 靜静 穎颖 瑩莹 瓊琼 豔艳 艷艳 愛爱 寧宁 甯宁 寗宁 夢梦 夣梦 學学 興兴 廣广 運运 達达 輝辉 煇辉 鋒锋
+    銘铭 嬌娇 婭娅 嫻娴 嫺娴 瑤瑶 珮佩 樂乐 義义 禮礼 誠诚 賢贤 貴贵 賓宾 慶庆 勝胜 勳勋 勛勋 勵励 澤泽 濤涛 灝灏
+    漣涟 瀟潇 澗涧 潔洁 淨净 淩凌 滬沪 滿满 汎泛 兒儿 萊莱 葦苇 蔭荫 薈荟 蘊蕴 薌芗 藝艺 樺桦 樹树 棟栋 楨桢 檳槟
+    權权 極极 構构 煒炜 燁烨 爍烁 燦灿 熒荧 營营 曉晓 曄晔 暘旸 時时 昇升 陞升 錦锦 鈺钰 鈞钧 銳锐 鋼钢 鏡镜 鐵铁
+    鵬鹏 鴻鸿 鶴鹤 鷹鹰 麐麟 騰腾 驍骁 駿骏 騫骞 龢和 穌稣 純纯 綺绮 綠绿 緒绪 維维 綱纲 繡绣 縝缜 續续 緣缘 纖纤
+    織织 繼继 論论 謙谦 諾诺 詩诗 詠咏 譽誉 讓让 訓训 語语 謹谨 貝贝 財财 贊赞 贇赟 軒轩 輕轻 轅辕 遠远 遙遥 適适
+    選选 邁迈 鄉乡 鍵键 長长 門门 開开 閔闵 聞闻 閩闽 陰阴 際际 隨随 雙双 雛雏 難难 霽霁 靈灵 韻韵 頌颂 順顺 頤颐
+    題题 願愿 顏颜 風风 颯飒 餘余 髙高 魚鱼 鯤鲲 鳴鸣 鶯莺 鸞鸾 黨党 點点 齡龄 衛卫 衞卫 術术 親亲 覺觉 觀观 記记
+    設设 喆哲 嘯啸 園园 圓圆 堯尧 場场 壯壮 壽寿 夀寿 婦妇 媽妈 嬋婵 嬰婴 孃娘 實实 寛宽 寬宽 將将 專专 尋寻 對对
+    導导 崗岗 嵐岚 嶺岭 峯峰 巖岩 嵒岩 幀帧 庫库 廬庐 彥彦 從从 徵征 恵惠 憲宪 懷怀 戀恋 戰战 戶户 搖摇 擇择 據据
+    數数 斕斓 書书 業业 歡欢 歲岁 歸归 氣气 決决 況况 浄净 涼凉 無无 爾尔 牽牵 獻献 獨独 獲获 環环 現现 瑋玮 璽玺
+    瓏珑 璣玑 璦瑷 畫画 發发 皚皑 盡尽 監监 眞真 碩硕 確确 祐佑 祿禄 禎祯 穩稳 窮穷 竇窦 筆笔 節节 簡简 籃篮 糧粮
+    聖圣 聰聪 聲声 職职 肅肃 脩修 膽胆 臨临 與与 舉举 舊旧 艸草 芻刍 莖茎 蒼苍 蓋盖 蕓芸 處处 號号 蠶蚕 補补 裝装
+    規规 視视 覓觅 計计 訊讯 訪访 証证 評评 詢询 試试 詳详 認认 誼谊 調调 談谈 請请 諒谅 諸诸 謀谋 證证 識识 議议
+    護护 讀读 變变
+"""
+_VARIANTS = {ord(pair[0]): pair[1] for pair in _PAIRS.split()}
+"""Written differently, the same character: traditional forms and variants as they stand in names."""
+
+_LOOK_ALIKE = (
+    "己已巳", "未末", "土士", "曰日", "晴睛", "栋楝", "戊戌戍成", "汩汨", "沐沭", "泠冷", "柠拧", "冼洗", "崇祟",
+    "彤肜", "嫒媛", "暖暧", "赢羸嬴", "祎袆", "昊吴", "妤好", "玥钥", "珏钰", "洺洛", "烨桦", "杨扬", "淮准",
+    "茜西", "芊千", "钧钩", "锜琦", "怡恰", "桐铜", "梓锌", "楠南", "澄橙", "旻昱", "苒冉", "莞菀", "诣谐",
+)  # fmt: skip
+"""Taken for one another by eye or by a reader of scans. Only ever ground for a question to a person."""
+_SHAPES = str.maketrans({character: group[0] for group in _LOOK_ALIKE for character in group[1:]})
+_HAS_LOOK_ALIKE = frozenset(character for group in _LOOK_ALIKE for character in group)
+
+
+def normal(name: str) -> str:
+    """The name as it counts when two are called the same: width, case, separators and variants folded.
+
+    A character that cannot be read becomes one mark. Empty when nothing of a name is left.
+    """
+    folded = _BETWEEN.sub("", unicodedata.normalize("NFKC", name)).casefold().translate(_VARIANTS)
+    return "".join(_LOST_MARK if _is_lost(character) else character for character in folded)
+
+
+def forms(name: str) -> tuple[str, ...]:
+    """What a name shares with every name it may be confused with: its sound, and its shape where that misleads.
+
+    Empty for a name with a lost character: such names are compared one by one.
+    """
+    plain = normal(name)
+    if not plain or _LOST_MARK in plain:
+        return ()
+    found = ["sound:" + sound(plain)]
+    if not _HAS_LOOK_ALIKE.isdisjoint(plain):
+        found.append("shape:" + plain.translate(_SHAPES))
+    return tuple(found)
+
+
+def sound(plain: str) -> str:
+    """Syllables without tones, with what speakers of the region do not keep apart folded into one."""
+    return "-".join(_syllable(character) for character in plain)
+
+
+def odd(name: str) -> bool:
+    """True for a name that its forms cannot settle: a character lost, long, or not written in Chinese."""
+    plain = normal(name)
+    return _LOST_MARK in plain or len(plain) >= LONG or any(character.isascii() for character in plain)
+
+
+def alike(name: str, other: str) -> bool:
+    """May one have been written for the other? Symmetrical. For names of which one is ``odd``."""
+    one, two = sorted((normal(name), normal(other)), key=lambda text: (len(text), text))
+    if not one or not two:
+        return False
+    if _LOST_MARK in one or _LOST_MARK in two:
+        return _fits(one, two)
+    if min(len(one), len(two)) < LONG - 1:
+        return False
+    by_sound, other_sound = sound(one), sound(two)
+    return two.startswith(one) or Levenshtein.normalized_similarity(by_sound, other_sound) >= LIKE
+
+
+def _fits(one: str, two: str) -> bool:
+    """Names of the same length that differ only where a character was lost: the family name and half of it known."""
+    if len(one) != len(two):
+        return False
+    pairs = list(zip(one, two, strict=True))
+    known = [left == right for left, right in pairs if _LOST_MARK not in (left, right)]
+    return bool(known) and all(known) and known[0] and pairs[0][0] != _LOST_MARK and len(known) * 2 >= len(one)
+
+
+def _is_lost(character: str) -> bool:
+    code = ord(character)
+    return character in _LOST or 0xE000 <= code <= 0xF8FF or code >= 0xF0000
+
+
+_FOLDED = (("zh", "z"), ("ch", "c"), ("sh", "s"), ("n", "l"))
+"""Initials that are not kept apart in southern Anhui."""
+
+
+@lru_cache(maxsize=32_768)
+def _syllable(character: str) -> str:
+    found = lazy_pinyin(character, style=Style.NORMAL, v_to_u=False)
+    text = found[0] if found else character
+    for long, short in _FOLDED:
+        if text.startswith(long):
+            text = short + text[len(long) :]
+            break
+    if text.endswith(("ing", "eng")):
+        text = text[:-1]
+    return text

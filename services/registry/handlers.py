@@ -1,0 +1,420 @@
+"""What the registry does with what it hears: load, decide, save, say."""
+
+from collections.abc import Collection, Iterable, Sequence
+from datetime import date
+from typing import Any
+from uuid import UUID
+
+from contracts.county import County
+from contracts.event import COUNTY_TIME, Event
+from contracts.intake import ActionTaken, FindingReported, RecordDisappeared, RecordRead, SubmissionEnded
+from contracts.registry import (
+    ChildChanged,
+    FactsContradict,
+    FileHandedOver,
+    FindingPassedOn,
+    MatchAsked,
+    MatchSettled,
+    RegistryRefusedAction,
+)
+from contracts.vocabulary import FactName, IdentityField, Verb
+from runtime import Batch, Heard, NotYet, Page, PageDone, Say, Tx, Unprocessable, partition_of
+from runtime.sealing import CannotOpen
+from services.registry import disclosing, store
+from services.registry.desk import Desk, Said
+from services.registry.domain.cabinet import Cabinet
+from services.registry.domain.facts import FINDING, source_key
+from services.registry.domain.files import (
+    Asked,
+    ChildFile,
+    Contradicted,
+    HandedOver,
+    Outcome,
+    Person,
+    Reading,
+    Refused,
+    Settled,
+    Told,
+)
+from services.registry.vault import Identity, Vault, encrypt
+
+BY_RULE = "rule"
+"""The role in a settled question that nobody had to answer: a valid number turned up on both sides."""
+
+# ------------------------------------------------------------------------------------------------------------ records
+
+
+async def on_records(batch: Batch[Event], tx: Tx, *, vault: Vault) -> list[Say]:
+    """Departments' rows: whose are they, and what stands now?"""
+    desk = _desk(batch, tx, vault)
+    read: dict[int, tuple[Reading, Identity]] = {}
+    for n, heard in enumerate(batch.events):
+        event = heard.event
+        if isinstance(event, RecordRead):
+            read[n] = _read(event, vault)
+            desk.records.add(event.record)
+            desk.shown.append(read[n][0].evidence)
+            if event.finding is not None:
+                desk.findings[event.finding] = Told(vault.candidate(event.finding), named=False)
+        elif isinstance(event, RecordDisappeared):
+            desk.records.add(event.record)
+    ended = {
+        source_key(event.unit, event.dataset, batch.partition)
+        for heard in batch.events
+        if isinstance(event := heard.event, SubmissionEnded)
+    }
+    if ended:
+        desk.children |= await store.contested(tx, ended)
+
+    def apply(cabinet: Cabinet) -> None:
+        for n, heard in enumerate(batch.events):
+            event = heard.event
+            if isinstance(event, RecordRead):
+                reading, identity = read[n]
+                desk.clear[event.record] = identity.get(IdentityField.NAME, "")
+                _put_down(desk, cabinet.read(n, reading), reading, identity)
+            elif isinstance(event, RecordDisappeared):
+                cabinet.disappear(n, event.record, event.period)
+            elif isinstance(event, SubmissionEnded) and event.coverage == "full":
+                # A part of a file vouches for its own rows only.
+                cabinet.end(n, event.unit, event.dataset, event.period, event.valid_on)
+
+    cabinet = await desk.decide(apply)
+    news = await desk.save(cabinet, batch.events[-1].envelope.on)
+    said = _told(batch, cabinet, news)
+    return said + await _disclosed_anew(batch, tx, vault, cabinet, desk.said.keys())
+
+
+def _read(event: RecordRead, vault: Vault) -> tuple[Reading, Identity]:
+    try:
+        identity = vault.opened(event.identity, event.record)
+    except (CannotOpen, ValueError):
+        # The reason is shown to whoever looks after what is parked: which record, never what it says.
+        raise Unprocessable(f"the identity of record {event.record} does not open") from None
+    facts = dict(event.facts)
+    if event.birth_date is not None:
+        facts.setdefault(FactName.BIRTH_DATE, event.birth_date.isoformat())
+    return (
+        Reading(
+            evidence=vault.evidence(event.record, event.birth_date, identity, event.flags),
+            unit=event.unit,
+            dataset=event.dataset,
+            period=event.period,
+            valid_on=event.valid_on,
+            recorded_at=event.recorded_at,
+            recorded_on=event.recorded_at.astimezone(COUNTY_TIME).date(),
+            whole=event.period is not None,
+            content=event.content,
+            facts=facts,
+            finding=event.finding,
+        ),
+        identity,
+    )
+
+
+def _put_down(desk: Desk, how: str, reading: Reading, identity: Identity) -> None:
+    """Remember what a record says of who the child is, for when its file is known."""
+    record = reading.evidence.record
+    before = desk.said.get(record)
+    if how == "late":
+        return
+    if how == "added" and before is not None:
+        identity = before.identity | identity
+    adds = how == "added" and (before is None or before.adds)
+    desk.said[record] = Said(dict(identity), adds, reading.valid_on, reading.dataset != FINDING)
+
+
+# ------------------------------------------------------------------------------------------------------------ persons
+
+_DECISIONS = frozenset({Verb.MERGE, Verb.SPLIT, Verb.CONFIRM, Verb.DECLINE})
+
+
+async def on_actions(batch: Batch[Event], tx: Tx, *, vault: Vault) -> list[Say]:
+    """What persons decided about files: verified, merged, split, answered. Other verbs are others' matters."""
+    proposals = {
+        event.proposal
+        for heard in batch.events
+        if isinstance(event := heard.event, ActionTaken)
+        and event.verb in (Verb.CONFIRM, Verb.DECLINE)
+        and event.proposal is not None
+    }
+    questions = await store.questions(tx, proposals)
+    mine = [
+        (n, heard, heard.event)
+        for n, heard in enumerate(batch.events)
+        if isinstance(heard.event, ActionTaken) and _is_mine(heard.event, questions.keys())
+    ]
+    if not mine:
+        return []
+    desk = _desk(batch, tx, vault)
+    desk.with_findings = True
+    for _, _, event in mine:
+        ends = {event.child, event.other} - {None}
+        if event.proposal is not None and event.proposal in questions:
+            asked, _ = questions[event.proposal]
+            ends = {asked.child, asked.other}
+        for child in ends:
+            if child is not None:
+                desk.children.add(child)
+                if event.verb in _DECISIONS:
+                    desk.whole.add(child)
+
+    def apply(cabinet: Cabinet) -> None:
+        cabinet.questions = {one: question for one, (question, _) in questions.items()} | cabinet.questions
+        for n, _, event in mine:
+            _act(cabinet, n, event, {one: unit for one, (_, unit) in questions.items()})
+
+    cabinet = await desk.decide(apply)
+    news = await desk.save(cabinet, mine[-1][2].on)
+    refused = {n for n, outcome in cabinet.outcomes if isinstance(outcome, Refused)}
+    await store.verified(
+        tx,
+        [
+            (heard.envelope.id, child, event.unit, event.role, event.person, event.on, event.outcome)
+            for n, heard, event in mine
+            if event.verb is Verb.VERIFY and n not in refused and (child := _stands(cabinet, event.child)) is not None
+        ],
+    )
+    said = _told(batch, cabinet, news)
+    return said + await _disclosed_anew(batch, tx, vault, cabinet, ())
+
+
+def _is_mine(event: ActionTaken, questions: Collection[UUID]) -> bool:
+    if event.verb in (Verb.CONFIRM, Verb.DECLINE):
+        return event.proposal is not None and event.proposal in questions
+    return event.verb in (Verb.VERIFY, Verb.MERGE, Verb.SPLIT)
+
+
+def _act(cabinet: Cabinet, n: int, event: ActionTaken, asked: dict[UUID, str]) -> None:
+    by = Person(event.unit, event.role, event.on)
+    match event:
+        case ActionTaken(verb=Verb.CONFIRM | Verb.DECLINE, proposal=UUID() as question):
+            if asked[question] != event.unit:
+                cabinet.outcomes.append((n, Refused(event.child, "not_yours")))
+            elif event.verb is Verb.CONFIRM:
+                cabinet.confirm(n, question, by)
+            else:
+                cabinet.decline(n, question, by)
+        case ActionTaken(verb=Verb.VERIFY, child=UUID() as child):
+            recorded_on = event.recorded_at.astimezone(COUNTY_TIME).date()
+            cabinet.verify(n, child, by, recorded_on, event.facts, seen=event.outcome == "confirmed")
+        case ActionTaken(verb=Verb.MERGE, child=UUID() as child, other=UUID() as other):
+            cabinet.merge(n, child, other, by)
+        case ActionTaken(verb=Verb.SPLIT, child=UUID() as child):
+            cabinet.split(n, child, event.records, event.other, by)
+        case _:
+            cabinet.outcomes.append((n, Refused(event.child, "child_missing")))
+
+
+def _stands(cabinet: Cabinet, child: UUID | None) -> UUID | None:
+    return None if child is None else cabinet.resolve(child)
+
+
+# -------------------------------------------------------------------------------------------------- the express way
+
+
+async def on_findings(batch: Batch[Event], tx: Tx, *, vault: Vault) -> list[Say]:
+    """A person's finding is about a child at once: the one it names, or a candidate. Matching comes later."""
+    reported = [(heard, heard.event) for heard in batch.events if isinstance(heard.event, FindingReported)]
+    if not reported:
+        return []
+    named = {event.child for _, event in reported if event.child is not None}
+    known = await store.standing(tx, named)
+    tell = {
+        event.finding: Told(event.child, named=True)
+        if event.child is not None and event.child in known
+        else Told(vault.candidate(event.finding), named=False)
+        for _, event in reported
+    }
+    await store.tell(tx, tell)
+    told = await store.told(tx, tell)
+    standing = await store.standing(tx, {one.child for one in told.values()})
+
+    news: list[tuple[Heard[Event], ChildFile]] = []
+    said: list[Say] = []
+    for heard, event in reported:
+        child = told[event.finding].child
+        if child not in standing:
+            file = ChildFile(child, event.recorded_at, version=1)
+            news.append((heard, file))
+            standing[child] = store.Standing(child, file.state, None)
+        place = standing[child]
+        if event.child is not None and event.child not in known:
+            said.append(heard.say(_refusal(None, event.unit, event.ce_id, Verb.REPORT, "unknown_child", event.on)))
+        said.append(heard.say(_passed_on(event, place, batch.county)))
+    await _open(batch, tx, [file for _, file in news])
+    await _keep(tx, vault, [event for _, event in reported], {finding: one.child for finding, one in told.items()})
+    return said + [heard.say(_snapshot(file, 0)) for heard, file in news]
+
+
+def _passed_on(event: FindingReported, place: store.Standing, county: County) -> FindingPassedOn:
+    home = county.township(place.residence)
+    return FindingPassedOn(
+        finding=event.finding,
+        child=place.child,
+        candidate=place.state == "candidate",
+        findings=event.findings,
+        level=event.level,
+        unit=event.unit,
+        place=event.place,
+        role=event.role,
+        township=event.township or (home.code if home is not None else None),
+        residence_division=place.residence,
+        on=event.on,
+        recorded_at=event.recorded_at,
+        phone_reported_at=event.phone_reported_at,
+        ce_id=event.ce_id,
+    )
+
+
+async def _open(batch: Batch[Event], tx: Tx, files: Sequence[ChildFile]) -> None:
+    rows = [
+        store.ToSave(file, partition_of(str(file.child), batch.partitions), None, None)
+        for file in sorted(files, key=lambda file: file.child.bytes)
+    ]
+    if not await store.open_files(tx, rows):
+        raise NotYet("another lane has just opened one of these candidates")
+
+
+async def _keep(tx: Tx, vault: Vault, reported: Sequence[FindingReported], child_of: dict[UUID, UUID]) -> None:
+    """Who was reported by whom, in whose words: under the child's key."""
+    children = set(child_of.values())
+    wrapped = await store.keys(tx, children)
+    if children - wrapped.keys():
+        await store.new_keys(tx, {child: vault.new_key(child).wrapped for child in children - wrapped.keys()})
+        wrapped = await store.keys(tx, children)
+    rows: list[tuple[UUID, bytes | None, bytes | None]] = []
+    for event in reported:
+        child = child_of[event.finding]
+        try:
+            identity = vault.opened(event.identity, event.finding) if event.identity else {}
+        except (CannotOpen, ValueError):
+            # A finding is never held up: what does not open is kept as it came, and the finding goes on.
+            rows.append((event.finding, None, event.identity.encode()))
+            continue
+        if identity:
+            rows.append((event.finding, encrypt(vault.key(child, wrapped[child]), event.finding, identity), None))
+    await store.keep_findings(tx, rows)
+
+
+# ---------------------------------------------------------------------------------------------------- a day's work
+
+
+async def on_day(page: Page, tx: Tx) -> PageDone:
+    """What was taken back yesterday is taken back once more.
+
+    A record may have made an agency's copy anew from another lane in the very moment its referral closed; whatever
+    order the two were published in, the last word is that it is gone.
+    """
+    after = UUID(page.resume) if page.resume is not None else UUID(int=0)
+    rows = await store.gone(tx, page.index, after, page.limit)
+    said = [page.say(disclosing.gone(referral, unit)) for referral, units in rows for unit in units]
+    await store.forget_gone(tx, [referral for referral, _ in rows])
+    return PageDone(said, str(rows[-1][0]) if len(rows) == page.limit else None)
+
+
+# -------------------------------------------------------------------------------------------------------------- say
+
+
+def _desk(batch: Batch[Event], tx: Tx, vault: Vault) -> Desk:
+    return Desk(
+        tx, vault, batch.county, batch.partition, batch.partitions, lambda n: str(batch.events[n].envelope.id)
+    )
+
+
+def _told(batch: Batch[Event], cabinet: Cabinet, news: dict[UUID, ChildFile]) -> list[Say]:
+    """What may not be skipped, in the order it happened; then each child's file, once."""
+    said = [
+        batch.events[n].say(_event(batch.events[n], outcome, batch.county)) for n, outcome in cabinet.outcomes
+    ]
+    return said + [
+        batch.events[cabinet.touched[child]].say(
+            _snapshot(file, cabinet.open_questions(child) if file.asked else 0)
+        )
+        for child, file in news.items()
+    ]
+
+
+def _event(heard: Heard[Event], outcome: Outcome, county: County) -> Event:
+    on = heard.envelope.on
+    match outcome:
+        case Asked(question):
+            return MatchAsked(
+                question=question.question,
+                child=question.child,
+                other=question.other,
+                evidence=question.evidence,
+                conflicts=question.conflicts,
+                unit=county.lead_unit,
+                on=on,
+            )
+        case Settled(question, child, other, how, by):
+            return MatchSettled(
+                question=question,
+                child=child,
+                other=other,
+                outcome=how,
+                unit=county.lead_unit if by is None else by.unit,
+                role=BY_RULE if by is None else by.role,
+                on=on if by is None else by.on,
+            )
+        case HandedOver(child, origin, reason, findings, _, by):
+            return FileHandedOver(
+                child=child, from_child=origin, reason=reason, findings=findings, on=on if by is None else by.on
+            )
+        case Contradicted(child, name, units):
+            return FactsContradict(child=child, name=name, units=units, on=on)
+        case Refused(child, code):
+            action = heard.event
+            assert isinstance(action, ActionTaken)
+            return _refusal(child, action.unit, action.ce_id, action.verb, code, action.on)
+
+
+def _refusal(child: UUID | None, unit: str, ce_id: UUID, verb: Verb, code: str, on: date) -> RegistryRefusedAction:
+    return RegistryRefusedAction(child=child, unit=unit, ce_id=ce_id, verb=verb, code=code, on=on)
+
+
+def _snapshot(file: ChildFile, questions: int) -> ChildChanged:
+    known, silent = file.datasets
+    claims = file.laid.claims if file.laid is not None else ()
+    # Validated as one document: pydantic is quicker at that than at being called for every fact.
+    found: dict[str, Any] = {
+        "child": file.child,
+        "child_version": file.version,
+        "state": file.state,
+        "absorbed_by": file.absorbed_by,
+        "absorbs": file.absorbs,
+        "split_from": file.split_from,
+        "facts": [
+            {
+                "name": claim.name,
+                "value": claim.value,
+                "unit": claim.unit,
+                "dataset": claim.dataset,
+                "period": claim.period,
+                "valid_on": claim.valid_on,
+                "recorded_on": claim.recorded_on,
+                "chosen": chosen,
+                "verified": claim.verified,
+            }
+            for claim, chosen in claims
+        ],
+        "sources": known,
+        "silent_sources": silent,
+        "questions": questions,
+    }
+    return ChildChanged.model_validate(found)
+
+
+async def _disclosed_anew(
+    batch: Batch[Event], tx: Tx, vault: Vault, cabinet: Cabinet, records: Iterable[UUID]
+) -> list[Say]:
+    """Who a child is has changed while an agency is to know it: seal the newest."""
+    changed: dict[UUID, Heard[Event]] = {}
+    for record in {*records, *cabinet.moved}:
+        child = cabinet.seats[record].child
+        changed[child] = batch.events[cabinet.touched[child]]
+    merged = [child for child in changed if cabinet.files[child].absorbs]
+    for child, top in (await store.absorbed(tx, merged)).items():
+        changed[child] = changed[top]
+    return await disclosing.anew(batch, tx, changed, vault=vault)

@@ -1,0 +1,103 @@
+"""What every test may ask for: one stack a session, started by the first test that needs it; a database a test."""
+
+import os
+import secrets
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+
+import asyncpg
+import pytest
+
+from deploy.local import StackError
+from deploy.local.kafka import ClientConfig, EmbeddedKafka
+from deploy.local.postgres import EmbeddedPostgres
+from deploy.local.stack import LocalStack
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """A database of one test's own. `dsn` is the superuser's; `dsn_for` is for a role that the test made."""
+
+    name: str
+    dsn: str
+    server: EmbeddedPostgres
+
+    def dsn_for(self, role: str, password: str) -> str:
+        return self.server.dsn(role, password, self.name)
+
+
+STACK = os.environ.get("HUTONG_TEST_STACK", "embedded")
+embedded_only = pytest.mark.skipif(STACK != "embedded", reason="is about the embedded stack's own processes and ports")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if STACK == "containers":
+        from tests.containers import check_engine
+
+        try:
+            check_engine()
+        except StackError as error:
+            raise pytest.UsageError(str(error)) from None
+    elif STACK != "embedded":
+        raise pytest.UsageError("HUTONG_TEST_STACK knows only 'embedded' and 'containers'.")
+
+
+@pytest.fixture(scope="session")
+def stack_class() -> type[LocalStack]:
+    """LocalStack, or the one with its interface over containers."""
+    if STACK == "containers":
+        from tests.containers import ContainerStack
+
+        return ContainerStack
+    return LocalStack
+
+
+@pytest.fixture(scope="session")
+def stack(stack_class: type[LocalStack], tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
+    """Kafka and PostgreSQL for the whole session; tests share them and name their own topics and databases."""
+    # fsync is off: tests kill processes, not the machine.
+    with stack_class(tmp_path_factory.mktemp("stack"), durable=False) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def kafka(stack: LocalStack) -> EmbeddedKafka:
+    """The session's broker."""
+    return stack.kafka
+
+
+@pytest.fixture(scope="session")
+def kafka_admin(kafka: EmbeddedKafka) -> ClientConfig:
+    """Configuration of a confluent-kafka client (AdminClient) as the administrator."""
+    return kafka.admin_config
+
+
+@pytest.fixture(scope="session")
+def kafka_kwargs(kafka: EmbeddedKafka) -> dict[str, str]:
+    """Keyword arguments of an aiokafka client as the administrator: bootstrap_servers and SASL."""
+    return kafka.aiokafka_kwargs(kafka.admin_user, kafka.admin_password)
+
+
+@pytest.fixture(scope="session")
+def postgres(stack: LocalStack) -> EmbeddedPostgres:
+    """The session's PostgreSQL server."""
+    return stack.postgres
+
+
+@pytest.fixture(scope="session")
+def database_template() -> str:
+    """The database that `database` copies. A folder's conftest overrides it with one that is migrated already."""
+    return "template1"
+
+
+@pytest.fixture
+async def database(postgres: EmbeddedPostgres, database_template: str) -> AsyncIterator[Database]:
+    """A fresh copy of the template, dropped after the test with whoever is still connected to it."""
+    name = f"test_{secrets.token_hex(6)}"
+    admin = await asyncpg.connect(postgres.superuser_dsn)
+    try:
+        await admin.execute(f'CREATE DATABASE "{name}" TEMPLATE "{database_template}"')
+        yield Database(name, postgres.dsn(postgres.superuser, postgres.superuser_password, name), postgres)
+        await admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+    finally:
+        await admin.close()

@@ -1,0 +1,347 @@
+"""The suite's second stack: the same Kafka and PostgreSQL in containers, where a Docker Engine runs on this machine.
+
+Addresses, passwords, access rules and the broker's settings are the embedded stack's own; only who runs the servers
+differs. The images are the settings HUTONG_KAFKA_IMAGE and HUTONG_POSTGRES_IMAGE.
+"""
+
+import os
+import socket
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import docker.errors  # type: ignore[import-untyped]
+import psutil
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
+# Its companion that removes containers is one image more to fetch; `remove_orphans` does that work here.
+os.environ.setdefault("TESTCONTAINERS_RYUK_DISABLED", "true")
+
+from testcontainers.core.container import DockerContainer
+from testcontainers.core.docker_client import DockerClient
+
+from deploy.local import StackError, jars
+from deploy.local.files import HOST, last_line
+from deploy.local.kafka import ADMIN, LOG4J, START_S, EmbeddedKafka
+from deploy.local.postgres import SETTINGS, SUPERUSER, EmbeddedPostgres
+from deploy.local.stack import LocalStack
+
+# Which host and process a container belongs to.
+OWNER = "hutong.test.owner"
+FOLDER = "/tmp/hutong"
+STOP_S = 20
+# The official image's own start formats without users, so this one takes its place.
+START = """\
+set -e
+if [ ! -e /tmp/kafka-data/meta.properties ]; then
+    KAFKA_JVM_PERFORMANCE_OPTS=-XX:TieredStopAtLevel=1 /opt/kafka/bin/kafka-storage.sh format \\
+        --config {folder}/server.properties --cluster-id {known.cluster_id} \\
+        --add-scram 'SCRAM-SHA-512=[name={admin},password={known.admin_password}]' \\
+        --add-scram 'SCRAM-SHA-512=[name=broker,password={known.broker_password}]'
+fi
+exec /opt/kafka/bin/kafka-server-start.sh {folder}/server.properties
+"""
+
+
+def kafka_image() -> str:
+    """An image laid out like the official one: Kafka's scripts in /opt/kafka/bin."""
+    return os.environ.get("HUTONG_KAFKA_IMAGE", f"apache/kafka:{jars.KAFKA}")
+
+
+def postgres_image() -> str:
+    """An image that takes the official one's POSTGRES_* variables."""
+    return os.environ.get("HUTONG_POSTGRES_IMAGE", "postgres:18")
+
+
+def check_engine() -> None:
+    """Raises StackError, one sentence, when no Docker Engine answers or an image is neither here nor to be had."""
+    try:
+        client = DockerClient().client
+    except docker.errors.DockerException:
+        raise StackError("No Docker Engine answers here: start one, or run `make test`, which needs none.") from None
+    try:
+        for image in (kafka_image(), postgres_image()):
+            try:
+                client.images.get(image)
+            except docker.errors.ImageNotFound:
+                try:
+                    client.images.pull(image)
+                except docker.errors.APIError:
+                    raise StackError(
+                        f"The image {image} is not here and could not be fetched: name another one "
+                        "(HUTONG_KAFKA_IMAGE, HUTONG_POSTGRES_IMAGE) or make both with tests/images/build.sh."
+                    ) from None
+        remove_orphans(client)
+    finally:
+        client.close()
+
+
+def remove_orphans(client: Any) -> None:
+    """Removes the containers of test runs on this host whose process is gone, killed before it could clean up."""
+    for container in client.containers.list(all=True, filters={"label": OWNER}):
+        host, _, pid = container.labels[OWNER].rpartition(":")
+        if host == socket.gethostname() and not psutil.pid_exists(int(pid)):
+            try:
+                container.remove(force=True, v=True)
+            except docker.errors.NotFound:
+                # Another run that starts now was quicker.
+                continue
+
+
+class _Container:
+    """One container through its starts and stops, with one port published on loopback; data lives until `remove`."""
+
+    def __init__(self) -> None:
+        self._made: DockerContainer | None = None
+
+    def start(
+        self,
+        image: str,
+        *,
+        port: int,
+        inside: int,
+        environment: Mapping[str, str],
+        files: Mapping[str, str],
+        command: list[str] | None = None,
+        **options: Any,
+    ) -> None:
+        """Starts it with its data; at the first start it is made first. `files` are put below FOLDER."""
+        if self._made is not None:
+            self._made.get_wrapped_container().start()
+            return
+        container = DockerContainer(image, env=dict(environment))
+        if command is not None:
+            container.with_command(command)
+        for name, text in files.items():
+            container.with_copy_into_container(text.encode(), f"{FOLDER}/{name}")
+        # Not `with_bind_ports`: it would publish on every address of the machine.
+        container.ports[f"{inside}/tcp"] = (HOST, port)  # type: ignore[assignment]
+        container.with_kwargs(labels={OWNER: f"{socket.gethostname()}:{os.getpid()}"}, **options)
+        self._made = container
+        container.start()
+
+    def running(self) -> bool:
+        return bool(self._state().get("Running"))
+
+    def pid(self) -> int:
+        """Of its first process, as the Engine's host numbers it; 0 when it does not run."""
+        return int(self._state().get("Pid", 0))
+
+    def answers(self, command: list[str]) -> bool:
+        """Whether `command` succeeds inside."""
+        assert self._made is not None
+        try:
+            return self._made.exec(command).exit_code == 0
+        except docker.errors.APIError:
+            # It has ended; the caller looks.
+            return False
+
+    def log(self) -> str:
+        return "" if self._made is None else self._made.get_wrapped_container().logs(tail=200).decode(errors="replace")
+
+    def stop(self, patience_s: float) -> None:
+        if self.running():
+            assert self._made is not None
+            self._made.get_wrapped_container().stop(timeout=int(patience_s))
+
+    def kill(self, signal: str = "SIGKILL") -> None:
+        """Sends the signal and returns when the container has ended."""
+        if self.running():
+            assert self._made is not None
+            wrapped = self._made.get_wrapped_container()
+            wrapped.kill(signal)
+            wrapped.wait(timeout=STOP_S)
+
+    def remove(self) -> None:
+        """With its data."""
+        if self._made is not None:
+            # Also closes the connection to the Engine.
+            self._made.stop()
+            self._made = None
+
+    def wait(self, name: str, ready: Callable[[], bool]) -> None:
+        """Until `ready`, which takes its time itself. StackError when the container ends or START_S pass first."""
+        deadline = time.monotonic() + START_S
+        while not ready():
+            ended = not self.running()
+            if ended or time.monotonic() > deadline:
+                what = "ended while starting" if ended else f"did not answer within {START_S:.0f} s"
+                line = last_line(self.log())
+                self.kill()
+                raise StackError(f"{name}'s container {what}: {line}")
+
+    def _state(self) -> dict[str, Any]:
+        if self._made is None or self._made.status == "not_started":
+            return {}
+        self._made.reload()
+        state: dict[str, Any] = self._made.get_wrapped_container().attrs["State"]
+        return state
+
+
+class ContainerKafka(EmbeddedKafka):
+    """One broker in a container, with the embedded one's settings, users and access rules.
+
+    It listens on the same port number inside and outside: a broker also calls itself by its advertised address.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
+        self._box = _Container()
+
+    @property
+    def pids(self) -> list[int]:
+        """The broker's process id on the Engine's host."""
+        return [self._box.pid()]
+
+    def start(self) -> None:
+        if self._box.running():
+            raise StackError("Kafka is already running.")
+        self.directory.mkdir(parents=True, exist_ok=True)
+        known = self._identity = self._load_or_make()
+        self._box.start(
+            kafka_image(),
+            port=known.ports[0],
+            inside=known.ports[0],
+            environment={
+                "KAFKA_HEAP_OPTS": f"-Xmx{self._heap_mb}m",
+                "KAFKA_JVM_PERFORMANCE_OPTS": "-XX:+UseSerialGC",
+                "KAFKA_LOG4J_OPTS": f"-Dlog4j2.configurationFile={FOLDER}/log4j2.properties",
+            },
+            files={
+                "server.properties": self._properties(0),
+                "log4j2.properties": LOG4J,
+                "start.sh": START.format(folder=FOLDER, known=known, admin=ADMIN),
+            },
+            entrypoint=["sh", f"{FOLDER}/start.sh"],
+        )
+        client = AdminClient({**self.admin_config, "reconnect.backoff.max.ms": "100", "log_level": "0"})
+
+        def ready() -> bool:
+            try:
+                return len(client.list_topics(timeout=1).brokers) == 1
+            except KafkaException:
+                return False
+
+        self._box.wait("Kafka", ready)
+
+    def stop(self, patience_s: float = STOP_S) -> None:
+        self._box.stop(patience_s)
+
+    def kill(self, node: int | None = None) -> None:
+        self._box.kill()
+
+    def start_node(self, node: int) -> None:
+        self.start()
+
+    def remove(self) -> None:
+        """The container and its data."""
+        self._box.remove()
+
+    def _properties(self, node: int) -> str:
+        known = self._known()
+        # Of two lines with one name the last one counts.
+        return super()._properties(node) + (
+            f"listeners=CLIENT://0.0.0.0:{known.ports[node]},CONTROLLER://{HOST}:{known.controller_ports[node]}\n"
+            "log.dirs=/tmp/kafka-data\n"
+        )
+
+
+class ContainerPostgres(EmbeddedPostgres):
+    """PostgreSQL in a container with the embedded one's settings; everybody comes over loopback, the superuser too."""
+
+    def __init__(self, directory: Path, *, durable: bool = True) -> None:
+        super().__init__(directory, port=0, durable=durable)
+        self._box = _Container()
+
+    @property
+    def pid(self) -> int:
+        """The server's process id on the Engine's host."""
+        return self._box.pid()
+
+    @property
+    def socket_directory(self) -> Path:
+        """No socket leaves the container: what libpq calls `host` is the loopback address."""
+        return Path(HOST)
+
+    def dsn(self, role: str, password: str, database: str = "postgres", *, tcp: bool = True) -> str:
+        return super().dsn(role, password, database, tcp=True)
+
+    def start(self) -> None:
+        if self._box.running():
+            raise StackError("PostgreSQL is already running.")
+        self._prepare()
+        assert self.port is not None
+        self._box.start(
+            postgres_image(),
+            port=self.port,
+            inside=5432,
+            environment={
+                "POSTGRES_USER": SUPERUSER,
+                "POSTGRES_PASSWORD": self.superuser_password,
+                "POSTGRES_INITDB_ARGS": (
+                    "--encoding=UTF8 --locale-provider=builtin --builtin-locale=C.UTF-8 --locale=C --no-sync"
+                ),
+            },
+            files={},
+            command=["postgres", *self._settings()],
+            stop_signal="SIGINT",
+            # Parallel queries meet in /dev/shm, which is small in a container.
+            shm_size="256m",
+        )
+        # Over TCP: while it prepares its data, the official image answers on the socket only.
+        self._box.wait("PostgreSQL", lambda: self._box.answers(["pg_isready", "-q", "-h", HOST, "-t", "1"]))
+
+    def stop(self) -> None:
+        self._box.stop(STOP_S)
+
+    def kill(self) -> None:
+        self._box.kill()
+
+    def restart(self) -> None:
+        self._box.kill("SIGQUIT")
+        self.start()
+
+    def remove(self) -> None:
+        """The container and its data."""
+        self._box.remove()
+
+    def _settings(self) -> Sequence[str]:
+        # Where it listens is the container's business: those are the lines with a place to fill.
+        lines = [line for line in SETTINGS.splitlines() if "=" in line and "{" not in line]
+        if not self._durable:
+            lines += ["fsync = off", "full_page_writes = off"]
+        pairs = (line.split(" = ") for line in lines)
+        return [word for name, value in pairs for word in ("-c", f"{name}={value.strip(chr(39))}")]
+
+
+class ContainerStack(LocalStack):
+    """LocalStack's interface over two containers, which go, data and all, when the `with` block ends."""
+
+    def __init__(self, directory: Path, *, durable: bool = True) -> None:
+        super().__init__(directory, durable=durable)
+        self.kafka: ContainerKafka = ContainerKafka(self.directory / "kafka")
+        self.postgres: ContainerPostgres = ContainerPostgres(self.directory / "postgres", durable=durable)
+
+    def start(self) -> None:
+        try:
+            super().start()
+        except BaseException:
+            self._remove()
+            raise
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            super().__exit__(kind, error, trace)
+        finally:
+            self._remove()
+
+    def _remove(self) -> None:
+        try:
+            self.kafka.remove()
+        finally:
+            self.postgres.remove()

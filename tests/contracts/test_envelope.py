@@ -1,0 +1,119 @@
+"""The envelope is CloudEvents 1.0 over Kafka in binary mode: the public SDK reads ours and we read its own."""
+
+from datetime import UTC, date, datetime, timedelta, timezone
+from typing import Any
+from uuid import UUID
+
+import pytest
+from cloudevents.core.bindings.kafka import KafkaMessage, from_binary, to_binary
+from cloudevents.core.formats.json import JSONFormat
+from cloudevents.core.v1.event import CloudEvent
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contracts.event import Envelope, MalformedEnvelope
+
+ID = UUID("00000000-0000-5000-8000-000000000001")
+
+
+def envelope(**changes: Any) -> Envelope:
+    values: dict[str, Any] = {
+        "id": ID, "source": "/hutong/341722/registry/x", "type": "registry.ChildChanged.v1",
+        "time": datetime(2026, 3, 1, 8, 30, tzinfo=UTC), "key": "child-1", "county": "341722",
+        "correlation": UUID(int=2), "causation": UUID(int=3), "lane": 4, "sequence": 5, "sensitivity": "identity",
+        "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+    }  # fmt: skip
+    return Envelope(**(values | changes))
+
+
+def headers(**changes: bytes | None) -> list[tuple[str, bytes | None]]:
+    """Ours, with some changed."""
+    found: dict[str, bytes | None] = dict(envelope().headers())
+    return list((found | changes).items())
+
+
+def test_the_sdk_reads_what_we_write() -> None:
+    ours = envelope()
+    event = from_binary(KafkaMessage(dict(ours.headers()), ours.key.encode(), b'{"a": 1}'), JSONFormat())
+    assert event.get_id() == str(ours.id)
+    assert event.get_source() == ours.source
+    assert event.get_type() == ours.type
+    assert event.get_time() == ours.time
+    assert event.get_specversion() == "1.0"
+    assert event.get_datacontenttype() == "application/json"
+    assert event.get_data() == {"a": 1}
+    names = ("partitionkey", "county", "lane", "sequence", "sensitivity")
+    assert {name: event.get_extension(name) for name in names} == {
+        "partitionkey": "child-1", "county": "341722", "lane": "4", "sequence": "5", "sensitivity": "identity",
+    }  # fmt: skip
+    assert event.get_extension("correlationid") == str(ours.correlation)
+    assert event.get_extension("causationid") == str(ours.causation)
+    assert event.get_extension("traceparent") == ours.traceparent
+
+
+def test_we_read_what_the_sdk_writes() -> None:
+    attributes = {
+        "id": str(ID), "source": "/a department", "type": "department.Row.v1", "county": "341722",
+        "time": datetime(2026, 3, 1, 16, 30, tzinfo=timezone(timedelta(hours=8))),
+        "datacontenttype": "application/json", "partitionkey": "row-7",
+    }  # fmt: skip
+    message = to_binary(CloudEvent(attributes, {"a": 1}), JSONFormat())
+    key = message.key.encode() if isinstance(message.key, str) else message.key
+    read = Envelope.read(message.headers.items(), key)
+    assert (read.id, read.source, read.type, read.key, read.county) == (
+        ID, "/a department", "department.Row.v1", "row-7", "341722",
+    )  # fmt: skip
+    assert read.time == datetime(2026, 3, 1, 8, 30, tzinfo=UTC)
+    assert read.correlation == ID, "the first event of a story is its own correlation"
+    assert (read.causation, read.lane, read.sequence) == (None, None, None)
+
+
+@given(
+    st.uuids(), st.text(min_size=1, max_size=40), st.text(min_size=1, max_size=40),
+    st.datetimes(timezones=st.just(UTC)), st.integers(0, 2**31), st.integers(0, 2**63),
+)  # fmt: skip
+def test_what_is_written_is_read_back(
+    event: UUID, source: str, key: str, time: datetime, lane: int, sequence: int
+) -> None:
+    ours = envelope(id=event, source=source, key=key, time=time, lane=lane, sequence=sequence)
+    assert Envelope.read(ours.headers(), key.encode()) == ours
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("ce_id", None, "ce_id is null"), ("ce_id", b"7", "ce_id must be a UUID"),
+        ("ce_source", b"", "ce_source is missing"),
+        ("ce_type", b"\xff", "ce_type is not UTF-8"), ("ce_time", b"yesterday", "RFC 3339"),
+        ("ce_time", b"2026-03-01T00:00:00", "offset from UTC"), ("ce_lane", b"-1", "whole number"),
+        ("ce_sequence", b"1.5", "whole number"), ("ce_sequence", "１".encode(), "whole number"),
+        ("ce_sensitivity", b"secret", "ce_sensitivity"), ("ce_specversion", b"2.0", "ce_specversion"),
+        ("ce_correlationid", b"x", "ce_correlationid"), ("ce_county", b"", "ce_county"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_named_and_never_shown(name: str, value: bytes | None, says: str) -> None:
+    with pytest.raises(MalformedEnvelope, match=says):
+        Envelope.read(headers(**{name: value}), b"key")
+
+
+def test_headers_of_others_are_none_of_ours() -> None:
+    pairs: list[tuple[str, bytes | None]] = [*headers(), ("x-other", None), ("y", b"\xff")]
+    assert Envelope.read(pairs, b"key") == envelope()
+
+
+def test_a_key_that_is_not_text_is_refused_unless_the_event_says_its_key() -> None:
+    without = [(name, value) for name, value in headers() if name != "ce_partitionkey"]
+    with pytest.raises(MalformedEnvelope, match="key is not UTF-8"):
+        Envelope.read(without, b"\xff")
+    assert Envelope.read(headers(), b"\xff").key == "child-1"
+
+
+@pytest.mark.parametrize(
+    ("moment", "day"),
+    [
+        (datetime(2026, 2, 28, 15, 59, 59, tzinfo=UTC), date(2026, 2, 28)),
+        (datetime(2026, 2, 28, 16, tzinfo=UTC), date(2026, 3, 1)),
+    ],
+)
+def test_a_moments_day_is_the_countys(moment: datetime, day: date) -> None:
+    assert envelope(time=moment).on == day

@@ -1,0 +1,225 @@
+"""What was published may only grow."""
+
+import copy
+import json
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import jsonschema
+import pytest
+from pydantic import BaseModel, Field
+
+from contracts import schemas
+from contracts.clock import DayBegan
+from contracts.county import CountyActivated
+from contracts.event import KINDS, Event
+from contracts.notify import Notice
+from contracts.schemas import breaks, files, kinds, schema_of
+from tests.county import a_county
+from tests.notify.events import every_event
+
+
+class Part(BaseModel):
+    name: str
+    note: str | None = None
+
+
+class Before(BaseModel):
+    """The event as it was published."""
+
+    key: str = Field(pattern="^[a-z]+$")
+    level: Literal["L0", "L1"]
+    count: int = 0
+    part: Part
+    parts: tuple[Part, ...] = ()
+    words: dict[str, int] = {}
+    maybe: str | None = None
+
+
+BEFORE = Before.model_json_schema()
+
+
+def changed(path: str, value: Any) -> dict[str, Any]:
+    """The schema with one place changed (None: taken away)."""
+    schema: dict[str, Any] = copy.deepcopy(BEFORE)
+    *way, last = path.split("/")
+    found = schema
+    for step in way:
+        found = found[step]
+    if value is None:
+        del found[last]
+    else:
+        found[last] = value
+    return schema
+
+
+def test_nothing_changed_is_growth() -> None:
+    assert breaks(BEFORE, BEFORE) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("properties/extra", {"type": "string", "default": ""}),
+        ("$defs/Part/properties/extra", {"anyOf": [{"type": "string"}, {"type": "null"}], "default": None}),
+        ("properties/count/description", "How many."),
+        ("title", "Renamed"),
+    ],
+)
+def test_a_new_field_that_may_be_missing_is_growth(path: str, value: Any) -> None:
+    assert breaks(BEFORE, changed(path, value)) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "says"),
+    [
+        ("properties/count", None, "count: removed"),
+        ("$defs/Part/properties/note", None, "part.note: removed"),
+        ("required", ["key", "level", "part", "count"], "count: required now"),
+        ("required", ["key", "level"], "part: may be missing now"),
+        ("$defs/Part/required", [], "part.name: may be missing now"),
+        ("properties/count/type", "string", 'count: type is "string"'),
+        ("properties/count/default", 1, "count: default is 1"),
+        ("properties/key/pattern", "^[a-z]{1,9}$", "key: pattern"),
+        ("properties/key/maxLength", 9, "key: maxLength is 9, not absent"),
+        ("properties/key/pattern", None, "key: pattern is absent"),
+        ("properties/level/enum", ["L0", "L1", "L2"], "level: 'L2' is new"),
+        ("properties/level/enum", ["L0"], "level: 'L1' is gone"),
+        ("properties/maybe/anyOf", [{"type": "string"}], "maybe: anyOf has 1 choices, not 2"),
+        ("properties/maybe/anyOf", [{"type": "integer"}, {"type": "null"}], 'maybe: type is "integer"'),
+        ("properties/words/additionalProperties/type", "string", 'words{}: type is "string"'),
+        ("properties/parts/items", {"type": "string"}, "parts[]: type"),
+        ("properties/part", {"type": "string"}, "part: type"),
+    ],
+)
+def test_any_other_change_is_named_with_its_place(path: str, value: Any, says: str) -> None:
+    assert [problem for problem in breaks(BEFORE, changed(path, value)) if problem.startswith(says)]
+
+
+def test_a_new_required_field_is_not_growth() -> None:
+    after = changed("properties/extra", {"type": "string"})
+    after["required"] = [*after["required"], "extra"]
+    assert breaks(BEFORE, after) == ["extra: new and required, and events that were said lack it"]
+
+
+def test_a_schema_that_contains_itself_can_be_compared() -> None:
+    class Tree(BaseModel):
+        branches: tuple["Tree", ...] = ()
+        leaf: str
+
+    class Bare(BaseModel):
+        branches: tuple["Bare", ...] = ()
+
+    before, after = Tree.model_json_schema(), Bare.model_json_schema()
+    assert breaks(before, before) == []
+    assert "leaf: removed" in breaks(before, after)
+
+
+# ---------------------------------------------------------------- the folder
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    schemas.write(tmp_path)
+    return tmp_path
+
+
+def test_what_is_published_is_what_the_contracts_say() -> None:
+    assert schemas.broken() == []
+    assert schemas.stale() == []
+
+
+def test_writing_twice_writes_nothing(folder: Path) -> None:
+    assert schemas.write(folder) == []
+
+
+def test_an_event_that_was_published_may_not_vanish(folder: Path) -> None:
+    (folder / "referral.Forgotten.v1.json").write_text("{}")
+    assert schemas.broken(folder) == ["referral.Forgotten.v1: was published and is gone"]
+
+
+def test_a_changed_contract_is_refused_before_anything_is_written(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = folder / f"{Notice.kind}.json"
+    published = json.loads(file.read_text("utf-8"))
+    published["properties"]["colour"] = {"type": "string"}
+    file.write_text(json.dumps(published))
+    monkeypatch.setattr(schemas, "broken", lambda: broken(folder))
+    monkeypatch.setattr(schemas, "write", lambda: pytest.fail("written"))
+    assert schemas.main(["--write"]) == 1
+    assert "notify.Notice.v1: colour: removed" in capsys.readouterr().err
+
+
+broken = schemas.broken
+
+
+def test_a_folder_that_is_not_current_fails_the_check(folder: Path) -> None:
+    (folder / "asyncapi.json").unlink()
+    (folder / "clock.DayBegan.v1.json").unlink()
+    assert schemas.stale(folder) == ["clock.DayBegan.v1.json", "asyncapi.json"]
+
+
+def test_kinds_that_tests_make_are_not_published() -> None:
+    class OfATest(Event):
+        kind: ClassVar[str] = "test.OfATest.v1"
+        topic: ClassVar[str] = "clock.v1"
+
+    try:
+        assert OfATest.kind not in kinds()
+        assert "test.OfATest.v1.json" not in files()
+    finally:
+        del KINDS[OfATest.kind]
+
+
+@pytest.mark.parametrize("kind", kinds())
+def test_every_schema_is_one(kind: str) -> None:
+    schema = schema_of(kinds()[kind])
+    jsonschema.Draft202012Validator.check_schema(schema)
+    assert schema["$id"] == f"{kind}.json"
+
+
+def test_events_as_they_are_published_are_valid() -> None:
+    county = CountyActivated(county=a_county(), active_from=a_county().policy_effective_from, activated_by="x")
+    for event in (*every_event(), county):
+        schema = schema_of(type(event))
+        jsonschema.validate(json.loads(event.model_dump_json()), schema, cls=jsonschema.Draft202012Validator)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({}, schema_of(DayBegan), cls=jsonschema.Draft202012Validator)
+
+
+# ---------------------------------------------------------------- AsyncAPI
+
+
+def test_the_document_of_the_house_is_asyncapi_3() -> None:
+    from faststream.specification.asyncapi.v3_0_0.schema import ApplicationSchema
+
+    ApplicationSchema.model_validate(schemas.asyncapi())
+
+
+def test_every_reference_in_it_leads_somewhere() -> None:
+    document = schemas.asyncapi()
+    published = set(files())
+    for reference in references(document):
+        if reference.startswith("./"):
+            assert reference.removeprefix("./") in published
+            continue
+        found: Any = document
+        for step in reference.removeprefix("#/").split("/"):
+            found = found[step]
+
+
+def references(node: Any) -> list[str]:
+    if isinstance(node, dict):
+        own = [node["$ref"]] if "$ref" in node else []
+        return own + [ref for value in node.values() for ref in references(value)]
+    if isinstance(node, list):
+        return [ref for value in node for ref in references(value)]
+    return []
+
+
+def test_it_says_who_says_and_hears_what() -> None:
+    operations = schemas.asyncapi()["operations"]
+    assert operations["notify.send.notify.inbox.v1"]["action"] == "send"
+    assert operations["unit-restricted.receive.referral.queue.restricted.v1"]["action"] == "receive"
+    assert "unit.receive.referral.queue.restricted.v1" not in operations

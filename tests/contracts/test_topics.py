@@ -1,0 +1,110 @@
+"""Every topic has somebody who writes it and somebody who reads it, and the days reach everybody."""
+
+import re
+
+import pytest
+
+from contracts import topics
+from contracts.topics import SERVICES, TOPICS, UNIT, Topic, named
+from tests.county import a_county
+
+PRINCIPALS = {*SERVICES, "clock", "operator", UNIT, UNIT + "-restricted"}
+ids = [topic.name for topic in TOPICS]
+
+
+def test_every_topic_is_listed_once() -> None:
+    declared = [value for value in vars(topics).values() if isinstance(value, Topic)]
+    assert len(declared) == len(TOPICS)
+    assert len({topic.name for topic in TOPICS}) == len(TOPICS)
+
+
+@pytest.mark.parametrize("topic", TOPICS, ids=ids)
+def test_a_topic_has_one_writer_and_a_reader(topic: Topic) -> None:
+    assert len(topic.writers) == 1
+    assert topic.readers
+    assert {*topic.writers, *topic.readers} <= PRINCIPALS
+
+
+@pytest.mark.parametrize("topic", TOPICS, ids=ids)
+def test_a_name_says_its_version_and_a_family_its_unit(topic: Topic) -> None:
+    assert re.fullmatch(r"[a-z]+(\.([a-z]+|\{unit\}))*\.v1", topic.name)
+    assert (UNIT in topic.name) is (topic.family != "none")
+    assert (topic.partitions == "services") <= (topic.family == "none"), "a unit's own topic has one partition"
+
+
+@pytest.mark.parametrize("topic", TOPICS, ids=ids)
+def test_what_services_fold_is_never_compacted(topic: Topic) -> None:
+    """Only what is read as a table is compacted: queues, disclosures, and the county's data."""
+    if topic.compacted and topic is not topics.COUNTY:
+        assert not set(topic.readers) & set(SERVICES)
+
+
+@pytest.mark.parametrize("topic", TOPICS, ids=ids)
+def test_a_name_in_the_clear_stays_for_days_only(topic: Topic) -> None:
+    if topic.sensitivity == "identity" and UNIT in topic.writers:
+        assert topic.retention_days <= 7
+
+
+def test_restricted_topics_of_units_are_read_by_other_eyes() -> None:
+    for topic in TOPICS:
+        if topic.name.endswith(".restricted.v1") and topic.family != "none":
+            assert topic.readers == (UNIT + "-restricted",)
+
+
+# ---------------------------------------------------------------- days
+
+
+def test_days_travel_on_partitions_that_match() -> None:
+    """A lane's page turns by partition index: every topic that bears days has the services' number of partitions."""
+    for topic in TOPICS:
+        if topic.days:
+            assert topic.partitions == "services"
+            assert topic.writers[0] in SERVICES
+
+
+def test_every_service_after_the_first_gets_its_days_from_somebody() -> None:
+    for service in SERVICES[1:]:
+        bearing = [topic for topic in TOPICS if topic.days and service in topic.readers]
+        assert bearing, f"{service} would never turn a page"
+
+
+def test_the_days_go_round_nowhere() -> None:
+    """A service that waited for a day of one to its right would wait for itself.
+
+    The registry reads referral's cases, which bear days: it must not wait for those.
+    """
+    order = {name: place for place, name in enumerate(SERVICES)}
+    backwards = {
+        (topic.writers[0], reader)
+        for topic in TOPICS
+        if topic.days
+        for reader in topic.readers
+        if order[reader] <= order[topic.writers[0]]
+    }
+    assert backwards <= {("referral", "registry")}
+
+
+def test_what_the_express_way_carries_waits_for_no_day() -> None:
+    assert not topics.REGISTRY_FINDING.days
+    assert not topics.REFERRAL_RESTRICTED.days
+    assert not topics.ALARM.days
+
+
+# ---------------------------------------------------------------- a county's topics
+
+
+def test_a_county_has_the_topics_of_its_units() -> None:
+    county = a_county()
+    names = {topic.name for topic in named((unit.id, unit.families) for unit in county.units)}
+    assert {"department.341722-jtj.v1", "referral.queue.341722-gaj.restricted.v1", "clock.v1"} <= names
+    assert "department.341722-czj.v1" not in names, "财政局 hands over no data"
+    assert not [name for name in names if "341722-cdc" in name], "a smaller place speaks through its parent"
+    assert not [name for name in names if "{" in name]
+
+
+def test_a_topic_of_one_unit_is_written_and_read_by_it_and_no_other() -> None:
+    county = a_county()
+    for topic in named((unit.id, unit.families) for unit in county.units):
+        for principal in (*topic.writers, *topic.readers):
+            if principal not in {*SERVICES, "clock", "operator"}:
+                assert principal.removesuffix("-restricted") == topic.unit

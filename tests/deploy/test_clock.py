@@ -1,0 +1,100 @@
+"""Days begin once, in order, and none is skipped."""
+
+import json
+import threading
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
+
+from contracts import topics
+from contracts.event import COUNTY_TIME
+from deploy import clock
+from deploy.local.kafka import EmbeddedKafka
+
+
+def test_every_missed_day_is_caught_up_in_order() -> None:
+    """After an outage the days come one by one; at the very first start only today begins."""
+    today = date(2026, 11, 23)
+    assert list(clock.missed(date(2026, 11, 20), today)) == [date(2026, 11, day) for day in (21, 22, 23)]
+    assert list(clock.missed(today, today)) == []
+    assert list(clock.missed(None, today)) == [today]
+
+
+def test_time_is_told_in_full_ten_minutes() -> None:
+    """Just before and on the mark."""
+    assert clock.tens(datetime(2026, 11, 23, 8, 9, 59, tzinfo=UTC)) == datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
+    assert clock.tens(datetime(2026, 11, 23, 8, 10, 0, tzinfo=UTC)) == datetime(2026, 11, 23, 8, 10, tzinfo=UTC)
+
+
+@pytest.fixture
+def clock_topic(kafka: EmbeddedKafka) -> EmbeddedKafka:
+    """A broker whose clock.v1 is there and empty."""
+    admin = AdminClient(kafka.admin_config)
+    if topics.CLOCK.name in admin.list_topics(timeout=20).topics:
+        ends = admin.list_offsets({TopicPartition(topics.CLOCK.name, 0): clock_end()})
+        end = next(iter(ends.values())).result().offset
+        for future in admin.delete_records([TopicPartition(topics.CLOCK.name, 0, end)]).values():
+            future.result(20)
+    else:
+        for future in admin.create_topics([NewTopic(topics.CLOCK.name, 1, 1)], operation_timeout=20).values():
+            future.result(20)
+    return kafka
+
+
+def clock_end() -> OffsetSpec:
+    latest: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+    return latest
+
+
+def said(kafka: EmbeddedKafka) -> list[tuple[str, str]]:
+    reader = Consumer({**kafka.admin_config, "group.id": "test-clock"})
+    try:
+        low, high = reader.get_watermark_offsets(TopicPartition(topics.CLOCK.name, 0), timeout=20)
+        reader.assign([TopicPartition(topics.CLOCK.name, 0, low)])
+        found: list[tuple[str, str]] = []
+        while len(found) < high - low:
+            record = reader.poll(20)
+            assert record is not None
+            assert record.error() is None
+            headers = dict(record.headers() or [])
+            body = json.loads(record.value() or b"")
+            found.append((str(headers["ce_type"]), body.get("day") or body["at"]))
+        return found
+    finally:
+        reader.close()
+
+
+def test_the_simulator_goes_day_by_day_with_its_hours(clock_topic: EmbeddedKafka) -> None:
+    """A day, its hours, the next day; skipping one is refused."""
+    simulator = clock.Simulator(clock.Clock(clock_topic.admin_config, "341722"), hours=(1, 18))
+    simulator.begin(date(2026, 9, 1))
+    simulator.go_on()
+    simulator.begin(date(2026, 9, 2))
+
+    assert [moment for _, moment in said(clock_topic)] == [
+        "2026-09-01",
+        "2026-08-31T17:00:00Z",
+        "2026-09-01T10:00:00Z",
+        "2026-09-02",
+        "2026-09-01T17:00:00Z",
+    ]
+    with pytest.raises(ValueError, match="comes the next day"):
+        simulator.begin(date(2026, 9, 4))
+
+
+def test_a_clock_that_was_down_catches_up_and_then_keeps_time(clock_topic: EmbeddedKafka) -> None:
+    """It reads its own last day back from the topic."""
+    today = datetime.now(COUNTY_TIME).date()
+    old = clock.Clock(clock_topic.admin_config, "341722")
+    old.begin_day(today - timedelta(days=2))
+    old.flush()
+    told = threading.Event()
+    told.set()
+
+    clock.run(clock.Clock(clock_topic.admin_config, "341722"), told)
+
+    days = [moment for kind, moment in said(clock_topic) if "DayBegan" in kind]
+    assert days == [(today - timedelta(days=ago)).isoformat() for ago in (2, 1, 0)]
+    assert old.last()[0] == today

@@ -1,0 +1,351 @@
+"""A county's folder is data: what is wrong with it is said by file and line, and nothing is guessed."""
+
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from contracts.county import County, CountyActivated
+from contracts.vocabulary import RESTRICTED_ROUTES, FactName, FindingCode, Level, TextStatus
+from deploy.county import CountyInvalid, Problem, check, load
+from tests.county import FOLDER, a_county
+
+PLAN = Path(__file__).parents[3] / "shared" / "domain" / "plan.txt"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(FOLDER, tmp_path / "341722"))
+
+
+def put(folder: Path, file: str, old: str, new: str) -> int:
+    """Replace the one place where ``old`` stands; the line it stands on."""
+    path = folder / file
+    text = path.read_text("utf-8")
+    assert text.count(old) == 1, f"{old!r} stands {text.count(old)} times in {file}"
+    path.write_text(text.replace(old, new), "utf-8")
+    return text[: text.index(old)].count("\n") + 1
+
+
+def only(problems: list[Problem]) -> Problem:
+    assert len(problems) == 1, [str(problem) for problem in problems]
+    return problems[0]
+
+
+@dataclass(frozen=True)
+class Break:
+    """One thing that goes wrong, and what is to be said of it."""
+
+    file: str
+    old: str
+    new: str
+    says: str
+    lines_below: int | None = 0
+    """None: what is missing has no line of its own; its part's stands for it."""
+
+
+BREAKS = {
+    "a misspelt threshold": Break("cadence.yaml", "  residence_months: 6", "  residence_month: 6", "residence_month"),
+    "a key that no county has": Break("county.yaml", "name: 石台县", "name: 石台县\ncolour: red", "colour", 1),
+    "a key written in two files": Break(
+        "townships.yaml", "townships:", "version: x\ntownships:", "version 已在 county.yaml 第5行"
+    ),
+    "a key written twice in one place": Break(
+        "cadence.yaml", "  reopen_days: 90", "  reopen_days: 90\n  reopen_days: 30", "写了两次", 1
+    ),
+    "broken YAML": Break("clocks.yaml", "  L2:\n", "  L2: [\n", "YAML", 2),
+    "a clock that is no number": Break("clocks.yaml", "result_days: 10", "result_days: soon", "result_days"),
+    "a level nobody knows": Break(
+        "routes.yaml",
+        "title: 法律援助需求\n    findings: [legal_help_need]\n    unit: 341722-mzj\n    level: L2",
+        "title: 法律援助需求\n    findings: [legal_help_need]\n    unit: 341722-mzj\n    level: L9",
+        "level",
+        3,
+    ),
+    "a route to a unit that is not there": Break(
+        "routes.yaml",
+        "findings: [legal_help_need]\n    unit: 341722-mzj",
+        "findings: [legal_help_need]\n    unit: 341722-sfj",
+        "没有 341722-sfj 这个单位",
+        1,
+    ),
+    "a route to a unit without a queue": Break(
+        "routes.yaml",
+        "findings: [legal_help_need]\n    unit: 341722-mzj",
+        "findings: [legal_help_need]\n    unit: 341722-czj",
+        "341722-czj 没有转介队列",
+        1,
+    ),
+    "a restricted route to a unit without a second queue": Break(
+        "routes.yaml",
+        "findings: [guardianship_at_risk]\n    unit: 341722-mzj",
+        "findings: [guardianship_at_risk]\n    unit: 341722-zjj",
+        "没有限制队列",
+        1,
+    ),
+    "a restricted matter told to a unit without a restricted inbox": Break(
+        "routes.yaml",
+        "inform: [341722-mzj, 341722-jtj, 341722-jcy]",
+        "inform: [341722-mzj, 341722-jtj, 341722-tjj]",
+        "没有限制收件箱",
+    ),
+    "a mandatory report on the ordinary way": Break(
+        "routes.yaml",
+        "inform: [341722-mzj, 341722-jtj, 341722-jcy]\n    level: L0\n    restricted: true",
+        "inform: [341722-mzj, 341722-jtj, 341722-jcy]\n    level: L0\n    restricted: false",
+        "R1 必须走限制通道",
+        2,
+    ),
+    "a finding that goes nowhere": Break("routes.yaml", "[legal_help_need]", "[]", "legal_help_need 没有路线", None),
+    "a township without anybody behind it": Break(
+        "townships.yaml", "unit: 341722-xiaohe", "unit: 341722-xiaohu", "没有 341722-xiaohu 这个单位"
+    ),
+    "a township of another county": Break("townships.yaml", '"341722105"', '"341723105"', "不是本县的乡镇"),
+    "an inbox without a recipient": Break("units.yaml", "    recipient: tjj-01\n", "", "收件箱没有负责人", -3),
+    "a recipient who is somebody else's": Break(
+        "units.yaml", "recipient: tjj-01", "recipient: czj-01", "不在 341722-tjj 的人员里"
+    ),
+    "a small place under a parent that is not there": Break(
+        "units.yaml",
+        "id: 341722-cdc\n    name: 石台县疾病预防控制中心\n    short: 疾控中心\n    parent: 341722-wjw",
+        "id: 341722-cdc\n    name: 石台县疾病预防控制中心\n    short: 疾控中心\n    parent: 341722-jkj",
+        "上级单位 341722-jkj 不存在",
+        3,
+    ),
+    "a person in a role that is not there": Break(
+        "units.yaml",
+        "{id: tjj-01, name: 演示统计甲, role: agency_officer}",
+        "{id: tjj-01, name: 演示统计甲, role: boss}",
+        "没有 boss 这个岗位",
+    ),
+    "a private key where a public one belongs": Break(
+        "units.yaml",
+        "    short: 统计局\n",
+        '    short: 统计局\n    public_key: \'{"kty":"OKP","crv":"X25519","x":"a","d":"b"}\'\n',
+        "带着私钥",
+        1,
+    ),
+    "a verb that nobody may use": Break(
+        "roles.yaml", "reopen, merge, split]", "reopen, split]", "没有人能做 merge", None
+    ),
+    "a role without a name": Break("roles.yaml", "  volunteer: 志愿者\n", "", "岗位 volunteer 没有中文名", None),
+    "one header for two fields": Break(
+        "datasets.yaml",
+        "names: [是否受资助, 是否资助对象, 是否享受资助]",
+        "names: [是否受资助, 是否残疾]",
+        "表头 是否残疾 在 school 里既是 aided_student 又是 disability",
+        1,
+    ),
+    "a column for something nobody knows": Break(
+        "datasets.yaml", "{field: aided_student,", "{field: pocket_money,", "没有 pocket_money 这个字段"
+    ),
+    "a column for sealed matters": Break(
+        "datasets.yaml",
+        "names: [是否受资助, 是否资助对象, 是否享受资助]",
+        "names: [是否受资助, 是否有前科]",
+        "封存字样“前科”",
+    ),
+    "a dataset without a legal basis": Break(
+        "datasets.yaml",
+        "name: 上报线索所附身份信息\n    purpose: 把线索归到儿童名下，转交应当处置的单位（方案（二）（六））\n"
+        "    legal_basis: 未成年人保护法第11条；个人信息保护法第13条第1款第3项",
+        "name: 上报线索所附身份信息\n    purpose: 把线索归到儿童名下\n    legal_basis: ' '",
+        "没有写 legal_basis",
+        2,
+    ),
+    "a dataset that nobody registered": Break(
+        "units.yaml", "submits: [insurance]", "submits: [income]", "没有登记数据集 income"
+    ),
+    "an item that is nobody's": Break(
+        "catalogue.yaml",
+        "title: 临时照护与转介\n    summary: 临时照护，转给能帮的单位\n    units: [341722-mzj]",
+        "title: 临时照护与转介\n    summary: 临时照护，转给能帮的单位\n    units: []",
+        "B-16(2) 没有责任单位",
+        2,
+    ),
+    "a numbered item without its row": Break(
+        "catalogue.yaml", "  - id: B-16\n", "  - id: B-22\n", "没有所在的行", None
+    ),
+    "a fact that nobody holds": Break("holders.yaml", "  tekun: [341722-mzj]\n", "", "没有写 tekun 问谁", None),
+    "a fact held by somebody unknown": Break(
+        "holders.yaml", "  tekun: [341722-mzj]", "  tekun: [341722-xxx]", "341722-xxx"
+    ),
+    "a criterion that no fact can meet": Break(
+        "criteria.yaml",
+        '- [hardship_sudden, "true"]',
+        '- [hardship_sudden, "often"]',
+        "hardship_sudden 不会是“often”",
+        -1,
+    ),
+    "an abolished code without an heir": Break(
+        "divisions.yaml", 'name: 居巢区, successor: "340181"', 'name: 居巢区, successor: "349999"', "承接代码 349999"
+    ),
+    "a code written twice": Break("divisions.yaml", '{code: "340121"', '{code: "340122"', "340122 写了两次", 1),
+    "a year missing between two": Break("working_days.yaml", "[2025, 2026]", "[2025, 2027]", "中间缺 2026 年", None),
+    "a holiday on a Sunday": Break("working_days.yaml", "2026-09-25,", "2026-09-27,", "本来就是周末"),
+    "a year that is published and has no holiday": Break(
+        "working_days.yaml", "[2025, 2026]", "[2025, 2026, 2027]", "2027", None
+    ),
+    "a due date that is no date": Break("cadence.yaml", '["03-31", "09-30"]', '["03-31", "09-31"]', "09-31"),
+    "a phrase that is not in its row": Break(
+        "catalogue.yaml", 'phrase: "发放临时救助金和有关物资"', 'phrase: "发放红包"', "“发放红包”不在原文 row 16 里"
+    ),
+    "a phrase that stands in another row": Break(
+        "catalogue.yaml", 'row 13, phrase: "12 年免费教育"', 'row 12, phrase: "12 年免费教育"', "不在原文 row 12 里"
+    ),
+    "an article that the policy does not have": Break(
+        "routes.yaml",
+        'article: 八, phrase: "为流动儿童父母提供就业指导服务"',
+        'article: 九, phrase: "为流动儿童父母提供就业指导服务"',
+        "原文里没有 九",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BREAKS)
+def test_what_is_wrong_is_named_with_its_line(name: str, folder: Path) -> None:
+    broken = BREAKS[name]
+    needs_plan = "原文" in broken.says
+    if needs_plan and not PLAN.exists():
+        pytest.skip("the policy's text is not here")
+    line = put(folder, broken.file, broken.old, broken.new)
+    problems = check(folder, PLAN if needs_plan else None)
+    said = [problem for problem in problems if broken.says in problem.message]
+    assert said, [str(problem) for problem in problems]
+    assert said[0].file == broken.file
+    if broken.lines_below is not None:
+        assert said[0].line == line + broken.lines_below
+    assert said[0].remedy
+
+
+def test_the_demo_county_has_nothing_wrong() -> None:
+    assert check(FOLDER) == []
+
+
+@pytest.mark.skipif(not PLAN.exists(), reason="the policy's text is not here")
+def test_every_citation_of_the_demo_county_stands_in_the_policy() -> None:
+    assert check(FOLDER, PLAN) == []
+
+
+def test_an_empty_folder_is_no_county(tmp_path: Path) -> None:
+    assert "没有 .yaml 文件" in only(check(tmp_path)).message
+    with pytest.raises(CountyInvalid):
+        load(tmp_path)
+
+
+def test_a_missing_part_is_missed(folder: Path) -> None:
+    (folder / "holders.yaml").unlink()
+    (folder / "catalogue.yaml").unlink()
+    assert only(check(folder)).message == "缺少 catalogue"
+
+
+def test_a_file_in_another_encoding_is_refused_by_name(folder: Path) -> None:
+    (folder / "townships.yaml").write_bytes("townships: []  # 乡镇".encode("gb18030"))
+    assert [problem.file for problem in check(folder)] == ["townships.yaml"]
+
+
+def test_public_keys_come_at_activation() -> None:
+    assert all(unit.public_key is None for unit in a_county().units)
+    key = '{"kty":"OKP","crv":"X25519","x":"demo"}'
+    county = load(FOLDER, public_keys={"341722-gaj": key})
+    unit = county.unit("341722-gaj")
+    assert unit is not None
+    assert unit.public_key == key
+
+
+def test_a_key_for_a_stranger_is_refused() -> None:
+    with pytest.raises(CountyInvalid, match="341722-zzz"):
+        load(FOLDER, public_keys={"341722-zzz": "{}"})
+
+
+def test_the_county_travels_in_one_event_and_comes_back_the_same() -> None:
+    event = CountyActivated(county=a_county(), active_from=a_county().policy_effective_from, activated_by="341722-mzj")
+    text = event.model_dump_json()
+    assert len(text.encode()) < 900_000
+    assert CountyActivated.model_validate_json(text) == event
+
+
+# ---------------------------------------------------------------- what the policy asks of this county
+
+
+def test_all_rows_of_the_list_are_there_and_the_last_says_it_is_reconstructed() -> None:
+    county = a_county()
+    rows = [item for item in county.catalogue if "(" not in item.id]
+    assert [row.id for row in rows] == [f"B-{number}" for number in range(1, 22)]
+    assert [row.id for row in rows if row.text_status is TextStatus.RECONSTRUCTED] == ["B-21"]
+    assert {item.id.split("(")[0] for item in county.catalogue if item.sealed} == {"B-9"}
+
+
+def test_all_routes_of_the_policy_are_there_and_the_restricted_ones_are() -> None:
+    county = a_county()
+    routes = {route.id: route for route in county.routes}
+    assert {f"R{number}" for number in range(1, 34)} <= set(routes)
+    assert {route for route in routes if routes[route].restricted} == RESTRICTED_ROUTES | {"R34"}
+
+
+def test_every_finding_has_one_route_and_only_one() -> None:
+    county = a_county()
+    assert {code: len(county.routes_for(code)) for code in FindingCode} == dict.fromkeys(FindingCode, 1)
+
+
+def test_housing_learns_nothing_of_the_child() -> None:
+    route = a_county().routes_for(FindingCode.HOUSING_DIFFICULTY)[0]
+    assert set(route.whitelist) == {"guardian_name", "guardian_phone", "address", "household_size"}
+
+
+def test_the_reporter_is_on_no_whitelist() -> None:
+    assert all("reporter" not in route.whitelist for route in a_county().routes)
+
+
+def test_what_points_at_police_mind_guardianship_or_is_urgent_is_confirmed_first() -> None:
+    for route in a_county().routes:
+        if route.restricted or route.level in (Level.L0, Level.L1):
+            assert route.confirm_derived, route.id
+
+
+def test_old_codes_of_the_county_lead_to_it() -> None:
+    county = a_county()
+    for code, heir in {
+        "342922": "341722",
+        "342831": "341722",
+        "342728": "341722",
+        "341402": "340181",
+        "341422": "340281",
+    }.items():
+        division = county.division(code)
+        assert division is not None
+        assert division.successor == heir
+
+
+def test_the_industrial_park_is_answered_for_by_a_township() -> None:
+    county = a_county()
+    park = county.township("341722401001")
+    assert park is not None
+    assert park.unit in {township.unit for township in county.townships if township.code != park.code}
+
+
+def test_every_fact_can_be_asked_for() -> None:
+    assert set(a_county().holders) == set(FactName)
+
+
+def test_invented_criteria_say_that_they_are() -> None:
+    county: County = a_county()
+    assert county.criteria
+    assert all(criterion.invented for criterion in county.criteria)
+
+
+def test_every_criterion_is_asked_for_by_a_rule() -> None:
+    """A misspelt term would never be missed: its rule would go on answering unknown."""
+    rules = FOLDER.parents[2] / "services" / "eligibility" / "domain" / "rules"
+    source = "".join(file.read_text("utf-8") for file in rules.glob("*.py"))
+    assert {criterion.term for criterion in a_county().criteria} <= set(
+        re.findall(r'county_says\(case, "(\w+)"', source)
+    )
+
+
+def test_people_of_the_demo_are_recognisably_invented() -> None:
+    people = [person for unit in a_county().units for person in unit.people]
+    assert people
+    assert all(person.name.startswith("演示") for person in people)

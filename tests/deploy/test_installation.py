@@ -1,0 +1,86 @@
+"""Secrets are made on the spot, kept between runs, and readable by their owner alone."""
+
+import json
+import stat
+from pathlib import Path
+
+import pytest
+from joserfc import jwe
+from joserfc.jwk import ECKey
+
+from deploy.installation import Installation, NoInstallationError, agency_keys
+from runtime import Settings
+from runtime.sealing import Opener, Sealer
+from tests.county import demo_county
+
+
+def prepared(home: Path) -> Installation:
+    return Installation.prepare(
+        home,
+        demo_county(),
+        4,
+        bootstrap="127.0.0.1:1",
+        admin_password="admin-word",
+        postgres_host="127.0.0.1",
+        postgres_port=1,
+        postgres_admin="postgresql:///postgres",
+    )
+
+
+def test_nobody_else_can_read_what_an_installation_keeps(tmp_path: Path) -> None:
+    """Every file is 0600 in folders of 0700; the home itself can be passed through, not looked into."""
+    made = prepared(tmp_path / "home")
+    assert stat.S_IMODE(made.home.stat().st_mode) == 0o711
+    agency_keys(made.home, ["341722-gaj"])
+
+    for path in made.home.rglob("*"):
+        assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600), path
+
+
+def test_what_was_made_once_is_kept(tmp_path: Path) -> None:
+    """A second start has the same log-ins and keys; only addresses are taken anew."""
+    first = prepared(tmp_path)
+    secrets = first.secrets_file("registry").read_text()
+    keys = agency_keys(tmp_path, ["341722-gaj"])
+
+    second = prepared(tmp_path)
+
+    assert second == first == Installation.load(tmp_path)
+    assert first.secrets_file("registry").read_text() == secrets
+    assert agency_keys(tmp_path, ["341722-gaj"]) == keys
+
+
+def test_a_service_is_told_what_its_settings_ask_for(tmp_path: Path) -> None:
+    """The environment reads back as settings, and each service holds its own secrets and no other's."""
+    made = prepared(tmp_path)
+    settings = {name: Settings.from_environment(made.settings_env(name)) for name in ("intake", "registry", "notify")}
+
+    assert settings["intake"].kafka_user == "intake"
+    sealed = Sealer(settings["intake"].secret("registry_public_key")).batch().seal(b"x", b"y")
+    assert Opener(settings["registry"].secret("registry_private_key")).open(sealed, b"y") == b"x"
+    assert bytes.fromhex(settings["intake"].secret("record_key"))
+    for name in ("master_key", "lookup_key", "child_id_key"):
+        assert bytes.fromhex(settings["registry"].secret(name))
+        assert settings["intake"].secret_or_none(name) is None
+    assert settings["notify"].secret("ops_public_key")
+    assert settings["notify"].secret_or_none("registry_private_key") is None
+    assert all("ops_private_key" not in made.secrets_file(name).read_text() for name in settings)
+
+
+def test_an_agency_opens_what_was_sealed_to_it(tmp_path: Path) -> None:
+    """The public half goes into the county's data, the private half stays with the agency."""
+    public = json.loads(agency_keys(tmp_path, ["341722-gaj"])["341722-gaj"])
+    assert "d" not in public
+    sealed = jwe.encrypt_compact({"alg": "ECDH-ES+A256KW", "enc": "A256GCM"}, b"for you", ECKey.import_key(public))
+
+    private = ECKey.import_key(json.loads((tmp_path / "agencies" / "341722-gaj.jwk.json").read_text()))
+    assert jwe.decrypt_compact(sealed, private).plaintext == b"for you"
+
+
+def test_an_empty_folder_is_no_installation(tmp_path: Path) -> None:
+    """The caller learns that there is none; a damaged file says so too."""
+    with pytest.raises(NoInstallationError):
+        Installation.load(tmp_path)
+    (tmp_path / "installation.json").write_text("{}")
+    with pytest.raises(NoInstallationError):
+        Installation.load(tmp_path)

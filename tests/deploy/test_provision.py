@@ -1,0 +1,163 @@
+"""The broker and the database are what the contracts say, read back and tried."""
+
+import asyncpg
+import pytest
+from confluent_kafka.admin import (
+    AclBinding,
+    AclOperation,
+    AclPermissionType,
+    AdminClient,
+    ResourcePatternType,
+    ResourceType,
+)
+
+from contracts import topics
+from contracts.county import County
+from deploy import access, provision
+from deploy.installation import Installation
+from deploy.local.stack import LocalStack
+from tests.conftest import Database
+from tests.county import demo_county
+
+
+@pytest.fixture(scope="session")
+def county() -> County:
+    return demo_county()
+
+
+@pytest.fixture(scope="session")
+def installed(stack: LocalStack, county: County, tmp_path_factory: pytest.TempPathFactory) -> Installation:
+    """An installation of the demo county on the session's broker."""
+    home = tmp_path_factory.mktemp("installed")
+    made = Installation.prepare(
+        home,
+        county,
+        4,
+        bootstrap=stack.kafka.bootstrap,
+        admin_password=stack.kafka.admin_password,
+        postgres_host=str(stack.postgres.socket_directory),
+        postgres_port=stack.postgres.port or 5432,
+        postgres_admin=stack.postgres.superuser_dsn,
+    )
+    admin = AdminClient(made.kafka("admin"))
+    # Other tests of the session may have made users of the same names; these passwords are ours.
+    provision.provision_broker(admin, provision.wanted(county, 4), made.users, renew=made.users)
+    return made
+
+
+def test_the_broker_holds_exactly_what_topics_says(installed: Installation, county: County) -> None:
+    """Every topic, setting and user is there, and no principal may do more or less than the contracts name."""
+    admin = AdminClient(installed.kafka("admin"))
+
+    assert provision.compare(admin, provision.wanted(county, 4)) == provision.Difference()
+
+
+def test_every_writer_and_reader_of_every_topic_has_its_line(county: County) -> None:
+    """Nobody who is not named by a topic has a line on it."""
+    want = provision.wanted(county, 4)
+    for named in provision.county_topics(county):
+        lines = {(g.principal, g.operation) for g in want.grants if g.resource == "topic" and g.name == named.name}
+        may = {(who, "WRITE") for who in named.writers} | {(who, "READ") for who in named.readers}
+        assert {line for line in lines if line[1] != "DESCRIBE"} == may
+        assert {who for who, operation in lines if operation == "DESCRIBE"} == {*named.writers, *named.readers}
+
+
+def test_units_never_read_what_departments_wrote(county: County) -> None:
+    """Identity in the clear is read by intake alone."""
+    for named in provision.county_topics(county):
+        if named.topic in (topics.DEPARTMENT, topics.ACTION):
+            assert named.readers == ("intake",)
+
+
+def test_what_is_surplus_is_seen_and_taken_away(installed: Installation, county: County) -> None:
+    """An access given by hand shows as a difference, and provisioning again removes it."""
+    admin = AdminClient(installed.kafka("admin"))
+    want = provision.wanted(county, 4)
+    by_hand = AclBinding(
+        ResourceType.TOPIC,
+        "intake.record.v1",
+        ResourcePatternType.LITERAL,
+        "User:341722-jtj",
+        "*",
+        AclOperation.READ,
+        AclPermissionType.ALLOW,
+    )
+    for future in admin.create_acls([by_hand]).values():
+        future.result(20)
+
+    found = provision.provision_broker(admin, want, installed.users)
+
+    assert [(g.principal, g.name) for g in found.surplus_grants] in ([("341722-jtj", "intake.record.v1")], [])
+    provision.provision_broker(admin, want, installed.users)
+    assert not provision.compare(admin, want)
+
+
+def test_each_class_of_attempt_behaves_as_the_lists_say(installed: Installation, county: County) -> None:
+    """Own topics work; another unit's, a service's and a wrong password are refused by the broker."""
+    tried = list(access.attempts(installed, county, "341722-jtj", "341722-gaj"))
+
+    assert {attempt.allowed for attempt in tried} == {True, False}
+    assert [attempt for attempt in tried if not attempt.right] == []
+
+
+def test_a_closed_referral_is_gone_within_a_day(county: County) -> None:
+    """The cleaner's lag and the tombstone's life on compacted topics lie within the bound the contracts give."""
+    want = {topic.name: topic.configs for topic in provision.wanted(county, 4).topics}
+    disclosure = want["disclosure.341722-gaj.v1"]
+
+    assert disclosure["cleanup.policy"] == "compact"
+    assert int(disclosure["max.compaction.lag.ms"]) < topics.DAY
+    assert int(disclosure["delete.retention.ms"]) == topics.DAY
+
+
+async def test_no_role_reads_another_service_s_schema(database: Database) -> None:
+    """Each service's role works in its own schema; every other schema, and public, is closed to it."""
+    passwords = {role: f"{role}-secret" for role in (*topics.SERVICES, provision.OPERATOR_ROLE)}
+    await provision.provision_database(database.dsn, database.name, passwords)
+    await provision.provision_database(database.dsn, database.name, passwords)
+
+    for service in topics.SERVICES:
+        own = await asyncpg.connect(database.dsn_for(service, passwords[service]))
+        try:
+            assert await own.fetchval("SELECT current_schema()") == service
+            await own.execute("CREATE TABLE secret (word text)")
+            await own.execute("INSERT INTO secret VALUES ('x')")
+        finally:
+            await own.close()
+    for service in topics.SERVICES:
+        own = await asyncpg.connect(database.dsn_for(service, passwords[service]))
+        try:
+            for other in topics.SERVICES:
+                if other != service:
+                    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                        await own.fetch(f'SELECT * FROM "{other}".secret')
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await own.execute("CREATE TABLE public.here (word text)")
+        finally:
+            await own.close()
+
+
+async def test_the_operator_reads_every_schema_and_writes_none(database: Database) -> None:
+    """The ops team's tools see every service's tables and change nothing."""
+    passwords = {role: f"{role}-secret" for role in (*topics.SERVICES, provision.OPERATOR_ROLE)}
+    await provision.provision_database(database.dsn, database.name, passwords)
+    intake = await asyncpg.connect(database.dsn_for("intake", passwords["intake"]))
+    await intake.execute("CREATE TABLE later (word text)")
+    await intake.close()
+
+    operator = await asyncpg.connect(database.dsn_for("operator", passwords["operator"]))
+    try:
+        assert await operator.fetch("SELECT * FROM intake.later") == []
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await operator.execute("INSERT INTO intake.later VALUES ('x')")
+    finally:
+        await operator.close()
+
+
+async def test_a_wrong_database_password_is_refused(database: Database) -> None:
+    """PostgreSQL asks for passwords on the local stack too."""
+    passwords = {role: f"{role}-secret" for role in (*topics.SERVICES, provision.OPERATOR_ROLE)}
+    await provision.provision_database(database.dsn, database.name, passwords)
+
+    with pytest.raises(asyncpg.InvalidPasswordError):
+        await asyncpg.connect(database.dsn_for("registry", "not-the-password"))

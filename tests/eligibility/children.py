@@ -1,0 +1,32 @@
+"""Ordinary children: a test says only what is unusual about its child."""
+
+from collections.abc import Mapping
+from datetime import date
+from typing import Any
+
+from contracts.vocabulary import FactName
+from services.eligibility.domain.facts import Claim, Facts, facts_of
+
+ON = date(2026, 11, 23)
+
+MIGRANT: Mapping[str, Any] = {
+    "birth_date": "2016-03-15",
+    "hukou_division": "341702",
+    "residence_division": "341722100",
+    "residence_since": "2025-09-01",
+    "lives_with_mother": True,
+}
+"""Moved from 贵池区 to 仁里镇 with the mother fourteen months before, ten years old."""
+
+
+def claims(said_on: date = ON, *, dataset: str = "village", **told: Any) -> list[Claim]:
+    """Claims of these facts, all said on one day. None leaves a fact untold."""
+    return [
+        Claim(FactName(name), value, "341722-renli", dataset, "2026H2", said_on, said_on, True, False)
+        for name, value in told.items()
+        if value is not None
+    ]
+
+
+def a_migrant_child(said_on: date = ON, **changes: Any) -> Facts:
+    return facts_of(claims(said_on, **{**MIGRANT, **changes}))

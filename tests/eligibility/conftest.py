@@ -1,0 +1,178 @@
+"""A migrated database a test, and the handlers as the runtime calls them: one transaction a batch."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any, Literal
+from uuid import UUID, uuid5
+
+import asyncpg
+import pytest
+
+from contracts import topics
+from contracts.county import County
+from contracts.eligibility import ChildAssessed
+from contracts.event import Envelope, at_midnight
+from contracts.registry import ChildChanged, Fact
+from contracts.vocabulary import FactName
+from deploy.local.postgres import EmbeddedPostgres
+from runtime import Batch, Heard, Page, Say, partition_of
+from runtime.migrations import migrate
+from runtime.settings import Settings
+from services.eligibility import handlers
+from tests.conftest import Database
+from tests.county import demo_county
+from tests.eligibility.children import MIGRANT, ON
+
+MIGRATIONS = Path(handlers.__file__).with_name("migrations")
+STORY = UUID("00000000-0000-5000-8000-000000000003")
+MORNING = datetime(2026, 11, 23, 1, 0, tzinfo=UTC)
+"""Nine o'clock in the county."""
+
+
+def child_id(number: int) -> UUID:
+    return uuid5(STORY, f"child {number}")
+
+
+def a_file(
+    child: UUID,
+    version: int = 1,
+    *,
+    state: Literal["candidate", "on_file", "absorbed"] = "on_file",
+    absorbed_by: UUID | None = None,
+    absorbs: Sequence[UUID] = (),
+    said_on: date = ON,
+    **changes: Any,
+) -> ChildChanged:
+    """A snapshot of an ordinary migrant child's file."""
+    told: Mapping[str, Any] = {**MIGRANT, **changes}
+    facts = tuple(
+        Fact(
+            name=FactName(name),
+            value=value,
+            unit="341722-renli",
+            dataset="village",
+            period="2026H2",
+            valid_on=said_on,
+            recorded_on=said_on,
+            chosen=True,
+        )
+        for name, value in told.items()
+        if value is not None
+    )
+    return ChildChanged(
+        child=child,
+        child_version=version,
+        state=state,
+        absorbed_by=absorbed_by,
+        absorbs=tuple(absorbs),
+        facts=facts,
+        sources=("village",),
+    )
+
+
+@dataclass
+class Eligibility:
+    """The service's handlers on a database of their own."""
+
+    connection: Any
+    county: County = field(default_factory=demo_county)
+    partitions: int = 4
+    today: date | None = ON
+    _offset: int = 0
+
+    async def tell(self, *files: ChildChanged, cut: int = 1000, at: datetime = MORNING) -> list[Say]:
+        """Hand over snapshots, lane by lane, in batches of ``cut``."""
+        lanes: dict[int, list[Heard[ChildChanged]]] = {}
+        for file in files:
+            heard = self._heard(file, at)
+            lanes.setdefault(heard.partition, []).append(heard)
+        said: list[Say] = []
+        for partition, lane in sorted(lanes.items()):
+            for start in range(0, len(lane), cut):
+                batch = Batch(
+                    events=lane[start : start + cut],
+                    topic=topics.REGISTRY_CHILD.name,
+                    partition=partition,
+                    on=self.today,
+                    now=at,
+                    county=self.county,
+                    partitions=self.partitions,
+                )
+                async with self.connection.transaction():
+                    said += await handlers.on_children(batch, self.connection)
+        return said
+
+    async def turn(self, day: date, *, limit: int = 500) -> list[Say]:
+        """The page turns to ``day`` in every lane."""
+        said: list[Say] = []
+        for index in range(self.partitions):
+            resume: str | None = None
+            while True:
+                page = self._page(day, index, resume, limit)
+                async with self.connection.transaction():
+                    done = await handlers.on_day(page, self.connection)
+                said += done.said
+                resume = done.resume
+                if resume is None:
+                    break
+        self.today = day
+        return said
+
+    async def table(self, name: str) -> list[dict[str, Any]]:
+        """Every row of a table, in order of child."""
+        order = "partition" if name == "partition_basis" else "child_id"
+        rows = await self.connection.fetch(f"select * from {name} order by {order}, 2")
+        return [dict(row) for row in rows]
+
+    def _heard(self, file: ChildChanged, at: datetime) -> Heard[ChildChanged]:
+        envelope = Envelope(
+            id=uuid5(STORY, f"{file.key}/{file.child_version}"),
+            source="/341722/registry",
+            type=file.kind,
+            time=at,
+            key=file.key,
+            county=self.county.code,
+            correlation=STORY,
+        )
+        partition = partition_of(file.key, self.partitions)
+        self._offset += 1
+        return Heard(file, envelope, file.topic_name, partition, self._offset)
+
+    def _page(self, day: date, index: int, resume: str | None, limit: int) -> Page:
+        return Page(
+            day=day,
+            index=index,
+            partitions=self.partitions,
+            resume=resume,
+            limit=limit,
+            county=self.county,
+            now=at_midnight(day) + timedelta(minutes=5),
+            cause=uuid5(STORY, f"{day}/{index}/{resume}"),
+            story=STORY,
+            code=self.county.code,
+        )
+
+
+def assessed(said: Sequence[Say]) -> list[ChildAssessed]:
+    return [say.event for say in said if isinstance(say.event, ChildAssessed)]
+
+
+@pytest.fixture(scope="session")
+async def database_template(postgres: EmbeddedPostgres) -> str:
+    """The service's schema, migrated once."""
+    name = "template_eligibility"
+    admin = await asyncpg.connect(postgres.superuser_dsn)
+    await admin.execute(f"create database {name}")
+    await admin.close()
+    dsn = postgres.dsn(postgres.superuser, postgres.superuser_password, name)
+    await migrate("eligibility", Settings(postgres=dsn), MIGRATIONS)
+    return name
+
+
+@pytest.fixture
+async def eligibility(database: Database) -> AsyncIterator[Eligibility]:
+    connection = await asyncpg.connect(database.dsn, server_settings={"search_path": "eligibility"})
+    yield Eligibility(connection)
+    await connection.close()

@@ -1,0 +1,179 @@
+"""Three answers and their untils: the laws, and by brute force over days."""
+
+from collections.abc import Callable
+from datetime import date, timedelta
+from itertools import product
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contracts.vocabulary import Answer, Certainty, FactName
+from services.eligibility.domain.answer import (
+    Finding,
+    Missing,
+    Reason,
+    all_of,
+    any_of,
+    no,
+    not_,
+    told_as,
+    unknown,
+    unless_no,
+    yes,
+)
+
+START = date(2026, 1, 1)
+HORIZON = 40
+RANK = {Answer.NO: 0, Answer.UNKNOWN: 1, Answer.YES: 2}
+WEAKNESS = list(Certainty)
+
+Part = Callable[[int], Finding]
+"""A question whose answer depends on the day (counted from START)."""
+
+
+def found(
+    answer: Answer, until: int | None = None, certainty: Certainty = Certainty.STATED, name: str = "x"
+) -> Finding:
+    missing = (Missing(FactName.DIBAO),) if answer is Answer.UNKNOWN else ()
+    ok = {Answer.YES: True, Answer.NO: False, Answer.UNKNOWN: None}[answer]
+    day = None if until is None else START + timedelta(days=until)
+    return Finding(answer, (Reason(name, ok),), missing, (name,), certainty, day)
+
+
+FINDINGS = st.builds(
+    found,
+    st.sampled_from(Answer),
+    st.none() | st.integers(1, HORIZON),
+    st.sampled_from(Certainty),
+    st.sampled_from("abcd"),
+)
+
+
+def stepping(steps: list[tuple[int, Answer]], cautious: int) -> Part:
+    """A question that changes its answer on these days; ``cautious``: its until may come some days early."""
+
+    def ask(day: int) -> Finding:
+        answer, until = Answer.UNKNOWN, None
+        for change, then in sorted(steps):
+            if change <= day:
+                answer = then
+            elif until is None:
+                until = max(day + 1, change - cautious)
+        return found(answer, until)
+
+    return ask
+
+
+PARTS = st.builds(
+    stepping,
+    st.lists(st.tuples(st.integers(0, HORIZON), st.sampled_from(Answer)), max_size=4),
+    st.integers(0, 3),
+)
+
+
+def _nested(inner: st.SearchStrategy[Part]) -> st.SearchStrategy[Part]:
+    several = st.lists(inner, min_size=1, max_size=3)
+    return (
+        st.builds(lambda parts: lambda day: all_of(*(part(day) for part in parts)), several)
+        | st.builds(lambda parts: lambda day: any_of(*(part(day) for part in parts)), several)
+        | st.builds(lambda part: lambda day: not_(part(day)), inner)
+        | st.builds(lambda part: lambda day: unless_no(part(day)), inner)
+        | st.builds(lambda part: lambda day: told_as("whole", part(day)), inner)
+    )
+
+
+RULES = st.recursive(PARTS, _nested, max_leaves=8)
+
+
+@given(RULES, st.integers(0, HORIZON))
+def test_before_until_the_answer_is_the_same(rule: Part, day: int) -> None:
+    """The promise of ``until``, for any rule made of parts that keep it."""
+    told = rule(day)
+    until = HORIZON + 5 if told.until is None else (told.until - START).days
+
+    assert until > day
+    for later in range(day, until):
+        assert rule(later).answer is told.answer
+
+
+@pytest.mark.parametrize(("left", "right"), list(product(Answer, Answer)))
+def test_all_of_and_any_of_follow_the_three_valued_table(left: Answer, right: Answer) -> None:
+    """Kleene's strong logic: NO < UNKNOWN < YES."""
+    both, either = all_of(found(left), found(right)), any_of(found(left), found(right))
+
+    assert RANK[both.answer] == min(RANK[left], RANK[right])
+    assert RANK[either.answer] == max(RANK[left], RANK[right])
+
+
+@given(st.lists(FINDINGS, min_size=1, max_size=5))
+def test_de_morgan_holds_for_answers_and_untils(parts: list[Finding]) -> None:
+    left, right = not_(all_of(*parts)), any_of(*(not_(part) for part in parts))
+
+    assert (left.answer, left.until, left.certainty) == (right.answer, right.until, right.certainty)
+
+
+@given(st.lists(FINDINGS, min_size=1, max_size=5), st.randoms())
+def test_the_order_of_the_parts_does_not_matter(parts: list[Finding], chance: Random) -> None:
+    mixed = list(parts)
+    chance.shuffle(mixed)
+    left, right = all_of(*parts), all_of(*mixed)
+
+    assert (left.answer, left.until, left.certainty) == (right.answer, right.until, right.certainty)
+    assert set(left.citations) == set(right.citations)
+
+
+@given(FINDINGS)
+def test_twice_not_is_the_same(part: Finding) -> None:
+    assert not_(not_(part)) == part
+
+
+@given(st.lists(FINDINGS, max_size=5))
+def test_an_open_question_names_what_is_missing_and_a_decided_one_does_not(parts: list[Finding]) -> None:
+    for told in (all_of(*parts), any_of(*parts)):
+        assert bool(told.missing) == (told.answer is Answer.UNKNOWN)
+
+
+@given(st.lists(FINDINGS, min_size=1, max_size=5))
+def test_an_answer_is_as_sure_as_its_decisive_ground(parts: list[Finding]) -> None:
+    """Together: the least sure. Where one alone decides: the surest of those that do."""
+    told = all_of(*parts)
+    decisive = [WEAKNESS.index(part.certainty) for part in parts if part.answer is told.answer]
+
+    expected = min(decisive) if told.answer is Answer.NO else max(decisive)
+    assert WEAKNESS.index(told.certainty) == expected
+
+
+def test_one_no_decides_and_its_reason_alone_is_told() -> None:
+    told = all_of(yes("fine"), no("too_old"), unknown("untold", [Missing(FactName.DIBAO)]))
+
+    assert told.answer is Answer.NO
+    assert [reason.code for reason in told.reasons] == ["too_old"]
+    assert told.missing == ()
+
+
+def test_a_no_stands_while_the_last_of_its_grounds_does() -> None:
+    soon, late = START + timedelta(days=3), START + timedelta(days=9)
+
+    assert all_of(no("a", until=soon), no("b", until=late)).until == late
+    assert all_of(no("a", until=soon), no("b")).until is None
+    assert all_of(yes("a", until=soon), yes("b", until=late)).until == soon
+
+
+def test_unknown_keeps_what_is_missing_of_the_undecided_parts_once_each() -> None:
+    dibao, orphan = Missing(FactName.DIBAO), Missing(FactName.ORPHAN)
+
+    told = all_of(yes("a"), unknown("b", [dibao]), unknown("c", [orphan, dibao]))
+
+    assert told.missing == (dibao, orphan)
+
+
+def test_not_knowing_does_not_silence_a_risk_but_a_known_no_does() -> None:
+    assert unless_no(unknown("a", [Missing(FactName.DIBAO)])).answer is Answer.YES
+    assert unless_no(no("a")).answer is Answer.NO
+
+
+def test_nothing_to_ask_is_fulfilled_and_no_alternative_is_not() -> None:
+    assert all_of().answer is Answer.YES
+    assert any_of().answer is Answer.NO

@@ -1,0 +1,151 @@
+"""The rules at a desk: a facts file in, every answer out, in Chinese or as JSON."""
+
+import json
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.explain import FactsUnreadable, claims_told, explain
+from services.eligibility.domain.facts import facts_of
+from tests.policy.test_cases import FILES, read
+
+ON = date(2026, 8, 1)
+CHILD = """
+facts:
+  birth_date: 2016-02-29
+  hukou_division: 341702
+  residence_division: "341722100"
+  residence_since:
+    - {value: 2026-03-01, dataset: residence, valid_on: 2026-03-01}
+    - {value: 2026-02-20, dataset: school, valid_on: 2026-02-20}
+  lives_with_mother: true
+  insured: false
+"""
+
+
+@pytest.fixture
+def child(tmp_path: Path) -> Path:
+    file = tmp_path / "儿童.yaml"
+    file.write_text(CHILD, "utf-8")
+    return file
+
+
+def test_it_says_what_why_until_when_and_on_what_ground(child: Path) -> None:
+    text = explain(child, ON)
+
+    assert "流动儿童：否（2026-08-20前不变）" in text
+    assert "因为 自2026-02-20居住在此（在校在园儿童信息），到2026-08-20才满期限" in text
+    assert "依据 石民函〔2025〕3号 正文开头“跨县域异地居住或生活6个月以上、不满十六周岁的未成年人”（方案原文）" in text
+    assert "没有新消息的话，2026-08-20起可能有变化。" in text
+
+
+def test_it_says_what_is_missing_and_who_holds_it(child: Path) -> None:
+    text = explain(child, date(2026, 9, 1))
+
+    assert "B-17 个案救助帮扶：不确定" in text
+    assert "还缺 监护状况（人工认定）（民政局、仁里镇掌握）" in text
+    assert "还缺 县定口径“纳入精神障碍社区康复”" in text
+
+
+def test_an_invented_criterion_is_said_to_be_invented(child: Path) -> None:
+    text = explain(child, date(2026, 9, 1))
+
+    assert "县定口径“持有居住证（演示口径）”还缺：持有居住证（演示口径，为演示编造）" in text
+
+
+def test_the_line_of_changes_tells_each_day_on_which_an_answer_turns(child: Path) -> None:
+    text = explain(child, ON, until=date(2034, 2, 28))
+    line = text.partition("到2034-02-28为止")[2]
+
+    assert line.index("2026-08-20\n  流动儿童：否 → 是") < line.index("2032-02-29\n  流动儿童：是 → 否")
+    assert "出现 R25 未参加医保（L3 一般）" in line
+    assert "B-16 临时救助服务：不确定 → 否\n    2034-02-28起已满18周岁" in line.partition("2034-02-28\n")[2]
+
+
+def test_the_line_stops_before_what_lies_beyond(child: Path) -> None:
+    assert "2026-08-20\n" not in explain(child, ON, until=date(2026, 8, 19))
+    assert "2026-08-20\n" in explain(child, ON, until=date(2026, 8, 20))
+
+
+def test_json_says_the_same_for_machines(child: Path) -> None:
+    told = json.loads(explain(child, ON, json=True, until=date(2027, 1, 1)))
+    answers = {one["subject"]: one for one in told["answers"]}
+
+    assert (told["county"], told["on"], told["ruleset"]) == ("341722", "2026-08-01", "2025-02-17/1")
+    assert answers["migrant"]["answer"] == "no"
+    assert answers["migrant"]["until"] == "2026-08-20"
+    assert answers["migrant"]["reasons"][0]["code"] == "not_here_long_enough"
+    assert answers["B-12(2)"]["doing"] == "either"
+    assert [change["on"] for change in told["changes"]] == ["2026-08-20"]
+    assert told["changes"][0]["answers"][0]["before"] == "no"
+    assert [one["route"] for one in told["changes"][0]["begun"]] == ["R25"]
+
+
+@pytest.mark.parametrize("file", FILES[::12], ids=lambda file: file.stem)
+def test_every_policy_case_is_a_file_it_reads(file: Path) -> None:
+    case = read(file)
+
+    assert explain(file, case.on, until=date(2030, 1, 1)).startswith("石台县")
+    assert json.loads(explain(file, case.on, json=True))["answers"]
+
+
+def test_of_several_claims_the_newest_validity_stands_and_every_arrival_counts() -> None:
+    facts = facts_of(
+        claims_told(
+            {
+                "insured": [
+                    {"value": True, "valid_on": date(2026, 3, 31)},
+                    {"value": False, "valid_on": date(2025, 3, 31), "recorded_on": date(2026, 7, 1)},
+                ],
+                "residence_since": [
+                    {"value": date(2026, 5, 1), "valid_on": date(2026, 5, 1)},
+                    {"value": date(2025, 1, 1), "valid_on": date(2025, 1, 1), "dataset": "school"},
+                ],
+            },
+            ON,
+        )
+    )
+
+    assert list(facts.flags.values()) == [True]
+    assert [arrival.on for arrival in facts.arrivals] == [date(2025, 1, 1), date(2026, 5, 1)]
+
+
+@pytest.mark.parametrize(
+    ("told", "fact", "remedy"),
+    [
+        ({"brith_date": date(2016, 1, 1)}, "brith_date", "是不是 birth_date（出生日期）"),
+        ({"birth_date": "二月三十日"}, "birth_date", "请写日期，如 2026-09-30"),
+        ({"birth_date": "2016-02-30"}, "birth_date", "请写日期，如 2026-09-30"),
+        ({"insured": "是"}, "insured", "请写 true 或 false；不知道就不写"),
+        ({"school_grade": True}, "school_grade", "请写整数"),
+        ({"school_status": "在读"}, "school_status", "可写 dropped_out、enrolled、graduated、not_enrolled、suspended"),
+        ({"insured": {"valeu": True}}, "insured", "可写"),
+        ({"insured": {"value": True, "valid_on": "去年"}}, "insured", "请写成 2026-09-30"),
+    ],
+)
+def test_what_is_wrong_with_a_fact_is_said_by_name_with_a_remedy_and_without_its_value(
+    told: dict[str, Any], fact: str, remedy: str
+) -> None:
+    with pytest.raises(FactsUnreadable) as refused:
+        claims_told(told, ON)
+
+    [problem] = refused.value.problems
+    assert problem.fact == fact
+    assert remedy in problem.remedy
+    assert not any(str(value) in problem.message for value in told.values() if isinstance(value, str))
+
+
+@pytest.mark.parametrize("content", ["- 1", "facts: [1]", "{", "facts: &a [*a]"])
+def test_a_file_that_is_no_facts_file_is_refused(tmp_path: Path, content: str) -> None:
+    file = tmp_path / "x.yaml"
+    file.write_text(content, "utf-8")
+
+    with pytest.raises(FactsUnreadable):
+        explain(file, ON)
+
+
+def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(FactsUnreadable, match="打不开这个文件"):
+        explain(tmp_path / "没有.yaml", ON)

@@ -1,0 +1,305 @@
+"""What the service says when a file changes and when a day turns, on a real PostgreSQL."""
+
+from collections.abc import Sequence
+from datetime import date, timedelta
+from hashlib import blake2b
+from random import Random
+from typing import Any
+
+import pytest
+
+from contracts.eligibility import ChildAssessed
+from contracts.registry import ChildChanged
+from contracts.vocabulary import Answer, FindingCode
+from runtime import Say, Unprocessable
+from services.eligibility import store
+from services.eligibility.handlers import Desk
+from services.eligibility.wire import unpacked
+from tests.county import a_county, demo_county
+from tests.eligibility.children import ON
+from tests.eligibility.conftest import Eligibility, a_file, assessed, child_id
+
+CHILD, OTHER = child_id(1), child_id(2)
+
+
+def the_only(said: Sequence[Say]) -> ChildAssessed:
+    [event] = assessed(said)
+    return event
+
+
+def answer(event: ChildAssessed, subject: str) -> Answer:
+    [verdict] = [one for one in (event.migrant, event.statistical, *event.items) if one.subject == subject]
+    return verdict.answer
+
+
+async def test_a_new_file_is_assessed_and_said_with_everything_a_reader_needs(eligibility: Eligibility) -> None:
+    event = the_only(await eligibility.tell(a_file(CHILD, 3, insured=False)))
+
+    assert (event.child, event.child_version, event.assessment, event.on) == (CHILD, 3, 1, ON)
+    assert (event.state, event.residence_division, event.township) == ("on_file", "341722100", "341722100")
+    assert event.migrant.answer is Answer.YES
+    assert answer(event, "B-8(1)") is Answer.YES
+    [gap] = event.derived
+    assert (gap.code, gap.route, gap.confirm_first) == (FindingCode.UNINSURED, "R25", False)
+    assert event.until == min(verdict.until for verdict in (event.migrant, *event.items) if verdict.until)
+    assert (event.ruleset, event.catalogue) == ("2025-02-17/1", demo_county().catalogue_version)
+
+
+async def test_a_newer_version_without_a_changed_answer_is_no_news(eligibility: Eligibility) -> None:
+    """Refreshing a file every half-year must not wake everybody downstream."""
+    await eligibility.tell(a_file(CHILD, 1))
+
+    assert await eligibility.tell(a_file(CHILD, 2, said_on=ON - timedelta(days=1))) == []
+    [row] = await eligibility.table("child")
+    assert (row["child_version"], row["assessment"]) == (2, 1)
+
+
+async def test_a_changed_answer_is_said_with_the_next_number(eligibility: Eligibility) -> None:
+    await eligibility.tell(a_file(CHILD, 1))
+    event = the_only(await eligibility.tell(a_file(CHILD, 2, hukou_division="341722100")))
+
+    assert (event.child_version, event.assessment, event.migrant.answer) == (2, 2, Answer.NO)
+
+
+async def test_the_newest_version_wins_whatever_comes_later(eligibility: Eligibility) -> None:
+    await eligibility.tell(a_file(CHILD, 5, insured=True))
+    before = await eligibility.table("child")
+
+    assert await eligibility.tell(a_file(CHILD, 4, insured=False), a_file(CHILD, 5, insured=False)) == []
+    assert await eligibility.table("child") == before
+
+
+async def test_an_older_row_never_overwrites_a_newer_one_in_sql(eligibility: Eligibility) -> None:
+    await eligibility.tell(a_file(CHILD, 5))
+    async with eligibility.connection.transaction():
+        files = await store.load(eligibility.connection, {CHILD})
+        [stale] = [_at_version(file, 4) for file in files.values()]
+        await store.save(eligibility.connection, [stale])
+
+    [row] = await eligibility.table("child")
+    assert row["child_version"] == 5
+
+
+async def test_an_urgent_risk_is_said_with_the_very_event_that_shows_it(eligibility: Eligibility) -> None:
+    """Even when the next event of the same batch takes it back: what others act on does not depend on the cut."""
+    alone: dict[str, Any] = {"lives_with_mother": None, "lives_alone": True, "birth_date": "2020-01-01"}
+    events = assessed(await eligibility.tell(a_file(CHILD, 1, **alone), a_file(CHILD, 2)))
+
+    assert [[one.code for one in event.derived] for event in events] == [[FindingCode.UNATTENDED], []]
+    assert events[0].derived[0].confirm_first
+
+
+@pytest.mark.parametrize("cut", [7, 1000])
+async def test_state_and_events_do_not_depend_on_how_the_log_is_cut(eligibility: Eligibility, cut: int) -> None:
+    files = _a_log()
+    apart = await eligibility.tell(*files, cut=1)
+    tables = [await eligibility.table("child"), await eligibility.table("decision")]
+    await eligibility.connection.execute("truncate child, decision")
+
+    together = await eligibility.tell(*files, cut=cut)
+
+    assert [(say.cause, say.event) for say in together] == [(say.cause, say.event) for say in apart]
+    assert [await eligibility.table("child"), await eligibility.table("decision")] == tables
+
+
+async def test_a_day_touches_only_the_children_that_are_due(eligibility: Eligibility) -> None:
+    await eligibility.tell(a_file(CHILD, 1, residence_since="2026-05-24"), a_file(OTHER, 1))
+    untouched = [row for row in await eligibility.table("child") if row["child_id"] == OTHER]
+    await eligibility.turn(ON)
+
+    event = the_only(await eligibility.turn(date(2026, 11, 24)))
+
+    assert (event.child, event.on, event.child_version, event.assessment) == (CHILD, date(2026, 11, 24), 1, 2)
+    assert event.migrant.answer is Answer.YES
+    assert [row for row in await eligibility.table("child") if row["child_id"] == OTHER] == untouched
+
+
+async def test_the_day_before_nothing_is_said(eligibility: Eligibility) -> None:
+    await eligibility.tell(a_file(CHILD, 1, residence_since="2026-05-25"))
+
+    assert await eligibility.turn(date(2026, 11, 24)) == []
+
+
+async def test_a_missed_day_is_caught_up(eligibility: Eligibility) -> None:
+    """A due child stays due until its day has been worked."""
+    await eligibility.tell(a_file(CHILD, 1, residence_since="2026-05-24"))
+
+    event = the_only(await eligibility.turn(date(2026, 12, 30)))
+
+    assert (event.on, event.migrant.answer) == (date(2026, 12, 30), Answer.YES)
+
+
+@pytest.mark.parametrize("limit", [1, 3, 500])
+async def test_a_day_worked_in_pages_gives_the_same(eligibility: Eligibility, limit: int) -> None:
+    children = [child_id(number) for number in range(12)]
+    starts = ["2026-05-24", "2026-05-25", "2025-01-01"]
+    await eligibility.tell(*(a_file(one, 1, residence_since=starts[n % 3]) for n, one in enumerate(children)))
+
+    events = assessed(await eligibility.turn(date(2026, 11, 25), limit=limit))
+
+    assert sorted(event.child for event in events) == sorted(one for n, one in enumerate(children) if n % 3 < 2)
+    assert {event.migrant.answer for event in events} == {Answer.YES}
+    assert await eligibility.turn(date(2026, 11, 25), limit=limit) == []
+    assert {row["until"] > date(2026, 11, 25) for row in await eligibility.table("child")} == {True}
+
+
+async def test_no_child_is_due_on_the_day_it_was_assessed(eligibility: Eligibility) -> None:
+    await eligibility.tell(*_a_log())
+
+    assert {row["until"] is None or row["until"] > ON for row in await eligibility.table("child")} == {True}
+
+
+async def test_new_county_data_makes_every_child_due_once(eligibility: Eligibility) -> None:
+    """An activated threshold re-asks everybody, page by page; who answers the same says nothing."""
+    young, old = a_file(CHILD, 1, birth_date="2010-11-24"), a_file(OTHER, 1)
+    await eligibility.tell(young, old)
+    await eligibility.turn(ON)
+    eligibility.county = a_county(
+        version="2026-12", thresholds={**dict(demo_county().thresholds), "age_reached_on": "day_after"}
+    )
+
+    events = assessed(await eligibility.turn(date(2026, 11, 24), limit=1))
+
+    # The one would have turned 16 this day; the other's birthdays move by a day, which is news as well.
+    assert sorted(event.child for event in events) == sorted([CHILD, OTHER])
+    assert {event.child: event.migrant.answer for event in events}[CHILD] is Answer.YES
+    bases = {row["basis"] for row in await eligibility.table("child")}
+    assert {row["basis"] for row in await eligibility.table("partition_basis")} == bases
+    assert len(bases) == 1
+    assert [event.child for event in assessed(await eligibility.turn(date(2026, 11, 25)))] == [CHILD]
+
+
+async def test_county_data_that_changes_no_answer_is_no_news(eligibility: Eligibility) -> None:
+    await eligibility.tell(a_file(CHILD, 1))
+    await eligibility.turn(ON)
+    eligibility.county = a_county(version="2026-12", name="石台县（更名）")
+
+    assert await eligibility.turn(date(2026, 11, 24)) == []
+    [row] = await eligibility.table("child")
+    assert "2026-12" in row["basis"]
+
+
+async def test_before_the_first_day_the_event_s_own_day_counts(eligibility: Eligibility) -> None:
+    eligibility.today = None
+
+    assert the_only(await eligibility.tell(a_file(CHILD, 1))).on == ON
+
+
+async def test_after_the_first_day_the_lane_s_day_counts(eligibility: Eligibility) -> None:
+    eligibility.today = ON + timedelta(days=2)
+
+    assert the_only(await eligibility.tell(a_file(CHILD, 1))).on == ON + timedelta(days=2)
+
+
+async def test_an_absorbed_file_loses_its_answers_and_names_its_heir(eligibility: Eligibility) -> None:
+    await eligibility.tell(a_file(CHILD, 1, insured=False), a_file(OTHER, 1))
+    heir, gone = a_file(OTHER, 2, absorbs=[CHILD]), a_file(CHILD, 2, state="absorbed", absorbed_by=OTHER)
+
+    told = {event.child: event for event in assessed(await eligibility.tell(heir, gone))}
+
+    assert (told[CHILD].state, told[CHILD].absorbed_by, told[CHILD].until) == ("absorbed", OTHER, None)
+    assert (told[CHILD].items, told[CHILD].derived, told[CHILD].migrant.answer) == ((), (), Answer.UNKNOWN)
+    assert told[OTHER].absorbs == (CHILD,)
+    eligibility.county = a_county(version="2026-12")
+    assert await eligibility.turn(date(2032, 3, 15)) != []
+    [row] = [row for row in await eligibility.table("child") if row["child_id"] == CHILD]
+    assert (row["state"], row["until"], row["assessment"]) == ("absorbed", None, 2)
+
+
+async def test_a_file_split_again_is_assessed_again(eligibility: Eligibility) -> None:
+    await eligibility.tell(a_file(CHILD, 1), a_file(CHILD, 2, state="absorbed", absorbed_by=OTHER))
+
+    event = the_only(await eligibility.tell(a_file(CHILD, 3)))
+
+    assert (event.state, event.absorbed_by, event.migrant.answer) == ("on_file", None, Answer.YES)
+
+
+async def test_a_decision_can_be_computed_again_from_what_was_kept(eligibility: Eligibility) -> None:
+    await eligibility.tell(*_a_log())
+    await eligibility.turn(date(2027, 3, 1))
+    states = {row["child_id"]: row for row in await eligibility.table("child")}
+
+    decisions = await eligibility.table("decision")
+
+    assert len(decisions) > len(states)
+    for kept in decisions:
+        again = _again(kept)
+        assert blake2b(again, digest_size=16).digest() == kept["content"]
+
+
+async def test_a_value_of_the_wrong_kind_is_unprocessable_and_names_only_the_fact(eligibility: Eligibility) -> None:
+    with pytest.raises(Unprocessable, match=r"^unreadable_fact birth_date$"):
+        await eligibility.tell(a_file(CHILD, 1, birth_date="张三"))
+
+
+async def test_what_is_said_is_keyed_by_the_child_and_rests_on_the_event(eligibility: Eligibility) -> None:
+    [say] = await eligibility.tell(a_file(CHILD, 1))
+
+    assert (say.event.key, say.sensitivity) == (str(CHILD), "restricted")
+
+
+def _a_log() -> list[ChildChanged]:
+    """Forty events of nine children: versions with holes, repeats, merges, splits and urgent risks."""
+    chance = Random(20261123)
+    children = [child_id(number) for number in range(9)]
+    versions = dict.fromkeys(children, 0)
+    log = []
+    for _ in range(40):
+        child = chance.choice(children)
+        versions[child] += chance.choice((0, 1, 1, 1, 2))
+        changes: dict[str, Any] = {
+            "birth_date": chance.choice(("2016-03-15", "2020-02-29", "2010-11-24", None)),
+            "insured": chance.choice((True, False, None)),
+            "lives_alone": chance.choice((True, None, None)),
+            "lives_with_mother": chance.choice((True, True, False)),
+            "residence_since": chance.choice(("2025-09-01", "2026-05-24", "2026-11-01")),
+        }
+        merged = chance.random() < 0.15
+        log.append(
+            a_file(
+                child,
+                max(1, versions[child]),
+                state="absorbed" if merged else "on_file",
+                absorbed_by=chance.choice(children) if merged else None,
+                absorbs=[chance.choice(children)] if chance.random() < 0.1 else [],
+                **changes,
+            )
+        )
+    return log
+
+
+def _again(kept: dict[str, Any]) -> bytes:
+    desk = Desk(demo_county())
+    file = store.File(
+        kept["child_id"],
+        0,
+        kept["child_version"],
+        kept["state"],
+        kept["absorbed_by"],
+        tuple(kept["absorbs"]),
+        kept["claims"],
+        kept["assessment"] - 1,
+        kept["assessed_on"],
+        "",
+        b"",
+        None,
+    )
+    content, _ = desk.assess(file, unpacked(kept["claims"]), kept["assessed_on"])
+    return content
+
+
+def _at_version(file: store.File, version: int) -> store.File:
+    return store.File(
+        file.child,
+        file.partition,
+        version,
+        file.state,
+        file.absorbed_by,
+        file.absorbs,
+        file.claims,
+        file.assessment,
+        file.assessed_on,
+        file.basis,
+        file.content,
+        file.until,
+    )

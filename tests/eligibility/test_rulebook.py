@@ -1,0 +1,170 @@
+"""The rulebook as a text: it quotes the plan, says how it reads it, and never looks where it must not."""
+
+import ast
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from contracts.registry import FACT_TYPES
+from contracts.vocabulary import FactName, FindingCode
+from deploy.county import Source
+from services.eligibility import words
+from services.eligibility.domain import facts
+from services.eligibility.domain.assessment import RULEBOOK, assess
+from services.eligibility.domain.facts import facts_of
+from services.eligibility.domain.rulebook import GAPS, Rule, RuleRepeated, in_order, rule
+from services.eligibility.domain.sources import SOURCES, Citation
+from services.eligibility.wire import terms_of
+from tests.county import demo_county
+from tests.policy.test_cases import FILES, ask, read
+
+N = TypeVar("N", bound=ast.AST)
+
+PLAN = Path(os.environ.get("HUTONG_PLAN", Path(__file__).parents[3] / "shared" / "domain" / "plan.txt"))
+DOMAIN = Path(facts.__file__).parent
+MODULES = sorted(DOMAIN.rglob("*.py"))
+
+WRITTEN = (
+    "B-1(1)", "B-1(2)", "B-3(1)", "B-3(2)", "B-4(1)", "B-4(2)", "B-4(3)", "B-4(4)", "B-4(5)", "B-4(6)", "B-4(7)",
+    "B-8(1)", "B-8(2)", "B-12(1)", "B-12(2)", "B-14(1)", "B-14(2)", "B-16", "B-17", "B-19(1)", "B-19(2)", "B-19(3)",
+    "B-19(4)", "B-19(5)",
+)  # fmt: skip
+
+
+def quoted() -> list[tuple[str, Citation]]:
+    """Everything that is said to stand in the plan."""
+    of_rules = [(rule.item, rule.citation) for rule in RULEBOOK]
+    return [(code, one) for code, one in [*of_rules, *SOURCES.items()] if one.article is not None]
+
+
+@pytest.mark.skipif(not PLAN.exists(), reason="the plan's text is the county's document and is not here")
+@pytest.mark.parametrize(("code", "cited"), quoted(), ids=[code for code, _ in quoted()])
+def test_every_phrase_stands_in_the_place_it_names(code: str, cited: Citation) -> None:
+    """Copied, not retold: a reader can search for it and find it in that row or article."""
+    source = Source.read(PLAN)
+    assert cited.phrase is not None
+    if cited.article == "opening":
+        opening = source.parts[""].partition("一、监测摸排建立台账")[0]
+        assert cited.phrase in opening
+    else:
+        assert cited.article in source.parts
+        assert source.has(cited.article, cited.phrase)
+
+
+def test_the_rules_are_the_items_that_are_written_and_no_others() -> None:
+    """A row not written yet is absent, not unknown."""
+    assert tuple(rule.item for rule in RULEBOOK) == WRITTEN
+
+
+@pytest.mark.parametrize("one", RULEBOOK, ids=[one.item for one in RULEBOOK])
+def test_every_rule_quotes_its_own_row_and_says_how_it_is_read(one: Rule) -> None:
+    row = one.item.removeprefix("B-").partition("(")[0]
+    assert one.citation.article == f"row {row}"
+    assert one.reading
+
+
+def test_every_written_item_stands_in_the_demo_county_s_list() -> None:
+    missing = [rule.item for rule in RULEBOOK if demo_county().item(rule.item) is None]
+    assert missing == []
+
+
+def test_an_item_the_county_does_not_list_is_absent() -> None:
+    county = demo_county().model_copy(update={"catalogue": ()})
+    assert assess(facts_of([]), terms_of(county), read(FILES[0]).on).items == ()
+
+
+def test_an_item_has_one_rule() -> None:
+    with pytest.raises(RuleRepeated):
+        rule("B-16", Citation("row 16", "x"), audience=RULEBOOK[0].audience, reading="x")(RULEBOOK[0].find)
+
+
+def test_rules_are_told_as_the_list_numbers_them() -> None:
+    assert [one.item for one in in_order(tuple(reversed(RULEBOOK)))] == list(WRITTEN)
+
+
+# ---------------------------------------------------------------- what it may look at
+
+
+def test_no_rule_reads_conduct() -> None:
+    """Behaviour data never enters a rule: no fact of it exists, and its finding is nobody's to derive."""
+    conduct = ("behaviour", "conduct", "truan", "offence", "crime", "punish", "gang", "drug")
+    assert [name for name in FactName if any(word in name.value for word in conduct)] == []
+    assert FindingCode.BEHAVIOUR_CONCERN not in {gap.code for gap in GAPS}
+    named = {node.attr for _, node in _nodes(ast.Attribute)}
+    assert "BEHAVIOUR_CONCERN" not in named
+    assert {name for name in named if name.isupper() and "FLAG" in name} == set()
+
+
+def test_no_rule_asks_what_time_it_is_or_leaves_the_domain() -> None:
+    allowed = ("contracts.vocabulary", "services.eligibility.domain")
+    standard = {"calendar", "collections.abc", "dataclasses", "datetime", "enum", "functools", "typing"}
+    for module, node in _nodes(ast.ImportFrom):
+        assert node.module is not None
+        assert node.module in standard or node.module.startswith(allowed), module
+    assert [module for module, _ in _nodes(ast.Import)] == []
+    clocks = {"today", "now", "utcnow", "time_ns", "monotonic"}
+    assert {node.attr for _, node in _nodes(ast.Attribute)} & clocks == set()
+
+
+def test_the_domain_knows_facts_as_the_contract_writes_them() -> None:
+    kinds = {"date": facts.DAYS, "number": facts.NUMBERS, "code": facts.CODES, "bool": facts.FLAGS}
+    for name, kind in FACT_TYPES.items():
+        assert name in kinds[kind]
+        assert sum(name in names for names in kinds.values()) == 1
+
+
+# ---------------------------------------------------------------- what it says
+
+
+def test_every_reason_has_a_sentence_and_every_sentence_a_reason() -> None:
+    assert _reason_codes() == set(words.REASONS)
+
+
+def test_every_fact_and_every_value_has_a_name() -> None:
+    assert set(words.FACTS) == set(FactName)
+    assert {value for values in facts.WORDS.values() for value in values} <= set(words.VALUES)
+
+
+def test_every_answer_of_every_case_can_be_read() -> None:
+    """Sentences take their parameters, citations have a text, and whoever holds a fact is a unit of the county."""
+    for file in FILES:
+        case = read(file)
+        told = ask(case)
+        for verdict in (told.migrant, told.statistical, *told.items):
+            for reason in verdict.reasons:
+                assert "{" not in words.sentence(reason.code, reason.params, case.county)
+            assert [code for code in verdict.citations if words.citation(code, case.county) is None] == []
+            for missing in verdict.missing:
+                assert missing.held_by
+                assert [unit for unit in missing.held_by if case.county.unit(unit) is None] == []
+        for one in told.derived:
+            assert [words.sentence(reason.code, reason.params, case.county) for reason in one.reasons]
+            assert case.county.route(one.route) is not None
+
+
+def test_an_answer_carries_the_item_s_own_words_first() -> None:
+    for verdict in ask(read(FILES[0])).items:
+        assert verdict.citations[0] == verdict.subject
+
+
+def _nodes(kind: type[N]) -> Iterator[tuple[str, N]]:
+    for module in MODULES:
+        for node in ast.walk(ast.parse(module.read_text("utf-8"))):
+            if isinstance(node, kind):
+                yield module.name, node
+
+
+def _reason_codes() -> set[str]:
+    """Every code that a call in the domain can give a reason."""
+    codes: set[str] = set()
+    for module, node in _nodes(ast.Call):
+        name = getattr(node.func, "id", None)
+        if module == "answer.py" or name not in ("yes", "no", "unknown", "made", "told_as", "Reason") or not node.args:
+            continue
+        for one in ast.walk(node.args[0]):
+            if isinstance(one, ast.Constant) and isinstance(one.value, str):
+                codes |= {one.value, f"not_{one.value}", f"unsure_{one.value}"} if name == "told_as" else {one.value}
+    return codes

@@ -1,0 +1,189 @@
+"""The promise of ``until`` for the rules themselves: children at random, asked again on the days before."""
+
+from datetime import timedelta
+from random import Random
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from contracts.county import Citation, Criterion
+from contracts.vocabulary import FactName
+from services.eligibility.domain.assessment import Assessment, Verdict, assess
+from services.eligibility.domain.facts import FLAGS, WORDS, Claim, facts_of
+from services.eligibility.wire import terms_of
+from tests.county import a_county, demo_county
+from tests.eligibility.children import ON
+
+HUKOU = (
+    "341702", "341722", "341722100", "341722101001", "342922", "340102", "340103002", "341402", "810000", "abroad",
+    "330000", "340000", "659999", "341722401",
+)  # fmt: skip
+RESIDENCE = ("341722100", "341722101", "341722401", "341702001", "340103001", "340181001")
+EVERY_TERM = tuple(
+    Criterion(
+        term=term,
+        text="测试口径",
+        requires=((fact, value),),
+        citation=Citation(place="测试", phrase="测试"),
+        invented=True,
+    )
+    for term, fact, value in (
+        ("kindergarten_nearby", FactName.RESIDENCE_PERMIT, "true"),
+        ("compulsory_public_school", FactName.SCHOOL_STATUS, "enrolled"),
+        ("senior_entrance_exam", FactName.SCHOOL_STATUS, "enrolled"),
+        ("local_relief", FactName.DIBAO, "false"),
+        ("dibao_terms", FactName.HARDSHIP_LASTING, "true"),
+        ("disability_subsidy_extended", FactName.DISABILITY_KIND, "5"),
+        ("community_rehabilitation", FactName.PSYCHOLOGICAL_NEED, "true"),
+        ("no_hukou_county", FactName.RESIDENCE_PERMIT, "true"),
+    )
+)
+COUNTIES = (
+    demo_county(),
+    a_county(criteria=EVERY_TERM),
+    a_county(
+        thresholds={**dict(demo_county().thresholds), "age_reached_on": "day_after", "dibao_at_residence_enabled": True}
+    ),
+)
+
+
+_ALWAYS_LIKELY = (FactName.BIRTH_DATE, FactName.HUKOU_DIVISION, FactName.RESIDENCE_DIVISION, FactName.RESIDENCE_SINCE)
+_SELDOM = (FactName.DECEASED, FactName.RESIDENCE_ENDED, FactName.AWAY_SINCE, FactName.LIVES_ALONE)
+
+
+def a_random_child(chance: Random) -> list[Claim]:
+    """Anything that may be known of a child; more than half are close to being migrant children here."""
+    ordinary = chance.random() < 0.6
+    claims = []
+    for name in FactName:
+        share = 0.95 if name in _ALWAYS_LIKELY else 0.06 if name in _SELDOM else 0.45
+        if chance.random() < share or (ordinary and name is FactName.LIVES_WITH_MOTHER):
+            value = _ordinary(chance, name) if ordinary else None
+            claims.append(_claim(chance, name, _value(chance, name) if value is None else value, chosen=True))
+    if chance.random() < 0.3:
+        another = _value(chance, FactName.RESIDENCE_SINCE)
+        claims.append(_claim(chance, FactName.RESIDENCE_SINCE, another, chosen=False))
+    return claims
+
+
+def _ordinary(chance: Random, name: FactName) -> Any:
+    """What makes a migrant child, around the six months and every age."""
+    match name:
+        case FactName.HUKOU_DIVISION:
+            return chance.choice(("341702", "341702", "341722101", "340102"))
+        case FactName.RESIDENCE_DIVISION:
+            return "341722100"
+        case FactName.RESIDENCE_SINCE:
+            return _day(chance, 900, -90)
+        case FactName.BIRTH_DATE:
+            return _day(chance, 366 * 17, -30)
+        case FactName.LIVES_WITH_MOTHER:
+            return True
+        case _:
+            return None
+
+
+def _value(chance: Random, name: FactName) -> Any:
+    if name in FLAGS:
+        return chance.random() < 0.5
+    if name in WORDS:
+        return chance.choice(sorted(WORDS[name]))
+    match name:
+        case FactName.BIRTH_DATE:
+            return _day(chance, 366 * 19, 366)
+        case FactName.HUKOU_DIVISION:
+            return chance.choice(HUKOU)
+        case FactName.RESIDENCE_DIVISION:
+            return chance.choice(RESIDENCE)
+        case FactName.INSURED_DIVISION:
+            return "341722"
+        case FactName.INSURED_YEAR:
+            return chance.randint(2024, 2028)
+        case FactName.SCHOOL_GRADE:
+            return chance.randint(1, 12)
+        case FactName.DISABILITY_KIND:
+            return chance.randint(1, 7)
+        case FactName.DISABILITY_GRADE:
+            return chance.randint(1, 4)
+        case FactName.SEX | FactName.SCHOOL_COUNT:
+            return chance.randint(1, 2)
+        case _:
+            return _day(chance, 800, 200)
+
+
+def _day(chance: Random, before: int, after: int) -> str:
+    return (ON + timedelta(days=chance.randint(-before, after))).isoformat()
+
+
+def _claim(chance: Random, name: FactName, value: Any, *, chosen: bool) -> Claim:
+    said = ON - timedelta(days=chance.randrange(0, 700))
+    return Claim(name, value, "341722-renli", "village", None, said, said, chosen, False)
+
+
+CHILDREN = st.integers(0, 2**32).map(lambda seed: a_random_child(Random(seed)))
+
+
+def _verdicts(told: Assessment) -> tuple[Verdict, ...]:
+    return (told.migrant, told.statistical, *told.items)
+
+
+@settings(max_examples=250, deadline=None)
+@given(CHILDREN, st.sampled_from(COUNTIES), st.randoms(use_true_random=False))
+def test_no_verdict_changes_before_its_until(claims: list[Claim], county: Any, chance: Random) -> None:
+    """Each verdict on its own; and before the child's until, what is shown as wrong does not change either."""
+    facts, terms = facts_of(claims), terms_of(county)
+    told = assess(facts, terms, ON)
+    horizon = ON + timedelta(days=366 * 20)
+    days = {ON + timedelta(days=1)}
+    for verdict in _verdicts(told):
+        assert verdict.until is None or verdict.until > ON
+        last = min(verdict.until or horizon, horizon) - timedelta(days=1)
+        days |= {last, ON + timedelta(days=chance.randrange(0, max(1, (last - ON).days)))}
+    if told.until is not None:
+        days.add(told.until - timedelta(days=1))
+
+    for day in chance.sample(sorted(days), min(10, len(days))):
+        again = assess(facts, terms, day)
+        for before, after in zip(_verdicts(told), _verdicts(again), strict=True):
+            if before.until is None or day < before.until:
+                assert after.answer is before.answer, (before, after, day)
+        if told.until is None or day < told.until:
+            assert [(one.code, one.level) for one in again.derived] == [(one.code, one.level) for one in told.derived]
+
+
+@settings(max_examples=100, deadline=None)
+@given(CHILDREN)
+def test_the_child_is_due_on_the_first_day_that_any_answer_is(claims: list[Claim]) -> None:
+    told = assess(facts_of(claims), terms_of(demo_county()), ON)
+    untils = [verdict.until for verdict in _verdicts(told) if verdict.until is not None]
+
+    assert told.until is None or told.until > ON
+    assert not untils or (told.until is not None and told.until <= min(untils))
+
+
+@settings(max_examples=100, deadline=None)
+@given(CHILDREN, st.randoms(use_true_random=False))
+def test_the_order_in_which_facts_are_told_does_not_matter(claims: list[Claim], chance: Random) -> None:
+    mixed = list(claims)
+    chance.shuffle(mixed)
+    terms = terms_of(demo_county())
+
+    assert assess(facts_of(mixed), terms, ON) == assess(facts_of(claims), terms, ON)
+
+
+@settings(max_examples=100, deadline=None)
+@given(CHILDREN, st.sampled_from(list(FactName)))
+def test_forgetting_a_fact_never_turns_silence_into_a_different_decision_about_who_is_migrant(
+    claims: list[Claim], name: FactName
+) -> None:
+    """What was yes may become unknown, never no; a stay's recorded end, an absence or a death is not silence."""
+    told_away = {FactName.RESIDENCE_ENDED, FactName.DECEASED, FactName.AWAY_SINCE, FactName.RESIDENCE_SINCE}
+    told_away |= {FactName.SCHOOL_SINCE, FactName.RESIDENCE_PERMIT_SIGNED, FactName.BIRTH_DATE}
+    if name in told_away:
+        return
+    terms = terms_of(demo_county())
+    before = assess(facts_of(claims), terms, ON).migrant.answer
+    after = assess(facts_of(claim for claim in claims if claim.name is not name), terms, ON).migrant.answer
+
+    assert after is before or "unknown" in (before, after)

@@ -1,0 +1,212 @@
+"""Between the wire and the rules: the county's data and facts in, a snapshot out, nothing lost on the way."""
+
+import re
+from datetime import date
+from typing import Any
+
+import pytest
+
+from contracts.county import Division
+from contracts.eligibility import ChildAssessed
+from contracts.registry import Fact
+from contracts.vocabulary import Answer, FactName
+from services.eligibility.domain.assessment import assess, withdrawn
+from services.eligibility.domain.divisions import Apart, apart, same_township
+from services.eligibility.domain.facts import Claim, UnreadableFact, facts_of
+from services.eligibility.wire import assessed, basis_of, claims_of, content_of, packed, terms_of, unpacked
+from tests.county import a_county, demo_county
+from tests.eligibility.children import ON, a_migrant_child, claims
+from tests.eligibility.conftest import child_id
+from tests.policy.test_cases import FILES, ask, read
+
+TERMS = terms_of(demo_county())
+
+
+def test_claims_come_back_as_they_were_stored() -> None:
+    told = claims(insured=True, school_grade=4, birth_date="2016-03-15", hukou_division="341702")
+    told.append(told[0]._replace(period=None, recorded_on=date(2027, 1, 1), chosen=False, verified=True))
+
+    assert unpacked(packed(told)) == told
+
+
+def test_a_snapshot_s_facts_become_claims_with_their_provenance() -> None:
+    fact = Fact(
+        name=FactName.INSURED,
+        value=True,
+        unit="341722-rsj",
+        dataset="insurance",
+        period="2026H2",
+        valid_on=date(2026, 9, 30),
+        recorded_on=date(2026, 10, 2),
+        chosen=True,
+        verified=True,
+    )
+
+    assert claims_of([fact]) == [
+        Claim(
+            FactName.INSURED,
+            True,
+            "341722-rsj",
+            "insurance",
+            "2026H2",
+            date(2026, 9, 30),
+            date(2026, 10, 2),
+            True,
+            True,
+        )
+    ]
+
+
+def test_what_departments_contradict_does_not_count_but_every_arrival_does() -> None:
+    told = claims(insured=True, residence_since="2026-05-01")
+    told += [one._replace(chosen=False) for one in claims(insured=False, residence_since="2026-04-01")]
+    facts = facts_of(told)
+
+    assert facts.flags[FactName.INSURED] is True
+    assert [arrival.on for arrival in facts.arrivals] == [date(2026, 4, 1), date(2026, 5, 1)]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        (FactName.INSURED, "true"),
+        (FactName.INSURED, 1),
+        (FactName.BIRTH_DATE, "20160315x"),
+        (FactName.BIRTH_DATE, 20160315),
+        (FactName.SCHOOL_GRADE, "4"),
+        (FactName.SCHOOL_GRADE, True),
+        (FactName.HUKOU_DIVISION, 341702),
+        (FactName.SCHOOL_STATUS, "在读"),
+    ],
+)
+def test_a_value_of_another_kind_is_refused_by_the_fact_s_name(name: FactName, value: Any) -> None:
+    with pytest.raises(UnreadableFact, match=name.value) as refused:
+        facts_of([Claim(name, value, "u", "d", None, ON, ON, True, False)])
+
+    assert refused.value.name is name
+    assert str(value) not in str(refused.value).replace(name.value, "")
+
+
+def test_everything_an_assessment_says_arrives_in_the_snapshot() -> None:
+    for file in FILES:
+        case = read(file)
+        told = ask(case)
+        content = content_of(told, case.county, state="on_file", absorbed_by=None, absorbs=(), residence="341722100")
+
+        event = assessed(child_id(1), 7, 2, case.on, content)
+
+        assert (event.child_version, event.assessment, event.on, event.until) == (7, 2, case.on, told.until)
+        assert [one.subject for one in event.items] == [one.subject for one in told.items]
+        for said, meant in zip((event.migrant, event.statistical, *event.items), _verdicts(told), strict=True):
+            assert (said.answer, said.until, said.doing) == (meant.answer, meant.until, meant.doing)
+            assert (said.certainty, said.citations) == (meant.certainty, meant.citations)
+            assert [(one.code, one.ok, one.params) for one in said.reasons] == [
+                (one.code, one.ok, one.params) for one in meant.reasons
+            ]
+            assert [(one.fact, one.criterion, one.held_by) for one in said.missing] == [
+                (one.fact, one.criterion, one.held_by) for one in meant.missing
+            ]
+        assert [(one.code, one.route, one.level, one.item) for one in event.derived] == [
+            (one.code, one.route, one.level, one.item) for one in told.derived
+        ]
+        assert ChildAssessed.model_validate_json(event.model_dump_json()) == event
+
+
+def test_no_snapshot_carries_anything_that_could_be_an_identity() -> None:
+    """No 18-digit number, no phone, and codes instead of Chinese."""
+    content = content_of(
+        assess(a_migrant_child(), TERMS, ON),
+        demo_county(),
+        state="on_file",
+        absorbed_by=None,
+        absorbs=(),
+        residence="341722100",
+    ).decode()
+
+    assert not re.search(r"\d{11,}", content)
+    assert not re.search(r"[\u4e00-\u9fff]", content)
+
+
+def test_an_abolished_code_is_followed_to_the_one_that_stands_and_a_ring_ends() -> None:
+    county = a_county(
+        divisions=(
+            Division(code="341722", name="石台县"),
+            Division(code="342922", name="旧", successor="342923"),
+            Division(code="342923", name="较旧", successor="341722"),
+            Division(code="111111", name="甲", successor="222222"),
+            Division(code="222222", name="乙", successor="111111"),
+        )
+    )
+
+    assert terms_of(county).current["342922"] == "341722"
+    assert terms_of(county).current["111111"] in ("111111", "222222")
+
+
+@pytest.mark.parametrize(
+    ("hukou", "residence", "expected"),
+    [
+        ("341702", "341722100", Apart.TWO_COUNTIES),
+        ("341722", "341722100", Apart.SAME_COUNTY),
+        ("342922", "341722100", Apart.SAME_COUNTY),
+        ("340102", "340103001", Apart.DISTRICTS),
+        ("340203", "340202001", Apart.DISTRICTS),
+        ("340102", "340123001", Apart.TWO_COUNTIES),
+        ("810000", "341722100", Apart.NO_HUKOU_COUNTY),
+        ("710000", "341722100", Apart.NO_HUKOU_COUNTY),
+        ("abroad", "341722100", Apart.NO_HUKOU_COUNTY),
+        ("330000", "341722100", Apart.TWO_COUNTIES),
+        ("340000", "341722100", Apart.UNCLEAR),
+        ("341700", "341722100", Apart.UNCLEAR),
+        ("340100", "341722100", Apart.TWO_COUNTIES),
+        ("659999", "341722100", Apart.UNCLEAR),
+        ("341702", "659999100", Apart.UNCLEAR),
+        ("安徽石台", "341722100", Apart.UNCLEAR),
+        ("", "341722100", Apart.UNCLEAR),
+    ],
+)
+def test_how_two_places_lie_to_one_another(hukou: str, residence: str, expected: Apart) -> None:
+    assert apart(hukou, residence, TERMS) is expected
+
+
+@pytest.mark.parametrize(
+    ("hukou", "residence", "expected"),
+    [
+        ("341722100", "341722100", True),
+        ("341722100001", "341722100002", True),
+        ("341722101", "341722100", False),
+        ("341722", "341722100", None),
+        ("342922100", "341722100", None),
+        ("341722401", "341722101", True),
+        ("341722999", "341722101", None),
+        ("341702001", "341702002", False),
+    ],
+)
+def test_whether_two_codes_name_one_township(hukou: str, residence: str, expected: bool | None) -> None:
+    assert same_township(hukou, residence, TERMS) is expected
+
+
+def test_the_child_s_own_township_is_asked_and_the_lead_unit_while_it_is_not_known() -> None:
+    known = assess(a_migrant_child(residence_since=None), TERMS, ON).migrant
+    nowhere = assess(a_migrant_child(residence_since=None, residence_division=None), TERMS, ON).migrant
+
+    assert known.missing[0].held_by == ("341722-gaj", "341722-renli")
+    assert ("341722-gaj", "341722-mzj") in [one.held_by for one in nowhere.missing]
+
+
+def test_the_same_data_under_another_name_or_other_data_under_the_same_is_another_basis() -> None:
+    demo = demo_county()
+
+    assert basis_of(demo) == basis_of(demo.model_copy())
+    assert basis_of(demo) != basis_of(demo.model_copy(update={"version": "2027-01"}))
+    assert basis_of(demo) != basis_of(demo.model_copy(update={"name": "别的县"}))
+
+
+def test_a_withdrawn_assessment_decides_nothing() -> None:
+    told = withdrawn(TERMS)
+
+    assert (told.migrant.answer, told.statistical.answer) == (Answer.UNKNOWN, Answer.UNKNOWN)
+    assert (told.items, told.derived, told.until) == ((), (), None)
+
+
+def _verdicts(told: Any) -> Any:
+    return (told.migrant, told.statistical, *told.items)

@@ -1,0 +1,419 @@
+"""What a unit's people do: who may say it, what it must name, and that it is taken once."""
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from contracts.event import Event
+from contracts.intake import Action, ActionAnswered, ActionTaken, FindingReported, RecordRead
+from contracts.vocabulary import FactName, FindingCode, IdentityField, Verb
+from services.intake.domain.action import TEXTS
+from tests.intake.door import NOON, Door, an_id, only
+from tests.intake.test_id_number import a_number
+
+MZJ, RENLI, GAJ = "341722-mzj", "341722-renli", "341722-gaj"
+CHILD, REFERRAL, OTHER = an_id("child"), an_id("referral"), an_id("other")
+TODAY = date(2026, 11, 23)
+
+
+def an_action(verb: str, **changes: Any) -> Action:
+    """What an ordinary person of the county's civil affairs does, with everything the verb needs."""
+    needed: dict[str, dict[str, Any]] = {
+        "report": {"findings": ["unattended"]},
+        "phone-report": {"child": CHILD, "referral": REFERRAL, "station": "仁里派出所", "at": NOON, "reached": True},
+        "accept": {"child": CHILD, "referral": REFERRAL},
+        "start": {"child": CHILD, "referral": REFERRAL},
+        "return": {"child": CHILD, "referral": REFERRAL, "reason": "not_my_duty"},
+        "reroute": {"child": CHILD, "referral": REFERRAL, "to_unit": GAJ},
+        "extend": {"child": CHILD, "referral": REFERRAL, "days": 5},
+        "result": {"child": CHILD, "referral": REFERRAL, "result": "resolved"},
+        "withdraw": {"child": CHILD, "referral": REFERRAL},
+        "inform-reporter": {"child": CHILD, "referral": REFERRAL, "channel": "phone"},
+        "close": {"child": CHILD, "referral": REFERRAL, "channel": "phone"},
+        "reopen": {"child": CHILD, "referral": REFERRAL},
+        "contact": {"child": CHILD, "mode": "phone", "reached": True},
+        "visit": {"child": CHILD, "at_residence": True},
+        "verify": {"child": CHILD, "outcome": "confirmed"},
+        "confirm": {"child": CHILD, "proposal": an_id("proposal")},
+        "decline": {"child": CHILD, "proposal": an_id("proposal")},
+        "merge": {"child": CHILD, "other": OTHER},
+        "split": {"child": CHILD, "records": [an_id("record")]},
+    }
+    return Action.model_validate({"verb": verb, "role": "county_civil_affairs", **needed[verb], **changes})
+
+
+async def refusal(door: Door, action: Action, unit: str = MZJ) -> str:
+    """The code of the one answer; nothing else may have been said."""
+    [answer] = await door.act(action, unit=unit)
+    assert isinstance(answer, ActionAnswered)
+    assert answer.outcome == "refused"
+    assert answer.message.endswith("。")
+    assert answer.remedy.endswith("。")
+    return answer.code
+
+
+@pytest.mark.parametrize("verb", [verb.value for verb in Verb if verb is not Verb.REPORT])
+async def test_a_complete_action_is_passed_on_keyed_by_the_child(door: Door, verb: str) -> None:
+    taken, answer = await door.act(an_action(verb), unit=MZJ)
+
+    assert isinstance(taken, ActionTaken)
+    assert isinstance(answer, ActionAnswered)
+    assert (taken.verb, taken.unit, taken.role) == (verb, MZJ, "county_civil_affairs")
+    assert (taken.key, taken.on, taken.recorded_at) == (str(CHILD), TODAY, NOON)
+    assert (answer.outcome, answer.ce_id) == ("taken", taken.ce_id)
+
+
+@pytest.mark.parametrize(
+    ("verb", "without"),
+    [
+        *((verb, name) for verb in ("accept", "start", "return", "reroute", "extend", "result", "withdraw",
+                                    "inform-reporter", "close", "reopen") for name in ("child", "referral")),
+        ("return", "reason"),
+        ("reroute", "to_unit"),
+        ("extend", "days"),
+        ("result", "result"),
+        ("inform-reporter", "channel"),
+        ("close", "channel"),
+        ("phone-report", "station"),
+        ("phone-report", "at"),
+        ("phone-report", "reached"),
+        ("phone-report", "child"),
+        ("phone-report", "referral"),
+        ("contact", "child"),
+        ("contact", "mode"),
+        ("contact", "reached"),
+        ("visit", "child"),
+        ("visit", "at_residence"),
+        ("verify", "child"),
+        ("verify", "outcome"),
+        ("confirm", "proposal"),
+        ("decline", "proposal"),
+        ("merge", "child"),
+        ("merge", "other"),
+        ("split", "child"),
+    ],
+)  # fmt: skip
+async def test_an_action_without_what_its_verb_needs_is_refused(door: Door, verb: str, without: str) -> None:
+    assert await refusal(door, an_action(verb, **{without: None})) == "field_missing"
+
+
+async def test_empty_lists_are_missing_too(door: Door) -> None:
+    assert await refusal(door, an_action("split", records=[])) == "field_missing"
+    assert await refusal(door, an_action("report", findings=[])) == "field_missing"
+
+
+async def test_false_is_an_answer(door: Door) -> None:
+    """An attempt that reached nobody, a visit elsewhere: said, and judged later."""
+    said = await door.act(an_action("contact", reached=False), an_action("visit", at_residence=False), unit=MZJ)
+
+    assert len(only(said, ActionTaken)) == 2
+
+
+async def test_a_phone_report_may_name_the_finding_instead(door: Door) -> None:
+    taken, _ = await door.act(an_action("phone-report", child=None, referral=None, finding=an_id("finding")), unit=MZJ)
+
+    assert taken.key == str(an_id("finding"))
+
+
+async def test_the_wrong_area_must_name_the_right_one(door: Door) -> None:
+    wrong = an_action("return", reason="wrong_area")
+
+    assert await refusal(door, wrong) == "field_missing"
+    assert await refusal(door, an_action("return", reason="wrong_area", to_unit="341722-nobody")) == "to_unit_unknown"
+    taken, _ = await door.act(an_action("return", reason="wrong_area", to_unit=RENLI), unit=MZJ)
+    assert isinstance(taken, ActionTaken)
+
+
+@pytest.mark.parametrize(
+    ("unit", "changes", "code"),
+    [
+        (MZJ, {"unit": GAJ}, "unit_mismatch"),
+        ("341722-nobody", {}, "unit_unknown"),
+        (MZJ, {"place": "341722-nobody"}, "place_unknown"),
+        (MZJ, {"place": RENLI}, "place_unknown"),
+        (MZJ, {"role": "mayor"}, "role_unknown"),
+        (MZJ, {"role": "child_director"}, "role_may_not"),
+        (MZJ, {"person": "mzj-02"}, "person_role"),
+        (MZJ, {"person": "某某某"}, "person_unknown"),
+        (MZJ, {"person": "341722201503120110"}, "person_unknown"),
+        (MZJ, {"person": "p13900000000"}, "person_unknown"),
+        (GAJ, {}, "unit_may_not"),
+    ],
+)
+async def test_only_who_may_is_heard(door: Door, unit: str, changes: dict[str, Any], code: str) -> None:
+    assert await refusal(door, an_action("confirm", **changes), unit) == code
+
+
+async def test_a_smaller_place_speaks_through_its_parent_only(door: Door) -> None:
+    place = next(unit for unit in door.county.units if unit.parent is not None)
+    assert place.parent is not None
+    other = RENLI if place.parent != RENLI else GAJ
+    report = an_action("report", place=place.id, role="volunteer")
+
+    said = await door.act(report, unit=place.parent)
+    assert only(said, FindingReported)[0].place == place.id
+    assert await refusal(door, report, other) == "place_unknown"
+
+
+async def test_a_listed_person_acts_in_the_listed_role(door: Door) -> None:
+    said = await door.act(an_action("confirm", person="mzj-01"), unit=MZJ)
+
+    assert only(said, ActionTaken)[0].person == "mzj-01"
+
+
+@pytest.mark.parametrize("verb", ["merge", "split"])
+async def test_files_are_merged_by_the_lead_and_townships_only(door: Door, verb: str) -> None:
+    """A role alone is not enough: an agency may not join two children's files."""
+    assert await refusal(door, an_action(verb), GAJ) == "unit_may_not"
+    assert only(await door.act(an_action(verb), unit=RENLI), ActionTaken)
+    assert await refusal(door, an_action(verb, other=CHILD)) == "same_child"
+
+
+async def test_no_role_issues_an_order_of_family_education() -> None:
+    """Orders of a court or the police are recorded elsewhere; there is no verb for them."""
+    with pytest.raises(ValueError, match="verb"):
+        Action.model_validate({"verb": "order-family-education", "role": "judicial_officer"})
+
+
+async def test_what_was_done_lies_not_in_the_future(door: Door) -> None:
+    assert await refusal(door, an_action("visit", on=TODAY + timedelta(days=1))) == "on_future"
+    said = await door.act(an_action("visit", on=TODAY), an_action("visit", on=TODAY - timedelta(days=3)), unit=MZJ)
+    assert [taken.on for taken in only(said, ActionTaken)] == [TODAY, TODAY - timedelta(days=3)]
+
+
+async def test_the_county_day_turns_at_its_own_midnight(door: Door) -> None:
+    door.now = datetime(2026, 11, 23, 16, 0, tzinfo=UTC)
+
+    assert only(await door.act(an_action("visit", on=date(2026, 11, 24)), unit=MZJ), ActionTaken)
+
+
+async def test_a_call_later_the_same_day_is_no_future(door: Door) -> None:
+    """The county's clock ticks every ten minutes; the call may be younger than its last tick."""
+    late = datetime(2026, 11, 23, 23, 59)  # noqa: DTZ001
+    said = await door.act(an_action("phone-report", at=late), unit=MZJ)
+
+    [taken] = only(said, ActionTaken)
+    assert taken.at == datetime(2026, 11, 23, 15, 59, tzinfo=UTC)
+    assert await refusal(door, an_action("phone-report", at=NOON + timedelta(days=1))) == "at_future"
+
+
+async def test_a_station_is_passed_on_without_numbers(door: Door) -> None:
+    said = await door.act(an_action("phone-report", station="仁里派出所 13900000000，110"), unit=MZJ)
+
+    assert only(said, ActionTaken)[0].station == "仁里派出所 ***，110"
+
+
+# ------------------------------------------------------------------ once
+
+
+@pytest.mark.parametrize("size", [1, 1000])
+async def test_the_same_action_is_taken_once(door: Door, size: int) -> None:
+    ce_id = an_id("event")
+    said = await door.act(an_action("visit"), an_action("visit"), unit=MZJ, ce_ids=[ce_id, ce_id], size=size)
+    said += await door.act(an_action("visit"), unit=MZJ, ce_ids=[ce_id])
+
+    assert len(only(said, ActionTaken)) == 1
+    assert [answer.outcome for answer in only(said, ActionAnswered)] == ["taken", "same_again", "same_again"]
+
+
+async def test_two_units_may_use_the_same_id(door: Door) -> None:
+    ce_id = an_id("event")
+    said = await door.act(an_action("report"), unit=MZJ, ce_ids=[ce_id])
+    said += await door.act(an_action("report"), unit=RENLI, ce_ids=[ce_id])
+
+    one, other = only(said, FindingReported)
+    assert one.finding != other.finding
+
+
+async def test_what_was_refused_may_be_sent_again_under_the_same_id(door: Door) -> None:
+    ce_id = an_id("event")
+    await door.act(an_action("visit", child=None), unit=MZJ, ce_ids=[ce_id])
+    said = await door.act(an_action("visit"), unit=MZJ, ce_ids=[ce_id])
+
+    assert len(only(said, ActionTaken)) == 1
+
+
+# ------------------------------------------------------------------ findings
+
+
+def whole(**changes: Any) -> dict[IdentityField, str]:
+    return {
+        IdentityField.NAME: "测试　甲",
+        IdentityField.ID_NUMBER: a_number(date(2015, 3, 12)),
+        IdentityField.GUARDIAN_PHONE: "139-0000-0000",
+        IdentityField.REPORTER: "举报人甲",
+        **{IdentityField(name): value for name, value in changes.items()},
+    }
+
+
+async def test_a_finding_about_a_child_not_on_file_carries_who_it_is_sealed(door: Door) -> None:
+    said = await door.act(
+        an_action("report", identity=whole(), note="在街上独自一人", township="341722100", station="110", at=NOON),
+        unit=RENLI,
+    )
+
+    finding, record, answer = said
+    assert isinstance(finding, FindingReported)
+    assert isinstance(record, RecordRead)
+    assert isinstance(answer, ActionAnswered)
+    assert (finding.key, finding.child, finding.has_identity) == (str(finding.finding), None, True)
+    assert (finding.birth_date, finding.township, finding.phone_reported_at) == (date(2015, 3, 12), "341722100", NOON)
+    assert finding.findings == (FindingCode.UNATTENDED,)
+    assert door.opened(finding) == {
+        "name": "测试甲",
+        "id_number": a_number(date(2015, 3, 12)),
+        "birth_date": "2015-03-12",
+        "guardian_phone": "13900000000",
+        "reporter": "举报人甲",
+        "narrative": "在街上独自一人",
+    }
+    assert (record.dataset, record.finding, record.key) == ("finding", finding.finding, "2015-03-12")
+    assert (answer.outcome, answer.finding) == ("taken", finding.finding)
+
+
+async def test_the_reporter_travels_with_the_finding_alone(door: Door) -> None:
+    """Reporter secrecy: a record is matched and laid over a file, and must not know who told."""
+    said = await door.act(an_action("report", identity=whole(), note="在街上独自一人"), unit=RENLI)
+
+    [record] = only(said, RecordRead)
+    assert set(door.opened(record)) == {"name", "id_number", "birth_date", "guardian_phone"}
+
+
+async def test_nothing_intake_says_of_a_finding_shows_anybody(door: Door) -> None:
+    said = await door.act(an_action("report", identity=whole(address="仁里镇某村"), note="孩子叫测试甲"), unit=RENLI)
+
+    text = "".join(event.model_dump_json() for event in said)
+    for secret in ("测试", "3417222015", "13900000000", "举报人", "某村"):
+        assert secret not in text
+
+
+@pytest.mark.parametrize(
+    ("identity", "named"),
+    [
+        ({}, False),
+        ({"name": "测试甲"}, False),
+        ({"birth_date": "2015-03-12"}, False),
+        ({"name": "测试甲", "birth_date": "2015-03-12"}, True),
+        ({"id_number": a_number(date(2015, 3, 12))}, True),
+        ({"id_number": "341722201503120111"}, False),
+        ({"name": "测试甲", "birth_date": "2015年3月"}, False),
+    ],
+)
+async def test_a_finding_is_taken_however_little_is_known(door: Door, identity: dict[str, str], named: bool) -> None:
+    said = await door.act(an_action("report", identity=identity), unit=RENLI)
+
+    [finding] = only(said, FindingReported)
+    assert finding.has_identity is named
+    assert len(only(said, RecordRead)) == int(named)
+
+
+async def test_what_could_not_be_read_of_an_identity_is_kept_for_who_must_act(door: Door) -> None:
+    said = await door.act(
+        an_action("report", identity={"name": "测试甲", "birth_date": "2015年3月", "id_number": "341722********0110"}),
+        unit=RENLI,
+    )
+
+    [finding] = only(said, FindingReported)
+    assert door.opened(finding) == {
+        "name": "测试甲",
+        "narrative": "身份证件号码（原文）：341722********0110\n出生日期（原文）：2015年3月",
+    }
+
+
+async def test_a_finding_about_a_child_on_file_is_keyed_by_the_child(door: Door) -> None:
+    said = await door.act(an_action("report", child=CHILD), unit=RENLI)
+
+    [finding] = only(said, FindingReported)
+    assert finding.key == str(CHILD)
+
+
+async def test_the_same_report_is_the_same_finding_on_a_database_made_anew(door: Door) -> None:
+    ce_id = an_id("event")
+    said = await door.act(an_action("report"), unit=RENLI, ce_ids=[ce_id])
+    await door.tx.execute("DELETE FROM action_taken")
+    again = await door.act(an_action("report"), unit=RENLI, ce_ids=[ce_id])
+
+    assert only(said, FindingReported)[0].finding == only(again, FindingReported)[0].finding
+
+
+async def test_a_finding_is_not_held_up_by_what_comes_with_it(door: Door) -> None:
+    """An unknown township, facts that cannot be read or laid down: the finding goes on, and the answer says so."""
+    said: list[Event] = []
+    said += await door.act(an_action("report", township="341722999"), unit=RENLI)
+    said += await door.act(an_action("report", facts={"lives_alone": True}), unit=RENLI)
+    said += await door.act(an_action("report", facts={"lives_alone": "是"}), unit=RENLI)
+
+    assert len(only(said, FindingReported)) == 3
+    assert [answer.code for answer in only(said, ActionAnswered)] == [
+        "township_unknown",
+        "facts_not_taken",
+        "fact_unreadable",
+    ]
+    assert {answer.outcome for answer in only(said, ActionAnswered)} == {"taken"}
+
+
+async def test_facts_of_a_report_travel_with_the_record(door: Door) -> None:
+    said = await door.act(an_action("report", identity=whole(), facts={"lives_alone": True}), unit=RENLI)
+
+    [record] = only(said, RecordRead)
+    assert dict(record.facts) == {FactName.BIRTH_DATE: "2015-03-12", FactName.SEX: 1, FactName.LIVES_ALONE: True}
+
+
+# ------------------------------------------------------------------ facts
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("lives_alone", True),
+        ("lives_alone", False),
+        ("residence_since", "2026-03-01"),
+        ("sex", 2),
+        ("school_grade", 12),
+        ("school_status", "enrolled"),
+        ("guardian_status", "at_risk"),
+        ("hukou_division", "341702"),
+        ("hukou_division", "abroad"),
+        ("residence_division", "341722100"),
+        ("residence_division", "341722100201"),
+        ("insured_year", 2026),
+    ],
+)
+async def test_verified_facts_travel(door: Door, name: str, value: object) -> None:
+    said = await door.act(an_action("verify", facts={name: value}), unit=RENLI)
+
+    [taken] = only(said, ActionTaken)
+    assert taken.facts == {FactName(name): value}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("lives_alone", "yes"),
+        ("lives_alone", 1),
+        ("residence_since", "2026-3-1"),
+        ("residence_since", "2026-02-30"),
+        ("residence_since", "2026-11-24"),
+        ("residence_since", 42075),
+        ("sex", 3),
+        ("sex", True),
+        ("sex", "1"),
+        ("school_grade", 0),
+        ("school_grade", 13),
+        ("school_status", "在读"),
+        ("hukou_division", "石台"),
+        ("hukou_division", "34170"),
+        ("residence_division", "341722"),
+        ("residence_division", "abroad"),
+        ("insured_division", "341722100"),
+    ],
+)
+async def test_facts_of_another_form_are_refused(door: Door, name: str, value: object) -> None:
+    assert await refusal(door, an_action("verify", facts={name: value}), RENLI) == "fact_unreadable"
+
+
+def test_every_refusal_says_what_is_wrong_and_what_to_do() -> None:
+    for message, remedy in TEXTS.values():
+        assert message.endswith("。")
+        assert remedy.endswith("。")

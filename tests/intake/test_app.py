@@ -1,0 +1,33 @@
+"""What intake hears: its own county's units and the clock, people apart from files."""
+
+import json
+from pathlib import Path
+
+from contracts import topics
+from runtime import Settings
+from runtime.sealing import new_keys
+from services.intake.app import create
+from tests.county import a_county
+
+
+async def test_files_and_people_are_heard_apart_and_other_counties_not_at_all(tmp_path: Path) -> None:
+    """One consumer for what is handed over, with the clock that turns the day; one for what people do."""
+    secrets = tmp_path / "secrets.json"
+    secrets.write_text(json.dumps({"record_key": "00" * 32, "registry_public_key": new_keys()[1]}))
+    secrets.chmod(0o600)
+    service = create(Settings(county="341722", secrets_file=secrets))
+    names = [one.name for one in topics.named((unit.id, unit.families) for unit in a_county().units)]
+    existing = [*names, "department.341723-jtj.v1", "department.341722-jtj.v1.old", "action.341722.v1"]
+    for subscriber in service.broker.subscribers:
+        consumer = next(
+            found
+            for found in service.consumers.values()
+            if found.group == subscriber.group_id  # type: ignore[attr-defined]
+        )
+        consumer.subscriber = subscriber
+
+    heard = {name: set(service.consumers[name].names(existing)) for name in ("main", "actions")}
+    assert heard["main"] == {name for name in names if name.startswith("department.")} | {topics.CLOCK.name}
+    assert heard["actions"] == {name for name in names if name.startswith("action.")}
+    assert len(heard["main"]) > 8
+    assert len(heard["actions"]) > 20

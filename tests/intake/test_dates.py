@@ -1,0 +1,142 @@
+"""Dates as departments write them; a date that is not whole is asked for, never completed."""
+
+from datetime import date, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.intake.domain.dates import read_date
+from services.intake.domain.text import Cell
+from services.intake.domain.trouble import Refused
+
+TODAY = date(2026, 11, 23)
+WAYS = [
+    "{0:%Y-%m-%d}",
+    "{0:%Y/%m/%d}",
+    "{0.year}.{0.month}.{0.day}",
+    "{0.year}-{0.month}-{0.day}",
+    "{0.year}年{0.month}月{0.day}日",
+    "{0:%Y}年{0:%m}月{0:%d}",
+    "{0:%Y%m%d}",
+    "{0:%Y-%m-%d} 00:00:00",
+    "{0:%Y-%m-%d}T08:30:00",
+    "{0:%Y/%m/%d} 8:30",
+    " {0.year} 年 {0.month} 月 {0.day} 日 ",
+    "'{0:%Y-%m-%d}",
+]
+days = st.dates(date(1900, 3, 1), TODAY)
+
+
+def refused(cell: Cell, **how: bool) -> str:
+    with pytest.raises(Refused) as caught:
+        read_date(cell, on=TODAY, **how)
+    return caught.value.code
+
+
+@given(days, st.sampled_from(WAYS))
+def test_every_usual_way_of_writing_a_day_says_the_same_day(day: date, way: str) -> None:
+    text = way.format(day)
+
+    assert read_date(text, on=TODAY) == day
+    assert read_date(text.translate(str.maketrans("0123456789", "０１２３４５６７８９")), on=TODAY) == day
+
+
+@given(days)
+def test_a_spreadsheets_serial_number_is_its_day(day: date) -> None:
+    serial = (day - date(1899, 12, 30)).days
+
+    if not (1900 <= serial <= 2100):
+        assert read_date(serial, on=TODAY) == day
+        assert read_date(serial + 0.5, on=TODAY) == day
+    if serial >= 10_000:
+        assert read_date(str(serial), on=TODAY) == day
+
+
+@given(st.dates(date(1910, 1, 1), TODAY))
+def test_serials_count_from_1904_only_when_the_sender_says_so(day: date) -> None:
+    serial = (day - date(1904, 1, 1)).days
+    if 1900 <= serial <= 2100:
+        return
+
+    assert read_date(serial, on=TODAY, date_1904=True) == day
+    assert read_date(serial, on=TODAY) == day - timedelta(days=1462)
+
+
+@pytest.mark.parametrize(
+    ("serial", "day"),
+    [(1, date(1900, 1, 1)), (59, date(1900, 2, 28)), (61, date(1900, 3, 1)), (42075, date(2015, 3, 12))],
+)
+def test_serials_around_the_day_that_never_was(serial: int, day: date) -> None:
+    assert read_date(serial, on=TODAY) == day
+    assert refused(60) == "date_impossible"
+
+
+@pytest.mark.parametrize("cell", [20150312, 20150312.0, "20150312", "20150312000000"])
+def test_eight_digits_are_a_day(cell: Cell) -> None:
+    assert read_date(cell, on=TODAY) == date(2015, 3, 12)
+
+
+@pytest.mark.parametrize(
+    ("cell", "code"),
+    [
+        ("2015年3月", "date_partial"),
+        ("2015-03", "date_partial"),
+        ("2015.3", "date_partial"),
+        (2015.3, "date_partial"),
+        ("201503", "date_partial"),
+        (201503, "date_partial"),
+        ("2015", "date_partial"),
+        (2015, "date_partial"),
+        ("2015年", "date_partial"),
+        ("2015-00-00", "date_partial"),
+        ("2015-03-00", "date_partial"),
+        ("20150300", "date_partial"),
+        ("0000-00-00", "date_unreadable"),
+        ("0000-00-00 00:00:00", "date_unreadable"),
+        ("00000000", "date_unreadable"),
+        ("2015-02-29", "date_impossible"),
+        ("2015-02-30", "date_impossible"),
+        ("20150230", "date_impossible"),
+        (20150230, "date_impossible"),
+        ("2015-13-01", "date_impossible"),
+        ("农历二月初二", "date_lunar"),
+        ("2015年腊月初八", "date_lunar"),
+        ("15.3.12", "date_unreadable"),
+        ("3/12/2015", "date_unreadable"),
+        ("去年", "date_unreadable"),
+        (0, "date_unreadable"),
+        (-1, "date_unreadable"),
+        (99999999999, "date_unreadable"),
+        ("1899-12-31", "date_too_old"),
+    ],
+)
+def test_what_is_no_whole_day_is_asked_again(cell: Cell, code: str) -> None:
+    assert refused(cell) == code
+
+
+def test_29_february_is_a_day_in_leap_years_only() -> None:
+    assert read_date("2016-02-29", on=TODAY) == date(2016, 2, 29)
+    assert refused("2015-02-29") == "date_impossible"
+
+
+def test_tomorrow_is_refused_and_today_is_not() -> None:
+    assert read_date("2026-11-23", on=TODAY) == TODAY
+    assert refused("2026-11-24") == "date_future"
+    assert read_date("2026-11-24", on=TODAY, future=True) == date(2026, 11, 24)
+
+
+@pytest.mark.parametrize("cell", [None, "", "  ", "-", "/", "不详", "无", True])
+def test_an_empty_cell_is_no_date_and_no_trouble(cell: Cell) -> None:
+    assert read_date(cell, on=TODAY) is None
+
+
+@given(st.text(max_size=30) | st.integers() | st.floats(allow_nan=False, allow_infinity=False))
+def test_nothing_else_ever_comes_out_than_a_day_or_a_named_refusal(cell: Cell) -> None:
+    if not isinstance(cell, str) and not -1e21 < (cell or 0) < 1e21:
+        return
+    try:
+        day = read_date(cell, on=TODAY)
+    except Refused:
+        return
+    assert day is None or date(1900, 1, 1) <= day <= TODAY

@@ -1,0 +1,558 @@
+"""Whole files: every row is answered, nothing is taken twice, silence is evidence only from a complete file."""
+
+from collections import Counter
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from contracts.event import Event
+from contracts.intake import Cell, RecordDisappeared, RecordRead, Row, RowsAnswered, SubmissionEnded
+from contracts.vocabulary import FactName
+from services.intake.domain.submission import due_on, period_ends, period_starts, speaks_of
+from tests.county import a_county
+from tests.intake.door import NOON, SCHOOL, Door, Receipt, a_file, an_id, only
+from tests.intake.test_id_number import a_number
+
+BORN = date(2015, 3, 12)
+
+
+def a_child(number: int, **changes: Cell) -> dict[str, Cell]:
+    """An ordinary row of the school's file; each has a number of its own."""
+    born = BORN + timedelta(days=number % 1000)
+    row: dict[str, Cell] = {
+        "姓名": "测试" + "甲乙丙丁戊己庚辛壬癸"[number % 10],
+        "身份证号": a_number(born, sequence=f"{number % 900 + 1:03d}"),
+        "出生日期": born.isoformat(),
+        "学籍号": f"G{number:018d}",
+        "年级": "三年级",
+        "是否受资助": "否",
+    }
+    return row | changes
+
+
+def children(count: int) -> list[dict[str, Cell]]:
+    return [a_child(number) for number in range(count)]
+
+
+async def test_a_file_is_read_row_by_row_and_answered(door: Door) -> None:
+    receipt = await door.submit([a_child(1), a_child(2, 年级="毕业班"), {"姓名": "测试丙", "年级": "三年级"}])
+
+    assert receipt.counts == (1, 1, 1, 0)
+    assert receipt.answer.rows == 3
+    assert receipt.answer.outcome == "taken"
+    assert receipt.codes == Counter({"word_unknown": 1, "names_nobody": 1})
+    first, second = receipt.records
+    assert first.recorded_at == NOON
+    assert (first.unit, first.dataset, first.period, first.valid_on) == (SCHOOL, "school", "2026H2", date(2026, 11, 23))
+    assert door.opened(first)["name"] == "测试乙"
+    assert dict(first.facts) == {
+        "birth_date": "2015-03-13",
+        "sex": 2,
+        "school_grade": 3,
+        "school_stage": "primary",
+        "aided_student": False,
+    }
+    assert "school_grade" not in second.facts
+    [ended] = only(receipt.said, SubmissionEnded)
+    assert ended.coverage == "full"
+
+
+async def test_nothing_intake_says_shows_who_anybody_is(door: Door) -> None:
+    """Only the sealed identity does; receipts carry masked contents."""
+    rows = [
+        a_child(1),
+        a_child(2, 身份证号="341722********0110"),
+        a_child(3, 联系电话="1390000000"),
+        a_child(4, 出生日期="测试丁"),
+    ]
+    receipt = await door.submit(rows)
+
+    for event in receipt.said:
+        text = event.model_dump_json()
+        for row in rows:
+            assert str(row["姓名"]) not in text
+            assert str(row["身份证号"]) not in text.replace("341722********0110", "")
+        assert "1390000000" not in text
+
+
+async def test_the_key_brings_all_rows_with_one_number_together(door: Door) -> None:
+    """Records are keyed by the number's own birth date, whatever a department writes beside it."""
+    receipt = await door.submit([a_child(1), a_child(1, 学籍号="J2", 出生日期="2014-01-01")])
+
+    assert {record.key for record in receipt.records} == {"2015-03-13"}
+    assert receipt.records[1].facts[FactName.BIRTH_DATE] == "2014-01-01"
+    assert receipt.records[1].flags == ("birth_date_conflict",)
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+async def test_the_outcome_does_not_depend_on_how_the_log_was_cut(door: Door, size: int) -> None:
+    """Two half-years of one unit, with all kinds of rows in them, in batches of 1, of 7 and in one."""
+    first: list[Mapping[str, Cell]] = [
+        *children(20),
+        a_child(3),
+        a_child(4, 年级="五年级"),
+        {"姓名": "测试丙", "学籍号": "Z"},
+        {"姓名": "测试丁"},
+    ]
+    second: list[Mapping[str, Cell]] = [
+        *children(12),
+        *(a_child(number, 年级="四年级") for number in range(12, 15)),
+        {"姓名": "测试丙", "学籍号": "Z"},
+    ]
+    single = Row(dataset="school", cells=a_child(1, 年级="六年级"))
+    headers = [*a_child(0), "是否残疾"]
+    said = await door.hand_over(
+        *a_file(first, submission=1, period="2026H1", columns=headers),
+        single,
+        *a_file(second, submission=2, columns=headers, file_sha256="b"),
+        *a_file(second, submission=3, columns=headers, file_sha256="b"),
+        size=size,
+    )
+
+    facts, receipts = summary(said)
+    assert receipts == {
+        None: (1, 1, 0, 0, 0),
+        an_id("submission", 1): (24, 20, 0, 3, 1),
+        an_id("submission", 2): (16, 4, 0, 1, 11),
+    }
+    [one, two, again] = Receipt(said).answers
+    assert (one.outcome, two.outcome, again.outcome) == ("taken", "taken", "same_again")
+    assert (one.disappeared, two.disappeared, again.disappeared) == (0, 5, 0)
+    assert again.unchanged == again.rows == 16
+    expected = getattr(test_the_outcome_does_not_depend_on_how_the_log_was_cut, "facts", facts)
+    test_the_outcome_does_not_depend_on_how_the_log_was_cut.facts = facts  # type: ignore[attr-defined]
+    assert facts == expected
+    assert len(only(said, RecordRead)) == 20 + 1 + 4
+
+
+def summary(said: list[Event]) -> tuple[list[Any], dict[Any, tuple[int, ...]]]:
+    """What may not depend on batches: everything but how the receipts of rows are divided, and the seals."""
+    facts = [
+        event.model_dump(exclude={"identity"}) | {"kind": event.kind}
+        for event in said
+        if not isinstance(event, RowsAnswered)
+    ]
+    receipts: dict[Any, tuple[int, ...]] = {}
+    for part in only(said, RowsAnswered):
+        before = receipts.get(part.submission, (0, 0, 0, 0, 0))
+        now = (part.read, part.accepted, part.accepted_with_drops, part.refused, part.unchanged)
+        receipts[part.submission] = tuple(a + b for a, b in zip(before, now, strict=True))
+    return facts, receipts
+
+
+async def test_the_same_file_twice_is_nothing_new(door: Door) -> None:
+    await door.submit(children(5), submission=1, file_sha256="a")
+    by_content = await door.submit(children(5), submission=2, file_sha256="a")
+    by_id = await door.submit(children(5), submission=1, file_sha256="c")
+
+    for receipt in (by_content, by_id):
+        assert receipt.answer.outcome == "same_again"
+        assert receipt.counts == (0, 0, 0, 5)
+        assert receipt.codes == Counter({"same_file": 1})
+        assert (receipt.records, receipt.parts, only(receipt.said, SubmissionEnded)) == ([], [], [])
+
+
+async def test_a_file_read_under_other_registered_columns_is_read_anew(door: Door) -> None:
+    """The county has learned a header: the same bytes say more than before."""
+    await door.submit(children(2), submission=1, file_sha256="a")
+    door.county = a_county(version="later")
+    receipt = await door.submit(children(2), submission=2, file_sha256="a")
+
+    assert receipt.answer.outcome == "taken"
+    assert receipt.counts == (0, 0, 0, 2)
+
+
+async def test_unchanged_rows_make_no_event_and_the_end_speaks_for_them_all(door: Door) -> None:
+    await door.submit(children(5), submission=1, period="2026H1")
+    receipt = await door.submit([*children(4), a_child(4, 年级="四年级")], submission=2)
+
+    assert receipt.counts == (1, 0, 0, 4)
+    assert len(receipt.records) == 1
+    [ended] = only(receipt.said, SubmissionEnded)
+    assert (ended.period, ended.valid_on, ended.broadcast) == ("2026H2", date(2026, 11, 23), True)
+
+
+async def test_what_is_wrong_with_an_unchanged_row_is_told_every_time(door: Door) -> None:
+    """Rows that were whole are known again without being read; these are read, for the sender must hear of them."""
+    rows = [a_child(1), a_child(2, 年级="毕业班")]
+    await door.submit(rows, submission=1, period="2026H1")
+    receipt = await door.submit(rows, submission=2)
+
+    assert receipt.counts == (0, 0, 0, 2)
+    assert receipt.codes == Counter({"word_unknown": 1})
+
+
+async def test_a_row_written_another_way_is_the_same_row(door: Door) -> None:
+    await door.submit([a_child(1)], submission=1, period="2026H1")
+    otherwise = a_child(1, 出生日期="2015年3月13日", 姓名="测 试乙", 年级="小学三年级")
+    receipt = await door.submit([otherwise], submission=2)
+    again = await door.submit([otherwise], submission=3)
+
+    assert (receipt.counts, again.counts) == ((0, 0, 0, 1), (0, 0, 0, 1))
+
+
+@pytest.mark.parametrize("size", [1, 1000])
+async def test_a_row_that_changes_back_is_said_again(door: Door, size: int) -> None:
+    """Known at a glance, but something else was said in between: within one batch, or before it."""
+    await door.submit([a_child(1)], submission=1, period="2026H1")
+    begin, row, end = a_file([a_child(1)], submission=2)
+    changed = Row(dataset="school", cells=a_child(1, 年级="四年级"))
+    said = await door.hand_over(begin, changed, row, end, size=size)
+
+    assert [record.facts[FactName.SCHOOL_GRADE] for record in only(said, RecordRead)] == [4, 3]
+
+
+async def test_who_is_missing_from_a_complete_file_has_disappeared_and_may_come_back(door: Door) -> None:
+    await door.submit(children(3), submission=1, period="2026H1")
+    missing = await door.submit(children(2), submission=2)
+    back = await door.submit(children(3), submission=3)
+
+    [gone] = only(missing.said, RecordDisappeared)
+    assert missing.answer.disappeared == 1
+    [ended] = only(missing.said, SubmissionEnded)
+    assert missing.said.index(gone) < missing.said.index(ended)
+    assert gone.birth_date == BORN + timedelta(days=2)
+    assert [record.record for record in back.records] == [gone.record]
+    assert back.counts == (1, 0, 0, 2)
+
+
+async def test_a_row_on_its_own_does_not_disappear_with_the_next_file(door: Door) -> None:
+    """It never was in a full file: its absence from one says nothing."""
+    await door.submit(children(2), submission=1, period="2026H1")
+    await door.hand_over(Row(dataset="school", cells=a_child(9)))
+    receipt = await door.submit(children(2), submission=2)
+
+    assert receipt.answer.disappeared == 0
+
+
+async def test_a_partial_file_makes_nobody_disappear(door: Door) -> None:
+    await door.submit(children(3), submission=1, period="2026H1")
+    receipt = await door.submit([a_child(7)], submission=2, coverage="delta")
+    full = await door.submit(children(3), submission=3)
+
+    assert receipt.answer.disappeared == 0
+    assert only(receipt.said, SubmissionEnded)[0].coverage == "delta"
+    assert full.answer.disappeared == 0
+
+
+@pytest.mark.parametrize(("announced", "ended"), [(4, 3), (3, 4), (3, 2), (2, 3)])
+async def test_a_file_whose_rows_do_not_add_up_is_taken_but_its_silence_is_no_evidence(
+    door: Door, announced: int, ended: int
+) -> None:
+    await door.submit(children(5), submission=1, period="2026H1")
+    receipt = await door.submit(children(3), submission=2, announced=announced, ended=ended)
+    after = await door.submit(children(3), submission=3)
+
+    assert receipt.codes == Counter({"row_count_differs": 1})
+    assert (receipt.answer.rows, receipt.answer.disappeared) == (3, 0)
+    assert sum(receipt.counts) == 3
+    assert only(receipt.said, SubmissionEnded)[0].coverage == "delta"
+    assert after.answer.disappeared == 2
+
+
+async def test_a_file_that_is_mostly_unreadable_makes_nobody_disappear(door: Door) -> None:
+    await door.submit(children(4), submission=1, period="2026H1")
+    nobody: Mapping[str, Cell] = {"姓名": "测试甲"}
+    half = await door.submit([*children(2), nobody, nobody], submission=2, columns=[*a_child(0)])
+    await door.submit(children(4), submission=3)
+    most = await door.submit([a_child(0), nobody, nobody], submission=4, columns=[*a_child(0)])
+
+    assert (half.answer.disappeared, half.codes["mostly_refused"]) == (2, 0)
+    assert (most.answer.disappeared, most.codes["mostly_refused"]) == (0, 1)
+
+
+async def test_a_row_whose_number_of_its_own_is_still_there_has_not_disappeared(door: Door) -> None:
+    await door.submit(children(4), submission=1, period="2026H1")
+    blurred: dict[str, Cell] = {"学籍号": a_child(3)["学籍号"], "姓名": "测试丁"}
+    receipt = await door.submit([*children(3), blurred], submission=2)
+
+    assert receipt.counts == (0, 0, 1, 3)
+    assert receipt.answer.disappeared == 0
+
+
+async def test_an_older_period_is_checked_but_changes_nothing(door: Door) -> None:
+    await door.submit(children(3), submission=1)
+    older: list[Mapping[str, Cell]] = [a_child(0, 年级="二年级"), a_child(8), {"姓名": "测试甲", "学籍号": "Z"}]
+    receipt = await door.submit(older, submission=2, period="2026H1")
+    newer = await door.submit(children(3), submission=3)
+
+    assert receipt.answer.outcome == "older_period"
+    assert receipt.counts == (0, 0, 1, 2)
+    assert receipt.codes == Counter({"names_nobody": 1, "older_period": 1})
+    assert (receipt.records, only(receipt.said, SubmissionEnded)) == ([], [])
+    assert newer.counts == (0, 0, 0, 3)
+
+
+async def test_a_file_corrected_within_its_period_is_taken(door: Door) -> None:
+    await door.submit(children(3), submission=1)
+    receipt = await door.submit([a_child(0, 年级="四年级"), a_child(1)], submission=2)
+
+    assert receipt.answer.outcome == "taken"
+    assert (receipt.counts, receipt.answer.disappeared) == ((1, 0, 0, 1), 1)
+
+
+async def test_a_row_that_stands_twice_is_taken_once(door: Door) -> None:
+    """The same again is nothing new; another content under the same number is a question for the sender."""
+    receipt = await door.submit([a_child(0), a_child(0), a_child(0, 年级="四年级")])
+
+    assert receipt.counts == (1, 0, 1, 1)
+    [trouble] = [trouble for part in receipt.parts for trouble in part.troubles]
+    assert (trouble.code, trouble.row, trouble.refused) == ("duplicate_row", 4, "row")
+    assert "第2行" in trouble.message
+    assert receipt.records[0].facts[FactName.SCHOOL_GRADE] == 3
+
+
+async def test_rows_are_the_same_only_within_their_unit_and_dataset(door: Door) -> None:
+    cells: dict[str, Cell] = {"姓名": "测试甲", "身份证号": a_number(BORN)}
+    here = await door.hand_over(Row(dataset="village", cells=cells), unit="341722-renli")
+    there = await door.hand_over(Row(dataset="village", cells=cells), unit="341722-qidu")
+
+    [one], [other] = only(here, RecordRead), only(there, RecordRead)
+    assert one.record != other.record
+
+
+@pytest.mark.parametrize(
+    ("begin", "code"),
+    [
+        ({"columns": ["姓名", "身份证号", "有无前科"]}, "column_sealed"),
+        ({"columns": ["姓名", "身份证号", "行政处罚"]}, "column_sealed"),
+        ({"columns": ["姓名", "身份证号", "不起诉决定"]}, "column_sealed"),
+        ({"columns": ["姓名", "身份证号", "不良　行为"]}, "column_sealed"),
+        ({"columns": ["姓名", "性别"]}, "columns_missing"),
+        ({"dataset": "nobody-registered-this"}, "dataset_unknown"),
+        ({"dataset": "vaccination"}, "dataset_of_another_unit"),
+        ({"dataset": "finding"}, "dataset_of_another_unit"),
+        ({"period": "2027H1"}, "period_future"),
+    ],
+)
+async def test_a_file_is_refused_whole_before_a_row_is_read(door: Door, begin: dict[str, Any], code: str) -> None:
+    rows: list[dict[str, Cell]] = [{"姓名": "测试甲", "身份证号": a_number(BORN)}] * 2
+    receipt = await door.submit(rows, **begin)
+
+    assert receipt.answer.outcome == "refused"
+    assert receipt.counts == (0, 0, 2, 0)
+    assert receipt.codes == Counter({code: 1})
+    assert receipt.said == receipt.answers
+    assert (await door.count("record"), await door.count("seen")) == (0, 0)
+
+
+async def test_a_file_refused_once_may_be_sent_again_when_mended(door: Door) -> None:
+    await door.submit(children(2), submission=1, columns=[*a_child(0), "处罚"], file_sha256="a")
+    receipt = await door.submit(children(2), submission=1, file_sha256="a")
+
+    assert receipt.answer.outcome == "taken"
+    assert receipt.counts == (2, 0, 0, 0)
+
+
+async def test_an_empty_full_file_makes_nobody_disappear(door: Door) -> None:
+    await door.submit(children(2), submission=1)
+    receipt = await door.submit([], submission=2, columns=[*a_child(0)])
+
+    assert receipt.answer.outcome == "refused"
+    assert receipt.codes == Counter({"file_empty": 1})
+
+
+async def test_unregistered_columns_are_named_and_not_read(door: Door) -> None:
+    receipt = await door.submit([a_child(1, 家里几头牛="3")])
+
+    assert receipt.codes == Counter({"column_unknown": 1})
+    assert receipt.answer.troubles[0].refused == "nothing"
+    assert "家里几头牛" in receipt.answer.troubles[0].message
+    assert receipt.counts == (1, 0, 0, 0)
+
+
+async def test_a_row_with_a_column_that_was_not_announced_is_refused(door: Door) -> None:
+    """Otherwise a sealed column could come in after the door was passed."""
+    receipt = await door.submit([a_child(1), a_child(2, 前科="有")], columns=[*a_child(0)])
+
+    assert receipt.counts == (1, 0, 1, 0)
+    assert receipt.codes == Counter({"column_not_announced": 1})
+
+
+async def test_rows_without_a_beginning_are_refused_and_so_is_their_end(door: Door) -> None:
+    _, row, end = a_file([a_child(1)])
+    said = await door.hand_over(row, end)
+
+    [part] = only(said, RowsAnswered)
+    assert (part.read, part.refused, part.troubles[0].code) == (1, 1, "no_begin")
+    assert Receipt(said).answer.outcome == "refused"
+    assert Receipt(said).answer.rows == 0
+
+
+async def test_rows_after_the_end_are_refused(door: Door) -> None:
+    begin, row, end = a_file([a_child(1)])
+    said = await door.hand_over(begin, row, end, row)
+
+    last = said[-1]
+    assert isinstance(last, RowsAnswered)
+    assert (last.read, last.refused, last.troubles[0].code) == (1, 1, "after_end")
+    assert len(only(said, RecordRead)) == 1
+
+
+async def test_an_end_said_twice_is_answered_twice_and_changes_nothing(door: Door) -> None:
+    begin, row, end = a_file([a_child(1)])
+    said = await door.hand_over(begin, row, end, end)
+
+    first, second = Receipt(said).answers
+    assert (first.outcome, second.outcome) == ("taken", "same_again")
+    assert second.rows == 1
+
+
+async def test_a_file_that_begins_again_is_read_from_the_start(door: Door) -> None:
+    """The sender's program died on its way; what was said of the first rows stands, and they are not doubled."""
+    events = a_file(children(4))
+    said = await door.hand_over(*events[:3], *events)
+
+    receipt = Receipt(said)
+    assert receipt.counts == (2, 0, 0, 2)
+    assert len(receipt.records) == 4
+
+
+async def test_two_files_may_come_at_once(door: Door) -> None:
+    one = a_file(children(3), submission=1)
+    other = a_file([a_child(7), a_child(8)], submission=2, coverage="delta")
+    mixed = [one[0], other[0], one[1], other[1], one[2], other[2], one[3], other[3], one[4]]
+    said = await door.hand_over(*mixed)
+
+    second, first = Receipt(said).answers
+    assert (first.submission, first.accepted) == (an_id("submission", 1), 3)
+    assert (second.submission, second.accepted) == (an_id("submission", 2), 2)
+
+
+async def test_many_troubles_are_told_in_several_parts_each_small_enough(door: Door) -> None:
+    rows = [a_child(number, 身份证号="341722********0110", 年级="毕业班", 是否受资助="大概") for number in range(2000)]
+    receipt = await door.submit(rows, size=2000)
+
+    assert receipt.codes["id_masked"] == receipt.codes["word_unknown"] == receipt.codes["yes_no_unreadable"] == 2000
+    assert len(receipt.parts) > 1
+    assert sum(part.read for part in receipt.parts) == receipt.answer.rows
+    assert all(len(part.model_dump_json().encode()) < 500_000 for part in receipt.parts)
+
+
+async def test_a_beginning_whose_end_can_no_longer_come_is_forgotten(door: Door) -> None:
+    begin, row, _ = a_file([a_child(1)], submission=1)
+    await door.hand_over(begin, row)
+    door.now = NOON + timedelta(days=7)
+    await door.submit([a_child(2)], submission=2)
+    kept = await door.count("submission")
+    door.now = NOON + timedelta(days=8)
+    await door.submit([a_child(2)], submission=3)
+
+    assert kept == 2
+    assert await door.count("submission") == 2
+
+
+@pytest.mark.parametrize(
+    ("now", "period", "late"),
+    [
+        (datetime(2026, 9, 30, 15, 59, tzinfo=UTC), "2026H2", False),
+        (datetime(2026, 9, 30, 16, 0, tzinfo=UTC), "2026H2", True),  # 1 October in the county
+        (datetime(2026, 3, 31, 15, 59, tzinfo=UTC), "2026H1", False),
+        (datetime(2026, 3, 31, 16, 0, tzinfo=UTC), "2026H1", True),
+    ],
+)
+async def test_the_last_day_of_the_half_year_is_in_time(door: Door, now: datetime, period: str, late: bool) -> None:
+    door.now = now
+    receipt = await door.submit([a_child(1)], period=period)
+
+    assert receipt.answer.late is late
+
+
+def test_half_years() -> None:
+    assert (period_starts("2026H1"), period_ends("2026H1")) == (date(2026, 1, 1), date(2026, 6, 30))
+    assert (period_starts("2026H2"), period_ends("2026H2")) == (date(2026, 7, 1), date(2026, 12, 31))
+    assert due_on("2026H2", ("03-31", "09-30")) == date(2026, 9, 30)
+    assert speaks_of("2026H1", None, date(2026, 11, 23)) == date(2026, 6, 30)
+    assert speaks_of("2026H2", None, date(2026, 11, 23)) == date(2026, 11, 23)
+    assert speaks_of("2026H2", date(2026, 9, 1), date(2026, 11, 23)) == date(2026, 9, 1)
+    assert speaks_of("2026H2", date(2027, 1, 1), date(2026, 11, 23)) == date(2026, 11, 23)
+
+
+# ------------------------------------------------------------------ rows on their own
+
+
+async def test_a_row_on_its_own_is_answered_by_its_own_id(door: Door) -> None:
+    said = await door.hand_over(Row(dataset="school", cells=a_child(1)), Row(dataset="school", cells=a_child(1)))
+
+    [record] = only(said, RecordRead)
+    [part] = only(said, RowsAnswered)
+    assert (record.period, record.submission, record.valid_on) == (None, None, date(2026, 11, 23))
+    assert (part.read, part.accepted, part.unchanged, len(part.answers)) == (2, 1, 1, 2)
+
+
+@pytest.mark.parametrize(
+    ("row", "code"),
+    [
+        (
+            {"dataset": "school", "cells": {"姓名": "测试甲", "身份证号": a_number(BORN), "家里几头牛": 3}},
+            "column_unknown",
+        ),
+        ({"dataset": "school", "cells": {"姓名": "测试甲", "身份证号": a_number(BORN), "前科": "无"}}, "column_sealed"),
+        ({"dataset": "hukou", "cells": {"姓名": "测试甲"}}, "dataset_of_another_unit"),
+        ({"dataset": "other", "cells": {"姓名": "测试甲"}}, "dataset_unknown"),
+        ({"cells": {"姓名": "测试甲"}}, "no_dataset"),
+        ({"dataset": "school", "cells": {"姓名": "测试甲"}}, "names_nobody"),
+    ],
+)
+async def test_a_row_on_its_own_is_refused(door: Door, row: dict[str, Any], code: str) -> None:
+    said = await door.hand_over(Row(**row))
+
+    [part] = said
+    assert isinstance(part, RowsAnswered)
+    assert (part.refused, [trouble.code for trouble in part.troubles]) == (1, [code])
+
+
+async def test_a_row_cannot_speak_of_tomorrow(door: Door) -> None:
+    said = await door.hand_over(Row(dataset="school", cells=a_child(1), valid_on=date(2026, 11, 24)))
+
+    [record] = only(said, RecordRead)
+    [part] = only(said, RowsAnswered)
+    assert record.valid_on == date(2026, 11, 23)
+    assert part.troubles[0].code == "valid_on_future"
+
+
+async def test_a_unit_nobody_registered_hands_over_nothing(door: Door) -> None:
+    receipt = await door.submit([a_child(1)], unit="341722-unknown")
+
+    assert receipt.answer.outcome == "refused"
+    assert receipt.codes == Counter({"unit_unknown": 1})
+
+
+kinds = st.sampled_from(["whole", "dropped", "nobody", "stranger"])
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    rows=st.lists(st.tuples(kinds, st.integers(0, 5)), max_size=12),
+    off=st.integers(-1, 1),
+    size=st.sampled_from([1, 3, 1000]),
+)
+async def test_the_sum_of_a_receipt_is_the_rows_that_were_read(
+    door: Door, rows: list[tuple[str, int]], off: int, size: int
+) -> None:
+    """Whatever stands in a file, and whatever its beginning and end claim."""
+    made: dict[str, Any] = {
+        "whole": lambda n: a_child(n),
+        "dropped": lambda n: a_child(n, 年级="毕业班"),
+        "nobody": lambda n: {"姓名": "测试甲"},
+        "stranger": lambda n: a_child(n, 没有这一列="1"),
+    }
+    content = [made[kind](n) for kind, n in rows]
+    receipt = await door.submit(
+        content,
+        submission=await door.count("submission"),
+        columns=[*a_child(0)],
+        ended=max(0, len(rows) + off),
+        coverage="delta",
+        size=size,
+    )
+
+    assert sum(receipt.counts) == receipt.answer.rows == len(rows)
+    assert sum(part.read for part in receipt.parts) == len(rows)
+    for name in ("accepted", "accepted_with_drops", "refused", "unchanged"):
+        assert sum(getattr(part, name) for part in receipt.parts) == getattr(receipt.answer, name)
+    assert len(receipt.records) == receipt.answer.accepted + receipt.answer.accepted_with_drops

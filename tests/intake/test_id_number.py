@@ -1,0 +1,219 @@
+"""Which identity numbers are valid, which are repaired without loss, which are asked again."""
+
+from datetime import date
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.intake.domain.id_number import (
+    Certificate,
+    IdNumber,
+    OtherPaper,
+    check_passes,
+    read_adults_id,
+    read_certificate,
+    read_id,
+)
+from services.intake.domain.text import Cell
+from services.intake.domain.trouble import Refused
+
+TODAY = date(2026, 11, 23)
+DIGITS = "0123456789"
+WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
+"""GB 11643-1999, written out: the code under test asks a library."""
+
+
+def checked(body: str) -> str:
+    return body + "10X98765432"[sum(int(digit) * weight for digit, weight in zip(body, WEIGHTS, strict=True)) % 11]
+
+
+def a_number(born: date = date(2015, 3, 12), *, area: str = "341722", sequence: str = "011") -> str:
+    """A number that nobody has: the check character is right, the rest is the test's."""
+    body = f"{area}{born:%Y%m%d}{sequence}"
+    return checked(body)
+
+
+days = st.dates(date(1930, 1, 1), TODAY)
+numbers = st.builds(
+    lambda born, area, sequence: a_number(born, area=area, sequence=f"{sequence:03d}"),
+    days,
+    st.sampled_from(["341722", "342922", "342831", "341799", "110105", "650102", "810000", "830000"]),
+    st.integers(1, 999),
+).filter(lambda number: not number.endswith("000"))
+
+
+def refused(cell: Cell) -> str:
+    with pytest.raises(Refused) as caught:
+        read_id(cell, on=TODAY)
+    return caught.value.code
+
+
+@given(numbers)
+def test_a_valid_number_is_read_whatever_its_region(number: str) -> None:
+    """No table of counties is asked: old codes and codes of Hong Kong, Macao and Taiwan are as good as today's."""
+    read = read_id(number, on=TODAY)
+
+    assert isinstance(read, IdNumber)
+    assert read.number == number
+    assert f"{read.birth_date:%Y%m%d}" == number[6:14]
+    assert read.sex == (1 if int(number[16]) % 2 else 2)
+
+
+@given(numbers, st.integers(0, 16), st.sampled_from(DIGITS))
+def test_one_wrong_digit_is_always_noticed(number: str, place: int, digit: str) -> None:
+    """The check character catches every substitution; such a number is asked again and never repaired."""
+    wrong = number[:place] + digit + number[place + 1 :]
+    if wrong == number:
+        return
+
+    assert not check_passes(wrong)
+    with pytest.raises(Refused):
+        read_id(wrong, on=TODAY)
+
+
+@given(numbers, st.integers(0, 15))
+def test_two_neighbours_swapped_are_always_noticed(number: str, place: int) -> None:
+    swapped = number[:place] + number[place + 1] + number[place] + number[place + 2 :]
+    if swapped == number:
+        return
+
+    assert not check_passes(swapped)
+
+
+@given(numbers)
+def test_a_number_that_a_spreadsheet_took_for_a_number_is_damaged(number: str) -> None:
+    """Fifteen digits are true, three are lost: as text ending in 000, in scientific notation, as a float, as an int
+    that went through a float. Some of them pass the checksum by chance.
+    """
+    digits = number[:17] + ("0" if number[17] == "X" else number[17])
+
+    assert refused(f"{digits[:15]}000") == "id_damaged"
+    assert refused(f"{int(digits):.5E}") == "id_damaged"
+    assert refused(float(digits)) == "id_damaged"
+    assert refused(int(float(digits))) == "id_damaged"
+
+
+def test_a_true_number_that_ends_in_000_is_taken_when_somebody_marks_it_as_text() -> None:
+    """One number in a thousand really ends so; an apostrophe before it says that a person typed it."""
+    number = next(
+        found
+        for hundreds in range(1, 10)
+        for day in range(1, 28)
+        if (found := a_number(date(2015, 3, day), sequence=f"{hundreds}00")).endswith("000")
+    )
+
+    assert refused(number) == "id_damaged"
+    read = read_id(f"'{number}", on=TODAY)
+    assert isinstance(read, IdNumber)
+    assert read.number == number
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "34172220150312001x",
+        "34172220150312001Х",  # Cyrillic
+        "34172220150312001×",
+        "34172220150312001*",
+        "３４１７２２２０１５０３１２００１Ｘ",
+        " 341722 20150312 001X ",
+        "341722-20150312-001X",
+        "'34172220150312001X",
+        "\u200b34172220150312001X\ufeff",
+        "34172220150312001X\n",
+    ],
+)
+def test_what_loses_nothing_is_repaired(typed: str) -> None:
+    read = read_id(typed, on=TODAY)
+
+    assert isinstance(read, IdNumber)
+    assert read.number == "34172220150312001X"
+
+
+@pytest.mark.parametrize(
+    ("cell", "code"),
+    [
+        ("341722********001X", "id_masked"),
+        ("3417222015****001X", "id_masked"),
+        ("341722XXXXXXXX0110", "id_masked"),
+        ("341722150312011", "id_15_digits"),
+        (341722150312011, "id_15_digits"),
+        ("34172220150312001X31", "id_disability_number"),
+        ("341722010120190123", "id_immunization_code"),  # ten of the clinic, birth year, four in sequence
+        ("G34172220150312001X", "id_student_number"),
+        ("L341722201503120112", "id_student_number"),
+        ("J341722201503120112", "id_student_number"),
+        ("34172220150312011", "id_length"),
+        ("3417222015031201100", "id_length"),
+        ("341722201503120111", "id_checksum"),
+        (a_number(date(2026, 11, 24)), "id_birth_date"),  # born tomorrow
+        (checked("34172218991231011"), "id_birth_date"),
+        (checked("34172220150230011"), "id_birth_date"),
+        (a_number(area="001722"), "id_region"),
+        (a_number(area="991722").replace("99", "17", 1)[:17] + "1", "id_checksum"),
+        ("有", "id_unreadable"),
+        ("13900000000", "id_length"),
+    ],
+)
+def test_what_is_no_number_of_a_child_is_named(cell: Cell, code: str) -> None:
+    assert refused(cell) == code
+
+
+def test_a_child_born_today_has_a_valid_number() -> None:
+    assert isinstance(read_id(a_number(TODAY), on=TODAY), IdNumber)
+
+
+@pytest.mark.parametrize("cell", [None, "", " ", "无", "-", "不详", "/"])
+def test_an_empty_cell_is_no_trouble(cell: Cell) -> None:
+    assert read_id(cell, on=TODAY) is None
+
+
+def test_a_foreign_residents_card_begins_with_9() -> None:
+    read = read_id(a_number(area="931840"), on=TODAY)
+
+    assert isinstance(read, IdNumber)
+    assert read.kind == "foreign"
+
+
+def test_a_residence_permit_of_taiwan_is_a_number_of_its_own_kind() -> None:
+    read = read_id(a_number(area="830000"), on=TODAY)
+
+    assert isinstance(read, IdNumber)
+    assert read.kind == "hong_kong_macao_taiwan"
+
+
+@pytest.mark.parametrize("cell", ["H12345678", "ABC123456789012", "E12345678"])
+def test_other_papers_are_kept_as_such(cell: str) -> None:
+    assert read_id(cell, on=TODAY) == OtherPaper(cell)
+
+
+def test_the_kind_of_paper_beside_it_decides_about_free_forms() -> None:
+    assert read_id("X1-99 8", on=TODAY, paper="护照") == OtherPaper("X1998")
+    assert refused("X1-99 8") == "id_unreadable"
+
+
+def test_a_parents_15_digits_become_the_18_they_have_been_since_1999() -> None:
+    read = read_adults_id("341722880312011", on=TODAY)
+
+    assert read == a_number(date(1988, 3, 12), sequence="011")
+
+
+def test_a_disability_certificate_is_a_number_a_kind_and_a_grade() -> None:
+    number = a_number()
+
+    assert read_certificate(f"{number}42", on=TODAY) == Certificate(
+        IdNumber(number, date(2015, 3, 12), 1, "resident"), 4, 2
+    )
+    assert read_certificate(f"{number}42B1", on=TODAY) == read_certificate(f"{number}42", on=TODAY)
+    for wrong in (f"{number}82", f"{number}45", f"{number}4", "123"):
+        with pytest.raises(Refused) as caught:
+            read_certificate(wrong, on=TODAY)
+        assert caught.value.code == "certificate_unreadable"
+
+
+def test_refusals_never_carry_the_content() -> None:
+    with pytest.raises(Refused) as caught:
+        read_id("341722201503120111", on=TODAY)
+
+    assert "341722" not in str(caught.value)

@@ -1,0 +1,242 @@
+"""A row: whom it names, what in it is dropped and why."""
+
+from datetime import date
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.intake.domain.divisions import Divisions, Place
+from services.intake.domain.row import Column, Plan, ReadRow, plan, read
+from services.intake.domain.text import Cell
+from tests.intake.test_id_number import a_number
+
+TODAY = date(2026, 11, 23)
+BORN = date(2015, 3, 12)
+DIVISIONS = Divisions("341722", (Place("341722", "石台县"),), (("341722100", "仁里镇"),))
+COLUMNS = (
+    Column("name", ("姓名", "儿童姓名")),
+    Column("id_number", ("身份证号", "公民身份号码", "残疾人证号")),
+    Column("id_paper_kind", ("证件类型",)),
+    Column("birth_date", ("出生日期",)),
+    Column("sex", ("性别",)),
+    Column("row_number", ("学籍号",)),
+    Column("phone", ("联系电话",)),
+    Column("mother_id_number", ("母亲身份证号",)),
+    Column("residence_since", ("来本地日期", "登记日期")),
+    Column("school_since", ("入学日期",)),
+    Column("school_stage", ("学段",)),
+    Column("school_grade", ("年级",)),
+    Column("insured_year", ("参保年度",)),
+    Column("left_behind_flag", ("留守儿童",)),
+    Column("migrant_flag", ("居住类型",)),
+    Column("disability_kind", ("残疾类别",)),
+    Column("note", ("备注",)),
+    Column("ignored", ("序号",)),
+)
+
+
+def a_plan(headers: list[str], own_number: str | None = None) -> Plan:
+    return plan(COLUMNS, headers, sealed=("前科", "处罚"), divisions=DIVISIONS, own_number=own_number)
+
+
+def a_row(cells: dict[str, Cell], own_number: str | None = None) -> ReadRow:
+    return read(a_plan(list(cells), own_number), cells, number=2, on=TODAY)
+
+
+def codes(row: ReadRow) -> list[str]:
+    return [trouble.code for trouble in row.troubles]
+
+
+def test_a_whole_row_is_read_whole() -> None:
+    row = a_row({"姓名": "测试甲", "身份证号": a_number(BORN), "出生日期": "2015.3.12", "性别": "男"})
+
+    assert row.names_somebody
+    assert row.key == ("id", a_number(BORN))
+    assert row.birth_date == BORN
+    assert dict(row.identity) == {
+        "name": "测试甲",
+        "id_number": a_number(BORN),
+        "birth_date": "2015-03-12",
+        "sex": "1",
+    }
+    assert dict(row.facts) == {"birth_date": "2015-03-12", "sex": 1}
+    assert (row.flags, row.troubles) == ((), ())
+
+
+def test_a_number_says_birth_date_and_sex_but_never_the_hukou() -> None:
+    row = a_row({"身份证号": a_number(BORN, area="342922", sequence="002")})
+
+    assert dict(row.facts) == {"birth_date": "2015-03-12", "sex": 2}
+
+
+@pytest.mark.parametrize(
+    ("cells", "key"),
+    [
+        ({"身份证号": a_number(BORN)}, "id"),
+        ({"姓名": "测试甲", "出生日期": "2015-03-12"}, "person"),
+        ({"姓名": "测试甲", "身份证号": "3.41702E+17", "出生日期": "2015-03-12"}, "person"),
+        ({"姓名": "测试甲"}, None),
+        ({"出生日期": "2015-03-12"}, None),
+        ({"姓名": "测试甲", "身份证号": "3.41702E+17"}, None),
+        ({"姓名": "测试甲", "出生日期": "2015年3月"}, None),
+    ],
+)
+def test_a_row_names_somebody_by_a_valid_number_or_by_name_and_birth_date(
+    cells: dict[str, Cell], key: str | None
+) -> None:
+    row = a_row(cells)
+
+    assert row.names_somebody is (key is not None)
+    assert (row.key[0] if row.key else None) == key
+
+
+def test_the_units_own_number_makes_the_row_the_same_even_when_it_names_nobody() -> None:
+    row = a_row({"姓名": "测试甲", "学籍号": "J1"}, own_number="row_number")
+
+    assert not row.names_somebody
+    assert row.key == ("number", "J1")
+    assert a_row({"姓名": "测试甲", "学籍号": "J1"}).key is None
+
+
+def test_a_bad_cell_is_dropped_and_listed_and_the_row_stays() -> None:
+    row = a_row({"姓名": "测试甲", "出生日期": "2015-03-12", "身份证号": "341722********0110", "参保年度": "1999"})
+
+    assert row.names_somebody
+    assert codes(row) == ["id_masked", "number_unreadable"]
+    assert [(trouble.row, trouble.column, trouble.refused) for trouble in row.troubles] == [
+        (2, "身份证号", "cell"),
+        (2, "参保年度", "cell"),
+    ]
+    assert row.troubles[1].remedy == "请填写2000至2100之间的整数；不知道的留空。"
+    assert row.flags == ("id_masked",)
+    assert "insured_year" not in row.facts
+
+
+def test_a_missing_number_is_flagged_not_refused() -> None:
+    row = a_row({"姓名": "测试甲", "出生日期": "2015-03-12", "身份证号": ""})
+
+    assert (row.flags, row.troubles) == (("id_missing",), ())
+
+
+def test_number_and_birth_date_that_differ_are_both_kept_and_told() -> None:
+    """The number decides where rows meet, because all rows with it must; the date is what the department says."""
+    row = a_row({"姓名": "测试甲", "身份证号": a_number(BORN), "出生日期": "2015-03-21"})
+
+    assert row.birth_date == BORN
+    assert row.facts["birth_date"] == "2015-03-21"
+    assert row.flags == ("birth_date_conflict",)
+    assert [(trouble.code, trouble.refused, trouble.column) for trouble in row.troubles] == [
+        ("birth_date_conflict", "nothing", "出生日期")
+    ]
+
+
+def test_a_mothers_number_in_the_childs_column_is_dropped() -> None:
+    mothers = a_number(date(1988, 3, 12))
+    by_age = a_row({"姓名": "测试甲", "身份证号": mothers, "出生日期": "2015-03-12"})
+    by_content = a_row({"姓名": "测试甲", "身份证号": mothers, "母亲身份证号": mothers})
+
+    assert codes(by_age) == ["id_of_adult"]
+    assert by_age.key == ("person", "测试甲|2015-03-12")
+    assert by_age.birth_date == BORN
+    assert codes(by_content) == ["id_is_guardians"]
+    assert not by_content.names_somebody
+    assert by_content.identity == {"name": "测试甲", "mother_id_number": mothers}
+
+
+def test_a_disability_certificate_gives_its_holders_number_kind_and_grade() -> None:
+    number = a_number(BORN)
+    row = a_row({"残疾人证号": f"{number}42"})
+
+    assert row.key == ("id", number)
+    assert {name: row.facts[name] for name in ("disability_kind", "disability_grade", "disability_certified")} == {
+        "disability_kind": 4,
+        "disability_grade": 2,
+        "disability_certified": True,
+    }
+    assert codes(a_row({"姓名": "测试甲", "身份证号": f"{number}42"})) == ["id_disability_number"]
+
+
+def test_of_two_dates_of_arrival_the_earlier_counts() -> None:
+    cells: dict[str, Cell] = {"身份证号": a_number(BORN), "来本地日期": "2025-09-01", "登记日期": "2025-03-01"}
+
+    assert a_row(cells).facts["residence_since"] == "2025-03-01"
+
+
+def test_only_what_can_be_known_beforehand_may_lie_in_the_future() -> None:
+    row = a_row({"身份证号": a_number(BORN), "入学日期": "2027-03-01", "来本地日期": "2027-03-01"})
+
+    assert row.facts["school_since"] == "2027-03-01"
+    assert codes(row) == ["date_future"]
+
+
+@pytest.mark.parametrize(
+    ("stage", "grade", "facts"),
+    [
+        ("", "三年级", {"school_stage": "primary", "school_grade": 3}),
+        ("初中", "一年级", {"school_stage": "junior", "school_grade": 7}),
+        ("高中", "三年级", {"school_stage": "senior", "school_grade": 12}),
+        ("初中", "七年级", {"school_stage": "junior", "school_grade": 7}),
+        ("中职", "一年级", {"school_stage": "vocational"}),
+        ("", "大班", {"school_stage": "kindergarten"}),
+    ],
+)
+def test_stage_and_grade_are_read_together(stage: str, grade: str, facts: dict[str, object]) -> None:
+    row = a_row({"身份证号": a_number(BORN), "学段": stage, "年级": grade})
+
+    assert {name: value for name, value in row.facts.items() if name.startswith("school")} == facts
+
+
+def test_a_departments_flag_travels_as_a_flag() -> None:
+    row = a_row({"身份证号": a_number(BORN), "留守儿童": "2", "居住类型": "流动"})
+    other = a_row({"身份证号": a_number(BORN), "留守儿童": "0", "居住类型": "本地"})
+
+    assert set(row.flags) == {"says_left_behind", "says_migrant"}
+    assert other.flags == ()
+
+
+def test_notes_are_not_read() -> None:
+    row = a_row({"身份证号": a_number(BORN), "备注": "随便写的话", "序号": 1})
+
+    assert "随便写的话" not in repr(row)
+
+
+def test_the_kind_of_paper_opens_the_column_to_other_papers() -> None:
+    row = a_row({"姓名": "测试甲", "出生日期": "2015-03-12", "证件类型": "护照", "身份证号": "X 1234 99"})
+
+    assert row.identity["other_paper"] == "X123499"
+    assert row.flags == ("id_other_paper",)
+    assert row.troubles == ()
+
+
+def test_a_plan_knows_what_is_registered_unknown_and_sealed() -> None:
+    made = a_plan(["儿 童姓名", "身份证号（必填）", "家里几头牛", "有无前科", ""])
+
+    assert made.unknown == ("家里几头牛", "有无前科")
+    assert made.sealed == ("有无前科",)
+    assert made.names_somebody
+    assert not a_plan(["姓名", "性别"]).names_somebody
+    assert a_plan(["姓名", "出生日期"]).names_somebody
+
+
+@pytest.mark.parametrize("cell", [10**400, -(10**30), float("inf"), float("nan"), 1e300])
+@pytest.mark.parametrize("header", ["姓名", "身份证号", "出生日期", "学籍号", "联系电话", "年级", "参保年度"])
+def test_absurd_numbers_are_refused_by_name(cell: float, header: str) -> None:
+    row = a_row({"母亲身份证号": "", header: cell})
+
+    assert codes(row) == ["number_absurd"]
+
+
+cells = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=40)
+
+
+@given(st.dictionaries(st.sampled_from([name for column in COLUMNS for name in column.names]), cells))
+def test_whatever_stands_in_a_row_it_is_read_or_refused_by_name(content: dict[str, Cell]) -> None:
+    row = a_row(content, own_number="row_number")
+
+    assert row.names_somebody == (
+        "id_number" in row.identity or ("name" in row.identity and "birth_date" in row.identity)
+    )
+    for trouble in row.troubles:
+        assert trouble.message
+        assert trouble.remedy

@@ -1,0 +1,166 @@
+"""A migrated database a test, and batches of events as the runtime would hand them over."""
+
+import itertools
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid5
+
+import asyncpg
+import pytest
+
+from contracts import topics
+from contracts.county import County
+from contracts.event import Envelope, Event, at_midnight
+from contracts.notify import AlarmRaised, Notice
+from deploy.local.postgres import EmbeddedPostgres
+from runtime import Batch, Heard, Page, Say, partition_of
+from runtime.migrations import migrate
+from runtime.settings import Settings
+from services.notify import handlers
+from tests.conftest import Database
+from tests.county import a_county
+
+MIGRATIONS = Path(handlers.__file__).with_name("migrations")
+SEARCH = {"search_path": "notify"}
+STORY = UUID("00000000-0000-5000-8000-000000000001")
+MORNING = datetime(2026, 11, 23, 1, 0, tzinfo=UTC)
+"""Nine o'clock in the county, on a Monday."""
+
+
+@pytest.fixture(scope="session")
+async def database_template(postgres: EmbeddedPostgres) -> str:
+    """Notify's schema, migrated once."""
+    name = "template_notify"
+    admin = await asyncpg.connect(postgres.superuser_dsn)
+    await admin.execute(f"create database {name}")
+    await admin.close()
+    dsn = postgres.dsn(postgres.superuser, postgres.superuser_password, name)
+    await migrate("notify", Settings(postgres=dsn), MIGRATIONS)
+    return name
+
+
+@dataclass
+class Notify:
+    """notify's handlers on a database of their own, as the runtime calls them: one transaction a batch."""
+
+    connection: Any
+    county: County = field(default_factory=a_county)
+    partitions: int = 4
+    today: date = date(2026, 11, 23)
+    _offsets: "itertools.count[int]" = field(default_factory=itertools.count)
+
+    def heard(self, event: Event, *, at: datetime = MORNING, number: int | None = None) -> Heard[Event]:
+        """An event as it was read. The same ``number`` is the same event, read again."""
+        offset = next(self._offsets)
+        envelope = Envelope(
+            id=uuid5(STORY, f"{event.kind}/{event.key}/{offset if number is None else number}"),
+            source="/341722/test",
+            type=event.kind,
+            time=at,
+            key=event.key,
+            county=self.county.code,
+            correlation=STORY,
+        )
+        partition = partition_of(event.key, self.partitions)
+        return Heard(event, envelope, event.topic_name, partition, offset)
+
+    async def tell(self, *events: Event | Heard[Event], cut: int = 1000) -> list[Say]:
+        """Hand over events, lane by lane, in batches of ``cut``."""
+        heard = [event if isinstance(event, Heard) else self.heard(event) for event in events]
+        said: list[Say] = []
+        lanes: dict[tuple[str, int], list[Heard[Event]]] = {}
+        for one in heard:
+            lanes.setdefault((one.topic, one.partition), []).append(one)
+        for (topic, partition), of_lane in sorted(lanes.items()):
+            handler = handlers.on_question if topic == topics.REGISTRY_QUESTION.name else handlers.on_case
+            for start in range(0, len(of_lane), cut):
+                batch = self.batch(of_lane[start : start + cut], topic, partition)
+                async with self.connection.transaction():
+                    said += await handler(batch, self.connection)
+        return said
+
+    def batch(self, heard: Sequence[Heard[Event]], topic: str, partition: int = 0) -> Batch[Event]:
+        return Batch(
+            events=heard,
+            topic=topic,
+            partition=partition,
+            on=self.today,
+            now=MORNING,
+            county=self.county,
+            partitions=self.partitions,
+        )
+
+    async def turn(self, day: date, *, lanes: Sequence[int] | None = None, limit: int = 500) -> list[Say]:
+        """The page turns to ``day`` in these lanes, one after the other; all of them, if none are given."""
+        said: list[Say] = []
+        for index in range(self.partitions) if lanes is None else lanes:
+            resume: str | None = None
+            while True:
+                page = self.page(day, index, resume, limit)
+                async with self.connection.transaction():
+                    done = await handlers.on_day(page, self.connection)
+                said += done.said
+                resume = done.resume
+                if resume is None:
+                    break
+        self.today = day
+        return said
+
+    def page(self, day: date, index: int, resume: str | None, limit: int = 500) -> Page:
+        return Page(
+            day=day,
+            index=index,
+            partitions=self.partitions,
+            resume=resume,
+            limit=limit,
+            county=self.county,
+            now=at_midnight(day) + timedelta(minutes=5),
+            cause=uuid5(STORY, f"{day}/{index}/{resume}"),
+            story=STORY,
+            code=self.county.code,
+        )
+
+
+@pytest.fixture
+async def connect(database: Database) -> AsyncIterator[Callable[[], Any]]:
+    """Opens sessions in notify's schema, on a database of the test's own."""
+    opened: list[Any] = []
+
+    async def session() -> Any:
+        opened.append(await asyncpg.connect(database.dsn, server_settings=SEARCH))
+        return opened[-1]
+
+    yield session
+    for connection in opened:
+        await connection.close()
+
+
+@pytest.fixture(scope="session")
+async def shared(postgres: EmbeddedPostgres, database_template: str) -> AsyncIterator[Any]:
+    """One session for the tests that need no second one; each rolls back what it did."""
+    admin = await asyncpg.connect(postgres.superuser_dsn)
+    await admin.execute(f"create database notify_shared template {database_template}")
+    await admin.close()
+    dsn = postgres.dsn(postgres.superuser, postgres.superuser_password, "notify_shared")
+    connection = await asyncpg.connect(dsn, server_settings=SEARCH)
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+async def notify(shared: Any) -> AsyncIterator[Notify]:
+    transaction = shared.transaction()
+    await transaction.start()
+    yield Notify(shared)
+    await transaction.rollback()
+
+
+def notices(said: Sequence[Say]) -> list[Notice]:
+    return [say.event for say in said if isinstance(say.event, Notice)]
+
+
+def alarms(said: Sequence[Say]) -> list[AlarmRaised]:
+    return [say.event for say in said if isinstance(say.event, AlarmRaised)]

@@ -1,0 +1,251 @@
+"""Ordinary events of one child: a test says only what is unusual."""
+
+from datetime import UTC, date, datetime
+from typing import Any
+from uuid import UUID, uuid5
+
+from contracts.referral import (
+    DutyMoved,
+    LedgerMoved,
+    ProposalEnded,
+    ProposalMade,
+    ReferralMoved,
+    ReferralRefusedAction,
+)
+from contracts.registry import FactsContradict, MatchAsked, MatchSettled, RegistryRefusedAction
+from contracts.vocabulary import (
+    DutyKind,
+    FactName,
+    FindingCode,
+    LedgerReason,
+    Level,
+    Move,
+    ReferralState,
+    ReturnReason,
+    Verb,
+)
+
+SPACE = UUID("00000000-0000-5000-8000-000000000002")
+TODAY = date(2026, 11, 23)
+
+
+def an_id(name: object) -> UUID:
+    return uuid5(SPACE, str(name))
+
+
+CHILD = an_id("child")
+
+STATE_AFTER = {
+    Move.SENT: ReferralState.SENT,
+    Move.REROUTED: ReferralState.SENT,
+    Move.REOPENED: ReferralState.SENT,
+    Move.ACCEPTED: ReferralState.ACCEPTED,
+    Move.STARTED: ReferralState.IN_PROGRESS,
+    Move.RETURNED: ReferralState.RETURNED,
+    Move.RESULT_REPORTED: ReferralState.RESULT_REPORTED,
+    Move.CLOSED: ReferralState.CLOSED,
+    Move.WITHDRAWN: ReferralState.WITHDRAWN,
+}
+
+
+def a_referral(move: Move = Move.SENT, **changes: Any) -> ReferralMoved:
+    """An out-of-school child, sent by 仁里镇 to 教体局, L2."""
+    fields: dict[str, Any] = {
+        "child": CHILD,
+        "restricted": False,
+        "on": TODAY,
+        "referral": an_id("referral"),
+        "version": 1,
+        "move": move,
+        "state": STATE_AFTER.get(move, ReferralState.SENT),
+        "route": "R12",
+        "level": Level.L2,
+        "findings": (FindingCode.OUT_OF_SCHOOL,),
+        "finding": None,
+        "item": None,
+        "from_unit": "341722-renli",
+        "to_unit": "341722-jtj",
+        "township": "341722100",
+        "whitelist": (),
+        "sent_at": datetime(2026, 11, 23, 1, tzinfo=UTC),
+        "accept_by": datetime(2026, 11, 26, 9, tzinfo=UTC),
+        "result_by": datetime(2026, 12, 7, 9, tzinfo=UTC),
+        "call_first": changes.get("level") is Level.L0,
+        "phone_reported": False,
+        "actor_unit": "341722-renli",
+        "actor_role": "township_civil_affairs",
+    }
+    return ReferralMoved(**{**fields, **changes})
+
+
+def a_mandatory_report(**changes: Any) -> ReferralMoved:
+    """R1: sent to the police by a township at once."""
+    fields: dict[str, Any] = {
+        "restricted": True,
+        "route": "R1",
+        "level": Level.L0,
+        "findings": (FindingCode.SUSPECTED_VIOLENCE,),
+        "finding": an_id("finding"),
+        "to_unit": "341722-gaj",
+        "inform": ("341722-mzj", "341722-jtj"),
+        "reporter_unit": "341722-renli",
+    }
+    return a_referral(**{**fields, **changes})
+
+
+def a_proposal(**changes: Any) -> ProposalMade:
+    fields: dict[str, Any] = {
+        "child": CHILD,
+        "restricted": True,
+        "on": TODAY,
+        "proposal": an_id("proposal"),
+        "what": "referral",
+        "unit": "341722-renli",
+        "route": "R5",
+        "level": Level.L1,
+        "township": "341722100",
+        "decide_by": datetime(2026, 11, 24, 1, tzinfo=UTC),
+    }
+    return ProposalMade(**{**fields, **changes})
+
+
+def a_proposal_ended(**changes: Any) -> ProposalEnded:
+    fields: dict[str, Any] = {
+        "child": CHILD,
+        "restricted": True,
+        "on": TODAY,
+        "proposal": an_id("proposal"),
+        "what": "referral",
+        "outcome": "confirmed",
+        "unit": "341722-renli",
+        "actor_unit": "341722-renli",
+        "actor_role": "child_supervisor",
+    }
+    return ProposalEnded(**{**fields, **changes})
+
+
+def a_duty(move: str = "created", **changes: Any) -> DutyMoved:
+    fields: dict[str, Any] = {
+        "child": CHILD,
+        "restricted": False,
+        "on": TODAY,
+        "duty": an_id(f"duty {changes.get('child', CHILD)}"),
+        "duty_kind": DutyKind.CONTACT,
+        "move": move,
+        "period": "2026-11",
+        "due_on": date(2026, 11, 30),
+        "unit": "341722-renli",
+        "township": "341722100",
+    }
+    return DutyMoved(**{**fields, **changes})
+
+
+def a_ledger_move(**changes: Any) -> LedgerMoved:
+    fields: dict[str, Any] = {
+        "child": CHILD,
+        "restricted": False,
+        "on": TODAY,
+        "move": "opened",
+        "reasons": (LedgerReason.FAMILY_HARDSHIP,),
+        "unit": "341722-renli",
+        "township": "341722100",
+        "actor_unit": "341722-renli",
+        "actor_role": "township_civil_affairs",
+    }
+    return LedgerMoved(**{**fields, **changes})
+
+
+def a_question(**changes: Any) -> MatchAsked:
+    fields: dict[str, Any] = {
+        "question": an_id("question"),
+        "child": CHILD,
+        "other": an_id("other child"),
+        "evidence": ("same_name", "same_birth_date"),
+        "unit": "341722-mzj",
+        "on": TODAY,
+    }
+    return MatchAsked(**{**fields, **changes})
+
+
+def an_answer(**changes: Any) -> MatchSettled:
+    fields: dict[str, Any] = {
+        "question": an_id("question"),
+        "child": CHILD,
+        "other": an_id("other child"),
+        "outcome": "kept_apart",
+        "unit": "341722-mzj",
+        "role": "county_civil_affairs",
+        "on": TODAY,
+    }
+    return MatchSettled(**{**fields, **changes})
+
+
+def a_contradiction(**changes: Any) -> FactsContradict:
+    fields: dict[str, Any] = {
+        "child": CHILD,
+        "name": FactName.RESIDENCE_DIVISION,
+        "units": ("341722-gaj", "341722-renli"),
+        "on": TODAY,
+    }
+    return FactsContradict(**{**fields, **changes})
+
+
+def a_refusal(**changes: Any) -> ReferralRefusedAction:
+    fields: dict[str, Any] = {
+        "child": CHILD,
+        "restricted": False,
+        "on": TODAY,
+        "unit": "341722-jtj",
+        "ce_id": an_id("action"),
+        "verb": Verb.CLOSE,
+        "referral": an_id("referral"),
+        "code": "reporter_not_informed",
+    }
+    return ReferralRefusedAction(**{**fields, **changes})
+
+
+def a_registry_refusal(**changes: Any) -> RegistryRefusedAction:
+    fields: dict[str, Any] = {
+        "child": None,
+        "unit": "341722-mzj",
+        "ce_id": an_id("merge"),
+        "verb": Verb.MERGE,
+        "code": "unknown_child",
+        "on": TODAY,
+    }
+    return RegistryRefusedAction(**{**fields, **changes})
+
+
+def every_event() -> list[Any]:
+    """One of each kind that notify hears, and every move of a referral."""
+    moves = [
+        a_referral(
+            move,
+            version=number,
+            actor_unit=None,
+            previous_unit="341722-wjw",
+            reason=ReturnReason.NOT_MY_DUTY,
+            reporter_unit="341722-txw",
+            escalated_to="341722-feg",
+            overdue="accept",
+            inform=("341722-gaj", "341722-cdc"),
+        )
+        for number, move in enumerate(Move, start=1)
+    ]
+    return [
+        *moves,
+        a_mandatory_report(referral=an_id("report")),
+        a_proposal(),
+        a_proposal(proposal=an_id("ledger"), what="ledger", level=None, restricted=False),
+        a_proposal(proposal=an_id("closing"), what="ledger_closing", level=None, restricted=False),
+        a_proposal_ended(outcome="escalated", escalated_to="341722-mzj", actor_unit=None, actor_role=None),
+        a_ledger_move(),
+        a_ledger_move(move="closed"),
+        a_duty(),
+        a_duty("missed"),
+        a_question(),
+        an_answer(),
+        a_contradiction(),
+        a_refusal(),
+        a_registry_refusal(),
+    ]

@@ -1,0 +1,215 @@
+"""At the turn of the day every unit reads what it owes, in numbers, once."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from typing import Any
+from uuid import uuid5
+
+import pytest
+
+from contracts.event import at_midnight
+from contracts.vocabulary import DutyKind, Level, Move
+from runtime import PageDone, Say, partition_of
+from services.notify import handlers, store
+from services.notify.domain.digest import Counts, daily, monthly
+from tests.notify.conftest import Notify, alarms, notices
+from tests.notify.events import a_duty, a_mandatory_report, a_proposal, a_question, a_referral, an_id
+from tests.notify.test_telling import without_recipient
+
+TUESDAY = date(2026, 11, 24)
+
+
+def texts(said: list[Say]) -> dict[str, str]:
+    return {notice.topic_name.removeprefix("notify.inbox.341722-"): notice.text for notice in notices(said)}
+
+
+async def a_county_at_work(notify: Notify) -> None:
+    """Children in every lane: three referrals at 教体局, two contacts and a visit at 仁里镇, a question at 民政局."""
+    children = [an_id(f"child {number}") for number in range(12)]
+    assert {partition_of(str(child), notify.partitions) for child in children} == set(range(notify.partitions))
+    await notify.tell(
+        a_referral(child=children[0], referral=an_id(0)),
+        a_referral(child=children[1], referral=an_id(1), accept_by=datetime(2026, 11, 23, 9, tzinfo=UTC)),
+        a_referral(Move.ACCEPTED, child=children[2], referral=an_id(2)),
+        a_referral(Move.CLOSED, child=children[3], referral=an_id(3)),
+        a_duty(child=children[4]),
+        a_duty(child=children[5]),
+        a_duty(child=children[6], duty_kind=DutyKind.VISIT, period="2026Q4", due_on=date(2026, 12, 31)),
+        a_duty("fulfilled", child=children[7]),
+        a_question(child=children[8]),
+        a_mandatory_report(child=children[9], referral=an_id(9), accept_by=datetime(2026, 11, 23, 2, tzinfo=UTC)),
+        a_proposal(child=children[10]),
+        a_referral(child=children[11], referral=an_id(11), level=Level.L3, to_unit="341722-wjw"),
+    )
+
+
+async def test_a_unit_reads_what_it_owes(notify: Notify) -> None:
+    await a_county_at_work(notify)
+    assert texts(await notify.turn(TUESDAY)) == {
+        "jtj.v1": "11月24日待办：待签收2件、待反馈1件，其中超期1件。",
+        "renli.v1": "11月24日待办：待联系2名、待走访1名。",
+        "mzj.v1": "11月24日待办：待核对1件。",
+        "gaj.restricted.v1": "11月24日待办：待签收1件，其中超期1件。",
+        "renli.restricted.v1": "11月24日待办：待审定1件。",
+    }
+
+
+async def test_restricted_matters_are_not_counted_where_everybody_reads(notify: Notify) -> None:
+    await notify.tell(a_mandatory_report(to_unit="341722-jtj"))
+    said = notices(await notify.turn(TUESDAY))
+    assert [(notice.topic_name, notice.restricted) for notice in said] == [
+        ("notify.inbox.341722-jtj.restricted.v1", True)
+    ]
+
+
+async def test_whoever_owes_nothing_reads_nothing(notify: Notify) -> None:
+    await notify.tell(a_referral(), a_referral(Move.CLOSED, version=2))
+    assert await notify.turn(TUESDAY) == []
+
+
+async def test_there_is_one_digest_a_day(notify: Notify) -> None:
+    await a_county_at_work(notify)
+    first = await notify.turn(TUESDAY)
+    assert len(notices(first)) == 5
+    assert await notify.turn(TUESDAY) == []
+    second = await notify.turn(date(2026, 11, 25))
+    assert len(notices(second)) == 5
+    assert not {notice.notice for notice in notices(first)} & {notice.notice for notice in notices(second)}
+
+
+async def test_the_day_is_said_when_the_last_lane_has_turned_it(notify: Notify) -> None:
+    """A lane that lags behind would make the numbers wrong: they wait for it."""
+    await a_county_at_work(notify)
+    assert await notify.turn(TUESDAY, lanes=[0, 1, 3]) == []
+    assert len(notices(await notify.turn(TUESDAY, lanes=[2]))) == 5
+
+
+async def test_what_one_lane_has_already_read_of_the_new_day_is_not_in_the_old_days_numbers(notify: Notify) -> None:
+    child = an_id("early")
+    early = partition_of(str(child), notify.partitions)
+    await notify.turn(TUESDAY, lanes=[early])
+    await notify.tell(a_referral(child=child, referral=an_id("of tuesday")))
+    others = [lane for lane in range(notify.partitions) if lane != early]
+    assert await notify.turn(TUESDAY, lanes=others) == []
+    assert len(notices(await notify.turn(date(2026, 11, 25)))) == 1
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2, 3], [3, 1, 0, 2]])
+async def test_which_lane_comes_last_changes_nothing_that_is_said(notify: Notify, order: list[int]) -> None:
+    await a_county_at_work(notify)
+    said = await notify.turn(TUESDAY, lanes=order)
+    assert [(say.cause, say.event, say.time) for say in said] == [
+        (uuid5(handlers.IDS, f"digest.daily/2026-11-24/{unit}/{restricted}"), say.event, say.time)
+        for say, (unit, restricted) in zip(
+            said,
+            [
+                ("341722-gaj", True),
+                ("341722-jtj", False),
+                ("341722-mzj", False),
+                ("341722-renli", False),
+                ("341722-renli", True),
+            ],
+            strict=True,
+        )
+    ]
+
+
+@pytest.mark.parametrize("limit", [1, 2, 500])
+async def test_a_days_work_is_paged(notify: Notify, limit: int) -> None:
+    await a_county_at_work(notify)
+    assert len(notices(await notify.turn(TUESDAY, limit=limit))) == 5
+
+
+async def test_lanes_that_finish_at_the_same_moment_do_not_both_think_the_other_is_last(
+    connect: Callable[[], Any],
+) -> None:
+    """Two transactions at once: the second waits for the first, sees it, and says the day."""
+    notify = Notify(await connect())
+    await a_county_at_work(notify)
+    await notify.turn(TUESDAY, lanes=[0, 1])
+    sessions = [await connect(), await connect()]
+    both = asyncio.Barrier(2)
+
+    async def finish(lane: int, session: Any) -> PageDone:
+        async with session.transaction():
+            await store.count_matters(session, TUESDAY, lane, at_midnight(TUESDAY), "", 500)
+            await both.wait()
+            return await handlers.on_day(notify.page(TUESDAY, lane, None), session)
+
+    done = await asyncio.gather(finish(2, sessions[0]), finish(3, sessions[1]))
+    assert sorted((page.resume for page in done), key=str) == [None, "say:"]
+
+
+async def test_a_digest_for_an_inbox_without_a_recipient_is_kept_and_rings(notify: Notify) -> None:
+    notify.county = without_recipient("341722-jtj")
+    await notify.tell(a_referral())
+    said = await notify.turn(TUESDAY)
+    assert [alarm.what for alarm in alarms(said)] == ["no_recipient"]
+    assert [notice.unit for notice in notices(said)] == ["341722-jtj"]
+
+
+# ---------------------------------------------------------------- the bundle
+
+
+async def test_service_gaps_come_in_one_bundle_a_month(notify: Notify) -> None:
+    late = datetime(2026, 11, 24, 9, tzinfo=UTC)
+    gaps = [a_referral(child=an_id(n), referral=an_id(n), level=Level.L3, accept_by=late) for n in range(5)]
+    said = await notify.tell(*gaps)
+    days = [date(2026, 11, day) for day in range(24, 31)] + [date(2026, 12, day) for day in range(1, 32)]
+    for day in days:
+        said += await notify.turn(day)
+    [bundle] = notices(said)
+    assert (bundle.on, bundle.template) == (date(2026, 12, 1), "digest.monthly")
+    assert bundle.text == "12月1日服务类待办汇总：未办结5件，其中超期5件。请到队列里集中办理。"
+
+
+async def test_a_gap_that_was_escalated_is_counted_where_it_went(notify: Notify) -> None:
+    """It makes no line of its own, and is not lost either."""
+    gaps: list[dict[str, Any]] = [
+        {"child": an_id(n), "referral": an_id(n), "level": Level.L3, "actor_unit": None} for n in range(4)
+    ]
+    await notify.tell(*(a_referral(**gap) for gap in gaps))
+    up = {"escalated_to": "341722-feg", "overdue": "accept"}
+    assert await notify.tell(*(a_referral(Move.ESCALATED, version=2, **up, **gap) for gap in gaps)) == []
+    await notify.tell(a_referral(Move.CLOSED, version=3, **gaps[0]))
+    await notify.tell(a_referral(Move.ACCEPTED, version=3, **gaps[1]))
+    await notify.tell(a_referral(Move.CLOSED, version=3, **gaps[2]), a_referral(Move.REOPENED, version=4, **gaps[2]))
+    assert texts(await notify.turn(date(2026, 12, 1))) == {
+        "feg.v1": "12月1日服务类待办汇总：由您单位督办2件。请到队列里集中办理。",
+        "jtj.v1": "12月1日服务类待办汇总：未办结3件，其中超期2件。请到队列里集中办理。",
+    }
+
+
+async def test_a_month_without_gaps_has_no_bundle(notify: Notify) -> None:
+    await notify.tell(a_referral())
+    assert {notice.template for notice in notices(await notify.turn(date(2026, 12, 1)))} == {"digest.daily"}
+
+
+# ---------------------------------------------------------------- in numbers
+
+
+@pytest.mark.parametrize(
+    ("counts", "text"),
+    [
+        (Counts(), None),
+        (Counts(bundle=3), None),
+        (Counts(accept=1), "待签收1件"),
+        (Counts(accept=1, overdue=1), "待签收1件，其中超期1件"),
+        (Counts(contact=3, visit=1), "待联系3名、待走访1名"),
+        (
+            Counts(accept=1, answer=2, check=3, decide=4, question=5, overdue=6, contact=7, visit=8, first_visit=9),
+            "待签收1件、待反馈2件、待销号3件、待审定4件、待核对5件，其中超期6件；待联系7名、待走访8名、待首次走访9名",
+        ),
+    ],
+)
+def test_a_digest_counts_what_there_is(counts: Counts, text: str | None) -> None:
+    assert daily(counts) == text
+
+
+def test_a_bundle_counts_what_is_late() -> None:
+    assert monthly(Counts(accept=1)) is None
+    assert monthly(Counts(bundle=2)) == "未办结2件"
+    assert monthly(Counts(bundle=2, bundle_overdue=1)) == "未办结2件，其中超期1件"
+    assert monthly(Counts(bundle=2, watched=1)) == "未办结2件；由您单位督办1件"
+    assert monthly(Counts(watched=1)) == "由您单位督办1件"

@@ -1,0 +1,369 @@
+"""Every responsible unit is told, once, in its own inbox."""
+
+import random
+from datetime import date
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from contracts.vocabulary import Level, Move, ReturnReason, Verb
+from services.notify import store
+from tests.county import a_county
+from tests.notify.conftest import Notify, alarms, notices
+from tests.notify.events import (
+    CHILD,
+    a_contradiction,
+    a_duty,
+    a_ledger_move,
+    a_mandatory_report,
+    a_proposal,
+    a_proposal_ended,
+    a_question,
+    a_referral,
+    a_refusal,
+    a_registry_refusal,
+    an_id,
+    every_event,
+)
+
+
+def told(said: Any) -> set[tuple[str, str]]:
+    return {(notice.unit.removeprefix("341722-"), notice.template) for notice in notices(said)}
+
+
+async def test_a_referral_is_a_line_in_its_receivers_inbox_with_the_day_it_is_due(notify: Notify) -> None:
+    said = await notify.tell(a_referral())
+    [notice] = notices(said)
+    assert notice.unit == "341722-jtj"
+    assert notice.topic_name == "notify.inbox.341722-jtj.v1"
+    assert notice.text == "有一条转介待办（L2），请于11月26日17时前签收。"
+    assert notice.urgency == "normal"
+    assert (notice.about, notice.child) == (an_id("referral"), CHILD)
+    [kept] = await store.inbox(notify.connection, "341722-jtj")
+    assert (kept["notice"], kept["text"]) == (notice.notice, notice.text)
+
+
+async def test_a_mandatory_report_says_call_first_to_all_and_rings_the_duty_officer(notify: Notify) -> None:
+    said = await notify.tell(a_mandatory_report())
+    assert told(said) == {
+        ("gaj", "referral.sent"),
+        ("mzj", "referral.inform"),
+        ("jtj", "referral.inform"),
+        ("renli", "referral.call_first"),
+    }
+    for notice in notices(said):
+        assert notice.restricted
+        assert notice.topic_name == f"notify.inbox.{notice.unit}.restricted.v1"
+        assert notice.urgency == "call"
+        assert notice.text.startswith("先打电话 110 / 120。")
+    [alarm] = alarms(said)
+    assert (alarm.unit, alarm.what, alarm.about) == ("341722-mzj", "l0", an_id("referral"))
+    assert said[0].event is alarm, "the ring goes out before the lines"
+    assert {say.sensitivity for say in said} == {"restricted"}
+
+
+async def test_whoever_has_called_already_is_not_told_to_call(notify: Notify) -> None:
+    said = await notify.tell(a_mandatory_report(phone_reported=True))
+    assert ("renli", "referral.call_first") not in told(said)
+
+
+@pytest.mark.parametrize(
+    ("event", "lines"),
+    [
+        (a_referral(Move.ACCEPTED, actor_unit="341722-jtj"), {("renli", "referral.accepted")}),
+        (
+            a_referral(Move.RETURNED, actor_unit="341722-jtj", reason=ReturnReason.WRONG_AREA),
+            {("renli", "referral.returned")},
+        ),
+        (
+            a_referral(Move.REROUTED, to_unit="341722-rsj", previous_unit="341722-jtj"),
+            {("rsj", "referral.sent"), ("jtj", "referral.taken_over")},
+        ),
+        (a_referral(Move.EXTENDED, actor_unit="341722-jtj"), {("renli", "referral.extended")}),
+        (
+            a_referral(Move.RESULT_REPORTED, actor_unit="341722-jtj", reporter_unit="341722-txw"),
+            {("renli", "referral.result"), ("txw", "referral.reporter_result")},
+        ),
+        (
+            a_referral(Move.RESULT_REPORTED, actor_unit="341722-jtj", reporter_unit="341722-renli"),
+            {("renli", "referral.result")},
+        ),
+        (a_referral(Move.CLOSED), {("jtj", "referral.closed")}),
+        (a_referral(Move.WITHDRAWN), {("jtj", "referral.withdrawn")}),
+        (a_referral(Move.REOPENED), {("jtj", "referral.reopened")}),
+        (a_referral(Move.STARTED), set()),
+        (a_referral(Move.HANDED_OVER, actor_unit=None), set()),
+        (a_ledger_move(), {("renli", "ledger.opened")}),
+        (a_ledger_move(move="changed"), set()),
+        (a_proposal(what="ledger", level=None), {("renli", "proposal.ledger")}),
+        (a_proposal_ended(), set()),
+        (a_question(), {("mzj", "question.match")}),
+        (a_contradiction(), {("gaj", "question.facts"), ("renli", "question.facts")}),
+        (a_duty("created"), set()),
+        (a_duty("reminded"), set()),
+        (a_duty("missed"), {("renli", "duty.missed")}),
+        (a_duty("fulfilled"), set()),
+    ],
+    ids=lambda value: getattr(value, "move", None) or type(value).__name__,
+)
+async def test_each_event_tells_those_whom_it_concerns(notify: Notify, event: Any, lines: set[tuple[str, str]]) -> None:
+    assert told(await notify.tell(event)) == lines
+
+
+async def test_a_returned_referral_says_why(notify: Notify) -> None:
+    said = await notify.tell(a_referral(Move.RETURNED, actor_unit="341722-jtj", reason=ReturnReason.WRONG_AREA))
+    assert notices(said)[0].text == "教体局退回了一条事项，理由：不属本辖区。请补正、改派或撤回。"
+
+
+async def test_nobody_is_told_of_what_it_did_itself(notify: Notify) -> None:
+    assert told(await notify.tell(a_referral(Move.CLOSED, to_unit="341722-renli"))) == set()
+
+
+async def test_a_township_that_refers_to_itself_is_told_that_it_has_work(notify: Notify) -> None:
+    assert told(await notify.tell(a_referral(to_unit="341722-renli"))) == {("renli", "referral.sent")}
+
+
+async def test_an_escalation_tells_both_and_rings(notify: Notify) -> None:
+    said = await notify.tell(a_referral(Move.ESCALATED, actor_unit=None, escalated_to="341722-feg", overdue="accept"))
+    assert told(said) == {("jtj", "referral.overdue"), ("feg", "referral.escalated")}
+    [alarm] = alarms(said)
+    assert (alarm.unit, alarm.what) == ("341722-feg", "escalated")
+    assert "签收超期" in {notice.template: notice.text for notice in notices(said)}["referral.overdue"]
+
+
+async def test_an_escalation_that_no_clock_made_says_what_did(notify: Notify) -> None:
+    said = await notify.tell(
+        a_referral(Move.ESCALATED, actor_unit=None, escalated_to="341722-feg", because="returned_too_often")
+    )
+    assert {notice.template: notice.text for notice in notices(said)} == {
+        "referral.overdue": "有一条待办多次被退回，已提级到妇儿工委办督办，请立即办理。",
+        "referral.escalated": "教体局有一条事项多次被退回，请督办。",
+    }
+
+
+async def test_a_finding_added_to_an_open_matter_is_a_line_of_its_own_and_rings_nobody_again(notify: Notify) -> None:
+    await notify.tell(a_mandatory_report())
+    said = await notify.tell(a_mandatory_report(version=2, because="finding_added"))
+    assert told(said) == {("gaj", "referral.added")}
+    assert alarms(said) == []
+
+
+async def test_a_matter_that_becomes_an_emergency_rings(notify: Notify) -> None:
+    await notify.tell(a_mandatory_report(level=Level.L1))
+    said = await notify.tell(a_mandatory_report(version=2, because="level_raised"))
+    assert ("gaj", "referral.sent") in told(said)
+    assert [alarm.what for alarm in alarms(said)] == ["l0"]
+
+
+async def test_whoever_reached_nobody_is_told_to_call_again(notify: Notify) -> None:
+    said = await notify.tell(a_mandatory_report(move=Move.PHONE_REPORTED, version=2, because="not_reached"))
+    [notice] = notices(said)
+    assert (notice.unit, notice.urgency) == ("341722-renli", "call")
+    assert notice.text.startswith("先打电话 110 / 120。上一次电话没有打通")
+    reached = a_mandatory_report(move=Move.PHONE_REPORTED, version=3, phone_reported=True)
+    assert await notify.tell(reached) == []
+
+
+async def test_a_township_that_does_not_decide_in_time_makes_the_county_decide(notify: Notify) -> None:
+    said = await notify.tell(
+        a_proposal(), a_proposal_ended(outcome="escalated", escalated_to="341722-mzj", actor_unit=None)
+    )
+    assert {("renli", "proposal.overdue"), ("mzj", "proposal.escalated")} <= told(said)
+    assert [alarm.what for alarm in alarms(said)] == ["escalated"]
+
+
+async def test_a_late_ledger_proposal_wakes_nobody(notify: Notify) -> None:
+    said = await notify.tell(a_proposal_ended(what="ledger", outcome="escalated", escalated_to="341722-mzj"))
+    assert alarms(said) == []
+
+
+async def test_a_derived_emergency_rings_before_anybody_has_confirmed_it(notify: Notify) -> None:
+    said = await notify.tell(a_proposal(level=Level.L0))
+    assert [alarm.what for alarm in alarms(said)] == ["l0"]
+    assert notices(said)[0].urgency == "call"
+
+
+@pytest.mark.parametrize("move", Move)
+async def test_a_service_gap_makes_no_single_line_and_never_rings(notify: Notify, move: Move) -> None:
+    """L3: the unit hears of it in one bundle a month."""
+    assert await notify.tell(a_referral(move, level=Level.L3, actor_unit=None, escalated_to="341722-feg")) == []
+
+
+async def test_a_refused_action_comes_back_with_the_reason_and_what_to_do(notify: Notify) -> None:
+    said = await notify.tell(a_refusal(), a_registry_refusal())
+    texts = {notice.unit: notice.text for notice in notices(said)}
+    assert texts == {
+        "341722-jtj": "您单位的一次操作（销号）没有办成：还没有告知报告人。请先记录已告知报告人，再销号。",
+        "341722-mzj": "您单位的一次操作（合并档案）没有办成：没有这份档案。请核对档案编号，可能已合并。",
+    }
+    assert {notice.about for notice in notices(said)} == {an_id("action"), an_id("merge")}
+
+
+async def test_a_refused_action_in_a_restricted_matter_stays_restricted(notify: Notify) -> None:
+    [notice] = notices(await notify.tell(a_refusal(restricted=True, unit="341722-gaj")))
+    assert notice.restricted
+
+
+async def test_a_reason_that_nobody_worded_is_not_copied_out(notify: Notify) -> None:
+    [notice] = notices(await notify.tell(a_refusal(code="child Zhang San is at school", verb=Verb.CLOSE)))
+    assert "Zhang" not in notice.text
+    assert "不符合办理条件" in notice.text
+
+
+# ---------------------------------------------------------------- whose inbox
+
+
+async def test_a_small_place_is_told_through_its_parent(notify: Notify) -> None:
+    said = await notify.tell(a_referral(inform=("341722-cdc",)))
+    [notice] = [notice for notice in notices(said) if notice.template == "referral.inform"]
+    assert notice.unit == "341722-wjw"
+    assert notice.text.startswith("请转告疾控中心：")
+
+
+async def test_two_small_places_under_one_parent_are_two_lines(notify: Notify) -> None:
+    said = await notify.tell(a_referral(inform=("341722-cdc", "341722-hospital")))
+    lines = [notice for notice in notices(said) if notice.template == "referral.inform"]
+    assert [notice.unit for notice in lines] == ["341722-wjw", "341722-wjw"]
+    assert len({notice.notice for notice in lines}) == 2
+
+
+async def test_the_township_of_a_route_is_the_childs(notify: Notify) -> None:
+    said = await notify.tell(a_referral(inform=("township",), township="341722104", from_unit="341722-mzj"))
+    assert ("xiaohe", "referral.inform") in told(said)
+
+
+async def test_a_restricted_line_never_falls_into_an_ordinary_inbox(notify: Notify) -> None:
+    """统计局 has no restricted inbox: the lead unit passes the line on."""
+    said = await notify.tell(a_mandatory_report(inform=("341722-tjj",)))
+    [line] = [notice for notice in notices(said) if notice.template == "referral.inform"]
+    assert (line.unit, line.restricted) == ("341722-mzj", True)
+    assert line.text.startswith("请转告统计局：")
+
+
+@pytest.mark.parametrize("stranger", ["341722-gone", "340100-other"])
+async def test_a_unit_that_is_not_there_is_an_alarm_and_not_a_loss(notify: Notify, stranger: str) -> None:
+    said = await notify.tell(a_referral(to_unit=stranger))
+    [notice] = notices(said)
+    assert notice.unit == "341722-mzj"
+    assert [(alarm.what, alarm.unit) for alarm in alarms(said)] == [("no_recipient", "341722-mzj")]
+    assert len(await store.inbox(notify.connection, "341722-mzj")) == 1
+
+
+def without_recipient(unit: str) -> Any:
+    county = a_county()
+    return a_county(
+        units=tuple(one.model_copy(update={"recipient": None}) if one.id == unit else one for one in county.units)
+    )
+
+
+async def test_an_inbox_without_a_recipient_is_an_alarm_once_a_day_and_the_line_is_kept(notify: Notify) -> None:
+    notify.county = without_recipient("341722-jtj")
+    said = await notify.tell(*(a_referral(referral=an_id(number)) for number in range(3)))
+    assert len(notices(said)) == 3
+    assert len(await store.inbox(notify.connection, "341722-jtj")) == 3
+    assert [(alarm.what, alarm.unit) for alarm in alarms(said)] == [("no_recipient", "341722-mzj")]
+    assert alarms(said)[0].text == "教体局的收件箱没有负责人，通知已保存，请指定负责人。"
+    tomorrow = a_referral(referral=an_id("later"), on=date(2026, 11, 24))
+    assert len(alarms(await notify.tell(tomorrow))) == 1
+
+
+# ---------------------------------------------------------------- once each
+
+
+async def state(notify: Notify) -> list[Any]:
+    rows = await notify.connection.fetch(
+        "select notice, unit, text from inbox union all select alarm, unit, text from alarm order by 1"
+    )
+    matters = await notify.connection.fetch("select * from matter order by kind, id")
+    return [tuple(row) for row in rows] + [tuple(row) for row in matters]
+
+
+async def test_an_event_read_again_tells_nobody_again(notify: Notify) -> None:
+    heard = [notify.heard(event) for event in every_event()]
+    first = await notify.tell(*heard)
+    before = await state(notify)
+    assert len(notices(first)) > 25
+    assert await notify.tell(*heard) == []
+    assert await notify.tell(*heard[:7], cut=1) == []
+    assert await state(notify) == before
+
+
+async def test_the_same_event_twice_in_one_batch_tells_once(notify: Notify) -> None:
+    heard = notify.heard(a_referral())
+    assert len(notices(await notify.tell(heard, heard))) == 1
+
+
+async def test_it_does_not_matter_how_the_log_is_cut(notify: Notify) -> None:
+    heard = [notify.heard(event) for event in story()]
+    ends = []
+    for cut in (1, 7, 1000):
+        await notify.connection.execute("truncate inbox, matter, alarm")
+        said = await notify.tell(*heard, cut=cut)
+        ends.append(([(say.cause, say.event) for say in said], await state(notify)))
+    assert len(ends[0][0]) > 100
+    assert ends[0] == ends[1] == ends[2]
+
+
+def story() -> list[Any]:
+    """Sixty children, each with a referral that moves on, a duty and now and then an emergency."""
+    chance = random.Random(341722)
+    events: list[Any] = []
+    gap: dict[str, Any]
+    for number in range(60):
+        child = an_id(f"child {number}")
+        about = {"child": child, "referral": an_id(f"referral {number}")}
+        moves = [Move.SENT, Move.ACCEPTED, Move.STARTED, Move.RESULT_REPORTED, Move.CLOSED][: chance.randint(1, 5)]
+        events += [a_referral(move, version=count, **about) for count, move in enumerate(moves, start=1)]
+        events.append(a_duty(child=child))
+        if chance.random() < 0.5:
+            events.append(a_duty("fulfilled", child=child))
+        if number % 4 == 0:
+            gap = {"child": child, "referral": an_id(f"gap {number}"), "level": Level.L3, "actor_unit": None}
+            events.append(a_referral(**gap))
+            events.append(a_referral(Move.ESCALATED, version=2, escalated_to="341722-feg", **gap))
+            if number % 8 == 0:
+                events.append(a_referral(Move.REOPENED, version=3, **gap))
+        if number % 10 == 0:
+            events.append(a_mandatory_report(child=child, referral=an_id(f"report {number}")))
+    return events
+
+
+# ---------------------------------------------------------------- whose turn it is
+
+
+async def turns(notify: Notify) -> dict[UUID, tuple[str, str | None]]:
+    rows = await notify.connection.fetch("select id, unit, turn, open from matter")
+    return {row["id"]: (row["unit"].removeprefix("341722-"), row["turn"] if row["open"] else None) for row in rows}
+
+
+async def test_a_matter_lies_with_whoever_has_to_move_next(notify: Notify) -> None:
+    expected = [
+        (Move.SENT, ("jtj", "accept")),
+        (Move.ACCEPTED, ("jtj", "answer")),
+        (Move.RETURNED, ("renli", "check")),
+        (Move.REROUTED, ("jtj", "accept")),
+        (Move.RESULT_REPORTED, ("renli", "check")),
+        (Move.CLOSED, ("jtj", None)),
+        (Move.REOPENED, ("jtj", "accept")),
+    ]
+    for version, (move, turn) in enumerate(expected, start=1):
+        await notify.tell(a_referral(move, version=version))
+        assert (await turns(notify))[an_id("referral")] == turn, move
+
+
+async def test_an_older_move_read_later_changes_nothing(notify: Notify) -> None:
+    """After a merge a matter's moves can arrive by two lanes."""
+    await notify.tell(a_referral(Move.CLOSED, version=5))
+    await notify.tell(a_referral(Move.ACCEPTED, version=2))
+    assert (await turns(notify))[an_id("referral")] == ("jtj", None)
+    await notify.tell(a_duty("fulfilled"))
+    await notify.tell(a_duty("created"))
+    assert (await turns(notify))[a_duty().duty] == ("renli", None)
+
+
+async def test_a_proposal_that_nobody_decided_lies_with_the_county(notify: Notify) -> None:
+    await notify.tell(a_proposal(), a_proposal_ended(outcome="escalated", escalated_to="341722-mzj", actor_unit=None))
+    assert (await turns(notify))[an_id("proposal")] == ("mzj", "decide")
+    await notify.tell(a_proposal_ended(outcome="declined", actor_unit="341722-mzj"))
+    assert (await turns(notify))[an_id("proposal")][1] is None

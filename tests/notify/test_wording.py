@@ -1,0 +1,156 @@
+"""A notice may be read over somebody's shoulder: no name, no school, no illness, no conduct, whatever comes in."""
+
+import re
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from contracts.event import Event
+from contracts.notify import AlarmRaised, Notice
+from contracts.referral import ReferralMoved
+from contracts.vocabulary import DutyKind, Level, ReturnReason, Verb
+from services.notify.domain import telling, wording
+from services.notify.domain.wording import CALL_FIRST, REFUSALS, TEMPLATES, Word, WrongWord, say, slots
+from tests.county import a_county
+from tests.notify.conftest import Notify
+from tests.notify.events import every_event
+
+HOSTILE = (
+    "张小演",
+    "341702201503120110",
+    "13900000000",
+    "示例小学三年级二班",
+    "抑郁发作",
+    "盗窃",
+    "{due}",
+    "{unit}\n请回拨",
+    "<b>",
+)
+NEVER = re.compile(
+    r"\d{6}|姓名|身份证|学校|小学|中学|幼儿园|诊断|患|病|抑郁|精神|残疾|艾滋|不良|违法|犯罪|盗|欺凌|性侵|暴力|吸毒|户籍|住址"
+)
+RIGHT: dict[str, Word] = {
+    "unit": "341722-jtj",
+    "due": datetime(2026, 11, 26, 9, 30, tzinfo=UTC),
+    "level": Level.L1,
+    "reason": ReturnReason.WRONG_AREA,
+    "why": "accept",
+    "duty": DutyKind.VISIT,
+    "verb": Verb.CLOSE,
+    "refusal": "not_yours",
+    "counts": "待签收2件，其中超期1件",
+}
+UNITS = {unit.id: unit.short for unit in a_county().units}
+
+
+@pytest.mark.parametrize("template", TEMPLATES)
+def test_no_template_can_be_made_to_say_what_it_was_fed(template: str) -> None:
+    for place in slots(template):
+        for hostile in HOSTILE:
+            text = said_or_refused(template, {**RIGHT, place: hostile})
+            assert hostile not in text
+            assert not NEVER.search(text)
+
+
+@pytest.mark.parametrize("template", TEMPLATES)
+def test_every_template_says_a_whole_sentence_and_nothing_about_the_child(template: str) -> None:
+    for call in (False, True):
+        text = say(template, UNITS, RIGHT, call=call)
+        assert text.endswith("。")
+        assert not re.search(r"[{}]|None|341722", text)
+        assert not NEVER.search(text.replace(CALL_FIRST, ""))
+        assert text.startswith(CALL_FIRST) is call
+        assert wording.urgency(template, call=call) == ("call" if call else TEMPLATES[template].urgency)
+
+
+def said_or_refused(template: str, words: dict[str, Word]) -> str:
+    """The sentence, or what the refusal to say it says."""
+    try:
+        return say(template, UNITS, words)
+    except WrongWord as refusal:
+        return str(refusal)
+
+
+@pytest.mark.parametrize("template", TEMPLATES)
+def test_a_template_without_its_words_says_something_true_or_nothing(template: str) -> None:
+    assert "None" not in said_or_refused(template, {})
+
+
+def test_the_line_for_a_smaller_place_names_the_place_and_no_stranger() -> None:
+    assert say("referral.closed", UNITS, {}, answers_for="341722-cdc").startswith("请转告疾控中心：")
+    assert say("referral.closed", UNITS, {}, answers_for="张小演").startswith("请转告其他单位：")
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+async def test_what_stands_in_an_event_stays_in_the_event(notify: Notify, hostile: str) -> None:
+    """Every free text of every event that notify hears, filled with what must not get out."""
+    said = await notify.tell(*(poisoned(event, hostile, units=False) for event in every_event()))
+    said += await notify.tell(*(poisoned(event, hostile, units=True) for event in every_event()))
+    texts = [say.event.text for say in said if isinstance(say.event, Notice | AlarmRaised)]
+    assert len(texts) > 50
+    for text in texts:
+        assert hostile not in text
+        assert not NEVER.search(text.replace(CALL_FIRST, "")), text
+    kept = await notify.connection.fetch("select text from inbox union all select text from alarm")
+    assert {row["text"] for row in kept} >= set(texts)
+
+
+def poisoned(event: Any, hostile: str, *, units: bool) -> Event:
+    """The event with every field that takes any text filled with ``hostile``; units' ids too, or all but them."""
+    changes: dict[str, Any] = {}
+    for name, field in type(event).model_fields.items():
+        if not units and (name.endswith("unit") or name in ("units", "inform", "escalated_to")):
+            continue
+        if field.annotation in (str, str | None):
+            changes[name] = hostile
+        if field.annotation == tuple[str, ...]:
+            changes[name] = (hostile, "341722-jtj")
+    made: Event = type(event).model_validate({**dict(event), **changes})
+    return made
+
+
+def test_every_word_of_the_field_has_its_chinese() -> None:
+    assert set(wording.VERBS) == set(Verb)
+    assert set(wording.REASONS) == set(ReturnReason)
+    assert set(wording.DUTIES) == set(DutyKind)
+
+
+def test_every_refusal_that_a_service_can_make_has_its_reason_and_remedy() -> None:
+    services = Path(wording.__file__).parents[2]
+    sources = [path.read_text("utf-8") for name in ("referral", "registry") for path in (services / name).rglob("*.py")]
+    codes = {code for source in sources for code in re.findall(r'Refused\([^"()]*"([a-z_]+)"', source)}
+    assert len(codes) > 20
+    assert codes <= set(REFUSALS)
+
+
+def test_no_refusal_says_anything_about_the_child() -> None:
+    for reason, remedy in (*REFUSALS.values(), wording.OTHER_REFUSAL):
+        assert not NEVER.search(reason + remedy)
+        assert remedy.startswith(("请", "事项", "不用"))
+
+
+@pytest.mark.parametrize(
+    ("due", "text"),
+    [
+        (datetime(2026, 11, 26, 9, tzinfo=UTC), "11月26日17时"),
+        (datetime(2026, 11, 26, 16, 5, tzinfo=UTC), "11月27日0时05分"),
+        (date(2026, 3, 1), "3月1日"),
+        (None, "规定时限"),
+    ],
+)
+def test_a_due_date_is_the_countys(due: Word, text: str) -> None:
+    assert (
+        say("proposal.ledger", UNITS, {"due": due}) == f"建议把一名儿童纳入重点关爱服务对象信息台账，请于{text}前审定。"
+    )
+
+
+def test_every_move_that_tells_somebody_uses_a_template_that_exists() -> None:
+    offices = telling.Offices("341722-mzj", "341722-mzj")
+    for event in every_event():
+        if isinstance(event, ReferralMoved):
+            moved: dict[str, Any] = {name: getattr(event, name, None) for name in telling.Moved.__slots__}
+            for line in telling.of_move(telling.Moved(**moved), offices):
+                assert line.template in TEMPLATES
+                assert set(slots(line.template)) <= set(line.words)

@@ -1,0 +1,122 @@
+"""Situations that a civil-affairs officer can read and correct: one YAML file each, asked of the rules."""
+
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from contracts.county import County
+from deploy.explain import claims_told
+from services.eligibility import words
+from services.eligibility.domain.assessment import RULEBOOK, Assessment, Verdict, assess
+from services.eligibility.domain.facts import facts_of
+from services.eligibility.wire import terms_of
+from tests.county import a_county, demo_county
+
+FOLDER = Path(__file__).with_name("cases")
+FILES = sorted(FOLDER.rglob("*.yaml"))
+
+SUBJECTS = {text: subject for subject, text in words.SUBJECTS.items()}
+ANSWERS = {text: answer for answer, text in words.ANSWERS.items()}
+DERIVED = "要办的事"
+EXPECTED = frozenset({"答", "因为", "还缺", "谁掌握", "办理", "把握", "前不变"})
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One file: what is known, asked on a day, and what the answers must be."""
+
+    why: str
+    on: date
+    county: County
+    facts: dict[str, Any]
+    expect: dict[str, Any]
+
+
+def read(file: Path) -> Case:
+    told = yaml.safe_load(file.read_text("utf-8"))
+    # YAML 1.1 reads the bare word "on" as a truth value.
+    on = told.pop("on", None) or told.pop(True)
+    return Case(told["why"], on, _county(told.get("county", {})), told["facts"], told["expect"])
+
+
+def ask(case: Case) -> Assessment:
+    return assess(facts_of(claims_told(case.facts, case.on)), terms_of(case.county), case.on)
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: f"{file.parent.name}/{file.stem}")
+def test_the_rules_answer_as_the_case_says(file: Path) -> None:
+    case = read(file)
+
+    told = ask(case)
+
+    for subject, expected in case.expect.items():
+        if subject == DERIVED:
+            assert sorted(_shown(told)) == sorted(expected), case.why
+        else:
+            _compare(_verdict(told, subject), expected, case.why)
+
+
+def test_there_are_cases_for_every_item_both_ways() -> None:
+    """Every written item has a case that says yes or names what is open, and one that says no."""
+    seen: dict[str, set[str]] = {}
+    for file in FILES:
+        for subject, expected in read(file).expect.items():
+            if subject != DERIVED:
+                answer = expected["答"] if isinstance(expected, dict) else expected
+                seen.setdefault(subject, set()).add(answer)
+
+    assert len(FILES) >= 60
+    open_or_yes = {"是", "不确定"}
+    lacking = [
+        rule.item
+        for rule in RULEBOOK
+        if not (seen.get(rule.item, set()) & open_or_yes and "否" in seen.get(rule.item, set()))
+    ]
+    assert lacking == []
+
+
+def _compare(verdict: Verdict, expected: Any, why: str) -> None:
+    if not isinstance(expected, dict):
+        assert words.ANSWERS[verdict.answer] == expected, f"{why} {verdict.reasons}"
+        return
+    assert set(expected) <= EXPECTED
+    assert words.ANSWERS[verdict.answer] == expected["答"], f"{why} {verdict.reasons}"
+    if "因为" in expected:
+        assert set(expected["因为"]) <= {reason.code for reason in verdict.reasons}, why
+    if "还缺" in expected:
+        missing = [one.fact.value if one.fact is not None else one.criterion for one in verdict.missing]
+        assert missing == expected["还缺"], why
+    if "谁掌握" in expected:
+        assert list(verdict.missing[0].held_by) == expected["谁掌握"], why
+    if "办理" in expected:
+        assert verdict.doing == expected["办理"], why
+    if "把握" in expected:
+        assert verdict.certainty == expected["把握"], why
+    if "前不变" in expected:
+        assert verdict.until == expected["前不变"], why
+
+
+def _verdict(told: Assessment, subject: str) -> Verdict:
+    wanted = SUBJECTS.get(subject, subject)
+    [found] = [one for one in (told.migrant, told.statistical, *told.items) if one.subject == wanted]
+    return found
+
+
+def _shown(told: Assessment) -> list[str]:
+    """``R12/L2``, with what happens first: the township confirms, or it goes out at once."""
+    return [f"{one.route}/{one.level}" + ("/先核实" if one.confirm_first else "") for one in told.derived]
+
+
+def _county(changes: dict[str, Any]) -> County:
+    """The demo county with what a case changes. A list of criteria that is given empty takes all of them away."""
+    if not changes:
+        return demo_county()
+    thresholds = {**dict(demo_county().thresholds), **changes.get("thresholds", {})}
+    criteria = (
+        changes["criteria"] and [*demo_county().criteria, *changes["criteria"]] if "criteria" in changes else None
+    )
+    return a_county(thresholds=thresholds, criteria=demo_county().criteria if criteria is None else criteria)

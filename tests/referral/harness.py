@@ -1,0 +1,328 @@
+"""Drives referral's handlers as the runtime would, with the clock in the test's hand."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any, Self, TypeVar
+from uuid import UUID, uuid5
+
+import asyncpg
+
+from contracts import topics
+from contracts.clock import TimePassed
+from contracts.county import County
+from contracts.eligibility import ChildAssessed, Derived, Verdict
+from contracts.event import COUNTY_TIME, Envelope, Event
+from contracts.intake import ActionTaken
+from contracts.referral import QueueEntry, ReferralMoved, ReferralRefusedAction
+from contracts.registry import FileHandedOver, FindingPassedOn
+from contracts.vocabulary import Answer, FindingCode, Level, ReferralState, Verb
+from runtime import Batch, Heard, Page, Say, partition_of
+from services.referral import handlers
+from tests.county import a_county
+
+MIGRATIONS = Path(handlers.__file__).with_name("migrations")
+SPACE = UUID("00000000-0000-5000-8000-000000000341")
+PARTITIONS = 4
+TUESDAY = date(2026, 11, 24)
+TABLES = ("child", "referral", "referral_move", "finding", "gap", "proposal", "ledger", "duty", "act")
+
+LEAD, POLICE, SCHOOLS, HEALTH, COURT, COORDINATOR = (
+    f"341722-{unit}" for unit in ("mzj", "gaj", "jtj", "wjw", "fy", "feg")
+)
+RENLI, QIDU = "341722-renli", "341722-qidu"
+RENLI_CODE, QIDU_CODE = "341722100", "341722101"
+
+E_ = TypeVar("E_", bound=Event)
+
+
+def a_child(number: int = 1) -> UUID:
+    return uuid5(SPACE, f"child/{number}")
+
+
+def at(day: date, hour: int = 9, minute: int = 0) -> datetime:
+    """A moment of the county's day."""
+    return datetime(day.year, day.month, day.day, hour, minute, tzinfo=COUNTY_TIME).astimezone(UTC)
+
+
+def gap(
+    code: FindingCode = FindingCode.OUT_OF_SCHOOL,
+    route: str = "R12",
+    level: Level = Level.L2,
+    *,
+    confirm_first: bool = False,
+    item: str | None = None,
+) -> Derived:
+    """A finding that the facts show; ordinarily a child who is out of school."""
+    return Derived(code=code, route=route, level=level, item=item, confirm_first=confirm_first)
+
+
+UNATTENDED = gap(FindingCode.UNATTENDED, "R4", Level.L0, confirm_first=True)
+
+
+@dataclass(slots=True)
+class World:
+    """One county, one database, one clock."""
+
+    session: Any
+    county: County = field(default_factory=a_county)
+    now: datetime = field(default_factory=lambda: at(TUESDAY))
+    said: list[Say] = field(default_factory=list)
+    on: date = TUESDAY
+    batch: int = 1000
+    """How many events a handler gets at once."""
+    _offset: int = 0
+    _versions: dict[UUID, int] = field(default_factory=dict)
+
+    @classmethod
+    async def open(cls, dsn: str) -> Self:
+        session = await asyncpg.connect(dsn, server_settings={"search_path": "referral"})
+        made = cls(session)
+        await made.forget()
+        return made
+
+    async def forget(self) -> None:
+        """Begin again with empty tables, and the same event ids."""
+        await self.session.execute(f"truncate {', '.join(TABLES)}")
+        self.said.clear()
+        self.batch = 1000
+        self._offset = 0
+        self._versions.clear()
+        self.now, self.on = at(TUESDAY), TUESDAY
+
+    async def close(self) -> None:
+        await self.session.close()
+
+    # ------------------------------------------------------------ making events
+
+    def heard(self, event: Event, topic: str) -> Heard[Event]:
+        self._offset += 1
+        made = uuid5(SPACE, f"event/{self._offset}")
+        envelope = Envelope(
+            id=made,
+            source="/test",
+            type=event.kind,
+            time=event.recorded_at if isinstance(event, FindingPassedOn | ActionTaken) else self.now,
+            key=event.key,
+            county=self.county.code,
+            correlation=made,
+        )
+        return Heard(event, envelope, topic, 0, self._offset)
+
+    def finding(
+        self,
+        *codes: FindingCode,
+        child: UUID | None = None,
+        unit: str = SCHOOLS,
+        level: Level | None = None,
+        township: str | None = RENLI_CODE,
+        **changes: Any,
+    ) -> Heard[Event]:
+        """What a person found; ordinarily a teacher, in 仁里镇."""
+        number = self._offset + 1
+        values: dict[str, Any] = {
+            "finding": uuid5(SPACE, f"finding/{number}"),
+            "child": child or a_child(),
+            "candidate": False,
+            "findings": codes or (FindingCode.OUT_OF_SCHOOL,),
+            "level": level,
+            "unit": unit,
+            "place": None,
+            "role": "teacher",
+            "township": township,
+            "residence_division": township,
+            "on": self.on,
+            "recorded_at": self.now,
+            "ce_id": uuid5(SPACE, f"ce/{number}"),
+        }
+        return self.heard(FindingPassedOn(**values | changes), topics.REGISTRY_FINDING.name)
+
+    def action(
+        self,
+        verb: Verb,
+        unit: str,
+        referral: UUID | None = None,
+        *,
+        child: UUID | None = None,
+        **changes: Any,
+    ) -> Heard[Event]:
+        values: dict[str, Any] = {
+            "verb": verb,
+            "unit": unit,
+            "place": None,
+            "role": "agency_officer",
+            "person": "",
+            "on": self.on,
+            "recorded_at": self.now,
+            "ce_id": uuid5(SPACE, f"ce/{self._offset + 1}"),
+            "child": child or a_child(),
+            "referral": referral,
+        }
+        return self.heard(ActionTaken(**values | changes), topics.INTAKE_ACTION.name)
+
+    def assessed(
+        self,
+        *derived: Derived,
+        child: UUID | None = None,
+        township: str | None = RENLI_CODE,
+        migrant: Answer = Answer.YES,
+        statistical: Answer = Answer.YES,
+        **changes: Any,
+    ) -> Heard[Event]:
+        child = child or a_child()
+        self._versions[child] = self._versions.get(child, 0) + 1
+        values: dict[str, Any] = {
+            "child": child,
+            "child_version": self._versions[child],
+            "assessment": self._versions[child],
+            "on": self.on,
+            "state": "on_file",
+            "residence_division": township,
+            "township": township,
+            "migrant": Verdict(subject="migrant", answer=migrant),
+            "statistical": Verdict(subject="statistical", answer=statistical),
+            "items": (),
+            "derived": derived,
+            "until": None,
+            "ruleset": "test",
+            "catalogue": "test",
+        }
+        return self.heard(ChildAssessed(**values | changes), topics.ELIGIBILITY_CHILD.name)
+
+    def handed_over(self, child: UUID, from_child: UUID, reason: str = "merge", *findings: UUID) -> Heard[Event]:
+        event = FileHandedOver.model_validate(
+            {"child": child, "from_child": from_child, "reason": reason, "findings": findings, "on": self.on}
+        )
+        return self.heard(event, topics.REGISTRY_FINDING.name)
+
+    # ------------------------------------------------------------ making them heard
+
+    async def hear(self, *events: Heard[Event]) -> list[Event]:
+        """Apply events of one lane, in batches of ``batch``; what was said about them."""
+        said: list[Say] = []
+        for start in range(0, len(events), self.batch):
+            part = events[start : start + self.batch]
+            topic = part[0].topic
+            made = Batch(part, topic, 0, self.on, self.now, self.county, PARTITIONS)
+            async with self.session.transaction():
+                said += await _HANDLERS[topic](made, self.session)
+        return self._kept(said)
+
+    async def tick(self, moment: datetime | None = None) -> list[Event]:
+        self.now = moment or self.now
+        return await self.hear(self.heard(self.tick_event(), topics.CLOCK.name))
+
+    def tick_event(self) -> TimePassed:
+        return TimePassed(at=self.now)
+
+    async def turn(self, day: date | None = None, *, limit: int = 500) -> list[Event]:
+        """Turn the page to a day (default: the next one), for every partition index."""
+        self.on = day or self.on + timedelta(days=1)
+        self.now = max(self.now, at(self.on, 0))
+        said: list[Say] = []
+        for index in range(PARTITIONS):
+            resume: str | None = None
+            while True:
+                page = self._page(index, resume, limit)
+                async with self.session.transaction():
+                    done = await handlers.on_day(page, self.session)
+                said += done.said
+                resume = done.resume
+                if resume is None:
+                    break
+        self.now = max(self.now, at(self.on))
+        return self._kept(said)
+
+    async def turn_to(self, day: date) -> list[Event]:
+        """Every day up to and including this one, in order."""
+        said: list[Event] = []
+        while self.on < day:
+            said += await self.turn()
+        return said
+
+    def _page(self, index: int, resume: str | None, limit: int) -> Page:
+        cause = uuid5(SPACE, f"page/{self.on}/{index}/{resume}")
+        story = uuid5(SPACE, f"day/{self.on}")
+        return Page(self.on, index, PARTITIONS, resume, limit, self.county, self.now, cause, story, self.county.code)
+
+    def _kept(self, said: Sequence[Say]) -> list[Event]:
+        self.said += said
+        return [one.event for one in said]
+
+    # ------------------------------------------------------------ doing
+
+    async def report(self, *codes: FindingCode, **changes: Any) -> list[ReferralMoved]:
+        """A person reports; the referrals that this made or moved."""
+        return only(await self.hear(self.finding(*codes, **changes)), ReferralMoved)
+
+    async def do(self, verb: Verb, unit: str, referral: UUID | None = None, **changes: Any) -> list[Event]:
+        return await self.hear(self.action(verb, unit, referral, **changes))
+
+    async def moved(self, verb: Verb, unit: str, referral: UUID, **changes: Any) -> ReferralMoved:
+        """An action that must succeed: the move it made first."""
+        said = await self.do(verb, unit, referral, **changes)
+        assert not only(said, ReferralRefusedAction), said
+        return only(said, ReferralMoved)[0]
+
+    async def refused(self, verb: Verb, unit: str, referral: UUID | None = None, **changes: Any) -> str:
+        """An action that must be refused: why."""
+        said = await self.do(verb, unit, referral, **changes)
+        [refusal] = only(said, ReferralRefusedAction)
+        assert refusal.unit == unit
+        return refusal.code
+
+    async def work(self, referral: UUID, unit: str, *, until: ReferralState) -> None:
+        """Let the receiving unit do its part, up to a state."""
+        steps: tuple[tuple[Verb, dict[str, Any]], ...] = (
+            (Verb.ACCEPT, {}),
+            (Verb.START, {}),
+            (Verb.RESULT, {"result": "resolved"}),
+        )
+        states = (ReferralState.ACCEPTED, ReferralState.IN_PROGRESS, ReferralState.RESULT_REPORTED)
+        for (verb, changes), state in zip(steps, states, strict=True):
+            await self.moved(verb, unit, referral, **changes)
+            if state is until:
+                return
+
+    async def finish(self, referral: UUID, unit: str, sender: str) -> ReferralMoved:
+        """From SENT to CLOSED, as it should be."""
+        await self.work(referral, unit, until=ReferralState.RESULT_REPORTED)
+        row = await self.session.fetchrow("select reporter_unit from referral where id = $1", referral)
+        if row["reporter_unit"] is not None:
+            await self.moved(Verb.INFORM_REPORTER, unit, referral, channel="phone")
+        return await self.moved(Verb.CLOSE, sender, referral, channel="phone")
+
+    async def state(self) -> dict[str, list[str]]:
+        """Every row of every table, for comparing two ways to the same place."""
+        found = {}
+        for table in TABLES:
+            rows = await self.session.fetch(f"select to_jsonb(t)::text as row from {table} t order by 1")
+            found[table] = [row["row"] for row in rows]
+        return found
+
+    def history(self) -> list[tuple[str, str]]:
+        """Everything said so far, with its cause."""
+        return [(str(one.cause), json.dumps(one.event.model_dump(mode="json"), sort_keys=True)) for one in self.said]
+
+
+_HANDLERS = {
+    topics.REGISTRY_FINDING.name: handlers.on_findings,
+    topics.ELIGIBILITY_CHILD.name: handlers.on_assessed,
+    topics.INTAKE_ACTION.name: handlers.on_actions,
+    topics.CLOCK.name: handlers.on_ticks,
+}
+
+
+def only(events: Iterable[Event], kind: type[E_]) -> list[E_]:
+    return [event for event in events if isinstance(event, kind)]
+
+
+def queue(events: Iterable[Event]) -> list[tuple[str, bool, str]]:
+    """The queue lines among events: unit, whether there is something left to do, state or ``gone``."""
+    return [(entry.unit, entry.yours, "gone" if entry.gone else entry.state) for entry in only(events, QueueEntry)]
+
+
+def lane_of(child: UUID) -> int:
+    return partition_of(str(child), PARTITIONS)

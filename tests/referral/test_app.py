@@ -1,0 +1,35 @@
+"""What referral hears, and through which consumer."""
+
+from faststream.kafka import KafkaBroker
+
+from contracts import topics
+from runtime import Settings
+from services.referral.app import create
+
+
+def heard_by(broker: KafkaBroker) -> dict[str, set[str]]:
+    """Topics by consumer group."""
+    return {str(subscriber.group_id): {topic.name for topic in subscriber.topics} for subscriber in broker.subscribers}  # type: ignore[attr-defined]
+
+
+def test_a_finding_waits_for_nothing_else() -> None:
+    """A consumer of its own for findings, one for the clock, one for what bears days."""
+    service = create(Settings())
+    groups = {group.rpartition(".")[2]: heard for group, heard in heard_by(service.broker).items()}
+
+    assert set(service.consumers) == {"main", "express", "clock", "house"}
+    assert {topics.REGISTRY_FINDING.name} in groups.values()
+    assert {topics.ELIGIBILITY_CHILD.name, topics.INTAKE_ACTION.name} in groups.values()
+
+
+def test_only_what_bears_days_turns_its_days() -> None:
+    """The express way and the clock carry no day marks: they hold up no page."""
+    assert topics.ELIGIBILITY_CHILD.days
+    assert topics.INTAKE_ACTION.days
+    assert not topics.REGISTRY_FINDING.days
+
+
+def test_it_may_read_what_it_hears() -> None:
+    heard = (topics.ELIGIBILITY_CHILD, topics.INTAKE_ACTION, topics.REGISTRY_FINDING, topics.CLOCK)
+
+    assert all("referral" in topic.readers for topic in heard)

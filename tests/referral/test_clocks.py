@@ -1,0 +1,152 @@
+"""Clocks that run out: by the tick where they count hours, by the turn of the day where they count days."""
+
+from datetime import date, timedelta
+
+from contracts.clock import DayBegan
+from contracts.county import WorkingDays
+from contracts.referral import ReferralMoved
+from contracts.topics import CLOCK
+from contracts.vocabulary import FindingCode, Level, Move, ReferralState, ReturnReason, Verb
+from tests.county import a_county
+from tests.referral.harness import COORDINATOR, LEAD, POLICE, RENLI, SCHOOLS, World, a_child, at, gap, only
+
+
+async def test_a_call_that_was_not_recorded_goes_up_after_an_hour_and_an_acceptance_after_two(world: World) -> None:
+    """L0: phone report within one hour, acceptance escalated after two, to the duty unit; each once."""
+    [sent] = await world.report(FindingCode.SUSPECTED_VIOLENCE)
+    start = sent.sent_at
+
+    assert await world.tick(start + timedelta(minutes=59)) == []
+    [call] = only(await world.tick(start + timedelta(hours=1)), ReferralMoved)
+    assert await world.tick(start + timedelta(hours=1, minutes=50)) == []
+    [acceptance] = only(await world.tick(start + timedelta(hours=2)), ReferralMoved)
+    assert await world.tick(start + timedelta(hours=3)) == []
+
+    assert (call.move, call.overdue, call.escalated_to) == (Move.ESCALATED, "phone_report", world.county.duty_unit)
+    assert (acceptance.overdue, acceptance.escalated_to) == ("accept", world.county.duty_unit)
+    assert call.state is acceptance.state is ReferralState.SENT
+
+
+async def test_a_recorded_call_and_an_acceptance_stop_their_clocks(world: World) -> None:
+    [sent] = await world.report(FindingCode.SUSPECTED_VIOLENCE, phone_reported_at=world.now)
+    await world.moved(Verb.ACCEPT, POLICE, sent.referral)
+
+    assert await world.tick(sent.sent_at + timedelta(hours=23)) == []
+    [late] = only(await world.tick(sent.sent_at + timedelta(hours=24)), ReferralMoved)
+    assert late.overdue == "result"
+
+
+async def test_an_attempt_to_call_does_not_stop_the_clock(world: World) -> None:
+    [sent] = await world.report(FindingCode.SUSPECTED_VIOLENCE)
+    await world.moved(Verb.PHONE_REPORT, SCHOOLS, sent.referral, reached=False)
+
+    assert len(only(await world.tick(sent.sent_at + timedelta(hours=1)), ReferralMoved)) == 1
+
+
+async def test_an_ordinary_matter_waits_for_its_day_not_for_a_tick(world: World) -> None:
+    """Three working days from Tuesday: to the end of Friday."""
+    [sent] = await world.report()
+    assert await world.tick(at(world.on + timedelta(days=9))) == []
+    said = await world.turn_to(date(2026, 11, 27))
+    assert only(said, ReferralMoved) == []
+
+    [late] = only(await world.turn(date(2026, 11, 28)), ReferralMoved)
+    assert (late.referral, late.overdue, late.escalated_to) == (sent.referral, "accept", LEAD)
+    assert only(await world.turn_to(date(2026, 12, 8)), ReferralMoved) == []
+    [late] = only(await world.turn(date(2026, 12, 9)), ReferralMoved)
+    assert late.overdue == "result"
+
+
+async def test_a_reported_result_stops_every_clock(world: World) -> None:
+    [sent] = await world.report()
+    await world.work(sent.referral, SCHOOLS, until=ReferralState.RESULT_REPORTED)
+
+    assert only(await world.turn_to(date(2026, 12, 31)), ReferralMoved) == []
+
+
+async def test_a_returned_referral_is_not_forgotten_between_two_units(world: World) -> None:
+    """Nobody has signed for it: who sent it is late, and is told so."""
+    [sent] = await world.report(unit=POLICE)
+    await world.moved(Verb.RETURN, SCHOOLS, sent.referral, reason=ReturnReason.NOT_MY_DUTY)
+    said = await world.turn_to(date(2026, 11, 28))
+
+    [late] = only(said, ReferralMoved)
+    assert (late.state, late.to_unit, late.overdue) == (ReferralState.RETURNED, POLICE, "accept")
+
+
+async def test_rerouting_starts_the_clock_anew(world: World) -> None:
+    [sent] = await world.report(unit=POLICE)
+    await world.moved(Verb.RETURN, SCHOOLS, sent.referral, reason=ReturnReason.NOT_MY_DUTY)
+    await world.turn_to(date(2026, 11, 26))
+    await world.moved(Verb.REROUTE, POLICE, sent.referral, to_unit=RENLI)
+
+    assert only(await world.turn_to(date(2026, 12, 1)), ReferralMoved) == []
+    assert only(await world.turn(date(2026, 12, 2)), ReferralMoved)[0].overdue == "accept"
+
+
+async def test_the_lead_unit_s_own_delay_is_told_to_the_coordinating_unit(world: World) -> None:
+    [sent] = await world.report(FindingCode.LEGAL_HELP_NEED)
+    assert sent.to_unit == LEAD
+
+    [late] = only(await world.turn_to(date(2026, 11, 28)), ReferralMoved)
+    assert late.escalated_to == COORDINATOR
+
+
+async def test_ticks_that_are_read_together_escalate_as_if_read_one_by_one(world: World) -> None:
+    """After an outage: the same moves, caused by the same ticks."""
+
+    async def told(batch: int) -> list[tuple[str, str]]:
+        await world.forget()
+        world.batch = batch
+        for number in range(4):
+            await world.report(FindingCode.SUSPECTED_VIOLENCE, child=a_child(number))
+            world.now += timedelta(minutes=7)
+        ticks = []
+        for _ in range(200):
+            world.now += timedelta(minutes=10)
+            ticks.append(world.heard(world.tick_event(), CLOCK.name))
+        await world.hear(*ticks)
+        return world.history()
+
+    one_by_one = await told(1)
+    assert len([line for line in one_by_one if '"escalated"' in line[1]]) == 12
+    assert await told(7) == one_by_one
+    assert await told(1000) == one_by_one
+
+
+async def test_the_beginning_of_a_day_is_no_tick(world: World) -> None:
+    await world.report(FindingCode.SUSPECTED_VIOLENCE)
+    world.now += timedelta(days=2)
+
+    assert await world.hear(world.heard(DayBegan(day=world.on), CLOCK.name)) == []
+
+
+async def test_a_raised_level_is_looked_after_by_the_tick(world: World) -> None:
+    [sent] = await world.report()
+    await world.turn()
+    await world.report(level=Level.L0, phone_reported_at=world.now)
+
+    [late] = only(await world.tick(world.now + timedelta(hours=2)), ReferralMoved)
+    assert (late.referral, late.overdue) == (sent.referral, "accept")
+
+
+async def test_deadlines_move_when_the_next_year_is_published(world: World) -> None:
+    """In December the new year is computed from weekends; New Year's Day is published later (policy 3.0)."""
+    await world.turn_to(date(2026, 12, 30))
+    await world.hear(world.assessed(gap()))
+    [sent] = only(await world.turn(), ReferralMoved)
+    assert sent.accept_by == at(date(2027, 1, 6), 0)  # Friday 1, Monday 4, Tuesday 5
+
+    county = a_county()
+    days = county.working_days
+    world.county = a_county(
+        working_days=WorkingDays(
+            published_years=(*days.published_years, 2027),
+            holidays=(*days.holidays, date(2027, 1, 1)),
+            make_up_days=days.make_up_days,
+        )
+    )
+    [moved] = only(await world.turn(), ReferralMoved)
+    assert (moved.move, moved.because, moved.actor_unit) == (Move.EXTENDED, "calendar_published", None)
+    assert moved.accept_by == at(date(2027, 1, 7), 0)
+    assert only(await world.turn(), ReferralMoved) == []

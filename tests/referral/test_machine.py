@@ -1,0 +1,508 @@
+"""The life of one referral: the table of moves, and what no sequence of moves may do."""
+
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime, timedelta
+from itertools import product
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from contracts.vocabulary import FindingCode, Level, Move, ReferralState, Result, ReturnReason
+from services.referral.domain import referral as machine
+from services.referral.domain.referral import Actor, Moved, Referral, Refused
+from services.referral.domain.rules import Rules
+from services.referral.routing import rules_of
+from tests.county import a_county
+from tests.referral.harness import COORDINATOR, LEAD, POLICE, RENLI, SCHOOLS, TUESDAY, a_child, at
+
+RULES: Rules = rules_of(a_county())
+NOW = at(TUESDAY)
+SENDER, RECEIVER = Actor(RENLI, "township_civil_affairs"), Actor(SCHOOLS, "agency_officer")
+STATES = tuple(ReferralState)
+
+
+def a_referral(state: ReferralState = ReferralState.SENT, **changes: Any) -> Referral:
+    """Sent by a township to the education bureau, on a person's word."""
+    draft = Referral(
+        id=UUID(int=1),
+        child=a_child(),
+        owners=(a_child(),),
+        route="R12",
+        restricted=False,
+        level=Level.L2,
+        findings=(FindingCode.OUT_OF_SCHOOL,),
+        sources=(UUID(int=2),),
+        by_person=True,
+        item=None,
+        from_unit=RENLI,
+        to_unit=SCHOOLS,
+        township="341722100",
+        story=UUID(int=3),
+        sent_at=NOW,
+        reporter_unit=RENLI,
+    )
+    [sent] = machine.send(draft, RULES, SENDER)
+    result = Result.RESOLVED if state in (ReferralState.RESULT_REPORTED, ReferralState.CLOSED) else None
+    closed_at = NOW if state is ReferralState.CLOSED else None
+    return replace(sent.referral, state=state, result=result, closed_at=closed_at, **changes)
+
+
+def make(referral: Referral, move: Move) -> tuple[Moved, ...]:
+    """The move, by whoever may make it and with everything it demands."""
+    match move:
+        case Move.SENT if referral.state is ReferralState.DRAFT:
+            return machine.send(referral, RULES, SENDER)
+        case Move.SENT:
+            added = (FindingCode.NEVER_ENROLLED,)
+            return machine.join(referral, RULES, SENDER, NOW, findings=added, level=Level.L2, source=UUID(int=9))
+        case Move.ACCEPTED:
+            return machine.accept(referral, RECEIVER, NOW)
+        case Move.STARTED:
+            return machine.start(referral, RECEIVER, NOW)
+        case Move.RETURNED:
+            reason = ReturnReason.DUPLICATE
+            return machine.give_back(referral, RULES, RECEIVER, NOW, reason=reason, right_unit=None)
+        case Move.REROUTED:
+            return machine.reroute(referral, RULES, SENDER, NOW, to_unit=POLICE)
+        case Move.ESCALATED:
+            return machine.run_out(referral, RULES, NOW + timedelta(days=400))
+        case Move.EXTENDED:
+            return machine.extend(referral, RULES, RECEIVER, NOW, days=5, reason_given=True)
+        case Move.RESULT_REPORTED:
+            return machine.report_result(referral, RULES, RECEIVER, NOW, result=Result.RESOLVED)
+        case Move.REPORTER_INFORMED:
+            return machine.inform_reporter(referral, RULES, RECEIVER, NOW)
+        case Move.PHONE_REPORTED:
+            return machine.phone_report(referral, RULES, RECEIVER, NOW, reached=True)
+        case Move.CLOSED:
+            return machine.close(replace(referral, reporter_informed=True), RULES, SENDER, NOW, checked=True)
+        case Move.WITHDRAWN:
+            return machine.withdraw(referral, SENDER, NOW, reason_given=True)
+        case Move.REOPENED:
+            return machine.reopen(referral, RULES, SENDER, NOW)
+        case Move.HANDED_OVER:
+            return machine.hand_over(referral, a_child(2), NOW)[1]
+
+
+TIMERS = {Move.ESCALATED, Move.HANDED_OVER}
+"""Not asked for by anybody: where they are not legal, they do not happen."""
+JOINS = {
+    (ReferralState.RESULT_REPORTED, Move.SENT),
+    (ReferralState.CLOSED, Move.SENT),
+}
+"""Another finding about a referral with a result reopens it instead."""
+NEVER_BY_TIMER = {(ReferralState.RESULT_REPORTED, Move.ESCALATED)}
+"""Legal, but by a guardian's refusal, not by a clock."""
+
+
+@pytest.mark.parametrize(("state", "move"), sorted(machine.MOVES.keys() - NEVER_BY_TIMER))
+def test_every_move_of_the_table_leads_where_the_table_says(state: ReferralState, move: Move) -> None:
+    before = a_referral(state)
+
+    moved = make(before, move)[0]
+
+    assert moved.move is move
+    assert moved.referral.state is machine.MOVES[state, move]
+    assert moved.referral.version == before.version + 1
+
+
+@pytest.mark.parametrize(
+    ("state", "move"),
+    sorted(set(product(STATES, Move)) - machine.MOVES.keys() - JOINS - set(product(STATES, TIMERS))),
+)
+def test_every_pair_that_is_not_in_the_table_is_refused_by_name(state: ReferralState, move: Move) -> None:
+    with pytest.raises(Refused) as refusal:
+        make(a_referral(state), move)
+
+    assert refusal.value.code == "illegal_move"
+    assert refusal.value.state is state
+
+
+@pytest.mark.parametrize(
+    ("state", "move"), sorted((set(product(STATES, TIMERS)) - machine.MOVES.keys()) | NEVER_BY_TIMER)
+)
+def test_no_clock_moves_what_is_over(state: ReferralState, move: Move) -> None:
+    if state is ReferralState.DRAFT:
+        return  # a draft has never been sent: no clock has started
+    assert make(a_referral(state), move) == ()
+
+
+@pytest.mark.parametrize("state", [state for state, move in JOINS])
+def test_a_finding_about_a_referral_with_a_result_brings_it_back_with_a_new_clock(state: ReferralState) -> None:
+    later = NOW + timedelta(days=3)
+    [moved] = machine.join(a_referral(state), RULES, SENDER, later, findings=(), level=Level.L2, source=UUID(int=9))
+
+    assert moved.move is Move.REOPENED
+    assert moved.referral.state is ReferralState.SENT
+    assert moved.referral.sent_at == later
+    assert moved.referral.result is None
+
+
+def test_the_table_names_every_move_and_ends_in_every_state() -> None:
+    assert {move for _, move in machine.MOVES} == set(Move)
+    assert set(machine.MOVES.values()) == set(ReferralState) - {ReferralState.DRAFT}
+
+
+# ---------------------------------------------------------------- what a move demands
+
+
+def test_the_clock_starts_at_sent_and_acceptance_does_not_touch_it() -> None:
+    sent = a_referral()
+    [accepted] = machine.accept(sent, RECEIVER, NOW + timedelta(hours=30))
+
+    assert accepted.referral.sent_at == NOW
+    assert accepted.referral.result_by == sent.result_by
+
+
+@pytest.mark.parametrize(
+    ("reason", "right_unit", "code"),
+    [
+        (None, None, "reason_missing"),
+        (ReturnReason.WRONG_AREA, None, "right_unit_missing"),
+        (ReturnReason.WRONG_AREA, SCHOOLS, "right_unit_is_yours"),
+        (ReturnReason.WRONG_AREA, POLICE, None),
+        (ReturnReason.NOT_MY_DUTY, None, None),
+    ],
+)
+def test_a_return_needs_a_reason_and_the_wrong_area_names_the_right_one(
+    reason: ReturnReason | None, right_unit: str | None, code: str | None
+) -> None:
+    refusal = None
+    try:
+        machine.give_back(a_referral(), RULES, RECEIVER, NOW, reason=reason, right_unit=right_unit)
+    except Refused as refused:
+        refusal = refused.code
+
+    assert refusal == code
+
+
+def test_the_second_return_goes_up_at_once_and_a_third_is_refused() -> None:
+    """Two returns, then the coordinating unit assigns (R32)."""
+    current = a_referral()
+    [first] = make(current, Move.RETURNED)
+    assert first.referral.to_unit == RENLI
+    assert first.previous_unit == SCHOOLS
+
+    [again] = machine.reroute(first.referral, RULES, SENDER, NOW, to_unit=SCHOOLS)
+    second, up = make(again.referral, Move.RETURNED)
+    assert second.referral.returns == 2
+    assert (up.move, up.escalated_to, up.because) == (Move.ESCALATED, COORDINATOR, "returned_too_often")
+
+    [assigned] = machine.reroute(up.referral, RULES, Actor(COORDINATOR, "coordinator"), NOW, to_unit=SCHOOLS)
+    with pytest.raises(Refused, match="too_many_returns"):
+        make(assigned.referral, Move.RETURNED)
+
+
+def test_the_coordinating_unit_assigns_only_what_has_come_up_to_it() -> None:
+    [first] = make(a_referral(), Move.RETURNED)
+
+    with pytest.raises(Refused, match="not_yours"):
+        machine.reroute(first.referral, RULES, Actor(COORDINATOR), NOW, to_unit=POLICE)
+
+
+def test_an_extension_is_given_once_in_working_days() -> None:
+    working = a_referral(ReferralState.IN_PROGRESS)
+    [extended] = machine.extend(working, RULES, RECEIVER, NOW, days=5, reason_given=True)
+
+    assert working.result_by == at(TUESDAY + timedelta(days=15), 0)  # ten working days
+    assert extended.referral.result_by == at(TUESDAY + timedelta(days=22), 0)  # five more
+    with pytest.raises(Refused, match="already_extended"):
+        machine.extend(extended.referral, RULES, RECEIVER, NOW, days=5, reason_given=True)
+
+
+@pytest.mark.parametrize(("days", "reason_given", "code"), [(None, True, "days_missing"), (5, False, "reason_missing")])
+def test_an_extension_needs_days_and_a_reason(days: int | None, reason_given: bool, code: str) -> None:
+    with pytest.raises(Refused, match=code):
+        machine.extend(
+            a_referral(ReferralState.IN_PROGRESS), RULES, RECEIVER, NOW, days=days, reason_given=reason_given
+        )
+
+
+@pytest.mark.parametrize(
+    ("changes", "checked", "code"),
+    [
+        ({"result": None}, True, "result_missing"),
+        ({"reporter_informed": True}, False, "check_missing"),
+        ({"reporter_informed": False}, True, "reporter_not_informed"),
+        (
+            {"reporter_informed": True, "level": Level.L1, "result": Result.REFUSED_BY_GUARDIAN},
+            True,
+            "guardian_refused",
+        ),
+        ({"reporter_informed": True, "level": Level.L2, "result": Result.REFUSED_BY_GUARDIAN}, True, None),
+        ({"reporter_informed": False, "reporter_unit": None}, True, None),
+        ({"reporter_informed": True}, True, None),
+    ],
+)
+def test_closing_needs_a_result_a_check_and_word_to_the_reporter(
+    changes: dict[str, Any], checked: bool, code: str | None
+) -> None:
+    reported = replace(a_referral(ReferralState.RESULT_REPORTED), **changes)
+    refusal = None
+    try:
+        machine.close(reported, RULES, SENDER, NOW, checked=checked)
+    except Refused as refused:
+        refusal = refused.code
+
+    assert refusal == code
+
+
+def test_who_did_the_work_does_not_check_it() -> None:
+    reported = a_referral(ReferralState.RESULT_REPORTED, reporter_informed=True)
+
+    with pytest.raises(Refused, match="self_check"):
+        machine.close(reported, RULES, RECEIVER, NOW, checked=True)
+    with pytest.raises(Refused, match="not_yours"):
+        machine.close(reported, RULES, Actor(POLICE), NOW, checked=True)
+    assert machine.close(reported, RULES, Actor(LEAD), NOW, checked=True)
+
+
+@pytest.mark.parametrize(("level", "goes_up"), [(Level.L1, True), (Level.L2, False)])
+def test_a_guardians_refusal_of_an_urgent_matter_goes_up(level: Level, goes_up: bool) -> None:
+    working = a_referral(ReferralState.IN_PROGRESS, level=level)
+    moves = machine.report_result(working, RULES, RECEIVER, NOW, result=Result.REFUSED_BY_GUARDIAN)
+
+    assert [move.move for move in moves] == [Move.RESULT_REPORTED] + [Move.ESCALATED] * goes_up
+
+
+@pytest.mark.parametrize(("days", "code"), [(90, None), (91, "too_late_to_reopen")])
+def test_a_closed_referral_is_reopened_within_ninety_days(days: int, code: str | None) -> None:
+    closed = a_referral(ReferralState.CLOSED)
+    refusal = None
+    try:
+        machine.reopen(closed, RULES, SENDER, NOW + timedelta(days=days))
+    except Refused as refused:
+        refusal = refused.code
+
+    assert refusal == code
+
+
+@pytest.mark.parametrize("actor", [RECEIVER, Actor(LEAD), Actor(POLICE)])
+def test_only_the_sender_withdraws(actor: Actor) -> None:
+    with pytest.raises(Refused, match="not_yours"):
+        machine.withdraw(a_referral(), actor, NOW, reason_given=True)
+
+
+def test_a_withdrawal_needs_a_reason() -> None:
+    with pytest.raises(Refused, match="reason_missing"):
+        machine.withdraw(a_referral(), SENDER, NOW, reason_given=False)
+
+
+def test_an_attempt_to_call_is_recorded_and_the_clock_goes_on() -> None:
+    urgent = a_referral(level=Level.L0)
+    [tried] = machine.phone_report(urgent, RULES, RECEIVER, NOW, reached=False)
+
+    assert not tried.referral.phone_reported
+    [called] = machine.phone_report(tried.referral, RULES, RECEIVER, NOW, reached=True)
+    assert called.referral.phone_reported
+
+
+def test_a_level_rises_and_never_falls() -> None:
+    """L0 hurries what is under way: its clocks count from the finding that raised it."""
+    later = NOW + timedelta(days=2)
+    [risen] = machine.join(a_referral(), RULES, SENDER, later, findings=(), level=Level.L0)
+    [same] = machine.join(risen.referral, RULES, SENDER, later, findings=(), level=Level.L3)
+
+    assert risen.because == "level_raised"
+    assert risen.referral.level is same.referral.level is Level.L0
+    assert risen.referral.sent_at == NOW
+    assert risen.referral.accept_by == later + timedelta(hours=1)
+    assert risen.referral.phone_by == later + timedelta(hours=1)
+    assert same.because == "finding_added"
+
+
+def test_a_rising_level_gives_no_clock_more_time() -> None:
+    """The old deadline was an hour away; the new level's day is no excuse."""
+    almost = a_referral()
+    assert almost.result_by is not None
+    [risen] = machine.join(almost, RULES, SENDER, almost.result_by - timedelta(hours=1), findings=(), level=Level.L1)
+
+    assert risen.referral.result_by == almost.result_by
+
+
+def test_each_clock_runs_out_once() -> None:
+    draft = a_referral(ReferralState.DRAFT, level=Level.L0)
+    [sent] = machine.send(draft, RULES, SENDER)
+    moves = machine.run_out(sent.referral, RULES, NOW + timedelta(days=2))
+
+    assert [move.overdue for move in moves] == ["phone_report", "accept", "result"]
+    assert {move.escalated_to for move in moves} == {RULES.duty_unit}
+    assert machine.run_out(moves[-1].referral, RULES, NOW + timedelta(days=3)) == ()
+
+
+def test_a_clock_that_runs_out_does_so_at_its_moment_and_not_before() -> None:
+    sent = a_referral()
+    assert sent.accept_by is not None
+
+    assert machine.run_out(sent, RULES, sent.accept_by - timedelta(microseconds=1)) == ()
+    assert [move.overdue for move in machine.run_out(sent, RULES, sent.accept_by)] == ["accept"]
+
+
+# ---------------------------------------------------------------- any sequence of moves
+
+
+class AnyLife(RuleBasedStateMachine):
+    """Whatever units and clocks do, in any order: these things never happen."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.referral = a_referral()
+        self.now: datetime = NOW
+        self.previous = self.referral
+        self.returns_before_up = 0
+        self.seen_result = self.informed = False
+        self.closed_properly = True
+
+    @initialize(level=st.sampled_from(Level), reporter=st.sampled_from([None, RENLI]))
+    def begin(self, level: Level, reporter: str | None) -> None:
+        draft = replace(a_referral(), state=ReferralState.DRAFT, version=0, level=level, reporter_unit=reporter)
+        self.referral = self.previous = machine.send(draft, RULES, SENDER)[0].referral
+
+    def _apply(self, moves: tuple[Moved, ...]) -> None:
+        for moved in moves:
+            self.previous, self.referral = self.referral, moved.referral
+            assert moved.referral.version == self.previous.version + 1
+            if moved.move is Move.RETURNED:
+                self.returns_before_up += 1
+            if moved.move is Move.REOPENED:
+                self.seen_result = self.informed = False
+            if moved.move is Move.RESULT_REPORTED:
+                self.seen_result = True
+            if moved.move is Move.REPORTER_INFORMED:
+                self.informed = True
+
+    def _try(self, make_it: Any) -> None:
+        with suppress(Refused):
+            self._apply(make_it())
+
+    @rule(hours=st.integers(1, 500))
+    def time_passes(self, hours: int) -> None:
+        self.now += timedelta(hours=hours)
+        self._apply(machine.run_out(self.referral, RULES, self.now))
+
+    @rule(unit=st.sampled_from([SCHOOLS, RENLI, LEAD, POLICE]))
+    def accept(self, unit: str) -> None:
+        self._try(lambda: machine.accept(self.referral, Actor(unit), self.now))
+
+    @rule()
+    def start(self) -> None:
+        self._try(lambda: machine.start(self.referral, Actor(self.referral.to_unit), self.now))
+
+    @rule(reason=st.sampled_from([None, *ReturnReason]), right=st.sampled_from([None, POLICE]))
+    def give_back(self, reason: ReturnReason | None, right: str | None) -> None:
+        actor = Actor(self.referral.to_unit)
+        self._try(lambda: machine.give_back(self.referral, RULES, actor, self.now, reason=reason, right_unit=right))
+
+    @rule(unit=st.sampled_from([RENLI, LEAD, COORDINATOR, POLICE]), to=st.sampled_from([None, SCHOOLS, POLICE]))
+    def reroute(self, unit: str, to: str | None) -> None:
+        self._try(lambda: machine.reroute(self.referral, RULES, Actor(unit), self.now, to_unit=to))
+
+    @rule(days=st.sampled_from([None, 1, 60]))
+    def extend(self, days: int | None) -> None:
+        actor = Actor(self.referral.to_unit)
+        self._try(lambda: machine.extend(self.referral, RULES, actor, self.now, days=days, reason_given=True))
+
+    @rule(result=st.sampled_from([None, *Result]))
+    def report(self, result: Result | None) -> None:
+        actor = Actor(self.referral.to_unit)
+        self._try(lambda: machine.report_result(self.referral, RULES, actor, self.now, result=result))
+
+    @rule()
+    def inform(self) -> None:
+        self._try(lambda: machine.inform_reporter(self.referral, RULES, SENDER, self.now))
+
+    @rule(reached=st.sampled_from([None, True, False]))
+    def call(self, reached: bool | None) -> None:
+        self._try(lambda: machine.phone_report(self.referral, RULES, SENDER, self.now, reached=reached))
+
+    @rule(unit=st.sampled_from([RENLI, LEAD, SCHOOLS]), checked=st.booleans())
+    def close(self, unit: str, checked: bool) -> None:
+        def closing() -> tuple[Moved, ...]:
+            before = self.referral
+            moves = machine.close(before, RULES, Actor(unit), self.now, checked=checked)
+            self.closed_properly = (
+                self.closed_properly
+                and checked
+                and self.seen_result
+                and before.state is ReferralState.RESULT_REPORTED
+                and unit in (RENLI, LEAD)
+                and (self.informed or before.reporter_unit is None)
+                and not (before.result is Result.REFUSED_BY_GUARDIAN and before.level in (Level.L0, Level.L1))
+            )
+            return moves
+
+        self._try(closing)
+
+    @rule(level=st.sampled_from(Level), source=st.sampled_from([None, UUID(int=77)]))
+    @precondition(lambda self: self.referral.state is not ReferralState.WITHDRAWN)
+    def another_finding(self, level: Level, source: UUID | None) -> None:
+        reporter = RENLI if source else None
+        if self.referral.state is ReferralState.CLOSED and not machine.may_reopen(self.referral, RULES, self.now):
+            return
+        if reporter is not None:
+            self.informed = False
+        self._apply(
+            machine.join(
+                self.referral,
+                RULES,
+                SENDER,
+                self.now,
+                findings=(FindingCode.NEVER_ENROLLED,),
+                level=level,
+                source=source,
+                reporter_unit=reporter,
+            )
+        )
+
+    @rule()
+    def reopen(self) -> None:
+        self._try(lambda: machine.reopen(self.referral, RULES, SENDER, self.now))
+
+    @rule()
+    def withdraw(self) -> None:
+        self._try(lambda: machine.withdraw(self.referral, SENDER, self.now, reason_given=True))
+
+    @rule()
+    def follow_the_file(self) -> None:
+        moved, moves = machine.hand_over(self.referral, a_child(2), self.now)
+        self._apply(moves)
+        self.referral = replace(moved, version=self.referral.version)
+
+    @invariant()
+    def never_closed_without_result_check_and_word(self) -> None:
+        assert self.closed_properly
+        if self.referral.state is ReferralState.CLOSED:
+            assert self.referral.result is not None
+            assert self.referral.reporter_informed or self.referral.reporter_unit is None
+
+    @invariant()
+    def the_clock_never_runs_backwards(self) -> None:
+        assert self.referral.sent_at >= self.previous.sent_at
+        assert self.referral.sent_at <= self.now
+
+    @invariant()
+    def two_returns_and_no_more(self) -> None:
+        assert self.referral.returns == self.returns_before_up <= RULES.max_returns
+        if self.referral.returns == RULES.max_returns and self.referral.state is ReferralState.RETURNED:
+            assert self.referral.escalated_to is not None
+
+    @invariant()
+    def the_level_never_falls(self) -> None:
+        assert self.referral.level <= self.previous.level
+
+    @invariant()
+    def what_is_unfinished_has_a_clock(self) -> None:
+        """Nothing waits without a deadline that runs, or one that has run out and was told."""
+        if self.referral.state in machine.UNFINISHED:
+            assert list(machine.running(self.referral)) or self.referral.ran_out
+
+
+AnyLife.TestCase.settings = settings(
+    max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+TestAnyLife = AnyLife.TestCase

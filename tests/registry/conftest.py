@@ -1,0 +1,30 @@
+"""A registry per test: its handlers on a database of their own."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import asyncpg
+import pytest
+
+from runtime import Settings, migrations
+from tests.registry.house import MIGRATIONS, House
+
+TEMPLATE = "registry_template"
+
+
+@pytest.fixture(scope="session")
+async def database_template(postgres: Any) -> str:
+    """A database with the registry's schema, copied for every test."""
+    admin = await asyncpg.connect(postgres.superuser_dsn)
+    await admin.execute(f'CREATE DATABASE "{TEMPLATE}"')
+    await admin.close()
+    dsn = postgres.dsn(postgres.superuser, postgres.superuser_password, TEMPLATE)
+    await migrations.migrate("registry", Settings(postgres=dsn), MIGRATIONS)
+    return TEMPLATE
+
+
+@pytest.fixture
+async def house(database: Any) -> AsyncIterator[House]:
+    connection = await asyncpg.connect(database.dsn, server_settings={"search_path": "registry", "timezone": "UTC"})
+    yield House(connection)
+    await connection.close()

@@ -1,0 +1,230 @@
+"""Hands events to the registry's handlers in batches of any size, and looks at what they say and keep."""
+
+import json
+from base64 import b64encode
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+from uuid import UUID, uuid5
+
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from contracts.county import County
+from contracts.event import Envelope, Event
+from contracts.intake import ActionTaken, FindingReported, RecordDisappeared, RecordRead, SubmissionEnded
+from contracts.registry import ChildChanged
+from contracts.vocabulary import FactName, FindingCode, IdentityField, Verb
+from runtime import Batch, Heard, Page, Say
+from runtime.sealing import Opener, Sealer, new_keys
+from services.registry import disclosing, handlers
+from services.registry.vault import Vault
+from tests.county import a_county
+from tests.registry.people import Row
+
+MIGRATIONS = Path(handlers.__file__).with_name("migrations")
+SPACE = UUID("00000000-0000-5000-8000-0000000000bb")
+NOON = datetime(2026, 11, 23, 4, tzinfo=UTC)
+"""Noon in the county."""
+TODAY = date(2026, 11, 23)
+MZJ = "341722-mzj"
+LANES = 4
+E = TypeVar("E", bound=Event)
+
+PRIVATE, PUBLIC = new_keys()
+
+
+def an_id(*parts: object) -> UUID:
+    return uuid5(SPACE, "/".join(map(str, parts)))
+
+
+def a_vault() -> Vault:
+    return Vault(Opener(PRIVATE), AESGCM(bytes(range(32))), b"lookup" * 6, b"child-id" * 4)
+
+
+def sealed(identity: dict[str, str], belongs_to: UUID) -> str:
+    plain = json.dumps(identity, ensure_ascii=False).encode()
+    return b64encode(Sealer(PUBLIC).batch().seal(plain, str(belongs_to).encode())).decode()
+
+
+def read(row: Row, *, at: datetime = NOON, finding: UUID | None = None) -> RecordRead:
+    """What intake says of a row."""
+    record = an_id("record", row.key)
+    identity = {name.value: text for name, text in row.identity.items()}
+    return RecordRead(
+        record=record,
+        unit=row.unit,
+        dataset=row.dataset,
+        period=row.period,
+        submission=None if row.period is None else an_id("submission", row.unit, row.dataset, row.period),
+        valid_on=row.valid_on,
+        recorded_at=at,
+        birth_date=row.born,
+        finding=finding,
+        identity=sealed(identity, record),
+        facts=dict(row.facts),
+        content=str(an_id("content", repr(row))),
+        flags=row.flags,
+    )
+
+
+def disappeared(row: Row, period: str = "2027H1") -> RecordDisappeared:
+    return RecordDisappeared(
+        record=an_id("record", row.key), unit=row.unit, dataset=row.dataset, period=period, birth_date=row.born
+    )
+
+
+def ended(row: Row, period: str = "2027H1", valid_on: date = date(2027, 3, 31), coverage: str = "full") -> SubmissionEnded:
+    return SubmissionEnded(
+        submission=an_id("submission", row.unit, row.dataset, period),
+        unit=row.unit,
+        dataset=row.dataset,
+        period=period,
+        valid_on=valid_on,
+        coverage=coverage,  # type: ignore[arg-type]
+    )
+
+
+def reported(
+    name: str = "finding",
+    *,
+    child: UUID | None = None,
+    identity: dict[IdentityField, str] | None = None,
+    township: str | None = "341722100",
+    sealed_as: str | None = None,
+) -> FindingReported:
+    """What intake says of a teacher's report."""
+    finding = an_id(name)
+    who = {field.value: text for field, text in (identity or {}).items()}
+    return FindingReported(
+        finding=finding,
+        unit="341722-jtj",
+        place=None,
+        role="teacher",
+        person="jtj-01",
+        child=child,
+        findings=(FindingCode.UNATTENDED,),
+        level=None,
+        township=township,
+        on=TODAY,
+        recorded_at=NOON,
+        birth_date=None,
+        has_identity=bool(who),
+        identity=sealed_as or sealed(who, finding),
+        ce_id=an_id("ce", name),
+    )
+
+
+def action(verb: Verb, *, unit: str = MZJ, role: str = "county_civil_affairs", name: str = "", **more: Any) -> ActionTaken:
+    ce_id = an_id("action", verb, name, *sorted(more.items()))
+    return ActionTaken(
+        verb=verb, unit=unit, place=None, role=role, person="mzj-01", on=TODAY, recorded_at=NOON, ce_id=ce_id, **more
+    )
+
+
+class House:
+    """One registry and its county."""
+
+    def __init__(self, connection: Any, county: County | None = None) -> None:
+        self.tx = connection
+        self.county = county or a_county()
+        self.vault = a_vault()
+        self.said: list[Event] = []
+        self._offset = 0
+
+    async def hear(self, *events: Event, size: int = 1000, lane: int = 0, at: datetime = NOON) -> list[Event]:
+        """What the record topic brings, in one lane."""
+        return await self._apply(handlers.on_records, events, "intake.record.v1", lane, size, at)
+
+    async def rows(self, *rows: Row, size: int = 1000, lane: int = 0) -> list[Event]:
+        return await self.hear(*(read(row) for row in rows), size=size, lane=lane)
+
+    async def act(self, *events: Event, size: int = 1000, lane: int = 1) -> list[Event]:
+        """What persons decide."""
+        return await self._apply(handlers.on_actions, events, "intake.action.v1", lane, size, NOON)
+
+    async def report(self, *events: Event, size: int = 1000, lane: int = 2) -> list[Event]:
+        """What comes on the express way."""
+        return await self._apply(handlers.on_findings, events, "intake.action.v1", lane, size, NOON)
+
+    async def refer(self, *events: Event, size: int = 1000, lane: int = 3) -> list[Event]:
+        """What referral says."""
+        return await self._apply(disclosing.on_referrals, events, "referral.case.v1", lane, size, NOON)
+
+    async def turn_the_day(self, limit: int = 500) -> list[Event]:
+        """One day's work of every index."""
+        said: list[Say] = []
+        for index in range(LANES):
+            resume = None
+            while True:
+                day = TODAY + timedelta(days=1)
+                page = Page(day, index, LANES, resume, limit, self.county, NOON, an_id(index, resume), an_id("day"), "341722")
+                async with self.tx.transaction():
+                    done = await handlers.on_day(page, self.tx)
+                said += done.said
+                resume = done.resume
+                if resume is None:
+                    break
+        return [one.event for one in said]
+
+    async def child_of(self, row: Row) -> UUID:
+        found = await self.tx.fetchval("SELECT child_id FROM record WHERE record_id = $1", an_id("record", row.key))
+        assert isinstance(found, UUID)
+        return found
+
+    async def partition(self) -> set[frozenset[UUID]]:
+        """Which records are of the same child."""
+        rows = await self.tx.fetch("SELECT child_id, array_agg(record_id) AS records FROM record GROUP BY child_id")
+        return {frozenset(row["records"]) for row in rows}
+
+    async def file(self, child: UUID) -> dict[str, Any]:
+        row = await self.tx.fetchrow("SELECT * FROM child WHERE child_id = $1", child)
+        assert row is not None
+        return dict(row)
+
+    async def count(self, table: str) -> int:
+        return int(await self.tx.fetchval(f"SELECT count(*) FROM {table}"))
+
+    def snapshot(self, child: UUID) -> ChildChanged:
+        """The child's newest snapshot."""
+        found = [one for one in only(self.said, ChildChanged) if one.child == child]
+        return max(found, key=lambda one: one.child_version)
+
+    def chosen(self, child: UUID) -> dict[FactName, Any]:
+        return {fact.name: fact.value for fact in self.snapshot(child).facts if fact.chosen}
+
+    async def _apply(
+        self, handler: Any, events: Sequence[Event], topic: str, lane: int, size: int, at: datetime
+    ) -> list[Event]:
+        heard = []
+        for event in events:
+            self._offset += 1
+            cause = an_id("event", type(event).__name__, event.key, self._offset)
+            envelope = Envelope(cause, f"/{topic}", event.kind, at, event.key, self.county.code, cause)
+            heard.append(Heard(event, envelope, topic, lane, self._offset))
+        said: list[Say] = []
+        for start in range(0, len(heard), size):
+            part = heard[start : start + size]
+            batch: Batch[Any] = Batch(part, topic, lane, TODAY, NOON, self.county, LANES)
+            async with self.tx.transaction():
+                said += await handler(batch, self.tx, vault=self.vault)
+        for one in said:
+            assert one.time == at
+        self.said += [one.event for one in said]
+        return [one.event for one in said]
+
+
+def only(said: Iterable[Event], kind: type[E]) -> list[E]:
+    return [event for event in said if isinstance(event, kind)]
+
+
+def with_keys(county: County, keys: dict[str, str]) -> County:
+    """The county with public keys for these units."""
+    units = tuple(
+        unit.model_copy(update={"public_key": keys[unit.id]}) if unit.id in keys else unit for unit in county.units
+    )
+    return a_county(units=units)
+
+
+__all__ = ["House", "replace"]

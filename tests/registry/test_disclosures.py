@@ -1,0 +1,291 @@
+"""An agency may know what its route names, for as long as it has the referral, and nothing else."""
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import pytest
+from joserfc import jwe, jwk
+
+from contracts.referral import ReferralMoved
+from contracts.registry import Disclosed, FindingPassedOn
+from contracts.vocabulary import IdentityField, Level, Move, ReferralState, Verb
+from services.registry import store
+from services.registry.disclosing import public_key
+from tests.registry.house import TODAY, House, action, an_id, only, read, reported, with_keys
+from tests.county import a_county
+from tests.registry.people import MOTHER, PHONE, a_row, clinic
+
+GAJ, WJW = "341722-gaj", "341722-wjw"
+SENT = datetime(2026, 11, 23, 5, tzinfo=UTC)
+EC = jwk.ECKey.generate_key("P-256", {"use": "enc", "alg": "ECDH-ES+A256KW"})
+OKP = jwk.OKPKey.generate_key("X25519", {"use": "enc"})
+RSA = jwk.RSAKey.generate_key(2048, {"use": "enc"})
+WHITELIST = (IdentityField.NAME, IdentityField.GUARDIAN_PHONE, IdentityField.ADDRESS)
+
+
+def public(key: Any) -> str:
+    return json.dumps(key.as_dict(private=False))
+
+
+@pytest.fixture
+async def house(house: House) -> House:
+    """The police and the health commission have given their keys; nobody else has."""
+    house.county = with_keys(a_county(), {GAJ: public(EC), WJW: public(OKP)})
+    return house
+
+
+def moved(
+    child: UUID, version: int, state: ReferralState, *, move: Move = Move.SENT, to: str = GAJ, **changes: Any
+) -> ReferralMoved:
+    fields: dict[str, Any] = {
+        "child": child,
+        "restricted": False,
+        "on": TODAY,
+        "referral": an_id("referral"),
+        "version": version,
+        "move": move,
+        "state": state,
+        "route": "R13",
+        "level": Level.L2,
+        "findings": (),
+        "finding": None,
+        "item": None,
+        "from_unit": "341722-mzj",
+        "to_unit": to,
+        "township": None,
+        "whitelist": WHITELIST,
+        "sent_at": SENT,
+        "accept_by": None,
+        "result_by": None,
+        "call_first": False,
+        "phone_reported": False,
+        "actor_unit": None,
+        "actor_role": None,
+    }
+    return ReferralMoved(**(fields | changes))
+
+
+async def a_child(house: House) -> UUID:
+    await house.rows(a_row())
+    return await house.child_of(a_row())
+
+
+def opened(disclosed: Disclosed, key: Any = EC) -> dict[str, str]:
+    """As the departments' guide shows it: the library's defaults and the agency's own key."""
+    assert disclosed.jwe is not None
+    found: dict[str, str] = json.loads(jwe.decrypt_compact(disclosed.jwe, key).plaintext)
+    return found
+
+
+async def test_the_agency_reads_the_fields_of_its_route_and_no_others(house: House) -> None:
+    said = await house.refer(moved(await a_child(house), 1, ReferralState.SENT))
+
+    [disclosed] = only(said, Disclosed)
+    assert disclosed.topic_name == "disclosure.341722-gaj.v1"
+    assert opened(disclosed) == {"name": "例小明", "guardian_phone": PHONE}
+    assert disclosed.fields == (IdentityField.GUARDIAN_PHONE, IdentityField.NAME)
+
+
+async def test_nobody_else_can_read_it(house: House) -> None:
+    [disclosed] = only(await house.refer(moved(await a_child(house), 1, ReferralState.SENT)), Disclosed)
+    with pytest.raises(ValueError, match=".*"):
+        opened(disclosed, jwk.ECKey.generate_key("P-256"))
+
+
+@pytest.mark.parametrize(("unit", "key"), [(GAJ, EC), (WJW, OKP)])
+async def test_the_header_says_whose_key_which_referral_and_which_unit(house: House, unit: str, key: Any) -> None:
+    [disclosed] = only(await house.refer(moved(await a_child(house), 1, ReferralState.SENT, to=unit)), Disclosed)
+    assert disclosed.jwe is not None
+    header = jwe.decrypt_compact(disclosed.jwe, key).headers()
+    assert header["alg"] == "ECDH-ES+A256KW"
+    assert header["enc"] == "A256GCM"
+    assert header["kid"] == key.thumbprint()
+    assert _text(header["apu"]) == str(disclosed.referral)
+    assert _text(header["apv"]) == unit
+
+
+async def test_an_agency_with_an_rsa_key_reads_it_too(house: House) -> None:
+    house.county = with_keys(a_county(), {GAJ: public(RSA)})
+    [disclosed] = only(await house.refer(moved(await a_child(house), 1, ReferralState.SENT)), Disclosed)
+    assert disclosed.jwe is not None
+    lenient = jwe.JWERegistry(algorithms=["RSA-OAEP-256", "A256GCM"], strict_check_header=False)
+    found = jwe.decrypt_compact(disclosed.jwe, RSA, registry=lenient)
+    assert found.headers()["referral"] == str(disclosed.referral)
+    assert json.loads(found.plaintext or b"")["name"] == "例小明"
+
+
+@pytest.mark.parametrize("key", [None, "not a key", '{"kty": "oct", "k": "AAAA"}'])
+async def test_without_a_usable_key_nothing_is_disclosed(house: House, key: str | None) -> None:
+    house.county = with_keys(a_county(), {} if key is None else {GAJ: key})
+    assert await house.refer(moved(await a_child(house), 1, ReferralState.SENT)) == []
+    assert key is None or public_key(key) is None
+
+
+@pytest.mark.parametrize("state", [ReferralState.CLOSED, ReferralState.WITHDRAWN, ReferralState.RETURNED])
+async def test_it_is_gone_when_the_matter_is(house: House, state: ReferralState) -> None:
+    child = await a_child(house)
+    await house.refer(moved(child, 1, ReferralState.SENT), moved(child, 2, ReferralState.ACCEPTED))
+
+    said = await house.refer(moved(child, 3, state, move=Move.CLOSED))
+
+    [gone] = only(said, Disclosed)
+    assert gone.tombstone
+    assert (gone.unit, gone.referral) == (GAJ, an_id("referral"))
+    assert await house.rows(replace(a_row(), facts={})) != [gone]
+
+
+async def test_another_unit_gets_it_and_the_one_that_had_it_loses_it(house: House) -> None:
+    child = await a_child(house)
+    await house.refer(moved(child, 1, ReferralState.SENT))
+
+    said = await house.refer(moved(child, 2, ReferralState.SENT, move=Move.REROUTED, to=WJW, previous_unit=GAJ))
+
+    gone, given = only(said, Disclosed)
+    assert (gone.unit, gone.tombstone) == (GAJ, True)
+    assert (given.unit, given.tombstone) == (WJW, False)
+    assert opened(given, OKP)["name"] == "例小明"
+
+
+async def test_reopened_it_is_disclosed_again(house: House) -> None:
+    child = await a_child(house)
+    await house.refer(moved(child, 1, ReferralState.SENT), moved(child, 2, ReferralState.CLOSED))
+    [given] = only(await house.refer(moved(child, 3, ReferralState.SENT, move=Move.REOPENED)), Disclosed)
+    assert not given.tombstone
+    assert await house.turn_the_day() == []
+
+
+async def test_moves_that_change_nobody_disclose_nothing(house: House) -> None:
+    child = await a_child(house)
+    await house.refer(moved(child, 1, ReferralState.SENT))
+    said = await house.refer(
+        moved(child, 2, ReferralState.ACCEPTED, move=Move.ACCEPTED),
+        moved(child, 3, ReferralState.IN_PROGRESS, move=Move.STARTED),
+        moved(child, 3, ReferralState.CLOSED, move=Move.CLOSED),
+    )
+    assert said == []
+
+
+async def test_a_draft_discloses_nothing(house: House) -> None:
+    assert await house.refer(moved(await a_child(house), 1, ReferralState.DRAFT)) == []
+
+
+async def test_who_the_child_is_changes_and_the_agency_reads_the_newest(house: House) -> None:
+    child = await a_child(house)
+    await house.refer(moved(child, 1, ReferralState.SENT))
+
+    said = await house.rows(a_row(guardian_phone="19900000002", valid_on=TODAY))
+
+    [given] = only(said, Disclosed)
+    assert opened(given)["guardian_phone"] == "19900000002"
+    assert only(await house.rows(a_row(guardian_phone="19900000002", valid_on=TODAY)), Disclosed) == []
+
+
+async def test_what_the_route_does_not_name_changes_nothing(house: House) -> None:
+    child = await a_child(house)
+    await house.refer(moved(child, 1, ReferralState.SENT))
+    assert only(await house.rows(a_row(school="例小学")), Disclosed) == []
+
+
+async def test_a_closed_referral_is_not_told_of_changes(house: House) -> None:
+    child = await a_child(house)
+    await house.refer(moved(child, 1, ReferralState.SENT), moved(child, 2, ReferralState.CLOSED))
+    assert only(await house.rows(a_row(guardian_phone="19900000002")), Disclosed) == []
+
+
+async def test_what_is_gone_is_said_once_more_when_the_day_turns(house: House) -> None:
+    """A record may have made the copy anew from another lane while the referral closed."""
+    child = await a_child(house)
+    others = [moved(child, v, s, referral=an_id("r", n)) for n in range(5) for v, s in ((1, ReferralState.SENT), (2, ReferralState.CLOSED))]
+    await house.refer(*others)
+
+    said = await house.turn_the_day(limit=2)
+
+    assert sorted(one.referral for one in only(said, Disclosed)) == sorted(an_id("r", n) for n in range(5))
+    assert all(one.tombstone for one in only(said, Disclosed))
+    assert await house.turn_the_day() == []
+
+
+async def test_who_reported_is_never_disclosed_unless_the_route_names_it(house: House) -> None:
+    who = {IdentityField.NAME: "例小明", IdentityField.REPORTER: "例老师", IdentityField.NARRATIVE: "例：受伤"}
+    [passed] = only(await house.report(reported(identity=who)), FindingPassedOn)
+    everything = tuple(field for field in IdentityField if field not in (IdentityField.REPORTER, IdentityField.NARRATIVE))
+
+    [usual] = only(
+        await house.refer(moved(passed.child, 1, ReferralState.SENT, finding=an_id("finding"), whitelist=everything)), Disclosed
+    )
+    [named] = only(
+        await house.refer(
+            moved(passed.child, 1, ReferralState.SENT, referral=an_id("other"), finding=an_id("finding"), whitelist=(IdentityField.NARRATIVE,))
+        ),
+        Disclosed,
+    )
+
+    assert opened(usual) == {"name": "例小明"}
+    assert opened(named) == {"narrative": "例：受伤"}
+
+
+async def test_a_candidates_referral_follows_the_child_to_its_file(house: House) -> None:
+    """The teacher knew a name only; the file that absorbs the candidate knows the telephone."""
+    row = a_row()
+    await house.rows(row)
+    [passed] = only(await house.report(reported(identity={IdentityField.NAME: "例小明"})), FindingPassedOn)
+    await house.refer(moved(passed.child, 1, ReferralState.SENT, finding=an_id("finding")))
+
+    found = replace(clinic(row), key="found", dataset="finding", period=None, facts={})
+    said = await house.hear(read(found, finding=an_id("finding")))
+
+    [given] = only(said, Disclosed)
+    assert opened(given) == {"name": "例小明", "guardian_phone": PHONE}
+
+
+async def test_every_disclosure_is_on_record(house: House) -> None:
+    """What, of whom, to whom, on what ground, when; nobody can take a line away."""
+    child = await a_child(house)
+    await house.refer(moved(child, 1, ReferralState.SENT), moved(child, 2, ReferralState.CLOSED))
+
+    [row] = await house.tx.fetch("SELECT * FROM disclosure_log")
+    assert (row["child_id"], row["unit"], row["route"], row["referral_id"]) == (child, GAJ, "R13", an_id("referral"))
+    assert row["fields"] == ["guardian_phone", "name"]
+    for statement in ("DELETE FROM disclosure_log", "UPDATE disclosure_log SET unit = ''", "TRUNCATE disclosure_log"):
+        with pytest.raises(Exception, match="only grows"):
+            await house.tx.execute(statement)
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+async def test_batches_of_any_size_disclose_the_same(house: House, size: int) -> None:
+    child = await a_child(house)
+    steps = [
+        (ReferralState.SENT, Move.SENT, GAJ),
+        (ReferralState.RETURNED, Move.RETURNED, GAJ),
+        (ReferralState.SENT, Move.REROUTED, WJW),
+        (ReferralState.ACCEPTED, Move.ACCEPTED, WJW),
+        (ReferralState.CLOSED, Move.CLOSED, WJW),
+        (ReferralState.SENT, Move.REOPENED, WJW),
+    ]
+    events = [moved(child, n, state, move=move, to=to) for n, (state, move, to) in enumerate(steps, 1)]
+    said = await house.refer(*events, size=size)
+    assert [(one.unit, one.tombstone) for one in only(said, Disclosed)] == [
+        (GAJ, False),
+        (GAJ, True),
+        (WJW, False),
+        (WJW, True),
+        (WJW, False),
+    ]
+    assert await house.count("disclosure_log") == 3
+
+
+async def test_a_destroyed_key_discloses_nothing(house: House) -> None:
+    child = await a_child(house)
+    await store.destroy_keys(house.tx, child)
+    assert await house.refer(moved(child, 1, ReferralState.SENT)) == []
+    assert MOTHER not in repr(await house.tx.fetch("SELECT * FROM record"))
+    assert await house.act(action(Verb.VERIFY, child=child)) == []
+
+
+def _text(encoded: Any) -> str:
+    import base64
+
+    return base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)).decode()

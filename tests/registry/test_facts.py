@@ -1,0 +1,289 @@
+"""What stands of all that was said: newer validity wins, whatever arrives first; contradictions are kept."""
+
+from datetime import date
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from contracts.vocabulary import FactName
+from services.registry.desk import holder_of
+from services.registry.domain.facts import (
+    VERIFY,
+    End,
+    Laid,
+    Layer,
+    Source,
+    Value,
+    as_of,
+    fell_silent,
+    heard,
+    lay,
+)
+from tests.county import a_county
+from tests.registry.house import an_id
+
+JTJ, GAJ, WJW, TOWN = "341722-jtj", "341722-gaj", "341722-wjw", "341722-renli"
+DATASET = {JTJ: "school", GAJ: "residence", WJW: "vaccination", TOWN: "village"}
+HOLDER = holder_of(a_county())
+MARCH, SEPTEMBER = date(2026, 3, 31), date(2026, 9, 30)
+GRADE, HOME, SINCE = FactName.SCHOOL_GRADE, FactName.RESIDENCE_DIVISION, FactName.RESIDENCE_SINCE
+
+
+def says(
+    unit: str, on: date, *, dataset: str | None = None, record: str = "", silent: bool = False, **facts: Value
+) -> Source:
+    """One record of a unit that says these things since a day."""
+    found = {FactName(name): value for name, value in facts.items()}
+    of = dataset or DATASET[unit]
+    return Source(an_id(unit, of, record), unit, of, 0, 0, silent, (Layer(on, None, on, found),))
+
+
+def laid(*sources: Source, ends: dict[tuple[str, str, int], End] | None = None) -> Laid:
+    return lay(sources, ends or {}, HOLDER)
+
+
+def standing(found: Laid, name: FactName) -> tuple[Value, ...]:
+    """What stands first, then what else is claimed."""
+    claims = sorted((claim for claim in found.claims if claim[0].name == name), key=lambda claim: not claim[1])
+    assert [chosen for _, chosen in claims].count(True) <= 1
+    return tuple(claim.value for claim, _ in claims)
+
+
+def test_the_newer_validity_stands_and_the_older_travels_with_it() -> None:
+    found = laid(says(JTJ, SEPTEMBER, school_grade=4), says(TOWN, MARCH, school_grade=3))
+    assert standing(found, GRADE) == (4, 3)
+
+
+def test_the_same_value_from_two_units_travels_once() -> None:
+    found = laid(says(JTJ, SEPTEMBER, school_grade=4), says(TOWN, MARCH, school_grade=4))
+    [(claim, chosen)] = found.claims
+    assert chosen
+    assert claim.unit == JTJ
+
+
+def test_of_one_day_the_unit_that_holds_the_fact_stands() -> None:
+    """The county says that the education bureau holds the grade, and the police or the township the residence."""
+    assert standing(laid(says(JTJ, MARCH, school_grade=4), says(TOWN, MARCH, school_grade=3)), GRADE) == (4, 3)
+    found = laid(says(JTJ, MARCH, residence_division="341722101"), says(TOWN, MARCH, residence_division="341722100"))
+    assert standing(found, HOME)[0] == "341722100"
+
+
+def test_of_one_day_what_a_person_saw_stands() -> None:
+    found = laid(says(JTJ, MARCH, school_grade=4), says(TOWN, MARCH, dataset=VERIFY, school_grade=3))
+    assert standing(found, GRADE) == (3, 4)
+    assert [claim.verified for claim, chosen in found.claims if chosen] == [True]
+
+
+def test_a_department_that_speaks_of_a_later_day_stands_over_what_a_person_saw_before() -> None:
+    found = laid(says(JTJ, SEPTEMBER, school_grade=4), says(TOWN, MARCH, dataset=VERIFY, school_grade=3))
+    assert standing(found, GRADE) == (4, 3)
+
+
+# --------------------------------------------------------------------------------------------------- contradictions
+
+
+def test_two_units_that_differ_about_the_same_half_year_contradict() -> None:
+    found = laid(says(JTJ, date(2026, 1, 1), school_grade=4), says(TOWN, date(2026, 6, 30), school_grade=3))
+    assert found.contradictions == ((GRADE, (JTJ, TOWN)),)
+
+
+def test_two_units_that_differ_about_different_half_years_do_not() -> None:
+    found = laid(says(JTJ, date(2026, 7, 1), school_grade=4), says(TOWN, date(2026, 6, 30), school_grade=3))
+    assert found.contradictions == ()
+    assert standing(found, GRADE) == (4, 3)
+
+
+def test_one_unit_does_not_contradict_itself() -> None:
+    found = laid(says(JTJ, MARCH, school_grade=4), says(JTJ, MARCH, record="other", school_grade=3))
+    assert found.contradictions == ()
+
+
+def test_who_fell_silent_contradicts_nobody() -> None:
+    found = laid(says(JTJ, MARCH, school_grade=4), says(TOWN, MARCH, silent=True, school_grade=3))
+    assert found.contradictions == ()
+    assert standing(found, GRADE) == (4, 3)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "contradict"),
+    [
+        ("341722100", "341722100201", False),
+        ("341722100000", "341722100", False),
+        ("341722100000", "341722100201", False),
+        ("341722", "341722100", False),
+        ("341722100", "341722101", True),
+        ("341702", "341722100", True),
+    ],
+)
+def test_a_place_told_more_exactly_contradicts_nobody(one: str, other: str, contradict: bool) -> None:
+    found = laid(says(GAJ, MARCH, residence_division=one), says(TOWN, MARCH, residence_division=other))
+    assert bool(found.contradictions) is contradict
+
+
+def test_departments_that_report_their_own_dates_contradict_nobody() -> None:
+    found = laid(says(GAJ, MARCH, residence_since="2025-09-10"), says(JTJ, MARCH, residence_since="2025-09-01"))
+    assert found.contradictions == ()
+
+
+# --------------------------------------------------------------------------------------------- when a residence began
+
+
+def test_the_earliest_credible_day_of_the_present_residence_stands_and_all_travel() -> None:
+    found = laid(
+        says(GAJ, MARCH, residence_since="2025-09-10"),
+        says(JTJ, SEPTEMBER, residence_since="2025-09-01"),
+        says(WJW, MARCH, residence_since="2025-11-03"),
+    )
+    assert standing(found, SINCE) == ("2025-09-01", "2025-09-10", "2025-11-03")
+
+
+def test_a_day_before_birth_or_in_the_future_is_not_credible() -> None:
+    found = laid(
+        says(GAJ, MARCH, residence_since="2015-01-01", birth_date="2016-03-05"),
+        says(JTJ, MARCH, residence_since="2026-04-01"),
+        says(WJW, MARCH, residence_since="2026-03-31"),
+    )
+    assert standing(found, SINCE) == ("2026-03-31",)
+
+
+def test_the_day_of_birth_is_credible() -> None:
+    found = laid(says(GAJ, MARCH, residence_since="2016-03-05", birth_date="2016-03-05"))
+    assert standing(found, SINCE) == ("2016-03-05",)
+
+
+def test_a_stay_elsewhere_is_not_the_present_residence() -> None:
+    """A clinic of another county still has the child, who has lived here since last September."""
+    found = laid(
+        says(WJW, MARCH, residence_division="341702001", residence_since="2020-01-01"),
+        says(GAJ, SEPTEMBER, residence_division="341722100", residence_since="2025-09-10"),
+    )
+    assert standing(found, SINCE) == ("2025-09-10",)
+
+
+def test_a_move_within_the_county_does_not_begin_anew() -> None:
+    found = laid(
+        says(TOWN, MARCH, residence_division="341722101", residence_since="2024-02-01"),
+        says(GAJ, SEPTEMBER, residence_division="341722100", residence_since="2025-09-10"),
+    )
+    assert standing(found, SINCE)[0] == "2024-02-01"
+
+
+def test_a_stay_that_ended_does_not_count_for_the_one_after_it() -> None:
+    found = laid(
+        says(TOWN, MARCH, residence_since="2022-02-01", residence_ended="2024-07-01"),
+        says(GAJ, SEPTEMBER, residence_since="2025-09-10"),
+    )
+    assert standing(found, SINCE) == ("2025-09-10",)
+
+
+def test_a_stay_that_ended_and_was_followed_by_none_is_still_told() -> None:
+    found = laid(says(TOWN, MARCH, residence_since="2022-02-01", residence_ended="2024-07-01"))
+    assert standing(found, SINCE) == ("2022-02-01",)
+
+
+# --------------------------------------------------------------------------------------------------------- one record
+
+
+def test_a_row_of_a_file_is_the_whole_row() -> None:
+    """The child is back from an absence: the new row leaves the column empty."""
+    source = says(TOWN, MARCH, away_since="2026-02-01", lives_alone=False)
+    again = heard(source, Layer(SEPTEMBER, "2026H2", SEPTEMBER, {FactName.LIVES_ALONE: False}), {}, whole=True)
+    assert [dict(layer.facts) for layer in again.layers] == [{FactName.LIVES_ALONE: False}]
+
+
+def test_a_row_on_its_own_only_adds() -> None:
+    source = says(JTJ, MARCH, school_grade=4, school_status="enrolled")
+    again = heard(source, Layer(SEPTEMBER, None, SEPTEMBER, {FactName.SCHOOL_STATUS: "dropped_out"}), {}, whole=False)
+    assert lay([again], {}, HOLDER).outcome == {GRADE: 4, FactName.SCHOOL_STATUS: "dropped_out"}
+
+
+def test_an_older_row_that_comes_late_changes_nothing_that_is_newer() -> None:
+    source = says(JTJ, SEPTEMBER, school_grade=5)
+    for whole in (True, False):
+        again = heard(source, Layer(MARCH, "2026H1", SEPTEMBER, {GRADE: 4, FactName.DIBAO: True}), {}, whole=whole)
+        assert lay([again], {}, HOLDER).outcome == {GRADE: 5, FactName.DIBAO: True}
+
+
+def test_a_whole_file_dates_every_record_that_it_still_has() -> None:
+    source = says(JTJ, MARCH, school_grade=4)
+    ends = {(JTJ, "school", 0): End(1, "2026H2", SEPTEMBER)}
+    [layer] = as_of(source, ends)
+    assert (layer.valid_on, layer.period) == (SEPTEMBER, "2026H2")
+
+
+def test_a_record_that_disappeared_stays_as_old_as_it_is() -> None:
+    source = fell_silent(says(JTJ, MARCH, school_grade=4), {}, "2026H2")
+    [layer] = as_of(source, {(JTJ, "school", 0): End(1, "2026H2", SEPTEMBER)})
+    assert layer.valid_on == MARCH
+
+
+def test_a_row_on_its_own_after_a_file_does_not_make_the_rest_of_the_record_old_again() -> None:
+    ends = {(JTJ, "school", 0): End(1, "2026H2", SEPTEMBER)}
+    source = says(JTJ, MARCH, school_grade=4)
+    later = date(2026, 10, 20)
+    again = heard(source, Layer(later, None, later, {FactName.SCHOOL_STATUS: "suspended"}), ends, whole=False)
+    assert [(layer.valid_on, dict(layer.facts)) for layer in as_of(again, ends)] == [
+        (later, {FactName.SCHOOL_STATUS: "suspended"}),
+        (SEPTEMBER, {GRADE: 4}),
+    ]
+
+
+def test_a_source_whose_news_could_change_what_stands_is_watched() -> None:
+    assert laid(says(JTJ, MARCH, school_grade=4), says(TOWN, SEPTEMBER, school_grade=4)).contested == ()
+    found = laid(says(JTJ, MARCH, school_grade=4), says(TOWN, SEPTEMBER, school_grade=3))
+    assert found.contested == (f"{JTJ} school 0", f"{TOWN} village 0")
+
+
+# ------------------------------------------------------------------------------------------------------- any order
+
+DAYS = st.sampled_from([date(2026, 1, 1), MARCH, SEPTEMBER, date(2026, 12, 31)])
+VALUES = {
+    GRADE: st.integers(1, 3),
+    HOME: st.sampled_from(["341722", "341722100", "341722101", "341702001"]),
+    SINCE: st.sampled_from(["2020-01-01", "2025-09-01", "2026-03-31", "2027-01-01", "unreadable"]),
+    FactName.RESIDENCE_ENDED: st.sampled_from(["2024-07-01", "2026-01-01"]),
+    FactName.BIRTH_DATE: st.sampled_from(["2016-03-05", "2021-03-05"]),
+    FactName.DIBAO: st.booleans(),
+}
+
+
+@st.composite
+def sources(draw: st.DrawFn) -> Source:
+    unit = draw(st.sampled_from(sorted(DATASET)))
+    dataset = draw(st.sampled_from([DATASET[unit], VERIFY]))
+    facts = {name: draw(VALUES[name]) for name in draw(st.sets(st.sampled_from(list(VALUES))))}
+    layer = Layer(draw(DAYS), None, draw(DAYS), facts)
+    record = draw(st.uuids(version=4))
+    return Source(record, unit, dataset, draw(st.integers(0, 1)), draw(st.integers(0, 1)), draw(st.booleans()), (layer,))
+
+
+ENDS = {
+    (JTJ, "school", 0): End(1, "2026H1", MARCH),
+    (TOWN, "village", 1): End(1, "2026H2", SEPTEMBER),
+}
+
+
+@settings(deadline=None)
+@given(st.lists(sources(), max_size=6, unique_by=lambda source: source.record), st.randoms())
+def test_what_stands_does_not_depend_on_who_arrived_first(found: list[Source], random: object) -> None:
+    shuffled = list(found)
+    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    assert lay(found, ENDS, HOLDER) == lay(shuffled, ENDS, HOLDER)
+
+
+@settings(deadline=None)
+@given(st.lists(sources(), max_size=6, unique_by=lambda source: source.record))
+def test_every_value_travels_and_one_stands(found: list[Source]) -> None:
+    """Except for when a residence began, where what is not credible does not travel."""
+    result = lay(found, ENDS, HOLDER)
+    for name in VALUES:
+        claimed = {layer.facts[name] for source in found for layer in source.layers if name in layer.facts}
+        stands = standing(result, name)
+        if name is SINCE:
+            assert set(stands) <= claimed
+            assert not stands or stands[0] == min(map(str, stands))
+        else:
+            assert set(stands) == claimed
+
+

@@ -1,0 +1,382 @@
+"""The ladder of policy part 5.4, rung by rung, from both sides."""
+
+from datetime import date
+from itertools import permutations
+from uuid import UUID
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from contracts.vocabulary import IdentityField
+from services.registry.domain import names, numbers
+from services.registry.domain.matching import (
+    Agreement,
+    Evidence,
+    Match,
+    Verdict,
+    agreement,
+    arrange,
+    compare,
+    remembered,
+)
+from tests.registry.house import a_vault, an_id
+from tests.registry.people import BORN, FATHER, MOTHER, PHONE, a_number
+
+VAULT = a_vault()
+
+
+def of(key: str, *, born: date | None = BORN, flags: tuple[str, ...] = (), **identity: str) -> Evidence:
+    """What a row with only these identity fields shows."""
+    found = {IdentityField(name): text for name, text in identity.items()}
+    return VAULT.evidence(an_id(key), born, found, flags)
+
+
+def matched(one: dict[str, str], other: dict[str, str]) -> Match:
+    """How two rows compare; the clear names are there for the few that only letters can compare."""
+    left, right = of("one", **one), of("other", **other)
+    return compare(left, right, lambda *_: names.alike(one.get("name", ""), other.get("name", "")))
+
+
+NAME = {"name": "例小明"}
+NUMBER = {"id_number": a_number()}
+WITH_MOTHER = NAME | {"guardian_name": "例妈妈", "guardian_id_number": MOTHER, "guardian_phone": PHONE}
+TWIN = {**WITH_MOTHER, "name": "例小亮"}
+JOIN, ASK, APART = Verdict.JOIN, Verdict.ASK, Verdict.APART
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "verdict"),
+    [
+        # Rung 1: the same valid number, whatever else is said.
+        pytest.param(NUMBER, NUMBER, JOIN, id="the same number and nothing else"),
+        pytest.param(NUMBER | NAME, NUMBER | {"name": "例大明"}, JOIN, id="the same number, another name"),
+        # Rung 2: a number missing on one side.
+        pytest.param(NUMBER | WITH_MOTHER, WITH_MOTHER, JOIN, id="no number on one side, mother's number agrees"),
+        pytest.param(WITH_MOTHER, WITH_MOTHER, JOIN, id="no number on either side, mother's number agrees"),
+        pytest.param(
+            NAME | {"guardian_id_number": MOTHER}, NAME | {"mother_id_number": MOTHER}, JOIN, id="guardian is the mother"
+        ),
+        pytest.param(
+            NAME | {"guardian_id_number": MOTHER},
+            {"name": "例 小•明", "mother_id_number": MOTHER},
+            JOIN,
+            id="separators and spaces are no other name",
+        ),
+        pytest.param(
+            {"name": "張曉東", "guardian_id_number": MOTHER},
+            {"name": "张晓东", "guardian_id_number": MOTHER},
+            JOIN,
+            id="traditional characters are no other name",
+        ),
+        # Rung 3: a person is asked.
+        pytest.param(
+            NUMBER | NAME | {"guardian_phone": PHONE}, NAME | {"phone": PHONE}, ASK, id="name, birth date and phone"
+        ),
+        pytest.param(
+            NAME | {"guardian_name": "例妈妈"}, NAME | {"mother_name": "例妈妈"}, ASK, id="name and mother's name"
+        ),
+        pytest.param(
+            {"name": "张梓萱", "guardian_phone": PHONE},
+            {"name": "张子轩", "guardian_phone": PHONE},
+            ASK,
+            id="homophones and a phone",
+        ),
+        pytest.param(
+            {"name": "张梓萱", "guardian_id_number": MOTHER},
+            {"name": "张子轩", "guardian_id_number": MOTHER},
+            ASK,
+            id="homophones and mother's number are asked, not joined",
+        ),
+        pytest.param(
+            {"name": "李未", "guardian_name": "王丽"}, {"name": "李末", "guardian_name": "王莉"}, ASK, id="characters of one shape"
+        ),
+        pytest.param(
+            {"name": "张□轩", "guardian_phone": PHONE}, {"name": "张子轩", "guardian_phone": PHONE}, ASK, id="a lost character"
+        ),
+        pytest.param(
+            {"name": "阿依古丽·买买提", "guardian_phone": PHONE},
+            {"name": "阿依古丽", "guardian_phone": PHONE},
+            ASK,
+            id="a long name cut off",
+        ),
+        # Two different valid numbers.
+        pytest.param(
+            NUMBER | WITH_MOTHER,
+            {"id_number": a_number(sequence=3)} | WITH_MOTHER,
+            ASK,
+            id="two valid numbers, name and mother agree: asked, never joined",
+        ),
+        pytest.param(
+            NUMBER | NAME | {"guardian_phone": PHONE},
+            {"id_number": a_number(sequence=3)} | NAME | {"guardian_phone": PHONE},
+            APART,
+            id="two valid numbers, only a phone agrees: not even asked",
+        ),
+        pytest.param(
+            NUMBER | {"name": "张梓萱", "guardian_id_number": MOTHER},
+            {"id_number": a_number(sequence=3), "name": "张子轩", "guardian_id_number": MOTHER},
+            APART,
+            id="two valid numbers, names only sound alike: twins",
+        ),
+        # Twins, siblings, neighbours.
+        pytest.param(WITH_MOTHER, TWIN, APART, id="twins without numbers"),
+        pytest.param(
+            WITH_MOTHER | {"id_number": a_number(sequence=11)},
+            TWIN | {"id_number": a_number(sequence=12)},
+            APART,
+            id="twins with consecutive numbers",
+        ),
+        pytest.param(
+            WITH_MOTHER | {"id_number": a_number(sequence=11)}, TWIN, APART, id="twins, one of them without a number"
+        ),
+        pytest.param(
+            {"name": "张□轩", "guardian_phone": PHONE}, {"name": "张□□", "guardian_phone": PHONE}, APART, id="too much is lost"
+        ),
+        # Anything weaker.
+        pytest.param(NAME, NAME, APART, id="same name and birthday by chance"),
+        pytest.param({"guardian_phone": PHONE}, {"guardian_phone": PHONE}, APART, id="a phone alone"),
+        pytest.param({"school": "例学校"}, {"school": "例学校"}, APART, id="a school alone"),
+        pytest.param({"address": "例村1号"}, {"address": "例村1号"}, APART, id="an address alone"),
+        pytest.param(
+            {"name": "例小明", "guardian_phone": PHONE},
+            {"name": "例大山", "guardian_phone": PHONE},
+            APART,
+            id="a teacher's phone on two pupils",
+        ),
+        pytest.param(
+            NAME | {"guardian_id_number": MOTHER}, NAME | {"guardian_id_number": FATHER}, APART, id="different guardians"
+        ),
+        pytest.param(NAME | {"guardian_id_number": MOTHER}, NAME, APART, id="guardian missing on one side"),
+        pytest.param(
+            NAME | {"guardian_id_number": MOTHER[:-1] + ("1" if MOTHER[-1] != "1" else "2")},
+            NAME | {"guardian_id_number": MOTHER[:-1] + ("1" if MOTHER[-1] != "1" else "2")},
+            APART,
+            id="a damaged guardian's number is none",
+        ),
+    ],
+)
+def test_the_ladder(one: dict[str, str], other: dict[str, str], verdict: Verdict) -> None:
+    assert matched(one, other).verdict is verdict
+    assert matched(other, one) == matched(one, other)
+
+
+def test_siblings_born_on_other_days_never_meet() -> None:
+    one = of("one", **WITH_MOTHER)
+    other = of("other", born=date(2018, 1, 1), **WITH_MOTHER)
+    assert compare(one, other).verdict is APART
+    assert one.keys.isdisjoint(other.keys)
+
+
+def test_without_a_birth_date_nothing_joins() -> None:
+    assert compare(of("one", born=None, **WITH_MOTHER), of("other", born=None, **WITH_MOTHER)).verdict is APART
+
+
+def test_the_evidence_of_a_question_is_in_codes() -> None:
+    match = matched(NUMBER | WITH_MOTHER, {"id_number": a_number(sequence=3)} | WITH_MOTHER)
+    assert match.evidence == (
+        "same_name",
+        "same_birth_date",
+        "same_guardian_number",
+        "same_guardian_name",
+        "same_phone",
+    )
+    assert match.conflicts == ("two_valid_numbers",)
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        pytest.param(a_number()[:-3] + "000", id="lost its last digits in a spreadsheet"),
+        pytest.param(MOTHER, id="the mother's in the child's column"),
+        pytest.param(a_number(date(2016, 3, 6)), id="of somebody born the day after"),
+        pytest.param("990000********0110", id="masked"),
+        pytest.param("", id="empty"),
+    ],
+)
+def test_a_number_that_cannot_be_the_childs_is_no_number(number: str) -> None:
+    assert of("one", id_number=number).number is None
+
+
+def test_a_number_flagged_as_damaged_is_no_number() -> None:
+    """Intake saw that it came through a spreadsheet as a figure: even if its check digit fits by chance."""
+    assert of("one", id_number=a_number()).number is not None
+    assert of("one", flags=("id_damaged",), id_number=a_number()).number is None
+
+
+def test_a_guardians_old_number_is_the_new_one() -> None:
+    """15 digits until 1999, written out with the century and a check digit."""
+    assert numbers.adult_number(MOTHER[:6] + MOTHER[8:17]) == MOTHER
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "said"),
+    [
+        (1, 1, Agreement.SAME),
+        (1, 2, Agreement.DIFFERENT),
+        (None, 2, Agreement.MISSING),
+        (1, None, Agreement.MISSING),
+        (None, None, Agreement.MISSING),
+    ],
+)
+def test_missing_evidence_neither_agrees_nor_disagrees(one: int | None, other: int | None, said: Agreement) -> None:
+    assert agreement(one, other) is said
+
+
+@pytest.mark.parametrize(
+    ("cell", "digits"),
+    [
+        ("199 0000 0001", ("19900000001",)),
+        ("+86-19900000001", ("19900000001",)),
+        ("19900000001/0566-6000000", ("19900000001", "05666000000")),
+        ("无", ()),
+        ("12345", ()),
+    ],
+)
+def test_phones_are_compared_as_digits(cell: str, digits: tuple[str, ...]) -> None:
+    assert numbers.phones(cell) == digits
+
+
+# ------------------------------------------------------------------------------------------------- what a record said
+
+
+def test_a_row_that_leaves_something_out_has_not_taken_it_back() -> None:
+    """Half a year later the number is damaged and the phone is new."""
+    before = of("one", **(NUMBER | WITH_MOTHER))
+    now = of("one", **(WITH_MOTHER | {"guardian_phone": "19900000002"}))
+    both = remembered(before, now)
+    assert both.number == before.number
+    assert both.phones == before.phones | now.phones
+
+
+def test_a_row_whose_number_changes_speaks_of_somebody_else() -> None:
+    before = of("one", **(NUMBER | WITH_MOTHER))
+    now = of("one", id_number=a_number(sequence=3), name="例大山")
+    assert remembered(before, now) is now
+
+
+# ----------------------------------------------------------------------------------------------------------- arrange
+
+HASHES = st.sampled_from([b"1" * 16, b"2" * 16, b"3" * 16])
+SOME = st.frozensets(HASHES, max_size=2)
+HOLDS = st.sampled_from([None, None, None, UUID(int=1), UUID(int=2), UUID(int=3)])
+
+
+@st.composite
+def evidences(draw: st.DrawFn) -> Evidence:
+    name = draw(HASHES)
+    return Evidence(
+        draw(st.uuids(version=4)),
+        draw(st.sampled_from([BORN, BORN, BORN, date(2018, 1, 1), None])),
+        number=draw(st.none() | HASHES),
+        names=frozenset((name,)),
+        forms=frozenset((name,)),
+        guardian_ids=draw(SOME),
+        phones=draw(SOME),
+        pairs=draw(SOME),
+        odd=draw(st.booleans()),
+        hold=draw(HOLDS),
+    )
+
+
+@settings(deadline=None)
+@given(evidences(), evidences(), st.booleans())
+def test_matching_is_symmetric(one: Evidence, other: Evidence, alike: bool) -> None:
+    assert compare(one, other, lambda *_: alike) == compare(other, one, lambda *_: alike)
+
+
+CASES = st.lists(evidences(), max_size=7, unique_by=lambda one: one.record)
+KEPT_APART = st.sets(
+    st.sampled_from([frozenset((UUID(int=a), UUID(int=b))) for a, b in ((1, 2), (1, 3), (2, 3))]), max_size=2
+)
+
+
+@settings(deadline=None)
+@given(CASES, KEPT_APART, st.randoms())
+def test_who_belongs_together_does_not_depend_on_the_order(
+    records: list[Evidence], apart: set[frozenset[UUID]], random: object
+) -> None:
+    shuffled = list(records)
+    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    assert arrange(records, apart) == arrange(shuffled, apart)
+
+
+@settings(deadline=None)
+@given(CASES, KEPT_APART)
+def test_two_valid_numbers_are_together_only_by_a_persons_hold(
+    records: list[Evidence], apart: set[frozenset[UUID]]
+) -> None:
+    unheld = [one for one in records if one.hold is None]
+    by_id = {one.record: one for one in unheld}
+    for group in arrange(unheld, apart):
+        assert len({by_id[record].number for record in group} - {None}) <= 1
+
+
+@settings(deadline=None)
+@given(CASES, KEPT_APART)
+def test_what_a_person_holds_stays_together_and_what_is_kept_apart_stays_apart(
+    records: list[Evidence], apart: set[frozenset[UUID]]
+) -> None:
+    of_record = {one.record: one.hold for one in records}
+    groups = arrange(records, apart)
+    for hold in {one.hold for one in records} - {None}:
+        assert len([group for group in groups if hold in {of_record[record] for record in group}]) == 1
+    for group in groups:
+        held = {of_record[record] for record in group} - {None}
+        assert not any(frozenset((a, b)) in apart for a in held for b in held)
+
+
+def test_a_record_that_fits_two_numbers_goes_to_the_same_one_in_every_order() -> None:
+    """The clinic's row names mother and father; two schools have a number each, one names the one, one the other."""
+    clinic = of("clinic", name="例小明", mother_id_number=MOTHER, father_id_number=FATHER)
+    one = of("one", name="例小明", mother_id_number=MOTHER, id_number=a_number(sequence=1))
+    other = of("other", name="例小明", father_id_number=FATHER, id_number=a_number(sequence=3))
+    arranged = {tuple(arrange(list(order), set())) for order in permutations((clinic, one, other))}
+    assert len(arranged) == 1
+    assert sorted(len(group) for group in arranged.pop()) == [1, 2]
+
+
+# -------------------------------------------------------------------------------------------------------------- names
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("张 三", "张三"),
+        ("张　三", "张三"),
+        ("阿依古丽·买买提", "阿依古丽•买买提"),
+        ("阿依古丽．买买提", "阿依古丽·买买提"),
+        ("劉偉", "刘伟"),
+        ("John  Li", "john li"),
+    ],
+)
+def test_the_same_name_written_differently(one: str, other: str) -> None:
+    assert names.normal(one) == names.normal(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("梓", "子"), ("萱", "轩"), ("王莉", "王丽"), ("林静", "林晶"), ("刘娜", "牛娜"), ("张志", "章治")],
+)
+def test_names_that_sound_alike_share_a_form(one: str, other: str) -> None:
+    assert set(names.forms(one)) & set(names.forms(other))
+
+
+@pytest.mark.parametrize(("one", "other"), [("例小明", "例小亮"), ("张子轩", "张子涵"), ("王芳", "王方方")])
+def test_different_given_names_share_no_form(one: str, other: str) -> None:
+    assert not set(names.forms(one)) & set(names.forms(other))
+
+
+NAMES = st.text(alphabet="张章李子梓轩萱□·买提abc 某", max_size=9)
+
+
+@settings(deadline=None)
+@given(NAMES, NAMES)
+def test_likeness_is_symmetric(one: str, other: str) -> None:
+    assert names.alike(one, other) == names.alike(other, one)
+
+
+@settings(deadline=None)
+@given(NAMES)
+def test_normalising_twice_changes_nothing(name: str) -> None:
+    assert names.normal(names.normal(name)) == names.normal(name)

@@ -1,0 +1,437 @@
+"""Records become files: joined, kept apart or asked about, and the same in batches of any size."""
+
+import random
+from dataclasses import replace
+from datetime import date, timedelta
+from itertools import permutations
+from typing import Any
+
+import pytest
+
+from contracts.event import Event
+from contracts.registry import ChildChanged, FactsContradict, FileHandedOver, MatchAsked, MatchSettled
+from contracts.vocabulary import FactName, IdentityField
+from runtime import Unprocessable
+from tests.registry.house import MZJ, NOON, House, an_id, disappeared, ended, only, read
+from tests.registry.people import BORN, FATHER, MOTHER, PHONE, Row, a_number, a_row, clinic, police, village
+
+
+async def test_a_first_row_opens_a_file(house: House) -> None:
+    said = await house.rows(a_row())
+
+    [file] = only(said, ChildChanged)
+    assert (file.state, file.child_version, file.sources) == ("on_file", 1, ("school",))
+    assert house.chosen(file.child) == {FactName.BIRTH_DATE: "2016-03-05", FactName.SCHOOL_GRADE: 4}
+
+
+async def test_three_departments_know_one_child(house: House) -> None:
+    """The same number joins; a row without a number joins by name, birth date and guardian's number."""
+    row = a_row()
+
+    said = await house.rows(row, police(row), clinic(row))
+
+    assert len(await house.partition()) == 1
+    [file] = only(said, ChildChanged)
+    assert file.sources == ("hukou", "school", "vaccination")
+    assert file.child_version == 3
+
+
+async def test_the_ids_of_children_do_not_depend_on_the_run_but_on_the_countys_secret(house: House) -> None:
+    await house.rows(a_row())
+    child = await house.child_of(a_row())
+    assert child == house.vault.new_id(str(an_id("record", "row")))
+    assert child != an_id("record", "row")
+
+
+async def test_twins_are_two_children(house: House) -> None:
+    one = a_row("one", name="例小明", id_number=a_number(sequence=11))
+    other = a_row("other", name="例小亮", id_number=a_number(sequence=12))
+
+    said = await house.rows(one, other, clinic(one), clinic(other))
+
+    assert await house.child_of(one) != await house.child_of(other)
+    assert await house.child_of(clinic(one)) == await house.child_of(one)
+    assert await house.child_of(clinic(other)) == await house.child_of(other)
+    assert only(said, MatchAsked) == []
+
+
+async def test_a_lead_is_asked_about_once(house: House) -> None:
+    """Name, birth date and a phone: a person decides, and each file says that a question is open."""
+    row = a_row(guardian_id_number=None)
+    lead = village(row)
+
+    said = await house.rows(row, lead)
+    again = await house.rows(replace(lead, facts={}))
+
+    [asked] = only(said, MatchAsked)
+    assert asked.unit == MZJ
+    assert asked.evidence == ("same_birth_date", "same_guardian_name", "same_name", "same_phone")
+    assert {asked.child, asked.other} == {await house.child_of(row), await house.child_of(lead)}
+    assert [house.snapshot(child).questions for child in (asked.child, asked.other)] == [1, 1]
+    assert only(again, MatchAsked) == []
+
+
+async def test_names_with_a_lost_character_are_compared_letter_by_letter(house: House) -> None:
+    """Their clear names are opened for that, and for nothing else."""
+    row = a_row(name="张子轩", guardian_id_number=None, guardian_name=None)
+    lead = a_row("lead", name="张□轩", id_number=None, guardian_id_number=None, guardian_name=None)
+    stranger = a_row("stranger", name="王□轩", id_number=None, guardian_id_number=None, guardian_name=None)
+
+    await house.rows(row)
+    said = await house.rows(lead, stranger)
+
+    [asked] = only(said, MatchAsked)
+    assert {asked.child, asked.other} == {await house.child_of(row), await house.child_of(lead)}
+
+
+async def test_two_valid_numbers_are_asked_about_and_never_joined(house: House) -> None:
+    one = a_row("one", id_number=a_number(sequence=1))
+    other = a_row("other", id_number=a_number(sequence=3))
+
+    said = await house.rows(one, other)
+
+    assert len(await house.partition()) == 2
+    [asked] = only(said, MatchAsked)
+    assert asked.conflicts == ("two_valid_numbers",)
+
+
+async def test_a_row_that_gets_its_number_joins_the_file_that_has_it(house: House) -> None:
+    """The clinic's file is absorbed; whoever keeps matters by child is told once, and the question is settled."""
+    row = a_row(guardian_id_number=None)
+    late = clinic(row)
+    await house.rows(row, late)
+    survivor, absorbed = await house.child_of(row), await house.child_of(late)
+
+    said = await house.rows(replace(late, identity=row.identity))
+
+    [handed] = only(said, FileHandedOver)
+    assert (handed.child, handed.from_child, handed.reason) == (survivor, absorbed, "matched")
+    [settled] = only(said, MatchSettled)
+    assert settled.outcome == "merged"
+    assert house.snapshot(absorbed).state == "absorbed"
+    assert house.snapshot(absorbed).absorbed_by == survivor
+    assert house.snapshot(absorbed).facts == ()
+    assert house.snapshot(survivor).absorbs == (absorbed,)
+    assert house.snapshot(survivor).sources == ("school", "vaccination")
+    assert house.snapshot(survivor).questions == 0
+
+
+async def test_a_row_whose_number_is_corrected_leaves_the_file_it_was_in(house: House) -> None:
+    row = a_row()
+    await house.rows(row, police(row))
+    before = await house.child_of(row)
+
+    wrong = police(row, identity={**row.identity, IdentityField.ID_NUMBER: a_number(sequence=5)})
+    said = await house.rows(wrong)
+
+    assert await house.child_of(row) == before
+    assert await house.child_of(wrong) != before
+    assert house.snapshot(before).sources == ("school",)
+    [asked] = only(said, MatchAsked)
+    assert asked.conflicts == ("two_valid_numbers",)
+
+
+async def test_a_row_that_lost_its_number_in_a_spreadsheet_stays(house: House) -> None:
+    row = a_row()
+    await house.rows(row, police(row))
+
+    await house.rows(replace(row, identity={IdentityField.NAME: "例小明"}, flags=("id_damaged",)))
+
+    assert len(await house.partition()) == 1
+
+
+async def test_a_corrected_birth_date_moves_a_row_to_another_lane(house: House) -> None:
+    """What the old lane still has of it is older and changes nothing."""
+    row = a_row()
+    corrected = replace(row, born=date(2016, 3, 6), identity={**row.identity, IdentityField.ID_NUMBER: a_number(date(2016, 3, 6))})
+    await house.rows(row, lane=0)
+    child = await house.child_of(row)
+    await house.hear(read(corrected, at=NOON + timedelta(minutes=10)), lane=3)
+    version = (await house.file(child))["child_version"]
+
+    await house.rows(row, lane=0)
+
+    assert await house.child_of(row) == child
+    assert house.chosen(child)[FactName.BIRTH_DATE] == "2016-03-06"
+    assert (await house.file(child))["child_version"] == version
+
+
+async def test_identical_content_is_not_said_twice(house: House) -> None:
+    """The version counts the event; the snapshot would say nothing new."""
+    await house.rows(a_row())
+    said = await house.rows(a_row())
+
+    assert said == []
+    child = await house.child_of(a_row())
+    assert (await house.file(child))["child_version"] == 2
+
+
+async def test_an_identity_that_does_not_open_is_parked_and_not_guessed(house: House) -> None:
+    broken = read(a_row()).model_copy(update={"identity": read(a_row("other")).identity})
+    with pytest.raises(Unprocessable, match=str(broken.record)):
+        await house.hear(broken)
+
+
+# ---------------------------------------------------------------------------------------------- whole files and time
+
+
+async def test_a_record_that_disappears_leaves_evidence_not_an_exit(house: House) -> None:
+    row = a_row()
+    await house.rows(row, police(row))
+
+    said = await house.hear(disappeared(row))
+
+    [file] = only(said, ChildChanged)
+    assert file.silent_sources == ("school",)
+    assert file.sources == ("hukou", "school")
+    assert house.chosen(file.child)[FactName.SCHOOL_GRADE] == 4
+
+
+async def test_a_record_that_comes_back_speaks_again(house: House) -> None:
+    row = a_row()
+    await house.rows(row)
+    await house.hear(disappeared(row))
+    said = await house.rows(replace(row, period="2027H2", valid_on=date(2027, 9, 30)))
+    [file] = only(said, ChildChanged)
+    assert file.silent_sources == ()
+
+
+async def test_a_record_nobody_read_disappears_without_a_trace(house: House) -> None:
+    assert await house.hear(disappeared(a_row())) == []
+
+
+async def test_a_whole_file_without_changes_costs_nothing(house: House) -> None:
+    """Nobody contradicts the school, so its new date changes nothing that stands: no event, no version."""
+    row = a_row()
+    await house.rows(row, police(row))
+
+    said = await house.hear(ended(row))
+
+    assert said == []
+    assert (await house.file(await house.child_of(row)))["child_version"] == 2
+
+
+async def test_a_whole_file_that_makes_an_older_claim_newer_changes_what_stands(house: House) -> None:
+    """The township said last autumn that the child is in grade 5; the school's file of March still says 4."""
+    row = a_row(valid_on=date(2026, 3, 31), period="2026H1")
+    town = village(a_row(), facts={FactName.SCHOOL_GRADE: 5})
+    await house.rows(row, town)
+    child = await house.child_of(row)
+    assert house.chosen(child)[FactName.SCHOOL_GRADE] == 5
+
+    said = await house.hear(ended(row))
+
+    [file] = only(said, ChildChanged)
+    assert house.chosen(child)[FactName.SCHOOL_GRADE] == 4
+    [stands] = [fact for fact in file.facts if fact.name is FactName.SCHOOL_GRADE and fact.chosen]
+    assert (stands.valid_on, stands.period) == (date(2027, 3, 31), "2027H1")
+    assert file.child_version == 3
+
+
+@pytest.mark.parametrize("how", ["disappeared", "part of a file", "another lane", "an older file"])
+async def test_a_whole_file_dates_only_what_it_vouches_for(house: House, how: str) -> None:
+    row = a_row(valid_on=date(2026, 3, 31), period="2026H1")
+    town = village(a_row(), facts={FactName.SCHOOL_GRADE: 5})
+    await house.rows(row, town)
+    if how == "disappeared":
+        await house.hear(disappeared(row), ended(row))
+    elif how == "part of a file":
+        await house.hear(ended(row, coverage="delta"))
+    elif how == "another lane":
+        await house.hear(ended(row), lane=1)
+    else:
+        await house.hear(ended(row, "2025H2", date(2025, 9, 30)))
+    assert house.chosen(await house.child_of(row))[FactName.SCHOOL_GRADE] == 5
+
+
+async def test_departments_that_contradict_are_reported_once(house: House) -> None:
+    row = a_row()
+    town = village(row, facts={FactName.SCHOOL_GRADE: 5})
+
+    said = await house.rows(row, town)
+    again = await house.rows(replace(town, facts={FactName.SCHOOL_GRADE: 6}))
+
+    [found] = only(said, FactsContradict)
+    assert (found.name, found.units) == (FactName.SCHOOL_GRADE, ("341722-jtj", "341722-renli"))
+    assert only(again, FactsContradict) == []
+    claims = [fact for fact in house.snapshot(found.child).facts if fact.name is FactName.SCHOOL_GRADE]
+    assert {(fact.value, fact.chosen) for fact in claims} == {(4, True), (6, False)}
+
+
+async def test_the_file_does_not_depend_on_the_order_of_departments(house: House) -> None:
+    row = a_row(facts={FactName.SCHOOL_GRADE: 4, FactName.RESIDENCE_SINCE: "2025-09-01"})
+    rows = (
+        row,
+        police(row, facts={FactName.RESIDENCE_SINCE: "2025-09-10", FactName.HUKOU_DIVISION: "341702"}),
+        clinic(row, facts={FactName.RESIDENCE_SINCE: "2025-11-01", FactName.SCHOOL_GRADE: 5}),
+    )
+    seen = set()
+    for order in permutations(rows):
+        async with house.tx.transaction():
+            await house.tx.execute("TRUNCATE child, record, lookup, child_key CASCADE")
+        said = await house.rows(*order)
+        [file] = only(said, ChildChanged)
+        assert file.child_version == 3
+        seen.add(file.model_copy(update={"child": rows and an_id("one")}).model_dump_json())
+    assert len(seen) == 1
+
+
+# ------------------------------------------------------------------------------------------------- batches of any size
+
+
+def a_crowd(seed: int, children: int = 12) -> list[Event]:
+    """Half a year of records of children who have much in common: twins, lost numbers, corrections, files that end."""
+    chance = random.Random(seed)
+    events: list[Event] = []
+    rows: dict[str, Row] = {}
+    for step in range(children * 8):
+        n = chance.randrange(children)
+        name = ["例小明", "例小亮", "例小名", "例□明"][n % 4]
+        row = a_row(
+            f"{n}",
+            name=name,
+            id_number=chance.choice([a_number(sequence=n + 1), None]),
+            guardian_id_number=chance.choice([MOTHER, FATHER, None]),
+            guardian_phone=chance.choice([PHONE, None]),
+            facts={FactName.SCHOOL_GRADE: chance.randint(1, 3), FactName.RESIDENCE_SINCE: f"2025-0{chance.randint(1, 9)}-01"},
+            valid_on=date(2026, chance.choice([3, 9]), 30),
+        )
+        row = chance.choice([lambda one: one, police, clinic])(row)
+        if row.dataset == "hukou":
+            row = replace(row, facts={**row.facts, FactName.SCHOOL_GRADE: 9})
+        roll = chance.random()
+        if roll < 0.75 or not rows:
+            rows[row.key] = row
+            events.append(read(row, at=NOON + timedelta(minutes=step)))
+        elif roll < 0.9:
+            events.append(disappeared(chance.choice(list(rows.values()))))
+        else:
+            some = chance.choice(list(rows.values()))
+            day = date(2026, 12, 31) + timedelta(days=step)
+            events.append(ended(some, f"2027H{1 + step % 2}", day))
+    return events
+
+
+async def state(house: House) -> dict[str, Any]:
+    """Everything the registry keeps, opened."""
+    tables = {}
+    for table, columns in {
+        "child": "*",
+        "record": "record_id, child_id, hold, birth_date, recorded_at, valid_on, content, evidence",
+        "lookup": "*",
+        "question": "*",
+        "submission_end": "*",
+        "hand_over": "event_id, child_id, from_child_id, reason, done_on",
+        "finding": "finding_id, child_id, named",
+        "apart": "*",
+    }.items():
+        rows = await house.tx.fetch(f"SELECT {columns} FROM {table}")
+        # What was said last differs with the batches; what would be said now does not.
+        tables[table] = sorted(repr({k: v for k, v in row.items()}) for row in rows)
+    from services.registry.names import identity_of
+
+    children = [row["child_id"] for row in await house.tx.fetch("SELECT child_id FROM child")]
+    tables["identity"] = sorted(repr(one) for one in (await identity_of(house.tx, house.vault, children)).items())
+    return tables
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_batches_of_any_size_end_in_the_same_state(house: House, seed: int) -> None:
+    """What may not be skipped is said the same; a child's snapshot is said less often in larger batches."""
+    events = a_crowd(seed)
+    states, told, files = [], [], []
+    for size in (1, 7, 1000):
+        await house.tx.execute(
+            "TRUNCATE child, record, lookup, child_key, question, submission_end, hand_over, finding, apart CASCADE"
+        )
+        house._offset = 0
+        house.said = []
+        said = await house.hear(*events, size=size)
+        states.append(await state(house))
+        told.append(sorted(event.model_dump_json() for event in said if not isinstance(event, ChildChanged)))
+        files.append(
+            {
+                child: house.snapshot(child).model_copy(update={"child_version": 0})
+                for child in {one.child for one in only(said, ChildChanged)}
+            }
+        )
+    assert states[0] == states[1] == states[2]
+    assert told[0] == told[1] == told[2]
+    assert _content(files[0]) == _content(files[1]) == _content(files[2])
+    assert len(told[0]) > 0
+
+
+def _content(files: dict[Any, ChildChanged]) -> dict[Any, Any]:
+    """Without the dates of claims: a snapshot said earlier may show older ones."""
+    return {
+        child: [
+            file.state,
+            file.absorbed_by,
+            set(file.absorbs),
+            file.sources,
+            file.silent_sources,
+            file.questions,
+            [(fact.name, fact.value, fact.unit, fact.chosen) for fact in file.facts],
+        ]
+        for child, file in files.items()
+    }
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_what_joins_does_not_depend_on_the_order_nor_on_what_was_at_hand(house: House, seed: int) -> None:
+    """The store finds everybody whom a record could join: one batch or many, this order or that."""
+    chance = random.Random(seed)
+    rows = [
+        a_row(
+            str(n),
+            name=chance.choice(["例小明", "例小亮"]),
+            id_number=chance.choice([a_number(sequence=1), a_number(sequence=2), None, None]),
+            guardian_id_number=chance.choice([MOTHER, None]),
+            father_id_number=chance.choice([FATHER, None]),
+        )
+        for n in range(10)
+    ]
+    found = set()
+    for size in (1, 3, 1000):
+        chance.shuffle(rows)
+        await house.tx.execute("TRUNCATE child, record, lookup, child_key, question, hand_over CASCADE")
+        await house.rows(*rows, size=size)
+        found.add(frozenset(await house.partition()))
+    assert len(found) == 1
+
+
+async def test_children_born_on_one_day_do_not_slow_each_other(house: House) -> None:
+    """Only files that share a hash are loaded: a second batch of strangers loads nobody."""
+    strangers = [
+        a_row(f"{n}", id_number=a_number(sequence=n), guardian_id_number=None, guardian_phone=f"1990000{n:04d}", guardian_name=None)
+        for n in range(1, 101)
+    ]
+    await house.rows(*strangers)
+    loaded = []
+    real = house.tx.fetch
+
+    class Watched:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(house.tx, name)
+
+        async def fetch(self, query: str, *args: Any) -> Any:
+            rows = await real(query, *args)
+            if "FOR UPDATE OF c" in query:
+                loaded.extend(rows)
+            return rows
+
+    from services.registry import handlers
+    from runtime import Batch
+
+    some = [replace(row, key=f"new/{row.key}", identity={**row.identity, IdentityField.ID_NUMBER: a_number(sequence=500 + n), IdentityField.GUARDIAN_PHONE: f"1990001{n:04d}"}) for n, row in enumerate(strangers)]
+    assert BORN == some[0].born
+    from contracts.event import Envelope
+    from runtime import Heard
+
+    heard = [
+        Heard(read(row), Envelope(an_id("x", row.key), "/x", "x", NOON, "k", "341722", an_id("x", row.key)), "t", 0, n)
+        for n, row in enumerate(some)
+    ]
+    async with house.tx.transaction():
+        await handlers.on_records(Batch(heard, "t", 0, None, None, house.county, 4), Watched(), vault=house.vault)
+    assert loaded == []

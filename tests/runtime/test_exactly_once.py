@@ -1,0 +1,142 @@
+"""Nothing is lost, doubled or reordered, whatever dies and whenever."""
+
+import asyncio
+import signal
+from collections import Counter
+
+import pytest
+
+from runtime.faults import EXIT_CODE
+from tests.runtime.harness import World, eventually
+
+
+def numbers_of(log: list[object]) -> Counter[tuple[int, bytes, bytes, bytes]]:
+    """How often each number of each lane stands in each partition."""
+    found: Counter[tuple[int, bytes, bytes, bytes]] = Counter()
+    for message in log:
+        headers = dict(message.headers())  # type: ignore[attr-defined]
+        found[message.partition(), headers["ce_source"], headers["ce_lane"], headers["ce_sequence"]] += 1  # type: ignore[attr-defined]
+    return found
+
+
+async def test_two_hops_apply_every_event_once_and_in_order_and_its_repetition_not_at_all(world: World) -> None:
+    world.start("alpha")
+    beta = world.start("beta")
+    world.many(500)
+    await world.exact("alpha", "beta")
+    steps = world.log_of(world.step)
+    assert len(steps) == 500
+    assert max(numbers_of(steps).values()) == 1
+
+    for message in steps:
+        world.raw(world.step, message.key(), message.value(), message.headers(), message.partition())
+    world.put("name-000")
+    world.flush()
+    await world.exact("alpha", "beta")
+    assert beta.metric("hutong_duplicates_total") == 500
+    assert len(world.log_of(world.end)) == 501
+
+
+@pytest.mark.parametrize("point", ["before_commit", "after_commit", "before_mark"])
+async def test_a_process_killed_there_loses_and_doubles_nothing(world: World, point: str) -> None:
+    world.settings["HUTONG_MAX_RECORDS"] = "20"
+    world.start("beta")
+    doomed = world.start("alpha", HUTONG_KILL_AT=f"{point}:4")
+    world.many(300)
+    assert await doomed.stopped() == EXIT_CODE
+    world.start("alpha")
+    await world.exact("alpha", "beta")
+    ends = world.log_of(world.end)
+    assert max(numbers_of(ends).values()) == 1
+    assert len(ends) == 300
+    if point == "before_mark":
+        assert max(numbers_of(world.log_of(world.step)).values()) == 2
+
+
+async def test_a_frozen_process_that_wakes_up_is_fenced(world: World) -> None:
+    world.settings |= {"HUTONG_MAX_RECORDS": "20"}
+    world.start("beta")
+    zombie = world.start("alpha", ordinal=0)
+    world.many(40)
+    await world.arrived("alpha")
+    for number in range(4):
+        world.put(f"name-{number:03}", "sleep 2")
+    world.flush()
+    await asyncio.sleep(0.3)  # the four transactions are open now; nothing outside the frozen process shows it
+    zombie.signal(signal.SIGSTOP)
+    successor = world.start("alpha", ordinal=1)
+    world.many(60)
+    await world.arrived("alpha")
+    zombie.signal(signal.SIGCONT)
+    world.many(60)
+    await world.exact("alpha", "beta")
+
+    async def admits() -> bool:
+        return any(line.get("event") in ("fenced", "retry") for line in zombie.lines())
+
+    await eventually(admits, what="the zombie finds out")
+    assert successor.running
+
+
+async def test_a_second_member_that_comes_and_goes_changes_nothing(world: World) -> None:
+    world.settings["HUTONG_MAX_RECORDS"] = "20"
+    world.start("beta")
+    world.start("alpha", ordinal=0)
+    world.many(200)
+    second = world.start("alpha", ordinal=1)
+
+    async def has_partitions() -> bool:
+        return any(line["consumer"] == "main" and line["partitions"] for line in second.said("assigned"))
+
+    await eventually(has_partitions, what="the second member has partitions")
+    world.many(200)
+    await world.arrived("alpha")
+    assert await second.stop() == 0
+    world.many(200)
+    await world.exact("alpha", "beta")
+
+
+async def test_cut_database_connections_are_waited_out(world: World) -> None:
+    world.settings["HUTONG_MAX_RECORDS"] = "10"
+    world.start("beta")
+    alpha = world.start("alpha")
+    for _ in range(6):
+        world.many(60)
+        await asyncio.sleep(0.15)
+        await world.database.execute(
+            "select pg_terminate_backend(pid) from pg_stat_activity where application_name like $1",
+            f"hutong-%_{world.run}-%",
+        )
+    await world.exact("alpha", "beta")
+    assert alpha.running
+    assert await world.value("alpha", "select count(*) from parked_child") == 0
+    assert await world.value("beta", "select count(*) from parked_child") == 0
+
+
+async def test_the_state_is_the_same_however_the_log_is_cut(world: World) -> None:
+    first = None
+    base = world.run
+    for size in ("1000", "7", "1"):
+        world.run = f"{base}{size}"
+        world.__post_init__()
+        world.settings["HUTONG_MAX_RECORDS"] = size
+        world.puts.clear()
+        world._counts.clear()
+        world.make_topics(world.input, world.step, world.end)
+        await world.migrate("alpha")
+        world.many(150)
+        world.put("name-000", "unprocessable", kept=False)
+        world.put("name-000", kept=False)
+        world.flush()
+        alpha = world.start("alpha")
+        await world.exact("alpha")
+
+        async def parked() -> bool:
+            return bool(await world.value("alpha", "select count(*) = 2 from parked_event"))
+
+        await eventually(parked, what="both are parked")
+        assert await alpha.stop() == 0
+        said = sorted((message.key(), dict(message.headers())["ce_type"]) for message in world.log_of(world.step))
+        state = (await world.tallies("alpha"), said)
+        first = first or state
+        assert state == first

@@ -1,0 +1,243 @@
+"""The small parts: partitions, settings, what is whose fault, waiting, poison, names of topics."""
+
+import asyncio
+import json
+import time
+from datetime import UTC, date, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, ClassVar
+from uuid import UUID
+
+import asyncpg
+import pytest
+from aiokafka.errors import KafkaTimeoutError
+from aiokafka.partitioner import murmur2 as kafkas_murmur2
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contracts.event import Envelope, Event
+from contracts.topics import TOPICS, Topic
+from runtime import MissingSecret, NotYet, Settings, Unprocessable, partition_of, standing
+from runtime.backoff import Backoff
+from runtime.batches import Heard, Page
+from runtime.catalogue import Catalogue
+from runtime.database import infrastructure
+from runtime.errors import Halt, UnknownTopic
+from runtime.kafka import Described
+from runtime.outbox import Outbox, day_page
+from runtime.parking import Poison, Safe
+from runtime.partitions import murmur2
+from runtime.settings import OpenSecrets
+
+
+@pytest.mark.parametrize(
+    ("text", "hashed"),
+    [("21", -973932308), ("foobar", -790332482), ("a-little-bit-long-string", -985981536),
+     ("a-little-bit-longer-string", -1486304829), ("abc", 479470107),
+     ("lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8", -58897971)],
+)  # fmt: skip
+def test_murmur2_is_kafkas_own(text: str, hashed: int) -> None:
+    """Figures of Kafka's own test of ``Utils.murmur2``."""
+    assert murmur2(text.encode()) == hashed & 0xFFFFFFFF
+
+
+@given(st.text(max_size=60), st.integers(2, 24))
+def test_partitions_are_those_of_the_client_library(key: str, partitions: int) -> None:
+    assert partition_of(key, partitions) == (kafkas_murmur2(key.encode()) & 0x7FFFFFFF) % partitions
+
+
+def test_settings_come_from_the_environment_and_say_what_is_wrong() -> None:
+    found = Settings.from_environment(
+        {"HUTONG_PARTITIONS": "12", "HUTONG_KAFKA_PASSWORD": "geheim", "HUTONG_COUNTY": ""}
+    )
+    assert (found.partitions, found.county) == (12, "341722")
+    assert "geheim" not in repr(found)
+    with pytest.raises(ValueError, match="HUTONG_PARTITIONS must be int"):
+        Settings.from_environment({"HUTONG_PARTITIONS": "many"})
+
+
+def test_secrets_are_read_from_a_private_file_only(tmp_path: Path) -> None:
+    path = tmp_path / "secrets.json"
+    path.write_text(json.dumps({"a": "1"}))
+    path.chmod(0o600)
+    settings = Settings(secrets_file=path)
+    assert settings.secret("a") == "1"
+    with pytest.raises(MissingSecret):
+        settings.secret("b")
+    path.chmod(0o640)
+    with pytest.raises(OpenSecrets):
+        settings.secret("a")
+    with pytest.raises(MissingSecret):
+        Settings().secret("a")
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (asyncpg.SerializationError(), True), (asyncpg.DeadlockDetectedError(), True),
+        (asyncpg.LockNotAvailableError(), True), (asyncpg.AdminShutdownError(), True),
+        (asyncpg.TooManyConnectionsError(), True), (asyncpg.DiskFullError(), True),
+        (asyncpg.IdleInTransactionSessionTimeoutError(), True), (asyncpg.QueryCanceledError(), True),
+        (asyncpg.UndefinedTableError(), True), (asyncpg.InsufficientPrivilegeError(), True),
+        (asyncpg.InterfaceError(""), True), (asyncpg.InternalClientError(), True), (ConnectionResetError(), True),
+        (TimeoutError(), True), (KafkaTimeoutError(), True), (NotYet(), True),
+        (asyncpg.UniqueViolationError(), False), (asyncpg.DivisionByZeroError(), False), (asyncpg.DataError(""), False),
+        (KeyError(), False), (Unprocessable(), False), (ValueError(), False),
+    ],
+)  # fmt: skip
+def test_only_what_an_event_can_cause_is_held_against_it(error: Exception, expected: bool) -> None:
+    assert infrastructure(error) is expected
+
+
+async def test_waiting_doubles_up_to_a_bound_and_ends_when_something_is_new() -> None:
+    backoff = Backoff(Settings(retry_first=0.001, retry_last=0.004))
+    for expected in (0.001, 0.002, 0.004, 0.004):
+        assert backoff.following == expected
+        await backoff.wait()
+    backoff = Backoff(Settings(retry_first=30, retry_last=30))
+    wake = asyncio.Event()
+    asyncio.get_running_loop().call_later(0.01, wake.set)
+    started = time.monotonic()
+    await backoff.wait(wake)
+    assert time.monotonic() - started < 5
+
+
+def test_bad_events_halt_one_past_the_limit_and_good_ones_start_anew() -> None:
+    poison = Poison(limit=3, share=0.5, window=10)
+    assert poison.judge([True, True, True]) == 3
+    poison.keep([True, True, True], 3)
+    with pytest.raises(Halt, match="more than 3"):
+        poison.judge([True])
+    assert poison.judge([False, True]) == 1
+
+
+def test_a_share_of_bad_events_halts_only_when_enough_were_seen() -> None:
+    poison = Poison(limit=100, share=0.5, window=10)
+    assert poison.judge([True] * 6) == 6
+    assert poison.judge([True, False] * 5) == 0
+    with pytest.raises(Halt, match="6 of the last 10"):
+        poison.judge([True] * 6 + [False] * 4)
+
+
+def test_topics_are_found_by_name_and_by_family() -> None:
+    catalogue = Catalogue(TOPICS)
+    assert catalogue.topic("department.341722-jtj.v1").name == "department.{unit}.v1"
+    assert catalogue.topic("referral.queue.341722-gaj.restricted.v1").family == "restricted_agency"
+    assert catalogue.topic("referral.queue.341722-gaj.v1").family == "agency"
+    assert catalogue.written_by_units("action.341722-jtj.v1")
+    assert not catalogue.written_by_units("intake.record.v1")
+    assert (catalogue.partitions("intake.record.v1", 4), catalogue.partitions("clock.v1", 4)) == (4, 1)
+    with pytest.raises(UnknownTopic):
+        catalogue.topic("department.a.b.v1")
+
+
+class Small(Event):
+    kind: ClassVar[str] = "parts.Small.v1"
+    topic: ClassVar[str] = "parts.v1"
+
+    name: str
+    gone: bool = False
+
+    @property
+    def key(self) -> str:
+        return self.name
+
+    @property
+    def tombstone(self) -> bool:
+        return self.gone
+
+
+def outbox(max_bytes: int = 1000) -> Outbox:
+    topics = (
+        Topic("parts.v1", "name", ("parts",), (), partitions="services", days=True),
+        Topic("single.v1", "name", ("parts",), (), days=True),
+        Topic("others.v1", "name", ("another",), (), days=True),
+    )
+    return Outbox("parts", "/hutong/999901/parts/x", Catalogue(topics), 4, max_bytes)
+
+
+def heard(number: int) -> Heard[Any]:
+    cause = UUID(int=number)
+    envelope = Envelope(
+        id=cause, source="/s", type="t", time=datetime(2026, 3, 1, tzinfo=UTC), key="k", county="999901",
+        correlation=UUID(int=99), traceparent="00-a-b-01",
+    )  # fmt: skip
+    return Heard(Small(name="in"), envelope, "in.v1", 0, number)
+
+
+def headers(row: Any) -> dict[str, str]:
+    parts = row.headers.split(b"\x00")
+    return {name.decode(): value.decode() for name, value in zip(parts[::2], parts[1::2], strict=True)}
+
+
+def test_what_is_said_inherits_its_story_and_has_the_same_id_whenever_it_is_said() -> None:
+    said = [heard(1).say(Small(name="a")), heard(1).say(Small(name="a")), heard(2).say(Small(name="a"))]
+    rows = outbox().rows(said)
+    ids = [headers(row)["ce_id"] for row in rows]
+    assert len(set(ids)) == 3
+    assert [headers(row)["ce_id"] for row in outbox().rows(said)] == ids
+    first = headers(rows[0])
+    assert first["ce_causationid"] == str(UUID(int=1))
+    assert first["ce_correlationid"] == str(UUID(int=99))
+    assert first["ce_time"] == "2026-03-01T00:00:00+00:00"
+    assert first["ce_county"] == "999901"
+    assert first["ce_traceparent"] == "00-a-b-01"
+    assert first["ce_source"] == "/hutong/999901/parts/x"
+    assert rows[0].partition == partition_of("a", 4)
+
+
+def test_a_value_over_the_brokers_limit_is_refused_before_it_is_committed() -> None:
+    length = len(Small(name="").model_dump_json())
+    assert outbox(length + 10).rows([heard(1).say(Small(name="x" * 10))])
+    with pytest.raises(Unprocessable, match="larger than the broker takes"):
+        outbox(length + 10).rows([heard(1).say(Small(name="x" * 11))])
+
+
+def test_a_tombstone_has_no_value() -> None:
+    assert outbox().rows([heard(1).say(Small(name="a", gone=True))])[0].value is None
+
+
+def test_marks_go_to_every_partition_of_the_topics_that_carry_this_services_days() -> None:
+    cause, story = day_page(county="999901", service="parts", day=date(2026, 3, 1), index=2, resume=None)
+    page = Page(
+        day=date(2026, 3, 1), index=2, partitions=4, resume=None, limit=500, county=None,  # type: ignore[arg-type]
+        now=datetime(2026, 3, 1, tzinfo=UTC), cause=cause, story=story, code="999901",
+    )  # fmt: skip
+    marks = outbox().marks(page)
+    assert [(mark.topic, mark.partition) for mark in marks] == [*[("parts.v1", n) for n in range(4)], ("single.v1", 0)]
+    assert {mark.value for mark in marks} == {b'{"day":"2026-03-01","lanes":4}'}
+    assert headers(marks[0])["ce_time"] == "2026-02-28T16:00:00+00:00", "midnight in the county"
+
+
+def test_an_event_nobody_provisioned_is_not_said() -> None:
+    class Elsewhere(Small):
+        kind: ClassVar[str] = "parts.Elsewhere.v1"
+        topic: ClassVar[str] = "others.v1"
+
+    with pytest.raises(UnknownTopic, match="may not write"):
+        outbox().rows([heard(1).say(Elsewhere(name="a"))])
+
+
+def test_without_secrets_nothing_dead_is_kept_in_the_clear() -> None:
+    raw = SimpleNamespace(topic="t", partition=0, offset=5, timestamp=0, key=b"k", value=b"v", headers=())
+    assert Safe(Settings()).bury([raw], "main") == [None]
+    assert not Safe(Settings()).locked
+
+
+def test_a_partition_that_is_no_longer_what_it_was_says_why() -> None:
+    def broken(found: Described, **changes: Any) -> str | None:
+        values: dict[str, Any] = {
+            "topic_id": "a",
+            "partitions": 4,
+            "next_offset": 10,
+            "first_offset": 10,
+            "compacted": False,
+        }
+        return standing.broken(found, **(values | changes))
+
+    assert broken(Described("a", 4)) is None
+    assert "anew" in (broken(Described("b", 4)) or "")
+    assert "8 partitions, not 4" in (broken(Described("a", 8)) or "")
+    assert "10 is gone" in (broken(Described("a", 4), first_offset=11) or "")
+    assert broken(Described("a", 4), first_offset=11, compacted=True) is None, "compaction takes what is replaced"

@@ -1,0 +1,133 @@
+"""A service as a process: it starts when it can, says how it is, and leaves nothing half done."""
+
+import asyncio
+import json
+from datetime import date
+from uuid import uuid4
+
+from runtime.migrations import migrate
+from tests.runtime.harness import World, eventually
+from tests.runtime.model import MIGRATIONS
+
+
+async def test_sigterm_under_load_leaves_no_half_work(world: World) -> None:
+    world.settings["HUTONG_MAX_RECORDS"] = "10"
+    alpha = world.start("alpha")
+    world.many(400)
+
+    async def some() -> bool:
+        return bool(await world.value("alpha", "select count(*) > 50 from audit"))
+
+    await eventually(some, what="it is at work")
+    assert await alpha.stop() == 0
+    assert await world.value("alpha", "select count(*) from outbox") == 0, "what was said is published on the way out"
+    world.start("alpha")
+    world.start("beta")
+    await world.exact("alpha", "beta")
+
+
+async def test_health_and_metrics_say_how_it_is(world: World) -> None:
+    alpha = world.start("alpha")
+    world.many(20)
+    await world.exact("alpha")
+    assert alpha.get("/health")[0] == 200
+    assert alpha.get("/health/live")[0] == 200
+    assert alpha.get("/health/ready")[0] == 200
+    assert alpha.metric('hutong_events_total{consumer="main"') == 20
+    assert alpha.metric("hutong_published_total") == 20
+    assert alpha.metric("hutong_relay_working") == 1
+    _, text = alpha.get("/metrics")
+    names = """cursor_lag outbox_oldest_seconds outbox_rows fenced_records duplicates early parked_children
+        parked_oldest_seconds dead_letters batch_events transaction_seconds event_loop_lag_seconds rebalances
+        day_turned_timestamp_seconds"""
+    for name in names.split():
+        assert f"hutong_{name}" in text
+
+
+async def test_a_process_without_its_schema_says_so_and_ends(world: World) -> None:
+    await world.database.execute(f'drop schema "{world.schema("alpha")}" cascade')
+    alpha = world.start("alpha")
+    assert await alpha.stopped() != 0
+    assert "--migrate" in alpha.log.read_text()
+    assert (await world.command("alpha", "--migrate"))[0] == 0
+    world.start("alpha")
+    world.many(10)
+    await world.exact("alpha")
+
+
+async def test_migrations_run_at_once_and_again_do_the_work_once(world: World) -> None:
+    await world.database.execute(f'drop schema "{world.schema("alpha")}" cascade')
+    runs = [migrate(world.schema("alpha"), world.of("alpha"), MIGRATIONS) for _ in range(4)]
+    done = await asyncio.gather(*runs)
+    assert sorted(step for steps in done for step in steps) == [
+        f"{world.schema('alpha')}.0001_model",
+        "runtime.0001_runtime",
+    ]
+    assert await migrate(world.schema("alpha"), world.of("alpha"), MIGRATIONS) == []
+
+
+async def test_two_relays_at_once_is_one_relay(world: World) -> None:
+    first = world.start("alpha", ordinal=0)
+    second = world.start("alpha", ordinal=1)
+    world.many(50)
+    await world.exact("alpha")
+
+    async def both() -> bool:
+        return (
+            first.state.exists() and second.state.exists() and bool(second.said("works")) and bool(first.said("works"))
+        )
+
+    await eventually(both, what="both work")
+    works = [process for process in (first, second) if process.said("relay_works")]
+    assert len(works) == 1
+    works[0].kill()
+    other = second if works[0] is first else first
+    world.many(50)
+    await world.exact("alpha")
+    assert other.said("relay_works")
+
+
+async def test_a_unit_that_is_added_is_heard_and_parks_by_its_own_key(world: World) -> None:
+    def unit_put(unit: str, key: str, name: str, what: str = "ok") -> None:
+        body = json.dumps({"name": name, "n": 1, "what": what}).encode()
+        headers = [("ce_id", str(uuid4()).encode()), ("ce_source", b"/a unit"), ("ce_type", b"model.UnitPut.v1"),
+                   ("ce_lane", b"0"), ("ce_sequence", b"99")]  # fmt: skip
+        world.raw(f"model-{world.run}.{unit}.v1", key, body, headers, 0)
+        world.flush()
+
+    world.partitions = 1
+    world.make_topics(f"model-{world.run}.unit-a.v1")
+    world.partitions = 4
+    world.settings["HUTONG_PARTITIONS"] = "4"
+    world.start("gamma")
+    unit_put("unit-a", "same key", "a")
+    unit_put("unit-a", "same key", "bad", "unprocessable")
+    unit_put("unit-a", "same key", "b")
+    unit_put("unit-a", "another key", "bad")
+
+    async def applied(*names: str) -> bool:
+        return [row["name"] for row in await world.sql("alpha", "select name from audit order by id")] == list(names)
+
+    await eventually(lambda: applied("a", "b"), what="the good ones are applied")
+    assert await world.value("alpha", "select key from parked_child") == "name bad"
+    await eventually(lambda: parked_two(world), what="its follower is parked under the same key")
+    world.day(date(2026, 3, 1))
+
+    async def turned() -> bool:
+        return bool(await world.value("alpha", "select count(*) = 4 from day_state where day is not null"))
+
+    await eventually(turned, what="the day turns for every index")
+    unit_put("unit-a", "k", "c")
+    await eventually(lambda: applied("a", "b", "c"), what="the next day's event is applied")
+    assert await world.value("alpha", "select day from audit where name = 'c'") == date(2026, 3, 1)
+
+
+async def parked_two(world: World) -> bool:
+    return bool(await world.value("alpha", "select count(*) = 2 from parked_event"))
+
+
+async def test_a_process_with_an_old_schema_says_so_and_ends(world: World) -> None:
+    await world.sql("alpha", "delete from migration where id like '%0001_model'")
+    alpha = world.start("alpha")
+    assert await alpha.stopped(15) != 0
+    assert "is not up to date" in alpha.log.read_text()

@@ -1,0 +1,70 @@
+"""What aiokafka does not see is seen, and stops the partition it happened to, loudly."""
+
+from confluent_kafka import TopicPartition
+
+from runtime import partition_of
+from tests.runtime.harness import Process, World, eventually
+
+
+async def halted(process: Process, count: int = 1) -> list[str]:
+    async def check() -> list[str]:
+        reasons = [line["reason"] for line in process.said("halted")]
+        return reasons if len(reasons) >= count else []
+
+    return list(await eventually(check, what="a partition halts"))
+
+
+async def test_a_topic_made_anew_halts_its_partitions(world: World) -> None:
+    world.settings["HUTONG_WATCH_EVERY"] = "0.3"
+    alpha = world.start("alpha")
+    world.many(30)
+    await world.arrived("alpha")
+    world.delete_topic(world.input)
+
+    async def made_again() -> bool:
+        try:
+            world.make_topics(world.input)
+        except Exception:
+            return False
+        return True
+
+    await eventually(made_again, what="the topic is made again")
+    for _ in range(60):
+        world.put("refilled", kept=False)
+    world.flush()
+    reasons = await halted(alpha, world.partitions)
+    assert any("anew" in reason or "gone" in reason for reason in reasons)
+    assert await world.value("alpha", "select count(*) from audit where name = 'refilled'") == 0
+    assert alpha.get("/health")[0] == 503
+    await alpha.stop()
+
+    again = world.start("alpha")
+    reasons = await halted(again, world.partitions)
+    assert all("anew" in reason for reason in reasons), "a restart does not make it forget"
+    assert await world.value("alpha", "select count(*) from audit where name = 'refilled'") == 0
+
+
+async def test_records_deleted_past_the_cursor_halt_that_partition_only(world: World) -> None:
+    world.settings["HUTONG_WATCH_EVERY"] = "0.3"
+    alpha = world.start("alpha")
+    world.many(30)
+    await world.arrived("alpha")
+    assert await alpha.stop() == 0
+    for number in range(10):
+        world.raw(world.input, f"gone-{number}", b"{}", [], 1)
+    world.flush()
+    kept_end = await world.value(
+        "alpha",
+        "select next_offset from consumer_cursor where consumer = 'main' and topic = $1 and partition = 1",
+        world.input,
+    )
+    place = TopicPartition(world.input, 1, kept_end + 5)
+    world.admin.delete_records([place])[TopicPartition(world.input, 1)].result(10)
+    again = world.start("alpha")
+    assert "retention overran" in (await halted(again))[0]
+    for number in range(20):
+        world.put(f"name-{number:03}", kept=partition_of(f"name-{number:03}", 4) != 1)
+    world.flush()
+    await world.exact("alpha")
+    assert [line["partition"] for line in again.said("halted")] == [1]
+    assert await world.value("alpha", "select count(*) from dead_letter") == 0
