@@ -83,15 +83,11 @@ INTAKE_ACTION = Topic(
     sensitivity="identity",
     days=True,
 )
-REGISTRY_CHILD = Topic(
-    "registry.child.v1", "child", ("registry",), ("eligibility",), partitions="services", days=True
-)
+REGISTRY_CHILD = Topic("registry.child.v1", "child", ("registry",), ("eligibility",), partitions="services", days=True)
 REGISTRY_FINDING = Topic(
     "registry.finding.v1", "child", ("registry",), ("referral",), partitions="services", sensitivity="restricted"
 )
-REGISTRY_QUESTION = Topic(
-    "registry.question.v1", "child", ("registry",), ("notify",), partitions="services", days=True
-)
+REGISTRY_QUESTION = Topic("registry.question.v1", "child", ("registry",), ("notify",), partitions="services", days=True)
 ELIGIBILITY_CHILD = Topic(
     "eligibility.child.v1",
     "child",

@@ -274,6 +274,9 @@ def _as_text(assessment: Assessment, county: County, on: date) -> list[str]:
         lines += [f"  因为 {line}" for line in _reasons(verdict.reasons, county)]
         lines += [f"  还缺 {line}" for line in _missing(verdict.missing, county)]
         lines += [f"  依据 {line}" for line in _citations(verdict.citations, county)]
+        reading = words.reading(verdict.subject)
+        if reading is not None:
+            lines.append(f"  读法 {reading}")
         lines.append(f"  把握 {words.CERTAINTIES[verdict.certainty]}")
     lines += ["", "从事实看出、要有人去办的"]
     for one in assessment.derived:
@@ -314,6 +317,7 @@ def _verdict_data(verdict: Verdict, county: County) -> dict[str, Any]:
             {"code": code, "text": text}
             for code, text in zip(verdict.citations, _citations(verdict.citations, county), strict=True)
         ],
+        "reading": words.reading(verdict.subject),
         "certainty": verdict.certainty,
         "until": verdict.until,
     }

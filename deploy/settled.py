@@ -18,7 +18,7 @@ from contracts.county import County
 from contracts.topics import SERVICES
 from deploy.provision import county_topics
 
-BETWEEN = 0.015
+BETWEEN = 0.025
 """Seconds between two looks."""
 PATIENCE = 120.0
 """Seconds without any progress after which waiting is given up."""
@@ -104,25 +104,26 @@ class Watch:
         answers = self._admin.list_offsets(asked, request_timeout=30)
         return {(lane.topic, lane.partition): future.result().offset for lane, future in answers.items()}
 
-    def waits_for(self, ends: Ends, state: State, day: date | None) -> Iterator[str]:
-        """What is not at rest, in words; nothing when everything is."""
-        for service, topic in sorted(self._heard):
-            for name, partition in self._lanes:
-                if name != topic:
-                    continue
-                held = state.cursors.get((service, topic, partition))
-                if held is None:
-                    yield f"{service} has not begun to read {topic}/{partition}"
-                elif held[0] < ends[topic, partition]:
-                    yield f"{service} is {ends[topic, partition] - held[0]} behind on {topic}/{partition}"
+    @staticmethod
+    def _not_done(state: State, day: date | None) -> Iterator[str]:
+        """What the tables alone show to be unfinished, in words."""
         for service, waiting in state.outbox.items():
             if waiting:
                 yield f"{service} has {waiting} events to publish"
         if day is not None:
             for service, (early, late) in state.days.items():
-                if late is not None or early is not None:
-                    if early is None or early < day:
-                        yield f"{service} has not turned {day} in every lane"
+                if late is not None and (early is None or early < day):
+                    yield f"{service} has not turned {day} in every lane"
+
+    def _not_read(self, state: State, ends: Ends) -> Iterator[str]:
+        """What has been said and not been heard, in words."""
+        for service, topic in sorted(self._heard):
+            for partition in self._partitions[topic]:
+                held = state.cursors.get((service, topic, partition))
+                if held is None:
+                    yield f"{service} has not begun to read {topic}/{partition}"
+                elif held[0] < ends[topic, partition]:
+                    yield f"{service} is {ends[topic, partition] - held[0]} behind on {topic}/{partition}"
 
     async def turned(self, service: str, day: date, patience: float = PATIENCE) -> None:
         """Wait until every lane of one service is in ``day``.
@@ -143,18 +144,20 @@ class Watch:
         Raises:
             NotSettledError: nothing has moved for ``patience`` seconds.
         """
-        last: tuple[Ends, State] | None = None
+        last: State | None = None
         moved = time.monotonic()
         while True:
-            before = await asyncio.to_thread(self.ends)
             state = await self.state()
-            waiting = list(self.waits_for(before, state, day))
+            # The tables are asked first: the broker has better things to do than to tell its ends all the time.
+            waiting = list(self._not_done(state, day))
             if not waiting:
-                # The ends are read again: nothing may have been said between the first look and the tables'.
-                if await asyncio.to_thread(self.ends) == before:
+                ends = await asyncio.to_thread(self.ends)
+                waiting = list(self._not_read(state, ends))
+                # No cursor has moved meanwhile, so nobody had anything to say after the ends were told.
+                if not waiting and await self.state() == state:
                     return state
-            if last != (before, state):
-                last, moved = (before, state), time.monotonic()
+            if last != state:
+                last, moved = state, time.monotonic()
             elif time.monotonic() - moved > patience:
                 more = f" (and {len(waiting) - 3} more)" if len(waiting) > 3 else ""
                 raise NotSettledError("; ".join(waiting[:3]) + more)

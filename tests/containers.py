@@ -25,7 +25,7 @@ from testcontainers.core.docker_client import DockerClient
 
 from deploy.local import StackError, jars
 from deploy.local.files import HOST, last_line
-from deploy.local.kafka import ADMIN, LOG4J, START_S, EmbeddedKafka
+from deploy.local.kafka import ADMIN, LOG4J, EmbeddedKafka
 from deploy.local.postgres import SETTINGS, SUPERUSER, EmbeddedPostgres
 from deploy.local.stack import LocalStack
 
@@ -33,6 +33,8 @@ from deploy.local.stack import LocalStack
 OWNER = "hutong.test.owner"
 FOLDER = "/tmp/hutong"
 STOP_S = 20
+# Kafka in a container lacks the embedded one's archive of loaded classes, so a busy machine takes its time.
+START_S = 180.0
 # The official image's own start formats without users, so this one takes its place.
 START = """\
 set -e

@@ -225,14 +225,15 @@ def _told_answers(story: Story, county: County) -> Iterator[str]:
             yield f"{one.on}　是不是流动儿童：{words.ANSWERS[one.migrant.answer]}（{_why(one.migrant, county)}）"
             before = one.migrant.answer
     last = max(said, key=lambda each: (each.child_version, each.assessment))
-    yield from (f"依据：{line}" for line in _cited(last.migrant, county))
+    yield from (f"依据：{line}" for line in _cited(last.migrant.citations, county))
     for verdict in last.items:
         item = county.item(verdict.subject)
         held = f"，{verdict.until} 前不变" if verdict.until else ""
         title = item.title if item else ""
         yield f"{verdict.subject} {title}：{words.ANSWERS[verdict.answer]}{held}（{_why(verdict, county)}）"
         if verdict.answer is Answer.YES:
-            yield from (f"　　依据：{line}" for line in _cited(verdict, county))
+            own = tuple(code for code in verdict.citations if code not in last.migrant.citations)
+            yield from (f"　　依据：{line}" for line in _cited(own, county))
 
 
 def _told_cases(story: Story, county: County) -> Iterator[str]:
@@ -293,9 +294,15 @@ def _why(verdict: Verdict, county: County) -> str:
     return "；".join(reasons) + (f"；还缺 {'、'.join(missing)}" if missing else "")
 
 
-def _cited(verdict: Verdict, county: County) -> Sequence[str]:
-    found = [(code, words.citation(code, county)) for code in verdict.citations]
-    return [code if one is None else f"{one.where}{f'“{one.phrase}”' if one.phrase else ''}" for code, one in found]
+def _cited(codes: Sequence[str], county: County) -> Iterator[str]:
+    for code in codes:
+        item, known = county.item(code), words.citation(code, county)
+        if item is not None:
+            yield f"{item.citation.place}“{item.citation.phrase}”"
+        elif known is not None:
+            yield f"{known.where}“{known.phrase}”" if known.phrase else known.where
+        else:
+            yield code
 
 
 def _fact(name: str, value: object) -> str:

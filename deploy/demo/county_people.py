@@ -13,6 +13,7 @@ from deploy.demo.plain_client import PlainClient
 
 NAMESPACE = UUID("7a1a2d0e-4e0a-5b8f-9f0e-5b1d7f7f6a20")
 
+# What people know without looking it up here: who stands before them, and what they sent themselves.
 Same = Callable[[str], bool | None]
 """Looks at the papers of a match question: the same child, two children, or nobody can tell today."""
 
@@ -90,12 +91,14 @@ class CountyPeople:
         planted: Iterable[Mapping[str, Any]],
         children: Mapping[str, Mapping[str, Any]],
         same: Same,
+        by_person: Callable[[str], bool],
         lead: str,
     ) -> None:
         self.units = {unit.id: unit for unit in units}
         self._planted = list(planted)
         self._children = children
         self._same = same
+        self._by_person = by_person
         self._lead = lead
         self.confirmed = self.closed = self.rerouted = self.settled = self.visited = 0
 
@@ -165,7 +168,8 @@ class CountyPeople:
                 unit.act("reroute", unit.decides_as, about, referral=about, child=child, to_unit=self._lead)
                 self.rerouted += 1
             case "referral.result":
-                unit.waiting.append((day + 1, "inform-reporter", about, child))
+                if self._by_person(about):
+                    unit.waiting.append((day + 1, "inform-reporter", about, child))
                 unit.waiting.append((day + 2, "close", about, child))
             case "ledger.opened" if unit.looks_after_as and child is not None:
                 unit.keeping.setdefault(child, Keeping(child, day, neglected=len(unit.keeping) % 4 == 3))

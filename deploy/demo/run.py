@@ -1,6 +1,7 @@
 """Runs the demo: four months of one invented county, from the first file to the closed referral, then the check."""
 
 import asyncio
+import contextlib
 import json
 import os
 import shutil
@@ -146,10 +147,9 @@ async def run(options: Options, console: Console) -> int:
         seconds = time.monotonic() - job
         code = await _conclude(demo, await tried, seconds)
         if options.keep:
-            console.print(
-                f"Everything keeps running in {home}; look with `hutong --home {home} status`. Ctrl-C ends it."
-            )
-            await supervisor.wait()
+            console.print(f"Everything keeps running; look with `hutong --home {home} status`. Ctrl-C ends it.")
+            with contextlib.suppress(asyncio.CancelledError):  # being told to end is how it ends
+                await supervisor.wait()
         return code
     finally:
         if database is not None:
@@ -211,7 +211,21 @@ def _people(demo: Demo) -> None:
         if township.unit not in {unit.id for unit in people}:
             people.append(Unit(township.unit, clients(township.unit), "township_civil_affairs", "child_director"))
     children = {child["key"]: child for child in demo.truth["children"]}
-    demo.people = CountyPeople(people, demo.truth["planted"], children, _papers(demo), demo.county.lead_unit)
+    demo.people = CountyPeople(
+        people, demo.truth["planted"], children, _papers(demo), _by_person(demo), demo.county.lead_unit
+    )
+
+
+def _by_person(demo: Demo) -> Callable[[str], bool]:
+    """Whether a referral came from somebody's report: who sent it knows."""
+    loop = asyncio.get_running_loop()
+    query = "SELECT cardinality(sources) > 0 FROM referral.referral WHERE id = $1"
+
+    def known(referral: str) -> bool:
+        asked = asyncio.run_coroutine_threadsafe(demo.database.fetchval(query, UUID(referral)), loop)
+        return bool(asked.result(60))
+
+    return known
 
 
 def _papers(demo: Demo) -> Callable[[str], bool | None]:

@@ -239,6 +239,12 @@ def citation(code: str, county: County) -> Citation | None:
     return SOURCES.get(code)
 
 
+def reading(subject: str) -> str | None:
+    """How an item's words are read where they bend."""
+    rule = RULES.get(subject)
+    return rule.reading if rule is not None else None
+
+
 def unit(name: str, county: County) -> str:
     """A unit as people call it."""
     known = county.unit(name)

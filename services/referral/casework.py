@@ -176,11 +176,11 @@ def found(desk: Desk, matters: Matters, what: Found) -> None:
 
 
 def propose_gap(desk: Desk, matters: Matters, gap: Gap, at: datetime) -> Gap:
-    """Ask the township about a finding that must be confirmed first, unless its agency has it already."""
+    """Ask the township about a finding that must be confirmed first, unless its agency has it, as urgently."""
     if not gap.to_propose:
         return gap
     standing = matters.open_on(gap.route, gap.code)
-    if standing is not None:
+    if standing is not None and standing.level <= gap.level:
         return replace(gap, settled_level=gap.level, referral=standing.id)
     child = matters.child
     proposal = Proposal(
@@ -216,7 +216,8 @@ def turn_gap(desk: Desk, matters: Matters, gap: Gap, at: datetime) -> None:
     """The day has turned: what still stands is referred, what is gone is withdrawn."""
     if gap.shown and not gap.needs_confirming and gap.referral is None:
         standing = matters.open_on(gap.route, gap.code)
-        gap = replace(gap, referral=_refer_gap(desk, matters, gap, at) if standing is None else standing.id)
+        had = standing is not None and (standing.level <= gap.level or standing.state not in referral.UNFINISHED)
+        gap = replace(gap, referral=standing.id if standing and had else _refer_gap(desk, matters, gap, at))
     if not gap.shown and gap.referral is not None and matters.child.absorbed_by is None:
         sent = matters.referrals.get(gap.referral)
         if sent is not None:

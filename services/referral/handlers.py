@@ -21,6 +21,9 @@ from services.referral.domain.matters import Matters
 from services.referral.domain.proposals import Proposal
 from services.referral.domain.referral import CLOCK, Actor
 
+PART = 500
+"""Children whose clocks are looked after at a time."""
+
 # ---------------------------------------------------------------- the express way
 
 
@@ -166,16 +169,22 @@ async def on_actions(batch: Batch[Event], tx: Tx) -> list[Say]:
 
 async def on_ticks(batch: Batch[Event], tx: Tx) -> list[Say]:
     """The ten-minute tick: clocks in hours, and proposals that nobody has decided."""
-    moments = [heard.event.at for heard in batch.events if isinstance(heard.event, TimePassed)]
-    if not moments:
+    ticks = [(heard, heard.event.at) for heard in batch.events if isinstance(heard.event, TimePassed)]
+    if not ticks:
         return []
-    desk = await _desk(batch, tx, await store.alarmed(tx, max(moments)))
-    for heard in batch.events:
-        if isinstance(heard.event, TimePassed):
+    children = sorted(await store.alarmed(tx, max(at for _, at in ticks)))
+    said: list[list[Say]] = [[] for _ in ticks]
+    # After an outage there may be many: the transaction is never idle for long.
+    for start in range(0, len(children), PART):
+        desk = await _desk(batch, tx, set(children[start : start + PART]))
+        for (heard, at), told in zip(ticks, said, strict=True):
             desk.hear(heard)
+            before = len(desk.said)
             for matters in desk.everybody():
-                _clocks(desk, matters, heard.event.at, only_ticking=True)
-    return await desk.close(tx)
+                _clocks(desk, matters, at, only_ticking=True)
+            told.extend(desk.said[before:])
+        await desk.close(tx)
+    return [one for told in said for one in told]
 
 
 async def on_day(page: Page, tx: Tx) -> PageDone:

@@ -77,6 +77,7 @@ class Desk:
     with_findings: bool = False
     """Also needed: findings about the files that are loaded whole that brought no record."""
     asked: dict[UUID, Question] = field(default_factory=dict)
+    """Questions that are about to be answered."""
 
     said: dict[UUID, Said] = field(default_factory=dict)
     """Identities that this batch brought, by record."""
@@ -176,10 +177,7 @@ class Desk:
     def _keys_of_members(self) -> set[Hash]:
         """Records without a number may be drawn elsewhere by their guardian's."""
         return {
-            key
-            for seat in self._members.values()
-            if seat.evidence.number is None
-            for key in seat.evidence.guardian_ids
+            key for seat in self._members.values() if seat.evidence.number is None for key in seat.evidence.guardian_ids
         }
 
     def _unclear(self) -> set[UUID]:
@@ -235,7 +233,7 @@ class Desk:
             nowhere=set(self._nowhere),
             seats=seats,
             finds={key: set(found) for key, found in self._finds.items()},
-            questions=dict(self._questions),
+            questions=self.asked | self._questions,
             apart=apart,
             findings=dict(self._told),
             ends=ends,
@@ -443,5 +441,3 @@ def _repeats(before: Evidence, now: Evidence) -> bool:
         and now.phones <= before.phones
         and now.pairs <= before.pairs
     )
-
-

@@ -148,6 +148,7 @@ async def on_actions(batch: Batch[Event], tx: Tx, *, vault: Vault) -> list[Say]:
         return []
     desk = _desk(batch, tx, vault)
     desk.with_findings = True
+    desk.asked = {one: question for one, (question, _) in questions.items()}
     for _, _, event in mine:
         ends = {event.child, event.other} - {None}
         if event.proposal is not None and event.proposal in questions:
@@ -160,7 +161,6 @@ async def on_actions(batch: Batch[Event], tx: Tx, *, vault: Vault) -> list[Say]:
                     desk.whole.add(child)
 
     def apply(cabinet: Cabinet) -> None:
-        cabinet.questions = {one: question for one, (question, _) in questions.items()} | cabinet.questions
         for n, _, event in mine:
             _act(cabinet, n, event, {one: unit for one, (_, unit) in questions.items()})
 
@@ -317,20 +317,14 @@ async def on_day(page: Page, tx: Tx) -> PageDone:
 
 
 def _desk(batch: Batch[Event], tx: Tx, vault: Vault) -> Desk:
-    return Desk(
-        tx, vault, batch.county, batch.partition, batch.partitions, lambda n: str(batch.events[n].envelope.id)
-    )
+    return Desk(tx, vault, batch.county, batch.partition, batch.partitions, lambda n: str(batch.events[n].envelope.id))
 
 
 def _told(batch: Batch[Event], cabinet: Cabinet, news: dict[UUID, ChildFile]) -> list[Say]:
     """What may not be skipped, in the order it happened; then each child's file, once."""
-    said = [
-        batch.events[n].say(_event(batch.events[n], outcome, batch.county)) for n, outcome in cabinet.outcomes
-    ]
+    said = [batch.events[n].say(_event(batch.events[n], outcome, batch.county)) for n, outcome in cabinet.outcomes]
     return said + [
-        batch.events[cabinet.touched[child]].say(
-            _snapshot(file, cabinet.open_questions(child) if file.asked else 0)
-        )
+        batch.events[cabinet.touched[child]].say(_snapshot(file, cabinet.open_questions(child) if file.asked else 0))
         for child, file in news.items()
     ]
 

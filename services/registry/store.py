@@ -674,9 +674,7 @@ async def finding_identities(tx: Tx, ids: Collection[UUID]) -> dict[UUID, Encryp
 
 async def finding_identities_of(tx: Tx, children: Collection[UUID]) -> list[EncryptedIdentity]:
     rows = await tx.fetch(FINDING_IDENTITIES_OF, list(children))
-    return [
-        EncryptedIdentity(row["finding_id"], row["child_id"], row["identity"], department=False) for row in rows
-    ]
+    return [EncryptedIdentity(row["finding_id"], row["child_id"], row["identity"], department=False) for row in rows]
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,7 @@ def test_it_says_what_why_until_when_and_on_what_ground(child: Path) -> None:
     assert "流动儿童：否（2026-08-20前不变）" in text
     assert "因为 自2026-02-20居住在此（在校在园儿童信息），到2026-08-20才满期限" in text
     assert "依据 石民函〔2025〕3号 正文开头“跨县域异地居住或生活6个月以上、不满十六周岁的未成年人”（方案原文）" in text
+    assert "读法 要有学籍（休学保留学籍）；“纳入资助对象”以教体部门的资助名单为准" in text
     assert "没有新消息的话，2026-08-20起可能有变化。" in text
 
 

@@ -150,9 +150,10 @@ async def test_no_child_is_due_on_the_day_it_was_assessed(eligibility: Eligibili
 
 
 async def test_new_county_data_makes_every_child_due_once(eligibility: Eligibility) -> None:
-    """An activated threshold re-asks everybody, page by page; who answers the same says nothing."""
-    young, old = a_file(CHILD, 1, birth_date="2010-11-24"), a_file(OTHER, 1)
-    await eligibility.tell(young, old)
+    """An activated threshold re-asks everybody, page by page."""
+    children = [child_id(number) for number in range(1, 10)]
+    # The first would turn 16 the next day; the others' birthdays move by a day, which is news as well.
+    await eligibility.tell(a_file(CHILD, 1, birth_date="2010-11-24"), *(a_file(one, 1) for one in children[1:]))
     await eligibility.turn(ON)
     eligibility.county = a_county(
         version="2026-12", thresholds={**dict(demo_county().thresholds), "age_reached_on": "day_after"}
@@ -160,8 +161,7 @@ async def test_new_county_data_makes_every_child_due_once(eligibility: Eligibili
 
     events = assessed(await eligibility.turn(date(2026, 11, 24), limit=1))
 
-    # The one would have turned 16 this day; the other's birthdays move by a day, which is news as well.
-    assert sorted(event.child for event in events) == sorted([CHILD, OTHER])
+    assert sorted(event.child for event in events) == sorted(children)
     assert {event.child: event.migrant.answer for event in events}[CHILD] is Answer.YES
     bases = {row["basis"] for row in await eligibility.table("child")}
     assert {row["basis"] for row in await eligibility.table("partition_basis")} == bases

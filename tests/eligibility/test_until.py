@@ -48,7 +48,7 @@ COUNTIES = (
 )
 
 
-_ALWAYS_LIKELY = (FactName.BIRTH_DATE, FactName.HUKOU_DIVISION, FactName.RESIDENCE_DIVISION, FactName.RESIDENCE_SINCE)
+_USUALLY = (FactName.BIRTH_DATE, FactName.HUKOU_DIVISION, FactName.RESIDENCE_DIVISION, FactName.RESIDENCE_SINCE)
 _SELDOM = (FactName.DECEASED, FactName.RESIDENCE_ENDED, FactName.AWAY_SINCE, FactName.LIVES_ALONE)
 
 
@@ -57,7 +57,7 @@ def a_random_child(chance: Random) -> list[Claim]:
     ordinary = chance.random() < 0.6
     claims = []
     for name in FactName:
-        share = 0.95 if name in _ALWAYS_LIKELY else 0.06 if name in _SELDOM else 0.45
+        share = 0.95 if name in _USUALLY else 0.12 if name in _SELDOM else 0.45
         if chance.random() < share or (ordinary and name is FactName.LIVES_WITH_MOTHER):
             value = _ordinary(chance, name) if ordinary else None
             claims.append(_claim(chance, name, _value(chance, name) if value is None else value, chosen=True))
@@ -96,6 +96,8 @@ def _value(chance: Random, name: FactName) -> Any:
             return chance.choice(HUKOU)
         case FactName.RESIDENCE_DIVISION:
             return chance.choice(RESIDENCE)
+        case FactName.RESIDENCE_ENDED:
+            return _day(chance, 200, 400)
         case FactName.INSURED_DIVISION:
             return "341722"
         case FactName.INSURED_YEAR:

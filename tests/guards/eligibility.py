@@ -20,8 +20,8 @@ GUARDS = [
         "eligibility: a no stands while the last of its grounds does",
         _DOMAIN + "answer.py",
         "        until = latest(until, part.until)",
-        "        until = part.until",
-        _ANSWER + "test_before_until_the_answer_is_the_same",
+        "        until = latest(until, until)",
+        _ANSWER + "test_a_no_stands_while_the_last_of_its_grounds_does",
     ),
     Guard(
         "eligibility: one no decides",
@@ -42,7 +42,7 @@ GUARDS = [
         _DOMAIN + "rules/definition.py",
         "    turn = ends if ends is not None and case.on < ends else None",
         "    turn = None",
-        _UNTIL,
+        _CASES,
     ),
     Guard(
         "eligibility: six months include the sixth month's day",
@@ -89,8 +89,8 @@ GUARDS = [
     Guard(
         "eligibility: nobody is referred while it is not known whether the plan is about the child",
         _DOMAIN + "rulebook.py",
-        "    if whom.answer is found.answer is Answer.YES:",
-        "    if found.answer is Answer.YES:",
+        "    if whom.answer is found.answer is Answer.YES:\n        return all_of(whom, found)",
+        "    if found.answer is Answer.YES:\n        return found",
         _CASES,
     ),
     Guard(

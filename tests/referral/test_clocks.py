@@ -2,11 +2,14 @@
 
 from datetime import date, timedelta
 
+import pytest
+
 from contracts.clock import DayBegan
 from contracts.county import WorkingDays
 from contracts.referral import ReferralMoved
 from contracts.topics import CLOCK
 from contracts.vocabulary import FindingCode, Level, Move, ReferralState, ReturnReason, Verb
+from services.referral import handlers
 from tests.county import a_county
 from tests.referral.harness import COORDINATOR, LEAD, POLICE, RENLI, SCHOOLS, World, a_child, at, gap, only
 
@@ -55,6 +58,17 @@ async def test_an_ordinary_matter_waits_for_its_day_not_for_a_tick(world: World)
     assert only(await world.turn_to(date(2026, 12, 8)), ReferralMoved) == []
     [late] = only(await world.turn(date(2026, 12, 9)), ReferralMoved)
     assert late.overdue == "result"
+
+
+async def test_ticks_look_at_urgent_matters_only(world: World) -> None:
+    """An ordinary matter and an urgent one of the same child, both late by far: the day speaks for the first."""
+    [ordinary] = await world.report()
+    [urgent] = await world.report(FindingCode.SUSPECTED_VIOLENCE)
+    late = only(await world.tick(world.now + timedelta(days=30)), ReferralMoved)
+
+    assert {one.referral for one in late} == {urgent.referral}
+    late = only(await world.turn(world.on + timedelta(days=30)), ReferralMoved)
+    assert {one.referral for one in late} == {ordinary.referral}
 
 
 async def test_a_reported_result_stops_every_clock(world: World) -> None:
@@ -112,6 +126,17 @@ async def test_ticks_that_are_read_together_escalate_as_if_read_one_by_one(world
     assert len([line for line in one_by_one if '"escalated"' in line[1]]) == 12
     assert await told(7) == one_by_one
     assert await told(1000) == one_by_one
+
+
+async def test_more_clocks_than_are_looked_after_at_a_time_all_run_out(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(handlers, "PART", 2)
+    await world.hear(*(world.finding(FindingCode.SUSPECTED_VIOLENCE, child=a_child(n)) for n in range(5)))
+
+    late = only(await world.tick(world.now + timedelta(hours=1)), ReferralMoved)
+    assert len({one.referral for one in late}) == 5
+    assert await world.tick(world.now) == []
 
 
 async def test_the_beginning_of_a_day_is_no_tick(world: World) -> None:

@@ -242,6 +242,17 @@ async def test_nothing_is_proposed_that_the_agency_has_already(world: World) -> 
     assert only(await world.hear(world.assessed(UNATTENDED)), ProposalMade) == []
 
 
+async def test_a_matter_the_agency_has_as_less_urgent_is_asked_about_and_raised(world: World) -> None:
+    calm = gap(FindingCode.GUARDIANSHIP_AT_RISK, "R34", Level.L2, confirm_first=True)
+    [sent] = await world.report(FindingCode.GUARDIANSHIP_AT_RISK)
+    assert only(await world.hear(world.assessed(calm)), ProposalMade) == []
+    grave = calm.model_copy(update={"level": Level.L1})
+
+    [proposal] = only(await world.hear(world.assessed(grave)), ProposalMade)
+    [moved] = only(await world.do(Verb.CONFIRM, RENLI, proposal=proposal.proposal), ReferralMoved)
+    assert (moved.referral, moved.level, moved.because) == (sent.referral, Level.L1, "level_raised")
+
+
 @pytest.mark.parametrize(("unit", "code"), [(RENLI, None), (LEAD, None), (QIDU, "not_yours"), (POLICE, "not_yours")])
 async def test_the_township_decides_or_the_lead_unit(world: World, unit: str, code: str | None) -> None:
     [proposal] = only(await world.hear(world.assessed(UNATTENDED)), ProposalMade)

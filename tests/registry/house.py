@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 from uuid import UUID, uuid5
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -75,14 +75,16 @@ def disappeared(row: Row, period: str = "2027H1") -> RecordDisappeared:
     )
 
 
-def ended(row: Row, period: str = "2027H1", valid_on: date = date(2027, 3, 31), coverage: str = "full") -> SubmissionEnded:
+def ended(
+    row: Row, period: str = "2027H1", valid_on: date = date(2027, 3, 31), coverage: Literal["full", "delta"] = "full"
+) -> SubmissionEnded:
     return SubmissionEnded(
         submission=an_id("submission", row.unit, row.dataset, period),
         unit=row.unit,
         dataset=row.dataset,
         period=period,
         valid_on=valid_on,
-        coverage=coverage,  # type: ignore[arg-type]
+        coverage=coverage,
     )
 
 
@@ -116,7 +118,9 @@ def reported(
     )
 
 
-def action(verb: Verb, *, unit: str = MZJ, role: str = "county_civil_affairs", name: str = "", **more: Any) -> ActionTaken:
+def action(
+    verb: Verb, *, unit: str = MZJ, role: str = "county_civil_affairs", name: str = "", **more: Any
+) -> ActionTaken:
     ce_id = an_id("action", verb, name, *sorted(more.items()))
     return ActionTaken(
         verb=verb, unit=unit, place=None, role=role, person="mzj-01", on=TODAY, recorded_at=NOON, ce_id=ce_id, **more
@@ -159,7 +163,9 @@ class House:
             resume = None
             while True:
                 day = TODAY + timedelta(days=1)
-                page = Page(day, index, LANES, resume, limit, self.county, NOON, an_id(index, resume), an_id("day"), "341722")
+                page = Page(
+                    day, index, LANES, resume, limit, self.county, NOON, an_id(index, resume), an_id("day"), "341722"
+                )
                 async with self.tx.transaction():
                     done = await handlers.on_day(page, self.tx)
                 said += done.said
@@ -194,19 +200,33 @@ class House:
     def chosen(self, child: UUID) -> dict[FactName, Any]:
         return {fact.name: fact.value for fact in self.snapshot(child).facts if fact.chosen}
 
-    async def _apply(
-        self, handler: Any, events: Sequence[Event], topic: str, lane: int, size: int, at: datetime
-    ) -> list[Event]:
-        heard = []
+    def batch(
+        self, events: Sequence[Event], topic: str = "intake.record.v1", lane: int = 0, at: datetime = NOON
+    ) -> Batch[Any]:
+        """These events as one batch of one lane."""
+        heard: list[Heard[Any]] = []
         for event in events:
             self._offset += 1
             cause = an_id("event", type(event).__name__, event.key, self._offset)
             envelope = Envelope(cause, f"/{topic}", event.kind, at, event.key, self.county.code, cause)
             heard.append(Heard(event, envelope, topic, lane, self._offset))
+        return Batch(heard, topic, lane, TODAY, NOON, self.county, LANES)
+
+    async def forget(self) -> None:
+        """Begin anew: nothing was ever heard."""
+        await self.tx.execute(
+            "TRUNCATE child, record, lookup, child_key, question, submission_end, hand_over, finding, apart CASCADE"
+        )
+        self._offset = 0
+        self.said = []
+
+    async def _apply(
+        self, handler: Any, events: Sequence[Event], topic: str, lane: int, size: int, at: datetime
+    ) -> list[Event]:
+        whole = self.batch(events, topic, lane, at)
         said: list[Say] = []
-        for start in range(0, len(heard), size):
-            part = heard[start : start + size]
-            batch: Batch[Any] = Batch(part, topic, lane, TODAY, NOON, self.county, LANES)
+        for start in range(0, len(events), size):
+            batch = replace(whole, events=whole.events[start : start + size])
             async with self.tx.transaction():
                 said += await handler(batch, self.tx, vault=self.vault)
         for one in said:
@@ -225,6 +245,3 @@ def with_keys(county: County, keys: dict[str, str]) -> County:
         unit.model_copy(update={"public_key": keys[unit.id]}) if unit.id in keys else unit for unit in county.units
     )
     return a_county(units=units)
-
-
-__all__ = ["House", "replace"]

@@ -35,9 +35,7 @@ def a_cabinet(records: Iterable[Evidence]) -> Cabinet:
 
 
 def reading(evidence: Evidence, unit: str = UNITS[0], *, at: datetime = NOON) -> Reading:
-    return Reading(
-        evidence, unit, unit, None, date(2026, 9, 30), at, at.date(), False, "", {FactName.SCHOOL_GRADE: 4}
-    )
+    return Reading(evidence, unit, unit, None, date(2026, 9, 30), at, at.date(), False, "", {FactName.SCHOOL_GRADE: 4})
 
 
 def groups(cabinet: Cabinet) -> set[frozenset[UUID]]:

@@ -8,14 +8,15 @@ from uuid import UUID
 
 import pytest
 from joserfc import jwe, jwk
+from joserfc.errors import JoseError
 
 from contracts.referral import ReferralMoved
 from contracts.registry import Disclosed, FindingPassedOn
 from contracts.vocabulary import IdentityField, Level, Move, ReferralState, Verb
 from services.registry import store
 from services.registry.disclosing import public_key
-from tests.registry.house import TODAY, House, action, an_id, only, read, reported, with_keys
 from tests.county import a_county
+from tests.registry.house import TODAY, House, action, an_id, only, read, reported, with_keys
 from tests.registry.people import MOTHER, PHONE, a_row, clinic
 
 GAJ, WJW = "341722-gaj", "341722-wjw"
@@ -76,7 +77,7 @@ async def a_child(house: House) -> UUID:
 def opened(disclosed: Disclosed, key: Any = EC) -> dict[str, str]:
     """As the departments' guide shows it: the library's defaults and the agency's own key."""
     assert disclosed.jwe is not None
-    found: dict[str, str] = json.loads(jwe.decrypt_compact(disclosed.jwe, key).plaintext)
+    found: dict[str, str] = json.loads(jwe.decrypt_compact(disclosed.jwe, key).plaintext or b"")
     return found
 
 
@@ -91,7 +92,7 @@ async def test_the_agency_reads_the_fields_of_its_route_and_no_others(house: Hou
 
 async def test_nobody_else_can_read_it(house: House) -> None:
     [disclosed] = only(await house.refer(moved(await a_child(house), 1, ReferralState.SENT)), Disclosed)
-    with pytest.raises(ValueError, match=".*"):
+    with pytest.raises(JoseError):
         opened(disclosed, jwk.ECKey.generate_key("P-256"))
 
 
@@ -117,7 +118,7 @@ async def test_an_agency_with_an_rsa_key_reads_it_too(house: House) -> None:
     assert json.loads(found.plaintext or b"")["name"] == "例小明"
 
 
-@pytest.mark.parametrize("key", [None, "not a key", '{"kty": "oct", "k": "AAAA"}'])
+@pytest.mark.parametrize("key", [None, "not a key", '{"kty": "oct", "k": "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0"}'])
 async def test_without_a_usable_key_nothing_is_disclosed(house: House, key: str | None) -> None:
     house.county = with_keys(a_county(), {} if key is None else {GAJ: key})
     assert await house.refer(moved(await a_child(house), 1, ReferralState.SENT)) == []
@@ -198,7 +199,11 @@ async def test_a_closed_referral_is_not_told_of_changes(house: House) -> None:
 async def test_what_is_gone_is_said_once_more_when_the_day_turns(house: House) -> None:
     """A record may have made the copy anew from another lane while the referral closed."""
     child = await a_child(house)
-    others = [moved(child, v, s, referral=an_id("r", n)) for n in range(5) for v, s in ((1, ReferralState.SENT), (2, ReferralState.CLOSED))]
+    others = [
+        moved(child, v, s, referral=an_id("r", n))
+        for n in range(5)
+        for v, s in ((1, ReferralState.SENT), (2, ReferralState.CLOSED))
+    ]
     await house.refer(*others)
 
     said = await house.turn_the_day(limit=2)
@@ -211,14 +216,24 @@ async def test_what_is_gone_is_said_once_more_when_the_day_turns(house: House) -
 async def test_who_reported_is_never_disclosed_unless_the_route_names_it(house: House) -> None:
     who = {IdentityField.NAME: "例小明", IdentityField.REPORTER: "例老师", IdentityField.NARRATIVE: "例：受伤"}
     [passed] = only(await house.report(reported(identity=who)), FindingPassedOn)
-    everything = tuple(field for field in IdentityField if field not in (IdentityField.REPORTER, IdentityField.NARRATIVE))
+    everything = tuple(
+        field for field in IdentityField if field not in (IdentityField.REPORTER, IdentityField.NARRATIVE)
+    )
 
     [usual] = only(
-        await house.refer(moved(passed.child, 1, ReferralState.SENT, finding=an_id("finding"), whitelist=everything)), Disclosed
+        await house.refer(moved(passed.child, 1, ReferralState.SENT, finding=an_id("finding"), whitelist=everything)),
+        Disclosed,
     )
     [named] = only(
         await house.refer(
-            moved(passed.child, 1, ReferralState.SENT, referral=an_id("other"), finding=an_id("finding"), whitelist=(IdentityField.NARRATIVE,))
+            moved(
+                passed.child,
+                1,
+                ReferralState.SENT,
+                referral=an_id("other"),
+                finding=an_id("finding"),
+                whitelist=(IdentityField.NARRATIVE,),
+            )
         ),
         Disclosed,
     )

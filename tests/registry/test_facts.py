@@ -1,6 +1,7 @@
 """What stands of all that was said: newer validity wins, whatever arrives first; contradictions are kept."""
 
 from datetime import date
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -238,7 +239,7 @@ def test_a_source_whose_news_could_change_what_stands_is_watched() -> None:
 # ------------------------------------------------------------------------------------------------------- any order
 
 DAYS = st.sampled_from([date(2026, 1, 1), MARCH, SEPTEMBER, date(2026, 12, 31)])
-VALUES = {
+VALUES: dict[FactName, st.SearchStrategy[Any]] = {
     GRADE: st.integers(1, 3),
     HOME: st.sampled_from(["341722", "341722100", "341722101", "341702001"]),
     SINCE: st.sampled_from(["2020-01-01", "2025-09-01", "2026-03-31", "2027-01-01", "unreadable"]),
@@ -252,10 +253,12 @@ VALUES = {
 def sources(draw: st.DrawFn) -> Source:
     unit = draw(st.sampled_from(sorted(DATASET)))
     dataset = draw(st.sampled_from([DATASET[unit], VERIFY]))
-    facts = {name: draw(VALUES[name]) for name in draw(st.sets(st.sampled_from(list(VALUES))))}
+    facts: dict[FactName, Value] = {name: draw(VALUES[name]) for name in draw(st.sets(st.sampled_from(list(VALUES))))}
     layer = Layer(draw(DAYS), None, draw(DAYS), facts)
     record = draw(st.uuids(version=4))
-    return Source(record, unit, dataset, draw(st.integers(0, 1)), draw(st.integers(0, 1)), draw(st.booleans()), (layer,))
+    return Source(
+        record, unit, dataset, draw(st.integers(0, 1)), draw(st.integers(0, 1)), draw(st.booleans()), (layer,)
+    )
 
 
 ENDS = {
@@ -285,5 +288,3 @@ def test_every_value_travels_and_one_stands(found: list[Source]) -> None:
             assert not stands or stands[0] == min(map(str, stands))
         else:
             assert set(stands) == claimed
-
-

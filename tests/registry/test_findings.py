@@ -1,7 +1,8 @@
 """The express way: a finding is about a child at once; matching comes later and the finding follows the child."""
 
 import asyncio
-from uuid import UUID
+from dataclasses import replace
+from typing import Any
 
 import asyncpg
 import pytest
@@ -16,8 +17,6 @@ from tests.registry.people import Row, a_row, clinic, police
 
 def as_found(row: Row, name: str = "finding") -> Row:
     """The identity that a teacher gave with a finding, as a record of its own kind."""
-    from dataclasses import replace
-
     return replace(row, key=f"finding/{name}", unit="341722-jtj", dataset="finding", period=None, facts={})
 
 
@@ -182,22 +181,17 @@ async def test_actions_of_other_kinds_are_none_of_the_express_ways_business(hous
     assert await house.report(action(Verb.VERIFY, child=an_id("x")), action(Verb.ACCEPT, child=an_id("x"))) == []
 
 
-async def test_finding_and_record_at_the_same_moment_agree_on_the_child(house: House, database: asyncpg.Record) -> None:
+async def test_finding_and_record_at_the_same_moment_agree_on_the_child(house: House, database: Any) -> None:
     """Whichever lane commits first, the other waits for it and uses its child."""
     row = a_row()
     await house.rows(row)
     child = await house.child_of(row)
-    other = House(
-        await asyncpg.connect(database.dsn, server_settings={"search_path": "registry", "timezone": "UTC"})
-    )
-    started = asyncio.Event()
-    real = handlers.on_records
+    other = House(await asyncpg.connect(database.dsn, server_settings={"search_path": "registry", "timezone": "UTC"}))
 
     async def records() -> None:
         async with house.tx.transaction():
-            batch = _batch(house, read(as_found(clinic(row)), finding=an_id("finding")))
-            await real(batch, house.tx, vault=house.vault)
-            started.set()
+            batch = house.batch([read(as_found(clinic(row)), finding=an_id("finding"))])
+            await handlers.on_records(batch, house.tx, vault=house.vault)
             waiting = asyncio.create_task(other.report(reported()))
             done, _ = await asyncio.wait({waiting}, timeout=0.3)
             assert not done, "the express way waits for a matching that is under way"
@@ -207,13 +201,3 @@ async def test_finding_and_record_at_the_same_moment_agree_on_the_child(house: H
     [passed] = only(other.said, FindingPassedOn)
     assert passed.child == child
     await other.tx.close()
-
-
-def _batch(house: House, event: object) -> object:
-    from runtime import Batch, Heard
-    from tests.registry.house import NOON, TODAY
-    from contracts.event import Envelope
-
-    cause: UUID = an_id("cause")
-    envelope = Envelope(cause, "/x", event.kind, NOON, event.key, house.county.code, cause)  # type: ignore[attr-defined]
-    return Batch([Heard(event, envelope, "intake.record.v1", 0, 1)], "intake.record.v1", 0, TODAY, NOON, house.county, 4)  # type: ignore[type-var]

@@ -37,7 +37,14 @@ async def test_what_a_named_person_saw_is_marked_and_stands_for_its_day(house: H
     child = await house.child_of(ONE)
 
     said = await house.act(
-        action(Verb.VERIFY, unit="341722-renli", role="child_director", child=child, outcome="confirmed", facts={FactName.SCHOOL_GRADE: 5})
+        action(
+            Verb.VERIFY,
+            unit="341722-renli",
+            role="child_director",
+            child=child,
+            outcome="confirmed",
+            facts={FactName.SCHOOL_GRADE: 5},
+        )
     )
 
     [file] = only(said, ChildChanged)
@@ -145,7 +152,13 @@ async def test_a_new_record_of_a_split_number_finds_one_of_the_two(house: House)
 
 async def test_after_a_merge_by_a_person_two_numbers_stay_together(house: House) -> None:
     one = a_row("one")
-    other = a_row("other", id_number=a_row().identity[IdentityField.ID_NUMBER][:-1] + "0", flags=("id_damaged",), name="例大山", guardian_id_number=None)
+    other = a_row(
+        "other",
+        id_number=a_row().identity[IdentityField.ID_NUMBER][:-1] + "0",
+        flags=("id_damaged",),
+        name="例大山",
+        guardian_id_number=None,
+    )
     await house.rows(one, other)
     await house.act(action(Verb.MERGE, child=await house.child_of(one), other=await house.child_of(other)))
 
@@ -155,7 +168,16 @@ async def test_after_a_merge_by_a_person_two_numbers_stay_together(house: House)
 
 
 async def test_a_split_of_what_a_finding_brought_takes_the_finding_along(house: House) -> None:
-    found = replace(ONE, key="found", dataset="finding", period=None, identity={**OTHER.identity, IdentityField.GUARDIAN_ID_NUMBER: a_row().identity[IdentityField.GUARDIAN_ID_NUMBER]})
+    found = replace(
+        ONE,
+        key="found",
+        dataset="finding",
+        period=None,
+        identity={
+            **OTHER.identity,
+            IdentityField.GUARDIAN_ID_NUMBER: a_row().identity[IdentityField.GUARDIAN_ID_NUMBER],
+        },
+    )
     row = a_row()
     await house.rows(row)
     child = await house.child_of(row)
@@ -221,16 +243,16 @@ async def test_a_merge_that_cannot_be_is_refused_by_name(house: House, how: str,
 async def test_a_split_that_cannot_be_is_refused_by_name(house: House, how: str, code: str) -> None:
     one, _, _ = await two_files(house)
     mine, foreign = an_id("record", ONE.key), an_id("record", OTHER.key)
-    more: dict[str, Any] = {
+    ways: dict[str, dict[str, Any]] = {
         "of nobody": {"child": an_id("nobody"), "records": (mine,)},
         "of another's record": {"child": one, "records": (foreign,)},
         "of everything": {"child": one, "records": (mine,)},
         "of nothing": {"child": one},
         "to an unknown file": {"child": one, "records": (mine,), "other": an_id("nobody")},
         "to itself": {"child": one, "records": (mine,), "other": one},
-    }[how]
+    }
     before = await house.partition()
-    assert refusal(await house.act(action(Verb.SPLIT, **more))) == code
+    assert refusal(await house.act(action(Verb.SPLIT, **ways[how]))) == code
     assert await house.partition() == before
 
 
@@ -302,7 +324,9 @@ async def test_somebody_elses_proposals_are_none_of_the_registrys_business(house
 async def test_a_question_follows_its_file_into_a_merge(house: House) -> None:
     """One could be the village's; one is merged into a third; the answer then concerns the third."""
     one, other, asked = await two_files(house)
-    third = a_row("third", name="例大山", id_number=None, guardian_id_number=None, guardian_name=None, guardian_phone=None)
+    third = a_row(
+        "third", name="例大山", id_number=None, guardian_id_number=None, guardian_name=None, guardian_phone=None
+    )
     await house.rows(third)
     survivor = await house.child_of(third)
     await house.act(action(Verb.MERGE, child=survivor, other=one))

@@ -12,8 +12,10 @@ from contracts.event import Event
 from contracts.registry import ChildChanged, FactsContradict, FileHandedOver, MatchAsked, MatchSettled
 from contracts.vocabulary import FactName, IdentityField
 from runtime import Unprocessable
+from services.registry import handlers, store
+from services.registry.names import identity_of
 from tests.registry.house import MZJ, NOON, House, an_id, disappeared, ended, only, read
-from tests.registry.people import BORN, FATHER, MOTHER, PHONE, Row, a_number, a_row, clinic, police, village
+from tests.registry.people import FATHER, MOTHER, PHONE, Row, a_number, a_row, clinic, police, village
 
 
 async def test_a_first_row_opens_a_file(house: House) -> None:
@@ -143,7 +145,9 @@ async def test_a_row_that_lost_its_number_in_a_spreadsheet_stays(house: House) -
 async def test_a_corrected_birth_date_moves_a_row_to_another_lane(house: House) -> None:
     """What the old lane still has of it is older and changes nothing."""
     row = a_row()
-    corrected = replace(row, born=date(2016, 3, 6), identity={**row.identity, IdentityField.ID_NUMBER: a_number(date(2016, 3, 6))})
+    corrected = replace(
+        row, born=date(2016, 3, 6), identity={**row.identity, IdentityField.ID_NUMBER: a_number(date(2016, 3, 6))}
+    )
     await house.rows(row, lane=0)
     child = await house.child_of(row)
     await house.hear(read(corrected, at=NOON + timedelta(minutes=10)), lane=3)
@@ -267,12 +271,11 @@ async def test_the_file_does_not_depend_on_the_order_of_departments(house: House
     )
     seen = set()
     for order in permutations(rows):
-        async with house.tx.transaction():
-            await house.tx.execute("TRUNCATE child, record, lookup, child_key CASCADE")
+        await house.forget()
         said = await house.rows(*order)
         [file] = only(said, ChildChanged)
         assert file.child_version == 3
-        seen.add(file.model_copy(update={"child": rows and an_id("one")}).model_dump_json())
+        seen.add(file.model_copy(update={"child": an_id("one")}).model_dump_json())
     assert len(seen) == 1
 
 
@@ -293,10 +296,13 @@ def a_crowd(seed: int, children: int = 12) -> list[Event]:
             id_number=chance.choice([a_number(sequence=n + 1), None]),
             guardian_id_number=chance.choice([MOTHER, FATHER, None]),
             guardian_phone=chance.choice([PHONE, None]),
-            facts={FactName.SCHOOL_GRADE: chance.randint(1, 3), FactName.RESIDENCE_SINCE: f"2025-0{chance.randint(1, 9)}-01"},
+            facts={
+                FactName.SCHOOL_GRADE: chance.randint(1, 3),
+                FactName.RESIDENCE_SINCE: f"2025-0{chance.randint(1, 9)}-01",
+            },
             valid_on=date(2026, chance.choice([3, 9]), 30),
         )
-        row = chance.choice([lambda one: one, police, clinic])(row)
+        row = chance.choice([row, police(row), clinic(row)])
         if row.dataset == "hukou":
             row = replace(row, facts={**row.facts, FactName.SCHOOL_GRADE: 9})
         roll = chance.random()
@@ -327,9 +333,7 @@ async def state(house: House) -> dict[str, Any]:
     }.items():
         rows = await house.tx.fetch(f"SELECT {columns} FROM {table}")
         # What was said last differs with the batches; what would be said now does not.
-        tables[table] = sorted(repr({k: v for k, v in row.items()}) for row in rows)
-    from services.registry.names import identity_of
-
+        tables[table] = sorted(repr(dict(row.items())) for row in rows)
     children = [row["child_id"] for row in await house.tx.fetch("SELECT child_id FROM child")]
     tables["identity"] = sorted(repr(one) for one in (await identity_of(house.tx, house.vault, children)).items())
     return tables
@@ -341,11 +345,7 @@ async def test_batches_of_any_size_end_in_the_same_state(house: House, seed: int
     events = a_crowd(seed)
     states, told, files = [], [], []
     for size in (1, 7, 1000):
-        await house.tx.execute(
-            "TRUNCATE child, record, lookup, child_key, question, submission_end, hand_over, finding, apart CASCADE"
-        )
-        house._offset = 0
-        house.said = []
+        await house.forget()
         said = await house.hear(*events, size=size)
         states.append(await state(house))
         told.append(sorted(event.model_dump_json() for event in said if not isinstance(event, ChildChanged)))
@@ -394,44 +394,44 @@ async def test_what_joins_does_not_depend_on_the_order_nor_on_what_was_at_hand(h
     found = set()
     for size in (1, 3, 1000):
         chance.shuffle(rows)
-        await house.tx.execute("TRUNCATE child, record, lookup, child_key, question, hand_over CASCADE")
+        await house.forget()
         await house.rows(*rows, size=size)
         found.add(frozenset(await house.partition()))
     assert len(found) == 1
 
 
+class Watched:
+    """A transaction that remembers which files were loaded."""
+
+    def __init__(self, tx: Any) -> None:
+        self._tx = tx
+        self.loaded: list[Any] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._tx, name)
+
+    async def fetch(self, query: str, *args: Any) -> Any:
+        rows = await self._tx.fetch(query, *args)
+        if query == store.LOCK:
+            self.loaded += rows
+        return rows
+
+
 async def test_children_born_on_one_day_do_not_slow_each_other(house: House) -> None:
-    """Only files that share a hash are loaded: a second batch of strangers loads nobody."""
-    strangers = [
-        a_row(f"{n}", id_number=a_number(sequence=n), guardian_id_number=None, guardian_phone=f"1990000{n:04d}", guardian_name=None)
-        for n in range(1, 101)
-    ]
-    await house.rows(*strangers)
-    loaded = []
-    real = house.tx.fetch
+    """Only files that share a hash are loaded: among a hundred of one birthday a stranger loads nobody."""
 
-    class Watched:
-        def __getattr__(self, name: str) -> Any:
-            return getattr(house.tx, name)
+    def a_stranger(n: int) -> Row:
+        return a_row(
+            str(n),
+            id_number=a_number(sequence=n),
+            guardian_id_number=None,
+            guardian_name=None,
+            guardian_phone=f"1990000{n:04d}",
+        )
 
-        async def fetch(self, query: str, *args: Any) -> Any:
-            rows = await real(query, *args)
-            if "FOR UPDATE OF c" in query:
-                loaded.extend(rows)
-            return rows
-
-    from services.registry import handlers
-    from runtime import Batch
-
-    some = [replace(row, key=f"new/{row.key}", identity={**row.identity, IdentityField.ID_NUMBER: a_number(sequence=500 + n), IdentityField.GUARDIAN_PHONE: f"1990001{n:04d}"}) for n, row in enumerate(strangers)]
-    assert BORN == some[0].born
-    from contracts.event import Envelope
-    from runtime import Heard
-
-    heard = [
-        Heard(read(row), Envelope(an_id("x", row.key), "/x", "x", NOON, "k", "341722", an_id("x", row.key)), "t", 0, n)
-        for n, row in enumerate(some)
-    ]
+    await house.rows(*(a_stranger(n) for n in range(1, 101)))
+    watched = Watched(house.tx)
+    batch = house.batch([read(a_stranger(n)) for n in range(101, 201)])
     async with house.tx.transaction():
-        await handlers.on_records(Batch(heard, "t", 0, None, None, house.county, 4), Watched(), vault=house.vault)
-    assert loaded == []
+        await handlers.on_records(batch, watched, vault=house.vault)
+    assert watched.loaded == []

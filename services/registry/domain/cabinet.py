@@ -55,9 +55,7 @@ from services.registry.domain.matching import (
 class Missing(Exception):
     """More of the store is needed: these files with all their records, whatever these keys find, these names."""
 
-    def __init__(
-        self, children: Iterable[UUID] = (), keys: Iterable[Hash] = (), names: Iterable[UUID] = ()
-    ) -> None:
+    def __init__(self, children: Iterable[UUID] = (), keys: Iterable[Hash] = (), names: Iterable[UUID] = ()) -> None:
         super().__init__()
         self.children = frozenset(children)
         self.keys = frozenset(keys)
@@ -94,7 +92,13 @@ class Cabinet:
     keyed: dict[tuple[Hash, UUID], bool] = field(default_factory=dict)
     """Keys under which a file is to be found from now on (True), or no longer."""
     _stale: set[UUID] = field(default_factory=set)
+    _asked: dict[UUID, set[UUID]] = field(default_factory=dict)
+    """Child -> questions about it."""
     _bound: dict[UUID, UUID] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for found in self.questions.values():
+            self._note(found)
 
     # --------------------------------------------------------------------------------------------------- records
 
@@ -275,7 +279,7 @@ class Cabinet:
             child = file.absorbed_by
 
     def open_questions(self, child: UUID) -> int:
-        return sum(1 for found in self.questions.values() if found.state == "open" and child in found.pair)
+        return sum(1 for found in self._about(child) if found.state == "open")
 
     def laid(self, child: UUID) -> Laid:
         """A file laid over, as it was after the last event that was applied to it."""
@@ -427,10 +431,7 @@ class Cabinet:
         if not gone:
             return
         left = {
-            key
-            for one in self._at(before.child).records
-            if one != record
-            for key in self._seat_of(one).evidence.keys
+            key for one in self._at(before.child).records if one != record for key in self._seat_of(one).evidence.keys
         }
         for key in gone - left:
             self._stand(key, before.child, stands=False)
@@ -467,11 +468,11 @@ class Cabinet:
             ),
         )
         self._put(n, replace(self._at(other), absorbed_by=survivor, brought=brought))
-        for found in list(self.questions.values()):
-            if found.state == "open" and other in found.pair and survivor not in found.pair:
+        for found in self._about(other):
+            if found.state == "open" and survivor not in found.pair:
                 child = survivor if found.child == other else found.child
                 third = survivor if found.other == other else found.other
-                self.questions[found.question] = replace(found, child=child, other=third)
+                self._note(replace(found, child=child, other=third))
         self._say(n, HandedOver(survivor, other, reason, (), brought, by))
 
     # ------------------------------------------------------------------------------------------------- questions
@@ -506,7 +507,7 @@ class Cabinet:
         question = Question(self.new_id(words), first, second, evidence, conflicts, "open")
         if question.question in self.questions and self.questions[question.question].state == "open":
             return
-        self.questions[question.question] = question
+        self._note(question)
         for one in (first, second):
             self._put(n, replace(self._at(one), asked=True))
         self._say(n, Asked(question))
@@ -518,14 +519,25 @@ class Cabinet:
         if outcome != "merged":
             more, _ = self._shared(self._members(found.child), self._members(found.other))
             evidence = tuple(sorted({*evidence, *more}))
-        self.questions[found.question] = replace(found, state=outcome, evidence=evidence)
+        self._note(replace(found, state=outcome, evidence=evidence))
         for one in (found.child, found.other):
             self._put(n, replace(self._at(one), asked=True))
         self._say(n, Settled(found.question, found.child, found.other, outcome, by))
 
+    def _note(self, question: Question) -> None:
+        """Keep a new or changed question."""
+        before = self.questions.get(question.question)
+        for child in before.pair if before is not None else ():
+            self._asked.setdefault(child, set()).discard(question.question)
+        self.questions[question.question] = question
+        for child in question.pair:
+            self._asked.setdefault(child, set()).add(question.question)
+
+    def _about(self, child: UUID) -> list[Question]:
+        return [self.questions[one] for one in sorted(self._asked.get(child, ()), key=_in_order)]
+
     def _between(self, one: UUID, other: UUID) -> list[Question]:
-        pair = frozenset((one, other))
-        return [found for found in self.questions.values() if found.pair == pair]
+        return [found for found in self._about(one) if other in found.pair]
 
     def _open_between(self, one: UUID, other: UUID) -> list[Question]:
         found = [question for question in self._between(one, other) if question.state == "open"]

@@ -174,7 +174,13 @@ def lay(sources: Collection[Source], ends: Ends, holder: Holder) -> Laid:
         for layer in as_of(source, ends):
             # Written out in the order of the fields: this is the registry's innermost loop.
             more = (
-                source.unit, source.dataset, layer.period, layer.valid_on, layer.recorded_on, verified, source.record,
+                source.unit,
+                source.dataset,
+                layer.period,
+                layer.valid_on,
+                layer.recorded_on,
+                verified,
+                source.record,
             )
             for name, value in layer.facts.items():
                 claim = Claim(name, value, *more)

@@ -12,6 +12,7 @@ from services.registry.domain.matching import Evidence
 
 State = Literal["candidate", "on_file", "absorbed"]
 
+
 @dataclass(frozen=True, slots=True)
 class ChildFile:
     """One child's file."""

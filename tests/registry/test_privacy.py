@@ -1,0 +1,185 @@
+"""Names stay behind two doors: nothing in clear in any table or event, and nothing at all without the child's key."""
+
+import re
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from contracts.registry import ChildChanged, Disclosed, FindingPassedOn
+from contracts.vocabulary import IdentityField, ReferralState, Verb
+from services.registry import store
+from services.registry.names import identity_of, report_of
+from services.registry.vault import Unreadable, decrypt, encrypt
+from tests.county import a_county
+from tests.registry.house import House, a_vault, action, an_id, only, read, reported, with_keys
+from tests.registry.people import FATHER, MOTHER, PHONE, a_number, a_row, clinic, police, village
+from tests.registry.test_disclosures import EC, GAJ, moved, public
+
+WHO = {
+    IdentityField.NAME: "例小明",
+    IdentityField.ADDRESS: "例村12号",
+    IdentityField.SCHOOL: "例家中心小学",
+    IdentityField.OTHER_PAPER: "E99990001",
+    IdentityField.REPORTER: "例老师",
+    IdentityField.NARRATIVE: "例：多日无人照看",
+}
+SECRETS = {
+    *WHO.values(),
+    "例妈妈",
+    "例大山",
+    a_number(),
+    MOTHER,
+    FATHER,
+    PHONE,
+    "li-xiao-ming",
+    "li xiao ming",
+}
+_NUMBER = re.compile(rb"(?<![0-9a-f])\d{17}[\dXx](?![0-9a-f])")
+_PHONE = re.compile(rb"(?<![0-9a-f])1[3-9]\d{9}(?![0-9a-f])")
+
+
+async def a_whole_life(house: House) -> None:
+    """Records, a question, a finding, a merge, a split, a disclosure: everything that writes anywhere."""
+    house.county = with_keys(a_county(), {GAJ: public(EC)})
+    row = a_row(**{field.value: text for field, text in WHO.items() if field.value not in ("reporter", "narrative")})
+    other = a_row("other", name="例大山", id_number=None, guardian_id_number=None)
+    await house.rows(row, police(row), clinic(row), village(other))
+    await house.rows(a_row("father", name="例大山", id_number=None, father_id_number=FATHER))
+    await house.report(reported(identity=WHO))
+    found = replace(clinic(row), key="found", dataset="finding", period=None)
+    await house.hear(read(found, finding=an_id("finding")))
+    child = await house.child_of(row)
+    await house.refer(moved(child, 1, ReferralState.SENT))
+    await house.act(
+        action(Verb.MERGE, child=child, other=await house.child_of(village(other))),
+        action(Verb.VERIFY, child=child, outcome="confirmed"),
+    )
+    await house.act(action(Verb.SPLIT, child=child, records=(an_id("record", police(row).key),)))
+
+
+async def contents(house: House) -> dict[str, bytes]:
+    """Every column of every table of the schema, as the bytes that a dump would show."""
+    columns = await house.tx.fetch(
+        "SELECT table_name, column_name, data_type FROM information_schema.columns WHERE table_schema = 'registry'"
+    )
+    found = {}
+    for column in columns:
+        name = f"{column['table_name']}.{column['column_name']}"
+        rows = await house.tx.fetch(f'SELECT "{column["column_name"]}" AS one FROM "{column["table_name"]}"')
+        parts = [row["one"] if isinstance(row["one"], bytes) else str(row["one"]).encode() for row in rows]
+        found[name] = b"\n".join(parts)
+    return found
+
+
+async def test_no_table_shows_a_name_a_number_or_a_phone(house: House) -> None:
+    await a_whole_life(house)
+    found = await contents(house)
+    assert len(found) > 80
+    assert {name for name, dump in found.items() if dump} >= {
+        "record.identity", "finding.identity", "question.evidence", "disclosure.digest", "child.file", "lookup.key",
+    }  # fmt: skip
+    for name, dump in found.items():
+        for secret in SECRETS:
+            assert secret.encode() not in dump, f"{name} shows somebody"
+            assert secret.encode("utf-16-le") not in dump
+        assert not _NUMBER.search(dump), name
+        assert not _PHONE.search(dump), name
+
+
+async def test_no_event_shows_a_name_a_number_or_a_phone(house: House) -> None:
+    await a_whole_life(house)
+    kinds = {type(event) for event in house.said}
+    assert {ChildChanged, FindingPassedOn, Disclosed} <= kinds
+    for event in house.said:
+        dump = event.model_dump_json().encode()
+        for secret in SECRETS:
+            assert secret.encode() not in dump
+        assert not _NUMBER.search(dump)
+        assert not _PHONE.search(dump)
+
+
+async def test_the_same_phone_shows_nothing_about_children_of_other_days() -> None:
+    """A lookup key that is worth nothing elsewhere: the hash holds the birth date, and phones never meet numbers."""
+    vault = a_vault()
+    assert vault.hash("phone", "2016-03-05", PHONE) != vault.hash("phone", "2016-03-06", PHONE)
+    assert vault.hash("phone", "2016-03-05", PHONE) != vault.hash("guardian", "2016-03-05", PHONE)
+
+
+async def test_without_its_key_a_child_is_unreadable(house: House) -> None:
+    await a_whole_life(house)
+    child = await house.child_of(a_row())
+    copy = await house.tx.fetch("SELECT record_id, identity FROM record WHERE child_id = $1", child)
+    assert (await identity_of(house.tx, house.vault, [child]))[child][IdentityField.ADDRESS] == "例村12号"
+
+    await store.destroy_keys(house.tx, child)
+
+    assert await identity_of(house.tx, house.vault, [child]) == {child: {}}
+    assert await report_of(house.tx, house.vault, [an_id("finding")]) == {}
+    assert await store.keys(house.tx, [child]) == {}
+    assert len(copy) > 0
+    for row in copy:
+        # What an old backup of the other tables still has cannot be opened with any key that is left.
+        for left in await house.tx.fetch("SELECT child_id, wrapped FROM child_key"):
+            with pytest.raises(Unreadable):
+                decrypt(house.vault.key(left["child_id"], left["wrapped"]), row["record_id"], row["identity"])
+
+
+async def test_what_is_read_after_a_key_was_destroyed_opens_a_new_file(house: House) -> None:
+    """The department still has the child: nothing of the old file is read again, nor found again."""
+    row = a_row(address="例村12号")
+    await house.rows(row, police(row))
+    destroyed = await house.child_of(row)
+    await store.destroy_keys(house.tx, destroyed)
+
+    await house.rows(a_row())
+
+    child = await house.child_of(row)
+    assert child != destroyed
+    identity = await identity_of(house.tx, house.vault, [child, destroyed])
+    assert identity[destroyed] == {}
+    assert identity[child][IdentityField.NAME] == "例小明"
+    assert IdentityField.ADDRESS not in identity[child]
+
+
+async def test_merging_and_splitting_changes_the_key_with_the_file(house: House) -> None:
+    """Destroying one child's key leaves the other readable, wherever their records have been meanwhile."""
+    one, other = a_row("one"), a_row("other", name="例大山", id_number=None, guardian_id_number=None)
+    await house.rows(one, other)
+    first, second = await house.child_of(one), await house.child_of(other)
+    await house.act(
+        action(Verb.MERGE, child=first, other=second), action(Verb.SPLIT, name="undo", child=first, other=second)
+    )
+    await store.destroy_keys(house.tx, first)
+    assert (await identity_of(house.tx, house.vault, [second]))[second][IdentityField.NAME] == "例大山"
+
+
+async def test_an_absorbed_file_dies_with_its_survivor(house: House) -> None:
+    [passed] = only(await house.report(reported(identity=WHO)), FindingPassedOn)
+    await house.rows(a_row())
+    child = await house.child_of(a_row())
+    await house.act(action(Verb.MERGE, child=child, other=passed.child))
+
+    await store.destroy_keys(house.tx, child)
+
+    assert await report_of(house.tx, house.vault, [an_id("finding")]) == {}
+    assert await house.count("child_key") == 0
+
+
+def test_a_key_opens_only_what_it_was_given_for() -> None:
+    vault = a_vault()
+    key = vault.new_key(an_id("child"))
+    encrypted = encrypt(key, an_id("record"), {IdentityField.NAME: "例小明"})
+    assert decrypt(key, an_id("record"), encrypted) == {IdentityField.NAME: "例小明"}
+    with pytest.raises(Unreadable):
+        decrypt(key, an_id("another record"), encrypted)
+    with pytest.raises(Unreadable):
+        decrypt(vault.new_key(an_id("child")), an_id("record"), encrypted)
+    with pytest.raises(Unreadable):
+        vault.key(an_id("another child"), key.wrapped)
+
+
+def test_the_vault_shows_none_of_its_secrets() -> None:
+    vault: Any = a_vault()
+    assert "lookuplookup" not in repr(vault)
+    assert "child-id" not in repr(vault)
