@@ -209,22 +209,32 @@ class Service:
         backoff = Backoff(self.settings)
         while True:
             try:
-                self.pool = await open_pool(self.name, self.settings)
+                await self._open()
                 break
             except Exception as error:
                 if not infrastructure(error):
                     raise
                 log.warning("database_awaited", error=type(error).__name__)
                 await backoff.wait()
-        if not await migrations.is_migrated(self.pool, self.name, self._migrations):
-            raise SchemaMissing(f"schema {self.name} is not up to date: run `python -m runtime {self.name} --migrate`")
-        incarnation = await self.pool.fetchval(tables.INCARNATION)
-        source = f"/hutong/{self.settings.county}/{self.name}/{incarnation}"
-        self.outbox = Outbox(self.name, source, self.catalogue, self.settings.partitions, self.settings.max_event_bytes)
-        await self._own_lanes()
         await self._learn()
         if not self.safe.locked:
             log.warning("parking_without_secrets", missing="parking_key or ops_public_key")
+
+    async def _open(self) -> None:
+        """One attempt: whatever cuts it off, the next one begins with sessions of its own."""
+        self.pool = await open_pool(self.name, self.settings)
+        try:
+            if not await migrations.is_migrated(self.pool, self.name, self._migrations):
+                raise SchemaMissing(
+                    f"schema {self.name} is not up to date: run `python -m runtime {self.name} --migrate`"
+                )
+            incarnation = await self.pool.fetchval(tables.INCARNATION)
+            await self._own_lanes()
+        except BaseException:
+            await self.close()
+            raise
+        source = f"/hutong/{self.settings.county}/{self.name}/{incarnation}"
+        self.outbox = Outbox(self.name, source, self.catalogue, self.settings.partitions, self.settings.max_event_bytes)
 
     async def close(self) -> None:
         """Give the database's sessions back."""

@@ -113,6 +113,23 @@ async def test_cut_database_connections_are_waited_out(world: World) -> None:
     assert await world.value("beta", "select count(*) from parked_child") == 0
 
 
+async def test_a_connection_that_is_cut_while_a_process_starts_does_not_end_it(world: World) -> None:
+    """The supervisor would start it again; but a database that comes and goes is no reason to die."""
+    world.many(60)
+    table = f'"{world.schema("alpha")}".incarnation'
+    waiting = "from pg_locks where relation = $1::text::regclass and not granted"
+    async with world.database.transaction():
+        await world.database.execute(f"lock table {table}")
+        alpha = world.start("alpha")
+        await eventually(
+            lambda: world.database.fetchval(f"select count(*) > 0 {waiting}", table), what="it asks for what is locked"
+        )
+        await world.database.fetch(f"select pg_terminate_backend(pid) {waiting}", table)
+    await world.exact("alpha")
+    assert alpha.running
+    assert alpha.said("database_awaited")
+
+
 async def test_the_state_is_the_same_however_the_log_is_cut(world: World) -> None:
     first = None
     base = world.run
