@@ -35,10 +35,10 @@ format: setup ## put the code into the project's format
 	@.venv/bin/ruff check --fix $(CODE)
 	@.venv/bin/ruff format $(CODE)
 
-up: setup ## start Kafka and PostgreSQL in the background for work by hand
-	@$(PY) -m deploy.local up
+up: jars ## a whole house in the background for work by hand (COUNTY=folder of another county's data)
+	@$(PY) -m deploy.local up $(if $(COUNTY),--county "$(COUNTY)")
 
-down: setup ## stop what `make up` started
+down: setup ## stop what `make up` started; its data stays
 	@$(PY) -m deploy.local down
 
 bench: setup ## the benchmarks: each prints a table and a ratio
@@ -61,7 +61,7 @@ lock: setup ## resolve the dependencies anew (packages and jars); review the dif
 	done
 	@$(PY) -m deploy.local.jars --lock
 
-clean: ## remove the environment, the running stack's folder and every cache (stop the stack first)
-	@if [ -x $(PY) ] && [ -e .hutong/stack/state.json ]; then $(PY) -m deploy.local down; fi
+clean: ## stop what runs, remove the environment, every installation's data and every cache
+	@if [ -x $(PY) ]; then $(PY) -m deploy.local down; fi
 	@rm -rf .venv .hutong .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

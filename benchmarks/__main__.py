@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import sys
 import tempfile
 from pathlib import Path
 
@@ -9,8 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import floor
-from benchmarks.chain import Chain, Load, Way, files, refreshed
-from contracts.topics import SERVICES
+from benchmarks.chain import Chain, Load, NotTakenError, Way, files, refreshed
 from deploy.local.stack import LocalStack
 
 NATION = 427_000_000
@@ -31,7 +31,11 @@ def main() -> int:
             bottom = floor.measure(stack, 60_000, options.partitions)
         with LocalStack(home / "stack", postgres_port=0) as stack:
             (home / "installation").mkdir(mode=0o700)
-            loads, way = asyncio.run(_chain(stack, home / "installation", options))
+            try:
+                loads, way = asyncio.run(_chain(stack, home / "installation", options))
+            except NotTakenError as error:
+                print(f"Nothing was measured: {error}.", file=sys.stderr)
+                return 1
     _print(bottom, loads, way)
     return 0
 
@@ -51,20 +55,38 @@ async def _chain(stack: LocalStack, home: Path, options: argparse.Namespace) -> 
 
 def _print(bottom: floor.Floor, loads: list[Load], way: Way) -> None:
     console = Console()
-    table = Table("what", "records", "seconds", "records/s", "of the floor", title="The chain against its floor")
+    table = Table(
+        "what", "records", "news", "seconds", "records/s", "of the floor", title="The chain against its floor"
+    )
     table.add_row(
-        "floor: four bare hops at once", str(bottom.records), f"{bottom.seconds:.1f}", f"{bottom.rate:.0f}", "1"
+        "floor: four bare hops at once",
+        str(bottom.records),
+        str(bottom.records),
+        f"{bottom.seconds:.1f}",
+        f"{bottom.rate:.0f}",
+        "1",
     )
     for load in loads:
         ratio = load.rate / bottom.rate
-        table.add_row(load.what, str(load.rows), f"{load.seconds:.1f}", f"{load.rate:.0f}", f"{ratio:.2f}")
+        table.add_row(
+            load.what, str(load.rows), str(load.changed), f"{load.seconds:.1f}", f"{load.rate:.0f}", f"{ratio:.2f}"
+        )
     console.print(table)
-    spent = Table("service", *(load.what for load in loads), title="Processor seconds per 1,000 records")
-    for service in SERVICES:
-        spent.add_row(service, *(f"{1000 * load.busy[service] / load.rows:.2f}" for load in loads))
+    headings = [f"{load.what}: {what}" for load in loads for what in ("processor s", "events said")]
+    spent = Table("", *headings, title="Where the time goes, per 1,000 records")
+    for name in loads[0].busy:
+        cells = [
+            cell
+            for load in loads
+            for cell in (
+                f"{1000 * load.busy[name] / load.rows:.3f}",
+                f"{1000 * load.said[name] / load.rows:.0f}" if name in load.said else "",
+            )
+        ]
+        spent.add_row(name, *cells)
     console.print(spent)
     console.print(
-        f"A finding reaches its agency's queue at {way.load:.0f} records/s (70 % of the chain's own rate): "
+        f"A finding reaches its agency's queue at {way.load:.0f} changed records/s (70 % of the chain's own rate): "
         f"p50 {way.quantile(0.5) * 1000:.0f} ms, p99 {way.quantile(0.99) * 1000:.0f} ms, {len(way.seconds)} findings."
     )
     days = NATION / loads[1].rate / DAY

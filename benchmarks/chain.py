@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import re
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -15,7 +16,7 @@ import psutil
 from confluent_kafka.admin import AdminClient
 
 from contracts.county import County
-from contracts.topics import ACTION, DEPARTMENT, RESTRICTED_QUEUE, SERVICES
+from contracts.topics import ACTION, DEPARTMENT, RECEIPT, RESTRICTED_QUEUE, SERVICES
 from deploy.clock import Clock, Simulator
 from deploy.demo import handover, world
 from deploy.demo.plain_client import PlainClient
@@ -27,10 +28,20 @@ from deploy.settled import Watch
 from deploy.supervisor import Supervisor, programs
 
 NAMESPACE = UUID("3f0cdb7e-7f2b-5b0e-a5d1-52f7b2a9c4d0")
-FIRST_DAY = date(2026, 9, 1)
+FIRST_DAY = date(2027, 3, 1)
+"""Both half-years that are handed over have begun."""
 FOLDER = Path(__file__).parents[1] / "deploy" / "counties" / "341722"
+_VILLAGE = re.compile(r"341722\d{6}")
 CHANGED = 0.05
 """Share of rows that a refresh changes."""
+
+
+RARELY = 0.25
+"""Seconds between two looks at the services: looking costs what is being measured."""
+
+
+class NotTakenError(Exception):
+    """What was handed over was not taken as it should be: its figures would mean nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +50,13 @@ class Load:
 
     what: str
     rows: int
+    changed: int
+    """Rows that were no repetition of what was known."""
+    said: dict[str, int]
+    """Service -> events it said about it."""
     seconds: float
     busy: dict[str, float]
-    """Service -> seconds of processor time."""
+    """Service or server -> seconds of processor time."""
 
     @property
     def rate(self) -> float:
@@ -80,27 +95,69 @@ class Chain:
         self._supervisor = Supervisor(programs(self.installation, with_clock=False))
         await self._supervisor.start()
         self._database: Any = await asyncpg.connect(self.installation.dsn(OPERATOR_ROLE))
+        self._clients = {
+            unit.id: PlainClient(self.installation.kafka(unit.id), unit.id)
+            for unit in county.units
+            if unit.parent is None and unit.id in self.installation.users
+        }
         self._watch = Watch(AdminClient(self.installation.kafka(ADMIN)), self._database, county)
         await self._watch.settled(FIRST_DAY)
 
     async def stop(self) -> None:
         await self._supervisor.stop()
+        for client in self._clients.values():
+            client.close()
         await self._database.close()
 
     async def take(self, what: str, files: Sequence[handover.HandOver], period: str) -> Load:
-        """Hand everything over while nobody reads, then let the services have it."""
+        """Hand everything over while nobody reads, then let the services have it.
+
+        Raises:
+            NotTakenError: a file was not taken, or its numbers do not add up.
+        """
         await self._supervisor.stop()
-        rows = 0
-        for file in files:
-            rows += self._send(file, period)
+        rows = sum(self._send(file, period) for file in files)
+        said_before = await self._said()
         self._supervisor = Supervisor(programs(self.installation, with_clock=False))
         await self._supervisor.start()
         at = await self._moved()
         before = self._busy()
-        await self._watch.settled(FIRST_DAY, patience=600)
+        await self._watch.settled(FIRST_DAY, patience=600, between=RARELY)
         seconds = time.perf_counter() - at
         after = self._busy()
-        return Load(what, rows, seconds, {name: after[name] - before[name] for name in SERVICES})
+        said = await self._said()
+        return Load(
+            what,
+            rows,
+            self._taken(files, rows),
+            {name: said[name] - said_before[name] for name in SERVICES},
+            seconds,
+            {name: after[name] - before[name] for name in after},
+        )
+
+    def _taken(self, files: Sequence[handover.HandOver], rows: int) -> int:
+        """How many rows were news, from the receipts of these files, which must all have been taken."""
+        read = news = answered = 0
+        for unit in sorted({file.unit for file in files}):
+            for record in self._clients[unit].read_new(RECEIPT.of(unit)):
+                if record.headers["ce_type"] != "intake.SubmissionAnswered.v1" or record.body is None:
+                    continue
+                if record.body["outcome"] != "taken":
+                    raise NotTakenError(f"a file of {unit} is {record.body['outcome']}")
+                answered += 1
+                read += record.body["rows"]
+                news += record.body["accepted"] + record.body["accepted_with_drops"]
+        if (answered, read) != (len(files), rows):
+            raise NotTakenError(f"{answered} of {len(files)} files are answered, {read} of {rows} rows")
+        return news
+
+    async def _said(self) -> dict[str, int]:
+        """How many events each service has published so far."""
+        query = " union all ".join(
+            f"select '{name}' as service, coalesce(sum(published_seq), 0) as said from {name}.outbox_mark"
+            for name in SERVICES
+        )
+        return {row["service"]: int(row["said"]) for row in await self._database.fetch(query)}
 
     async def findings(self, rate: float, files: Sequence[handover.HandOver], period: str, seconds: float) -> Way:
         """Report findings five times a second while rows come in at a steady rate."""
@@ -108,13 +165,13 @@ class Chain:
         steady = asyncio.create_task(asyncio.to_thread(self._steadily, rows, rate, period, seconds))
         times = await asyncio.to_thread(self._report, seconds)
         await steady
-        await self._watch.settled(FIRST_DAY, patience=600)
+        await self._watch.settled(FIRST_DAY, patience=600, between=RARELY)
         return Way(rate, times)
 
     def _send(self, file: handover.HandOver, period: str) -> int:
         topic = DEPARTMENT.of(file.unit)
         submission = str(uuid5(NAMESPACE, f"{file.submission}/{period}"))
-        client = PlainClient(self.installation.kafka(file.unit), file.unit)
+        client = self._clients[file.unit]
         begin = {
             "submission": submission,
             "dataset": file.dataset,
@@ -128,30 +185,23 @@ class Chain:
             client.say(topic, "department.Row.v1", submission, body)
         client.say(topic, "department.End.v1", submission, {"submission": submission, "rows": len(file.rows)})
         client.flush()
-        client.close()
         return len(file.rows)
 
     def _steadily(
         self, rows: Sequence[tuple[handover.HandOver, handover.HandedRow]], rate: float, period: str, seconds: float
     ) -> None:
-        clients: dict[str, PlainClient] = {}
         dice = random.Random(period)
         begun = time.perf_counter()
         sent = 0
         while (passed := time.perf_counter() - begun) < seconds:
             while sent < rate * passed:
                 file, row = rows[sent % len(rows)]
-                client = clients.setdefault(file.unit, PlainClient(self.installation.kafka(file.unit), file.unit))
-                cells = _plain(row)
-                cells[file.columns[-1]] = f"{dice.getrandbits(20)}"
-                client.say(
-                    DEPARTMENT.of(file.unit), "department.Row.v1", "row", {"dataset": file.dataset, "cells": cells}
-                )
+                body = {"dataset": file.dataset, "cells": _plain(_changed(row, dice))}
+                self._clients[file.unit].say(DEPARTMENT.of(file.unit), "department.Row.v1", "row", body)
                 sent += 1
             time.sleep(0.005)  # the pace of the load, not a wait for anything
-        for client in clients.values():
+        for client in self._clients.values():
             client.flush()
-            client.close()
 
     def _report(self, seconds: float) -> list[float]:
         school, police = f"{self.county.code}-jtj", f"{self.county.code}-gaj"
@@ -202,12 +252,20 @@ class Chain:
         return found
 
     def _busy(self) -> dict[str, float]:
+        """Seconds of processor time of each service, of PostgreSQL with all its sessions, and of Kafka."""
         found = {}
         for service in SERVICES:
             process = self._supervisor.process_id(service)
-            times = psutil.Process(process).cpu_times() if process else None
-            found[service] = times.user + times.system if times else 0.0
+            found[service] = _seconds(psutil.Process(process)) if process else 0.0
+        server = psutil.Process(self._stack.postgres.pid)
+        found["PostgreSQL"] = _seconds(server) + sum(map(_seconds, server.children()))
+        found["Kafka"] = sum(_seconds(psutil.Process(pid)) for pid in self._stack.kafka.pids)
         return found
+
+
+def _seconds(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)
 
 
 def files(county: County, children: int, seed: int) -> list[handover.HandOver]:
@@ -217,22 +275,29 @@ def files(county: County, children: int, seed: int) -> list[handover.HandOver]:
 
 
 def refreshed(made: Sequence[handover.HandOver], seed: int) -> list[handover.HandOver]:
-    """The same files half a year later: one row in twenty says something else (another telephone)."""
+    """The same files half a year later: one row in twenty says something else."""
     dice = random.Random(seed)
     return [
-        replace(file, rows=tuple(_changed(file, row, dice) for row in file.rows), day=file.day + timedelta(days=181))
+        replace(
+            file,
+            rows=tuple(_changed(row, dice) if dice.random() < CHANGED else row for row in file.rows),
+            day=file.day + timedelta(days=181),
+        )
         for file in made
     ]
 
 
-def _changed(file: handover.HandOver, row: handover.HandedRow, dice: random.Random) -> handover.HandedRow:
-    if dice.random() >= CHANGED:
-        return row
-    phones = [name for name, _ in row.cells if "电话" in name or "手机" in name]
-    if not phones:
-        return row
-    fresh = f"1990000{dice.randrange(10_000):04d}"
-    return replace(row, cells=tuple((name, fresh if name == phones[0] else cell) for name, cell in row.cells))
+def _changed(row: handover.HandedRow, dice: random.Random) -> handover.HandedRow:
+    """The same child, moved to another village where the row says which, and with another telephone."""
+    cells = tuple(
+        (name, f"{cell[:9]}{dice.randrange(1, 900):03d}")
+        if isinstance(cell, str) and _VILLAGE.fullmatch(cell)
+        else (name, f"1990000{dice.randrange(10_000):04d}")
+        if "电话" in name or "手机" in name
+        else (name, cell)
+        for name, cell in row.cells
+    )
+    return replace(row, cells=cells)
 
 
 def _plain(row: handover.HandedRow) -> dict[str, Any]:

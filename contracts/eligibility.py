@@ -64,10 +64,9 @@ class Derived(BaseModel):
     """It points at police, psychiatry, guardianship or conduct, or is L0/L1: the township confirms."""
 
 
-class ChildAssessed(Event):
-    """All answers about one child as of a day: a full snapshot. The newest (child_version, on) wins."""
+class ChildShown(Event):
+    """What of an assessment somebody must act on. A reader of no more than this need not take the list's answers."""
 
-    kind = "eligibility.ChildAssessed.v1"
     topic = "eligibility.child.v1"
     sensitivity: ClassVar[Sensitivity] = "restricted"
     snapshot: ClassVar[bool] = True
@@ -85,12 +84,19 @@ class ChildAssessed(Event):
     """9 digits, if the residence lies in the county."""
     migrant: Verdict
     statistical: Verdict
-    items: tuple[Verdict, ...]
     derived: tuple[Derived, ...]
-    until: date | None
-    ruleset: str
-    catalogue: str
 
     @property
     def key(self) -> str:
         return str(self.child)
+
+
+class ChildAssessed(ChildShown):
+    """All answers about one child as of a day: a full snapshot. The newest (child_version, assessment) wins."""
+
+    kind = "eligibility.ChildAssessed.v1"
+
+    items: tuple[Verdict, ...]
+    until: date | None
+    ruleset: str
+    catalogue: str

@@ -63,6 +63,10 @@ class Event(BaseModel):
         """The topic this very event goes to. Families fill in their unit."""
         return self.topic
 
+    def encoded(self) -> bytes:
+        """The record's value."""
+        return self.model_dump_json().encode()
+
     @property
     def tombstone(self) -> bool:
         """True when the record is published without a value, so that compaction forgets its key."""

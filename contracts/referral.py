@@ -75,17 +75,24 @@ class ReferralMoved(_Case):
     sent_at: datetime
     accept_by: datetime | None
     result_by: datetime | None
+    provisional: bool = False
+    """Counted into a year whose working days nobody has published yet: these clocks may move."""
     overdue: Literal["accept", "result", "phone_report", "confirm"] | None = None
     """escalated: which clock ran out."""
     call_first: bool
+    phone_by: datetime | None = None
+    """Until when the call that comes first is to be recorded."""
     phone_reported: bool
     reason: ReturnReason | None = None
     because: str | None = None
     """Why, where no person chose a reason: ``no_longer_shown``, ``finding_added``, ``level_raised``, ``shown_again``,
-    ``returned_too_often``, ``refused_by_guardian``, ``not_reached``, ``no_restricted_queue``, ``township_unknown``,
-    ``no_such_route``, ``no_such_unit``, ``calendar_published``."""
+    ``sent_again``, ``returned_too_often``, ``refused_by_guardian``, ``not_reached``, ``no_restricted_queue``,
+    ``township_unknown``, ``no_such_route``, ``no_such_unit``, ``calendar_published``."""
     result: Result | None = None
     reporter_unit: str | None = None
+    """Who reported last."""
+    reporters: tuple[str, ...] = ()
+    """Every unit that reported: each is owed word of the result."""
     reporter_informed: bool = False
     actor_unit: str | None
     """None: the clock."""
@@ -149,6 +156,8 @@ class DutyMoved(_Case):
     period: str
     """``2026-11`` or ``2026Q4``."""
     due_on: date
+    provisional: bool = False
+    """Counted into a year whose working days nobody has published yet: it may move, and is reminded of when it does."""
     unit: str
     township: str | None
 
@@ -198,6 +207,8 @@ class QueueEntry(Event):
     sent_at: datetime
     accept_by: datetime | None
     result_by: datetime | None
+    provisional: bool = False
+    """Counted into a year whose working days nobody has published yet: these clocks may move."""
     call_first: bool
     hotlines: tuple[str, ...] = ()
     phone_reported: bool

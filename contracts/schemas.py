@@ -3,13 +3,19 @@
 ``python -m contracts.schemas --write`` writes them to ``contracts/schemas``; ``--check`` fails when they are not
 current, or when a contract changed in any way but growth: a new kind, or a new field that may be missing. Everything
 else is a new major version, that is a new class with a new kind. A file that was published is never deleted.
+
+What was published is what stands in the folder, and, where git knows, in the last commit and in every release (a tag
+``v...``): a file that is edited or deleted by hand gives nothing free.
 """
 
 import argparse
 import importlib
+import io
 import json
 import pkgutil
+import subprocess
 import sys
+import tarfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -246,20 +252,50 @@ def _text(document: Schema) -> str:
 
 
 def broken(folder: Path = FOLDER) -> list[str]:
-    """Changes that are not growth of what the folder has published."""
+    """Changes that are not growth of what has been published."""
+    found = _broken({file.stem: file.read_text("utf-8") for file in sorted(folder.glob("*.json"))})
+    for version in versions(folder):
+        found += [f"{problem} (since {version})" for problem in _broken(published_in(version, folder))]
+    return list(dict.fromkeys(found))
+
+
+def _broken(published: Mapping[str, str]) -> list[str]:
     known = kinds()
     found: list[str] = []
-    for file in sorted(folder.glob("*.json")):
-        if file.name == ASYNCAPI:
+    for kind, text in published.items():
+        if f"{kind}.json" == ASYNCAPI:
             continue
-        event = known.get(file.stem)
+        event = known.get(kind)
         if event is None:
-            found.append(f"{file.stem}: was published and is gone")
+            found.append(f"{kind}: was published and is gone")
             continue
-        found += [
-            f"{file.stem}: {problem}" for problem in breaks(json.loads(file.read_text("utf-8")), schema_of(event))
-        ]
+        found += [f"{kind}: {problem}" for problem in breaks(json.loads(text), schema_of(event))]
     return found
+
+
+def versions(folder: Path = FOLDER) -> list[str]:
+    """The releases and the last commit of the folder; none where there is no git, or no commit."""
+    tags = _git(folder, "tag", "--list", "v*")
+    head = _git(folder, "rev-parse", "--verify", "--quiet", "HEAD")
+    return [*(tags or b"").decode().split(), *(["HEAD"] if head else [])]
+
+
+def published_in(version: str, folder: Path = FOLDER) -> dict[str, str]:
+    """The schemas of a version: kind -> text. Empty where it had none."""
+    archive = _git(folder, "archive", version, ".")
+    if not archive:
+        return {}
+    with tarfile.open(fileobj=io.BytesIO(archive)) as tree:
+        members = {Path(member.name): tree.extractfile(member) for member in tree if member.isfile()}
+        return {name.stem: file.read().decode() for name, file in members.items() if file and name.suffix == ".json"}
+
+
+def _git(folder: Path, *words: str) -> bytes | None:
+    try:
+        done = subprocess.run(["git", *words], cwd=folder, capture_output=True, check=False)
+    except FileNotFoundError:
+        return None
+    return done.stdout if done.returncode == 0 else None
 
 
 def stale(folder: Path = FOLDER) -> list[str]:
@@ -293,6 +329,8 @@ def main(arguments: list[str] | None = None) -> int:
     if problems:
         print("Not growth: make a new class with the next major version, and keep the old one.", file=sys.stderr)
         return 1
+    if not versions():
+        print("No git here: compared with the folder alone.", file=sys.stderr)
     names = stale() if options.check else write()
     for name in names:
         print(f"{name}: {'not current, run `make schemas`' if options.check else 'written'}", file=sys.stderr)

@@ -284,3 +284,6 @@ class IdentityField(StrEnum):
 
 RESTRICTED_ROUTES = frozenset({*(f"R{n}" for n in range(1, 12)), *(f"R{n}" for n in range(14, 18))})
 """Routes that travel on topics of their own (policy part 4: R1-R11, R14-R17)."""
+
+HOTLINES = ("110", "120", "12345", "12356", "12355", "12338", "12309")
+"""Printed wherever somebody must call first (policy part 4.3); which of them was called may be recorded."""

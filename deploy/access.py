@@ -6,6 +6,7 @@
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from threading import Event
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
@@ -42,30 +43,45 @@ class Attempt:
         return self.happened == ("taken" if self.allowed else "refused")
 
 
-def attempts(installation: Installation, county: County, unit: str, other: str) -> Iterator[Attempt]:
+def attempts(
+    installation: Installation, county: County, unit: str, other: str, ending: Event | None = None
+) -> Iterator[Attempt]:
     """One live attempt of each class: the unit's own, another unit's, a service's, a wrong password.
 
     Nothing is left behind: what may be written is only described, and what is written is refused.
+    ``ending``: set by another thread when nobody waits for an answer any more.
     """
+    ending = ending or Event()
     own, others = topics.RECEIPT.of(unit), topics.RECEIPT.of(other)
     log_in = installation.kafka(unit)
-    yield Attempt(f"{unit} reads its own {own}", True, _read(log_in, own, unit))
-    yield Attempt(f"{unit} reads {others}", False, _read(log_in, others, unit))
-    yield Attempt(f"{unit} reads {topics.INTAKE_RECORD.name}", False, _read(log_in, topics.INTAKE_RECORD.name, unit))
-    yield Attempt(f"{unit} joins a group of a service", False, _join(log_in, own, "hutong.intake.main"))
-    yield Attempt(f"{unit} writes {topics.DEPARTMENT.of(other)}", False, _write(log_in, topics.DEPARTMENT.of(other)))
-    yield Attempt(f"{unit} writes {topics.REGISTRY_CHILD.name}", False, _write(log_in, topics.REGISTRY_CHILD.name))
+    yield Attempt(f"{unit} reads its own {own}", True, _read(log_in, own, unit, ending))
+    yield Attempt(f"{unit} reads {others}", False, _read(log_in, others, unit, ending))
+    yield Attempt(
+        f"{unit} reads {topics.INTAKE_RECORD.name}", False, _read(log_in, topics.INTAKE_RECORD.name, unit, ending)
+    )
+    yield Attempt(f"{unit} joins a group of a service", False, _join(log_in, own, "hutong.intake.main", ending))
+    yield Attempt(
+        f"{unit} writes {topics.DEPARTMENT.of(other)}", False, _write(log_in, topics.DEPARTMENT.of(other), ending)
+    )
+    yield Attempt(
+        f"{unit} writes {topics.REGISTRY_CHILD.name}", False, _write(log_in, topics.REGISTRY_CHILD.name, ending)
+    )
+    restricted = topics.RESTRICTED_QUEUE.of(other)
+    yield Attempt(f"{other} reads {restricted}", False, _read(installation.kafka(other), restricted, other, ending))
     reader = installation.kafka("eligibility")
     yield Attempt(
         f"eligibility reads {topics.INTAKE_RECORD.name}",
         False,
-        _read(reader, topics.INTAKE_RECORD.name, "hutong.eligibility"),
+        _read(reader, topics.INTAKE_RECORD.name, "hutong.eligibility", ending),
+    )
+    yield Attempt(
+        f"eligibility writes {topics.REGISTRY_CHILD.name}", False, _write(reader, topics.REGISTRY_CHILD.name, ending)
     )
     wrong = {**log_in, "sasl.password": "not-the-password"}
-    yield Attempt(f"{unit} logs in with a wrong password", False, _read(wrong, own, unit))
+    yield Attempt(f"{unit} logs in with a wrong password", False, _read(wrong, own, unit, ending))
 
 
-def _read(kafka: dict[str, Any], topic: str, group: str) -> str:
+def _read(kafka: dict[str, Any], topic: str, group: str, ending: Event) -> str:
     """Reads the topic's first partition: a record or its end is evidence, an error is a refusal."""
     said: list[KafkaError] = []
     settings = {"group.id": f"{group}.attempt", "enable.partition.eof": True, "error_cb": said.append}
@@ -73,7 +89,7 @@ def _read(kafka: dict[str, Any], topic: str, group: str) -> str:
     try:
         reader.assign([TopicPartition(topic, 0, 0)])
         deadline = time.monotonic() + PATIENCE
-        while time.monotonic() < deadline:
+        while time.monotonic() < deadline and not ending.is_set():
             record = reader.poll(0.2)
             if record is not None:
                 trouble = record.error()
@@ -93,13 +109,13 @@ def _read(kafka: dict[str, Any], topic: str, group: str) -> str:
         reader.close()
 
 
-def _join(kafka: dict[str, Any], topic: str, group: str) -> str:
+def _join(kafka: dict[str, Any], topic: str, group: str, ending: Event) -> str:
     said: list[KafkaError] = []
     reader = Consumer({**kafka, "group.id": group, "error_cb": said.append})
     try:
         reader.subscribe([topic])
         deadline = time.monotonic() + PATIENCE
-        while time.monotonic() < deadline:
+        while time.monotonic() < deadline and not ending.is_set():
             record = reader.poll(0.2)
             trouble = record.error() if record is not None else None
             if trouble is not None:
@@ -113,12 +129,15 @@ def _join(kafka: dict[str, Any], topic: str, group: str) -> str:
         reader.close()
 
 
-def _write(kafka: dict[str, Any], topic: str) -> str:
+def _write(kafka: dict[str, Any], topic: str, ending: Event) -> str:
     told: list[KafkaError | None] = []
     writer = Producer({**kafka, "acks": "all", "message.timeout.ms": int(PATIENCE * 1000)})
     writer.produce(topic, b"{}", b"attempt", on_delivery=lambda error, _record: told.append(error))
-    writer.flush(PATIENCE)
+    deadline = time.monotonic() + PATIENCE
+    while not told and time.monotonic() < deadline and not ending.is_set():
+        writer.flush(0.2)
     if not told:
+        writer.purge()
         return "no answer"
     error = told[0]
     return "taken" if error is None else _word(error)

@@ -3,22 +3,35 @@
 Every error is one sentence with a remedy and an exit code; a stack trace is a defect.
 """
 
+import re
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, NoReturn
 
 import asyncpg
-import click
 import typer
 from confluent_kafka import KafkaException
+from typer.exceptions import Abort, TyperException
 
 from deploy.commands import act, counties, handover, look, operate
-from deploy.commands.house import CommandError, default_home
+from deploy.commands.house import NOT_RUNNING, UNREACHABLE, CommandError
 from deploy.commands.trace import trace
 from deploy.county import CountyInvalid
 from deploy.demo.plain_client import BrokerRefusedError
 from deploy.explain import FactsUnreadable
-from deploy.installation import NoInstallationError
+from deploy.installation import NoInstallationError, default_home
+
+INTERRUPTED = "已中断。"
+EXPECTED = {
+    r"'(.*?)' is not one of (.*?)\.?$": "“{0}”不在可用的之列（{1}）",
+    r"does not match the formats": "日期要写成 2026-11-23 这样",
+    r"valid UUID": "编号要照抄，例如 6f0c1b1e-7d0f-4f3a-9a7c-3f2f3d1f7a10",
+    r"valid integer": "要写整数",
+    r"^No such command (.*?)\.": "没有 {0} 这个命令",
+    r"^Option (.*?) requires an argument": "{0} 后面还要写一个值",
+    r"^Got unexpected extra argument(?:\(s\)|s)? \((.*)\)": "多写了：{0}",
+}
+"""What the library says -> what a person reads."""
 
 app = typer.Typer(
     name="hutong",
@@ -54,34 +67,66 @@ app.add_typer(counties.app, name="county", help="县的数据：检查、启用�
 def main() -> None:
     """Entry point of the console script."""
     try:
-        code = app(standalone_mode=False)
+        code = app(standalone_mode=False, prog_name="hutong")
     except CommandError as refused:
-        _say(str(refused))
-        sys.exit(refused.code)
-    except click.exceptions.Abort:
-        _say("已中断。")
-        sys.exit(130)
-    except click.ClickException as error:
-        _say(f"{error.format_message()} 用 hutong --help 看用法。")
-        sys.exit(2)
+        _end(str(refused), refused.code)
+    except Abort:
+        _end(INTERRUPTED, 130)
+    except TyperException as error:
+        _end(_misused(error), 2)
     except (CountyInvalid, FactsUnreadable) as error:
-        _say(str(error))
-        sys.exit(1)
+        _end(str(error), 1)
     except NoInstallationError as error:
-        _say(f"找不到安装：{error}。请先运行 make up，或者用 --home 指明文件夹。")
-        sys.exit(1)
+        if error.damaged:
+            _end(f"{error.damaged} 读不出来。请改好它，或者从备份里恢复。", 1)
+        _end(f"{error.home} 里没有安装。请先运行 make up，或者用 --home 指明文件夹。", 1)
     except (KafkaException, BrokerRefusedError) as error:
         cause = error.args[0].str() if hasattr(error.args[0], "str") else error.args[0]
-        _say(f"消息服务器没有答应：{cause}。请用 hutong status 看它是否在运行。")
-        sys.exit(3)
-    except (asyncpg.PostgresError, OSError) as error:
-        _say(f"读不到数据库或文件：{error}。请确认安装正在运行（make up）。")
-        sys.exit(3)
+        _end(f"消息服务器没有答应：{cause}。{NOT_RUNNING}", UNREACHABLE)
+    except asyncpg.PostgresError as error:
+        _end(f"数据库没有答应：{error}。{NOT_RUNNING}", UNREACHABLE)
+    except OSError as error:
+        _end(f"{error.filename or '文件'} 用不了：{error.strerror or error}。请检查它在不在、能不能读写。", 1)
+    except KeyboardInterrupt:
+        _end(INTERRUPTED, 130)
+    if code == 130:  # how typer hands on a Ctrl-C
+        _end(INTERRUPTED, 130)
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def _say(text: str) -> None:
+def _misused(error: TyperException) -> str:
+    """What is wrong with the words of a command, in one Chinese sentence; the library speaks English."""
+    said: Any = error
+    path = said.ctx.command_path if getattr(said, "ctx", None) else "hutong"
+    match type(error).__name__:
+        case "NoArgsIsHelpError":
+            return error.format_message()  # the help itself
+        case "MissingParameter":
+            what = f"缺少 {_called(said.param)}。"
+        case "BadParameter":
+            what = f"{_called(said.param)} 的写法不对：{_expected(error.message)}。"
+        case "NoSuchOption":
+            what = f"没有 {said.option_name} 这个选项。"
+        case _:
+            what = f"{_expected(error.message)}。"
+    return f"{what}用 {path} --help 看写法。"
+
+
+def _called(param: Any) -> str:
+    """An option by its name, an argument as the help calls it."""
+    return str(param.opts[0] if param.param_type_name == "option" else param.name.upper())
+
+
+def _expected(message: str) -> str:
+    for known, chinese in EXPECTED.items():
+        if found := re.search(known, message):
+            return chinese.format(*(one.replace("'", "") for one in found.groups()))
+    return message.rstrip(".")
+
+
+def _end(text: str, code: int) -> NoReturn:
     print(text, file=sys.stderr)
+    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -10,15 +10,19 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from contracts.county import READINGS, Citation, County, Dataset, Route, Unit
 from contracts.registry import FACT_TYPES
-from contracts.vocabulary import RESTRICTED_ROUTES, FactName, FindingCode, IdentityField, Level, Verb
+from contracts.vocabulary import RESTRICTED_ROUTES, FactName, FindingCode, IdentityField, Level, TextStatus, Verb
+from services.eligibility.domain import sources
+from services.eligibility.domain.assessment import RULEBOOK
+from services.eligibility.domain.terms import COUNTY_TERMS
 
 TOWNSHIP = "township"
 """Stands for the unit of the child's township wherever a unit is named."""
@@ -66,17 +70,23 @@ def load(folder: Path | str, *, public_keys: Mapping[str, str] | None = None) ->
 def check(folder: Path | str, source: Path | None = None) -> list[Problem]:
     """Everything that is wrong with a folder, in order of file and line.
 
-    ``source``: the policy's text; given, every citation of it is looked up in the article or row it names.
+    ``source``: the policy's text; given, every citation of it is looked up in the article or row it names, the rules'
+    own as well, and every row of its list in the catalogue.
+
+    Raises:
+        OSError: the policy's text cannot be read.
+        UnicodeDecodeError: it is not UTF-8.
     """
     draft = _read(Path(folder))
     county = _build(draft, {})
-    if county is not None:
-        for examine in EXAMINATIONS:
-            draft.problems.extend(draft.at(*finding) for finding in examine(county))
-        if source is not None:
-            text = Source.read(source)
-            draft.problems.extend(draft.at(*finding) for finding in citations(county, text))
-    return sorted(set(draft.problems))
+    if county is None:
+        return sorted(set(draft.problems))
+    # While one name stands for two things, whatever else is said of it may be about the wrong one.
+    found = list(names(county)) or [finding for examine in EXAMINATIONS for finding in examine(county)]
+    if source is not None:
+        text = Source.read(source)
+        found += [finding for examine_by in (citations, rules, rows) for finding in examine_by(county, text)]
+    return sorted({draft.at(*finding) for finding in found})
 
 
 # ---------------------------------------------------------------- reading, with lines
@@ -121,6 +131,9 @@ def _read_file(file: Path, draft: Draft) -> None:
     except UnicodeDecodeError:
         draft.problems.append(Problem(file.name, 1, "文件不是 UTF-8 编码", "请另存为 UTF-8"))
         return
+    except OSError:
+        draft.problems.append(Problem(file.name, 1, "打不开这个文件", "请检查它的权限，或删去"))
+        return
     try:
         node = loader.get_single_node()
         if not isinstance(node, yaml.MappingNode):
@@ -129,7 +142,7 @@ def _read_file(file: Path, draft: Draft) -> None:
             )
             return
         for key_node, value_node in node.value:
-            key, line = str(key_node.value), key_node.start_mark.line + 1
+            key, line = _key(key_node), key_node.start_mark.line + 1
             if key not in FIELDS:
                 draft.problems.append(Problem(file.name, line, f"不认识的键 {key}", "请检查拼写，或删去"))
                 continue
@@ -143,11 +156,12 @@ def _read_file(file: Path, draft: Draft) -> None:
             draft.values[key] = _value(loader, value_node, (key,), file.name, draft)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        draft.problems.append(
-            Problem(
-                file.name, mark.line + 1 if mark else 1, f"YAML 写法不对（{error.problem}）", "请检查缩进、引号和冒号"
-            )
-        )
+        line = mark.line + 1 if mark else 1
+        draft.problems.append(Problem(file.name, line, "YAML 写法不对", "请检查这一行和上一行的缩进、引号和冒号"))
+    except yaml.YAMLError:
+        draft.problems.append(Problem(file.name, 1, "文件里有不是文字的内容", "请用文本编辑器另存为 UTF-8"))
+    except RecursionError:
+        draft.problems.append(Problem(file.name, 1, "有一段引用了它自己", "请去掉 & 和 * 引用，照实写出来"))
     finally:
         loader.dispose()
 
@@ -159,7 +173,7 @@ def _value(loader: yaml.CSafeLoader, node: yaml.Node, path: Path_, file: str, dr
     if isinstance(node, yaml.MappingNode):
         found: dict[Hashable, Any] = {}
         for key_node, value_node in node.value:
-            key = str(key_node.value)
+            key = _key(key_node)
             if key in found:
                 draft.problems.append(
                     Problem(file, key_node.start_mark.line + 1, f"{key} 在这里写了两次", "请只留一处")
@@ -168,37 +182,57 @@ def _value(loader: yaml.CSafeLoader, node: yaml.Node, path: Path_, file: str, dr
             draft.lines[(*path, key)] = (file, key_node.start_mark.line + 1)
             found[key] = _value(loader, value_node, (*path, key), file, draft)
         return found
-    return loader.construct_object(node)
+    try:
+        return loader.construct_object(node)
+    except ValueError:
+        line = node.start_mark.line + 1
+        draft.problems.append(Problem(file, line, f"读不懂 {node.value}（没有这一天，或不是数）", "请改正"))
+        return None
+
+
+def _key(node: yaml.Node) -> str:
+    return str(node.value) if isinstance(node, yaml.ScalarNode) else "（不是一个词）"
 
 
 def _build(draft: Draft, public_keys: Mapping[str, str]) -> County | None:
     """The county, or None with the reasons in ``draft.problems``."""
     if draft.problems:
         return None
-    values = dict(draft.values)
-    known = {unit.get("id") for unit in values.get("units", ()) if isinstance(unit, dict)}
-    for stranger in sorted(set(public_keys) - known):
+    try:
+        county = County.model_validate(draft.values)
+    except ValidationError as error:
+        for detail in error.errors(include_url=False):
+            path: Path_ = tuple(part for part in detail["loc"] if part != "[key]")
+            message, remedy = _in_chinese(detail["type"], path, dict(detail.get("ctx", {})), detail["input"])
+            draft.problems.append(draft.at(path, message, remedy))
+        return None
+    for stranger in sorted(public_keys.keys() - {unit.id for unit in county.units}):
         draft.problems.append(
             draft.at(("units",), f"给了 {stranger} 的公钥，但没有这个单位", "请核对单位代码，或在 units.yaml 里加上")
         )
-    values["units"] = [
-        {**unit, "public_key": public_keys[unit["id"]]}
-        if isinstance(unit, dict) and unit.get("id") in public_keys
-        else unit
-        for unit in values.get("units", ())
+    if draft.problems or not public_keys:
+        return None if draft.problems else county
+    units = [
+        unit.model_copy(update={"public_key": public_keys[unit.id]}) if unit.id in public_keys else unit
+        for unit in county.units
     ]
-    try:
-        county = County.model_validate(values)
-    except ValidationError as error:
-        for detail in error.errors(include_url=False, include_input=False):
-            path: Path_ = tuple(part for part in detail["loc"] if part != "[key]")
-            message, remedy = _in_chinese(detail["type"], path, dict(detail.get("ctx", {})), detail["msg"])
-            draft.problems.append(draft.at(path, message, remedy))
-        return None
-    return None if draft.problems else county
+    return county.model_copy(update={"units": tuple(units)})
 
 
-def _in_chinese(kind: str, path: Path_, context: Mapping[str, object], english: str) -> tuple[str, str]:
+_KINDS: Mapping[str, tuple[str, str]] = {
+    "string": ("应当是一段文字", "代码和编号要加引号"),
+    "int": ("应当是整数", "例如 6"),
+    "bool": ("应当是是非", "请写 true 或 false"),
+    "date": ("应当是日期", "例如 2026-09-30"),
+    "tuple": ("应当是一列值", "请写成 [甲, 乙]，或每行一个“- ”"),
+    "list": ("应当是一列值", "请写成 [甲, 乙]，或每行一个“- ”"),
+    "dict": ("应当是“键: 值”", "请对照 deploy/counties/341722 的同名文件"),
+    "model": ("应当是“键: 值”", "请对照 deploy/counties/341722 的同名文件"),
+}
+"""By the first word of pydantic's kind of error."""
+
+
+def _in_chinese(kind: str, path: Path_, context: Mapping[str, object], given: object) -> tuple[str, str]:
     name = ".".join(str(part) for part in path)
     match kind:
         case "missing":
@@ -206,11 +240,21 @@ def _in_chinese(kind: str, path: Path_, context: Mapping[str, object], english: 
         case "extra_forbidden":
             return f"不认识的键 {name}", "请检查拼写，或删去"
         case "enum" | "literal_error":
-            return f"{name} 的值不在允许的范围内", f"可以写：{context.get('expected', '')}"
+            return f"{name} 的值不在允许的范围内", _instead(str(context.get("expected", "")), given)
         case "string_pattern_mismatch":
             return f"{name} 的写法不对", f"应符合 {context.get('pattern', '')}"
         case _:
-            return f"{name} 的写法不对（{english}）", "请对照 contracts/county.py 的说明"
+            told = _KINDS.get(kind.partition("_")[0])
+            if told is None:
+                return f"{name} 的写法不对", "请对照 deploy/counties/341722 的同名文件"
+            return f"{name} {told[0]}", told[1]
+
+
+def _instead(expected: str, given: object) -> str:
+    """What could be meant; of a long list only what is near."""
+    allowed = re.findall("'([^']+)'", expected)
+    near = get_close_matches(str(given), allowed, 3)
+    return f"是不是 {'、'.join(near)}" if near else f"可以写 {'、'.join(allowed)}"
 
 
 # ---------------------------------------------------------------- what must hold
@@ -225,6 +269,28 @@ def _twice(values: Iterable[tuple[Path_, str]], what: str) -> Iterator[Found]:
         if value in seen:
             yield path, f"{what} {value} 写了两次", "请只留一处"
         seen.setdefault(value, path)
+
+
+def names(county: County) -> Iterator[Found]:
+    """One name, one thing."""
+    people = [
+        (("units", index, "people", position, "id"), person.id)
+        for index, unit in enumerate(county.units)
+        for position, person in enumerate(unit.people)
+    ]
+    yield from _twice(people, "人员")
+    for part, key, what in (
+        ("divisions", "code", "代码"),
+        ("townships", "code", "乡镇代码"),
+        ("units", "id", "单位"),
+        ("datasets", "id", "数据集"),
+        ("catalogue", "id", "清单项"),
+        ("routes", "id", "路线"),
+        ("criteria", "term", "口径"),
+    ):
+        yield from _twice(
+            (((part, index, key), getattr(one, key)) for index, one in enumerate(getattr(county, part))), what
+        )
 
 
 def _unknown_unit(county: County, path: Path_, unit: str, *, township: bool = False) -> Iterator[Found]:
@@ -254,8 +320,7 @@ def general(county: County) -> Iterator[Found]:
 
 
 def divisions(county: County) -> Iterator[Found]:
-    """Codes stand once, and every abolished one leads to a living one."""
-    yield from _twice(((("divisions", i, "code"), d.code) for i, d in enumerate(county.divisions)), "代码")
+    """Every abolished code leads to a living one."""
     for index, division in enumerate(county.divisions):
         if division.successor is not None:
             heir = county.division(division.successor)
@@ -265,7 +330,6 @@ def divisions(county: County) -> Iterator[Found]:
                 yield ("divisions", index, "successor"), f"承接代码 {heir.code} 本身已撤销", "请写现行代码"
         if division.district_of is not None and not re.fullmatch(r"\d{4}00", division.district_of):
             yield ("divisions", index, "district_of"), "district_of 应是设区市的代码（四位加 00）", "例如 341700"
-    yield from _twice(((("townships", i, "code"), t.code) for i, t in enumerate(county.townships)), "乡镇代码")
     for index, township in enumerate(county.townships):
         yield from _unknown_unit(county, ("townships", index, "unit"), township.unit)
         if not township.code.startswith(county.code):
@@ -274,11 +338,6 @@ def divisions(county: County) -> Iterator[Found]:
 
 def units(county: County) -> Iterator[Found]:
     """Every unit can be spoken to, and every person has a role that exists."""
-    yield from _twice(((("units", i, "id"), u.id) for i, u in enumerate(county.units)), "单位")
-    yield from _twice(
-        ((("units", i, "people", j, "id"), p.id) for i, u in enumerate(county.units) for j, p in enumerate(u.people)),
-        "人员",
-    )
     areas = {township.code for township in county.townships}
     for index, unit in enumerate(county.units):
         at: Path_ = ("units", index)
@@ -305,15 +364,15 @@ def units(county: County) -> Iterator[Found]:
                 yield (*where, "role"), f"没有 {person.role} 这个岗位", "请在 roles.yaml 里加上，或改正"
             for area in person.area:
                 if area[:9] not in areas:
-                    yield (*where, "area"), f"{area} 不在本县乡镇里", "请写九位乡镇代码或十二位村代码"
+                    yield (*where, "area"), f"{area} 不在本县乡镇里", "请改正，或在 townships.yaml 里加上这个乡镇"
         if unit.public_key is not None:
-            yield from _key(unit, (*at, "public_key"))
+            yield from _public_key(unit, (*at, "public_key"))
         for dataset in unit.submits:
             if county.dataset(dataset) is None:
                 yield (*at, "submits"), f"没有登记数据集 {dataset}", "请在 datasets.yaml 里登记目的与依据"
 
 
-def _key(unit: Unit, path: Path_) -> Iterator[Found]:
+def _public_key(unit: Unit, path: Path_) -> Iterator[Found]:
     try:
         jwk = json.loads(unit.public_key or "")
     except ValueError:
@@ -341,7 +400,6 @@ def roles(county: County) -> Iterator[Found]:
 
 def datasets(county: County) -> Iterator[Found]:
     """Every column means one thing, and nothing that is sealed has a column."""
-    yield from _twice(((("datasets", i, "id"), d.id) for i, d in enumerate(county.datasets)), "数据集")
     fields = {*FactName, *IdentityField, *READINGS}
     for index, dataset in enumerate(county.datasets):
         at: Path_ = ("datasets", index)
@@ -399,20 +457,22 @@ def _senders(county: County, dataset: Dataset, at: Path_) -> Iterator[Found]:
 
 def catalogue(county: County) -> Iterator[Found]:
     """Every item is somebody's, and every numbered item stands under its row."""
-    yield from _twice(((("catalogue", i, "id"), item.id) for i, item in enumerate(county.catalogue)), "清单项")
     for index, item in enumerate(county.catalogue):
         at: Path_ = ("catalogue", index)
         if not item.units:
             yield (*at, "units"), f"{item.id} 没有责任单位", "请写 units"
         for unit in item.units:
             yield from _unknown_unit(county, (*at, "units"), unit)
-        if "(" in item.id and county.item(item.id.split("(")[0]) is None:
+        row = item.id.partition("(")[0]
+        if county.item(row) is None:
             yield (*at, "id"), f"{item.id} 没有所在的行", "请先写这一行"
+        own = row.replace("B-", "row ")
+        if item.citation.article != own and item.text_status is TextStatus.COMPLETE:
+            yield (*at, "citation"), f"{item.id} 引的不是它自己那一行", f"请写 article: {own}，或改 text_status"
 
 
 def routes(county: County) -> Iterator[Found]:
     """Every finding goes somewhere, and every receiver has the queue it needs."""
-    yield from _twice(((("routes", i, "id"), route.id) for i, route in enumerate(county.routes)), "路线")
     for index, route in enumerate(county.routes):
         at: Path_ = ("routes", index)
         yield from _unknown_unit(county, (*at, "unit"), route.unit, township=True)
@@ -470,11 +530,28 @@ def clocks(county: County) -> Iterator[Found]:
             yield ("clocks", level), f"{level} 没有签收时限", "请写 accept_hours 或 accept_days"
         if clock.result_hours is None and clock.result_days is None:
             yield ("clocks", level), f"{level} 没有反馈时限", "请写 result_hours 或 result_days"
+    for part in ("cadence", "thresholds", "clocks", "duty_clocks"):
+        yield from _numbers((part,), getattr(county, part))
     for index, due in enumerate(county.cadence.submission_due):
         if not _is_day(due):
             yield ("cadence", "submission_due", index), f"{due} 不是“月-日”", "例如 03-31"
     if not _is_day(county.thresholds.school_cutoff):
         yield ("thresholds", "school_cutoff"), f"{county.thresholds.school_cutoff} 不是“月-日”", "例如 08-31"
+
+
+_MAY_BE_NOUGHT = frozenset({"absence_breaks_after_days", "max_returns", "reopen_days", "notice_before_16_days"})
+
+
+def _numbers(path: Path_, part: object) -> Iterator[Found]:
+    """Nothing lasts less than a day, an hour or a month that is not said to be nought."""
+    if isinstance(part, BaseModel):
+        part = dict(part)
+    if isinstance(part, Mapping):
+        for name, value in part.items():
+            yield from _numbers((*path, name), value)
+    elif isinstance(part, int) and not isinstance(part, bool) and part < 1:
+        if part < 0 or path[-1] not in _MAY_BE_NOUGHT:
+            yield path, f"{path[-1]} 是 {part}，不会有这样的期限", "请写正整数"
 
 
 def _is_day(text: str) -> bool:
@@ -497,8 +574,14 @@ def holders(county: County) -> Iterator[Found]:
 
 def criteria(county: County) -> Iterator[Found]:
     """The county's own terms ask for values that a fact can have."""
-    yield from _twice(((("criteria", i, "term"), c.term) for i, c in enumerate(county.criteria)), "口径")
     for index, criterion in enumerate(county.criteria):
+        if criterion.term not in COUNTY_TERMS:
+            near = get_close_matches(criterion.term, COUNTY_TERMS, 1) or sorted(COUNTY_TERMS)
+            yield (
+                ("criteria", index, "term"),
+                f"没有规则用到口径 {criterion.term}，写了等于没写",
+                f"是不是 {'、'.join(near)}",
+            )
         for fact, value in criterion.requires:
             if not _CAN_BE[FACT_TYPES[fact]](value):
                 yield (
@@ -545,9 +628,10 @@ def working_days(county: County) -> Iterator[Found]:
         ("holidays", calendar.holidays, False, "本来就是周末，不用写"),
         ("make_up_days", calendar.make_up_days, True, "不是周末，不是调休上班日"),
     ):
+        for year in sorted({day.year for day in days} - {*years}):
+            first_day = next(index for index, day in enumerate(days) if day.year == year)
+            yield (*at, name, first_day), f"{year} 年不在 published_years 里，却写了日子", "请加上这一年，或删去这些天"
         for index, day in enumerate(days):
-            if day.year not in years:
-                yield (*at, name, index), f"{day} 的年份不在 published_years 里", "请加上这一年，或删去这一天"
             if (day.weekday() >= 5) != weekend:
                 yield (*at, name, index), f"{day} {wrong}", "请核对公布的安排"
 
@@ -575,13 +659,13 @@ class Source:
     """The policy's text, cut into its articles and rows. White space is layout and does not count."""
 
     parts: dict[str, str]
-    """``一`` .. ``八``, ``三、工作要求``, ``row 1`` .. and, under the empty name, the whole."""
+    """``opening``, ``一`` .. ``八``, ``三、工作要求``, ``row 1`` .. and, under the empty name, the whole."""
 
     @classmethod
     def read(cls, file: Path) -> "Source":
         lines = file.read_text("utf-8").splitlines()
         parts: dict[str, list[str]] = {"": lines}
-        part, row, attached = "", 0, False
+        part, row, attached = "opening", 0, False
         for line in lines:
             text = line.strip()
             if text == "附件":
@@ -619,6 +703,28 @@ def citations(county: County, source: Source) -> Iterator[Found]:
                 f"“{citation.phrase}”不在原文 {citation.article or citation.place} 里",
                 "请照原文引一小段，或改正出处",
             )
+
+
+def rules(county: County, source: Source) -> Iterator[Found]:
+    """What the rules quote stands there too: a county of another policy has other words, and needs other rules."""
+    listed = {item.id: index for index, item in enumerate(county.catalogue)}
+    quoted = [(rule.item, rule.citation) for rule in RULEBOOK if rule.item in listed]
+    for code, citation in (*quoted, *sources.SOURCES.items()):
+        if citation.article is None or citation.phrase is None or source.has(citation.article, citation.phrase):
+            continue
+        path: Path_ = ("catalogue", listed[code], "id") if code in listed else ("policy_source",)
+        yield (
+            path,
+            f"规则 {code} 引的“{citation.phrase}”不在原文 {citation.article} 里",
+            "规则与这份方案不符：请核对原文，或请维护规则的人改正",
+        )
+
+
+def rows(county: County, source: Source) -> Iterator[Found]:
+    """Every row of the policy's list stands in the catalogue."""
+    for part in source.parts:
+        if part.startswith("row ") and county.item(f"B-{part[4:]}") is None:
+            yield ("catalogue",), f"没有原文清单里的第{part[4:]}行", f"请在 catalogue.yaml 里写 B-{part[4:]}"
 
 
 def _cited(county: County) -> Iterator[tuple[Path_, Citation]]:

@@ -10,10 +10,12 @@ A facts file is YAML in the vocabulary of ``registry.child.v1``, about an invent
         - {value: 2025-02-20, dataset: school}
 
 A fact given plainly was said on the day asked about. Of several claims the newest stands, or the one marked
-``chosen: true``; every claimed day of arrival counts.
+``chosen: true``; every claimed day of arrival counts. A file may also say what the county has decided otherwise than
+the folder (``county``), and what is expected of the answers (``expect``): a policy case is read as it is.
 """
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from difflib import get_close_matches
@@ -22,6 +24,7 @@ from typing import Any
 
 import orjson
 import yaml
+from pydantic import ValidationError
 
 from contracts.county import County
 from contracts.vocabulary import Answer, FactName
@@ -30,21 +33,35 @@ from services.eligibility import words
 from services.eligibility.domain.answer import Missing, Reason
 from services.eligibility.domain.assessment import Assessment, Derived, Verdict, assess
 from services.eligibility.domain.facts import (
+    BOUNDS,
     CODES,
     DAYS,
+    EARLIEST,
     FLAGS,
+    LATEST,
     NUMBERS,
     WORDS,
     Claim,
     Facts,
     UnreadableFact,
-    Value,
     facts_of,
 )
 from services.eligibility.wire import terms_of
 
 COUNTY = Path(__file__).parent / "counties" / "341722"
 _PROVENANCE = frozenset({"value", "unit", "dataset", "period", "valid_on", "recorded_on", "chosen", "verified"})
+_PARTS = frozenset({"why", "on", "county", "facts", "expect"})
+_DIVISIONS: Mapping[FactName, str] = {
+    FactName.HUKOU_DIVISION: r"\d{6}(\d{3}){0,2}|abroad",
+    FactName.RESIDENCE_DIVISION: r"\d{9}(\d{3})?",
+    FactName.INSURED_DIVISION: r"\d{6}",
+}
+_HOW_TO_WRITE = {
+    FactName.HUKOU_DIVISION: "请写六、九或十二位区划代码，加引号，如 '341702'；国外写 abroad",
+    FactName.RESIDENCE_DIVISION: "请写到乡镇或村：九或十二位区划代码，加引号，如 '341722100'",
+    FactName.INSURED_DIVISION: "请写六位区划代码，加引号，如 '341722'",
+}
+_NAMES = "可用的名称见 tests/policy/README.md"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +100,11 @@ def explain(
         FactsUnreadable: the file is no facts file; says what to write instead.
         deploy.county.CountyInvalid: the county's folder is no county.
     """
-    county = load(folder)
-    facts = facts_of(claims_in(facts_path, on))
+    if until is not None and until < on:
+        raise FactsUnreadable([Problem("--until", "早于 --on", "请写 --on 之后的一天")])
+    told = told_in(facts_path)
+    county = decided_otherwise(load(folder), told.get("county") or {})
+    facts = facts_of(claims_told(told["facts"], on))
     now = assess(facts, terms_of(county), on)
     changes = list(line_of_changes(facts, county, now, on, until)) if until is not None else None
     if json:
@@ -102,22 +122,83 @@ def explain(
 # ---------------------------------------------------------------- a facts file
 
 
-def claims_in(path: Path | str, on: date) -> list[Claim]:
-    """The claims of a facts file.
+class _Loader(yaml.CSafeLoader):
+    """YAML in which a key written twice is told, and a day that does not exist is a value of the wrong kind."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[object] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"{key.value} 写了两次", key.start_mark)
+            seen.add(key.value if isinstance(key, yaml.ScalarNode) else key)
+        return super().construct_mapping(node, deep)
+
+    def construct_yaml_timestamp(self, node: yaml.ScalarNode) -> Any:
+        try:
+            return super().construct_yaml_timestamp(node)
+        except ValueError:
+            return node.value
+
+
+_Loader.add_constructor("tag:yaml.org,2002:timestamp", _Loader.construct_yaml_timestamp)
+
+
+def told_in(path: Path | str) -> dict[str, Any]:
+    """The parts of a facts file, ``facts`` among them.
 
     Raises:
-        FactsUnreadable: it is not there, no YAML, or says something that is no fact.
+        FactsUnreadable: it is not there, no YAML, or no facts file.
     """
-    file = Path(path)
+    name = str(path)
     try:
-        told = yaml.safe_load(file.read_text("utf-8"))
+        told = yaml.load(Path(path).read_text("utf-8"), _Loader)  # noqa: S506 - a safe loader, with two refusals more
     except OSError as error:
-        raise FactsUnreadable([Problem(str(path), "打不开这个文件", "请检查文件名")]) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise FactsUnreadable([Problem(str(path), "不是 UTF-8 的 YAML 文件", "请检查缩进和引号")]) from error
+        raise FactsUnreadable([Problem(name, "打不开这个文件", "请检查文件名")]) from error
+    except UnicodeDecodeError as error:
+        raise FactsUnreadable([Problem(name, "不是 UTF-8 编码", "请另存为 UTF-8")]) from error
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f"第{mark.line + 1}行" if mark is not None else ""
+        # What the parser says is English; what this loader says is not.
+        detail = f"（{error.problem}）" if error.problem and not error.problem.isascii() else ""
+        problem = Problem(name, f"{where}写法不对{detail}", "请检查缩进、冒号和引号")
+        raise FactsUnreadable([problem]) from error
+    except (yaml.YAMLError, ValueError) as error:
+        raise FactsUnreadable([Problem(name, "不是 YAML 文件", "请对照 tests/policy 里的案例")]) from error
+    if told is None:
+        raise FactsUnreadable([Problem(name, "是空的", "请写成 facts: {birth_date: 2016-02-29, …}")])
     if not isinstance(told, dict) or not isinstance(told.get("facts"), dict):
-        raise FactsUnreadable([Problem("facts", "没有 facts 一节", "请写成 facts: {birth_date: 2016-02-29, …}")])
-    return claims_told(told["facts"], on)
+        raise FactsUnreadable([Problem(name, "没有 facts 一节", "请写成 facts: {birth_date: 2016-02-29, …}")])
+    # YAML 1.1 reads the bare word "on" as a truth value.
+    parts = {"on" if key is True else str(key): value for key, value in told.items()}
+    strange = sorted(set(parts) - _PARTS)
+    if strange:
+        raise FactsUnreadable([Problem(strange[0], "没有这一节", f"可写 {'、'.join(sorted(_PARTS))}")])
+    return parts
+
+
+def decided_otherwise(county: County, changes: Any) -> County:
+    """The county with what a file changes of it. Criteria are added to the county's; an empty list takes all away.
+
+    Raises:
+        FactsUnreadable: it changes something else than ``thresholds`` and ``criteria``, or to what cannot be.
+    """
+    if not changes:
+        return county
+    try:
+        if not isinstance(changes, dict) or set(changes) - {"thresholds", "criteria"}:
+            raise TypeError
+        thresholds = {**dict(county.thresholds), **changes.get("thresholds", {})}
+        criteria = county.criteria
+        if "criteria" in changes:
+            criteria = changes["criteria"] and (*county.criteria, *changes["criteria"])
+        version = f"{county.version}（按文件改过）"
+        return County.model_validate(
+            {**dict(county), "version": version, "thresholds": thresholds, "criteria": criteria}
+        )
+    except (TypeError, ValidationError) as error:
+        remedy = "可写 thresholds、criteria，写法见 tests/policy/README.md"
+        raise FactsUnreadable([Problem("county", "写法不对", remedy)]) from error
 
 
 def claims_told(told: Mapping[Any, Any], on: date) -> list[Claim]:
@@ -133,15 +214,12 @@ def claims_told(told: Mapping[Any, Any], on: date) -> list[Claim]:
             name = FactName(str(key))
         except ValueError:
             near = get_close_matches(str(key), [fact.value for fact in FactName], 1)
-            remedy = f"是不是 {near[0]}（{words.FACTS[FactName(near[0])]}）" if near else "可用的名称见部门指南"
+            remedy = f"是不是 {near[0]}（{words.FACTS[FactName(near[0])]}）" if near else _NAMES
             problems.append(Problem(str(key), "没有这个事实", remedy))
             continue
         claims += _claims_of(name, value, on, problems)
-    for claim in claims:
-        try:
-            facts_of([claim])
-        except UnreadableFact:
-            problems.append(Problem(claim.name.value, "值不对", _how_to_write(claim.name)))
+    wrong = (claim.name for claim in claims if not _of_its_kind(claim))
+    problems.extend(Problem(name.value, "值不对", how_to_write(name)) for name in wrong)
     if problems:
         raise FactsUnreadable(problems)
     return claims
@@ -151,16 +229,11 @@ def _claims_of(name: FactName, told: Any, on: date, problems: list[Problem]) -> 
     given = [one if isinstance(one, dict) else {"value": one} for one in (told if isinstance(told, list) else [told])]
     claims = []
     for one in given:
-        strange = sorted(set(map(str, one)) - _PROVENANCE)
-        if strange or "value" not in one:
-            message = f"不认识 {'、'.join(strange)}" if strange else "没有 value"
-            problems.append(Problem(name.value, message, f"可写 {'、'.join(sorted(_PROVENANCE))}"))
+        wrong = _wrong_with(one, on)
+        if wrong is not None:
+            problems.append(Problem(name.value, *wrong))
             continue
-        valid_on = one.get("valid_on", on)
-        recorded_on = one.get("recorded_on", valid_on)
-        if type(valid_on) is not date or type(recorded_on) is not date:
-            problems.append(Problem(name.value, "valid_on、recorded_on 不是日期", "请写成 2026-09-30"))
-            continue
+        valid_on: date = one.get("valid_on", on)
         claims.append(
             Claim(
                 name,
@@ -169,35 +242,70 @@ def _claims_of(name: FactName, told: Any, on: date, problems: list[Problem]) -> 
                 str(one.get("dataset", "")),
                 one.get("period"),
                 valid_on,
-                recorded_on,
-                bool(one.get("chosen", False)),
-                bool(one.get("verified", False)),
+                one.get("recorded_on", valid_on),
+                one.get("chosen", False),
+                one.get("verified", False),
             )
         )
-    if claims and not any(claim.chosen for claim in claims):
+    chosen = sum(claim.chosen for claim in claims)
+    if chosen > 1:
+        problems.append(Problem(name.value, "有不止一条写了 chosen: true", "请只留一条；都不写，就以最新的为准"))
+    if not given:
+        problems.append(Problem(name.value, "没有写值", "不知道就整行不写"))
+    if claims and not chosen:
         newest = max(range(len(claims)), key=lambda index: (claims[index].valid_on, -index))
         claims[newest] = claims[newest]._replace(chosen=True)
     return claims
 
 
-def _value(name: FactName, value: Any) -> Value:
+def _wrong_with(one: dict[Any, Any], on: date) -> tuple[str, str] | None:
+    """What is wrong with how a claim is written, and what to do."""
+    strange = sorted(set(map(str, one)) - _PROVENANCE)
+    if strange or "value" not in one:
+        message = f"不认识 {'、'.join(strange)}" if strange else "没有 value"
+        return message, f"可写 {'、'.join(sorted(_PROVENANCE))}"
+    if one["value"] is None:
+        return "没有写值", "不知道就整行不写"
+    for name in ("valid_on", "recorded_on"):
+        day = one.get(name, on)
+        if type(day) is not date or not EARLIEST <= day <= LATEST:
+            return f"{name} 不是日期", "请写成 2026-09-30"
+    for name in ("chosen", "verified"):
+        if not isinstance(one.get(name, False), bool):
+            return f"{name} 不是是非", "请写 true 或 false"
+    return None
+
+
+def _value(name: FactName, value: Any) -> Any:
     """YAML reads dates and codes its own way; an unquoted code is still a code."""
     if isinstance(value, date):
         return value.isoformat()
     if name in CODES and isinstance(value, int) and not isinstance(value, bool):
         return str(value)
-    return value if isinstance(value, bool | int | str) else ""
+    return value
 
 
-def _how_to_write(name: FactName) -> str:
+def _of_its_kind(claim: Claim) -> bool:
+    form = _DIVISIONS.get(claim.name)
+    if form is not None:
+        return isinstance(claim.value, str) and re.fullmatch(form, claim.value, re.ASCII) is not None
+    try:
+        facts_of([claim])
+    except UnreadableFact:
+        return False
+    return True
+
+
+def how_to_write(name: FactName) -> str:
+    """How a fact's value is written in a file, as a remedy."""
     if name in DAYS:
         return "请写日期，如 2026-09-30"
     if name in FLAGS:
         return "请写 true 或 false；不知道就不写"
     if name in NUMBERS:
-        return "请写整数"
-    known = WORDS.get(name)
-    return f"可写 {'、'.join(sorted(known))}" if known else "请写代码，并加引号"
+        least, greatest = BOUNDS[name]
+        return f"请写{least}到{greatest}的整数"
+    return _HOW_TO_WRITE.get(name) or f"可写 {'、'.join(sorted(WORDS[name]))}"
 
 
 # ---------------------------------------------------------------- what changes when

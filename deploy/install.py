@@ -14,15 +14,15 @@ from confluent_kafka.admin import AdminClient
 import services
 from contracts.county import County, CountyActivated
 from contracts.event import Envelope, at_midnight
-from contracts.topics import SERVICES
+from contracts.topics import COUNTY, SERVICES
 from deploy import county as counties
+from deploy.demo.plain_client import PlainClient
 from deploy.installation import ADMIN, DATABASE, Installation, agency_keys
-from deploy.local.postgres import SOCKET_PORT
+from deploy.local.files import HOST, SOCKET_PORT
 from deploy.provision import provision_broker, provision_database, wanted
 
 NAMESPACE = UUID("c2d2b1de-30c4-5b0a-8f3c-6b4a9b1b7c30")
 PATIENCE = 30.0
-HOST = "127.0.0.1"
 
 
 class ActivationError(Exception):
@@ -30,13 +30,14 @@ class ActivationError(Exception):
 
 
 def read_county(folder: Path, home: Path) -> County:
-    """The county of a folder, with the public keys of the agencies of this installation.
+    """The county of a folder. An agency that has handed in no public key gets a pair of this installation's.
 
     Raises:
         CountyInvalid: the folder is no county.
     """
     plain = counties.load(folder)
-    keys = agency_keys(home, [unit.id for unit in plain.units if "agency" in unit.families])
+    without = [unit.id for unit in plain.units if "agency" in unit.families and unit.public_key is None]
+    keys = agency_keys(home, without)
     units = tuple(
         unit.model_copy(update={"public_key": keys[unit.id]}) if unit.id in keys else unit for unit in plain.units
     )
@@ -106,6 +107,30 @@ async def _database(installation: Installation) -> None:
             for service in SERVICES
         )
     )
+
+
+def in_force(installation: Installation, today: date) -> County | None:
+    """The county's data that rules on a day, chosen among what was activated as the services choose it.
+
+    Raises:
+        BrokerRefusedError: the broker does not answer.
+    """
+    client = PlainClient(installation.kafka(ADMIN), ADMIN)
+    held: dict[str, CountyActivated] = {}
+    try:
+        for record in client.read_new(COUNTY.name):
+            if record.body is not None:
+                event = CountyActivated.model_validate(record.body)
+                held.pop(event.county.version, None)  # a version activated again is a later word
+                held[event.county.version] = event
+    finally:
+        client.close()
+    if not held:
+        return None
+    ruling = [event for event in reversed(held.values()) if event.active_from <= today]
+    if ruling:
+        return max(ruling, key=lambda event: event.active_from).county
+    return min(held.values(), key=lambda event: event.active_from).county
 
 
 def activate(installation: Installation, county: County, active_from: date, by: str) -> UUID:

@@ -13,19 +13,31 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
-from joserfc.jwk import ECKey
-
 from contracts.county import County
 from contracts.topics import SERVICES
+from deploy.local import jars
 from deploy.provision import OPERATOR_ROLE, county_topics
 
 DATABASE = "hutong"
+SETTINGS = "settings.json"
+"""What the ops team sets for single services: ``{"notify": {"HUTONG_ALARM_WEBHOOK": "..."}}``. Read, never written."""
 ADMIN = "admin"
 """The broker's super user: provisioning and the ops team's reading."""
 
 
 class NoInstallationError(Exception):
-    """There is no installation in this folder. Remedy: ``make demo`` with ``--keep``, or ``make up``."""
+    """There is no installation in this folder, or (``damaged`` says which file) one that cannot be read."""
+
+    def __init__(self, home: Path, damaged: Path | None = None, why: str = "") -> None:
+        super().__init__(f"{damaged} cannot be read: {why}" if damaged else f"{home} holds no installation")
+        self.home = home
+        self.damaged = damaged
+
+
+def default_home() -> Path:
+    """The folder that `HUTONG_INSTALLATION` names, else that of the installation which `make up` keeps."""
+    told = os.environ.get("HUTONG_INSTALLATION")
+    return Path(told).expanduser() if told else jars.home() / "installation"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +81,10 @@ class Installation:
             state = json.loads(_file(home).read_text())
             return cls(home=home, **state)
         except FileNotFoundError:
-            raise NoInstallationError(f"{home} holds no installation") from None
+            raise NoInstallationError(home) from None
         except (ValueError, TypeError) as error:
-            raise NoInstallationError(f"the installation in {home} cannot be read: {type(error).__name__}") from None
+            # Its text is not repeated: it may quote the file, which holds passwords.
+            raise NoInstallationError(home, _file(home), type(error).__name__) from None
 
     @classmethod
     def prepare(
@@ -162,9 +175,13 @@ class Installation:
     # ------------------------------------------------------------ what processes are told
 
     def settings_env(self, service: str) -> dict[str, str]:
-        """The environment of a service's process (``runtime.settings.Settings``)."""
+        """The environment of a service's process (``runtime.settings.Settings``).
+
+        Raises:
+            NoInstallationError: what the ops team set cannot be read.
+        """
         login = self.login(service)
-        return {
+        return self._set(service) | {
             "HUTONG_KAFKA": self.bootstrap,
             "HUTONG_KAFKA_USER": login.user,
             "HUTONG_KAFKA_PASSWORD": login.password,
@@ -202,6 +219,26 @@ class Installation:
     def logs(self) -> Path:
         return self.home / "logs"
 
+    def _set(self, service: str) -> dict[str, str]:
+        """What the ops team set for one service, as text: a list or a number stands as JSON."""
+        file = self.home / SETTINGS
+        try:
+            held = json.loads(file.read_text())
+            strangers = set(held) - set(SERVICES)
+            if strangers:
+                raise ValueError(f"no service is called {min(strangers)}")
+            wrong = [name for name in held.get(service, {}) if not name.startswith("HUTONG_")]
+            if wrong:
+                raise ValueError(f"{wrong[0]} is no setting of Hutong")
+            return {
+                name: value if isinstance(value, str) else json.dumps(value)
+                for name, value in held.get(service, {}).items()
+            }
+        except FileNotFoundError:
+            return {}
+        except (ValueError, TypeError, AttributeError) as error:
+            raise NoInstallationError(self.home, file, str(error)) from None
+
     def _make_secrets(self) -> None:
         from runtime.sealing import new_keys  # brings the whole runtime, which `load` does without
 
@@ -234,10 +271,12 @@ class Installation:
 
 
 def agency_keys(home: Path, units: Iterable[str]) -> dict[str, str]:
-    """A key pair for every agency of the demo: unit -> public JWK (JSON text).
+    """A key pair made on the spot for every agency that has handed in none: unit -> public JWK (JSON text).
 
     The private half is written for the agency's own client (``Installation.agency_key_file``) and goes nowhere else.
     """
+    from joserfc.jwk import ECKey  # whoever makes no key does not wait for the cryptography
+
     private_folder(home / "agencies")
     public = {}
     for unit in units:

@@ -150,8 +150,8 @@ def compare(admin: AdminClient, want: Wanted) -> Difference:
             topic.name for topic in existing if len(there[topic.name].partitions) != topic.partitions
         ),
         wrong_configs=_wrong_configs(admin, existing),
-        missing_grants=want.grants - held,
-        surplus_grants=held - want.grants,
+        missing_grants=want.grants - held.keys(),
+        surplus_grants=frozenset(held.keys() - want.grants),
         missing_users=tuple(sorted(set(want.principals) - _held_users(admin))),
     )
 
@@ -208,8 +208,12 @@ def provision_broker(
                 admin.create_acls([_binding(grant) for grant in sorted(found.missing_grants)], request_timeout=PATIENCE)
             )
         if found.surplus_grants:
+            held = _held_grants(admin)
             _done(
-                admin.delete_acls([_filter(grant) for grant in sorted(found.surplus_grants)], request_timeout=PATIENCE)
+                admin.delete_acls(
+                    [_filter(held[grant]) for grant in sorted(found.surplus_grants & held.keys())],
+                    request_timeout=PATIENCE,
+                )
             )
         users = sorted({*found.missing_users, *renew})
         if users:
@@ -292,19 +296,20 @@ def _binding(grant: Grant) -> AclBinding:
     )
 
 
-def _filter(grant: Grant) -> AclBindingFilter:
+def _filter(binding: AclBinding) -> AclBindingFilter:
+    """Exactly this line."""
     return AclBindingFilter(
-        _RESOURCES.get(grant.resource, ResourceType.ANY),
-        grant.name,
-        ResourcePatternType.ANY,
-        f"User:{grant.principal}",
-        cast(str, None),  # any host
-        AclOperation[grant.operation],
-        AclPermissionType.ANY,
+        binding.restype,
+        binding.name,
+        binding.resource_pattern_type,
+        binding.principal,
+        binding.host,
+        binding.operation,
+        binding.permission_type,
     )
 
 
-def _held_grants(admin: AdminClient) -> frozenset[Grant]:
+def _held_grants(admin: AdminClient) -> dict[Grant, AclBinding]:
     anyone = cast(str, None)
     anything = AclBindingFilter(
         ResourceType.ANY,
@@ -316,7 +321,7 @@ def _held_grants(admin: AdminClient) -> frozenset[Grant]:
         AclPermissionType.ANY,
     )
     words = {kind: word for word, kind in _RESOURCES.items()}
-    held = set()
+    held: dict[Grant, AclBinding] = {}
     for binding in admin.describe_acls(anything, request_timeout=PATIENCE).result():
         word = words.get(binding.restype, binding.restype.name.lower())
         right_form = (
@@ -325,9 +330,10 @@ def _held_grants(admin: AdminClient) -> frozenset[Grant]:
             and binding.resource_pattern_type == _pattern(word)
         )
         # A line of another form (a denial, a prefix on topics, one host) is a difference too; its name shows it.
-        name = binding.name if right_form else f"{binding.name} ({binding.resource_pattern_type.name} {binding.host})"
-        held.add(Grant(binding.principal.removeprefix("User:"), word, name, binding.operation.name))
-    return frozenset(held)
+        form = f"{binding.permission_type.name} {binding.resource_pattern_type.name} {binding.host}"
+        name = binding.name if right_form else f"{binding.name} ({form})"
+        held[Grant(binding.principal.removeprefix("User:"), word, name, binding.operation.name)] = binding
+    return held
 
 
 def _held_users(admin: AdminClient) -> set[str]:

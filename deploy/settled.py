@@ -138,7 +138,7 @@ class Watch:
                 raise NotSettledError(f"{service} has not turned {day} in every lane")
             await asyncio.sleep(BETWEEN)
 
-    async def settled(self, day: date | None = None, patience: float = PATIENCE) -> State:
+    async def settled(self, day: date | None = None, patience: float = PATIENCE, between: float = BETWEEN) -> State:
         """Wait until everything is at rest, and every service that keeps days is in ``day``.
 
         Raises:
@@ -161,4 +161,4 @@ class Watch:
             elif time.monotonic() - moved > patience:
                 more = f" (and {len(waiting) - 3} more)" if len(waiting) > 3 else ""
                 raise NotSettledError("; ".join(waiting[:3]) + more)
-            await asyncio.sleep(BETWEEN)
+            await asyncio.sleep(between)

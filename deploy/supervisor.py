@@ -18,7 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from contracts.topics import SERVICES
-from deploy.installation import Installation, NoInstallationError
+from deploy.health import end_the_silent
+from deploy.installation import Installation, NoInstallationError, default_home
 
 STOP_PATIENCE = 15.0
 """Seconds that processes get to end by themselves before they are killed."""
@@ -195,9 +196,11 @@ async def run(installation: Installation, *, with_clock: bool = True, tell: Tell
     try:
         await supervisor.start()
         running = asyncio.create_task(supervisor.wait())
+        watching = asyncio.create_task(end_the_silent(installation, supervisor.process_id, tell))
         stop = asyncio.create_task(told.wait())
         await asyncio.wait({running, stop}, return_when=asyncio.FIRST_COMPLETED)
         stop.cancel()
+        watching.cancel()
         if running.done():
             running.result()
         running.cancel()
@@ -211,15 +214,14 @@ async def run(installation: Installation, *, with_clock: bool = True, tell: Tell
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m deploy.supervisor", description=__doc__)
-    parser.add_argument("--home", type=Path, default=Path(".hutong"), help="the installation's folder")
+    parser.add_argument("--home", type=Path, default=default_home(), help="the installation's folder")
     parser.add_argument("--no-clock", action="store_true", help="time is published by somebody else")
     options = parser.parse_args()
     try:
-        installation = Installation.load(options.home)
+        return asyncio.run(run(Installation.load(options.home), with_clock=not options.no_clock))
     except NoInstallationError as error:
         print(f"{error}. Start one with `make up`.", file=sys.stderr)
         return 3
-    return asyncio.run(run(installation, with_clock=not options.no_clock))
 
 
 if __name__ == "__main__":

@@ -43,6 +43,8 @@ _FORMULA_TEXT = re.compile(r'="(.*)"', re.DOTALL)
 _DATE_1904 = re.compile(rb"<(?:\w+:)?workbookPr\b[^>]*\bdate1904\s*=\s*[\"'](?:1|true)[\"']")
 _HIDDEN_FORM = ("\ufeff", "\u200b")
 
+_BLANK: list[Any] = []
+
 Grid = list[list[Any]]
 Merged = list[tuple[tuple[int, int], tuple[int, int]]]
 
@@ -143,7 +145,8 @@ def _worksheet(content: bytes, names: Collection[str]) -> tuple[Grid, Merged]:
 
 
 def _grid(sheet: CalamineSheet) -> Grid:
-    return [[_cell(cell) for cell in row] for row in sheet.to_python(skip_empty_area=False)]
+    """Lines that are empty cost nothing: a blank at the foot of the sheet makes a million of them."""
+    return [_BLANK if row.count("") == len(row) else [_cell(cell) for cell in row] for row in sheet.iter_rows()]
 
 
 def _cell(cell: Any) -> Cell:
@@ -187,7 +190,9 @@ def _text_rows(content: bytes) -> Grid:
         raise WorkbookUnreadable("不能识别的文件。", "请报送 .xlsx 或 .csv 文件。")
     delimiter = max(",\t;，", key="".join(text.splitlines()[:HEADER_WITHIN]).count)
     try:
-        return [[_stripped(cell) for cell in row] for row in csv.reader(io.StringIO(text), delimiter=delimiter)]
+        # Strict: a quotation mark that is never closed would swallow every row after it without a word.
+        lines = csv.reader(io.StringIO(text, newline=None), delimiter=delimiter, strict=True)
+        return [[_stripped(cell) for cell in row] for row in lines]
     except csv.Error:
         raise WorkbookUnreadable("文件的分隔或引号有误。", _SAVE_AS) from None
 
@@ -313,6 +318,7 @@ def write_error_sheet(path: Path, sheet: Sheet, troubles: Iterable[Trouble | Map
     book.save(content)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
+        os.fchmod(descriptor, 0o600)  # one of last time may be open to others
         file.write(content.getvalue())
 
 

@@ -14,6 +14,7 @@ import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import asyncpg
 import uvicorn
 import uvloop
 
@@ -21,8 +22,8 @@ from runtime import logs
 from runtime.errors import SchemaMissing
 from runtime.logs import log
 from runtime.replay import NothingParked, StillParked
-from runtime.service import MissingTopics, Service
-from runtime.settings import Settings
+from runtime.service import Service
+from runtime.settings import MissingSecret, Settings
 
 FAILED = 70
 """Exit code of a process that must be started again."""
@@ -45,15 +46,30 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--parked", action="store_true", help="list what is parked")
     parser.add_argument("--replay", metavar="KEY", help="release what is parked under KEY, for today")
     chosen = parser.parse_args(arguments)
-    settings = Settings.from_environment()
+    try:
+        settings = Settings.from_environment()
+    except ValueError as error:
+        _complain(f"环境变量不对：{error}。")
+        return 2
     logs.configure(chosen.service.rpartition(":")[2], settings.ordinal, settings.log_level)
-    if chosen.migrate:
-        return uvloop.run(_migrate(chosen.service, settings))
-    if chosen.parked:
-        return uvloop.run(_parked(chosen.service, settings))
-    if chosen.replay is not None:
-        return uvloop.run(_replay(chosen.service, settings, chosen.replay))
-    return uvloop.run(_serve(chosen.service, settings))
+    serves = not chosen.migrate and not chosen.parked and chosen.replay is None
+    try:
+        if chosen.migrate:
+            return uvloop.run(_migrate(chosen.service, settings))
+        if chosen.parked:
+            return uvloop.run(_parked(chosen.service, settings))
+        if chosen.replay is not None:
+            return uvloop.run(_replay(chosen.service, settings, chosen.replay))
+        return uvloop.run(_serve(chosen.service, settings))
+    except (SchemaMissing, MissingSecret, OSError) as error:
+        why = str(error)
+    except asyncpg.PostgresError as error:
+        why = f"{type(error).__name__} from the database"
+    if serves:
+        log.error("cannot_start", reason=why)
+    else:
+        _complain(f"没有做成：{why}。")
+    return FAILED
 
 
 async def _migrate(name: str, settings: Settings) -> int:
@@ -89,7 +105,7 @@ async def _replay(name: str, settings: Settings, key: str) -> int:
 @contextlib.asynccontextmanager
 async def _opened(name: str, settings: Settings) -> AsyncIterator[Service]:
     service = create(name, settings)
-    await service.open()
+    await service.open(wait=False)
     try:
         yield service
     finally:
@@ -111,16 +127,16 @@ async def _serve(name: str, settings: Settings) -> int:
     # uvicorn raises the signal again when it has shut down: here that must not end the process with a signal.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
-    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    # The service says itself why it does not start; uvicorn would repeat it as a trace with every message in it.
+    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
     # What was made so far lives as long as the process: not looked at again by every collection.
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
     try:
         await server.serve(sockets=[listening])
-    except (SchemaMissing, MissingTopics) as error:
-        log.error("cannot_start", reason=str(error))
-        return FAILED
+    except SystemExit:
+        return FAILED  # uvicorn's way to say that the service did not start
     if service.failure is not None:
         return FAILED
     return 0 if server.started else FAILED

@@ -111,3 +111,5 @@ Handler = Callable[[Batch[Any], Tx], Awaitable[list[Say]]]
 DayHandler = Callable[[Page, Tx], Awaitable[PageDone]]
 ParkBy = Callable[[Any, Envelope], str]
 """The key an event is parked under: ``(event, envelope) -> key``. The default is the record's key."""
+Misread = Callable[[Envelope, bytes, str], Event | None]
+"""What a handler hears of an event that cannot be read: ``(envelope, value, reason) -> event``. None: it is parked."""

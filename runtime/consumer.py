@@ -3,15 +3,16 @@
 import asyncio
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import groupby
+from itertools import chain, groupby
 from typing import TYPE_CHECKING, Any
 
 from aiokafka import ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError
 
+from contracts.event import Event
 from runtime import standing
 from runtime.backoff import Backoff
-from runtime.batches import DayHandler, Handler, ParkBy
+from runtime.batches import DayHandler, Handler, Misread, ParkBy
 from runtime.database import infrastructure
 from runtime.kafka import Described
 from runtime.lane import Lane
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 Place = tuple[str, int]
 """topic, partition"""
+LONG_POLL_MS = 250
+"""How long a poll waits where there is nothing; a consumer that is to stop waits no longer either."""
 
 
 class Consumer:
@@ -36,9 +39,11 @@ class Consumer:
         self.handlers: Mapping[str, Handler] = {}
         self.day: DayHandler | None = None
         self.day_source: str | None = None
+        self.reads: dict[str, type[Event]] = {}
         self.day_topics: frozenset[str] = frozenset()
         """The inputs whose marks turn the service's day; empty for all consumers but one."""
         self._park_by: Mapping[str, ParkBy] = {}
+        self._misread: Mapping[str, Misread] = {}
         self.subscriber: Any = None
         self.listener = Listener(self)
         self.interrupt = asyncio.Event()
@@ -49,11 +54,12 @@ class Consumer:
         self.silent_since: float | None = None
         self.assignments = 0
         self._busy = asyncio.Lock()
+        self._positioning = asyncio.Lock()
         self._lanes: dict[Place, Lane] = {}
         self.ready: set[Place] = set()
         """Assigned, positioned, and neither halted nor waiting for a day."""
         self.heard: list[str] = []
-        """The topics it heard when it started."""
+        """The topics it has heard since it started, whoever has their partitions."""
         self._to_commit: dict[Place, int] = {}
 
     def learn(
@@ -62,12 +68,16 @@ class Consumer:
         day: DayHandler | None,
         day_source: str | None,
         park_by: Mapping[str, ParkBy] | None,
+        misread: Mapping[str, Misread] | None = None,
+        reads: Mapping[type[Event], type[Event]] | None = None,
     ) -> None:
         """Remember what the service does with each topic."""
         self.handlers = handlers
         self.day = day
         self.day_source = day_source
         self._park_by = park_by or {}
+        self._misread = misread or {}
+        self.reads = {whole.kind: part for whole, part in (reads or {}).items()}
 
     @property
     def leaving(self) -> bool:
@@ -90,11 +100,19 @@ class Consumer:
             return sorted(name for name in existing if pattern.fullmatch(name))
         return sorted(self.subscriber.topic_names_for_subscribe)
 
+    async def poll(self, kafka: Any) -> tuple[Raw, ...]:
+        """FastStream's own poll without the sleep it adds to an empty one, which wakes in vain and makes news late."""
+        found = await kafka.getmany(timeout_ms=LONG_POLL_MS, max_records=self.service.settings.max_records)
+        return tuple(chain.from_iterable(found.values()))
+
     def handler_of(self, topic: str) -> Handler | None:
         return self.handlers.get(topic) or self.handlers.get(self.service.catalogue.topic(topic).name)
 
     def park_by_of(self, topic: str) -> ParkBy | None:
         return self._park_by.get(topic) or self._park_by.get(self.service.catalogue.topic(topic).name)
+
+    def misread_of(self, topic: str) -> Misread | None:
+        return self._misread.get(topic) or self._misread.get(self.service.catalogue.topic(topic).name)
 
     async def apply(self, records: Sequence[Raw]) -> None:
         """Apply what was polled: each partition in order, some partitions at a time."""
@@ -108,7 +126,18 @@ class Consumer:
             parts = [
                 (place, list(part)) for place, part in groupby(records, key=lambda raw: (raw.topic, raw.partition))
             ]
-            await asyncio.gather(*(one(self.lane(*place), part) for place, part in parts if place in self.ready))
+            try:
+                await asyncio.gather(*(one(self.lane(*place), part) for place, part in parts if place in self.ready))
+            except Exception as error:
+                # FastStream would log it, message and all, and go on as if nothing had been.
+                log.error("lane_failed", consumer=self.name, error=type(error).__name__, exc_info=True)
+                self.service.fail(f"consumer {self.name} failed")
+                raise
+
+    @property
+    def lanes(self) -> Iterable[Lane]:
+        """The lanes of what is assigned, as far as anything was heard."""
+        return list(self._lanes.values())
 
     def lane(self, topic: str, partition: int) -> Lane:
         place = (topic, partition)
@@ -120,7 +149,6 @@ class Consumer:
     def committed(self, topic: str, partition: int, next_offset: int) -> None:
         """A batch is in the database: lag tools may know."""
         self._to_commit[topic, partition] = next_offset
-        self.service.progressed()
         if not self.needs_county:
             self.service.county_stored()
 
@@ -164,6 +192,10 @@ class Consumer:
 
     async def position(self, places: Iterable[Place]) -> None:
         """Seek partitions to their cursors and let them run: all but the halted and those waiting for a day."""
+        async with self._positioning:
+            await self._position(places)
+
+    async def _position(self, places: Iterable[Place]) -> None:
         service = self.service
         wanted = [place for place in places if place in self.assigned and place not in self.ready]
         if not wanted:
@@ -222,6 +254,7 @@ class Consumer:
     def given(self, assigned: set[Place]) -> None:
         """Partitions were assigned, and are paused."""
         self.assigned = assigned
+        self.heard = sorted({*self.heard, *(topic for topic, _ in assigned)})
         self.assignments += 1
         self._lanes = {place: lane for place, lane in self._lanes.items() if place in assigned}
         self.halted = {place: reason for place, reason in self.halted.items() if place in assigned}

@@ -5,7 +5,6 @@ one dies: the next page begins where the last committed one stopped.
 """
 
 import asyncio
-import contextlib
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -36,19 +35,25 @@ class Days:
 
     def __init__(self, service: "Service") -> None:
         self._service = service
-        self._kicked = asyncio.Event()
+        self._wake = asyncio.Event()
         self._stop = asyncio.Event()
+        self._look = False
+        self._at_work: dict[int, bool] = {}
+        """The indexes whose days are being turned. True: look once more when that is done."""
+        # Never more at a time than leaves the lanes their sessions.
+        self._limit = asyncio.Semaphore(service.settings.parallel)
         self.consumer: Consumer | None = None
         """The consumer whose inputs carry the days; None: this service knows no days."""
         self.failing: dict[int, str] = {}
 
     def kick(self) -> None:
         """A lane has reached a day, or partitions came or went."""
-        self._kicked.set()
+        self._look = True
+        self._wake.set()
 
     def stop(self) -> None:
         self._stop.set()
-        self._kicked.set()
+        self._wake.set()
 
     async def state(self) -> dict[int, date | None]:
         """The day of every index."""
@@ -63,18 +68,33 @@ class Days:
         return min(known) if days and len(known) == len(days) else None
 
     async def run(self) -> None:
-        """Work until stopped."""
-        while not self._stop.is_set():
-            waiting = any(consumer.blocked for consumer in self._service.consumers.values())
-            # Looked at without a kick too: another process may have turned the day.
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._kicked.wait(), _LOOK if waiting else 30 * _LOOK)
-            self._kicked.clear()
-            if self.consumer is not None and not self._stop.is_set():
-                # Never more at a time than leaves the lanes their sessions.
-                limit = asyncio.Semaphore(self._service.settings.parallel)
-                await asyncio.gather(*(self._index(self.consumer, index, limit) for index in self._mine(self.consumer)))
-            await self._unblock()
+        """Work until stopped. Each index by itself: one whose day cannot be turned holds up no other."""
+        async with asyncio.TaskGroup() as indexes:
+            while not self._stop.is_set():
+                waiting = any(consumer.blocked for consumer in self._service.consumers.values())
+                try:
+                    await asyncio.wait_for(self._wake.wait(), _LOOK if waiting else 30 * _LOOK)
+                except TimeoutError:
+                    self._look = True  # without a kick too: another process may have turned the day
+                self._wake.clear()
+                if self._look and self.consumer is not None and not self._stop.is_set():
+                    self._look = False
+                    for index in self._mine(self.consumer):
+                        if index in self._at_work:
+                            self._at_work[index] = True
+                        else:
+                            self._at_work[index] = False
+                            indexes.create_task(self._turn(self.consumer, index))
+                await self._unblock()
+
+    async def _turn(self, consumer: "Consumer", index: int) -> None:
+        while True:
+            self._at_work[index] = False
+            await self._index(consumer, index)
+            if not self._at_work[index]:
+                break
+        del self._at_work[index]
+        self._wake.set()
 
     def _mine(self, consumer: "Consumer") -> list[int]:
         indexes: set[int] = set()
@@ -87,16 +107,16 @@ class Days:
                 indexes.update(range(self._service.settings.partitions))
         return sorted(indexes)
 
-    async def _index(self, consumer: "Consumer", index: int, limit: asyncio.Semaphore) -> None:
+    async def _index(self, consumer: "Consumer", index: int) -> None:
         backoff = Backoff(self._service.settings)
         tries = 0
-        while not self._stop.is_set():
+        while not self._stop.is_set() and index in self._mine(consumer):
             try:
-                async with limit:
+                async with self._limit:
                     more = await self._page(consumer, index)
+                self.failing.pop(index, None)
                 if not more:
                     return
-                self.failing.pop(index, None)
                 tries = 0
                 backoff.reset()
             except Exception as error:  # noqa: BLE001 - a day is never left out
@@ -109,6 +129,7 @@ class Days:
                 if tries >= self._service.settings.tries:
                     self.failing[index] = cause
                 await backoff.wait(self._stop, self._service.county_changed)
+        self.failing.pop(index, None)  # somebody else's now, or nobody's
 
     async def _page(self, consumer: "Consumer", index: int) -> bool:
         """Do one page in one transaction. False: there is nothing to do for this index."""
@@ -139,7 +160,6 @@ class Days:
                 point("before_page")
         point("after_page")
         service.metrics.pages.inc()
-        service.progressed()
         service.relay.wake()
         if done.resume is None:
             service.metrics.day.labels(str(index)).set(at_midnight(day).timestamp())

@@ -20,5 +20,9 @@ class SchemaMissing(Exception):
     """The service's schema is not there or older than this code. Remedy: ``python -m runtime SERVICE --migrate``."""
 
 
+class OrdinalTaken(Exception):
+    """Another process of this service has the same ordinal: Kafka would let the two throw one another out for ever."""
+
+
 class UnknownTopic(Exception):
     """An event names a topic that ``contracts.topics`` does not have, or that this service may not write."""

@@ -14,7 +14,7 @@ from runtime.batches import Batch, Heard
 from runtime.database import Session, infrastructure
 from runtime.errors import Halt, NotYet, Unprocessable
 from runtime.faults import point
-from runtime.logs import log
+from runtime.logs import log, where
 from runtime.outbox import Row
 from runtime.reader import Mark, NoEvent, Numbers, Raw, Read, Reader, Seen, Turn, Unreadable
 
@@ -109,22 +109,38 @@ class Lane:
             units_write=self._units_write,
             marks=self._entry.days,
             day_source=self.bears_days and not self._entry.days,
+            reads=consumer.reads,
         )
         self._handler = consumer.handler_of(topic)
         self._park_by = consumer.park_by_of(topic)
+        self._misread = consumer.misread_of(topic)
         self._known: Known | None = None
         self._decoded: dict[int, tuple[Envelope, Read] | NoEvent] = {}
         self._legal_gap: tuple[int, int] | None = None
         self._poison = parking.Poison(settings.poison_in_a_row, settings.poison_share, settings.poison_window)
+        self._began_at: float | None = None
+        self._attempt_at: float | None = None
+
+    @property
+    def standstill(self) -> float:
+        """For how many seconds the same batch has been waiting to be committed."""
+        return 0.0 if self._began_at is None else time.monotonic() - self._began_at
+
+    @property
+    def attempt(self) -> float:
+        """For how many seconds one attempt has been going on."""
+        return 0.0 if self._attempt_at is None else time.monotonic() - self._attempt_at
 
     async def apply(self, raws: Sequence[Raw]) -> None:
         """Apply records until they are committed, or the partition is halted, blocked or taken away."""
         backoff = Backoff(self._service.settings)
         tries = 0
         careful = False
+        self._began_at = time.monotonic()
         try:
             while not self._consumer.leaving:
                 try:
+                    self._attempt_at = time.monotonic()
                     await self._once(raws, careful)
                     return
                 except Halt as halt:
@@ -144,6 +160,7 @@ class Lane:
                     tries = await self._think(error, tries, backoff)
                     careful = careful or tries >= self._service.settings.tries
         finally:
+            self._began_at = self._attempt_at = None
             self._decoded.clear()
 
     async def release(self, session: Session, raws: Sequence[Raw]) -> list[Row]:
@@ -158,7 +175,7 @@ class Lane:
         events: list[Heard[Any]] = []
         for raw in raws:
             envelope = self._reader.envelope(raw)
-            read = envelope if isinstance(envelope, NoEvent) else self._reader.decode(raw, envelope)
+            read = envelope if isinstance(envelope, NoEvent) else self._decode(raw, envelope)
             if isinstance(read, Unreadable | NoEvent):
                 raise Unprocessable(read.reason)
             if isinstance(read, Heard):
@@ -171,6 +188,7 @@ class Lane:
         """Wait after a failure; the number of unexpected ones so far."""
         cause = type(error).__name__
         self._known = None
+        self._attempt_at = None
         self._service.metrics.retries.labels(self._consumer.name, cause).inc()
         about = {"consumer": self._consumer.name, "topic": self.topic, "partition": self.partition, "error": cause}
         if isinstance(error, NotYet):
@@ -179,7 +197,7 @@ class Lane:
             log.warning("retry", after=round(backoff.following, 2), **about)
         else:
             tries += 1
-            log.error("handler_failed", tries=tries, where=_where(error), **about)
+            log.error("handler_failed", tries=tries, where=where(error), **about)
         await backoff.wait(self._consumer.interrupt, self._service.county_changed)
         return tries
 
@@ -276,7 +294,7 @@ class Lane:
         decoded = self._decoded.get(raw.offset)
         if decoded is None:
             envelope = self._reader.envelope(raw)
-            decoded = envelope if isinstance(envelope, NoEvent) else (envelope, self._reader.decode(raw, envelope))
+            decoded = envelope if isinstance(envelope, NoEvent) else (envelope, self._decode(raw, envelope))
             self._decoded[raw.offset] = decoded
         if isinstance(decoded, NoEvent):
             work.dead.append(decoded)
@@ -300,6 +318,15 @@ class Lane:
         elif read is not None:
             work.reads.append(read)
         return False
+
+    def _decode(self, raw: Raw, envelope: Envelope) -> Read:
+        """An event, if need be one that stands for what cannot be read."""
+        read = self._reader.decode(raw, envelope)
+        if isinstance(read, Unreadable) and self._misread is not None and raw.value is not None:
+            event = self._misread(envelope, raw.value, read.reason)
+            if event is not None:
+                return Heard(event, envelope, raw.topic, raw.partition, raw.offset)
+        return read
 
     def _impatient(self, numbers: Numbers, envelope: Envelope, now: datetime) -> None:
         assert envelope.lane is not None
@@ -413,7 +440,7 @@ class Lane:
         return free
 
     def _park(self, work: Work, heard: Heard[Any], raw: Raw, error: Exception) -> None:
-        reason = str(error) if isinstance(error, Unprocessable) else f"{type(error).__name__} in {_where(error)}"
+        reason = str(error) if isinstance(error, Unprocessable) else f"{type(error).__name__} in {where(error)}"
         work.parked.park(self._keys(heard)[0], raw, reason)
 
     async def _save(
@@ -485,14 +512,3 @@ def _outcomes(work: Work) -> list[bool]:
 
 def _raw(raws: Sequence[Raw], offset: int) -> Raw:
     return next(raw for raw in raws if raw.offset == offset)
-
-
-def _where(error: BaseException) -> str:
-    """The innermost place of an error, without its message: messages may quote somebody's data."""
-    trace = error.__traceback__
-    if trace is None:
-        return "unknown"
-    while trace.tb_next is not None:
-        trace = trace.tb_next
-    code = trace.tb_frame.f_code
-    return f"{code.co_filename.rsplit('/', 1)[-1]}:{trace.tb_lineno} {code.co_name}"

@@ -1,9 +1,16 @@
-"""One JSON line per fact on standard error: ids only, never a payload, never personal data."""
+"""One JSON line per fact on standard error: ids only, never a payload, never personal data.
+
+A failure is told as its types and the places it passed through. Its message is not: it may quote somebody's data
+(a key that was not found, a value the database refused).
+"""
 
 import logging
 import sys
 import time
-from typing import Any
+import traceback
+from collections.abc import Iterator, MutableMapping
+from contextlib import suppress
+from typing import Any, TextIO
 
 import structlog
 
@@ -11,6 +18,43 @@ log: Any = structlog.get_logger("hutong")
 """The house's logger."""
 
 _NOISY = ("aiokafka", "kafka", "hutong.faststream")
+
+
+def where(error: BaseException) -> str:
+    """The innermost place of a failure."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return _place(frames[-1]) if frames else "unknown"
+
+
+def places(error: BaseException) -> list[str]:
+    """A failure and what it came from: each one's type, then its places, the innermost last."""
+    found: list[str] = []
+    for one in _chain(error):
+        found += [type(one).__name__, *map(_place, traceback.extract_tb(one.__traceback__))]
+    return found
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        if isinstance(error, BaseExceptionGroup):
+            for inner in error.exceptions:
+                yield from _chain(inner)
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+
+
+def _place(frame: traceback.FrameSummary) -> str:
+    return f"{frame.filename.rsplit('/', 1)[-1]}:{frame.lineno} {frame.name}"
+
+
+def _without_message(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    given = event.pop("exc_info", None)
+    error = given if isinstance(given, BaseException) else (given[1] if isinstance(given, tuple) else None)
+    if error is None and given is True:
+        error = sys.exc_info()[1]
+    if error is not None:
+        event["trace"] = places(error)
+    return event
 
 
 class AtMost(logging.Filter):
@@ -32,25 +76,39 @@ class AtMost(logging.Filter):
         return True
 
 
+class Steady:
+    """A stream that never fails: a log that cannot be written (a full disk) must not stop what it tells of."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with suppress(OSError):
+            return self._stream.write(text)
+        return 0
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            self._stream.flush()
+
+
 def configure(service: str, ordinal: int, level: str) -> None:
     """Set up structlog and the standard library's loggers, once per process."""
+    stream: Any = Steady(sys.stderr)
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _without_message,
     ]
     structlog.configure(
-        processors=[
-            *shared,
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(ensure_ascii=False),
-        ],
+        processors=[*shared, structlog.processors.JSONRenderer(ensure_ascii=False)],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(stream),
         cache_logger_on_first_use=True,
     )
     structlog.contextvars.bind_contextvars(service=service, ordinal=ordinal)
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared, processor=structlog.processors.JSONRenderer(ensure_ascii=False)

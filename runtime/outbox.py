@@ -35,7 +35,7 @@ class Outbox:
 
     def __init__(self, service: str, source: str, catalogue: Catalogue, partitions: int, max_bytes: int) -> None:
         self._service = service
-        self._source = source
+        self.source = source
         self._catalogue = catalogue
         self._partitions = partitions
         self._max_bytes = max_bytes
@@ -106,12 +106,12 @@ class Outbox:
 
     def _row(self, said: Say, event: Event, key: str, nth: int, topic: str, partition: int) -> Row:
         kind = event.kind
-        value = None if event.tombstone else event.model_dump_json().encode()
+        value = None if event.tombstone else event.encoded()
         if value is not None and len(value) > self._max_bytes:
             raise Unprocessable(f"{kind} of {len(value)} bytes is larger than the broker takes")
         envelope = Envelope(
             id=uuid5(said.cause, f"{self._service}|{kind}|{key}|{nth}"),
-            source=self._source,
+            source=self.source,
             type=kind,
             time=said.time,
             key=key,

@@ -23,8 +23,8 @@ from runtime.reader import NoEvent, Raw
 from runtime.sealing import CannotOpen, Sealer
 from runtime.settings import Settings
 
-_CLEAR = b"\x00"
-_LOCKED = b"\x01"
+_VERSION = b"\x01"
+_NONCE = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,50 +41,38 @@ class Stored:
 
 
 class Safe:
-    """Encrypts what is parked and what is dead."""
+    """Encrypts what is parked and what is dead. Without its keys no service starts: it would lose, or show, either."""
 
     def __init__(self, settings: Settings) -> None:
-        parking = settings.secret_or_none("parking_key")
-        public = settings.secret_or_none("ops_public_key")
-        self._parking = AESGCM(_key(parking)) if parking else None
-        self._sealer = Sealer(public) if public else None
+        """Needs ``parking_key`` and ``ops_public_key``.
 
-    @property
-    def locked(self) -> bool:
-        """False when a secret is missing: parked records then lie in the clear, dead ones without their bytes."""
-        return self._parking is not None and self._sealer is not None
+        Raises:
+            MissingSecret: one of them is not in the secrets file.
+        """
+        self._parking = AESGCM(_key(settings.secret("parking_key")))
+        self._sealer = Sealer(settings.secret("ops_public_key"))
 
     def park(self, raw: Raw, consumer: str) -> bytes:
-        plain = _packed(raw)
-        if self._parking is None:
-            return _CLEAR + plain
-        nonce = os.urandom(12)
-        return (
-            _LOCKED
-            + nonce
-            + self._parking.encrypt(nonce, plain, _place(consumer, raw.topic, raw.partition, raw.offset))
-        )
+        """A record under the parking key, bound to its place."""
+        nonce = os.urandom(_NONCE)
+        place = _place(consumer, raw.topic, raw.partition, raw.offset)
+        return _VERSION + nonce + self._parking.encrypt(nonce, _packed(raw), place)
 
     def take_out(self, stored: bytes, consumer: str, topic: str, partition: int, offset: int) -> Stored:
         """A parked record.
 
         Raises:
-            CannotOpen: the parking key is not here, or not the one it was parked with.
+            CannotOpen: it was parked with another key, or in another place.
         """
-        if stored[:1] == _CLEAR:
-            return _unpacked(stored[1:], topic, partition, offset)
-        if self._parking is None:
-            raise CannotOpen("the parking key is not here")
+        nonce, sealed = stored[1 : 1 + _NONCE], stored[1 + _NONCE :]
         try:
-            plain = self._parking.decrypt(stored[1:13], stored[13:], _place(consumer, topic, partition, offset))
+            plain = self._parking.decrypt(nonce, sealed, _place(consumer, topic, partition, offset))
         except InvalidTag:
             raise CannotOpen("parked with another key") from None
         return _unpacked(plain, topic, partition, offset)
 
-    def bury(self, raws: Sequence[Raw], consumer: str) -> list[bytes | None]:
+    def bury(self, raws: Sequence[Raw], consumer: str) -> list[bytes]:
         """Dead records, sealed to the ops team under ``consumer/topic/partition/offset``."""
-        if self._sealer is None:
-            return [None] * len(raws)
         batch = self._sealer.batch()
         return [batch.seal(_packed(raw), _place(consumer, raw.topic, raw.partition, raw.offset)) for raw in raws]
 

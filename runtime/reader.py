@@ -1,9 +1,11 @@
 """Reads raw records: takes exactly the next number of each writer's lane, and makes events of bytes."""
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
+from functools import lru_cache
 from typing import Any, Protocol
 
 from pydantic import ValidationError
@@ -67,7 +69,15 @@ class Reader:
     """Decodes the records of one topic."""
 
     def __init__(
-        self, entry: Topic, name: str, county: str, *, units_write: bool, marks: bool, day_source: bool
+        self,
+        entry: Topic,
+        name: str,
+        county: str,
+        *,
+        units_write: bool,
+        marks: bool,
+        day_source: bool,
+        reads: Mapping[str, type[Event]] | None = None,
     ) -> None:
         self._entry = entry
         self._name = name
@@ -75,6 +85,7 @@ class Reader:
         self._units_write = units_write
         self._marks = marks
         self._day_source = day_source
+        self._kinds = {**KINDS, **(reads or {})}
 
     def envelope(self, raw: Raw) -> Envelope | NoEvent:
         """Who said it. Headers a department's plain client need not set are filled in on a unit's own topic only."""
@@ -94,15 +105,15 @@ class Reader:
         """Make an event of the record's bytes."""
         if raw.value is None:
             return None if self._entry.compacted else NoEvent(raw, "null value on a topic that is not compacted")
-        kind = KINDS.get(envelope.type)
+        kind = self._kinds.get(envelope.type)
         if kind is None:
-            return Unreadable(raw, envelope, f"unknown ce_type {_short(envelope.type)}")
+            return Unreadable(raw, envelope, f"unknown ce_type {_kind(envelope.type)}".rstrip())
         if kind is DayTurned and not self._marks:
             return NoEvent(raw, "a day mark where nobody may set one")
         try:
             event: Event = kind.model_validate_json(raw.value)
         except ValidationError as error:
-            return Unreadable(raw, envelope, _places(error))
+            return Unreadable(raw, envelope, _places(error, kind))
         except RecursionError:
             return Unreadable(raw, envelope, "nested too deeply")
         # The event itself says where it goes: a restricted matter has the same type as an ordinary one.
@@ -111,7 +122,7 @@ class Reader:
             and self._name not in (kind.topic, event.topic_name)
             and kind.topic != self._entry.name
         ):
-            return Unreadable(raw, envelope, f"{kind.kind} does not belong on this topic")
+            return Unreadable(raw, envelope, f"{envelope.type} does not belong on this topic")
         if isinstance(event, DayTurned) or (self._day_source and isinstance(event, DayBegan)):
             return Mark(raw, envelope, event)
         return Heard(event, envelope, raw.topic, raw.partition, raw.offset)
@@ -162,11 +173,33 @@ class Numbers:
         return Turn.NEXT
 
 
-def _places(error: ValidationError) -> str:
+def _places(error: ValidationError, kind: type[Event]) -> str:
+    """Which fields are wrong and how. Keys of a mapping are the sender's words, not ours: they are not repeated."""
+    known = _field_names(kind)
     found = error.errors(include_url=False, include_context=False, include_input=False)
-    places = [f"{'.'.join(str(part) for part in one['loc'])}: {one['type']}" for one in found[:5]]
-    return _short("; ".join(places))
+    told = []
+    for one in found[:5]:
+        place = ".".join(str(part) if isinstance(part, int) or part in known else "*" for part in one["loc"])
+        told.append(f"{place}: {one['type']}")
+    return "; ".join(told)[:300]
 
 
-def _short(text: str) -> str:
-    return text[:300]
+@lru_cache
+def _field_names(kind: type[Event]) -> frozenset[str]:
+    """The fields of an event and of all it is made of."""
+    return frozenset(_properties(kind.model_json_schema()))
+
+
+def _properties(schema: object) -> Iterator[str]:
+    if isinstance(schema, dict):
+        yield from schema.get("properties", ())
+    for part in schema.values() if isinstance(schema, dict) else schema if isinstance(schema, list) else ():
+        yield from _properties(part)
+
+
+_KIND = re.compile(r"[a-z]+\.[A-Za-z]+\.v[0-9]+")
+
+
+def _kind(text: str) -> str:
+    """A type of the house's form; of anything else nothing is repeated."""
+    return text[:100] if _KIND.fullmatch(text) else ""

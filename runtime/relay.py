@@ -55,7 +55,10 @@ class Relay:
         self._wake = asyncio.Event()
         self._stopping = False
         self._names: dict[bytes, str] = {}
+        self._failures = 0
         self.halted: str | None = None
+        self.failing: str | None = None
+        """What it has failed with several times in a row."""
         self.holding = False
 
     def wake(self) -> None:
@@ -82,6 +85,9 @@ class Relay:
                 else:
                     log.warning("relay_begins_again", error=type(error).__name__, after=round(backoff.following, 2))
                 self._metrics.relay_failures.inc()
+                self._failures += 1
+                if self._failures >= self._settings.tries:
+                    self.failing = type(error).__name__
                 await backoff.wait(self._wake)
             finally:
                 self.holding = False
@@ -121,6 +127,7 @@ class Relay:
             self._wake.clear()
             rows = await session.fetch(tables.TO_PUBLISH, _WAVE)
             if not rows:
+                self._failures, self.failing = 0, None
                 if self._stopping:
                     return
                 await self._pause(_IDLE)
@@ -134,6 +141,7 @@ class Relay:
                     await self._mark(session, sent)
                     marks.update(sent.marks)
             backoff.reset()
+            self._failures, self.failing = 0, None
 
     async def _send(self, producer: AIOKafkaProducer, rows: Sequence[Any], marks: dict[Lane, int], sent: Sent) -> None:
         following = dict(marks)

@@ -6,8 +6,11 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from runtime import tables
-from runtime.errors import Unprocessable
+from runtime.database import infrastructure
+from runtime.errors import NotYet, Unprocessable
+from runtime.logs import where
 from runtime.outbox import Row
+from runtime.sealing import CannotOpen
 
 if TYPE_CHECKING:
     from runtime.service import Service
@@ -48,7 +51,7 @@ async def release(service: "Service", key: str) -> int:
 
     Raises:
         NothingParked: nothing waits under this key.
-        StillParked: one of them still cannot be processed.
+        StillParked: one of them still cannot be processed, whatever the reason.
     """
     async with service.pool.acquire() as session, session.transaction():
         # Locked first: an event that arrives now waits, and is then no longer parked.
@@ -57,19 +60,24 @@ async def release(service: "Service", key: str) -> int:
             raise NothingParked(key)
         count = 0
         for name in consumers:
-            consumer = service.consumers[name]
-            stored = [
-                service.safe.take_out(row["record"], name, row["topic"], row["partition"], row["offset"])
-                for row in await session.fetch(tables.PARKED_EVENTS, name, key)
-            ]
+            stored = await session.fetch(tables.PARKED_EVENTS, name, key)
             rows: list[Row] = []
-            for place, part in groupby(stored, key=lambda raw: (raw.topic, raw.partition)):
-                raws = list(part)
+            for place, part in groupby(stored, key=lambda row: (row["topic"], row["partition"])):
+                held = list(part)
                 try:
-                    rows += await consumer.lane(*place).release(session, raws)
-                except Unprocessable as error:
-                    raise StillParked(f"{place[0]}/{place[1]} from offset {raws[0].offset}: {error}") from error
-                count += len(raws)
+                    raws = [service.safe.take_out(row["record"], name, *place, row["offset"]) for row in held]
+                    rows += await service.consumers[name].lane(*place).release(session, raws)
+                except Exception as error:
+                    if infrastructure(error) and not isinstance(error, NotYet):
+                        raise
+                    raise StillParked(f"{place[0]}/{place[1]} from offset {held[0]['offset']}: {_why(error)}") from None
+                count += len(held)
             await service.outbox.write(session, service.own_lanes[LANE, 0], rows)
             await session.execute(tables.RELEASE, name, key)
         return count
+
+
+def _why(error: Exception) -> str:
+    """Its words where they are ours; of anything else the place alone: a message may quote somebody's data."""
+    ours = isinstance(error, Unprocessable | NotYet | CannotOpen)
+    return str(error) if ours else f"{type(error).__name__} in {where(error)}"

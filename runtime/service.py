@@ -16,23 +16,24 @@ from faststream.kafka import KafkaBroker
 from faststream.kafka.message import FAKE_CONSUMER, KafkaMessage
 
 import contracts
+from contracts.event import Event
 from contracts.topics import CLOCK, COUNTY, TOPICS, Topic
 from runtime import days, kafka, migrations, tables
 from runtime import replay as releasing
 from runtime.backoff import Backoff
-from runtime.batches import DayHandler, Handler, ParkBy
+from runtime.batches import DayHandler, Handler, Misread, ParkBy
 from runtime.catalogue import Catalogue
-from runtime.consumer import Consumer, Place
+from runtime.consumer import LONG_POLL_MS, Consumer, Place
 from runtime.county import Counties
-from runtime.database import Database, infrastructure, open_pool
-from runtime.errors import SchemaMissing
+from runtime.database import Database, infrastructure, open_pool, open_session
+from runtime.errors import OrdinalTaken, SchemaMissing
 from runtime.health import routes
 from runtime.logs import log
 from runtime.metrics import Metrics
 from runtime.outbox import Outbox
 from runtime.parking import Safe
 from runtime.relay import Relay
-from runtime.settings import Settings
+from runtime.settings import MissingSecret, OpenSecrets, Settings
 from runtime.watch import Watch
 
 Records = tuple[Any, ...]
@@ -42,6 +43,9 @@ HOUSE = "house"
 """The consumer that every service has: it hears the county's data and its clock."""
 OWN = "@service"
 _TELL_EVERY = 1.0
+_ORDINALS = 0x6F_72_64
+_ORDINAL_TRIES, _ORDINAL_EVERY = 50, 0.2
+"""Long enough for the database to notice that a killed process has gone."""
 
 
 class Subscription(TypedDict):
@@ -85,7 +89,6 @@ class Service:
         self.catalogue = Catalogue(topics)
         self.metrics = Metrics()
         self.counties = Counties(settings.county)
-        self.safe = Safe(settings)
         self.consumers: dict[str, Consumer] = {}
         self.days = days.Days(self)
         self.watch = Watch(self)
@@ -96,11 +99,13 @@ class Service:
         self.failure: str | None = None
         self.on_failure: Callable[[], None] | None = None
         self.own_lanes: dict[tuple[str, int], int] = {}
-        self.progress_at = time.monotonic()
         self.pool: Database
         self.outbox: Outbox
+        self.safe: Safe
         self._migrations = migrations
         self._tasks: list[asyncio.Task[None]] = []
+        self._ordinal: Any = None
+        """The session that holds this process's ordinal."""
         self.broker = KafkaBroker(
             settings.kafka.split(","),
             client_id=f"hutong-{name}-{settings.ordinal}",
@@ -135,7 +140,7 @@ class Service:
             "no_reply": True,
             "max_records": settings.max_records,
             "batch_timeout_ms": 10,
-            "fetch_max_wait_ms": 250,
+            "fetch_max_wait_ms": LONG_POLL_MS,
             "auto_offset_reset": "none",
             "partition_assignment_strategy": (RangePartitionAssignor,),
             "session_timeout_ms": int(settings.session_timeout * 1000),
@@ -156,6 +161,8 @@ class Service:
         day: DayHandler | None = None,
         day_source: str | None = None,
         park_by: Mapping[str, ParkBy] | None = None,
+        misread: Mapping[str, Misread] | None = None,
+        reads: Mapping[type[Event], type[Event]] | None = None,
     ) -> None:
         """Apply a batch: one transaction per partition, tried until it is committed.
 
@@ -166,10 +173,12 @@ class Service:
             day: does one page of a day's work; its consumer is the one whose inputs turn the service's day.
             day_source: a topic without upstream marks whose ``DayBegan`` turns the day (``clock.v1``, for intake).
             park_by: per topic, what an event is parked under instead of its record's key.
+            misread: per topic, what the handler hears of an event that cannot be read, to answer it.
+            reads: an event, and the part of it that is all this consumer needs: the rest is not even read.
         """
         found = self.consumers[consumer]
         if not records:
-            found.learn(handlers, day, day_source, park_by)
+            found.learn(handlers, day, day_source, park_by, misread, reads)
             return
         await found.apply(records)
 
@@ -200,25 +209,27 @@ class Service:
             after_shutdown=[self._stop],
         )
 
-    async def open(self) -> None:
+    async def open(self, *, wait: bool = True) -> None:
         """Connect to the database and learn what the service does with its topics.
+
+        ``wait``: until the database answers, however long that takes.
 
         Raises:
             SchemaMissing: the schema is not up to date.
+            MissingSecret: it cannot lock away what it parks.
         """
+        self.safe = Safe(self.settings)
         backoff = Backoff(self.settings)
         while True:
             try:
                 await self._open()
                 break
             except Exception as error:
-                if not infrastructure(error):
+                if not wait or not infrastructure(error):
                     raise
                 log.warning("database_awaited", error=type(error).__name__)
                 await backoff.wait()
         await self._learn()
-        if not self.safe.locked:
-            log.warning("parking_without_secrets", missing="parking_key or ops_public_key")
 
     async def _open(self) -> None:
         """One attempt: whatever cuts it off, the next one begins with sessions of its own."""
@@ -271,10 +282,6 @@ class Service:
         rows = await self.pool.fetch(tables.CURSORS, consumer.name)
         return {(row["topic"], row["partition"]): row for row in rows}
 
-    def progressed(self) -> None:
-        """Something was committed."""
-        self.progress_at = time.monotonic()
-
     def county_stored(self) -> None:
         """Whoever waits for a county's data looks again."""
         self.county_changed.set()
@@ -295,9 +302,18 @@ class Service:
             for consumer in self.consumers.values()
             for (topic, partition), reason in sorted(consumer.halted.items())
         ]
+        patience = self.settings.silence_patience
+        found += [
+            f"{consumer.name} {lane.topic}/{lane.partition} has committed nothing for {lane.standstill:.0f} s"
+            for consumer in self.consumers.values()
+            for lane in consumer.lanes
+            if lane.standstill > patience
+        ]
         found += [f"day's work of index {index} fails: {reason}" for index, reason in sorted(self.days.failing.items())]
         if self.relay.halted is not None:
             found.append(f"relay halted: {self.relay.halted}")
+        if self.relay.failing is not None:
+            found.append(f"relay fails: {self.relay.failing}")
         return found
 
     def silences(self) -> list[str]:
@@ -309,10 +325,20 @@ class Service:
             for consumer in self.consumers.values()
             if consumer.silent_since is not None and now - consumer.silent_since > patience / 2
         ]
+        found += self.hanging()
         if self._tasks and now - self.watch.looked_at > patience:
             found.append("the watch has not looked for too long")
         found += [f"task {task.get_name()} has ended" for task in self._tasks if task.done() and not self.stopping]
         return found
+
+    def hanging(self) -> list[str]:
+        """Handlers that wait for what never comes."""
+        return [
+            f"{consumer.name} {lane.topic}/{lane.partition} hangs"
+            for consumer in self.consumers.values()
+            for lane in consumer.lanes
+            if lane.attempt > self.settings.attempt_patience
+        ]
 
     def unready(self) -> list[str]:
         """What it does not have yet."""
@@ -325,8 +351,41 @@ class Service:
         ]
 
     async def _start(self) -> None:
-        await self.open()
-        await self._prepare_cursors()
+        try:
+            await self.open()
+            await self._take_ordinal()
+            await self._prepare_cursors()
+        except (SchemaMissing, OrdinalTaken, MissingTopics, MissingSecret, OpenSecrets) as error:
+            log.error("cannot_start", reason=str(error))
+            raise
+        except Exception as error:
+            log.error("cannot_start", reason=type(error).__name__, exc_info=True)
+            raise
+
+    async def _take_ordinal(self) -> None:
+        """Its static member ids are made of the ordinal, so no other process may have it when this one starts."""
+        for _ in range(_ORDINAL_TRIES):
+            if await self._has_ordinal():
+                return
+            await asyncio.sleep(_ORDINAL_EVERY)
+        raise OrdinalTaken(f"another process of {self.name} has ordinal {self.settings.ordinal}")
+
+    async def _has_ordinal(self) -> bool:
+        """What the database answers, however long it is away."""
+        backoff = Backoff(self.settings)
+        while True:
+            try:
+                if self._ordinal is None or self._ordinal.is_closed():
+                    self._ordinal = await open_session(self.name, self.settings)
+                key = f"{self.name}/{self.settings.ordinal}"
+                return bool(
+                    await self._ordinal.fetchval("select pg_try_advisory_lock($1, hashtext($2))", _ORDINALS, key)
+                )
+            except Exception as error:
+                if not infrastructure(error):
+                    raise
+                log.warning("database_awaited", error=type(error).__name__)
+                await backoff.wait()
 
     async def _work(self) -> None:
         work: dict[str, Callable[[], Awaitable[None]]] = {
@@ -370,6 +429,8 @@ class Service:
             await asyncio.gather(*self._tasks, return_exceptions=True)
         for consumer in self.consumers.values():
             await consumer.listener.stop()
+        if self._ordinal is not None:
+            self._ordinal.terminate()
         if hasattr(self, "pool"):
             await self.close()
         log.info("stopped")
@@ -391,6 +452,7 @@ class Service:
             if found is None:
                 continue
             found.subscriber = subscriber
+            subscriber.get_msg = found.poll  # type: ignore[attr-defined]
             for call in subscriber.calls:
                 await call.handler._original_call(())
         self._find_days()
@@ -422,7 +484,7 @@ class Service:
             except Exception as error:
                 if not infrastructure(error):
                     raise
-                log.warning("broker_awaited", error=type(error).__name__)
+                log.warning("broker_awaited", error=type(error).__name__, reason=str(error))
                 await backoff.wait()
 
     async def _prepare_all(self) -> None:

@@ -12,6 +12,9 @@ from typing import Self
 class MissingSecret(KeyError):
     """The secrets file has no such entry. Names the entry, never a value."""
 
+    def __str__(self) -> str:
+        return f"the secrets file has no {self.args[0]}"
+
 
 class OpenSecrets(PermissionError):
     """The secrets file can be read by others. Remedy: ``chmod 600``."""
@@ -54,7 +57,10 @@ class Settings:
     hole_patience: float = 60.0
     """How long a missing number may stay open before the partition halts."""
     silence_patience: float = 60.0
-    """How long a consumer may be without assignment or fetch before the process exits."""
+    """How long a consumer may be without assignment or fetch before the process exits; how long a batch may wait to
+    be committed before somebody is told."""
+    attempt_patience: float = 900.0
+    """How long one attempt at a batch may last before the process exits: its handler waits for what never comes."""
     watch_every: float = 2.0
     poison_in_a_row: int = 100
     poison_share: float = 0.5
@@ -132,6 +138,7 @@ _KINDS: dict[str, type] = {
     "tries": int,
     "hole_patience": float,
     "silence_patience": float,
+    "attempt_patience": float,
     "watch_every": float,
     "poison_in_a_row": int,
     "poison_share": float,

@@ -47,9 +47,10 @@ class Watch:
 
     async def _look(self) -> None:
         service = self._service
-        consumers = [consumer for consumer in service.consumers.values() if consumer.assigned]
+        consumers = list(service.consumers.values())
         places = {place for consumer in consumers for place in consumer.assigned}
-        described = await service.admin.describe({topic for topic, _ in places})
+        # Of topics too whose partitions nobody has: a topic that goes takes its assignment along, in silence.
+        described = await service.admin.describe({topic for consumer in consumers for topic in consumer.heard})
         for topic, found in described.items():
             self._missing[topic] = 0 if found is not None else self._missing.get(topic, 0) + 1
         there = [place for place in places if described.get(place[0]) is not None]
@@ -70,16 +71,18 @@ class Watch:
         cursors = {
             (row["topic"], row["partition"]): row for row in await service.pool.fetch(tables.CURSORS, consumer.name)
         }
-        for place in sorted(consumer.assigned):
-            topic, cursor = described.get(place[0]), cursors.get(place)
+        for place, cursor in sorted(cursors.items()):
+            if place[0] not in consumer.heard:
+                continue
+            topic = described.get(place[0])
             if topic is None:
                 if self._missing.get(place[0], 0) >= _TRUSTED:
                     consumer.halt(*place, "the topic is gone")
                 continue
-            if cursor is not None and place in end:
-                reason = consumer.broken(place, topic, cursor, first[place])
-                if reason is not None:
-                    consumer.halt(*place, reason)
+            reason = consumer.broken(place, topic, cursor, first.get(place, cursor["next_offset"]))
+            if reason is not None:
+                consumer.halt(*place, reason)
+            if place in consumer.assigned and place in end:
                 service.metrics.lag.labels(consumer.name, place[0], str(place[1])).set(
                     max(0, end[place] - cursor["next_offset"])
                 )
@@ -90,6 +93,9 @@ class Watch:
 
     def _silence(self) -> None:
         """A consumer without assignment or fetch is silent; silent for too long, the process must be started again."""
+        hanging = self._service.hanging()
+        if hanging:
+            self._service.fail(hanging[0])
         now = time.monotonic()
         for consumer in self._service.consumers.values():
             if not self._silent(consumer):

@@ -1,5 +1,6 @@
 """`hutong act VERB`: what a unit's people do, for units without a system of their own."""
 
+import sys
 import time
 import uuid
 from datetime import UTC, datetime
@@ -9,23 +10,28 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from contracts.event import COUNTY_TIME
 from contracts.topics import ACTION, RECEIPT
-from contracts.vocabulary import FactName, FindingCode, IdentityField, Result, ReturnReason, Verb
+from contracts.vocabulary import FactName, FindingCode, IdentityField, Level, Result, ReturnReason, Verb
 from deploy.commands.house import CommandError, House
 
 app = typer.Typer(no_args_is_help=True)
 PATIENCE = 30.0
 """Seconds until an answer is missed."""
 
-UnitName = Annotated[str, typer.Option("--unit", help="谁做的：单位编号、简称或全称。")]
+UnitName = Annotated[str, typer.Option("--unit", help="谁做的：单位编号、简称或全称；学校等小单位经上级报送。")]
 Role = Annotated[str, typer.Option("--role", help="以什么角色（县的数据 roles.yaml）。")]
 Person = Annotated[str, typer.Option("--person", help="办理人编号。")]
 Place = Annotated[str | None, typer.Option("--place", help="学校、卫生院、村委会等，由本单位代为报送时写它的编号。")]
 Child = Annotated[uuid.UUID, typer.Option("--child", help="儿童编号。")]
 MaybeChild = Annotated[uuid.UUID | None, typer.Option("--child", help="儿童编号，知道就写。")]
 Referral = Annotated[uuid.UUID, typer.Option("--referral", help="转介编号。")]
-Note = Annotated[str, typer.Option("--note", help="说明；加密保存，不进任何事件。")]
-Channel = Annotated["Means", typer.Option("--channel", help="用什么方式。")]
+Reason = Annotated[str, typer.Option("--note", help="理由。系统只记写明了理由，不保存内容；请在本单位留存。")]
+Facts = Annotated[
+    list[str] | None, typer.Option("--fact", help="当场核实的事实，名称=值，例如 school_status=enrolled，可写几个。")
+]
+Called = Annotated[datetime | None, typer.Option("--at", help="什么时候打的电话（本县时间）。")]
+Day = Annotated[datetime | None, typer.Option("--on", formats=["%Y-%m-%d"], help="哪一天；默认今天。")]
 
 
 class Means(StrEnum):
@@ -33,6 +39,9 @@ class Means(StrEnum):
     IN_PERSON = "in_person"
     LETTER = "letter"
     MESSAGE = "message"
+
+
+Channel = Annotated[Means, typer.Option("--channel", help="用什么方式。")]
 
 
 class ContactMode(StrEnum):
@@ -51,18 +60,24 @@ class Outcome(StrEnum):
 def _do(context: typer.Context, verb: Verb, unit: str, role: str, **fields: Any) -> None:
     """Say the action as its unit, and wait until intake answers."""
     house = House(context.obj)
-    speaker = house.unit(house.county(), unit)
+    county = house.county()
+    named = house.unit(county, unit)
+    speaker = named.parent or named.id
+    if named.parent is not None:
+        fields["place"] = fields.get("place") or named.id
+    if fields.get("to_unit"):
+        fields["to_unit"] = house.unit(county, fields["to_unit"]).id
     body = {
         "verb": verb.value,
         "role": role,
         **{name: value for name, value in fields.items() if value not in (None, "")},
     }
     key = str(fields.get("child") or fields.get("referral") or fields.get("finding") or "new")
-    with house.client(speaker.id) as client:
-        receipt = RECEIPT.of(speaker.id)
+    with house.client(speaker) as client:
+        receipt = RECEIPT.of(speaker)
         for _ in client.read_new(receipt):
             pass  # older answers
-        ce_id = client.say(ACTION.of(speaker.id), "action.Action.v1", key, _plain(body))
+        ce_id = client.say(ACTION.of(speaker), "action.Action.v1", key, _plain(body))
         client.flush()
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
@@ -78,6 +93,8 @@ def _answer(answer: dict[str, Any]) -> None:
         raise CommandError(f"没有收：{answer['message']}", answer["remedy"])
     made = f"，报告编号 {answer['finding']}" if answer.get("finding") else ""
     Console().print(f"已收（{answer['ce_id']}）{made}。能不能办成，由收件箱里的通知答复。")
+    if answer["message"]:
+        Console().print(f"{answer['message']}{answer['remedy']}", markup=False)
 
 
 def _plain(value: Any) -> Any:
@@ -85,8 +102,6 @@ def _plain(value: Any) -> Any:
         return {str(name): _plain(held) for name, held in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(held) for held in value]
-    if isinstance(value, datetime):
-        return value.isoformat()
     return str(value) if isinstance(value, uuid.UUID | StrEnum) else value
 
 
@@ -100,6 +115,33 @@ def _pairs(said: list[str], what: str) -> dict[str, str]:
     return found
 
 
+def _moment(said: datetime | None) -> str | None:
+    """What a person reads on the clock is the county's time, wherever the machine stands."""
+    return None if said is None else said.replace(tzinfo=COUNTY_TIME).astimezone(UTC).isoformat()
+
+
+def _day(said: datetime | None) -> str | None:
+    return None if said is None else said.date().isoformat()
+
+
+def _facts(said: list[str] | None) -> dict[str, bool | int | str] | None:
+    pairs = _pairs(said or [], "事实")
+    unknown = [name for name in pairs if name not in set(FactName)]
+    if unknown:
+        raise CommandError(f"没有“{unknown[0]}”这一项事实。", "名称见 contracts/vocabulary.py 的 FactName。", 2)
+    return {name: _value(value) for name, value in pairs.items()} or None
+
+
+def _identity(said: list[str]) -> dict[str, str] | None:
+    """``-`` reads from standard input: what stands on a command line stays in its history."""
+    pairs = [line for pair in said for line in (sys.stdin.read().splitlines() if pair == "-" else [pair]) if line]
+    found = _pairs(pairs, "身份信息")
+    unknown = [name for name in found if name not in set(IdentityField)]
+    if unknown:
+        raise CommandError(f"没有“{unknown[0]}”这一项身份信息。", f"可以用：{'、'.join(IdentityField)}。", 2)
+    return found or None
+
+
 @app.command(Verb.REPORT.value)
 def report(
     context: typer.Context,
@@ -108,18 +150,22 @@ def report(
     finding: Annotated[list[FindingCode], typer.Option(help="发现了什么（代码），可写几个。")],
     township: Annotated[str | None, typer.Option(help="在哪个乡镇发现（九位代码）。")] = None,
     child: MaybeChild = None,
-    identity: Annotated[list[str] | None, typer.Option(help="身份信息，名称=值；加密。")] = None,
+    identity: Annotated[
+        list[str] | None, typer.Option(help="身份信息，名称=值，可写几个；加密。写 - 从标准输入逐行读。")
+    ] = None,
+    level: Annotated[Level | None, typer.Option(help="情况比一般的急，就写级别；只会提高，不会降低。")] = None,
+    station: Annotated[str | None, typer.Option(help="已经打了电话的，写打给了谁，例如 110。")] = None,
+    at: Called = None,
+    fact: Facts = None,
+    on: Day = None,
     person: Person = "",
     place: Place = None,
-    note: Note = "",
+    note: Annotated[str, typer.Option(help="情况说明；加密，只给必须办理的人看。")] = "",
 ) -> None:
     """报告一名儿童的情况。危及人身安全的，先打 110、120。"""
-    said = _pairs(identity or [], "身份信息")
-    unknown = [name for name in said if name not in set(IdentityField)]
-    if unknown:
-        raise CommandError(f"没有“{unknown[0]}”这一项身份信息。", f"可以用：{'、'.join(IdentityField)}。", 2)
-    _do(context, Verb.REPORT, unit, role, findings=finding, township=township, child=child, identity=said or None,
-        person=person, place=place, note=note)  # fmt: skip
+    _do(context, Verb.REPORT, unit, role, findings=finding, township=township, child=child,
+        identity=_identity(identity or []), level=level, station=station, at=_moment(at), facts=_facts(fact),
+        on=_day(on), person=person, place=place, note=note)  # fmt: skip
 
 
 @app.command(Verb.PHONE_REPORT.value)
@@ -127,18 +173,18 @@ def phone_report(
     context: typer.Context,
     unit: UnitName,
     role: Role,
-    child: Child,
     station: Annotated[str, typer.Option(help="打给了谁，例如 110。")],
-    referral: Annotated[uuid.UUID | None, typer.Option(help="转介编号。")] = None,
-    finding: Annotated[uuid.UUID | None, typer.Option(help="报告编号。")] = None,
-    reached: Annotated[bool, typer.Option(help="打通了没有。")] = True,
-    at: Annotated[datetime | None, typer.Option(help="什么时候打的；默认现在。")] = None,
+    reached: Annotated[bool, typer.Option(help="打通了没有。")],
+    child: MaybeChild = None,
+    referral: Annotated[uuid.UUID | None, typer.Option(help="转介编号；要同时写 --child。")] = None,
+    finding: Annotated[uuid.UUID | None, typer.Option(help="报告编号；儿童还没有编号时写它。")] = None,
+    at: Called = None,
     person: Person = "",
+    place: Place = None,
 ) -> None:
-    """补记电话报告。"""
-    when = (at or datetime.now(UTC)).astimezone(UTC)
+    """补记电话报告：写明转介（和儿童），或者写明报告。"""
     _do(context, Verb.PHONE_REPORT, unit, role, child=child, referral=referral, finding=finding, station=station,
-        reached=reached, at=when, person=person)  # fmt: skip
+        reached=reached, at=_moment(at) or datetime.now(UTC).isoformat(), person=person, place=place)  # fmt: skip
 
 
 @app.command(Verb.ACCEPT.value)
@@ -167,11 +213,10 @@ def give_back(
     reason: Annotated[ReturnReason, typer.Option(help="为什么退回。")],
     to_unit: Annotated[str | None, typer.Option(help="不属本辖区时，该由谁办。")] = None,
     person: Person = "",
-    note: Note = "",
 ) -> None:
     """退回。"""
     _do(context, Verb.RETURN, unit, role, child=child, referral=referral, reason=reason, to_unit=to_unit,
-        person=person, note=note)  # fmt: skip
+        person=person)  # fmt: skip
 
 
 @app.command(Verb.REROUTE.value)
@@ -196,7 +241,7 @@ def extend(
     child: Child,
     referral: Referral,
     days: Annotated[int, typer.Option(help="延几个工作日；只能延一次。")],
-    note: Note,
+    note: Reason,
     person: Person = "",
 ) -> None:
     """延期。"""
@@ -212,10 +257,9 @@ def result(
     referral: Referral,
     outcome: Annotated[Result, typer.Option("--result", help="结果（代码）。")],
     person: Person = "",
-    note: Note = "",
 ) -> None:
     """反馈结果。"""
-    _do(context, Verb.RESULT, unit, role, child=child, referral=referral, result=outcome, person=person, note=note)
+    _do(context, Verb.RESULT, unit, role, child=child, referral=referral, result=outcome, person=person)
 
 
 @app.command(Verb.WITHDRAW.value)
@@ -225,7 +269,7 @@ def withdraw(
     role: Role,
     child: Child,
     referral: Referral,
-    note: Note,
+    note: Reason,
     person: Person = "",
 ) -> None:
     """撤回。"""
@@ -255,7 +299,7 @@ def close(
     referral: Annotated[uuid.UUID | None, typer.Option(help="转介编号；不写，就是提请销掉台账。")] = None,
     channel: Annotated[Means | None, typer.Option(help="怎样核实的。")] = None,
     person: Person = "",
-    note: Note = "",
+    note: Reason = "",
 ) -> None:
     """销号：有结果、核实过、告诉过报告人，才能销。"""
     _do(context, Verb.CLOSE, unit, role, child=child, referral=referral, channel=channel, person=person, note=note)
@@ -268,7 +312,7 @@ def reopen(
     role: Role,
     child: Child,
     referral: Referral,
-    note: Note,
+    note: Reason,
     person: Person = "",
 ) -> None:
     """九十天内重启。"""
@@ -283,13 +327,13 @@ def contact(
     child: Child,
     reached: Annotated[bool, typer.Option(help="联系上了没有；没联系上不算。")],
     mode: Annotated[ContactMode, typer.Option(help="怎样联系的。")] = ContactMode.PHONE,
-    on: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="哪一天。")] = None,
+    on: Day = None,
     person: Person = "",
     place: Place = None,
 ) -> None:
     """每月联系。"""
     _do(context, Verb.CONTACT, unit, role, child=child, reached=reached, mode=mode,
-        on=on.date().isoformat() if on else None, person=person, place=place)  # fmt: skip
+        on=_day(on), person=person, place=place)  # fmt: skip
 
 
 @app.command(Verb.VISIT.value)
@@ -300,13 +344,13 @@ def visit(
     child: Child,
     at_residence: Annotated[bool, typer.Option(help="是不是在住处当面；不是不算。")],
     finding: Annotated[list[FindingCode] | None, typer.Option(help="走访时发现了什么。")] = None,
-    on: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="哪一天。")] = None,
+    on: Day = None,
     person: Person = "",
     place: Place = None,
 ) -> None:
     """每季走访。"""
     _do(context, Verb.VISIT, unit, role, child=child, at_residence=at_residence, findings=finding,
-        on=on.date().isoformat() if on else None, person=person, place=place)  # fmt: skip
+        on=_day(on), person=person, place=place)  # fmt: skip
 
 
 @app.command(Verb.VERIFY.value)
@@ -316,21 +360,14 @@ def verify(
     role: Role,
     child: Child,
     outcome: Annotated[Outcome, typer.Option(help="核实的结果。")],
-    fact: Annotated[
-        list[str] | None, typer.Option(help="当场核实的事实，名称=值，例如 school_status=enrolled。")
-    ] = None,
+    fact: Facts = None,
+    on: Day = None,
     person: Person = "",
     place: Place = None,
 ) -> None:
     """当场核实。"""
-    said = _pairs(fact or [], "事实")
-    unknown = [name for name in said if name not in set(FactName)]
-    if unknown:
-        raise CommandError(f"没有“{unknown[0]}”这一项事实。", "名称见 contracts/vocabulary.py 的 FactName。", 2)
-    values = {name: _value(value) for name, value in said.items()}
-    _do(
-        context, Verb.VERIFY, unit, role, child=child, outcome=outcome, facts=values or None, person=person, place=place
-    )
+    _do(context, Verb.VERIFY, unit, role, child=child, outcome=outcome, facts=_facts(fact), on=_day(on),
+        person=person, place=place)  # fmt: skip
 
 
 @app.command(Verb.CONFIRM.value)

@@ -1,5 +1,6 @@
 """`hutong submit`: a workbook goes the way every record goes, and comes back with its errors marked."""
 
+import re
 import time
 from collections import Counter
 from pathlib import Path
@@ -12,10 +13,12 @@ from rich.progress import Progress
 from rich.table import Table
 
 from contracts.county import County, Unit
+from contracts.intake import PERIOD
 from contracts.topics import DEPARTMENT, RECEIPT
 from deploy.commands.house import CommandError, House
 from deploy.demo.plain_client import PlainClient
 from deploy.workbooks import Sheet, WorkbookUnreadable, read_workbook, write_error_sheet
+from services.intake.domain.headers import forbidden
 
 NAMESPACE = UUID("0f5b6c1e-8f0f-5f3a-9a7c-3f2f3d1f7a10")
 """Under which submissions are named: the same file for the same period is the same submission."""
@@ -31,12 +34,14 @@ def submit(
     dataset: Annotated[str | None, typer.Option(help="数据集；单位只有一个时不用写。")] = None,
     delta: Annotated[bool, typer.Option("--delta", help="只报有变化的；默认是全量。")] = False,
 ) -> None:
+    if not (period.isascii() and re.fullmatch(PERIOD, period)):
+        raise CommandError(f"报送期“{period}”写得不对。", "请用半角字符，例如 --period 2026H2（2026年下半年）。", 2)
     house = House(context.obj)
     county = house.county()
     speaker = house.unit(county, unit)
     chosen = which_dataset(county, speaker, dataset)
     sheet = sheet_of(county, file, chosen)
-    sealed = [name for name in sheet.columns for word in county.sealed_columns if word in name]
+    sealed = forbidden(sheet.columns, county.sealed_columns)
     if sealed:
         raise CommandError(
             f"“{sealed[0]}”一列属于封存或行为信息，整份文件没有发出。",
@@ -44,11 +49,16 @@ def submit(
         )
     with house.client(speaker.id) as client, Progress(transient=True) as progress:
         answer, troubles = hand_over(client, speaker.id, chosen, period, sheet, delta=delta, progress=progress)
-    marked = None
-    if troubles:
+    _print(answer, troubles)
+    if any(trouble["row"] is not None for trouble in troubles):
         marked = file.with_name(f"{file.stem}.错误.xlsx")
-        write_error_sheet(marked, sheet, troubles)
-    _print(answer, troubles, marked)
+        try:
+            write_error_sheet(marked, sheet, troubles)
+        except OSError:
+            raise CommandError(
+                f"文件已报送，结果见上，但错误写不进 {marked}。", "请关闭正在使用它的程序、确认文件夹可写，再报一次。"
+            ) from None
+        Console().print(f"错误已标在 {marked}", markup=False, highlight=False)
     if answer["outcome"] == "refused":
         raise CommandError("整份文件没有收。", "原因见上；改好后重新报送。")
 
@@ -101,7 +111,7 @@ def hand_over(
     Raises:
         CommandError: no receipt within a minute.
     """
-    submission = str(uuid5(NAMESPACE, f"{unit}/{dataset}/{period}/{sheet.sha256}"))
+    submission = str(uuid5(NAMESPACE, f"{unit}/{dataset}/{period}/{sheet.sha256}{'/delta' if delta else ''}"))
     topic = DEPARTMENT.of(unit)
     named = UUID(submission)
     task = progress.add_task("发送", total=len(sheet.rows)) if progress else None
@@ -113,6 +123,7 @@ def hand_over(
         "rows": len(sheet.rows),
         "coverage": "delta" if delta else "full",
         "file_sha256": sheet.sha256,
+        "date_1904": sheet.date_1904,
     }
     receipt = RECEIPT.of(unit)
     for _ in client.read_new(receipt):
@@ -147,7 +158,7 @@ def _receipt(client: PlainClient, topic: str, submission: str) -> tuple[dict[str
     )
 
 
-def _print(answer: dict[str, Any], troubles: list[dict[str, Any]], marked: Path | None) -> None:
+def _print(answer: dict[str, Any], troubles: list[dict[str, Any]]) -> None:
     outcome = {
         "taken": "已收",
         "refused": "整份拒收",
@@ -161,5 +172,3 @@ def _print(answer: dict[str, Any], troubles: list[dict[str, Any]], marked: Path 
     console.print(table)
     for (message, remedy), times in Counter((one["message"], one["remedy"]) for one in troubles).most_common(12):
         console.print(f"  {times} 处：{message}{remedy}", markup=False, highlight=False)
-    if marked is not None:
-        console.print(f"错误已标在 {marked}")

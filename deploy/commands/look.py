@@ -1,22 +1,20 @@
 """What people look at: an explanation, a queue, an inbox, the ledger."""
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from contracts.event import COUNTY_TIME
 from contracts.topics import QUEUE, RESTRICTED_QUEUE
+from deploy.commands import words
 from deploy.commands.house import CommandError, House
-from deploy.explain import explain
+from deploy.explain import COUNTY, explain
 
 UnitName = Annotated[str, typer.Argument(help="单位：编号、简称或全称，例如 公安局。")]
 Restricted = Annotated[bool, typer.Option("--restricted", help="受限事项（另一个账号、另一双眼睛）。")]
-COUNTY = Path("deploy/counties/341722")
 
 
 def explain_facts(
@@ -38,7 +36,7 @@ def queue(context: typer.Context, unit: UnitName, restricted: Restricted = False
     found = house.unit(county, unit)
     family, wanted = (RESTRICTED_QUEUE, "restricted_agency") if restricted else (QUEUE, "agency")
     if wanted not in found.families:
-        raise CommandError(f"{found.name} 没有{'受限' if restricted else ''}转介队列。", "用 hutong topics 看谁有。")
+        raise CommandError(f"{found.name}没有{'受限' if restricted else ''}转介队列。", "用 hutong topics 看谁有。")
     latest: dict[str, dict[str, object]] = {}
     with house.reader() as client:
         for record in client.read_new(family.of(found.id)):
@@ -46,20 +44,14 @@ def queue(context: typer.Context, unit: UnitName, restricted: Restricted = False
                 latest.pop(record.key, None)
             elif record.body["version"] >= int(str(latest.get(record.key, {}).get("version", 0))):
                 latest[record.key] = record.body
-    table = Table("转介", "路径", "级别", "状态", "签收期限", "结果期限", "先打电话", title=f"{found.name} 的队列")
+    print(f"{found.name}的{'受限' if restricted else ''}队列")
     open_ones = [entry for entry in latest.values() if entry["yours"]]
     for entry in sorted(open_ones, key=lambda one: (str(one["level"]), str(one["sent_at"]))):
-        table.add_row(
-            str(entry["referral"]),
-            f"{entry['route']} {entry['title']}",
-            str(entry["level"]),
-            str(entry["state"]),
-            _moment(entry["accept_by"]),
-            _moment(entry["result_by"]),
-            "是" if entry["call_first"] else "",
-        )
-    Console().print(table)
-    Console().print(f"未办 {len(open_ones)} 件，已了结 {len(latest) - len(open_ones)} 件。")
+        call = "　先打电话" if entry["call_first"] and not entry["phone_reported"] else ""
+        print(f"{entry['level']}　{words.state(str(entry['state']))}　{entry['route']} {entry['title']}{call}")
+        print(f"    转介 {entry['referral']}　儿童 {entry['child']}")
+        print(f"    签收期限 {_moment(entry['accept_by'])}　结果期限 {_moment(entry['result_by'])}")
+    print(f"未办 {len(open_ones)} 件，已了结 {len(latest) - len(open_ones)} 件。")
 
 
 def inbox(
@@ -72,17 +64,20 @@ def inbox(
     found = house.unit(house.county(), unit)
     rows = asyncio.run(
         house.ask(
-            "SELECT on_day, urgency, text, about FROM notify.inbox WHERE unit = $1 AND restricted = $2"
+            "SELECT on_day, urgency, text, about, child FROM notify.inbox WHERE unit = $1 AND restricted = $2"
             " ORDER BY position DESC LIMIT $3",
             found.id,
             restricted,
             last,
         )
     )
-    table = Table("日期", "缓急", "通知", "事项", title=f"{found.name} 的收件箱")
+    print(f"{found.name}的{'受限' if restricted else ''}收件箱")
     for row in reversed(rows):
-        table.add_row(str(row["on_day"]), row["urgency"], row["text"], str(row["about"] or ""))
-    Console().print(table)
+        ids = [f"{name} {row[column]}" for name, column in (("事项", "about"), ("儿童", "child")) if row[column]]
+        print(f"{row['on_day']}　{words.code(row['urgency'])}　{row['text']}")
+        if ids:
+            print(f"    {'　'.join(ids)}")
+    print(f"最近 {len(rows)} 条。" if rows else "没有通知。")
 
 
 def ledger(
@@ -106,22 +101,17 @@ def ledger(
             code,
         )
     )
-    table = Table("儿童", "原因", "单位", "入账", "最近联系", "最近走访", "漏掉", title="重点关爱服务对象台账")
+    print("重点关爱服务对象信息台账")
     for row in rows:
-        unit = county.unit(row["unit"])
-        table.add_row(
-            str(row["child"]),
-            "、".join(row["reasons"]),
-            unit.short if unit else row["unit"],
-            str(row["opened_on"]) + ("" if row["open"] else "（已销）"),
-            str(row["last_contact_on"] or "–"),
-            str(row["last_visit_on"] or "–"),
-            str(row["missed"]),
-        )
-    Console().print(table)
+        state = f"{row['opened_on']} 入账" + ("" if row["open"] else "，已销账")
+        print(f"{words.unit(row['unit'], county)}　{words.ledger(row['reasons'])}　{state}")
+        print(f"    儿童 {row['child']}")
+        contact, visit = row["last_contact_on"] or "还没有", row["last_visit_on"] or "还没有"
+        print(f"    最近联系 {contact}　最近走访 {visit}　漏掉 {row['missed']} 次")
+    print(f"在账 {sum(row['open'] for row in rows)} 名。")
 
 
 def _moment(value: object) -> str:
     if value is None:
         return "–"
-    return f"{datetime.fromisoformat(str(value)).astimezone(UTC).astimezone(COUNTY_TIME):%m-%d %H:%M}"
+    return f"{datetime.fromisoformat(str(value)).astimezone(COUNTY_TIME):%Y-%m-%d %H:%M}"

@@ -4,16 +4,19 @@ import asyncio
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from datetime import datetime
 from typing import Annotated
 
-import asyncpg
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from contracts.event import COUNTY_TIME
 from contracts.topics import SERVICES, TOPICS
 from deploy.commands.house import CommandError, House
-from deploy.provision import OPERATOR_ROLE, compare, wanted
+from deploy.health import troubles
+from deploy.provision import Difference, compare, wanted
 from deploy.settled import Watch
 
 _PARKED_IN = """
@@ -26,20 +29,33 @@ _PARKED = " UNION ALL ".join(_PARKED_IN.format(service) for service in SERVICES)
 
 def status(context: typer.Context) -> None:
     house = House(context.obj)
-    found = asyncio.run(_look(house))
-    table = Table("服务", "还没读", "还没发", "被搁置", "不成事件", "走到", title="五个服务")
+    found, now = asyncio.run(_look(house))
+    said = {service: troubles(house.installation, service) for service in SERVICES}
+    table = Table("服务", "进程", "还没读", "还没发", "被搁置", "不成事件", "走到", title="五个服务")
     for service in SERVICES:
-        table.add_row(service, *found[service])
-    Console().print(table)
+        answer = said[service]
+        process = "没有答复" if answer is None else "有问题" if answer else "正常"
+        table.add_row(service, process, *found[service])
+    console = Console()
+    console.print(table)
+    console.print(f"县里的钟：{now.astimezone(COUNTY_TIME):%Y-%m-%d %H:%M}" if now else "县里的钟还没有走。")
+    for service, answer in said.items():
+        for trouble in answer or ():
+            console.print(f"{service}：{trouble}", markup=False, highlight=False)
+    wrong = [service for service in SERVICES if said[service] != []]
+    if wrong:
+        raise CommandError(f"{'、'.join(wrong)} 没有正常运行。", f"原因见日志：{house.installation.logs}。")
 
 
-async def _look(house: House) -> dict[str, tuple[str, ...]]:
+async def _look(house: House) -> tuple[dict[str, tuple[str, ...]], datetime | None]:
+    """Each service's numbers, and the last moment the county's clock told."""
     county = await asyncio.to_thread(house.county)
-    session = await asyncpg.connect(house.installation.dsn(OPERATOR_ROLE))
+    session = await house.database()
     try:
         watch = Watch(house.admin(), session, county)
         state = await watch.state()
         ends = await asyncio.to_thread(watch.ends)
+        now: datetime | None = await session.fetchval("SELECT now FROM intake.county_clock")
     finally:
         await session.close()
     rows: dict[str, tuple[str, ...]] = {}
@@ -58,7 +74,7 @@ async def _look(house: House) -> dict[str, tuple[str, ...]]:
             str(state.dead.get(service, 0)),
             day,
         )
-    return rows
+    return rows, now
 
 
 def topics(
@@ -74,10 +90,28 @@ def topics(
     if not check:
         return
     house = House(context.obj)
-    difference = compare(house.admin(), wanted(house.county(), house.installation.partitions))
-    if difference:
-        raise CommandError(f"消息服务器与清单不一致：{difference}。", "重新运行 make up 会补齐。")
+    county = house.county()
+    lines = list(_told(compare(house.admin(), wanted(county, house.installation.partitions))))
+    for line in lines:
+        Console().print(line, markup=False, highlight=False, soft_wrap=True)
+    if lines:
+        raise CommandError(
+            f"消息服务器与清单有 {len(lines)} 处不一致，见上。", "重新安装（make up）会补齐少的，多的要人来删。"
+        )
     Console().print("消息服务器上的主题、账号和权限与清单一致。")
+
+
+def _told(difference: Difference) -> Iterator[str]:
+    """How the broker differs from the list, a line each."""
+    yield from (f"少了主题 {name}" for name in difference.missing_topics)
+    yield from (f"分区数不对：{topic}" for topic in difference.wrong_partitions)
+    for topic, configs in difference.wrong_configs.items():
+        yield from (f"主题 {topic} 的 {name} 应是 {value}" for name, value in configs.items())
+    yield from (f"少了账号 {user}" for user in difference.missing_users)
+    for what, grants in (("少了", difference.missing_grants), ("多了", difference.surplus_grants)):
+        yield from (
+            f"{what}权限：{one.principal} 对 {one.resource} {one.name} {one.operation}" for one in sorted(grants)
+        )
 
 
 def parked(context: typer.Context) -> None:
@@ -86,11 +120,11 @@ def parked(context: typer.Context) -> None:
     if not rows:
         Console().print("没有被搁置的事件。")
         return
-    table = Table("服务", "消费者", "键", "事件数", "自", "原因")
     for row in rows:
-        since = f"{row['since']:%Y-%m-%d %H:%M}"
-        table.add_row(row["service"], row["consumer"], row["key"], str(row["events"]), since, row["reason"])
-    Console().print(table)
+        since = f"{row['since'].astimezone(COUNTY_TIME):%Y-%m-%d %H:%M}"
+        print(f"{row['service']}（{row['consumer']}）  {row['key']}  {row['events']} 个事件，自 {since}")
+        print(f"    {row['topic']}：{row['reason']}")
+    print("原因改正以后，用 hutong replay 服务 键 放行。")
 
 
 def replay(
@@ -100,7 +134,11 @@ def replay(
 ) -> None:
     if service not in SERVICES:
         raise CommandError(f"没有 {service} 这个服务。", f"可以用：{'、'.join(SERVICES)}。", 2)
-    installation = House(context.obj).installation
+    house = House(context.obj)
+    # The release itself would wait for a database for ever.
+    if not asyncio.run(house.ask(f'SELECT FROM "{service}".parked_child WHERE key = $1', key)):
+        raise CommandError(f"{service} 里没有以 {key} 搁置的事件。", "用 hutong parked 看有哪些。")
+    installation = house.installation
     environment = os.environ | installation.settings_env(service)
     environment.pop("HUTONG_STATE_FILE", None)
     done = subprocess.run(
@@ -111,6 +149,6 @@ def replay(
         text=True,
     )
     if done.returncode:
-        last = (done.stderr.strip() or done.stdout.strip()).splitlines()
-        raise CommandError(f"没有放行：{last[-1] if last else '没有说明'}。", "先改正原因，再放行一次。")
-    Console().print(f"{service} 里 {key} 的事件已按顺序放行。{done.stdout.strip()}")
+        last = (done.stderr.strip() or "没有说明").splitlines()[-1]
+        raise CommandError(f"没有放行：{last.rstrip('。')}。", "先改正原因，再放行一次。")
+    Console().print(f"{service} 里 {key} 的 {done.stdout.strip()} 个事件已按顺序放行。")

@@ -14,36 +14,11 @@ from contracts import topics
 from contracts.county import County
 from contracts.eligibility import ChildAssessed, Verdict
 from contracts.event import COUNTY_TIME
-from contracts.vocabulary import Answer, FactName
+from contracts.vocabulary import Answer, Move, Result
+from deploy.commands import words
 from deploy.commands.house import CommandError, House
 from deploy.demo.plain_client import PlainClient, Record
-from services.eligibility import words
-
-STATES = {
-    "sent": "已转出",
-    "accepted": "已签收",
-    "in_progress": "办理中",
-    "returned": "退回",
-    "result_reported": "已反馈",
-    "closed": "已销号",
-    "withdrawn": "已撤回",
-}
-MOVES = {
-    "sent": "转出",
-    "accepted": "签收",
-    "started": "开始办理",
-    "returned": "退回",
-    "rerouted": "改派",
-    "escalated": "督办",
-    "extended": "延期",
-    "result_reported": "反馈结果",
-    "reporter_informed": "已告诉报告人",
-    "phone_reported": "补记电话报告",
-    "closed": "销号",
-    "withdrawn": "撤回",
-    "reopened": "重启",
-    "handed_over": "随档案移交",
-}
+from services.eligibility import words as reasons
 
 
 @dataclass(slots=True)
@@ -170,49 +145,52 @@ def _section(title: str, lines: Iterable[str]) -> Iterator[str]:
 def _told_records(story: Story, county: County) -> Iterator[str]:
     for record in story.records:
         body = record.body
-        dataset = county.dataset(body["dataset"])
-        what = dataset.name if dataset else body["dataset"]
+        what = words.dataset(body["dataset"], county)
         if record.kind == "intake.RecordDisappeared.v1":
-            yield f"{body['period']}　{_unit(body['unit'], county)}的《{what}》里不再有这一行（线索，不等于离开）"
+            yield f"{body['period']}　{words.unit(body['unit'], county)}的《{what}》里不再有这一行（线索，不等于离开）"
             continue
-        facts = "，".join(_fact(name, value) for name, value in body["facts"].items())
+        facts = "，".join(words.fact(name, value, county) for name, value in body["facts"].items())
         way = f"{body['period']} 整份文件" if body["submission"] else "单行"
-        flags = f"　注意：{'、'.join(body['flags'])}" if body.get("flags") else ""
-        yield f"{body['valid_on']}　{_unit(body['unit'], county)}《{what}》（{way}）：{facts or '只有身份信息'}{flags}"
+        flags = f"　注意：{'、'.join(map(words.code, body['flags']))}" if body.get("flags") else ""
+        unit = words.unit(body["unit"], county)
+        yield f"{body['valid_on']}　{unit}《{what}》（{way}）：{facts or '只有身份信息'}{flags}"
 
 
 def _told_findings(story: Story, county: County) -> Iterator[str]:
     for record in story.findings:
         body = record.body
         if record.kind == "registry.FindingPassedOn.v1":
-            codes = "、".join(body["findings"])
+            found = words.findings(body["findings"])
+            who = f"{words.unit(body['place'] or body['unit'], county)}（{words.role(body['role'], county)}）"
             known = "儿童尚未建档" if body["candidate"] else "儿童已有档案"
-            yield f"{_when(record)}　{_unit(body['unit'], county)}（{body['role']}）报告：{codes}；{known}"
+            yield f"{_when(record)}　{who}报告：{found}；{known}"
         elif record.kind == "registry.FileHandedOver.v1":
-            yield f"{body['on']}　档案 {body['from_child']} 并入这一份（{body['reason']}）"
+            yield f"{body['on']}　档案 {body['from_child']} 并入这一份（{words.code(body['reason'])}）"
 
 
 def _told_file(story: Story, county: County) -> Iterator[str]:
     if not story.files:
         return
     first, last = story.files[0], max(story.files, key=lambda one: one.body["child_version"])
-    sources = "、".join(last.body["sources"]) or "只有报告"
+    sources = "、".join(words.dataset(one, county) for one in last.body["sources"]) or "只有报告"
     yield f"{_when(first)}　建档；到现在 {last.body['child_version']} 件事，来源：{sources}"
     for fact in last.body["facts"]:
         if fact["chosen"]:
             seen = "，当场核实" if fact["verified"] else ""
-            source = f"{_unit(fact['unit'], county)}，{fact['valid_on']}{seen}"
-            yield f"{_fact(fact['name'], fact['value'])}（{source}）"
+            source = f"{words.unit(fact['unit'], county)}，{fact['valid_on']}{seen}"
+            yield f"{words.fact(fact['name'], fact['value'], county)}（{source}）"
     for record in story.questions:
         body = record.body
         if record.kind == "registry.MatchAsked.v1":
-            evidence = "、".join(body["evidence"])
+            evidence = "、".join(map(words.code, (*body["evidence"], *body["conflicts"])))
             yield f"{body['on']}　请人判断：与 {body['other']} 是不是同一名儿童（{evidence}）"
         elif record.kind == "registry.MatchSettled.v1":
-            yield f"{body['on']}　{_unit(body['unit'], county)}判断：{body['outcome']}"
+            yield f"{body['on']}　{words.unit(body['unit'], county)}判断：{words.code(body['outcome'])}"
         elif record.kind == "registry.FactsContradict.v1":
-            units = "、".join(_unit(unit, county) for unit in body["units"])
-            yield f"{body['on']}　{_name(body['name'])}各说不一：{units}"
+            units = "、".join(words.unit(unit, county) for unit in body["units"])
+            yield f"{body['on']}　{words.fact_name(body['name'])}各说不一：{units}"
+        elif record.kind == "registry.RefusedAction.v1":
+            yield _refused(body, county, f"{body['on']}")
 
 
 def _told_answers(story: Story, county: County) -> Iterator[str]:
@@ -222,7 +200,7 @@ def _told_answers(story: Story, county: County) -> Iterator[str]:
     before: Answer | None = None
     for one in sorted(said, key=lambda each: (each.child_version, each.assessment)):
         if one.migrant.answer is not before:
-            yield f"{one.on}　是不是流动儿童：{words.ANSWERS[one.migrant.answer]}（{_why(one.migrant, county)}）"
+            yield f"{one.on}　是不是流动儿童：{words.answer(one.migrant.answer)}（{_why(one.migrant, county)}）"
             before = one.migrant.answer
     last = max(said, key=lambda each: (each.child_version, each.assessment))
     yield from (f"依据：{line}" for line in _cited(last.migrant.citations, county))
@@ -230,7 +208,7 @@ def _told_answers(story: Story, county: County) -> Iterator[str]:
         item = county.item(verdict.subject)
         held = f"，{verdict.until} 前不变" if verdict.until else ""
         title = item.title if item else ""
-        yield f"{verdict.subject} {title}：{words.ANSWERS[verdict.answer]}{held}（{_why(verdict, county)}）"
+        yield f"{verdict.subject} {title}：{words.answer(verdict.answer)}{held}（{_why(verdict, county)}）"
         if verdict.answer is Answer.YES:
             own = tuple(code for code in verdict.citations if code not in last.migrant.citations)
             yield from (f"　　依据：{line}" for line in _cited(own, county))
@@ -241,32 +219,43 @@ def _told_cases(story: Story, county: County) -> Iterator[str]:
     for record in sorted(story.cases, key=lambda one: (one.headers.get("ce_time", ""), one.body.get("version", 0))):
         body = record.body
         when = _when(record)
-        who = _unit(body["actor_unit"], county) if body.get("actor_unit") else "时钟"
+        who = words.unit(body["actor_unit"], county) if body.get("actor_unit") else "时钟"
         if record.kind == "referral.Moved.v1":
             if body["referral"] not in told:
                 told.add(body["referral"])
                 yield from _told_opening(story, county, body)
             yield f"　{when}　{who}{_move(body, county)}"
         elif record.kind == "referral.ProposalMade.v1":
-            what = body["route"] or "、".join(body["ledger_reasons"])
+            what = _route(body["route"], county) if body["route"] else words.ledger(body["ledger_reasons"])
             until = _moment(body["decide_by"])
-            yield f"{when}　提请{_unit(body['unit'], county)}确认：{body['what']} {what}，期限 {until}"
+            unit = words.unit(body["unit"], county)
+            yield f"{when}　提请{unit}确认：{words.code(body['what'])}（{what}），期限 {until}"
         elif record.kind == "referral.ProposalEnded.v1":
-            yield f"{when}　{who}：{body['what']} {body['outcome']}"
+            yield f"{when}　{who}：{words.code(body['what'])}，{words.code(body['outcome'])}"
         elif record.kind == "referral.LedgerMoved.v1":
-            yield f"{when}　重点台账 {body['move']}（{'、'.join(body['reasons'])}）"
+            yield f"{when}　重点关爱台账{words.code(body['move'])}（{words.ledger(body['reasons'])}）"
         elif record.kind == "referral.DutyMoved.v1":
-            yield f"{when}　{body['duty_kind']} {body['period']}：{body['move']}，期限 {body['due_on']}"
+            duty = f"{words.duty(body['duty_kind'])} {body['period']}"
+            yield f"{when}　{duty}：{words.code(body['move'])}，期限 {body['due_on']}"
         elif record.kind == "referral.RefusedAction.v1":
-            yield f"{when}　{_unit(body['unit'], county)}的 {body['verb']} 没有办成：{body['code']}"
+            yield _refused(body, county, when)
     for record in story.disclosures:
-        fields = "、".join(record.body["fields"])
-        yield f"{_when(record)}　向{_unit(record.body['unit'], county)}披露（加密）：{fields}"
+        unit = words.unit(record.body["unit"], county)
+        yield f"{_when(record)}　向{unit}披露（加密）：{words.fields(record.body['fields'])}"
+
+
+def _refused(body: dict[str, Any], county: County, when: str) -> str:
+    unit = words.unit(body["unit"], county)
+    return f"{when}　{unit}的“{words.verb(body['verb'])}”没有办成：{words.refusal(body['code'])}"
+
+
+def _route(route: str, county: County) -> str:
+    found = county.route(route)
+    return f"{route} {found.title}" if found else route
 
 
 def _told_opening(story: Story, county: County, body: dict[str, Any]) -> Iterator[str]:
-    route = county.route(body["route"])
-    yield f"转介 {body['referral']}　{body['route']} {route.title if route else ''}　{body['level']}"
+    yield f"转介 {body['referral']}　{_route(body['route'], county)}　{body['level']}"
     entry = story.entries.get(body["referral"], {})
     yield from (f"　　依据：{basis['place']}“{basis['phrase']}”" for basis in entry.get("basis", ()))
 
@@ -276,47 +265,44 @@ def _move(body: dict[str, Any], county: County) -> str:
     if body["move"] in ("sent", "rerouted"):
         terms = (("签收期限", body["accept_by"]), ("结果期限", body["result_by"]))
         notes += [f"{name} {_moment(term)}" for name, term in terms if term]
-    notes += [code for code in (body["reason"], body["result"]) if code]
+    if body["reason"]:
+        notes.append(words.return_reason(body["reason"]))
+    if body.get("because"):
+        notes.append(words.code(body["because"]))
+    if body.get("overdue"):
+        notes.append(words.code(body["overdue"]))
+    if body["result"] and body["move"] == Move.RESULT_REPORTED:
+        notes.append(words.RESULTS[Result(body["result"])])
     if body["escalated_to"]:
-        notes.append(f"提级到{_unit(body['escalated_to'], county)}")
+        notes.append(f"提级到{words.unit(body['escalated_to'], county)}")
     more = f"（{'，'.join(notes)}）" if notes else ""
-    return f"{MOVES[body['move']]} → {_unit(body['to_unit'], county)}，{STATES[body['state']]}{more}"
+    return (
+        f"{words.MOVES[Move(body['move'])]} → {words.unit(body['to_unit'], county)}，{words.state(body['state'])}{more}"
+    )
 
 
 def _told_notices(story: Story, county: County) -> Iterator[str]:
     for record in sorted(story.notices, key=lambda one: one.headers.get("ce_time", "")):
-        yield f"{record.body['on']}　{_unit(record.body['unit'], county)}：{record.body['text']}"
+        yield f"{record.body['on']}　{words.unit(record.body['unit'], county)}：{record.body['text']}"
 
 
 def _why(verdict: Verdict, county: County) -> str:
-    reasons = [words.sentence(reason.code, reason.params, county) for reason in verdict.reasons]
-    missing = [_name(one.fact) if one.fact else words.term(one.criterion or "", county) for one in verdict.missing]
-    return "；".join(reasons) + (f"；还缺 {'、'.join(missing)}" if missing else "")
+    told = [reasons.sentence(reason.code, reason.params, county) for reason in verdict.reasons]
+    missing = [
+        words.fact_name(one.fact) if one.fact else reasons.term(one.criterion or "", county) for one in verdict.missing
+    ]
+    return "；".join(told) + (f"；还缺 {'、'.join(missing)}" if missing else "")
 
 
 def _cited(codes: Sequence[str], county: County) -> Iterator[str]:
     for code in codes:
-        item, known = county.item(code), words.citation(code, county)
+        item, known = county.item(code), reasons.citation(code, county)
         if item is not None:
             yield f"{item.citation.place}“{item.citation.phrase}”"
         elif known is not None:
             yield f"{known.where}“{known.phrase}”" if known.phrase else known.where
         else:
             yield code
-
-
-def _fact(name: str, value: object) -> str:
-    shown = "是" if value is True else "否" if value is False else words.VALUES.get(str(value), str(value))
-    return f"{_name(name)} {shown}"
-
-
-def _name(name: str) -> str:
-    return words.FACTS[FactName(name)]
-
-
-def _unit(unit: str, county: County) -> str:
-    found = county.unit(unit)
-    return found.short if found else unit
 
 
 def _when(record: Record) -> str:

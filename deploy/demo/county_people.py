@@ -135,7 +135,7 @@ class CountyPeople:
                 one["role"],
                 one["ce_id"],
                 finding=found[one["ce_id"]],
-                station="演示派出所",
+                station="110",
                 at=at,
                 reached=True,
             )

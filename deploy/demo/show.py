@@ -149,13 +149,8 @@ def status(console: Console, outcome: Outcome, county: County) -> None:
     titles = {item.id: item.title for item in county.catalogue}
     table = Table("row", "what it is", "yes", "no", "unknown", title="The list's rows, for the migrant children")
     for subject in sorted(rows, key=_place):
-        if "(" not in subject:
-            answers = rows[subject]
-            table.add_row(subject, titles.get(subject, ""), *(str(answers[word]) for word in ("yes", "no", "unknown")))
-    if not table.row_count:
-        for subject in sorted(rows, key=_place):
-            answers = rows[subject]
-            table.add_row(subject, titles.get(subject, ""), *(str(answers[word]) for word in ("yes", "no", "unknown")))
+        answers = rows[subject]
+        table.add_row(subject, titles.get(subject, ""), *(str(answers[word]) for word in ("yes", "no", "unknown")))
     console.print(table)
 
 

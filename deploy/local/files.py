@@ -7,6 +7,8 @@ import tempfile
 from pathlib import Path
 
 HOST = "127.0.0.1"
+SOCKET_PORT = 5432
+"""What the name of PostgreSQL's Unix socket ends with where it has no port of its own."""
 _RELEVANT = re.compile(r"ERROR|FATAL|PANIC|Exception|[Ee]rror:")
 
 

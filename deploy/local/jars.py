@@ -15,9 +15,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
 from deploy.local.errors import StackError, from_os_error
 
 KAFKA = "4.4.0"
@@ -123,8 +120,10 @@ def _check(jar: Jar, path: Path) -> None:
 
 
 def _download(jars: list[Jar], folder: Path, quiet: bool) -> None:
-    # Imported here: a start with every jar at hand should not pay for an HTTP client.
+    # Imported here: a start with every jar at hand should not pay for an HTTP client and a progress bar.
     from jgo.maven import MavenContext, PythonResolver
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with (

@@ -19,7 +19,7 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from deploy.local import jars
-from deploy.local.errors import StackError, from_os_error
+from deploy.local.errors import StackError, from_os_error, from_server
 from deploy.local.files import HOST, accepts, free_ports, is_free, last_line, write_private
 from deploy.local.process import Server
 
@@ -137,6 +137,10 @@ class EmbeddedKafka:
             "sasl_plain_username": user,
             "sasl_plain_password": password,
         }
+
+    def running(self) -> bool:
+        """Whether every broker's process lives."""
+        return all(server is not None and server.running() for server in self._servers)
 
     def start(self) -> None:
         """Formats at the first start, starts every broker and returns when each answers an authenticated request."""
@@ -310,7 +314,7 @@ class EmbeddedKafka:
         )
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
-            raise StackError(f"Kafka's storage could not be formatted: {last_line(done.stderr + done.stdout)}")
+            raise from_server(last_line(done.stderr + done.stdout), "Kafka's storage could not be formatted")
 
     def _launch(self, node: int) -> None:
         known = self._known()
@@ -358,7 +362,7 @@ class EmbeddedKafka:
                     log = self._node(node) / "kafka.log"
                     line = last_line(log.read_text("utf-8", "replace"))
                     self.kill()
-                    raise StackError(f"Kafka ended while starting: {line} (log: {log})")
+                    raise from_server(line, f"Kafka ended while starting (log: {log})")
                 if time.monotonic() > deadline:
                     self.kill()
                     raise StackError(

@@ -10,16 +10,16 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
-from deploy.local.errors import StackError, from_os_error
-from deploy.local.files import HOST, free_ports, is_free, last_line, write_private
+from deploy.local.errors import StackError, from_os_error, from_server
+from deploy.local.files import HOST, SOCKET_PORT, free_ports, is_free, last_line, write_private
 from deploy.local.process import Server
 
 SUPERUSER = "postgres"
 # PostgreSQL refuses to run as root; this is the user that the wheel's own code makes and uses.
 SYSTEM_USER = "pgserver"
-SOCKET_PORT = 5432
 SOCKET_PATH_LIMIT = 107
 START_S = 60.0
 STOP_S = 20.0
@@ -61,6 +61,7 @@ class EmbeddedPostgres:
     def __init__(self, directory: Path, *, port: int | None = None, durable: bool = True) -> None:
         self.directory = directory.resolve()
         self.port: int | None = port
+        self._any_port = port == 0
         self._durable = durable
         self._password: str | None = None
         self._server: Server | None = None
@@ -109,9 +110,13 @@ class EmbeddedPostgres:
         host = quote(str(self.socket_directory), safe="")
         return f"postgresql://{who}@/{quote(database, safe='')}?host={host}&port={self.port or SOCKET_PORT}"
 
+    def running(self) -> bool:
+        """Whether the server's process lives."""
+        return self._server is not None and self._server.running()
+
     def start(self) -> None:
         """Makes the cluster at the first start; returns when it takes connections."""
-        if self._server is not None and self._server.running():
+        if self.running():
             raise StackError("PostgreSQL is already running.")
         try:
             self._prepare()
@@ -153,14 +158,17 @@ class EmbeddedPostgres:
         # Others may pass through, not look: the server's user must reach its data below.
         self.directory.chmod(0o711)
         file = self.directory / "identity.json"
+        kept: dict[str, Any] = {"password": secrets.token_hex(24)}
         if file.exists():
             kept = json.loads(file.read_text("utf-8"))
-        else:
-            port = free_ports(1)[0] if self.port == 0 else self.port
-            kept = {"password": secrets.token_hex(24), "port": port}
-            write_private(file, json.dumps(kept))
+        port: int | None = self.port or kept.get("port")
+        # A number that nobody asked for, and that nobody has been told by this object, may be another one.
+        if self._any_port and (port is None or (self._password is None and not is_free(port))):
+            port = free_ports(1)[0]
+        if kept.get("port") != port or not file.exists():
+            write_private(file, json.dumps({**kept, "port": port}))
         self._password = kept["password"]
-        self.port = self.port or kept["port"]
+        self.port = port
         if self.port and not is_free(self.port):
             raise StackError(f"Port {self.port} is taken by another program; PostgreSQL needs it.")
 
@@ -192,6 +200,8 @@ class EmbeddedPostgres:
                     "--builtin-locale=C.UTF-8",
                     "--locale=C",
                     "--no-instructions",
+                    # What is left of a failure is removed by the next start; initdb's own removing hides the reason.
+                    "--no-clean",
                     "--no-sync",
                 ],
                 stdin=answer,
@@ -206,7 +216,7 @@ class EmbeddedPostgres:
         finally:
             os.close(answer)
         if done.returncode:
-            raise StackError(f"PostgreSQL's data could not be made: {last_line(done.stderr or done.stdout)}")
+            raise from_server(last_line(done.stderr or done.stdout), "PostgreSQL's data could not be made")
 
     def _configure(self, user: tuple[int, int] | None) -> None:
         self._sockets = self._socket_folder(user)
@@ -250,7 +260,7 @@ class EmbeddedPostgres:
                 return
             if not server.running():
                 line = last_line(self.log.read_text("utf-8", "replace"))
-                raise StackError(f"PostgreSQL ended while starting: {line} (log: {self.log})")
+                raise from_server(line, f"PostgreSQL ended while starting (log: {self.log})")
             if time.monotonic() > deadline:
                 server.kill()
                 raise StackError(f"PostgreSQL did not start within {START_S:.0f} s (log: {self.log}).")

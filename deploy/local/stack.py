@@ -2,18 +2,20 @@
 
 import fcntl
 import json
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
-from deploy.local import jars
 from deploy.local.errors import StackError, from_os_error
 from deploy.local.files import write_private
 from deploy.local.kafka import EmbeddedKafka
 from deploy.local.postgres import EmbeddedPostgres
 
 STATE = "state.json"
+LOCK = "lock"
+"""Held by the process that runs the stack; holds its process id."""
 
 
 class LocalStack:
@@ -107,7 +109,7 @@ class LocalStack:
     def _take_directory(self) -> None:
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
-            lock = (self.directory / "lock").open("w")
+            lock = (self.directory / LOCK).open("a+")
         except OSError as error:
             raise from_os_error(error, "making the stack's folder") from error
         try:
@@ -115,27 +117,32 @@ class LocalStack:
         except BlockingIOError:
             lock.close()
             raise StackError(f"A stack is already running in {self.directory}.") from None
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        # Of a process that was killed: its addresses are nobody's now.
+        (self.directory / STATE).unlink(missing_ok=True)
         self._lock = lock
 
 
-def default_directory() -> Path:
-    """Where `make up` keeps its stack."""
-    return jars.home() / "stack"
-
-
-def read_state(directory: Path | None = None) -> dict[str, Any] | None:
-    """What `make up` wrote, or None when no stack runs there."""
-    folder = directory or default_directory()
+def holder(directory: Path) -> int | None:
+    """The process that runs, starts or stops the stack there; None when nobody does."""
     try:
-        with (folder / "lock").open("r") as lock:
+        with (directory / LOCK).open("r") as lock:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        # Held: somebody runs it.
-        try:
-            state: dict[str, Any] = json.loads((folder / STATE).read_text("utf-8"))
-        except FileNotFoundError:
-            return None
-        return state
+        return int((directory / LOCK).read_text() or 0) or None
     except FileNotFoundError:
         pass
     return None
+
+
+def read_state(directory: Path) -> dict[str, Any] | None:
+    """What `write_state` wrote there, or None when no stack runs."""
+    if holder(directory) is None:
+        return None
+    try:
+        state: dict[str, Any] = json.loads((directory / STATE).read_text("utf-8"))
+    except FileNotFoundError:
+        return None
+    return state

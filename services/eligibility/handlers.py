@@ -34,9 +34,12 @@ async def on_children(batch: Batch[ChildChanged], tx: Tx) -> list[Say]:
         known = files.get(event.child)
         if known is not None and event.child_version <= known.child_version:
             continue
+        on = batch.on or heard.envelope.on
         claims = claims_of(event.facts)
         file = _received(event, known, claims, batch.partitions)
-        file, news = desk.decide(file, claims, batch.on or heard.envelope.on)
+        news = None
+        if known is None or not desk.still_says(known, file, on):
+            file, news = desk.decide(file, claims, on)
         files[event.child] = touched[event.child] = file
         if news is not None:
             said.append(heard.say(news))
@@ -88,6 +91,15 @@ class Desk:
         self._terms = terms_of(county)
         self._basis = basis_of(county)
         self.decisions: list[Decision] = []
+
+    def still_says(self, known: File, file: File, on: date) -> bool:
+        """Whether a newer version asks nothing new: the same facts and rules, before the day of any change."""
+        return (
+            known.basis == self._basis
+            and known.assessed_on <= on
+            and (known.until is None or on < known.until)
+            and file == replace(known, child_version=file.child_version)
+        )
 
     def decide(self, file: File, claims: Sequence[Claim], on: date) -> tuple[File, ChildAssessed | None]:
         """The file as assessed on a day, and the snapshot to say if anything in it is news.

@@ -6,6 +6,7 @@ from hashlib import blake2b
 from uuid import UUID
 
 import orjson
+from pydantic import PrivateAttr
 
 from contracts.county import County, Route
 from contracts.eligibility import ChildAssessed
@@ -41,7 +42,6 @@ def _terms(county: County) -> Terms:
     month, _, day = limits.school_cutoff.partition("-")
     current = {division.code: _today(county, division.code) for division in county.divisions}
     current[county.code] = county.code
-    standing = frozenset(current.values())
     return Terms(
         county=county.code,
         basis=f"{RULESET} {county.version} {_digest(county)}",
@@ -58,7 +58,7 @@ def _terms(county: County) -> Terms:
         districts={
             division.code: division.district_of for division in county.divisions if division.district_of is not None
         },
-        prefixes=frozenset(code[:2] for code in standing) | frozenset(code[:4] for code in standing),
+        cities=frozenset(code[:4] for code in current.values()),
         towns={town.code: town.unit for town in county.townships},
         criteria={
             criterion.term: CountyCriterion(
@@ -182,7 +182,18 @@ def content_of(
     )
 
 
-def assessed(child: UUID, child_version: int, number: int, on: date, content: bytes) -> ChildAssessed:
+class Written(ChildAssessed):
+    """A snapshot as the rules wrote it: JSON already. To read it back before it is sent costs more than the rules."""
+
+    _value: bytes = PrivateAttr()
+
+    def encoded(self) -> bytes:
+        return self._value
+
+
+def assessed(child: UUID, child_version: int, number: int, on: date, content: bytes) -> Written:
     """The snapshot that is said."""
     head = orjson.dumps({"child": str(child), "child_version": child_version, "assessment": number, "on": on})
-    return ChildAssessed.model_validate_json(head[:-1] + b"," + content[1:])
+    said = Written.model_construct(None, child=child, child_version=child_version, assessment=number, on=on)  # type: ignore[call-arg]
+    said._value = head[:-1] + b"," + content[1:]
+    return said

@@ -125,6 +125,7 @@ REASONS: Mapping[str, str] = {
     "accompanied": "{fact}",
     "not_accompanied": "没有父母或其他监护人同住",
     "accompaniment_untold": "不知道是否有父母或其他监护人同住",
+    "company_contradicted": "与谁同住，报告互相矛盾，须核实",
     "lives_alone": "独自居住，没有监护人同住",
     "caretaker_is_no_guardian": "同住的是受托照护人，照护人不是监护人",
     "here_long_enough": "自{since}居住在此（{evidence}），已满期限",
@@ -152,6 +153,7 @@ REASONS: Mapping[str, str] = {
     "criterion_not_met": "不符合县定口径“{term}”：{fact}",
     "criterion_open": "县定口径“{term}”还缺：{fact}",
     "criterion_not_set": "本县口径未定：{term}",
+    "permit_unsigned": "居住证最近一次签注或报告是{since}，已过{months}个月，是否仍有效须核实",
     # Schooling.
     "preschool_age": "已满三周岁、未到入小学的年龄（{day}入学）",
     "beyond_kindergarten": "已上小学或以上",

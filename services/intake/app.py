@@ -7,7 +7,7 @@ from pathlib import Path
 from contracts import topics
 from contracts.event import Envelope
 from runtime import Records, Service, Settings
-from services.intake import handlers
+from services.intake import handlers, misread
 from services.intake.plans import Desk
 from services.intake.secrets import Secrets
 
@@ -32,13 +32,18 @@ def create(settings: Settings) -> Service:
             {topics.DEPARTMENT.name: on_records},
             day_source=topics.CLOCK.name,
             park_by={topics.DEPARTMENT.name: _each_alone},
+            misread={topics.DEPARTMENT.name: misread.on_records},
         )
 
     # A consumer of its own: no file holds up what a person reports.
     @broker.subscriber(pattern=rf"{done}$", **service.exactly_once("actions"))
     async def actions(records: Records) -> None:
         await service.apply(
-            "actions", records, {topics.ACTION.name: on_actions}, park_by={topics.ACTION.name: _each_alone}
+            "actions",
+            records,
+            {topics.ACTION.name: on_actions},
+            park_by={topics.ACTION.name: _each_alone},
+            misread={topics.ACTION.name: misread.on_actions},
         )
 
     return service

@@ -22,8 +22,9 @@ from services.intake.domain import submission as files
 from services.intake.domain.row import Plan, ReadRow, read, usual_key
 from services.intake.domain.submission import Submission
 from services.intake.domain.trouble import Trouble
+from services.intake.misread import Misread
 from services.intake.plans import Plans
-from services.intake.saying import facts_of, json_of, parted, say, told, when
+from services.intake.saying import facts_of, json_of, parted, say, stored, told, when
 from services.intake.secrets import Seal, Secrets
 
 _SPACE = UUID("5b7c1f0e-3f5a-5f0b-9d57-0a6f2d8f4c11")
@@ -116,16 +117,25 @@ class Counter:
     async def begin(self, heard: Heard[Begin]) -> list[Say]:
         event = heard.event
         at, on = when(heard, self._now)
+        file_sha256 = files.hash_of(event.file_sha256)
         before = self._files.get(event.submission)
-        if before is not None and before.state != "open" and before.outcome in ("taken", "older_period"):
+        if before is not None and before.settled:
             before.state, before.changed = "repeated", True
-            return [self._unread(heard, at, "same_again", (Trouble("same_file", "file"),))]
-        plan = self._plans.plan(event.dataset, event.columns, event.date_1904)
+            if before.is_the_same(
+                dataset=event.dataset,
+                period=event.period,
+                coverage=event.coverage,
+                rows=event.rows,
+                file_sha256=file_sha256,
+            ):
+                return [self._unread(heard, at, "same_again", (Trouble("same_file", "file"),))]
+            return [self._unread(heard, at, "refused", (Trouble("submission_reused", "file"),))]
+        registered = self._plans.registered(self._unit, event.dataset)
         troubles = files.reasons_to_refuse(
             dataset=event.dataset,
-            registered=self._plans.registered(self._unit, event.dataset),
+            registered=registered,
             unit_known=self._plans.speaker(self._unit).known,
-            plan=plan,
+            plan=self._plans.plan(event.dataset, event.columns, event.date_1904),
             period=event.period,
             empty=event.rows == 0 and event.coverage == "full",
             on=on,
@@ -133,8 +143,8 @@ class Counter:
         outcome: files.Outcome = "taken"
         if troubles:
             outcome = "refused"
-        elif event.file_sha256 and await store.taken_before(
-            self._tx, self._unit, event.dataset, event.file_sha256, self._plans.county.version
+        elif file_sha256 is not None and await store.taken_before(
+            self._tx, self._unit, event.dataset, file_sha256, self._plans.county.version, event.coverage
         ):
             outcome, troubles = "same_again", (Trouble("same_file", "file"),)
         else:
@@ -144,21 +154,23 @@ class Counter:
         if before is not None:
             await store.forget_pass(self._tx, before.pass_id)
         attempt = 1 if before is None else before.attempt + 1
+        refused = outcome == "refused"
         self._files[event.submission] = Submission(
             id=event.submission,
-            dataset=event.dataset,
-            period=event.period,
+            # Of a refused file nothing is kept that the sender wrote.
+            dataset="" if refused else event.dataset,
+            period="" if refused else event.period,
             coverage=event.coverage,
             state="answered" if troubles else "open",
             outcome=outcome,
-            columns=event.columns,
+            columns=() if troubles else event.columns,
             date_1904=event.date_1904,
-            announced=event.rows,
-            file_sha256=event.file_sha256 or None,
+            announced=min(event.rows, files.MOST_ROWS),
+            file_sha256=None if refused else file_sha256,
             county_version=self._plans.county.version,
-            valid_on=files.speaks_of(event.period, event.valid_on, on),
+            valid_on=on if refused else files.speaks_of(event.period, event.valid_on, on),
             began_on=on,
-            late=on > files.due_on(event.period, self._plans.county.cadence.submission_due),
+            late=not refused and on > files.due_on(event.period, self._plans.county.cadence.submission_due),
             attempt=attempt,
             pass_id=uuid5(_SPACE, f"pass/{self._unit}/{event.submission}/{attempt}"),
         )
@@ -172,37 +184,29 @@ class Counter:
         at, _ = when(heard, self._now)
         file = self._files.get(event.submission)
         if file is None:
-            answer = SubmissionAnswered(
-                unit=self._unit,
-                submission=event.submission,
-                dataset="",
-                period="",
-                outcome="refused",
-                rows=0,
-                accepted=0,
-                accepted_with_drops=0,
-                refused=0,
-                unchanged=0,
-                troubles=told([Trouble("no_begin", "file")]),
-            )
-            return [say(heard, answer, at, event.submission)]
+            return [self._nothing_read(heard, at, event.submission, Trouble("no_begin", "file"))]
         if file.unread:
             if file.state == "repeated":
                 file.state, file.changed = "answered", True
             return []
         if file.state == "answered":
             return [self._answer(heard, at, file, "same_again", (Trouble("same_file", "file"),))]
-        file.state, file.changed = "answered", True
         newest = await store.newest_period(self._tx, self._unit, file.dataset)
         plan = self._plans.plan(file.dataset, file.columns, file.date_1904)
-        remarks = files.remarks_at_end(file, plan=plan, said=event.rows, newest=newest)
+        ended = min(event.rows, files.MOST_ROWS)
+        remarks = files.remarks_at_end(file, plan=plan, said=ended, newest=newest)
+        complete = files.complete(file, ended)
+        file.state, file.columns, file.changed = "answered", (), True
+        if ended != file.read:
+            file.announced = ended
         said: list[Say] = []
         disappeared: list[tuple[UUID, date | None]] = []
-        if file.outcome == "taken" and (newest is None or file.period >= newest):
-            whole = file.coverage == "full" and files.complete(file, event.rows) and not files.mostly_refused(file)
+        if file.outcome == "taken":
+            whole = file.coverage == "full" and complete and not files.mostly_refused(file)
             if whole:
                 disappeared = await store.forget_disappeared(self._tx, self._unit, file.dataset, file.pass_id)
             await store.save_dataset(self._tx, self._unit, file.dataset, file.period, file.pass_id if whole else None)
+            await self._overtake(file)
             said += [
                 say(
                     heard,
@@ -214,7 +218,7 @@ class Counter:
                 )
                 for record, born in disappeared
             ]
-            ended = SubmissionEnded(
+            dated = SubmissionEnded(
                 submission=file.id,
                 unit=self._unit,
                 dataset=file.dataset,
@@ -222,7 +226,7 @@ class Counter:
                 valid_on=file.valid_on,
                 coverage="full" if whole else "delta",
             )
-            said.append(say(heard, ended, at, file.id))
+            said.append(say(heard, dated, at, file.id))
         else:
             whole = False
         if not whole:
@@ -230,10 +234,67 @@ class Counter:
         said.append(self._answer(heard, at, file, file.outcome, remarks, len(disappeared)))
         return said
 
+    async def _overtake(self, newer: Submission) -> None:
+        """Files of older periods that are still coming are only checked from here on."""
+        for file in self._files.values():
+            if (file.dataset, file.state, file.outcome) == (newer.dataset, "open", "taken"):
+                if file.period < newer.period:
+                    file.outcome, file.changed = "older_period", True
+        await store.overtake(self._tx, self._unit, newer.dataset, newer.period)
+
+    def misread(self, heard: Heard[Misread]) -> list[Say]:
+        """Answer what could not be read. A row of a file counts as refused."""
+        event = heard.event
+        at, _ = when(heard, self._now)
+        is_row = event.said == Row.kind
+        file = self._files.get(event.submission) if event.submission is not None else None
+        if is_row and file is not None:
+            if file.unread:
+                return []
+            if file.state == "open":
+                _count(file, "refused")
+                file.changed = True
+        fields = (("fields", "、".join(event.fields)),)
+        trouble = Trouble("unreadable", "row" if is_row else "file", _number(event), filled=fields)
+        if not is_row and event.submission is not None:
+            return [self._nothing_read(heard, at, event.submission, trouble)]
+        answer = RowsAnswered(
+            unit=self._unit,
+            submission=event.submission,
+            read=int(is_row),
+            accepted=0,
+            accepted_with_drops=0,
+            refused=int(is_row),
+            unchanged=0,
+            troubles=told([trouble]),
+            answers=(heard.envelope.id,),
+        )
+        return [say(heard, answer, at, event.submission)]
+
+    def _nothing_read(
+        self, heard: Heard[End] | Heard[Misread], at: datetime, submission: UUID, trouble: Trouble
+    ) -> Say:
+        """The answer to a beginning or an end that belongs to no file."""
+        answer = SubmissionAnswered(
+            unit=self._unit,
+            submission=submission,
+            dataset="",
+            period="",
+            outcome="refused",
+            rows=0,
+            accepted=0,
+            accepted_with_drops=0,
+            refused=0,
+            unchanged=0,
+            troubles=told([trouble]),
+        )
+        return say(heard, answer, at, submission)
+
     async def rows(self, run: Sequence[Heard[Row]]) -> list[Say]:
         """Read rows, or know them again; say onward what changed; answer all."""
         understood = [self._glance(heard) for heard in run]
-        kept = await store.kept(self._tx, {one.record for one in understood if one.record is not None})
+        guessed = {one.record for one in understood if one.record is not None}
+        kept = await store.kept(self._tx, guessed)
         for one in understood:
             if one.plan is not None:
                 known = kept.get(one.record) if one.record is not None else None
@@ -241,8 +302,7 @@ class Counter:
                     one.named, one.content = True, known.content
                 else:
                     self._read(one, one.plan)
-        records = {one.record for one in understood if one.record is not None}
-        kept |= await store.kept(self._tx, records - kept.keys())
+        kept |= await store.kept(self._tx, {one.record for one in understood if one.record is not None} - guessed)
         met = await store.met(self._tx, {pair for one in understood if (pair := one.pair) is not None})
         said: list[Say] = []
         changed: dict[UUID, tuple[date | None, store.Kept]] = {}
@@ -286,7 +346,7 @@ class Counter:
         newly_met: dict[tuple[UUID, UUID], store.Met],
     ) -> Fate:
         """What becomes of a row, in the order of the file."""
-        number = one.heard.event.number
+        number = _number(one.heard.event)
         before = met.get(one.pair) if one.pair is not None else None
         if not one.named or one.record is None:
             if one.pair is not None and before is None:
@@ -317,10 +377,10 @@ class Counter:
         if one.plan is None or event.valid_on is not None or (file is not None and file.outcome == "older_period"):
             return one
         key = usual_key(one.plan, event.cells)
-        if key is not None:
+        if key is not None and (cells := stored(event.cells)) is not None:
             one.record = self._secrets.record(self._unit, dataset, key)
             manner = f"{self._plans.county.version}/{one.plan.date_1904}".encode()
-            one.raw = self._secrets.content(manner, json_of(event.cells))
+            one.raw = self._secrets.content(manner, cells)
         return one
 
     def _read(self, one: _Understood, plan: Plan | None) -> ReadRow:
@@ -328,13 +388,14 @@ class Counter:
         assert plan is not None
         event = one.heard.event
         _, on = when(one.heard, self._now)
-        row = one.row = read(plan, event.cells, number=event.number, on=on)
+        number = _number(event)
+        row = one.row = read(plan, event.cells, number=number, on=on)
         one.named = row.names_somebody
         troubles = list(row.troubles)
         if not row.names_somebody:
-            troubles.append(Trouble("names_nobody", "row", event.number))
+            troubles.append(Trouble("names_nobody", "row", number))
         if event.valid_on is not None and event.valid_on > on:
-            troubles.append(Trouble("valid_on_future", "nothing", event.number))
+            troubles.append(Trouble("valid_on_future", "nothing", number))
         one.troubles = troubles
         one.record = self._secrets.record(self._unit, one.dataset, row.key) if row.key is not None else None
         if troubles:
@@ -346,7 +407,7 @@ class Counter:
 
     def _refused_unread(self, event: Row, file: Submission | None, dataset: str) -> tuple[Trouble | None, Plan | None]:
         """Why a row is refused without being read; else how it is read."""
-        number = event.number
+        number = _number(event)
         if event.submission is not None:
             if file is None:
                 return Trouble("no_begin", "row", number), None
@@ -419,17 +480,18 @@ class Counter:
     def _unread(self, heard: Heard[Begin], at: datetime, outcome: files.Outcome, troubles: Sequence[Trouble]) -> Say:
         """The answer to a file that is not read: all its rows fare alike."""
         event = heard.event
+        rows = min(event.rows, files.MOST_ROWS)
         answer = SubmissionAnswered(
             unit=self._unit,
             submission=event.submission,
             dataset=files.short(event.dataset),
-            period=event.period,
+            period=files.short(event.period),
             outcome=outcome,
-            rows=event.rows,
+            rows=rows,
             accepted=0,
             accepted_with_drops=0,
-            refused=event.rows if outcome == "refused" else 0,
-            unchanged=0 if outcome == "refused" else event.rows,
+            refused=rows if outcome == "refused" else 0,
+            unchanged=0 if outcome == "refused" else rows,
             late=False,
             troubles=told(troubles),
         )
@@ -460,6 +522,11 @@ class Counter:
             troubles=told(troubles),
         )
         return say(heard, answer, at, file.id)
+
+
+def _number(event: Row | Misread) -> int | None:
+    """A row's place in its file. None: what is said cannot be one."""
+    return event.number if event.number is not None and 0 <= event.number <= files.MOST_ROWS else None
 
 
 def _row(code: str, number: int | None, **filled: str) -> Trouble:

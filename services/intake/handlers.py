@@ -8,12 +8,13 @@ from contracts.intake import Action, Begin, End, Row
 from runtime import Batch, Heard, Say, Tx
 from services.intake import store
 from services.intake.counter import Counter
+from services.intake.misread import Misread
 from services.intake.people import Taken, take
 from services.intake.plans import Desk
 from services.intake.secrets import Secrets
 
 
-async def on_records(batch: Batch[Begin | Row | End], tx: Tx, *, secrets: Secrets, desk: Desk) -> list[Say]:
+async def on_records(batch: Batch[Begin | Row | End | Misread], tx: Tx, *, secrets: Secrets, desk: Desk) -> list[Say]:
     """Read rows, take files, answer both."""
     unit = _unit(batch.topic)
     named = {heard.event.submission for heard in batch.events if heard.event.submission is not None}
@@ -25,6 +26,9 @@ async def on_records(batch: Batch[Begin | Row | End], tx: Tx, *, secrets: Secret
             said += await counter.rows(cast("list[Heard[Row]]", list(run)))
             continue
         for heard in run:
+            if isinstance(heard.event, Misread):
+                said += counter.misread(cast("Heard[Misread]", heard))
+                continue
             if isinstance(heard.event, Begin):
                 said += await counter.begin(cast("Heard[Begin]", heard))
             else:
@@ -34,7 +38,7 @@ async def on_records(batch: Batch[Begin | Row | End], tx: Tx, *, secrets: Secret
     return said
 
 
-async def on_actions(batch: Batch[Action], tx: Tx, *, secrets: Secrets, desk: Desk) -> list[Say]:
+async def on_actions(batch: Batch[Action | Misread], tx: Tx, *, secrets: Secrets, desk: Desk) -> list[Say]:
     """Check each action, pass it on, answer it."""
     unit = _unit(batch.topic)
     plans = desk.plans(batch.county)
@@ -43,9 +47,9 @@ async def on_actions(batch: Batch[Action], tx: Tx, *, secrets: Secrets, desk: De
     said: list[Say] = []
     seal = secrets.sealing()
     for heard in batch.events:
-        answer = take(heard, unit, plans, secrets, seal, batch.now, before | newly)
+        answer = take(heard, unit, plans, secrets, seal, batch.now, before)
         if isinstance(answer, Taken):
-            newly[heard.envelope.id] = answer.finding
+            before[heard.envelope.id] = newly[heard.envelope.id] = answer.finding
         said += answer.said
     await store.save_actions(tx, unit, newly)
     return said

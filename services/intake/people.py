@@ -1,16 +1,18 @@
 """What a unit's person did: checked, passed on, answered."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from datetime import date, datetime
+from typing import cast
 from uuid import UUID, uuid5
 
 from contracts.intake import Action, ActionAnswered, ActionTaken, FactValue, FindingReported, RecordRead
 from contracts.registry import FACT_TYPES
 from contracts.vocabulary import FactName, IdentityField, Verb
 from runtime import Heard, Say
-from services.intake.domain.action import Refusal, called, refuse, unreadable_facts
+from services.intake.domain.action import ELSEWHERE, Refusal, called, refuse, unreadable_facts
 from services.intake.domain.row import read
+from services.intake.misread import Misread
 from services.intake.plans import Plans
 from services.intake.saying import aware, county_day, facts_of, json_of, say, when
 from services.intake.secrets import Seal, Secrets
@@ -39,6 +41,10 @@ _LABELS = {
 """What a person reads before content that could not be read as what it was given as."""
 
 
+_LONGEST_NARRATIVE = 8000
+"""Characters: whatever comes with a finding, it stays small enough to be sent."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answered:
     """The action was refused, or had been taken before."""
@@ -55,7 +61,7 @@ class Taken:
 
 
 def take(
-    heard: Heard[Action],
+    heard: Heard[Action | Misread],
     unit: str,
     plans: Plans,
     secrets: Secrets,
@@ -69,6 +75,14 @@ def take(
     if ce_id in before:
         again = ActionAnswered(unit=unit, ce_id=ce_id, verb=event.verb, outcome="same_again", finding=before[ce_id])
         return Answered([say(heard, again, at)])
+    left_out: Refusal | None = None
+    if isinstance(event, Misread):
+        wrong = (("fields", "、".join(event.fields)),)
+        if event.report is None:
+            unread = _answer(unit, ce_id, event.verb, "refused", Refusal("unreadable", wrong))
+            return Answered([say(heard, unread, at)])
+        left_out = Refusal("left_out", wrong) if event.fields else None
+        event = event.report
     bad = unreadable_facts(event.facts, FACT_TYPES, on=on)
     unreadable = Refusal("fact_unreadable", (("facts", "、".join(bad)),)) if bad else None
     refusal = refuse(event, plans.speaker(unit), on=on, called_on=county_day(event.at))
@@ -77,17 +91,20 @@ def take(
     if refusal is not None:
         return Answered([say(heard, _answer(unit, ce_id, event.verb, "refused", refusal), at)])
     if event.verb is not Verb.REPORT:
-        passed_on = say(heard, _taken(event, unit, ce_id, at, on), at)
-        return Taken([passed_on, say(heard, _answer(unit, ce_id, event.verb, "taken", None), at)], None)
+        taken = _taken(event, unit, plans.offices, ce_id, at, on)
+        elsewhere = Refusal("station_unknown") if taken.station == ELSEWHERE else None
+        answer = _answer(unit, ce_id, event.verb, "taken", elsewhere)
+        return Taken([say(heard, taken, at), say(heard, answer, at)], None)
     finding = uuid5(_SPACE, f"{unit}/{ce_id}")
     facts = {name: value for name, value in event.facts.items() if name not in bad}
-    said, remark = _finding(heard, unit, finding, facts, plans, secrets, seal, at, on)
-    answer = _answer(unit, ce_id, event.verb, "taken", unreadable or remark, finding)
+    report = cast("Heard[Action]", replace(heard, event=event))
+    said, remark = _finding(report, unit, finding, facts, plans, secrets, seal, at, on)
+    answer = _answer(unit, ce_id, event.verb, "taken", left_out or unreadable or remark, finding)
     return Taken([*said, say(heard, answer, at)], finding)
 
 
 def _answer(
-    unit: str, ce_id: UUID, verb: Verb, outcome: str, remark: Refusal | None, finding: UUID | None = None
+    unit: str, ce_id: UUID, verb: Verb | None, outcome: str, remark: Refusal | None, finding: UUID | None = None
 ) -> ActionAnswered:
     return ActionAnswered.model_validate(
         {
@@ -103,7 +120,7 @@ def _answer(
     )
 
 
-def _taken(event: Action, unit: str, ce_id: UUID, at: datetime, on: date) -> ActionTaken:
+def _taken(event: Action, unit: str, offices: Collection[str], ce_id: UUID, at: datetime, on: date) -> ActionTaken:
     return ActionTaken(
         verb=event.verb,
         unit=unit,
@@ -117,7 +134,7 @@ def _taken(event: Action, unit: str, ce_id: UUID, at: datetime, on: date) -> Act
         referral=event.referral,
         finding=event.finding,
         proposal=event.proposal,
-        station=called(event.station),
+        station=called(event.station, offices),
         at=aware(event.at),
         reached=event.reached,
         mode=event.mode,
@@ -128,6 +145,7 @@ def _taken(event: Action, unit: str, ce_id: UUID, at: datetime, on: date) -> Act
         result=event.result,
         channel=event.channel,
         outcome=event.outcome,
+        noted=bool(event.note.strip()),
         facts=event.facts,
         findings=event.findings,
         other=event.other,
@@ -156,7 +174,7 @@ def _finding(
         for trouble in row.troubles
         if trouble.refused == "cell" and trouble.column is not None
     ]
-    narrative = "\n".join(part for part in parts if part)
+    narrative = "\n".join(part for part in parts if part)[:_LONGEST_NARRATIVE]
     reporter = who.pop(IdentityField.REPORTER, None)
     whole = dict(who)
     if narrative:

@@ -31,6 +31,8 @@ class Plans:
             [Column(field, (field,)) for field in IdentityField], IdentityField, sealed=(), divisions=self._divisions
         )
         """Reads the identity that comes with a finding: its keys are its headers."""
+        self.offices = frozenset(name for unit in county.units for name in (unit.name, unit.short))
+        """What the county's units are called."""
 
     def plan(self, dataset: str, headers: Iterable[str], date_1904: bool = False) -> Plan | None:
         """How rows with these headers are read. None: nobody registered the dataset."""
@@ -86,6 +88,7 @@ def _speaker(county: County, unit: str) -> Speaker:
         places=frozenset(one.id for one in places),
         roles=county.roles,
         people=people,
+        held=frozenset().union(*people.values()),
         units=frozenset(one.id for one in county.units),
         decides=unit in townships or unit in (county.lead_unit, county.duty_unit, county.coordinating_unit),
         keeps_files=unit in townships or unit == county.lead_unit,

@@ -1,6 +1,7 @@
 """How intake says things: when the county learned of them, in events small enough, without anybody's name."""
 
-from collections.abc import Iterable, Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from functools import lru_cache
 from typing import Any, cast
@@ -9,7 +10,7 @@ from uuid import UUID
 import orjson
 
 from contracts.event import COUNTY_TIME, Event
-from contracts.intake import FactValue
+from contracts.intake import Cell, FactValue
 from contracts.intake import Trouble as Told
 from contracts.vocabulary import FactName
 from runtime import Heard, Say
@@ -18,6 +19,8 @@ from services.intake.domain.trouble import Trouble
 
 _MOST_BYTES = 400_000
 """Of one receipt's troubles: an event stays under 500 kB."""
+_TRACE = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+"""``traceparent`` of W3C Trace Context. Headers are stored with zero bytes between them: nothing else goes in."""
 
 
 def when(heard: Heard[Any], now: datetime | None) -> tuple[datetime, date]:
@@ -28,15 +31,24 @@ def when(heard: Heard[Any], now: datetime | None) -> tuple[datetime, date]:
 
 @lru_cache(maxsize=64)
 def _day_of(at: datetime) -> date:
-    return at.astimezone(COUNTY_TIME).date()
+    """The county's day. At either end of what can be counted the sender's own day is as good."""
+    try:
+        return at.astimezone(COUNTY_TIME).date()
+    except OverflowError:
+        return at.date()
 
 
 def say(heard: Heard[Any], event: Event, at: datetime, correlation: UUID | None = None) -> Say:
-    """Like ``heard.say``; but a unit's own idea of the time travels no further."""
+    """Like ``heard.say``; but a unit's own idea of time and county travels no further."""
     cause = heard.envelope
-    return Say(
-        event, cause.id, correlation or cause.correlation, at, cause.county, event.sensitivity, cause.traceparent
-    )
+    trace = cause.traceparent if cause.traceparent and _TRACE.fullmatch(cause.traceparent) else None
+    return Say(event, cause.id, correlation or cause.correlation, at, _county_of(heard.topic), event.sensitivity, trace)
+
+
+@lru_cache
+def _county_of(topic: str) -> str:
+    """The topic says who spoke, and so of which county he is: ``action.341722-jtj.v1``."""
+    return topic.split(".")[1].partition("-")[0]
 
 
 def aware(at: datetime | None) -> datetime | None:
@@ -46,7 +58,7 @@ def aware(at: datetime | None) -> datetime | None:
 
 def county_day(at: datetime | None) -> date | None:
     told = aware(at)
-    return None if told is None else told.astimezone(COUNTY_TIME).date()
+    return None if told is None else _day_of(told)
 
 
 def facts_of(row: ReadRow) -> dict[FactName, FactValue]:
@@ -57,6 +69,14 @@ def facts_of(row: ReadRow) -> dict[FactName, FactValue]:
 def json_of(content: object) -> bytes:
     """The same bytes for the same content."""
     return orjson.dumps(content, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS)
+
+
+def stored(cells: Mapping[str, Cell]) -> bytes | None:
+    """The cells of a row as bytes. None: a number in them is too large for anything, and will be refused by name."""
+    try:
+        return json_of(cells)
+    except orjson.JSONEncodeError:
+        return None
 
 
 def told(troubles: Iterable[Trouble]) -> tuple[Told, ...]:

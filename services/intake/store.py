@@ -44,9 +44,14 @@ SAVE_SUBMISSION = f"""
 TAKEN_BEFORE = """
     SELECT EXISTS (
         SELECT FROM submission
-         WHERE unit = $1 AND dataset = $2 AND file_sha256 = $3 AND county_version = $4
-           AND state <> 'open' AND outcome = 'taken'
+         WHERE unit = $1 AND dataset = $2 AND file_sha256 = $3 AND county_version = $4 AND coverage = $5
+           AND state <> 'open' AND outcome = 'taken' AND read = announced
     )
+"""
+
+OVERTAKE = """
+    UPDATE submission SET outcome = 'older_period'
+     WHERE unit = $1 AND dataset = $2 AND period < $3 AND state = 'open' AND outcome = 'taken'
 """
 
 NEWEST_PERIOD = "SELECT period FROM dataset_state WHERE unit = $1 AND dataset = $2"
@@ -187,9 +192,14 @@ async def save_submissions(tx: Tx, unit: str, changed: Collection[Submission]) -
     )
 
 
-async def taken_before(tx: Tx, unit: str, dataset: str, file_sha256: str, county_version: str) -> bool:
-    """True when a file with these very bytes was taken, and would be read the same way today."""
-    return bool(await tx.fetchval(TAKEN_BEFORE, unit, dataset, file_sha256, county_version))
+async def taken_before(tx: Tx, unit: str, dataset: str, file_sha256: str, county_version: str, coverage: str) -> bool:
+    """True when a file with these very bytes was taken whole, and would mean the same today."""
+    return bool(await tx.fetchval(TAKEN_BEFORE, unit, dataset, file_sha256, county_version, coverage))
+
+
+async def overtake(tx: Tx, unit: str, dataset: str, period: str) -> None:
+    """A file of this period was taken: those of older ones that are still coming change nothing any more."""
+    await tx.execute(OVERTAKE, unit, dataset, period)
 
 
 async def newest_period(tx: Tx, unit: str, dataset: str) -> str | None:

@@ -11,7 +11,8 @@ from services.notify.ringing import Bell, Ways
 def create(settings: Settings) -> Service:
     """What notify hears, and who handles it."""
     service = Service("notify", settings, migrations=Path(__file__).with_name("migrations"))
-    bell = Bell(Ways.from_environment())
+    ways = Ways.from_environment()
+    by_command, by_webhook = Bell(ways, "command"), Bell(ways, "webhook")
     broker = service.broker
 
     @broker.subscriber(
@@ -32,8 +33,13 @@ def create(settings: Settings) -> Service:
             day=handlers.on_day,
         )
 
-    @broker.subscriber(topics.ALARM.name, **service.exactly_once("alarms"))
-    async def alarms(records: Records) -> None:
-        await service.apply("alarms", records, {topics.ALARM.name: bell.on_alarms})
+    # One each, set or not: a way that is set later has read on, and rings no alarm of days ago.
+    @broker.subscriber(topics.ALARM.name, **service.exactly_once("command"))
+    async def command(records: Records) -> None:
+        await service.apply("command", records, {topics.ALARM.name: by_command.on_alarms})
+
+    @broker.subscriber(topics.ALARM.name, **service.exactly_once("webhook"))
+    async def webhook(records: Records) -> None:
+        await service.apply("webhook", records, {topics.ALARM.name: by_webhook.on_alarms})
 
     return service

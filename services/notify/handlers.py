@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
@@ -18,7 +18,7 @@ from contracts.referral import (
     ReferralRefusedAction,
 )
 from contracts.registry import FactsContradict, MatchAsked, MatchSettled, RegistryRefusedAction
-from contracts.vocabulary import Level
+from contracts.vocabulary import DutyKind, Level
 from runtime import Batch, Heard, Page, PageDone, Say, Tx
 from services.notify import store
 from services.notify.domain import digest, telling, wording
@@ -38,6 +38,7 @@ class Desk:
     offices: Mapping[str, Office]
     names: Mapping[str, str]
     named: Offices
+    first_visit_days: int
 
     @classmethod
     def of(cls, county: County) -> "Desk":
@@ -48,6 +49,7 @@ class Desk:
             },
             {unit.id: unit.short for unit in county.units},
             Offices(county.lead_unit, county.duty_unit),
+            county.duty_clocks.get(DutyKind.FIRST_VISIT, county.cadence.first_visit_days),
         )
 
 
@@ -122,7 +124,7 @@ def heed(event: Event, county: County, desk: Desk, partition: int) -> Heeded:
             return _of_referral(event, county, desk, partition)
         case ProposalMade():
             found = Heeded(event.restricted, event.on, event.proposal, event.child)
-            found.lines = [telling.of_proposal(event.what, event.unit, event.level, event.decide_by)]
+            found.lines = telling.of_proposal(event.what, event.unit, event.level, event.decide_by, desk.named)
             found.rings = telling.ring_of_proposal(event.unit, event.level, desk.named)
             found.matters = [
                 _matter("proposal", event.proposal, 1, event, event.unit, "decide", event.decide_by, partition)
@@ -144,7 +146,7 @@ def heed(event: Event, county: County, desk: Desk, partition: int) -> Heeded:
         case LedgerMoved():
             found = Heeded(event.restricted, event.on, None, event.child)
             if event.move != "changed":
-                found.lines = [Line(event.unit, f"ledger.{event.move}")]
+                found.lines = [Line(event.unit, f"ledger.{event.move}", {"days": desk.first_visit_days})]
             return found
         case DutyMoved():
             return _of_duty(event, partition)
@@ -159,7 +161,7 @@ def heed(event: Event, county: County, desk: Desk, partition: int) -> Heeded:
             return found
         case FactsContradict():
             found = Heeded(False, event.on, None, event.child)
-            found.lines = [Line(unit, "question.facts") for unit in dict.fromkeys(event.units)]
+            found.lines = [Line(unit, "question.facts", {"fact": event.name}) for unit in dict.fromkeys(event.units)]
             return found
         case ReferralRefusedAction() | RegistryRefusedAction():
             restricted = isinstance(event, ReferralRefusedAction) and event.restricted
@@ -180,13 +182,18 @@ def _of_referral(event: ReferralMoved, county: County, desk: Desk, partition: in
         previous_unit=event.previous_unit,
         inform=tuple(_unit(county, unit, event.township) for unit in event.inform),
         reporter_unit=event.reporter_unit,
+        reporters=event.reporters or ((event.reporter_unit,) if event.reporter_unit else ()),
         actor_unit=event.actor_unit,
         escalated_to=event.escalated_to,
         why=event.overdue or event.because,
         reason=event.reason,
+        right_unit=_speaker(county, event.right_unit),
+        result=event.result,
         accept_by=event.accept_by,
         result_by=event.result_by,
+        phone_by=event.phone_by,
         phone_reported=event.phone_reported,
+        provisional=event.provisional,
     )
     owed = telling.owed_in(moved)
     unit, turn, due = (owed.unit, owed.turn, owed.due) if owed else (moved.to_unit, None, None)
@@ -210,7 +217,7 @@ def _of_duty(event: DutyMoved, partition: int) -> Heeded:
     if turn is not None:
         rank = telling.DUTY_RANK[event.move]
         is_open = event.move in ("created", "reminded")
-        due = at_midnight(event.due_on)
+        due = at_midnight(event.due_on + timedelta(days=1))
         found.matters = [
             _matter("duty", event.duty, rank, event, event.unit, turn if is_open else None, due, partition)
         ]
@@ -252,6 +259,12 @@ def _unit(county: County, unit: str, township: str | None) -> str:
     return found.unit if found is not None else county.lead_unit
 
 
+def _speaker(county: County, unit: str | None) -> str | None:
+    """The unit that a smaller place speaks through: which school it is would say too much of a child."""
+    speaker = county.speaker(unit) if unit is not None else None
+    return unit if speaker is None else speaker.id
+
+
 # ---------------------------------------------------------------- into inboxes
 
 
@@ -274,7 +287,14 @@ def _line(line: Line, cause: UUID, time: datetime, what: Heeded, desk: Desk) -> 
         unit=to.inbox,
         restricted=what.restricted,
         urgency=wording.urgency(line.template, call=line.call),
-        text=wording.say(line.template, desk.names, line.words, call=line.call, answers_for=to.answers_for),
+        text=wording.say(
+            line.template,
+            desk.names,
+            {**line.words, "queue": what.restricted},
+            call=line.call,
+            provisional=line.provisional,
+            answers_for=to.answers_for,
+        ),
         about=what.about,
         child=what.child,
         due=line.due,
@@ -384,7 +404,7 @@ def _digests(page: Page, desk: Desk, unit: str, restricted: bool, counts: digest
     what = Heeded(restricted, page.day, None, None)
     return [
         _line(
-            Line(unit, template, {"due": page.day, "counts": text}),
+            Line(unit, template, {"due": page.day, "counts": text, "soonest": counts.soonest}),
             uuid5(IDS, f"{template}/{page.day}/{unit}/{restricted}"),
             at_midnight(page.day),
             what,

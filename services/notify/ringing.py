@@ -1,5 +1,8 @@
 """Rings the duty officer: a command, a webhook, or both. Said first (``AlarmRaised``), done here, told afterwards.
 
+Each way has a consumer of its own: while a webhook that does not answer is tried again, and later alarms wait behind
+it in order, the command rings them all at once.
+
 The effect happens before this transaction commits, and so can happen twice: after a crash, or when another alarm of
 the same batch must be tried again. That is why the alarm's id goes with it as the idempotency key: whoever is rung
 drops what he has had. The other order would be worse: committed first, an alarm could be lost in between. The decision
@@ -10,6 +13,7 @@ import asyncio
 import json
 import os
 import shlex
+import signal
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeVar
@@ -22,10 +26,13 @@ from contracts.notify import AlarmRaised, AlarmRang
 from runtime import Batch, NotYet, Say, Tx
 from services.notify import handlers, store
 
+Tried = Literal["command", "webhook"]
 Way = Literal["command", "webhook", "none"]
 T = TypeVar("T")
 
 TIMEOUT = 5.0
+LONGEST = 60.0
+"""Seconds that one attempt may take at most: its transaction stays open meanwhile."""
 TRIES = 20
 AT_ONCE = 8
 """How many are rung at the same time."""
@@ -39,7 +46,7 @@ class Ways:
 
     command: tuple[str, ...] = ()
     """Program and arguments; the text comes on standard input, the alarm's id as the last argument and in
-    ``HUTONG_ALARM_ID``. Exit status 0: done."""
+    ``HUTONG_ALARM_ID``, the matter's in ``HUTONG_ALARM_ABOUT``. Exit status 0: done."""
     webhook: str = ""
     """Receives a POST with JSON and ``Idempotency-Key``. Any 2xx: done. Redirects are not followed."""
     timeout: float = TIMEOUT
@@ -60,26 +67,33 @@ class Ways:
             tries = int(found.get("HUTONG_ALARM_TRIES") or TRIES)
         except ValueError:
             raise ValueError("HUTONG_ALARM_TIMEOUT and HUTONG_ALARM_TRIES must be numbers") from None
+        if not (0 < timeout <= LONGEST and tries > 0):
+            raise ValueError(f"HUTONG_ALARM_TIMEOUT must be up to {LONGEST:g} seconds, HUTONG_ALARM_TRIES at least 1")
         webhook = found.get("HUTONG_ALARM_WEBHOOK", "")
-        if webhook and not webhook.startswith(("http://", "https://")):
+        if webhook and not _is_address(webhook):
             raise ValueError("HUTONG_ALARM_WEBHOOK must be an http or https address")
         return cls(_argv(found.get("HUTONG_ALARM_COMMAND", "")), webhook, timeout, tries)
 
-    @property
-    def configured(self) -> tuple[Way, ...]:
-        ways: list[Way] = []
+    def of(self, bell: "Tried") -> Way | None:
+        """The way a bell rings. The command's says so when there is none at all."""
+        if bell == "webhook":
+            return "webhook" if self.webhook else None
         if self.command:
-            ways.append("command")
-        if self.webhook:
-            ways.append("webhook")
-        return tuple(ways)
+            return "command"
+        return None if self.webhook else "none"
+
+
+def _is_address(text: str) -> bool:
+    try:
+        address = httpx.URL(text)
+    except httpx.InvalidURL:
+        return False
+    return address.scheme in ("http", "https") and bool(address.host)
 
 
 def _argv(text: str) -> tuple[str, ...]:
-    if not text.strip().startswith("["):
-        return tuple(shlex.split(text))
     try:
-        argv = json.loads(text)
+        argv = json.loads(text) if text.strip().startswith("[") else shlex.split(text)
     except ValueError:
         argv = None
     if not isinstance(argv, list) or not all(isinstance(word, str) for word in argv):
@@ -97,11 +111,12 @@ class Attempt:
 
 @dataclass(slots=True)
 class Bell:
-    """The hook that rings. Remembers between transactions what a roll-back would forget."""
+    """The hook that rings one way. Remembers between transactions what a roll-back would forget."""
 
     ways: Ways
-    _failed: dict[tuple[UUID, Way], int] = field(default_factory=dict)
-    _ended: dict[tuple[UUID, Way], Attempt] = field(default_factory=dict)
+    rings: Tried
+    _failed: dict[UUID, int] = field(default_factory=dict)
+    _ended: dict[UUID, Attempt] = field(default_factory=dict)
 
     async def on_alarms(self, batch: Batch[Event], tx: Tx) -> list[Say]:
         """Ring for every alarm that has not been rung; say how it went.
@@ -109,47 +124,48 @@ class Bell:
         Raises:
             NotYet: an attempt failed and is to be made again.
         """
+        way = self.ways.of(self.rings)
+        if way is None:
+            return []
         raised = {
             heard.event.alarm: (heard, heard.event) for heard in batch.events if isinstance(heard.event, AlarmRaised)
         }
-        self._ended = {key: attempt for key, attempt in self._ended.items() if key[0] in raised}
-        known = await store.rung(tx, list(raised))
-        ways: tuple[Way, ...] = self.ways.configured or ("none",)
-        wanted = [(event, way) for _, event in raised.values() for way in ways if (event.alarm, way) not in known]
-        ended = await self._ring(tx, wanted)
+        self._ended = {alarm: attempt for alarm, attempt in self._ended.items() if alarm in raised}
+        known = await store.rung(tx, list(raised), way)
+        wanted = [event for alarm, (_, event) in raised.items() if alarm not in known]
+        await self._ring(tx, wanted, way)
         desk = handlers.Desk.of(batch.county)
         said: list[Say] = []
-        for event, way in wanted:
+        for event in wanted:
             heard, _ = raised[event.alarm]
-            rang = _rang(event, way, ended[(event.alarm, way)])
+            rang = _rang(event, way, self._ended[event.alarm])
             await store.keep_ringing(tx, rang.alarm, rang.way, rang.outcome, rang.detail)
             said.append(heard.say(rang))
             if rang.outcome == "failed":
                 said += await handlers.tell_failure(heard, event, desk, tx)
         return said
 
-    async def _ring(self, tx: Tx, wanted: Sequence[tuple[AlarmRaised, Way]]) -> dict[tuple[UUID, Way], Attempt]:
+    async def _ring(self, tx: Tx, wanted: Sequence[AlarmRaised], way: Way) -> None:
         slots = asyncio.Semaphore(AT_ONCE)
-        await _kept_alive(tx, asyncio.gather(*(self._try(event, way, slots) for event, way in wanted)))
-        waiting = [(event.alarm, way) for event, way in wanted if (event.alarm, way) not in self._ended]
+        await _kept_alive(tx, asyncio.gather(*(self._try(event, way, slots) for event in wanted)))
+        waiting = sum(event.alarm not in self._ended for event in wanted)
         if waiting:
-            raise NotYet(f"{len(waiting)} rings failed and will be tried again")
-        return {(event.alarm, way): self._ended[(event.alarm, way)] for event, way in wanted}
+            raise NotYet(f"{waiting} rings failed and will be tried again")
 
     async def _try(self, event: AlarmRaised, way: Way, slots: asyncio.Semaphore) -> None:
-        key = (event.alarm, way)
-        if key in self._ended:
+        alarm = event.alarm
+        if alarm in self._ended:
             return
         if way == "none":
-            self._ended[key] = Attempt(False, "")
+            self._ended[alarm] = Attempt(False, "")
             return
         async with slots:
             attempt = await (self._command(event) if way == "command" else self._webhook(event))
-        failed = self._failed.get(key, 0) + (not attempt.done)
-        self._failed[key] = failed
+        failed = self._failed.get(alarm, 0) + (not attempt.done)
+        self._failed[alarm] = failed
         if attempt.done or failed >= self.ways.tries:
-            del self._failed[key]
-            self._ended[key] = attempt
+            del self._failed[alarm]
+            self._ended[alarm] = attempt
 
     async def _command(self, event: AlarmRaised) -> Attempt:
         alarm = str(event.alarm)
@@ -158,6 +174,7 @@ class Bell:
             "HUTONG_ALARM_ID": alarm,
             "HUTONG_ALARM_UNIT": event.unit,
             "HUTONG_ALARM_WHAT": event.what,
+            "HUTONG_ALARM_ABOUT": "" if event.about is None else str(event.about),
         }
         try:
             process = await asyncio.create_subprocess_exec(
@@ -167,6 +184,7 @@ class Bell:
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.DEVNULL,
                 stderr=asyncio.subprocess.DEVNULL,
+                start_new_session=True,
             )
         except OSError as error:
             return Attempt(False, f"not_started:{type(error).__name__}")
@@ -176,27 +194,31 @@ class Bell:
             return Attempt(False, "timeout")
         finally:
             if process.returncode is None:
-                process.kill()
+                # Its whole group: a shell that is killed alone would leave what it waits for behind.
+                os.killpg(process.pid, signal.SIGKILL)
                 await process.wait()
         return Attempt(process.returncode == 0, f"exit:{process.returncode}")
 
     async def _webhook(self, event: AlarmRaised) -> Attempt:
+        alarm = str(event.alarm)
         body = {
-            "alarm": str(event.alarm),
+            "alarm": alarm,
             "unit": event.unit,
             "what": event.what,
+            "about": None if event.about is None else str(event.about),
             "text": event.text,
             "on": event.on.isoformat(),
         }
         try:
-            async with httpx.AsyncClient(timeout=self.ways.timeout, follow_redirects=False) as client:
-                answer = await asyncio.wait_for(
-                    client.post(self.ways.webhook, json=body, headers={"Idempotency-Key": str(event.alarm)}),
-                    self.ways.timeout,
-                )
+            async with (
+                asyncio.timeout(self.ways.timeout),
+                httpx.AsyncClient(timeout=self.ways.timeout, follow_redirects=False) as client,
+                # The status is the answer; what else it has to say may be long.
+                client.stream("POST", self.ways.webhook, json=body, headers={"Idempotency-Key": alarm}) as answer,
+            ):
+                return Attempt(answer.is_success, f"status:{answer.status_code}")
         except (httpx.HTTPError, TimeoutError) as error:
             return Attempt(False, f"not_reached:{type(error).__name__}")
-        return Attempt(answer.is_success, f"status:{answer.status_code}")
 
 
 def _rang(event: AlarmRaised, way: Way, attempt: Attempt) -> AlarmRang:

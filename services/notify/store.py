@@ -8,6 +8,7 @@ from uuid import UUID
 
 from runtime import Record, Tx
 from services.notify.domain.digest import Counts
+from services.notify.domain.telling import DUTY_RANK
 
 Urgency = Literal["call", "urgent", "normal", "digest"]
 What = Literal["l0", "escalated", "no_recipient"]
@@ -129,7 +130,7 @@ COUNT = """
          limit $5
     ), counted as (
         insert into digest_part (day, partition, unit, restricted, accept, answer, check_, decide, question, overdue,
-                                 contact, visit, first_visit, bundle, bundle_overdue, watched)
+                                 contact, visit, first_visit, soon, bundle, bundle_overdue, watched, soonest)
         select $1, $2, unit, restricted,
                count(*) filter (where turn = 'accept' and not bundled),
                count(*) filter (where turn = 'answer' and not bundled),
@@ -140,16 +141,19 @@ COUNT = """
                count(*) filter (where turn = 'contact'),
                count(*) filter (where turn = 'visit'),
                count(*) filter (where turn = 'first_visit'),
+               count(*) filter (where soon),
                count(*) filter (where bundled),
                count(*) filter (where bundled and late),
-               count(*) filter (where turn = 'watch')
-          from (select unit, restricted, turn,
+               count(*) filter (where turn = 'watch'),
+               min(due) filter (where due >= $3 and not bundled)
+          from (select unit, restricted, turn, due,
+                       kind = 'duty' and rank = $6 as soon,
                        kind = 'referral' and level = 'L3' as bundled,
                        kind <> 'duty' and due is not null and due < $3 as late
                   from matter
                  where partition = $2 and open and unit in (select unit from page)
                  union all
-                select watcher, restricted, 'watch', false, false
+                select watcher, restricted, 'watch', null, false, false, false
                   from matter
                  where partition = $2 and open and watcher in (select unit from page)) as open_matter
          group by unit, restricted
@@ -161,7 +165,7 @@ COUNT = """
 
 async def count_matters(tx: Tx, day: date, partition: int, midnight: datetime, after: str, limit: int) -> str | None:
     """Count what one lane's children leave open, unit by unit; the last unit of the page, None after the last page."""
-    row = await tx.fetchrow(COUNT, day, partition, midnight, after, limit)
+    row = await tx.fetchrow(COUNT, day, partition, midnight, after, limit, DUTY_RANK["reminded"])
     assert row is not None
     return str(row["last"]) if row["units"] == limit else None
 
@@ -183,8 +187,9 @@ async def lane_counted(tx: Tx, day: date, partition: int) -> int:
 SUMS = """
     select unit, restricted, sum(accept) as accept, sum(answer) as answer, sum(check_) as "check",
            sum(decide) as decide, sum(question) as question, sum(overdue) as overdue, sum(contact) as contact,
-           sum(visit) as visit, sum(first_visit) as first_visit, sum(bundle) as bundle,
-           sum(bundle_overdue) as bundle_overdue, sum(watched) as watched
+           sum(visit) as visit, sum(first_visit) as first_visit, sum(soon) as soon,
+           sum(bundle) as bundle, sum(bundle_overdue) as bundle_overdue, sum(watched) as watched,
+           min(soonest) as soonest
       from digest_part
      where day = $1 and unit in (select distinct unit from digest_part where day = $1 and unit > $2
                                   order by unit limit $3)
@@ -195,9 +200,9 @@ SUMS = """
 
 async def sums(tx: Tx, day: date, after: str, limit: int) -> list[tuple[str, bool, Counts]]:
     """The whole county's numbers of a day, ``limit`` units at a time."""
-    names = [field.name for field in fields(Counts)]
+    names = [field.name for field in fields(Counts) if field.name != "soonest"]
     return [
-        (row["unit"], row["restricted"], Counts(**{name: int(row[name]) for name in names}))
+        (row["unit"], row["restricted"], Counts(**{name: int(row[name]) for name in names}, soonest=row["soonest"]))
         for row in await tx.fetch(SUMS, day, after, limit)
     ]
 
@@ -210,12 +215,12 @@ async def forget_parts(tx: Tx, day: date) -> None:
     await tx.execute(FORGET_PARTS, day)
 
 
-RUNG = "select alarm, way from ringing where alarm = any($1::uuid[])"
+RUNG = "select alarm from ringing where alarm = any($1::uuid[]) and way = $2"
 
 
-async def rung(tx: Tx, alarms: Sequence[UUID]) -> set[tuple[UUID, str]]:
-    """Which ways have been tried to the end for these alarms."""
-    return {(row["alarm"], row["way"]) for row in await tx.fetch(RUNG, list(alarms))}
+async def rung(tx: Tx, alarms: Sequence[UUID], way: str) -> set[UUID]:
+    """For which of these alarms this way has been tried to the end."""
+    return {row["alarm"] for row in await tx.fetch(RUNG, list(alarms), way)}
 
 
 RING = "insert into ringing (alarm, way, outcome, detail) values ($1, $2, $3, $4) on conflict do nothing"

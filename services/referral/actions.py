@@ -10,6 +10,7 @@ from services.referral import casework, routing, store
 from services.referral.desk import Desk
 from services.referral.domain import ledger, proposals, referral
 from services.referral.domain.calendar import county_day
+from services.referral.domain.ledger import Ledger
 from services.referral.domain.matters import Matters
 from services.referral.domain.proposals import Proposal
 from services.referral.domain.referral import Actor, Moves, Referral, Refused
@@ -151,15 +152,14 @@ def _phone_report_of_finding(desk: Desk, action: ActionTaken, finding: UUID) -> 
 
     The finding comes by way of the registry and may come later than the call.
     """
-    matters = [
-        matter for held in desk.everybody() for matter in held.in_order() if finding in matter.sources and matter.open
-    ]
+    matters = desk.of_finding(finding)
     first = [matter for matter in matters if matter.call_first] or matters
     if not first:
         if action.reached:
             desk.note_call(finding, store.Call(action.unit, action.station, action.at))
         return
-    for matter in first:
+    mine = [matter for matter in first if referral.may_call(matter, desk.rules, action.unit)] or first[:1]
+    for matter in mine:
         _do(desk, matter, action)
 
 
@@ -181,13 +181,27 @@ def _known_unit(desk: Desk, unit: str | None, state: ReferralState) -> str | Non
 
 
 def _seen(desk: Desk, action: ActionTaken, story: UUID) -> None:
-    """A contact or a visit is kept, and what was found on it is a finding like any other.
+    """What was found on a contact or a visit is a finding like any other, whoever made it.
 
-    Where the child is on the ledger, it may fulfil what is owed.
+    The act itself is kept; where the child is on the ledger, it may fulfil what is owed.
     """
     if action.child is None:
         raise Refused("child_missing")
     matters = desk.of(action.child)
+    if action.findings:
+        what = casework.Found(
+            finding=casework.name("finding", action.unit, action.ce_id),
+            codes=action.findings,
+            level=None,
+            actor=actor_of(action),
+            unit=action.unit,
+            place=action.place,
+            township=None,
+            at=action.recorded_at,
+            called=False,
+            story=story,
+        )
+        casework.found(desk, matters, what)
     if matters.on_ledger is not None and not _may_look_after(desk, matters, action.unit):
         raise Refused("not_yours")
     desk.note_act(
@@ -209,20 +223,6 @@ def _seen(desk: Desk, action: ActionTaken, story: UUID) -> None:
     contact = action.reached is True
     if visit or contact:
         casework.acted(desk, matters, action.on, contact=contact, visit=visit)
-    if action.findings:
-        what = casework.Found(
-            finding=casework.name("finding", action.unit, action.ce_id),
-            codes=action.findings,
-            level=None,
-            actor=actor_of(action),
-            unit=action.unit,
-            place=action.place,
-            township=None,
-            at=action.recorded_at,
-            called=False,
-            story=story,
-        )
-        casework.found(desk, matters, what)
 
 
 def _may_look_after(desk: Desk, matters: Matters, unit: str) -> bool:
@@ -251,8 +251,11 @@ def _decide(desk: Desk, action: ActionTaken) -> None:
     yes = action.verb is Verb.CONFIRM
     rules = desk.rules
     decided = proposals.decide(proposal, actor, rules.lead_unit, rules.coordinating_unit, yes=yes)
-    desk.end(decided, action.on, actor)
     matters = desk.exactly(proposal.child)
+    if yes and proposal.what == "ledger_closing":
+        # Since it was asked for, the entry may have got another reason, and nobody has looked at that yet.
+        ledger.check_closing(matters.on_ledger, reason_given=True, asked_already=False)
+    desk.end(decided, action.on, actor)
     if yes:
         casework.confirmed(desk, matters, decided, actor, action.recorded_at, action.on)
     else:
@@ -269,6 +272,8 @@ def _ask_to_close_ledger(desk: Desk, action: ActionTaken, child: UUID) -> None:
     ledger.check_closing(entry, reason_given=_reason_given(action), asked_already=asked)
     assert entry is not None
     lead = desk.county.lead_unit
+    township = matters.child.township or entry.township
+    keeper = routing.township_unit(desk.county, township)
     count = sum(proposal.what == "ledger_closing" for proposal in matters.proposals.values())
     story = casework.name(entry.child, "ledger", entry.entry, "closing", count)
     desk.propose(
@@ -276,12 +281,12 @@ def _ask_to_close_ledger(desk: Desk, action: ActionTaken, child: UUID) -> None:
             id=casework.name(entry.child, "ledger_closing", entry.entry, count),
             child=entry.child,
             what="ledger_closing",
-            unit=entry.unit if action.unit == lead else lead,
-            restricted=ledger.restricted(entry.reasons),
+            unit=keeper if action.unit == lead else lead,
+            restricted=entry.hidden,
             decide_by=desk.rules.confirm_by(casework.LEDGER_LEVEL, action.recorded_at),
             story=story,
-            township=entry.township,
-            ledger_reasons=entry.reasons,
+            township=township,
+            ledger_reasons=entry.reasons if entry.hidden else ledger.open_reasons(entry.reasons),
             asked_unit=action.unit,
             asked_role=action.role,
             asked_person=action.person,
@@ -296,7 +301,7 @@ def _ask_to_close_ledger(desk: Desk, action: ActionTaken, child: UUID) -> None:
 def _refuse(desk: Desk, action: ActionTaken, code: str, state: ReferralState | None, story: UUID) -> None:
     matter = None if action.referral is None else desk.referral(action.referral)
     proposal = None if action.proposal is None else desk.proposal(action.proposal)
-    restricted = (matter is not None and matter.restricted) or (proposal is not None and proposal.restricted)
+    restricted = _of_restricted(desk, action)
     if matter is not None:
         child = matter.child
     elif proposal is not None:
@@ -319,3 +324,25 @@ def _refuse(desk: Desk, action: ActionTaken, code: str, state: ReferralState | N
         story,
         restricted=restricted,
     )
+
+
+def _of_restricted(desk: Desk, action: ActionTaken) -> bool:
+    """Whether an answer would tell of something restricted: whatever the action names, or would have changed."""
+    matter = None if action.referral is None else desk.referral(action.referral)
+    proposal = None if action.proposal is None else desk.proposal(action.proposal)
+    matters = desk.of_finding(action.finding) if action.finding is not None else []
+    if any(known is not None and known.restricted for known in (matter, proposal, *matters)):
+        return True
+    if proposal is not None and proposal.what == "ledger_closing":
+        return _has_hidden_reasons(desk.exactly(proposal.child).on_ledger)
+    if action.child is None or matter is not None:
+        return False
+    entry = desk.of(action.child).on_ledger
+    if action.verb is Verb.CLOSE:
+        # What bars the closing may be a reason that nobody else is to know of.
+        return _has_hidden_reasons(entry)
+    return action.verb in (Verb.CONTACT, Verb.VISIT) and entry is not None and entry.hidden
+
+
+def _has_hidden_reasons(entry: Ledger | None) -> bool:
+    return entry is not None and not ledger.RESTRICTED.isdisjoint(entry.reasons)

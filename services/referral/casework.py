@@ -13,7 +13,7 @@ from services.referral.domain.calendar import county_day
 from services.referral.domain.duties import Duty, Period
 from services.referral.domain.gaps import Gap, turned
 from services.referral.domain.ledger import Ledger
-from services.referral.domain.matters import Matters
+from services.referral.domain.matters import Ground, Matters
 from services.referral.domain.proposals import Proposal
 from services.referral.domain.referral import CLOCK, Actor, Referral
 from services.referral.domain.rules import most_urgent
@@ -73,6 +73,7 @@ def refer(desk: Desk, matters: Matters, matter: Matter, *, same_code: FindingCod
             matter.at,
             findings=matter.findings,
             level=matter.level,
+            receiver=routing.receiver(desk.county, matter.route, matter.township).unit,
             source=matter.source,
             reporter_unit=matter.reporter_unit,
             phone_reported=matter.phone_reported,
@@ -90,6 +91,7 @@ def refer(desk: Desk, matters: Matters, matter: Matter, *, same_code: FindingCod
         level=matter.level,
         findings=matter.findings,
         sources=() if matter.source is None else (matter.source,),
+        reporters=() if matter.reporter_unit is None else (matter.reporter_unit,),
         by_person=matter.by_person,
         item=matter.item,
         from_unit=matter.from_unit,
@@ -98,7 +100,6 @@ def refer(desk: Desk, matters: Matters, matter: Matter, *, same_code: FindingCod
         story=matter.story,
         sent_at=matter.at,
         phone_reported=matter.phone_reported,
-        reporter_unit=matter.reporter_unit,
     )
     desk.move(referral.send(draft, desk.rules, matter.actor, because=receiver.because), on)
     return draft.id
@@ -121,8 +122,10 @@ class Found:
     """Where the child was found, if that is in the county."""
     at: datetime
     called: bool
-    """The police station or a line has been called."""
+    """These people have called the police station or a line."""
     story: UUID
+    callers: frozenset[str] = frozenset()
+    """Units that have recorded a call about it before it came."""
 
 
 def found(desk: Desk, matters: Matters, what: Found) -> None:
@@ -131,7 +134,11 @@ def found(desk: Desk, matters: Matters, what: Found) -> None:
     township = matters.child.township or what.township
     at_once = routing.sends_at_once(county, what.unit, what.place)
     for route, codes in routing.routed(county, what.codes):
+        if matters.heard_of(what.finding, route.id):
+            continue
         level = most_urgent(route.level, what.level)
+        receiver = routing.receiver(county, route.id, township).unit
+        called = what.called or not what.callers.isdisjoint({what.unit, receiver, county.lead_unit, county.duty_unit})
         if at_once or level is Level.L0:
             matter = Matter(
                 route=route.id,
@@ -143,11 +150,11 @@ def found(desk: Desk, matters: Matters, what: Found) -> None:
                 opening=str(what.finding),
                 source=what.finding,
                 reporter_unit=what.unit,
-                phone_reported=what.called,
+                phone_reported=called,
                 township=township,
                 actor=what.actor,
             )
-            refer(desk, matters, matter)
+            _answered(desk, matters, refer(desk, matters, matter), what)
             continue
         proposal = Proposal(
             id=name(matters.child.id, "referral", route.id, what.finding),
@@ -163,13 +170,25 @@ def found(desk: Desk, matters: Matters, what: Found) -> None:
             findings=codes,
             finding=what.finding,
             reporter_unit=what.unit,
-            phone_reported=what.called,
+            phone_reported=called,
             opening=str(what.finding),
             grounds=(f"finding:{what.finding}",),
         )
         desk.propose(proposal, county_day(what.at))
+    if ledger.reasons_of(what.codes) and not matters.child.person_grounds:
+        desk.note_child(replace(matters.child, person_grounds=True))
     grounds = [(f"finding:{what.finding}", code) for code in what.codes]
     propose_ledger(desk, matters, grounds, what.at, what.story, township)
+
+
+def _answered(desk: Desk, matters: Matters, sent: UUID, what: Found) -> None:
+    """What the township was asked about, because the facts show it, a person has found: nobody has to ask any more."""
+    matter = matters.referrals[sent]
+    for asked in matters.undecided():
+        known = asked.route == matter.route and set(asked.findings) <= set(matter.findings)
+        if known and asked.finding is None and asked.level is not None and matter.level <= asked.level:
+            desk.end(replace(asked, state="confirmed"), county_day(what.at), what.actor)
+            settled(desk, matters, asked, sent)
 
 
 # ---------------------------------------------------------------- what facts show
@@ -292,77 +311,115 @@ def _send_confirmed(desk: Desk, matters: Matters, proposal: Proposal, actor: Act
 def propose_ledger(
     desk: Desk,
     matters: Matters,
-    grounds: Iterable[tuple[str, FindingCode]],
+    grounds: Iterable[Ground],
     at: datetime,
     story: UUID,
     township: str | None,
 ) -> None:
-    """Ask the township about an entry, or further reasons for one, on grounds that it has not been asked about."""
+    """Ask the township about an entry, or further reasons for one, on grounds that it has not been asked about.
+
+    Restricted reasons are asked about by themselves: who reads the ordinary topics misses nothing and sees nothing.
+    """
     new = matters.new_grounds(grounds)
-    if not new:
-        return
-    child = matters.child
-    names = tuple(sorted({ground for ground, _ in new}))
-    reasons = ledger.reasons_of(code for _, code in new)
-    proposal = Proposal(
-        id=name(child.id, "ledger", *names, *reasons),
-        child=child.id,
-        what="ledger",
-        unit=routing.township_unit(desk.county, township),
-        restricted=ledger.restricted(reasons),
-        decide_by=desk.rules.confirm_by(LEDGER_LEVEL, at),
-        story=story,
-        township=township,
-        ledger_reasons=reasons,
-        grounds=names,
-    )
-    desk.propose(proposal, county_day(at))
+    for hidden in (False, True):
+        asked = [(ground, reason) for ground, reason in new if (reason in ledger.RESTRICTED) is hidden]
+        if not asked:
+            continue
+        names = tuple(sorted({ground for ground, _ in asked}))
+        reasons = ledger.in_order(reason for _, reason in asked)
+        before = sum(
+            (known.what, known.grounds, known.ledger_reasons) == ("ledger", names, reasons)
+            for known in matters.proposals.values()
+        )
+        proposal = Proposal(
+            id=name(matters.child.id, "ledger", *names, *reasons, before),
+            child=matters.child.id,
+            what="ledger",
+            unit=routing.township_unit(desk.county, township),
+            restricted=hidden,
+            decide_by=desk.rules.confirm_by(LEDGER_LEVEL, at),
+            story=story,
+            township=township,
+            ledger_reasons=reasons,
+            grounds=names,
+        )
+        desk.propose(proposal, county_day(at))
 
 
 def review_ledger(desk: Desk, matters: Matters, at: datetime) -> None:
-    """At the turn of the day: what stands in the facts is proposed, what nothing speaks for any more is not."""
+    """At the turn of the day: what stands is proposed, what nothing speaks for any more is not.
+
+    A finding may have come before it was known whether the child is one for the ledger, or after: the same stands.
+    """
+    child = matters.child
     shown = [gap for _, gap in sorted(matters.gaps.items()) if gap.shown]
     standing = {gap.ground for gap in shown}
     for proposal in matters.undecided():
+        if proposal.what != "ledger":
+            continue
         from_facts = all(ground.startswith("gap:") for ground in proposal.grounds)
-        if proposal.what == "ledger" and from_facts and standing.isdisjoint(proposal.grounds):
+        gone = from_facts and standing.isdisjoint(proposal.grounds)
+        if gone or not any(map(matters.may_enter, proposal.ledger_reasons)):
             desk.end(replace(proposal, state="no_longer_shown"), county_day(at))
-    if shown and matters.child.absorbed_by is None:
-        propose_ledger(
-            desk, matters, [(gap.ground, gap.code) for gap in shown], at, shown[0].story, matters.child.township
-        )
+    if child.absorbed_by is not None:
+        return
+    grounds = [(gap.ground, gap.code) for gap in shown] + matters.reported_grounds()
+    story = shown[0].story if shown else name(child.id, "ledger")
+    propose_ledger(desk, matters, grounds, at, story, child.township)
 
 
 def enter(desk: Desk, matters: Matters, proposal: Proposal, actor: Actor, on: date) -> None:
     """Confirmed: the entry is opened with its first duties, or gets further reasons."""
     standing = matters.on_ledger
     had: tuple[LedgerReason, ...] = () if standing is None else standing.reasons
-    reasons = tuple(reason for reason in LedgerReason if reason in {*had, *proposal.ledger_reasons})
-    township = matters.child.township or proposal.township
-    if standing is not None:
-        changed = replace(standing, reasons=reasons, changed_on=on)
-        desk.enter(changed, "changed", on, actor, proposal.story)
+    reasons = ledger.in_order((*had, *proposal.ledger_reasons))
+    # Asked on other grounds about the same reasons: the answer is given.
+    for asked in matters.undecided():
+        if asked.what == "ledger" and set(asked.ledger_reasons) <= set(reasons):
+            desk.end(replace(asked, state="confirmed"), on, actor)
+    if standing is None:
+        township = matters.child.township or proposal.township
+        before = matters.ledger
+        opened = Ledger(
+            child=matters.child.id,
+            open=True,
+            reasons=reasons,
+            unit=routing.township_unit(desk.county, township),
+            township=township,
+            entry=1 if before is None else before.entry + 1,
+            opened_on=on,
+            changed_on=on,
+        )
+        _begin(desk, opened, actor, on, proposal.story)
         return
-    before = matters.ledger
-    opened = Ledger(
-        child=matters.child.id,
-        open=True,
-        reasons=reasons,
-        unit=routing.township_unit(desk.county, township),
-        township=township,
-        entry=1 if before is None else before.entry + 1,
-        opened_on=on,
-        changed_on=on,
-        contact_from=duties.period_of(on, desk.cadence.contact_months).next_first,
-        visit_from=duties.period_of(on, desk.cadence.visit_months).next_first,
-    )
-    desk.enter(opened, "opened", on, actor, proposal.story)
+    changed = replace(standing, reasons=reasons, changed_on=on)
+    if standing.hidden and not changed.hidden:
+        _surface(desk, matters, changed, actor, on, proposal.story)
+        return
+    desk.enter(changed, "changed", on, actor, proposal.story, restricted=proposal.restricted)
+
+
+def _surface(desk: Desk, matters: Matters, entry: Ledger, actor: Actor, on: date, story: UUID) -> None:
+    """Until now restricted reasons alone held it. Who reads the ordinary topics sees an entry like any other begin."""
+    for duty in matters.outstanding():
+        if duty.state == "created" and duty.due_on >= on:
+            desk.owe(replace(duty, state="cancelled", reminders=()), "cancelled", on)
+    begun = replace(entry, entry=entry.entry + 1, last_contact_on=None, last_visit_on=None)
+    _begin(desk, begun, actor, on, story)
+
+
+def _begin(desk: Desk, entry: Ledger, actor: Actor, on: date, story: UUID) -> None:
+    """The first duties: this period's contact if there is time, and a visit soon."""
+    contacts = duties.period_of(on, desk.cadence.contact_months)
+    visits = duties.period_of(on, desk.cadence.visit_months)
+    begun = replace(entry, contact_from=contacts.next_first, visit_from=visits.next_first)
+    desk.enter(begun, "opened", on, actor, story, restricted=begun.hidden)
     first = duties.first_contact(on, desk.cadence)
     if first is not None:
-        owe(desk, opened, DutyKind.CONTACT, first, on, story=proposal.story)
-    quarter = duties.period_of(on, desk.cadence.visit_months)
+        owe(desk, begun, DutyKind.CONTACT, first, on, story=story)
     due = duties.first_visit_due(on, desk.cadence, desk.rules.calendar)
-    owe(desk, opened, DutyKind.FIRST_VISIT, Period(quarter.label, on, due), on, story=proposal.story)
+    period = Period(visits.label, on, due.on)
+    owe(desk, begun, DutyKind.FIRST_VISIT, period, on, story=story, provisional=due.provisional)
 
 
 def leave(desk: Desk, matters: Matters, actor: Actor, on: date, story: UUID) -> None:
@@ -371,7 +428,7 @@ def leave(desk: Desk, matters: Matters, actor: Actor, on: date, story: UUID) -> 
     if standing is None:
         return
     closed = replace(standing, open=False, closed_on=on, contact_from=None, visit_from=None)
-    desk.enter(closed, "closed", on, actor, story)
+    desk.enter(closed, "closed", on, actor, story, restricted=closed.hidden)
     for duty in matters.outstanding():
         if duty.state == "created":
             desk.owe(replace(duty, state="cancelled", reminders=()), "cancelled", on)
@@ -383,7 +440,16 @@ def leave(desk: Desk, matters: Matters, actor: Actor, on: date, story: UUID) -> 
 # ---------------------------------------------------------------- contact and visit
 
 
-def owe(desk: Desk, entry: Ledger, kind: DutyKind, period: Period, today: date, *, story: UUID) -> None:
+def owe(
+    desk: Desk,
+    entry: Ledger,
+    kind: DutyKind,
+    period: Period,
+    today: date,
+    *,
+    story: UUID,
+    provisional: bool = False,
+) -> None:
     """Create the duty of one period; what was done in it before the day turned counts."""
     matters = desk.exactly(entry.child)
     township = matters.child.township or entry.township
@@ -402,6 +468,8 @@ def owe(desk: Desk, entry: Ledger, kind: DutyKind, period: Period, today: date, 
         unit=routing.township_unit(desk.county, township),
         township=township,
         story=story,
+        restricted=entry.hidden,
+        provisional=provisional,
         reminders=reminders,
     )
     desk.owe(duty, "created", today)
@@ -450,22 +518,35 @@ def hand_over(desk: Desk, source: Matters, target: Matters, at: datetime) -> Non
     for _, gap in sorted(source.gaps.items()):
         _hand_over_gap(desk, gap, target)
     _hand_over_ledger(desk, source, target, on)
+    if source.child.person_grounds:
+        desk.note_child(replace(target.child, person_grounds=True, turn=True))
 
 
 def hand_over_findings(
     desk: Desk, source: Matters, target: Matters, findings: frozenset[UUID], at: datetime, story: UUID
 ) -> None:
     """One file was two children: what came from these findings follows; what also came from others is doubled."""
+    grounds: list[Ground] = []
+    township = target.child.township
     for matter in source.in_order():
-        moving = [finding for finding in matter.sources if finding in findings]
+        told = tuple(zip(matter.sources, matter.reporters, strict=True))
+        moving = [(finding, unit) for finding, unit in told if finding in findings]
         if not moving:
             continue
-        if len(moving) == len(matter.sources):
+        grounds += [(f"finding:{finding}", code) for finding, _ in moving for code in matter.findings]
+        township = township or matter.township
+        if len(moving) == len(told):
             _hand_over_referral(desk, matter, target, at)
             continue
-        stay = tuple(finding for finding in matter.sources if finding not in findings)
-        desk.note_referral(replace(matter, sources=stay))
-        if matter.open:
+        staying = [(finding, unit) for finding, unit in told if finding not in findings]
+        desk.note_referral(
+            replace(
+                matter,
+                sources=tuple(finding for finding, _ in staying),
+                reporters=tuple(unit for _, unit in staying),
+            )
+        )
+        for finding, unit in moving if matter.open else ():
             twin = Matter(
                 route=matter.route,
                 findings=matter.findings,
@@ -473,18 +554,22 @@ def hand_over_findings(
                 at=at,
                 story=story,
                 from_unit=matter.from_unit,
-                opening=str(moving[0]),
+                opening=str(finding),
                 item=matter.item,
-                source=moving[0],
-                reporter_unit=matter.reporter_unit,
+                source=finding,
+                reporter_unit=unit,
                 phone_reported=matter.phone_reported,
                 township=target.child.township or matter.township,
             )
             refer(desk, target, twin)
+    named = {f"finding:{finding}" for finding in findings}
     for proposal in sorted(source.proposals.values(), key=lambda known: known.id):
-        if proposal.finding in findings:
+        if proposal.undecided and proposal.grounds and named.issuperset(proposal.grounds):
             desk.part_with(proposal)
             desk.note_proposal(replace(proposal, child=target.child.id))
+    if ledger.reasons_of(code for _, code in grounds):
+        desk.note_child(replace(target.child, person_grounds=True, turn=True))
+        propose_ledger(desk, target, grounds, at, story, township)
 
 
 def _hand_over_referral(desk: Desk, matter: Referral, target: Matters, at: datetime) -> None:
@@ -519,7 +604,7 @@ def _hand_over_ledger(desk: Desk, source: Matters, target: Matters, on: date) ->
     else:
         merged = replace(
             standing,
-            reasons=tuple(reason for reason in LedgerReason if reason in {*standing.reasons, *entry.reasons}),
+            reasons=ledger.in_order((*standing.reasons, *entry.reasons)),
             opened_on=min(standing.opened_on, entry.opened_on),
             changed_on=max(standing.changed_on, entry.changed_on),
             last_contact_on=_latest(standing.last_contact_on, entry.last_contact_on),
@@ -527,11 +612,15 @@ def _hand_over_ledger(desk: Desk, source: Matters, target: Matters, on: date) ->
         )
     desk.note_ledger(merged)
     desk.note_ledger(replace(entry, open=False, closed_on=on, contact_from=None, visit_from=None))
-    owed = {(duty.kind, duty.period) for duty in target.duties.values() if duty.state != "cancelled"}
+    owed = {(duty.kind, duty.period): duty for duty in target.duties.values() if duty.state != "cancelled"}
     for duty in sorted(source.duties.values(), key=lambda known: (known.due_on, known.kind, known.id)):
-        if duty.outstanding and (duty.kind, duty.period) in owed:
+        double = owed.get((duty.kind, duty.period))
+        if duty.outstanding and double is not None and (duty.restricted or not double.restricted):
             desk.owe(replace(duty, state="cancelled", reminders=()), "cancelled", on)
             continue
+        if duty.outstanding and double is not None and double.outstanding:
+            # The one that everybody sees stays: else its end would tell of the other.
+            desk.owe(replace(double, state="cancelled", reminders=()), "cancelled", on)
         desk.part_with(duty)
         desk.note_duty(replace(duty, child=target.child.id))
 

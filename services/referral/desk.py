@@ -41,7 +41,7 @@ class Desk:
         self._ledgers: dict[UUID, Ledger] = {}
         self._duties: dict[UUID, Duty] = {}
         self._history: list[store.Written] = []
-        self._calls: dict[UUID, store.Call] = {}
+        self._calls: list[tuple[UUID, store.Call]] = []
         self._acts: list[store.Act] = []
 
     @classmethod
@@ -54,11 +54,26 @@ class Desk:
     @classmethod
     async def glance(cls, tx: Tx, county: County, partitions: int, children: Iterable[UUID]) -> "Desk":
         """Lock these children and see only what their facts show."""
-        return cls(county, partitions, await store.lock(tx, children, partitions))
+        desk = cls(county, partitions, await store.lock(tx, children, partitions))
+        await store.read_gaps(tx, desk._matters)
+        return desk
+
+    @classmethod
+    async def for_findings(cls, tx: Tx, county: County, partitions: int, children: Iterable[UUID]) -> "Desk":
+        """What a finding needs, and nothing else: it is in a hurry."""
+        desk = cls(county, partitions, await store.lock(tx, children, partitions))
+        await desk._read_cases(tx, desk._matters)
+        if any(held.undecided() for held in desk._matters.values()):  # a finding may answer what was asked
+            await store.read_gaps(tx, desk._matters)
+        return desk
 
     async def look_into(self, tx: Tx, children: Collection[UUID], today: date) -> None:
         """Read the other matters of children that have only been glanced at."""
-        await store.read(tx, self._matters, children, today)
+        await self._read_cases(tx, children)
+        await store.read_duties(tx, self._matters, children, today)
+
+    async def _read_cases(self, tx: Tx, children: Collection[UUID]) -> None:
+        await store.read_cases(tx, self._matters, children)
         for child in children:
             held = self._matters[child]
             self._child_of |= dict.fromkeys((*held.referrals, *held.proposals), child)
@@ -105,6 +120,15 @@ class Desk:
         child = self._child_of.get(referral)
         return None if child is None else self._matters[child].referrals.get(referral)
 
+    def of_finding(self, finding: UUID) -> list[Referral]:
+        """The open referrals that came from a person's finding."""
+        return [
+            matter
+            for held in self.everybody()
+            for matter in held.in_order()
+            if finding in matter.sources and matter.open
+        ]
+
     def proposal(self, proposal: UUID) -> Proposal | None:
         child = self._child_of.get(proposal)
         return None if child is None else self._matters[child].proposals.get(proposal)
@@ -146,7 +170,7 @@ class Desk:
 
     def note_call(self, finding: UUID, call: store.Call) -> None:
         """Somebody has called about a finding that has not come yet."""
-        self._calls[finding] = call
+        self._calls.append((finding, call))
 
     def note_act(self, act: store.Act) -> None:
         self._acts.append(act)
@@ -208,16 +232,18 @@ class Desk:
         ended = say.proposal_ended(proposal, on, actor, escalated_to)
         self.tell(ended, proposal.story, restricted=proposal.restricted)
 
-    def enter(self, ledger: Ledger, move: say.LedgerMove, on: date, actor: Actor, story: UUID) -> None:
+    def enter(
+        self, ledger: Ledger, move: say.LedgerMove, on: date, actor: Actor, story: UUID, *, restricted: bool
+    ) -> None:
         """The key-care ledger has changed, by a person's decision."""
         assert actor.unit is not None
         self.note_ledger(ledger)
-        said = say.ledger_moved(ledger, move, on, actor.unit, actor.role or "")
-        self.tell(said, story, restricted=said.restricted)
+        said = say.ledger_moved(ledger, move, on, actor.unit, actor.role or "", restricted=restricted)
+        self.tell(said, story, restricted=restricted)
 
     def owe(self, duty: Duty, move: say.DutyMove, on: date) -> None:
         self.note_duty(duty)
-        self.tell(say.duty_moved(duty, move, on), duty.story, restricted=False)
+        self.tell(say.duty_moved(duty, move, on), duty.story, restricted=duty.restricted)
 
     async def close(self, tx: Tx) -> list[Say]:
         """Save what was noted; what was said, in order."""

@@ -5,7 +5,7 @@ from datetime import date, datetime
 from uuid import UUID
 
 from contracts.clock import TimePassed
-from contracts.eligibility import ChildAssessed, Derived
+from contracts.eligibility import ChildShown, Derived
 from contracts.event import Event, at_midnight
 from contracts.intake import ActionTaken
 from contracts.registry import FileHandedOver, FindingPassedOn
@@ -39,19 +39,21 @@ async def on_findings(batch: Batch[Event], tx: Tx) -> list[Say]:
             case FileHandedOver() as handed:
                 children |= {handed.child, handed.from_child}
     callers = await store.meet_findings(tx, findings)
-    desk = await _desk(batch, tx, children)
+    if any(isinstance(heard.event, FileHandedOver) for heard in batch.events):
+        desk = await _desk(batch, tx, children)
+    else:
+        desk = await Desk.for_findings(tx, batch.county, batch.partitions, children)
     for heard in batch.events:
         desk.hear(heard)
         match heard.event:
             case FindingPassedOn() as found:
-                _found(desk, heard, found, callers.get(found.finding))
+                _found(desk, heard, found, callers[found.finding])
             case FileHandedOver() as handed:
                 _handed_over(desk, heard, handed)
     return await desk.close(tx)
 
 
-def _found(desk: Desk, heard: Heard[Event], found: FindingPassedOn, caller: str | None) -> None:
-    called = found.phone_reported_at is not None or caller in (found.unit, desk.county.lead_unit, desk.county.duty_unit)
+def _found(desk: Desk, heard: Heard[Event], found: FindingPassedOn, callers: frozenset[str]) -> None:
     casework.found(
         desk,
         desk.of(found.child),
@@ -64,7 +66,8 @@ def _found(desk: Desk, heard: Heard[Event], found: FindingPassedOn, caller: str 
             place=found.place,
             township=routing.township_of(desk.county, found.township, found.residence_division),
             at=found.recorded_at,
-            called=called,
+            called=found.phone_reported_at is not None,
+            callers=callers,
             story=heard.envelope.correlation,
         ),
     )
@@ -89,7 +92,7 @@ def _handed_over(desk: Desk, heard: Heard[Event], handed: FileHandedOver) -> Non
 
 async def on_assessed(batch: Batch[Event], tx: Tx) -> list[Say]:
     """What must be confirmed first is proposed with the very assessment that shows it; the rest waits for the day."""
-    assessments = [(heard, heard.event) for heard in batch.events if isinstance(heard.event, ChildAssessed)]
+    assessments = [(heard, heard.event) for heard in batch.events if isinstance(heard.event, ChildShown)]
     children = {child for _, one in assessments for child in (one.child, one.absorbed_by) if child is not None}
     desk = await Desk.glance(tx, batch.county, batch.partitions, children)
     # Most assessments show what the last one showed: only the others need the child's matters.
@@ -102,14 +105,14 @@ async def on_assessed(batch: Batch[Event], tx: Tx) -> list[Say]:
     return await desk.close(tx)
 
 
-def _changes(desk: Desk, heard: Heard[Event], assessed: ChildAssessed) -> tuple[Gap, ...]:
+def _changes(desk: Desk, heard: Heard[Event], assessed: ChildShown) -> tuple[Gap, ...]:
     """The gaps that this assessment changes. An absorbed file shows nothing."""
     shown = () if assessed.state == "absorbed" else map(_shown, assessed.derived)
     gaps_before = desk.exactly(assessed.child).gaps
     return gaps.compare(assessed.child, gaps_before, shown, heard.envelope.correlation)
 
 
-def _assessed(desk: Desk, heard: Heard[Event], assessed: ChildAssessed) -> None:
+def _assessed(desk: Desk, heard: Heard[Event], assessed: ChildShown) -> None:
     matters = desk.exactly(assessed.child)
     before = matters.child
     if (assessed.child_version, assessed.assessment) <= (before.version, before.assessment):
@@ -126,10 +129,13 @@ def _assessed(desk: Desk, heard: Heard[Event], assessed: ChildAssessed) -> None:
         absorbed_by=assessed.absorbed_by if absorbed else None,
     )
     population_changed = (before.migrant, before.statistical) != (child.migrant, child.statistical)
-    desk.note_child(replace(child, turn=before.turn or (population_changed and bool(matters.gaps))))
+    asks = bool(matters.gaps) or before.person_grounds
+    desk.note_child(replace(child, turn=before.turn or (population_changed and asks)))
     for gap in _changes(desk, heard, assessed):
-        asks = gap.shown and gap.needs_confirming
-        desk.note_gap(casework.propose_gap(desk, matters, gap, at) if asks else casework.no_longer_asked(desk, gap, on))
+        confirm = gap.shown and gap.needs_confirming
+        desk.note_gap(
+            casework.propose_gap(desk, matters, gap, at) if confirm else casework.no_longer_asked(desk, gap, on)
+        )
         if gap.turn and not matters.child.turn:
             desk.note_child(replace(matters.child, turn=True))
 
@@ -190,7 +196,9 @@ async def on_ticks(batch: Batch[Event], tx: Tx) -> list[Say]:
 async def on_day(page: Page, tx: Tx) -> PageDone:
     """One page of a day: gaps that stand, clocks in days, duties, tombstones."""
     midnight = at_midnight(page.day)
-    children = await store.concerned(tx, page.index, midnight, page.day, page.resume, page.limit)
+    children = await store.concerned(
+        tx, page.index, midnight, page.day, page.resume, page.limit, page.county.working_days.published_years
+    )
     desk = await Desk.open(tx, page.county, page.partitions, children, page.day)
     desk.turn_to(page)
     for child in children:
@@ -235,7 +243,12 @@ def _clocks(desk: Desk, matters: Matters, now: datetime, *, only_ticking: bool) 
 def _duties(desk: Desk, matters: Matters, day: date, midnight: datetime) -> None:
     """Contacts and visits: the new period's are created, the old one's missed, what is due soon reminded."""
     _create_duties(desk, matters, day)
-    for duty in matters.outstanding():
+    for counted in matters.outstanding():
+        duty = duties.recount(counted, desk.cadence, desk.rules.calendar)
+        if duty.due_on != counted.due_on:
+            desk.owe(duty, "reminded", day)
+        elif duty is not counted:
+            desk.note_duty(duty)
         missed, is_missed = duties.miss(duty, day)
         if is_missed:
             desk.owe(missed, "missed", day)
@@ -274,7 +287,8 @@ def _two_running(desk: Desk, matters: Matters, missed: Duty, at: datetime) -> No
     if run != 2:
         return
     for route, codes in routing.routed(desk.county, (code,)):
-        if matters.open_on(route.id) is not None:
+        asked = any(proposal.route == route.id and code in proposal.findings for proposal in matters.undecided())
+        if asked or matters.open_on(route.id) is not None:
             continue
         ground = f"contact:{missed.period}"
         proposal = Proposal(

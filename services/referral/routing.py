@@ -71,13 +71,11 @@ def routed(county: County, findings: Iterable[FindingCode]) -> list[tuple[Route,
         Unprocessable: no route names one of them, and the county has no route for what nobody has been named for.
     """
     wanted = tuple(dict.fromkeys(findings))
-    taken = {code: county.routes_for(code) or _unrouted(county, code) for code in wanted}
-    found = []
-    for route in county.routes:
-        codes = tuple(code for code in wanted if route in taken[code])
-        if codes:
-            found.append((route, codes))
-    return found
+    taken: dict[str, list[FindingCode]] = {}
+    for code in wanted:
+        for route in county.routes_for(code) or _unrouted(county, code):
+            taken.setdefault(route.id, []).append(code)
+    return [(route, tuple(taken[route.id])) for route in county.routes if route.id in taken]
 
 
 def _unrouted(county: County, code: FindingCode) -> tuple[Route, ...]:

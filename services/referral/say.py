@@ -5,13 +5,12 @@ from typing import Literal
 
 from contracts.county import County
 from contracts.referral import Basis, DutyMoved, LedgerMoved, ProposalEnded, ProposalMade, QueueEntry, ReferralMoved
-from contracts.vocabulary import Move
+from contracts.vocabulary import HOTLINES, Move
 from services.referral import routing
 from services.referral.domain.duties import Duty
-from services.referral.domain.ledger import Ledger, restricted
+from services.referral.domain.ledger import Ledger, open_reasons
 from services.referral.domain.proposals import Proposal
 from services.referral.domain.referral import Actor, Moved, Referral
-from services.referral.domain.rules import HOTLINES
 
 LedgerMove = Literal["opened", "changed", "closed"]
 DutyMove = Literal["created", "reminded", "fulfilled", "missed", "fulfilled_late", "cancelled"]
@@ -43,13 +42,16 @@ def referral_moved(county: County, moved: Moved, on: date) -> ReferralMoved:
         sent_at=referral.sent_at,
         accept_by=referral.accept_by,
         result_by=referral.result_by,
+        provisional=referral.provisional,
         overdue=moved.overdue,
         call_first=referral.call_first,
+        phone_by=referral.phone_by,
         phone_reported=referral.phone_reported,
         reason=moved.reason,
         because=moved.because,
         result=referral.result,
         reporter_unit=referral.reporter_unit,
+        reporters=tuple(dict.fromkeys(referral.reporters)),
         reporter_informed=referral.reporter_informed,
         actor_unit=moved.actor.unit,
         actor_role=moved.actor.role,
@@ -82,6 +84,7 @@ def queue_entry(county: County, referral: Referral, unit: str, *, gone: bool = F
         sent_at=referral.sent_at,
         accept_by=referral.accept_by,
         result_by=referral.result_by,
+        provisional=referral.provisional,
         call_first=referral.call_first,
         hotlines=HOTLINES if referral.call_first else (),
         phone_reported=referral.phone_reported,
@@ -123,13 +126,13 @@ def proposal_ended(proposal: Proposal, on: date, actor: Actor, escalated_to: str
     )
 
 
-def ledger_moved(ledger: Ledger, move: LedgerMove, on: date, unit: str, role: str) -> LedgerMoved:
+def ledger_moved(ledger: Ledger, move: LedgerMove, on: date, unit: str, role: str, *, restricted: bool) -> LedgerMoved:
     return LedgerMoved(
         child=ledger.child,
-        restricted=restricted(ledger.reasons),
+        restricted=restricted,
         on=on,
         move=move,
-        reasons=ledger.reasons,
+        reasons=ledger.reasons if restricted else open_reasons(ledger.reasons),
         unit=ledger.unit,
         township=ledger.township,
         actor_unit=unit,
@@ -140,13 +143,14 @@ def ledger_moved(ledger: Ledger, move: LedgerMove, on: date, unit: str, role: st
 def duty_moved(duty: Duty, move: DutyMove, on: date) -> DutyMoved:
     return DutyMoved(
         child=duty.child,
-        restricted=False,
+        restricted=duty.restricted,
         on=on,
         duty=duty.id,
         duty_kind=duty.kind,
         move=move,
         period=duty.period,
         due_on=duty.due_on,
+        provisional=duty.provisional,
         unit=duty.unit,
         township=duty.township,
     )

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import date, datetime
-from types import MappingProxyType
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -38,23 +37,23 @@ FAMILY = """
         union
         select child.absorbed_by from met join child on child.id = met.id where child.absorbed_by is not null
     )
-    select id from met
+    select met.id, child.id is null as new from met left join child on child.id = met.id
 """
-"""These children, and the files they were absorbed by."""
+"""These children, and the files they were absorbed by; and which of them nobody has heard of yet."""
 
 CHILDREN_OF_REFERRALS = "select distinct child from referral where id = any($1::uuid[])"
 CHILDREN_OF_PROPOSALS = "select distinct child from proposal where id = any($1::uuid[])"
 CHILDREN_OF_FINDINGS = "select distinct child from referral where sources && $1::uuid[]"
 
 NEW_CHILDREN = """
-    insert into child (id, partition, version, assessment, turn)
-    select id, partition, -1, -1, false from unnest($1::uuid[], $2::int[]) as new (id, partition)
+    insert into child (id, partition, version, assessment, person_grounds, turn)
+    select id, partition, -1, -1, false, false from unnest($1::uuid[], $2::int[]) as new (id, partition)
     order by id
     on conflict (id) do nothing
 """
 
 LOCK_CHILDREN = """
-    select id, version, assessment, township, migrant, statistical, absorbed_by, turn
+    select id, version, assessment, township, migrant, statistical, absorbed_by, person_grounds, turn
     from child where id = any($1::uuid[]) order by id for update
 """
 """A child's row is the lock on all its matters: always taken in the order of ids."""
@@ -75,7 +74,9 @@ MEET_FINDINGS = """
     returning met.id, met.called_by
 """
 
-CALLED = "update finding set called_by = $2, called_at = $3, station = $4 where id = $1"
+CALLED = """
+    update finding set called_by = array_append(called_by, $2), called_at = $3, station = $4 where id = $1
+"""
 
 # ---------------------------------------------------------------- whom time concerns
 
@@ -94,6 +95,7 @@ CONCERNED = """
         select child from referral where partition = $1 and tombstones_from <= $3
         union
         select child from referral where partition = $1 and provisional
+            and extract(year from coalesce(result_by, accept_by) at time zone 'UTC') = any($6::int[])
         union
         select child from proposal where partition = $1 and alarm_at <= $2
         union
@@ -102,12 +104,17 @@ CONCERNED = """
         select child from ledger where partition = $1 and open and visit_from <= $3
         union
         select child from duty where partition = $1 and next_on <= $3
+        union
+        select child from duty where partition = $1 and provisional and extract(year from due_on) = any($6::int[])
     ) as concerned
     where $4::uuid is null or child > $4
     order by child
     limit $5
 """
-"""One page of the children that this day has something for."""
+"""One page of the children that this day has something for.
+
+The county's midnight is four in the afternoon in Greenwich: there, a deadline lies in the year of the day it ends.
+"""
 
 # ---------------------------------------------------------------- what is written
 
@@ -116,21 +123,21 @@ SAVE_CHILDREN = """
     on conflict (id) do update set
         version = excluded.version, assessment = excluded.assessment, township = excluded.township,
         migrant = excluded.migrant, statistical = excluded.statistical, absorbed_by = excluded.absorbed_by,
-        turn = excluded.turn
+        person_grounds = excluded.person_grounds, turn = excluded.turn
 """
 
 SAVE_REFERRALS = """
     insert into referral select * from jsonb_populate_recordset(null::referral, $1)
     on conflict (id) do update set
         child = excluded.child, partition = excluded.partition, owners = excluded.owners, level = excluded.level,
-        findings = excluded.findings, sources = excluded.sources, by_person = excluded.by_person,
-        from_unit = excluded.from_unit, to_unit = excluded.to_unit, sent_at = excluded.sent_at,
-        state = excluded.state, version = excluded.version, accept_by = excluded.accept_by,
-        accept_alarm_at = excluded.accept_alarm_at, result_by = excluded.result_by, phone_by = excluded.phone_by,
-        provisional = excluded.provisional, ran_out = excluded.ran_out, returns = excluded.returns,
-        return_reason = excluded.return_reason, right_unit = excluded.right_unit, extended = excluded.extended,
-        extended_days = excluded.extended_days, phone_reported = excluded.phone_reported,
-        reporter_unit = excluded.reporter_unit, reporter_informed = excluded.reporter_informed,
+        findings = excluded.findings, sources = excluded.sources, reporters = excluded.reporters,
+        shared = excluded.shared, by_person = excluded.by_person, from_unit = excluded.from_unit,
+        to_unit = excluded.to_unit, sent_at = excluded.sent_at, state = excluded.state, version = excluded.version,
+        accept_by = excluded.accept_by, accept_alarm_at = excluded.accept_alarm_at, result_by = excluded.result_by,
+        phone_by = excluded.phone_by, counted_from = excluded.counted_from, provisional = excluded.provisional,
+        ran_out = excluded.ran_out, returns = excluded.returns, return_reason = excluded.return_reason,
+        right_unit = excluded.right_unit, extended = excluded.extended, extended_days = excluded.extended_days,
+        phone_reported = excluded.phone_reported, reporter_informed = excluded.reporter_informed,
         result = excluded.result, escalated_to = excluded.escalated_to, closed_at = excluded.closed_at,
         on_queue = excluded.on_queue, tombstones_from = excluded.tombstones_from, alarm_at = excluded.alarm_at,
         ticks = excluded.ticks
@@ -165,8 +172,9 @@ SAVE_LEDGERS = """
 SAVE_DUTIES = """
     insert into duty select * from jsonb_populate_recordset(null::duty, $1)
     on conflict (id) do update set
-        child = excluded.child, partition = excluded.partition, reminders = excluded.reminders,
-        state = excluded.state, next_on = excluded.next_on
+        child = excluded.child, partition = excluded.partition, due_on = excluded.due_on,
+        provisional = excluded.provisional, reminders = excluded.reminders, state = excluded.state,
+        next_on = excluded.next_on
 """
 
 SAVE_ACTS = """
@@ -231,12 +239,12 @@ async def children_of(
     return found
 
 
-async def meet_findings(tx: Tx, findings: Iterable[UUID]) -> dict[UUID, str]:
-    """Lock these findings, and say for which a call was recorded already, by which unit."""
+async def meet_findings(tx: Tx, findings: Iterable[UUID]) -> dict[UUID, frozenset[str]]:
+    """Lock these findings, and say for which a call was recorded already, by which units."""
     wanted = sorted(set(findings))
     if not wanted:
         return {}
-    return {row["id"]: row["called_by"] for row in await tx.fetch(MEET_FINDINGS, wanted) if row["called_by"]}
+    return {row["id"]: frozenset(row["called_by"]) for row in await tx.fetch(MEET_FINDINGS, wanted)}
 
 
 async def alarmed(tx: Tx, now: datetime) -> set[UUID]:
@@ -245,36 +253,46 @@ async def alarmed(tx: Tx, now: datetime) -> set[UUID]:
 
 
 async def concerned(
-    tx: Tx, index: int, midnight: datetime, day: date, resume: str | None, limit: int
+    tx: Tx,
+    index: int,
+    midnight: datetime,
+    day: date,
+    resume: str | None,
+    limit: int,
+    published_years: Iterable[int],
 ) -> Sequence[UUID]:
     """A page of the children of this index for whom the day has something to do, in the order of their ids."""
     after = None if resume is None else UUID(resume)
-    return [row["child"] for row in await tx.fetch(CONCERNED, index, midnight, day, after, limit)]
+    rows = await tx.fetch(CONCERNED, index, midnight, day, after, limit, list(published_years))
+    return [row["child"] for row in rows]
 
 
 async def lock(tx: Tx, children: Iterable[UUID], partitions: int) -> dict[UUID, Matters]:
-    """Lock these children and the files that absorbed them, and read what their facts show."""
+    """Lock these children and the files that absorbed them."""
     wanted = sorted(set(children))
     if not wanted:
         return {}
-    await tx.execute(NEW_CHILDREN, wanted, [partition_of(str(child), partitions) for child in wanted])
-    ids = [row["id"] for row in await tx.fetch(FAMILY, wanted)]
+    family = await tx.fetch(FAMILY, wanted)
+    new = sorted(row["id"] for row in family if row["new"])
+    if new:
+        await tx.execute(NEW_CHILDREN, new, [partition_of(str(child), partitions) for child in new])
+    ids = [row["id"] for row in family]
     rows = await tx.fetch(LOCK_CHILDREN, ids)
     missing = {*ids, *(row["absorbed_by"] for row in rows)} - {None, *(row["id"] for row in rows)}
-    if missing:  # absorbed between the two reads, or by a file that has no row yet
+    if missing:  # absorbed between the two reads
         return await lock(tx, {*ids, *missing}, partitions)
-    found = {row["id"]: Matters(_child(row)) for row in rows}
-    for row in await tx.fetch(GAPS, ids):
+    return {row["id"]: Matters(_child(row)) for row in rows}
+
+
+async def read_gaps(tx: Tx, found: Mapping[UUID, Matters]) -> None:
+    """Read what the facts of these children show, who are locked."""
+    for row in await tx.fetch(GAPS, list(found)) if found else ():
         gap = _gap(row)
         found[gap.child].gaps[gap.key] = gap
-    return found
 
 
-async def read(tx: Tx, found: Mapping[UUID, Matters], children: Collection[UUID], today: date) -> None:
-    """Read all other matters of these children, who are locked.
-
-    ``today``: duties that were fulfilled are read if their period is not over on this day.
-    """
+async def read_cases(tx: Tx, found: Mapping[UUID, Matters], children: Collection[UUID]) -> None:
+    """Read the referrals, proposals and ledger entries of these children, who are locked."""
     if not children:
         return
     ids = list(children)
@@ -284,7 +302,11 @@ async def read(tx: Tx, found: Mapping[UUID, Matters], children: Collection[UUID]
         found[row["child"]].proposals[row["id"]] = _proposal(row)
     for row in await tx.fetch(LEDGERS, ids):
         found[row["child"]].ledger = _ledger(row)
-    for row in await tx.fetch(DUTIES, ids, today):
+
+
+async def read_duties(tx: Tx, found: Mapping[UUID, Matters], children: Collection[UUID], today: date) -> None:
+    """Read the duties of these children: what is outstanding, and what was fulfilled in a period not over today."""
+    for row in await tx.fetch(DUTIES, list(children), today) if children else ():
         found[row["child"]].duties[row["id"]] = _duty(row)
 
 
@@ -299,7 +321,7 @@ async def save(
     proposals: Iterable[Proposal] = (),
     ledgers: Iterable[Ledger] = (),
     duties: Iterable[Duty] = (),
-    calls: Mapping[UUID, Call] = MappingProxyType({}),
+    calls: Sequence[tuple[UUID, Call]] = (),
     acts: Iterable[Act] = (),
 ) -> None:
     """Write what a batch has changed: one statement for each table."""
@@ -325,7 +347,7 @@ async def save(
     )
     await _write(tx, SAVE_LEDGERS, [_columns(ledger) | lane(ledger.child) for ledger in ledgers])
     if calls:
-        await tx.executemany(CALLED, [(found, call.unit, call.at, call.station) for found, call in calls.items()])
+        await tx.executemany(CALLED, [(found, call.unit, call.at, call.station) for found, call in calls])
     await _write(tx, SAVE_ACTS, [_columns(act) for act in acts])
     await _write(tx, SAVE_DUTIES, [_columns(duty) | lane(duty.child) | {"next_on": duty.next_on} for duty in duties])
 

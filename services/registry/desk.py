@@ -8,13 +8,14 @@ from uuid import UUID
 import orjson
 
 from contracts.county import County
+from contracts.event import Envelope
 from contracts.vocabulary import FactName, IdentityField
 from runtime import NotYet, Tx, partition_of
 from services.registry import store
 from services.registry.domain import names
 from services.registry.domain.cabinet import Cabinet, Missing
-from services.registry.domain.facts import Holder
-from services.registry.domain.files import ChildFile, HandedOver, Question, Seat, Settled, Told
+from services.registry.domain.facts import Holder, SchoolYear
+from services.registry.domain.files import Asked, ChildFile, HandedOver, Question, Seat, Settled, Told
 from services.registry.domain.matching import Evidence, Hash
 from services.registry.store import Stored, ToSave
 from services.registry.vault import ChildKey, Identity, Vault, decrypt, encrypt
@@ -43,14 +44,29 @@ def holder_of(county: County) -> Holder:
     return rank
 
 
+def school_year_of(county: County) -> SchoolYear:
+    """The county's school year: it begins on the day after the cut-off."""
+    month, _, day = county.thresholds.school_cutoff.partition("-")
+    cutoff = (int(month), int(day))
+    return lambda on: on.year if (on.month, on.day) > cutoff else on.year - 1
+
+
 @dataclass(slots=True)
 class Said:
-    """What a record's identity is after the batch: all there is, or added to what is stored."""
+    """What a record said of who the child is, part by part as it was read, each with the day it speaks of."""
 
-    identity: Identity
+    parts: list[tuple[date, Identity]]
     adds: bool
-    valid_on: date
+    """To what is stored; else it is all there is."""
     department: bool
+
+    def over(self, stored: Identity, valid_on: date | None) -> tuple[Identity, date]:
+        """Laid over what is stored: newer validity wins, then newer arrival."""
+        identity, newest = stored, valid_on or date.min
+        for day, part in self.parts:
+            identity = identity | part if day >= newest else part | identity
+            newest = max(newest, day)
+        return identity, newest
 
 
 @dataclass(slots=True)
@@ -62,7 +78,8 @@ class Desk:
     county: County
     lane: int
     partitions: int
-    cause: Callable[[int], str]
+    heard: Callable[[int], Envelope]
+    """The envelope of an event of the batch."""
 
     children: set[UUID] = field(default_factory=set)
     """Files that are needed."""
@@ -81,6 +98,8 @@ class Desk:
 
     said: dict[UUID, Said] = field(default_factory=dict)
     """Identities that this batch brought, by record."""
+    same: dict[UUID, list[date]] = field(default_factory=dict)
+    """Records that said what they had said before, and of which days."""
     clear: dict[UUID, str] = field(default_factory=dict)
     """Names that this batch brought, by record."""
 
@@ -98,7 +117,16 @@ class Desk:
     _ends_before: dict[tuple[str, str, int], object] = field(default_factory=dict)
     _apart_before: set[frozenset[UUID]] = field(default_factory=set)
 
+    @property
+    def school_year(self) -> SchoolYear:
+        return school_year_of(self.county)
+
     # ------------------------------------------------------------ load
+
+    async def contents(self) -> dict[UUID, str]:
+        """What the needed records said when they were last read, as a keyed hash."""
+        await self._look_up(self.records)
+        return {record: one.seat.content for record, one in self._records.items()}
 
     async def decide(self, apply: Callable[[Cabinet], None]) -> Cabinet:
         """Load what is known to be needed and apply the batch; where more turns out to be needed, begin anew."""
@@ -111,6 +139,7 @@ class Desk:
             await self._load(keys)
             cabinet = await self._cabinet()
             self.said.clear()
+            self.same.clear()
             self.clear.clear()
             try:
                 apply(cabinet)
@@ -131,10 +160,7 @@ class Desk:
         while True:
             unread = self.records - self._looked_up
             if unread:
-                found = await store.records(self.tx, unread)
-                self._looked_up |= unread
-                self._records |= found
-                self.children |= {one.seat.child for one in found.values()}
+                await self._look_up(unread)
             wanted = (self._keys_of_records() | self._keys_of_members() | keys) - self._finds.keys()
             if wanted:
                 self._finds |= {key: {} for key in wanted}
@@ -159,10 +185,16 @@ class Desk:
                 came = {seat.finding for seat in self._members.values() if seat.finding is not None}
                 self._told |= await store.told(self.tx, came - self._told.keys())
                 if self.with_findings:
-                    self._told |= await store.told_of(self.tx, whole)
+                    self._told |= await store.told_of(self.tx, (await store.absorbed(self.tx, whole)).keys())
                 continue
             if not missing:
                 return
+
+    async def _look_up(self, records: set[UUID]) -> None:
+        found = await store.records(self.tx, records)
+        self._looked_up |= records
+        self._records |= found
+        self.children |= {one.seat.child for one in found.values()}
 
     def _keys_of_records(self) -> set[Hash]:
         keys: set[Hash] = set()
@@ -226,9 +258,10 @@ class Desk:
         return Cabinet(
             lane=self.lane,
             holder=holder_of(self.county),
+            school_year=self.school_year,
             new_id=self.vault.new_id,
             alike=self._alike,
-            cause=self.cause,
+            cause=lambda n: str(self.heard(n).id),
             files={child: one.file for child, one in self._stored.items()},
             nowhere=set(self._nowhere),
             seats=seats,
@@ -271,7 +304,7 @@ class Desk:
 
     # ------------------------------------------------------------ save
 
-    async def save(self, cabinet: Cabinet, on: date) -> dict[UUID, ChildFile]:
+    async def save(self, cabinet: Cabinet) -> dict[UUID, ChildFile]:
         """Put back what changed. Returns the files whose content is news, by child, in the order of their events."""
         news = await self._save_files(cabinet)
         await self._save_records(cabinet)
@@ -280,14 +313,8 @@ class Desk:
             self.tx, {place: end for place, end in cabinet.ends.items() if self._ends_before.get(place) != end}
         )
         await store.keep_apart(self.tx, cabinet.apart - self._apart_before)
-        await store.save_questions(
-            self.tx,
-            [one for one in cabinet.questions.values() if self._questions.get(one.question) != one],
-            self.county.lead_unit,
-            on,
-        )
         await self._save_findings(cabinet)
-        await self._save_history(cabinet, on)
+        await self._save_history(cabinet)
         return news
 
     async def _save_files(self, cabinet: Cabinet) -> dict[UUID, ChildFile]:
@@ -301,25 +328,24 @@ class Desk:
             digest = self._digest(file, cabinet.open_questions(child) if file.asked else 0)
             if stored is None or stored.said != digest:
                 news[child] = file
-            residence = cabinet.laid(child).outcome.get(FactName.RESIDENCE_DIVISION)
-            row = ToSave(
-                file, partition_of(str(child), self.partitions), None if residence is None else str(residence), digest
-            )
-            (changed if stored is not None else new).append(row)
+            (changed if stored is not None else new).append(self._row(cabinet, file, digest))
         for child, file in cabinet.files.items():
             # Not an event of theirs, but what is watched about them changed.
             stored = self._stored.get(child)
             if child not in cabinet.touched and stored is not None and file.contested != stored.file.contested:
-                residence = cabinet.laid(child).outcome.get(FactName.RESIDENCE_DIVISION)
-                place = partition_of(str(child), self.partitions)
-                changed.append(ToSave(file, place, None if residence is None else str(residence), stored.said))
+                changed.append(self._row(cabinet, file, stored.said))
         if not await store.open_files(self.tx, new):
             raise NotYet("another lane has just opened one of these files")
         await store.change_files(self.tx, changed)
         return news
 
+    def _row(self, cabinet: Cabinet, file: ChildFile, said: bytes | None) -> ToSave:
+        residence = cabinet.laid(file.child).value(FactName.RESIDENCE_DIVISION)
+        place = partition_of(str(file.child), self.partitions)
+        return ToSave(file, place, None if residence is None else str(residence), said)
+
     def _digest(self, file: ChildFile, questions: int) -> bytes:
-        """Of a snapshot's content. A claim that only grew younger is no news."""
+        """Of a snapshot's content. A claim that only grew younger is no news, unless its day is part of it."""
         laid = file.laid
         assert laid is not None
         known, silent = file.datasets
@@ -332,6 +358,7 @@ class Desk:
                 (claim.name, claim.value, claim.unit, claim.dataset, chosen, claim.verified)
                 for claim, chosen in laid.claims
             ],
+            laid.days,
             known,
             silent,
             questions,
@@ -346,34 +373,37 @@ class Desk:
             for record in cabinet.moved
             if record in before and before[record].child != cabinet.seats[record].child and record not in self.said
         }
-        stored = await store.identities(self.tx, rekeyed) if rekeyed else {}
+        added_to = {record for record, said in self.said.items() if said.adds and record in self._records}
+        stored = await store.identities(self.tx, rekeyed | added_to) if rekeyed or added_to else {}
         new: list[store.RecordToSave] = []
         changed: list[store.RecordToSave] = []
         made: dict[UUID, bytes] = {}
         for record, said in self.said.items():
             seat = cabinet.seats[record]
-            known = self._records.get(record)
-            identity = said.identity
-            if said.adds and known is not None and known.identity is not None:
-                origin = store.EncryptedIdentity(record, known.seat.child, known.identity)
-                identity = self._read(origin) | identity
-            key = self._key_for(seat.child, made)
-            row = store.RecordToSave(record, seat, said.valid_on, said.department, encrypt(key, record, identity))
-            (new if known is None else changed).append(row)
+            before_it = stored.get(record) if said.adds else None
+            identity, valid_on = said.over(
+                {} if before_it is None else self._read(before_it), None if before_it is None else before_it.valid_on
+            )
+            encrypted = encrypt(self._key_for(seat.child, made), record, identity)
+            row = store.RecordToSave(record, seat, valid_on, said.department, encrypted)
+            (changed if record in self._records else new).append(row)
         moved: list[tuple[UUID, Seat, bool, bytes | None]] = []
         for record in sorted(cabinet.moved - self.said.keys(), key=lambda one: one.bytes):
             seat = cabinet.seats[record]
-            encrypted = None
+            again = None
             if record in stored:
                 identity = self._read(stored[record])
                 if identity:
-                    encrypted = encrypt(self._key_for(seat.child, made), record, identity)
-            moved.append((record, seat, record in rekeyed, encrypted))
+                    again = encrypt(self._key_for(seat.child, made), record, identity)
+            moved.append((record, seat, record in rekeyed, again))
         await store.new_keys(self.tx, made)
         if not await store.new_records(self.tx, new):
             raise NotYet("another lane has just read one of these records")
         await store.change_records(self.tx, changed)
         await store.move_records(self.tx, moved)
+        await store.read_again(
+            self.tx, [(record, cabinet.seats[record].recorded_at, max(days)) for record, days in self.same.items()]
+        )
 
     def _key_for(self, child: UUID, made: dict[UUID, bytes]) -> ChildKey:
         key = self._key(child)
@@ -406,27 +436,30 @@ class Desk:
         await store.new_keys(self.tx, made)
         await store.move_findings(self.tx, rows)
 
-    async def _save_history(self, cabinet: Cabinet, on: date) -> None:
-        settled: list[tuple[UUID, date, str, str]] = []
+    async def _save_history(self, cabinet: Cabinet) -> None:
+        """Questions, who answered them, and which records went from file to file."""
+        asked_on: dict[UUID, date] = {}
+        answers: dict[UUID, tuple[date, str, str]] = {}
         handed: list[tuple[object, ...]] = []
         for n, outcome in cabinet.outcomes:
-            if isinstance(outcome, Settled) and outcome.by is not None:
-                settled.append((outcome.question, outcome.by.on, outcome.by.unit, outcome.by.role))
-            elif isinstance(outcome, HandedOver):
-                by = outcome.by
-                handed.append(
-                    (
-                        UUID(self.cause(n)),
-                        outcome.child,
-                        outcome.from_child,
-                        outcome.reason,
-                        list(outcome.records),
-                        by.on if by is not None else on,
-                        by.unit if by is not None else None,
-                        by.role if by is not None else None,
-                    )
-                )
-        await store.settled(self.tx, settled)
+            match outcome:
+                case Asked(question):
+                    asked_on.setdefault(question.question, self.heard(n).on)
+                case Settled(settled, _, _, _, by):
+                    asked_on.setdefault(settled, self.heard(n).on if by is None else by.on)
+                    if by is not None:
+                        answers[settled] = (by.on, by.unit, by.role)
+                case HandedOver(child, origin, reason, _, records, by):
+                    who = (self.heard(n).on, None, None) if by is None else (by.on, by.unit, by.role)
+                    handed.append((self.heard(n).id, child, origin, reason, list(records), *who))
+        changed = [one for one in cabinet.questions.values() if self._questions.get(one.question) != one]
+        await store.save_questions(
+            self.tx,
+            # The day counts for those only that are new; each of them was asked or settled here.
+            [(one, asked_on.get(one.question, date.min)) for one in changed],
+            self.county.lead_unit,
+        )
+        await store.settled(self.tx, answers)
         await store.hand_over(self.tx, handed)
 
 

@@ -60,11 +60,8 @@ async def on_referrals(batch: Batch[Event], tx: Tx, *, vault: Vault) -> list[Say
             None if before is None else before.digest,
             () if before is None else before.gone_from,
         )
-        if step.takes_back is not None:
-            if now.digest is not None:
-                said.append(heard.say(gone(event.referral, step.takes_back)))
-                now = replace(now, gone_from=tuple(sorted({*now.gone_from, step.takes_back})))
-            now = replace(now, digest=None)
+        if step.takes_back is not None and now.digest is not None:
+            now = _take_back(heard, now, step.takes_back, said)
         if step.gives:
             report = reports.get(event.finding, {}) if event.finding is not None else {}
             now = _give(batch.county, heard, now, identities.get(event.child, {}) | report, vault, said, log)
@@ -110,13 +107,18 @@ def _give(
     said: list[Say],
     log: list[tuple[UUID, Disclosure, tuple[str, ...], Any]],
 ) -> Disclosure:
-    """Disclose to whoever has the referral, unless that is what it already has, or it has no key."""
+    """Disclose to whoever has the referral, unless that is what it already has, or it has no key.
+
+    What nobody says of the child any more is taken back.
+    """
     assert to.unit is not None
     unit = county.unit(to.unit)
     jwk = unit.public_key if unit is not None else None
     key = public_key(jwk) if jwk is not None else None
     fields = {name: identity[name] for name in sorted(identity) if name in to.whitelist}
-    if key is None or jwk is None or not fields:
+    if not fields:
+        return to if to.digest is None else _take_back(heard, to, to.unit, said)
+    if key is None or jwk is None:
         return to
     digest = vault.hash("disclosed", to.unit, jwk, written(fields).decode())
     if digest == to.digest:
@@ -131,6 +133,11 @@ def _give(
     now = replace(to, digest=digest, gone_from=tuple(one for one in to.gone_from if one != to.unit))
     log.append((heard.envelope.id, now, tuple(name.value for name in fields), heard.envelope.time))
     return now
+
+
+def _take_back(heard: Heard[Event], of: Disclosure, unit: str, said: list[Say]) -> Disclosure:
+    said.append(heard.say(gone(of.referral, unit)))
+    return replace(of, digest=None, gone_from=tuple(sorted({*of.gone_from, unit})))
 
 
 def sealed(key: PublicKey, unit: str, referral: UUID, fields: Mapping[IdentityField, str]) -> str:

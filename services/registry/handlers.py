@@ -22,8 +22,8 @@ from runtime import Batch, Heard, NotYet, Page, PageDone, Say, Tx, Unprocessable
 from runtime.sealing import CannotOpen
 from services.registry import disclosing, store
 from services.registry.desk import Desk, Said
-from services.registry.domain.cabinet import Cabinet
-from services.registry.domain.facts import FINDING, source_key
+from services.registry.domain.cabinet import Cabinet, How
+from services.registry.domain.facts import FINDING, watched_by
 from services.registry.domain.files import (
     Asked,
     ChildFile,
@@ -36,6 +36,7 @@ from services.registry.domain.files import (
     Settled,
     Told,
 )
+from services.registry.domain.matching import Evidence
 from services.registry.vault import Identity, Vault, encrypt
 
 BY_RULE = "rule"
@@ -47,31 +48,38 @@ BY_RULE = "rule"
 async def on_records(batch: Batch[Event], tx: Tx, *, vault: Vault) -> list[Say]:
     """Departments' rows: whose are they, and what stands now?"""
     desk = _desk(batch, tx, vault)
+    ended = [event for heard in batch.events if isinstance(event := heard.event, SubmissionEnded)]
+    await store.watch_ends(tx, closing=bool(ended))
+    for heard in batch.events:
+        if isinstance(heard.event, RecordRead | RecordDisappeared):
+            desk.records.add(heard.event.record)
+    known = await desk.contents()
     read: dict[int, tuple[Reading, Identity]] = {}
     for n, heard in enumerate(batch.events):
         event = heard.event
-        if isinstance(event, RecordRead):
-            read[n] = _read(event, vault)
-            desk.records.add(event.record)
-            desk.shown.append(read[n][0].evidence)
-            if event.finding is not None:
-                desk.findings[event.finding] = Told(vault.candidate(event.finding), named=False)
-        elif isinstance(event, RecordDisappeared):
-            desk.records.add(event.record)
-    ended = {
-        source_key(event.unit, event.dataset, batch.partition)
-        for heard in batch.events
-        if isinstance(event := heard.event, SubmissionEnded)
-    }
-    if ended:
-        desk.children |= await store.contested(tx, ended)
+        if not isinstance(event, RecordRead):
+            continue
+        if known.get(event.record) == event.content:
+            # As it was when it was last read: nobody needs to look again who it is about.
+            read[n] = _reading(event, None), {}
+            continue
+        known.pop(event.record, None)
+        evidence, identity = _opened(event, vault)
+        read[n] = _reading(event, evidence), identity
+        desk.shown.append(evidence)
+        if event.finding is not None:
+            desk.findings[event.finding] = Told(vault.candidate(event.finding), named=False)
+    for end in ended:
+        keys = watched_by(end.unit, end.dataset, batch.partition, end.valid_on, desk.school_year)
+        desk.children |= await store.contested(tx, keys)
 
     def apply(cabinet: Cabinet) -> None:
         for n, heard in enumerate(batch.events):
             event = heard.event
             if isinstance(event, RecordRead):
                 reading, identity = read[n]
-                desk.clear[event.record] = identity.get(IdentityField.NAME, "")
+                if reading.evidence is not None:
+                    desk.clear[event.record] = identity.get(IdentityField.NAME, "")
                 _put_down(desk, cabinet.read(n, reading), reading, identity)
             elif isinstance(event, RecordDisappeared):
                 cabinet.disappear(n, event.record, event.period)
@@ -80,48 +88,56 @@ async def on_records(batch: Batch[Event], tx: Tx, *, vault: Vault) -> list[Say]:
                 cabinet.end(n, event.unit, event.dataset, event.period, event.valid_on)
 
     cabinet = await desk.decide(apply)
-    news = await desk.save(cabinet, batch.events[-1].envelope.on)
+    news = await desk.save(cabinet)
     said = _told(batch, cabinet, news)
     return said + await _disclosed_anew(batch, tx, vault, cabinet, desk.said.keys())
 
 
-def _read(event: RecordRead, vault: Vault) -> tuple[Reading, Identity]:
+def _opened(event: RecordRead, vault: Vault) -> tuple[Evidence, Identity]:
     try:
         identity = vault.opened(event.identity, event.record)
     except (CannotOpen, ValueError):
         # The reason is shown to whoever looks after what is parked: which record, never what it says.
         raise Unprocessable(f"the identity of record {event.record} does not open") from None
+    return vault.evidence(event.record, event.birth_date, identity, event.flags), identity
+
+
+def _reading(event: RecordRead, evidence: Evidence | None) -> Reading:
     facts = dict(event.facts)
     if event.birth_date is not None:
         facts.setdefault(FactName.BIRTH_DATE, event.birth_date.isoformat())
-    return (
-        Reading(
-            evidence=vault.evidence(event.record, event.birth_date, identity, event.flags),
-            unit=event.unit,
-            dataset=event.dataset,
-            period=event.period,
-            valid_on=event.valid_on,
-            recorded_at=event.recorded_at,
-            recorded_on=event.recorded_at.astimezone(COUNTY_TIME).date(),
-            whole=event.period is not None,
-            content=event.content,
-            facts=facts,
-            finding=event.finding,
-        ),
-        identity,
+    return Reading(
+        record=event.record,
+        evidence=evidence,
+        unit=event.unit,
+        dataset=event.dataset,
+        period=event.period,
+        valid_on=event.valid_on,
+        recorded_at=event.recorded_at,
+        recorded_on=event.recorded_at.astimezone(COUNTY_TIME).date(),
+        whole=event.period is not None,
+        content=event.content,
+        facts=facts,
+        finding=event.finding,
     )
 
 
-def _put_down(desk: Desk, how: str, reading: Reading, identity: Identity) -> None:
+def _put_down(desk: Desk, how: How, reading: Reading, identity: Identity) -> None:
     """Remember what a record says of who the child is, for when its file is known."""
-    record = reading.evidence.record
-    before = desk.said.get(record)
-    if how == "late":
-        return
-    if how == "added" and before is not None:
-        identity = before.identity | identity
-    adds = how == "added" and (before is None or before.adds)
-    desk.said[record] = Said(dict(identity), adds, reading.valid_on, reading.dataset != FINDING)
+    record = reading.record
+    match how:
+        case "new":
+            desk.same.pop(record, None)
+            desk.said[record] = Said([(reading.valid_on, identity)], False, reading.dataset != FINDING)
+        case "added" if record in desk.said:
+            desk.said[record].parts.append((reading.valid_on, identity))
+        case "added":
+            before: list[tuple[date, Identity]] = [(day, {}) for day in desk.same.pop(record, ())]
+            desk.said[record] = Said([*before, (reading.valid_on, identity)], True, reading.dataset != FINDING)
+        case "same":
+            desk.same.setdefault(record, []).append(reading.valid_on)
+        case "unread":
+            raise NotYet(f"another lane has just changed record {record}")
 
 
 # ------------------------------------------------------------------------------------------------------------ persons
@@ -138,6 +154,7 @@ async def on_actions(batch: Batch[Event], tx: Tx, *, vault: Vault) -> list[Say]:
         and event.verb in (Verb.CONFIRM, Verb.DECLINE)
         and event.proposal is not None
     }
+    await store.watch_ends(tx, closing=False)
     questions = await store.questions(tx, proposals)
     mine = [
         (n, heard, heard.event)
@@ -160,19 +177,23 @@ async def on_actions(batch: Batch[Event], tx: Tx, *, vault: Vault) -> list[Say]:
                 if event.verb in _DECISIONS:
                     desk.whole.add(child)
 
+    verified: dict[int, UUID] = {}
+
     def apply(cabinet: Cabinet) -> None:
+        verified.clear()
         for n, _, event in mine:
-            _act(cabinet, n, event, {one: unit for one, (_, unit) in questions.items()})
+            child = _act(cabinet, n, event, {one: unit for one, (_, unit) in questions.items()})
+            if child is not None:
+                verified[n] = child
 
     cabinet = await desk.decide(apply)
-    news = await desk.save(cabinet, mine[-1][2].on)
-    refused = {n for n, outcome in cabinet.outcomes if isinstance(outcome, Refused)}
+    news = await desk.save(cabinet)
     await store.verified(
         tx,
         [
-            (heard.envelope.id, child, event.unit, event.role, event.person, event.on, event.outcome)
+            (heard.envelope.id, verified[n], event.unit, event.role, event.person, event.on, event.outcome)
             for n, heard, event in mine
-            if event.verb is Verb.VERIFY and n not in refused and (child := _stands(cabinet, event.child)) is not None
+            if n in verified
         ],
     )
     said = _told(batch, cabinet, news)
@@ -185,7 +206,8 @@ def _is_mine(event: ActionTaken, questions: Collection[UUID]) -> bool:
     return event.verb in (Verb.VERIFY, Verb.MERGE, Verb.SPLIT)
 
 
-def _act(cabinet: Cabinet, n: int, event: ActionTaken, asked: dict[UUID, str]) -> None:
+def _act(cabinet: Cabinet, n: int, event: ActionTaken, asked: dict[UUID, str]) -> UUID | None:
+    """Apply one action. Returns the child that was verified, if one was."""
     by = Person(event.unit, event.role, event.on)
     match event:
         case ActionTaken(verb=Verb.CONFIRM | Verb.DECLINE, proposal=UUID() as question):
@@ -197,17 +219,14 @@ def _act(cabinet: Cabinet, n: int, event: ActionTaken, asked: dict[UUID, str]) -
                 cabinet.decline(n, question, by)
         case ActionTaken(verb=Verb.VERIFY, child=UUID() as child):
             recorded_on = event.recorded_at.astimezone(COUNTY_TIME).date()
-            cabinet.verify(n, child, by, recorded_on, event.facts, seen=event.outcome == "confirmed")
+            return cabinet.verify(n, child, by, recorded_on, event.facts, seen=event.outcome == "confirmed")
         case ActionTaken(verb=Verb.MERGE, child=UUID() as child, other=UUID() as other):
             cabinet.merge(n, child, other, by)
         case ActionTaken(verb=Verb.SPLIT, child=UUID() as child):
             cabinet.split(n, child, event.records, event.other, by)
         case _:
             cabinet.outcomes.append((n, Refused(event.child, "child_missing")))
-
-
-def _stands(cabinet: Cabinet, child: UUID | None) -> UUID | None:
-    return None if child is None else cabinet.resolve(child)
+    return None
 
 
 # -------------------------------------------------------------------------------------------------- the express way
@@ -218,8 +237,8 @@ async def on_findings(batch: Batch[Event], tx: Tx, *, vault: Vault) -> list[Say]
     reported = [(heard, heard.event) for heard in batch.events if isinstance(heard.event, FindingReported)]
     if not reported:
         return []
-    named = {event.child for _, event in reported if event.child is not None}
-    known = await store.standing(tx, named)
+    named = await store.standing(tx, {event.child for _, event in reported if event.child is not None})
+    known = {child for child, place in named.items() if not place.destroyed}
     tell = {
         event.finding: Told(event.child, named=True)
         if event.child is not None and event.child in known
@@ -243,8 +262,18 @@ async def on_findings(batch: Batch[Event], tx: Tx, *, vault: Vault) -> list[Say]
             said.append(heard.say(_refusal(None, event.unit, event.ce_id, Verb.REPORT, "unknown_child", event.on)))
         said.append(heard.say(_passed_on(event, place, batch.county)))
     await _open(batch, tx, [file for _, file in news])
-    await _keep(tx, vault, [event for _, event in reported], {finding: one.child for finding, one in told.items()})
-    return said + [heard.say(_snapshot(file, 0)) for heard, file in news]
+    readable = {finding: one.child for finding, one in told.items() if not standing[one.child].destroyed}
+    await _keep(tx, vault, [event for _, event in reported if event.finding in readable], readable)
+    said += [heard.say(_snapshot(file, 0)) for heard, file in news]
+    # What a person says of a child on file may be what an agency was lacking.
+    new = {file.child for _, file in news}
+    changed = {
+        standing[readable[event.finding]].child: heard
+        for heard, event in reported
+        if event.has_identity and event.finding in readable and readable[event.finding] not in new
+    }
+    changed |= {one: changed[top] for one, top in (await store.absorbed(tx, changed)).items()}
+    return said + await disclosing.anew(batch, tx, changed, vault=vault)
 
 
 def _passed_on(event: FindingReported, place: store.Standing, county: County) -> FindingPassedOn:
@@ -317,7 +346,8 @@ async def on_day(page: Page, tx: Tx) -> PageDone:
 
 
 def _desk(batch: Batch[Event], tx: Tx, vault: Vault) -> Desk:
-    return Desk(tx, vault, batch.county, batch.partition, batch.partitions, lambda n: str(batch.events[n].envelope.id))
+    events = batch.events
+    return Desk(tx, vault, batch.county, batch.partition, batch.partitions, lambda n: events[n].envelope)
 
 
 def _told(batch: Batch[Event], cabinet: Cabinet, news: dict[UUID, ChildFile]) -> list[Say]:
@@ -404,10 +434,11 @@ async def _disclosed_anew(
     batch: Batch[Event], tx: Tx, vault: Vault, cabinet: Cabinet, records: Iterable[UUID]
 ) -> list[Say]:
     """Who a child is has changed while an agency is to know it: seal the newest."""
-    changed: dict[UUID, Heard[Event]] = {}
-    for record in {*records, *cabinet.moved}:
-        child = cabinet.seats[record].child
-        changed[child] = batch.events[cabinet.touched[child]]
+    children = {cabinet.seats[record].child for record in {*records, *cabinet.moved}}
+    for _, outcome in cabinet.outcomes:
+        if isinstance(outcome, HandedOver):
+            children |= {outcome.child, outcome.from_child}
+    changed = {child: batch.events[cabinet.touched[child]] for child in children}
     merged = [child for child in changed if cabinet.files[child].absorbs]
     for child, top in (await store.absorbed(tx, merged)).items():
         changed[child] = changed[top]

@@ -20,7 +20,7 @@ async def identity_of(tx: Tx, vault: Vault, children: Collection[UUID]) -> dict[
     """For each of these ids the identity of the child's file as it stands, merges followed.
 
     Of each field the newest that a department said; what only came with a finding where no department says anything.
-    Never who reported a finding, nor in which words. A child whose key was destroyed has none.
+    Never who reported a finding, nor in which words. Who is not on file has none, nor has whoever's key was destroyed.
     """
     standing = await store.standing(tx, children)
     tops = {one.child for one in standing.values()}
@@ -33,7 +33,7 @@ async def identity_of(tx: Tx, vault: Vault, children: Collection[UUID]) -> dict[
     for one in said:
         by_top[tree[one.child]].append(one)
     whole = {top: _laid(found, keys) for top, found in by_top.items()}
-    return {child: dict(whole[one.child]) for child, one in standing.items()}
+    return {child: dict(whole[standing[child].child]) if child in standing else {} for child in children}
 
 
 async def report_of(tx: Tx, vault: Vault, findings: Collection[UUID]) -> dict[UUID, Identity]:

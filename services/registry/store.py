@@ -11,13 +11,13 @@ from contracts.vocabulary import FactName
 from runtime import Record, Tx
 from services.registry.domain.facts import End, Layer, Source
 from services.registry.domain.files import ChildFile, Question, Seat, Told
-from services.registry.domain.matching import Evidence, Hash, Holds
+from services.registry.domain.matching import NOTHING, Evidence, Hash, Holds
 
 # ------------------------------------------------------------------------------------------------------------- files
 
 LOCK = """
     SELECT c.child_id, c.child_version, c.opened_at, c.absorbed_by, c.absorbs, c.split_from, c.asked,
-           c.contested, c.file, c.said, k.wrapped
+           c.contested, c.destroyed, c.file, c.said, k.wrapped
       FROM child c
       LEFT JOIN child_key k USING (child_id)
      WHERE c.child_id = ANY($1::uuid[])
@@ -185,7 +185,7 @@ def _file(row: Record) -> ChildFile:
         row["child_id"],
         row["opened_at"],
         row["child_version"],
-        kept["confirmed"],
+        tuple(UUID(child) for child in kept["confirmed"]),
         row["absorbed_by"],
         tuple(row["absorbs"]),
         row["split_from"],
@@ -194,6 +194,7 @@ def _file(row: Record) -> ChildFile:
         tuple(UUID(record) for record in kept["brought"]),
         tuple(row["contested"]),
         row["asked"],
+        row["destroyed"],
     )
 
 
@@ -201,7 +202,7 @@ def _file(row: Record) -> ChildFile:
 
 RECORDS = """
     SELECT r.record_id, r.child_id, r.finding_id, r.hold, r.birth_date, r.recorded_at, r.content, r.evidence,
-           r.identity, c.child_version
+           c.child_version
       FROM record r
       JOIN child c USING (child_id)
      WHERE r.record_id = ANY($1::uuid[])
@@ -220,7 +221,9 @@ IDENTITIES_OF = """
 """
 
 IDENTITIES = """
-    SELECT record_id, child_id, identity FROM record WHERE record_id = ANY($1::uuid[]) AND identity IS NOT NULL
+    SELECT record_id, child_id, valid_on, identity
+      FROM record
+     WHERE record_id = ANY($1::uuid[]) AND identity IS NOT NULL
 """
 
 NEW_RECORDS = """
@@ -243,6 +246,13 @@ CHANGE_RECORDS = """
      WHERE record.record_id = new.record_id
 """
 
+READ_AGAIN = """
+    UPDATE record
+       SET recorded_at = new.recorded_at, valid_on = greatest(record.valid_on, new.valid_on)
+      FROM unnest($1::uuid[], $2::timestamptz[], $3::date[]) AS new (record_id, recorded_at, valid_on)
+     WHERE record.record_id = new.record_id
+"""
+
 MOVE_RECORDS = """
     UPDATE record
        SET child_id = new.child_id, hold = new.hold, identity = CASE WHEN new.moved THEN new.identity
@@ -258,14 +268,13 @@ class StoredSeat:
     """A record's place as it was loaded."""
 
     seat: Seat
-    identity: bytes | None
     child_version: int
     """Of the child, when this was read: an older one than is locked means that it must be read again."""
 
 
 async def records(tx: Tx, ids: Collection[UUID]) -> dict[UUID, StoredSeat]:
     rows = await tx.fetch(RECORDS, list(ids))
-    return {row["record_id"]: StoredSeat(_seat(row), row["identity"], row["child_version"]) for row in rows}
+    return {row["record_id"]: StoredSeat(_seat(row), row["child_version"]) for row in rows}
 
 
 async def records_of(tx: Tx, children: Collection[UUID]) -> dict[UUID, Seat]:
@@ -297,7 +306,9 @@ async def identities_of(tx: Tx, children: Collection[UUID]) -> list[EncryptedIde
 
 async def identities(tx: Tx, record_ids: Collection[UUID]) -> dict[UUID, EncryptedIdentity]:
     return {
-        row["record_id"]: EncryptedIdentity(row["record_id"], row["child_id"], row["identity"])
+        row["record_id"]: EncryptedIdentity(
+            row["record_id"], row["child_id"], row["identity"], valid_on=row["valid_on"]
+        )
         for row in await tx.fetch(IDENTITIES, list(record_ids))
     }
 
@@ -323,6 +334,12 @@ async def new_records(tx: Tx, rows: Sequence[RecordToSave]) -> bool:
 async def change_records(tx: Tx, rows: Sequence[RecordToSave]) -> None:
     if rows:
         await tx.execute(CHANGE_RECORDS, *_record_columns(rows))
+
+
+async def read_again(tx: Tx, rows: Sequence[tuple[UUID, datetime, date]]) -> None:
+    """(record, when, of which day) of records that say what they said before."""
+    if rows:
+        await tx.execute(READ_AGAIN, *(list(column) for column in zip(*rows, strict=True)))
 
 
 async def move_records(tx: Tx, rows: Sequence[tuple[UUID, Seat, bool, bytes | None]]) -> None:
@@ -393,18 +410,23 @@ def packed(evidence: Evidence) -> bytes:
 
 def unpacked(record: UUID, birth_date: date | None, hold: UUID | None, found: bytes) -> Evidence:
     """What ``packed`` was given."""
-    by_kind: dict[int, set[Hash]] = {kind: set() for kind in b"NAFGTP"}
+    by_kind: dict[int, list[Hash]] = {}
     for at in range(1, len(found), _HASH + 1):
-        by_kind[found[at]].add(found[at + 1 : at + 1 + _HASH])
+        by_kind.setdefault(found[at], []).append(found[at + 1 : at + 1 + _HASH])
+
+    def of(kind: int) -> frozenset[Hash]:
+        hashes = by_kind.get(kind)
+        return NOTHING if hashes is None else frozenset(hashes)
+
     return Evidence(
         record,
         birth_date,
-        number=next(iter(by_kind[_NUMBER]), None),
-        names=frozenset(by_kind[_NAME]),
-        forms=frozenset(by_kind[_FORM]),
-        guardian_ids=frozenset(by_kind[_GUARDIAN]),
-        phones=frozenset(by_kind[_PHONE]),
-        pairs=frozenset(by_kind[_PAIR]),
+        number=by_kind[_NUMBER][0] if _NUMBER in by_kind else None,
+        names=of(_NAME),
+        forms=of(_FORM),
+        guardian_ids=of(_GUARDIAN),
+        phones=of(_PHONE),
+        pairs=of(_PAIR),
         odd=bool(found[0]),
         hold=hold,
     )
@@ -461,29 +483,32 @@ KEEP_APART = """
 """
 
 QUESTIONS_OF = """
-    SELECT question_id, child_id, other_id, evidence, conflicts, state
+    SELECT question_id, child_id, other_id, evidence, conflicts, state, asked_of
       FROM question
      WHERE child_id = ANY($1::uuid[]) OR other_id = ANY($1::uuid[])
 """
 
 QUESTIONS = """
-    SELECT question_id, child_id, other_id, evidence, conflicts, state, unit
+    SELECT question_id, child_id, other_id, evidence, conflicts, state, asked_of, unit
       FROM question
      WHERE question_id = ANY($1::uuid[])
 """
 
 SAVE_QUESTIONS = """
-    INSERT INTO question (question_id, child_id, other_id, evidence, conflicts, state, unit, asked_on)
-    SELECT question_id, child_id, other_id, evidence::text[], conflicts::text[], state, $7, $8
-      FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[])
-           AS new (question_id, child_id, other_id, evidence, conflicts, state)
+    INSERT INTO question (question_id, child_id, other_id, evidence, conflicts, state, asked_of, asked_on, unit)
+    SELECT question_id, child_id, other_id, evidence::text[], conflicts::text[], state, asked_of::uuid[], asked_on, $9
+      FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[], $8::date[])
+           AS new (question_id, child_id, other_id, evidence, conflicts, state, asked_of, asked_on)
         ON CONFLICT (question_id)
         DO UPDATE SET child_id = excluded.child_id, other_id = excluded.other_id, evidence = excluded.evidence,
-                      state = excluded.state
+                      state = excluded.state, asked_of = excluded.asked_of
 """
 
 SETTLED = """
-    UPDATE question SET settled_on = $2, settled_unit = $3, settled_role = $4 WHERE question_id = $1
+    UPDATE question
+       SET settled_on = new.done_on, settled_unit = new.unit, settled_role = new.role
+      FROM unnest($1::uuid[], $2::date[], $3::text[], $4::text[]) AS new (question_id, done_on, unit, role)
+     WHERE question.question_id = new.question_id
 """
 
 HAND_OVER = """
@@ -525,26 +550,29 @@ async def questions(tx: Tx, ids: Collection[UUID]) -> dict[UUID, tuple[Question,
     return {row["question_id"]: (_question(row), row["unit"]) for row in await tx.fetch(QUESTIONS, list(ids))}
 
 
-async def save_questions(tx: Tx, found: Sequence[Question], unit: str, on: date) -> None:
-    """New questions are asked of ``unit`` on this day; of old ones what changed is stored."""
+async def save_questions(tx: Tx, found: Sequence[tuple[Question, date]], unit: str) -> None:
+    """New questions were asked of ``unit`` on this day; of old ones what changed is stored."""
     if found:
+        questions = [one for one, _ in found]
         await tx.execute(
             SAVE_QUESTIONS,
-            [one.question for one in found],
-            [one.child for one in found],
-            [one.other for one in found],
-            [_array(one.evidence) for one in found],
-            [_array(one.conflicts) for one in found],
-            [one.state for one in found],
+            [one.question for one in questions],
+            [one.child for one in questions],
+            [one.other for one in questions],
+            [_array(one.evidence) for one in questions],
+            [_array(one.conflicts) for one in questions],
+            [one.state for one in questions],
+            [_array(map(str, one.asked_of)) for one in questions],
+            [day for _, day in found],
             unit,
-            on,
         )
 
 
-async def settled(tx: Tx, rows: Sequence[tuple[UUID, date, str, str]]) -> None:
-    """(question, day, unit, role) of who answered."""
-    if rows:
-        await tx.executemany(SETTLED, rows)
+async def settled(tx: Tx, answers: Mapping[UUID, tuple[date, str, str]]) -> None:
+    """Question -> (day, unit, role) of who answered."""
+    if answers:
+        rows = ((question, *answer) for question, answer in answers.items())
+        await tx.execute(SETTLED, *(list(column) for column in zip(*rows, strict=True)))
 
 
 async def hand_over(tx: Tx, rows: Sequence[tuple[object, ...]]) -> None:
@@ -567,6 +595,7 @@ def _question(row: Record) -> Question:
         tuple(row["evidence"]),
         tuple(row["conflicts"]),
         row["state"],
+        tuple(row["asked_of"]),
     )
 
 
@@ -609,7 +638,7 @@ STANDING = """
           JOIN child USING (child_id)
          WHERE child.absorbed_by IS NOT NULL
     )
-    SELECT chain.asked, child.child_id, child.state, child.residence
+    SELECT chain.asked, child.child_id, child.state, child.residence, child.destroyed
       FROM chain
       JOIN child USING (child_id)
      WHERE child.absorbed_by IS NULL
@@ -684,6 +713,8 @@ class Standing:
     child: UUID
     state: str
     residence: str | None
+    destroyed: bool = False
+    """Its key was destroyed: nobody is meant by this id any more."""
 
 
 async def hold_still(tx: Tx, children: Collection[UUID]) -> None:
@@ -697,7 +728,7 @@ async def standing(tx: Tx, children: Collection[UUID]) -> dict[UUID, Standing]:
     if not children:
         return {}
     rows = await tx.fetch(STANDING, list(set(children)))
-    return {row["asked"]: Standing(row["child_id"], row["state"], row["residence"]) for row in rows}
+    return {row["asked"]: Standing(row["child_id"], row["state"], row["residence"], row["destroyed"]) for row in rows}
 
 
 async def absorbed(tx: Tx, children: Collection[UUID]) -> dict[UUID, UUID]:
@@ -709,6 +740,9 @@ async def absorbed(tx: Tx, children: Collection[UUID]) -> dict[UUID, UUID]:
 
 # -------------------------------------------------------------------------------------------------------- whole files
 
+WATCH = "SELECT pg_advisory_xact_lock_shared(hashtext('submission_end'), hashtext(current_schema()))"
+CLOSE = "SELECT pg_advisory_xact_lock(hashtext('submission_end'), hashtext(current_schema()))"
+
 ENDS = "SELECT unit, dataset, lane, number, period, valid_on FROM submission_end"
 
 SAVE_ENDS = """
@@ -717,6 +751,15 @@ SAVE_ENDS = """
         ON CONFLICT (unit, dataset, lane)
         DO UPDATE SET number = excluded.number, period = excluded.period, valid_on = excluded.valid_on
 """
+
+
+async def watch_ends(tx: Tx, *, closing: bool) -> None:
+    """Until the transaction ends no file is closed by others (``closing``: nor does anybody else change one).
+
+    So no child can become one that a whole file changes in the moment when such children are looked for. Always the
+    first thing a batch does, before it locks anything: so nobody waits in a circle.
+    """
+    await tx.execute(CLOSE if closing else WATCH)
 
 
 async def ends(tx: Tx) -> dict[tuple[str, str, int], End]:
@@ -880,15 +923,32 @@ def _disclosure(row: Record) -> Disclosure:
 # ---------------------------------------------------------------------------------------------------------- shredding
 
 DESTROY = (
+    "SELECT FROM child WHERE child_id = ANY($1::uuid[]) ORDER BY child_id FOR UPDATE",
     "DELETE FROM child_key WHERE child_id = ANY($1::uuid[])",
     "DELETE FROM lookup WHERE child_id = ANY($1::uuid[])",
-    "UPDATE record SET evidence = '\\x00', identity = NULL, birth_date = NULL WHERE child_id = ANY($1::uuid[])",
+    """
+    UPDATE record SET evidence = '\\x00', identity = NULL, birth_date = NULL, content = '', hold = NULL
+     WHERE child_id = ANY($1::uuid[])
+    """,
     "UPDATE finding SET identity = NULL, sealed = NULL WHERE child_id = ANY($1::uuid[])",
+    # What an agency still has is taken back when the day turns.
+    """
+    UPDATE disclosure SET digest = NULL, gone_from = array_append(array_remove(gone_from, unit), unit)
+     WHERE child_id = ANY($1::uuid[]) AND unit IS NOT NULL AND digest IS NOT NULL
+    """,
+    """
+    UPDATE child SET destroyed = true, contested = '{}', child_version = child_version + 1
+     WHERE child_id = ANY($1::uuid[])
+    """,
 )
 
 
 async def destroy_keys(tx: Tx, child: UUID) -> None:
-    """Make a child unreadable for ever, with all files it absorbed. Facts, which name nobody, stay."""
-    tree = list(await absorbed(tx, [child]))
+    """Make a child unreadable for ever, with all files that are one with it. Facts, which name nobody, stay.
+
+    Nothing is added to its file after that: whatever is said of the child from then on founds another.
+    """
+    tops = {one.child for one in (await standing(tx, [child])).values()}
+    tree = list(await absorbed(tx, tops))
     for statement in DESTROY:
         await tx.execute(statement, tree)

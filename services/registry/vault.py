@@ -22,7 +22,7 @@ from contracts.vocabulary import IdentityField
 from runtime import Settings
 from runtime.sealing import Opener
 from services.registry.domain import names, numbers
-from services.registry.domain.matching import Evidence, Hash
+from services.registry.domain.matching import NOTHING, Evidence, Hash
 
 Identity = dict[IdentityField, str]
 
@@ -123,7 +123,10 @@ class Vault:
 
     def hash(self, kind: str, *parts: str) -> Hash:
         """A keyed hash; ``kind`` keeps a phone from ever meeting a number."""
-        return hmac.digest(self.lookup_key, "\x1f".join((kind, *parts)).encode(), "sha256")[:16]
+        return self._digest("\x1f".join((kind, *parts)))
+
+    def _digest(self, words: str) -> Hash:
+        return hmac.digest(self.lookup_key, words.encode(), "sha256")[:16]
 
     def evidence(
         self, record: UUID, birth_date: date | None, identity: Mapping[IdentityField, str], flags: Iterable[str]
@@ -134,13 +137,12 @@ class Vault:
         born = birth_date.isoformat()
         number = identity.get(IdentityField.ID_NUMBER)
         valid = numbers.child_number(number, birth_date) if number and ID_DAMAGED not in flags else None
-        name = identity.get(IdentityField.NAME, "")
-        plain = names.normal(name)
-        forms = names.forms(name)
+        plain = names.normal(identity.get(IdentityField.NAME, ""))
+        forms = names.forms_of(plain)
         guardian_sounds = {
-            names.sound(names.normal(guardian))
+            names.sound(guardian)
             for field_ in _GUARDIAN_NAMES
-            if (guardian := identity.get(field_)) and names.forms(guardian)
+            if (text := identity.get(field_)) and names.forms_of(guardian := names.normal(text))
         }
         guardian_numbers = {
             adult
@@ -148,17 +150,20 @@ class Vault:
             if (text := identity.get(field_)) and (adult := numbers.adult_number(text))
         }
         phones = {phone for field_ in _PHONES if (text := identity.get(field_)) for phone in numbers.phones(text)}
-        digest = self.hash
+        digest = self._digest
+        # Written out as `hash` would join them: this is done for every row.
         return Evidence(
             record,
             birth_date,
-            number=digest("number", valid) if valid else None,
-            names=frozenset((digest("name", plain),)) if forms else frozenset(),
-            forms=frozenset(digest("form", form) for form in forms),
-            guardian_ids=frozenset(digest("guardian", born, adult) for adult in guardian_numbers),
-            phones=frozenset(digest("phone", born, phone) for phone in phones),
-            pairs=frozenset(digest("pair", born, form, guardian) for form in forms for guardian in guardian_sounds),
-            odd=bool(plain) and names.odd(name),
+            number=digest(f"number\x1f{valid}") if valid else None,
+            names=frozenset((digest(f"name\x1f{plain}"),)) if forms else NOTHING,
+            forms=frozenset([digest(f"form\x1f{form}") for form in forms]),
+            guardian_ids=frozenset([digest(f"guardian\x1f{born}\x1f{adult}") for adult in guardian_numbers]),
+            phones=frozenset([digest(f"phone\x1f{born}\x1f{phone}") for phone in phones]),
+            pairs=frozenset(
+                [digest(f"pair\x1f{born}\x1f{form}\x1f{sound}") for form in forms for sound in guardian_sounds]
+            ),
+            odd=bool(plain) and names.is_odd(plain),
         )
 
 

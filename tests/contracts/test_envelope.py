@@ -1,5 +1,6 @@
 """The envelope is CloudEvents 1.0 over Kafka in binary mode: the public SDK reads ours and we read its own."""
 
+import re
 from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
 from uuid import UUID
@@ -66,6 +67,25 @@ def test_we_read_what_the_sdk_writes() -> None:
     assert read.time == datetime(2026, 3, 1, 8, 30, tzinfo=UTC)
     assert read.correlation == ID, "the first event of a story is its own correlation"
     assert (read.causation, read.lane, read.sequence) == (None, None, None)
+
+
+def test_what_is_written_in_chinese_is_read_on_both_sides() -> None:
+    """Header values are UTF-8, not percent-encoded as over HTTP."""
+    ours = envelope(source="/341722/教体局", key="儿童-1")
+    event = from_binary(KafkaMessage(dict(ours.headers()), ours.key.encode(), b"{}"), JSONFormat())
+    assert (event.get_source(), event.get_extension("partitionkey")) == ("/341722/教体局", "儿童-1")
+    attributes = {
+        "id": str(ID), "source": "/341722-jtj/学籍 系统", "type": "department.Row.v1", "county": "341722",
+        "time": datetime(2026, 3, 1, tzinfo=UTC), "datacontenttype": "application/json", "partitionkey": "行-7",
+    }  # fmt: skip
+    message = to_binary(CloudEvent(attributes, {"a": 1}), JSONFormat())
+    read = Envelope.read(message.headers.items(), None)
+    assert (read.source, read.key) == ("/341722-jtj/学籍 系统", "行-7")
+
+
+def test_every_header_of_ours_has_a_name_that_cloudevents_allows() -> None:
+    for name, _ in envelope().headers():
+        assert name == "content-type" or re.fullmatch("ce_[a-z0-9]{1,20}", name)
 
 
 @given(

@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import json
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,10 @@ from contracts.clock import DayTurned
 from contracts.event import Event
 from contracts.flow import RESTRICTED_UNIT, STORY
 from contracts.schemas import kinds
-from contracts.topics import SERVICES, TOPICS, UNIT
+from contracts.topics import SERVICES, TOPICS, UNIT, named
+from runtime import Settings
+from runtime.sealing import new_keys
+from tests.county import a_county
 
 SERVICES_FOLDER = Path(__file__).parents[2] / "services"
 HOUSE_TOPICS = {topics.CLOCK.name, topics.COUNTY.name}
@@ -78,49 +82,109 @@ def test_nothing_flows_backwards() -> None:
 
 # ---------------------------------------------------------------- what the services really do
 
-BUILT = [name for name in SERVICES if (SERVICES_FOLDER / name / "app.py").exists()]
+
+@pytest.fixture(scope="module")
+def secrets(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Keys for every service, made on the spot."""
+    private, public = new_keys()
+    found = dict.fromkeys(("record_key", "master_key", "lookup_key", "child_id_key", "parking_key"), "00" * 32)
+    file = tmp_path_factory.mktemp("keys") / "secrets.json"
+    file.write_text(json.dumps({**found, "registry_private_key": private, "registry_public_key": public}))
+    file.chmod(0o600)
+    return file
 
 
-@pytest.mark.parametrize("service", BUILT)
-def test_a_service_subscribes_to_what_the_story_lets_it_hear(service: str) -> None:
-    named = topics_named_in(SERVICES_FOLDER / service / "app.py") - HOUSE_TOPICS
-    assert named == {topic.name for step in heard_by(service) for topic in step.on} - HOUSE_TOPICS
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_service_subscribes_to_what_the_story_lets_it_hear(service: str, secrets: Path) -> None:
+    """The service itself is asked: of all the topics of a county, which would it read?"""
+    made = importlib.import_module(f"services.{service}.app").create(Settings(secrets_file=secrets))
+    existing = [one.name for one in named((unit.id, unit.families) for unit in a_county().units)]
+    read: set[str] = set()
+    for subscriber in made.broker.subscribers:
+        [consumer] = [one for one in made.consumers.values() if one.group == subscriber.group_id]
+        consumer.subscriber = subscriber
+        read |= set(consumer.names(existing))
+    families = {one.name: one.topic.name for one in named((unit.id, unit.families) for unit in a_county().units)}
+    assert read <= set(families), "a topic that is on no list"
+    hears = {topic.name for step in heard_by(service) for topic in step.on}
+    assert {families[name] for name in read} == hears | HOUSE_TOPICS
+    assert read == {name for name, family in families.items() if family in hears | HOUSE_TOPICS}, "of all units"
 
 
-@pytest.mark.parametrize("service", BUILT)
+@pytest.mark.parametrize("service", SERVICES)
 def test_a_service_knows_the_events_that_it_says_and_hears_and_no_others(service: str) -> None:
-    used = {event.__name__ for event in events_imported_in(SERVICES_FOLDER / service)} - RUNTIMES
+    used = set(events_named_in(SERVICES_FOLDER / service)) - RUNTIMES
     story = {step.event.__name__ for step in STORY if service in step.said_by or service in step.heard_by} - RUNTIMES
     assert used == story
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_service_makes_the_events_that_the_story_lets_it_say_and_no_others(service: str) -> None:
+    """What it only hears it may not make anew; it may read it from data again (``model_validate``)."""
+    made, read = events_made_in(SERVICES_FOLDER / service)
+    says = {step.event.__name__ for step in STORY if service in step.said_by} - RUNTIMES
+    hears = {step.event.__name__ for step in heard_by(service)}
+    assert made - RUNTIMES <= says
+    assert read <= says | hears
+    assert says <= made | read, "in the story, and nobody says it"
 
 
 def heard_by(service: str) -> list[flow.Step]:
     return [step for step in STORY if service in step.heard_by and step.event is not DayTurned]
 
 
-def topics_named_in(file: Path) -> set[str]:
-    """``topics.X`` wherever it stands in the file."""
-    found = set()
+def events_named_in(folder: Path) -> dict[str, type[Event]]:
+    """Event classes that any module of the folder imports, by their names."""
+    return {event.__name__: event for file in folder.rglob("*.py") for event in imported_in(file).values()}
+
+
+def imported_in(file: Path) -> dict[str, type[Event]]:
+    """The event classes that a module imports, by what it calls them."""
+    found: dict[str, type[Event]] = {}
     for node in ast.walk(ast.parse(file.read_text("utf-8"))):
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "topics":
-            named = getattr(topics, node.attr)
-            if isinstance(named, topics.Topic):
-                found.add(named.name)
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("contracts."):
+            module = importlib.import_module(str(node.module))
+            for alias in node.names:
+                named_ = getattr(module, alias.name)
+                if isinstance(named_, type) and issubclass(named_, Event) and "kind" in named_.__dict__:
+                    found[alias.asname or alias.name] = named_
     return found
 
 
-def events_imported_in(folder: Path) -> set[type[Event]]:
-    """Event classes that any module of the folder imports."""
-    found: set[type[Event]] = set()
+def events_made_in(folder: Path) -> tuple[set[str], set[str]]:
+    """Event classes that any module of the folder calls, and those that it validates data as."""
+    made: set[str] = set()
+    read: set[str] = set()
     for file in folder.rglob("*.py"):
+        events = imported_in(file)
+        nodes = list(ast.walk(ast.parse(file.read_text("utf-8"))))
+        for node in nodes:
+            if not isinstance(node, ast.ClassDef):
+                continue
+            for base in node.bases:
+                if isinstance(base, ast.Name) and base.id in events:
+                    events[node.name] = events[base.id]  # written in another way, it is that event
+        for node in nodes:
+            if not isinstance(node, ast.Call):
+                continue
+            called, found = node.func, made
+            if isinstance(called, ast.Attribute) and called.attr.startswith("model_"):
+                called, found = called.value, read
+            if isinstance(called, ast.Name) and called.id in events:
+                found.add(events[called.id].__name__)
+    return made, read
+
+
+def test_no_service_reaches_the_contracts_by_another_way_than_importing_their_names() -> None:
+    """What these tests see is all there is: no ``import contracts.x``, no class of an event under another name."""
+    for file in SERVICES_FOLDER.rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            if isinstance(node, ast.Import):
+                assert not [alias.name for alias in node.names if alias.name.split(".")[0] == "contracts"], file
+            if isinstance(node, ast.ImportFrom) and node.module == "contracts":
+                assert {alias.name for alias in node.names} <= {"topics"}, file
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("contracts."):
-                module = importlib.import_module(str(node.module))
-                for alias in node.names:
-                    named = getattr(module, alias.name)
-                    if isinstance(named, type) and issubclass(named, Event) and "kind" in named.__dict__:
-                        found.add(named)
-    return found
+                assert "*" not in {alias.name for alias in node.names}, file
 
 
 def test_units_read_only_what_is_theirs() -> None:

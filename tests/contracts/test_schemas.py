@@ -2,6 +2,8 @@
 
 import copy
 import json
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -115,6 +117,75 @@ def test_a_schema_that_contains_itself_can_be_compared() -> None:
     assert "leaf: removed" in breaks(before, after)
 
 
+# ---------------------------------------------------------------- every change, of every event
+
+
+def mutants(schema: Any, place: str = "") -> Iterator[tuple[str, Any]]:
+    """Every way to change one place of a schema other than by growth: where, and the place changed."""
+    if not isinstance(schema, dict):
+        return
+    if "properties" in schema:
+        yield from mutants_of_fields(schema, place)
+    for word in ("pattern", "format", "const", "x-topic", "x-sensitivity"):
+        if word in schema:
+            yield f"{place}/{word} other", schema | {word: "other"}
+            yield f"{place}/{word} gone", without(schema, word)
+    for word in ("minimum", "maximum", "maxLength"):
+        if word in schema:
+            yield f"{place}/{word} narrower", schema | {word: schema[word] + (1 if word == "minimum" else -1)}
+    if "enum" in schema:
+        yield f"{place}/enum narrower", schema | {"enum": schema["enum"][1:]}
+        yield f"{place}/enum wider", schema | {"enum": [*schema["enum"], "new"]}
+    if isinstance(schema.get("type"), str):
+        yield f"{place}/type", schema | {"type": "boolean" if schema["type"] != "boolean" else "string"}
+    if schema.get("type") == "string":
+        yield f"{place}/shorter", schema | {"maxLength": schema.get("maxLength", 99) - 1}
+        yield f"{place}/a pattern", schema | {"pattern": "^a$"}
+    if "anyOf" in schema:
+        yield f"{place}/anyOf", schema | {"anyOf": schema["anyOf"][1:]}
+        for n, choice in enumerate(schema["anyOf"]):
+            for where, changed_ in mutants(choice, f"{place}/anyOf/{n}"):
+                yield where, schema | {"anyOf": [changed_ if n == m else one for m, one in enumerate(schema["anyOf"])]}
+    for word in ("items", "additionalProperties"):
+        for where, changed_ in mutants(schema.get(word), f"{place}/{word}"):
+            yield where, schema | {word: changed_}
+    for name, part in schema.get("$defs", {}).items():
+        for where, changed_ in mutants(part, f"{place}/$defs/{name}"):
+            yield where, schema | {"$defs": schema["$defs"] | {name: changed_}}
+
+
+def mutants_of_fields(schema: dict[str, Any], place: str) -> Iterator[tuple[str, Any]]:
+    must, fields = schema.get("required", []), schema["properties"]
+    yield f"{place}/a new field that is required", schema | {
+        "properties": fields | {"new": {"type": "string"}}, "required": [*must, "new"],
+    }  # fmt: skip
+    for name, part in fields.items():
+        kept = [one for one in must if one != name]
+        yield f"{place}/{name} removed", schema | {"properties": without(fields, name), "required": kept}
+        yield f"{place}/{name} optional or required", schema | {"required": kept if name in must else [*must, name]}
+        for where, changed_ in mutants(part, f"{place}/{name}"):
+            yield where, schema | {"properties": fields | {name: changed_}}
+
+
+def without(schema: dict[str, Any], word: str) -> dict[str, Any]:
+    return {name: value for name, value in schema.items() if name != word}
+
+
+@pytest.mark.parametrize("kind", kinds())
+def test_no_change_of_any_event_passes_for_growth(kind: str) -> None:
+    published = json.loads((schemas.FOLDER / f"{kind}.json").read_text("utf-8"))
+    tried = list(mutants(published))
+    assert len(tried) > 5
+    assert [where for where, changed_ in tried if not breaks(published, changed_)] == []
+
+
+@pytest.mark.parametrize("kind", kinds())
+def test_a_field_that_may_be_missing_is_growth_of_any_event(kind: str) -> None:
+    published = json.loads((schemas.FOLDER / f"{kind}.json").read_text("utf-8"))
+    grown = published | {"properties": published["properties"] | {"new": {"type": "string", "default": ""}}}
+    assert breaks(published, grown) == []
+
+
 # ---------------------------------------------------------------- the folder
 
 
@@ -152,6 +223,43 @@ def test_a_changed_contract_is_refused_before_anything_is_written(
 
 
 broken = schemas.broken
+
+
+def git(folder: Path, *words: str) -> None:
+    settings = ("-c", "user.name=test", "-c", "user.email=test@example.invalid", "-c", "commit.gpgsign=false")
+    subprocess.run(["git", *settings, *words], cwd=folder, check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("tag", ["v1.0.0", None])
+def test_what_was_released_or_committed_stays_published_whatever_became_of_the_files(
+    folder: Path, tag: str | None
+) -> None:
+    """Edited or deleted by hand and written anew, the folder itself has nothing to say against a change."""
+    file, gone = folder / f"{Notice.kind}.json", folder / "referral.Forgotten.v1.json"
+    published = file.read_text("utf-8")
+    once = json.loads(published)
+    once["properties"]["colour"] = {"type": "string", "default": ""}
+    file.write_text(json.dumps(once))
+    gone.write_text("{}")
+    for words in (("init",), ("add", "."), ("commit", "-m", "published"), *([("tag", tag)] if tag else [])):
+        git(folder, *words)
+    gone.unlink()
+    file.write_text(published)
+    if tag:
+        git(folder, "commit", "-a", "-m", "by hand")
+    assert schemas.stale(folder) == []
+    since = tag or "HEAD"
+    assert schemas.broken(folder) == [
+        f"notify.Notice.v1: colour: removed (since {since})",
+        f"referral.Forgotten.v1: was published and is gone (since {since})",
+    ]
+
+
+def test_without_git_the_folder_speaks_for_itself(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert schemas.versions(folder) == []
+    monkeypatch.setenv("PATH", "")
+    assert schemas.versions() == []
+    assert schemas.broken(folder) == []
 
 
 def test_a_folder_that_is_not_current_fails_the_check(folder: Path) -> None:
@@ -195,6 +303,38 @@ def test_the_document_of_the_house_is_asyncapi_3() -> None:
     from faststream.specification.asyncapi.v3_0_0.schema import ApplicationSchema
 
     ApplicationSchema.model_validate(schemas.asyncapi())
+
+
+def test_nothing_in_it_is_a_word_that_asyncapi_does_not_know() -> None:
+    """FastStream's model passes over what it does not know; the specification does not."""
+    document = schemas.asyncapi()
+    assert set(document) <= {
+        "asyncapi",
+        "id",
+        "info",
+        "servers",
+        "defaultContentType",
+        "channels",
+        "operations",
+        "components",
+    }
+    for channel in document["channels"].values():
+        assert set(channel) <= {"address", "description", "messages", "parameters", "bindings", "title", "summary"}
+        assert set(channel["bindings"]["kafka"]) <= {
+            "topic",
+            "partitions",
+            "replicas",
+            "topicConfiguration",
+            "bindingVersion",
+        }
+    for operation in document["operations"].values():
+        assert operation["action"] in ("send", "receive")
+        assert set(operation) <= {"action", "channel", "title", "summary", "description", "messages"}
+        here = operation["channel"]["$ref"] + "/messages/"
+        assert all(message["$ref"].startswith(here) for message in operation["messages"]), "of its own channel"
+    for message in document["components"]["messages"].values():
+        assert set(message) <= {"name", "title", "summary", "contentType", "headers", "payload"}
+        assert set(message["payload"]) == {"schemaFormat", "schema"}
 
 
 def test_every_reference_in_it_leads_somewhere() -> None:

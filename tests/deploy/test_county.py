@@ -1,18 +1,26 @@
 """A county's folder is data: what is wrong with it is said by file and line, and nothing is guessed."""
 
+import os
 import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from contracts.county import County, CountyActivated
 from contracts.vocabulary import RESTRICTED_ROUTES, FactName, FindingCode, Level, TextStatus
+from deploy.cli import app
+from deploy.commands.counties import named
+from deploy.commands.house import CommandError
 from deploy.county import CountyInvalid, Problem, check, load
+from services.eligibility.domain.assessment import RULEBOOK
+from services.eligibility.domain.sources import SOURCES
 from tests.county import FOLDER, a_county
 
-PLAN = Path(__file__).parents[3] / "shared" / "domain" / "plan.txt"
+PLAN = Path(os.environ.get("HUTONG_PLAN", Path(__file__).parents[3] / "shared" / "domain" / "plan.txt"))
 
 
 @pytest.fixture
@@ -160,13 +168,13 @@ BREAKS = {
     ),
     "an item that is nobody's": Break(
         "catalogue.yaml",
-        "title: 临时照护与转介\n    summary: 临时照护，转给能帮的单位\n    units: [341722-mzj]",
-        "title: 临时照护与转介\n    summary: 临时照护，转给能帮的单位\n    units: []",
-        "B-16(2) 没有责任单位",
+        "title: 配合照料治疗\n    summary: 在本地照料、看病\n    units: [341722-mzj]",
+        "title: 配合照料治疗\n    summary: 在本地照料、看病\n    units: []",
+        "B-15(2) 没有责任单位",
         2,
     ),
     "a numbered item without its row": Break(
-        "catalogue.yaml", "  - id: B-16\n", "  - id: B-22\n", "没有所在的行", None
+        "catalogue.yaml", "  - id: B-15\n", "  - id: B-22\n", "B-15(1) 没有所在的行", None
     ),
     "a fact that nobody holds": Break("holders.yaml", "  tekun: [341722-mzj]\n", "", "没有写 tekun 问谁", None),
     "a fact held by somebody unknown": Break(
@@ -190,7 +198,32 @@ BREAKS = {
     ),
     "a due date that is no date": Break("cadence.yaml", '["03-31", "09-30"]', '["03-31", "09-31"]', "09-31"),
     "a phrase that is not in its row": Break(
-        "catalogue.yaml", 'phrase: "发放临时救助金和有关物资"', 'phrase: "发放红包"', "“发放红包”不在原文 row 16 里"
+        "catalogue.yaml", 'phrase: "临时救助服务"', 'phrase: "发放红包"', "“发放红包”不在原文 row 16 里"
+    ),
+    "an item that quotes another row": Break(
+        "catalogue.yaml", 'row 13, phrase: "12 年免费教育"', 'row 12, phrase: "12 年免费教育"', "B-13(2) 引的不是它自己"
+    ),
+    "a row that the list does not have": Break(
+        "catalogue.yaml", "  - id: B-2\n", "  - id: B-32\n", "原文清单里的第2行", None
+    ),
+    "a day that does not exist": Break("working_days.yaml", "2026-09-25,", "2026-02-30,", "读不懂 2026-02-30"),
+    "days of a year that is not said to be published": Break(
+        "working_days.yaml", "[2025, 2026]", "[2025]", "2026 年不在 published_years 里", None
+    ),
+    "a code without quotes": Break("county.yaml", 'code: "341722"', "code: 341722", "code 应当是一段文字"),
+    "a length of stay below nought": Break(
+        "cadence.yaml", "  residence_months: 6", "  residence_months: -6", "residence_months 是 -6"
+    ),
+    "a clock of no time": Break("clocks.yaml", "accept_days: 3", "accept_days: 0", "accept_days 是 0"),
+    "a unit under another's id": Break(
+        "units.yaml", "- id: 341722-czj", "- id: 341722-gaj", "单位 341722-gaj 写了两次"
+    ),
+    "a fact that does not exist among the holders": Break("holders.yaml", "  sex:", "  sexx:", "holders.sexx"),
+    "a criterion that no rule asks for": Break(
+        "criteria.yaml", "term: local_relief", "term: local_relif", "没有规则用到口径 local_relif"
+    ),
+    "a finding that nobody knows": Break(
+        "routes.yaml", "findings: [out_of_school]", "findings: [out_of_scool]", "findings.0 的值不在允许的范围内"
     ),
     "a phrase that stands in another row": Break(
         "catalogue.yaml", 'row 13, phrase: "12 年免费教育"', 'row 12, phrase: "12 年免费教育"', "不在原文 row 12 里"
@@ -218,6 +251,124 @@ def test_what_is_wrong_is_named_with_its_line(name: str, folder: Path) -> None:
     if broken.lines_below is not None:
         assert said[0].line == line + broken.lines_below
     assert said[0].remedy
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"", "“键: 值”的形式"),
+        (b"- 1", "“键: 值”的形式"),
+        (b"townships:", "townships 应当是一列值"),
+        (b"townships: 5", "townships 应当是一列值"),
+        (b"townships: [a]", "townships.0 应当是“键: 值”"),
+        (b"townships: &a [*a]", "引用了它自己"),
+        (b"townships: *a", "YAML 写法不对"),
+        (b"townships: !!int x", "读不懂 x"),
+        (b"townships: \x00", "不是文字的内容"),
+        (b"? [a]\n: 1", "不认识的键"),
+    ],
+)
+def test_whatever_a_file_holds_it_is_told_and_not_thrown(folder: Path, content: bytes, says: str) -> None:
+    (folder / "townships.yaml").write_bytes(content)
+
+    told = [problem for problem in check(folder) if problem.file == "townships.yaml"]
+
+    assert says in only(told).message
+    with pytest.raises(CountyInvalid):
+        load(folder)
+
+
+def test_a_township_left_out_is_missed_where_people_answer_for_it(folder: Path) -> None:
+    put(folder, "townships.yaml", '  - {code: "341722103", name: 丁香镇, unit: 341722-dingxiang}\n', "")
+
+    told = [problem for problem in check(folder) if "341722103 不在本县乡镇里" in problem.message]
+
+    assert told
+    assert {problem.file for problem in told} == {"units.yaml"}
+
+
+def test_a_folder_where_a_file_should_be_is_told(folder: Path) -> None:
+    (folder / "zz.yaml").mkdir()
+    assert only(check(folder)).message == "打不开这个文件"
+
+
+def test_one_name_for_two_things_is_told_before_anything_that_follows_from_it(folder: Path) -> None:
+    put(folder, "units.yaml", "- id: 341722-czj", "- id: 341722-gaj")
+    assert only(check(folder)).message == "单位 341722-gaj 写了两次"
+
+
+def a_policy() -> str:
+    """A text with everything that the demo county and the rules quote, each where it is said to stand."""
+    county = a_county()
+    quoted: list[Any] = [item.citation for item in county.catalogue]
+    quoted += [basis for route in county.routes for basis in route.basis]
+    quoted += [criterion.citation for criterion in county.criteria]
+    standing: dict[str, list[str]] = {}
+    for one in (*quoted, *(rule.citation for rule in RULEBOOK), *SOURCES.values()):
+        if one.article is not None and one.phrase is not None:
+            standing.setdefault(one.article, []).append(one.phrase)
+    lines = standing["opening"]
+    for article in "一二三四五六七八":
+        lines += [f"（{article}）", *standing.get(article, ())]
+    lines += ["三、工作要求", *standing["三、工作要求"], "附件"]
+    for number in range(1, 22):
+        lines += [str(number), *standing.get(f"row {number}", ())]
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "file", "says"),
+    [
+        (
+            "为流动儿童父母提供就业指导服务",
+            "为父母提供服务",
+            "routes.yaml",
+            "“为流动儿童父母提供就业指导服务”不在原文 八 里",
+        ),
+        ("对残疾儿童普惠性学前教育予以资助", "", "catalogue.yaml", "不在原文 row 13 里"),
+        ("为纳入资助对象的流动儿童提供保育费资助", "提供保育费资助", "catalogue.yaml", "规则 B-3(2) 引的"),
+        ("跨县域异地居住或生活6个月以上", "异地居住或生活3个月以上", "county.yaml", "规则 definition 引的"),
+        ("\n21", "\n21\n22", "catalogue.yaml", "没有原文清单里的第22行"),
+    ],
+)
+def test_what_is_quoted_and_every_row_are_looked_up_in_the_policy(
+    tmp_path: Path, old: str, new: str, file: str, says: str
+) -> None:
+    policy = tmp_path / "方案.txt"
+    policy.write_text(a_policy(), "utf-8")
+    assert check(FOLDER, policy) == []
+    assert a_policy().count(old) == 1
+    policy.write_text(a_policy().replace(old, new), "utf-8")
+
+    problem = only(check(FOLDER, policy))
+
+    assert says in problem.message
+    assert problem.file == file
+
+
+def test_a_policy_that_cannot_be_read_is_said_by_the_command(tmp_path: Path) -> None:
+    (tmp_path / "方案.txt").write_bytes("方案".encode("gb18030"))
+    for source in ("方案.txt", "没有.txt"):
+        told = CliRunner().invoke(app, ["county", "check", str(FOLDER), "--source", str(tmp_path / source)])
+
+        assert isinstance(told.exception, CommandError)
+        assert "读不了方案原文" in str(told.exception)
+
+
+def test_every_problem_is_told_on_a_line_of_its_own(folder: Path) -> None:
+    line = put(folder, "units.yaml", "    recipient: tjj-01\n", "") - 3
+    told = CliRunner().invoke(app, ["county", "check", str(folder)])
+
+    said = "341722-tjj 的收件箱没有负责人。请写 recipient（人员编号）；没有人收，系统会向牵头单位报警"
+    assert told.stdout.splitlines() == [f"units.yaml:{line}: {said}"]
+    assert isinstance(told.exception, CommandError)
+
+
+def test_a_county_is_put_in_force_by_somebody_whom_it_names() -> None:
+    assert named("341722-mzj/mzj-01", a_county()) == "341722-mzj/county_civil_affairs/mzj-01"
+    for nobody in ("341722-mzj/county_lead", "341722-mzj", "341722-gaj/mzj-01", "mzj-01", ""):
+        with pytest.raises(CommandError, match="没有启用"):
+            named(nobody, a_county())
 
 
 def test_the_demo_county_has_nothing_wrong() -> None:

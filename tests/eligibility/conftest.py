@@ -156,7 +156,8 @@ class Eligibility:
 
 
 def assessed(said: Sequence[Say]) -> list[ChildAssessed]:
-    return [say.event for say in said if isinstance(say.event, ChildAssessed)]
+    """As their readers get them."""
+    return [ChildAssessed.model_validate_json(say.event.encoded()) for say in said]
 
 
 @pytest.fixture(scope="session")

@@ -1,19 +1,21 @@
 """The promise of ``until`` for the rules themselves: children at random, asked again on the days before."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 from random import Random
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contracts.county import Citation, Criterion
+from contracts.county import Citation, County, Criterion
 from contracts.vocabulary import FactName
 from services.eligibility.domain.assessment import Assessment, Verdict, assess
 from services.eligibility.domain.facts import FLAGS, WORDS, Claim, facts_of
 from services.eligibility.wire import terms_of
 from tests.county import a_county, demo_county
-from tests.eligibility.children import ON
+from tests.eligibility.children import ON, a_migrant_child
 
 HUKOU = (
     "341702", "341722", "341722100", "341722101001", "342922", "340102", "340103002", "341402", "810000", "abroad",
@@ -29,8 +31,8 @@ EVERY_TERM = tuple(
         invented=True,
     )
     for term, fact, value in (
-        ("kindergarten_nearby", FactName.RESIDENCE_PERMIT, "true"),
-        ("compulsory_public_school", FactName.SCHOOL_STATUS, "enrolled"),
+        ("kindergarten_nearby", FactName.SCHOOL_STATUS, "enrolled"),
+        ("compulsory_public_school", FactName.RESIDENCE_PERMIT, "true"),
         ("senior_entrance_exam", FactName.SCHOOL_STATUS, "enrolled"),
         ("local_relief", FactName.DIBAO, "false"),
         ("dibao_terms", FactName.HARDSHIP_LASTING, "true"),
@@ -151,7 +153,7 @@ def test_no_verdict_changes_before_its_until(claims: list[Claim], county: Any, c
             if before.until is None or day < before.until:
                 assert after.answer is before.answer, (before, after, day)
         if told.until is None or day < told.until:
-            assert [(one.code, one.level) for one in again.derived] == [(one.code, one.level) for one in told.derived]
+            assert _shown(again) == _shown(told)
 
 
 @settings(max_examples=100, deadline=None)
@@ -189,3 +191,53 @@ def test_forgetting_a_fact_never_turns_silence_into_a_different_decision_about_w
     after = assess(facts_of(claim for claim in claims if claim.name is not name), terms, ON).migrant.answer
 
     assert after is before or "unknown" in (before, after)
+
+
+TURNS: Mapping[str, Mapping[str, Any]] = {
+    "turns 3": {"birth_date": "2024-02-29"},
+    "turns 6 and enters school": {"birth_date": "2021-08-31", "school_status": "not_enrolled"},
+    "turns 6 after the cut-off, stays in kindergarten": {
+        "birth_date": "2021-09-01",
+        "school_stage": "kindergarten",
+        "school_status": "enrolled",
+    },
+    "turns 7": {"birth_date": "2020-02-29", "disability": True, "disability_kind": 4, "rehabilitation": False},
+    "turns 8, alone": {"birth_date": "2018-12-31", "lives_alone": True, "lives_with_mother": None},
+    "turns 16": {"birth_date": "2010-12-31", "school_status": "enrolled", "school_stage": "junior", "school_grade": 9},
+    "turns 18": {"birth_date": "2009-01-31", "school_status": "enrolled", "school_stage": "junior", "school_grade": 9},
+    "six months full on the last of February": {"residence_since": "2026-08-31", "insured": False},
+    "leaves on a day that is known": {"residence_ended": "2027-01-15", "school_since": "2027-03-01"},
+    "away for long": {"away_since": "2026-11-01"},
+    "insured by the year": {"insured": True, "insured_year": 2026},
+    "a grade grows": {"school_status": "enrolled", "school_stage": "junior", "school_grade": 8},
+    "a permit is signed": {"residence_permit": True, "residence_permit_signed": "2026-01-31"},
+    "visits fall due": {"birth_date": "2024-11-30", "health_last_check": "2026-06-01"},
+    "a birth date ahead": {"birth_date": "2027-02-01", "hardship_sudden": True},
+    "a death told for a day": {"deceased": "2027-01-01"},
+    "came before birth": {"birth_date": "2026-08-30", "residence_since": "2024-01-01"},
+}
+
+
+@pytest.mark.parametrize("county", COUNTIES, ids=["demo", "every term set", "day after"])
+@pytest.mark.parametrize("turn", TURNS)
+def test_walking_the_days_nothing_changes_but_on_a_day_that_was_announced(turn: str, county: County) -> None:
+    """Every day for nearly two years, as slow as it is plain; and every one of these children does change."""
+    facts, terms = a_migrant_child(**TURNS[turn]), terms_of(county)
+    before, changed = assess(facts, terms, ON), 0
+    for day in (ON + timedelta(days=passed) for passed in range(1, 700)):
+        after = assess(facts, terms, day)
+        for was, now in zip(_verdicts(before), _verdicts(after), strict=True):
+            if now.answer is not was.answer:
+                assert was.until == day, (was, now)
+                assert before.until == day
+                changed += 1
+        if _shown(before) != _shown(after):
+            assert before.until == day
+            changed += 1
+        before = after
+
+    assert changed
+
+
+def _shown(told: Assessment) -> list[tuple[str, str]]:
+    return [(one.code, one.level) for one in told.derived]

@@ -4,6 +4,7 @@ import re
 from datetime import date
 from typing import Any
 
+import orjson
 import pytest
 
 from contracts.county import Division
@@ -11,8 +12,8 @@ from contracts.eligibility import ChildAssessed
 from contracts.registry import Fact
 from contracts.vocabulary import Answer, FactName
 from services.eligibility.domain.assessment import assess, withdrawn
-from services.eligibility.domain.divisions import Apart, apart, same_township
-from services.eligibility.domain.facts import Claim, UnreadableFact, facts_of
+from services.eligibility.domain.divisions import Apart, apart, outside, same_township
+from services.eligibility.domain.facts import BOUNDS, NUMBERS, Claim, UnreadableFact, facts_of
 from services.eligibility.wire import assessed, basis_of, claims_of, content_of, packed, terms_of, unpacked
 from tests.county import a_county, demo_county
 from tests.eligibility.children import ON, a_migrant_child, claims
@@ -77,6 +78,15 @@ def test_what_departments_contradict_does_not_count_but_every_arrival_does() -> 
         (FactName.SCHOOL_GRADE, True),
         (FactName.HUKOU_DIVISION, 341702),
         (FactName.SCHOOL_STATUS, "在读"),
+        (FactName.SCHOOL_GRADE, 0),
+        (FactName.SCHOOL_GRADE, 13),
+        (FactName.DISABILITY_GRADE, 0),
+        (FactName.DISABILITY_GRADE, 5),
+        (FactName.DISABILITY_KIND, 8),
+        (FactName.INSURED_YEAR, 1999),
+        (FactName.SEX, 3),
+        (FactName.SCHOOL_COUNT, -1),
+        (FactName.BIRTH_DATE, "1899-12-31"),
     ],
 )
 def test_a_value_of_another_kind_is_refused_by_the_fact_s_name(name: FactName, value: Any) -> None:
@@ -87,13 +97,24 @@ def test_a_value_of_another_kind_is_refused_by_the_fact_s_name(name: FactName, v
     assert str(value) not in str(refused.value).replace(name.value, "")
 
 
+def test_the_least_and_the_greatest_of_each_number_and_the_first_day_are_read() -> None:
+    for name, bounds in BOUNDS.items():
+        for value in bounds:
+            assert facts_of([Claim(name, value, "u", "d", None, ON, ON, True, False)]).numbers == {name: value}
+    assert set(BOUNDS) == NUMBERS
+    assert facts_of(claims(birth_date="1900-01-01")).days == {FactName.BIRTH_DATE: date(1900, 1, 1)}
+
+
 def test_everything_an_assessment_says_arrives_in_the_snapshot() -> None:
     for file in FILES:
         case = read(file)
         told = ask(case)
         content = content_of(told, case.county, state="on_file", absorbed_by=None, absorbs=(), residence="341722100")
 
-        event = assessed(child_id(1), 7, 2, case.on, content)
+        written = assessed(child_id(1), 7, 2, case.on, content)
+        event = ChildAssessed.model_validate_json(written.encoded())
+
+        assert (written.key, written.kind, written.topic_name) == (event.key, event.kind, event.topic_name)
 
         assert (event.child_version, event.assessment, event.on, event.until) == (7, 2, case.on, told.until)
         assert [one.subject for one in event.items] == [one.subject for one in told.items]
@@ -109,7 +130,7 @@ def test_everything_an_assessment_says_arrives_in_the_snapshot() -> None:
         assert [(one.code, one.route, one.level, one.item) for one in event.derived] == [
             (one.code, one.route, one.level, one.item) for one in told.derived
         ]
-        assert ChildAssessed.model_validate_json(event.model_dump_json()) == event
+        assert event.model_dump(mode="json") == orjson.loads(written.encoded())
 
 
 def test_no_snapshot_carries_anything_that_could_be_an_identity() -> None:
@@ -158,14 +179,44 @@ def test_an_abolished_code_is_followed_to_the_one_that_stands_and_a_ring_ends() 
         ("340000", "341722100", Apart.UNCLEAR),
         ("341700", "341722100", Apart.UNCLEAR),
         ("340100", "341722100", Apart.TWO_COUNTIES),
-        ("659999", "341722100", Apart.UNCLEAR),
-        ("341702", "659999100", Apart.UNCLEAR),
+        ("341200", "341722100", Apart.TWO_COUNTIES),
+        ("349900", "341722100", Apart.UNCLEAR),
+        ("341299", "341722100", Apart.UNCLEAR),
+        ("341702", "341299001", Apart.UNCLEAR),
+        ("522701", "341722100", Apart.TWO_COUNTIES),
+        ("520000", "341722100", Apart.TWO_COUNTIES),
+        ("341722", "522701001", Apart.TWO_COUNTIES),
+        ("522701", "430999001", Apart.TWO_COUNTIES),
+        ("522701", "522702001", Apart.UNCLEAR),
+        ("991234", "341722100", Apart.UNCLEAR),
+        ("341722", "991234100", Apart.UNCLEAR),
+        ("460003", "440306001", Apart.UNCLEAR),
+        ("510202", "500112001", Apart.UNCLEAR),
+        ("330106", "330106001", Apart.SAME_COUNTY),
+        ("330000", "330000", Apart.UNCLEAR),
+        ("522701", "522701001", Apart.SAME_COUNTY),
+        ("820000", "341722100", Apart.NO_HUKOU_COUNTY),
+        ("33", "341722100", Apart.UNCLEAR),
+        ("341702", "52", Apart.UNCLEAR),
         ("安徽石台", "341722100", Apart.UNCLEAR),
         ("", "341722100", Apart.UNCLEAR),
     ],
 )
 def test_how_two_places_lie_to_one_another(hukou: str, residence: str, expected: Apart) -> None:
     assert apart(hukou, residence, TERMS) is expected
+
+
+def test_any_place_of_any_other_province_lies_in_another_county() -> None:
+    """A county lists its own province whole; most of those who come from far are from places that it does not list."""
+    provinces = re.findall("..", "111213141521222331323335363741424344454650515253546162636465")
+    assert len(provinces) == 30
+
+    for province in provinces:
+        assert apart(f"{province}9971", "341722100", TERMS) is Apart.TWO_COUNTIES
+        assert outside(f"{province}9971001", TERMS)
+    assert not outside("349971001", TERMS)
+    assert not outside("342922100", TERMS)
+    assert outside("341702001", TERMS)
 
 
 @pytest.mark.parametrize(
@@ -178,7 +229,11 @@ def test_how_two_places_lie_to_one_another(hukou: str, residence: str, expected:
         ("342922100", "341722100", None),
         ("341722401", "341722101", True),
         ("341722999", "341722101", None),
+        ("341722101", "341722999", None),
         ("341702001", "341702002", False),
+        ("341702001", "341702001", True),
+        ("341702", "341702001", None),
+        ("341702001", "341702", None),
     ],
 )
 def test_whether_two_codes_name_one_township(hukou: str, residence: str, expected: bool | None) -> None:

@@ -7,6 +7,7 @@ Every module of this package with a list ``GUARDS`` is read. The tree itself is 
 import importlib
 import os
 import pkgutil
+import re
 import shutil
 import subprocess
 import sys
@@ -99,11 +100,15 @@ def _run(tree: Path, guard: Guard) -> str:
         done = _pytest(tree, [guard.test], PATIENCE_S)
     except subprocess.TimeoutExpired:
         return "unclear: no answer in time"
-    if done.returncode == FAILED and "failed" in done.stdout:
+    return noticed(done.returncode, done.stdout)
+
+
+def noticed(code: int, said: str) -> str:
+    """``yes`` when the test ran and failed. What broke before it ran (a fixture, an import) proves nothing."""
+    last = said.rstrip().rpartition("\n")[2]
+    if code == FAILED and re.search(r"\b[0-9]+ failed\b", last):
         return "yes"
-    if done.returncode == 0:
-        return "NO"
-    return f"unclear: pytest ended with {done.returncode}"
+    return "NO" if code == 0 else f"unclear: pytest ended with {code}"
 
 
 def _pytest(tree: Path, tests: list[str], patience: float) -> subprocess.CompletedProcess[str]:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, TypeVar
 from uuid import UUID, uuid5
 
@@ -22,9 +23,11 @@ from contracts.intake import (
     RowsAnswered,
     SubmissionAnswered,
 )
+from contracts.topics import ACTION, DEPARTMENT, Topic
 from runtime import Batch, Heard, Say
+from runtime.reader import Reader, Unreadable
 from runtime.sealing import Opener, Sealer, new_keys
-from services.intake import handlers
+from services.intake import handlers, misread
 from services.intake.plans import Desk
 from services.intake.secrets import Secrets
 from tests.county import a_county
@@ -69,6 +72,14 @@ class Door:
         ]
         return await self._apply(handlers.on_actions, heard, size)
 
+    async def send(self, kind: str, body: object, *, unit: str = SCHOOL, ce_id: UUID | None = None) -> list[Event]:
+        """What intake says to the bytes a unit's client sends; bytes and texts are sent as they are."""
+        of_people = kind.startswith("action.")
+        entry, mended = (ACTION, misread.on_actions) if of_people else (DEPARTMENT, misread.on_records)
+        heard = self._decoded(entry, mended, entry.of(unit), kind, body, ce_id)
+        handler = handlers.on_actions if of_people else handlers.on_records
+        return await self._apply(handler, [heard], 1)
+
     async def submit(
         self, rows: Sequence[Mapping[str, Cell]], *, unit: str = SCHOOL, size: int = 1000, **begin: Any
     ) -> "Receipt":
@@ -89,6 +100,31 @@ class Door:
         ce_id = ce_id or an_id("event", self._offset)
         envelope = Envelope(ce_id, f"/{topic}", event.kind, NOON, event.key, self.county.code, ce_id)
         return Heard(event, envelope, topic, 0, self._offset)
+
+    def _decoded(
+        self, entry: Topic, mended: Any, topic: str, kind: str, body: object, ce_id: UUID | None
+    ) -> Heard[Any]:
+        """As a lane of the runtime reads it."""
+        value = (
+            body.encode() if isinstance(body, str) else body if isinstance(body, bytes) else json.dumps(body).encode()
+        )
+        self._offset += 1
+        ce_id = ce_id or an_id("event", self._offset)
+        envelope = Envelope(ce_id, "/a-client", kind, NOON, "key", self.county.code, ce_id)
+        reader = Reader(entry, topic, self.county.code, units_write=True, marks=False, day_source=False)
+        raw: Any = SimpleNamespace(topic=topic, partition=0, offset=self._offset, value=value)
+        read = reader.decode(raw, envelope)
+        if isinstance(read, Unreadable):
+            event = mended(envelope, value, read.reason)
+            assert event is not None, "it would be parked"
+            read = Heard(event, envelope, topic, 0, self._offset)
+        assert isinstance(read, Heard)
+        return read
+
+    async def said(self, heard: Sequence[Heard[Any]]) -> list[Say]:
+        """What the handler of records hands to the runtime."""
+        batch = Batch(heard, heard[0].topic, 0, None, self.now, self.county, 4)
+        return await handlers.on_records(batch, self.tx, secrets=self.secrets, desk=self.desk)
 
     async def _apply(self, handler: Any, heard: Sequence[Heard[Any]], size: int) -> list[Event]:
         said: list[Say] = []

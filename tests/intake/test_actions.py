@@ -9,6 +9,7 @@ from contracts.event import Event
 from contracts.intake import Action, ActionAnswered, ActionTaken, FindingReported, RecordRead
 from contracts.vocabulary import FactName, FindingCode, IdentityField, Verb
 from services.intake.domain.action import TEXTS
+from tests.county import a_county
 from tests.intake.door import NOON, Door, an_id, only
 from tests.intake.test_id_number import a_number
 
@@ -68,7 +69,8 @@ async def test_a_complete_action_is_passed_on_keyed_by_the_child(door: Door, ver
     ("verb", "without"),
     [
         *((verb, name) for verb in ("accept", "start", "return", "reroute", "extend", "result", "withdraw",
-                                    "inform-reporter", "close", "reopen") for name in ("child", "referral")),
+                                    "inform-reporter", "reopen") for name in ("child", "referral")),
+        ("close", "child"),
         ("return", "reason"),
         ("reroute", "to_unit"),
         ("extend", "days"),
@@ -138,7 +140,8 @@ async def test_the_wrong_area_must_name_the_right_one(door: Door) -> None:
         (MZJ, {"person": "某某某"}, "person_unknown"),
         (MZJ, {"person": "341722201503120110"}, "person_unknown"),
         (MZJ, {"person": "p13900000000"}, "person_unknown"),
-        (GAJ, {}, "unit_may_not"),
+        (RENLI, {}, "role_not_here"),
+        (GAJ, {"role": "police_officer"}, "role_may_not"),
     ],
 )
 async def test_only_who_may_is_heard(door: Door, unit: str, changes: dict[str, Any], code: str) -> None:
@@ -162,12 +165,30 @@ async def test_a_listed_person_acts_in_the_listed_role(door: Door) -> None:
     assert only(said, ActionTaken)[0].person == "mzj-01"
 
 
-@pytest.mark.parametrize("verb", ["merge", "split"])
-async def test_files_are_merged_by_the_lead_and_townships_only(door: Door, verb: str) -> None:
-    """A role alone is not enough: an agency may not join two children's files."""
-    assert await refusal(door, an_action(verb), GAJ) == "unit_may_not"
-    assert only(await door.act(an_action(verb), unit=RENLI), ActionTaken)
-    assert await refusal(door, an_action(verb, other=CHILD)) == "same_child"
+@pytest.mark.parametrize("verb", ["report", "phone-report"])
+async def test_whoever_learns_of_trouble_reports_it_listed_or_not(door: Door, verb: str) -> None:
+    """A duty to report is nobody's privilege; everything else is done by whom the county has listed there."""
+    said = await door.act(an_action(verb, role="doctor"), unit=RENLI)
+
+    assert only(said, ActionAnswered)[0].outcome == "taken"
+
+
+@pytest.mark.parametrize("verb", ["merge", "split", "confirm", "decline"])
+async def test_a_role_alone_is_not_enough(door: Door, verb: str) -> None:
+    """Whatever the county lets a role do: files are joined, and risks confirmed, by the lead and townships only."""
+    roles = dict(a_county().roles)
+    for role in ("police_officer", "township_civil_affairs"):
+        roles[role] = (*roles[role], Verb(verb)) if Verb(verb) not in roles[role] else roles[role]
+    door.county = a_county(roles=roles)
+
+    assert await refusal(door, an_action(verb, role="police_officer"), GAJ) == "unit_may_not"
+    assert only(await door.act(an_action(verb, role="township_civil_affairs"), unit=RENLI), ActionTaken)
+    assert only(await door.act(an_action(verb), unit=MZJ), ActionTaken)
+
+
+async def test_a_file_is_not_joined_to_itself(door: Door) -> None:
+    assert await refusal(door, an_action("merge", other=CHILD)) == "same_child"
+    assert await refusal(door, an_action("split", other=CHILD)) == "same_child"
 
 
 async def test_no_role_issues_an_order_of_family_education() -> None:
@@ -198,10 +219,27 @@ async def test_a_call_later_the_same_day_is_no_future(door: Door) -> None:
     assert await refusal(door, an_action("phone-report", at=NOON + timedelta(days=1))) == "at_future"
 
 
-async def test_a_station_is_passed_on_without_numbers(door: Door) -> None:
-    said = await door.act(an_action("phone-report", station="仁里派出所 13900000000，110"), unit=MZJ)
+@pytest.mark.parametrize(
+    ("typed", "passed_on", "code"),
+    [
+        ("110", "110", ""),
+        ("１１０、１２０", "110、120", ""),
+        ("仁里派出所 例警官 13900000000，110", "仁里派出所、110", ""),
+        ("例警官（石台县公安局）", "石台县公安局", ""),
+        ("例小明家里，一三九零零零零零零零零", "其他", "station_unknown"),
+        ("13911012355", "其他", "station_unknown"),
+        ("演示派出所", "其他", "station_unknown"),
+    ],
+)
+async def test_who_was_called_is_passed_on_by_the_countys_name_for_it_and_nothing_else_that_was_typed(
+    door: Door, typed: str, passed_on: str, code: str
+) -> None:
+    """It travels in the clear. What has no name in the county holds nothing up: the sender reads how to write it."""
+    said = await door.act(an_action("phone-report", station=typed), unit=MZJ)
 
-    assert only(said, ActionTaken)[0].station == "仁里派出所 ***，110"
+    assert only(said, ActionTaken)[0].station == passed_on
+    [answer] = only(said, ActionAnswered)
+    assert (answer.outcome, answer.code) == ("taken", code)
 
 
 # ------------------------------------------------------------------ once
@@ -381,7 +419,7 @@ async def test_facts_of_a_report_travel_with_the_record(door: Door) -> None:
     ],
 )
 async def test_verified_facts_travel(door: Door, name: str, value: object) -> None:
-    said = await door.act(an_action("verify", facts={name: value}), unit=RENLI)
+    said = await door.act(an_action("verify", facts={name: value}), unit=MZJ)
 
     [taken] = only(said, ActionTaken)
     assert taken.facts == {FactName(name): value}
@@ -410,7 +448,7 @@ async def test_verified_facts_travel(door: Door, name: str, value: object) -> No
     ],
 )
 async def test_facts_of_another_form_are_refused(door: Door, name: str, value: object) -> None:
-    assert await refusal(door, an_action("verify", facts={name: value}), RENLI) == "fact_unreadable"
+    assert await refusal(door, an_action("verify", facts={name: value})) == "fact_unreadable"
 
 
 def test_every_refusal_says_what_is_wrong_and_what_to_do() -> None:

@@ -309,7 +309,7 @@ def test_every_fact_is_read_as_the_registry_types_it() -> None:
         assert type(facts[fact]) is type(expected[kind]), fact
 
 
-BRACES = ("first", "columns", "dataset", "period", "read", "announced", "allowed", "low", "high")
+BRACES = ("first", "columns", "dataset", "period", "read", "announced", "allowed", "low", "high", "fields")
 
 
 def test_every_trouble_says_what_is_wrong_and_what_to_do() -> None:

@@ -195,6 +195,33 @@ def test_a_file_that_cannot_be_read_says_why_and_what_to_do(
     assert caught.value.remedy.endswith("。")
 
 
+def test_a_quotation_mark_that_is_never_closed_swallows_no_row(tmp_path: Path) -> None:
+    """Read leniently it would be one row, and the file would seem complete: everybody after it would be missing."""
+    path = tmp_path / "a.csv"
+    path.write_text(f'姓名,身份证号\n"测试甲,{NUMBER}\n测试乙,{NUMBER}\n测试丙,{NUMBER}\n', "utf-8")
+
+    with pytest.raises(WorkbookUnreadable, match="引号"):
+        read_workbook(path, KNOWN)
+
+
+def test_line_ends_of_every_system_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(f"姓名,身份证号\r测试甲,{NUMBER}\r测试乙,\r".encode())
+
+    assert [cells["姓名"] for _, cells in read_workbook(path, KNOWN).rows] == ["测试甲", "测试乙"]
+
+
+def test_a_blank_at_the_foot_of_the_sheet_is_no_row(tmp_path: Path) -> None:
+    def fill(page: Worksheet) -> None:
+        rows(["姓名", "身份证号"], ["测试甲", NUMBER])(page)
+        page.cell(200_000, 9, " ")
+
+    sheet = read_workbook(a_workbook(tmp_path / "a.xlsx", fill), KNOWN)
+
+    assert [number for number, _ in sheet.rows] == [2]
+    assert sheet.columns == ("姓名", "身份证号")
+
+
 def test_a_missing_file_is_said_plainly(tmp_path: Path) -> None:
     with pytest.raises(WorkbookUnreadable, match="打不开"):
         read_workbook(tmp_path / "nothing.xlsx", KNOWN)
@@ -222,6 +249,8 @@ def test_the_senders_rows_come_back_with_the_cells_marked(tmp_path: Path) -> Non
         header_row=4,
     )
     path = tmp_path / "errors.xlsx"
+    path.write_bytes(b"of last time")
+    path.chmod(0o644)
     write_error_sheet(
         path,
         sheet,

@@ -26,9 +26,10 @@ from confluent_kafka.admin import (
 )
 
 from deploy.local import StackError, jars
+from deploy.local.errors import from_server
 from deploy.local.kafka import ClientConfig, EmbeddedKafka
 from deploy.local.postgres import EmbeddedPostgres
-from deploy.local.stack import LocalStack
+from deploy.local.stack import STATE, LocalStack, holder, read_state
 from tests.conftest import Database, embedded_only
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -158,7 +159,7 @@ def test_no_process_remains_after_its_owner_is_killed(tmp_path: Path) -> None:
         """
         import sys, time
         from pathlib import Path
-        from deploy.local.stack import LocalStack
+        from deploy.local.stack import STATE, LocalStack, holder, read_state
         stack = LocalStack(Path(sys.argv[1]))
         stack.start()
         print(stack.kafka.pid, stack.postgres.pid, flush=True)
@@ -208,6 +209,52 @@ def test_a_taken_port_is_said_in_one_sentence(kafka: EmbeddedKafka, tmp_path: Pa
         third = EmbeddedPostgres(tmp_path / "postgres", port=port)
         with pytest.raises(StackError, match=f"^Port {port} is taken"):
             third.start()
+
+
+@embedded_only
+def test_a_port_that_nobody_asked_for_may_be_another_one_next_time(tmp_path: Path) -> None:
+    """The free port of the first start may belong to somebody else after the machine was started anew."""
+    directory = tmp_path / "postgres"
+    first = EmbeddedPostgres(directory, port=0, durable=False)
+    first.start()
+    port = first.port
+    first.restart()
+    assert first.port == port
+    first.stop()
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        assert port is not None
+        other.bind(("127.0.0.1", port))
+        other.listen()
+        second = EmbeddedPostgres(directory, port=0, durable=False)
+        second.start()
+        second.stop()
+    assert second.port not in (None, 0, port)
+    assert second.superuser_password == first.superuser_password
+
+
+def test_a_server_that_found_no_room_is_told_as_a_full_disk() -> None:
+    line = 'FATAL:  could not write to file "base/4/1247": No space left on device.'
+    assert str(from_server(line, "PostgreSQL's data could not be made")) == (
+        "The disk is full: PostgreSQL's data could not be made."
+    )
+    assert str(from_server("FATAL:  no", "It could not be made")) == "It could not be made: FATAL:  no"
+
+
+def test_who_runs_a_stack_is_known_while_it_runs_and_its_old_addresses_are_not(tmp_path: Path) -> None:
+    """A killed owner's state file still lies there: it is nobody's."""
+    stack = LocalStack(tmp_path)
+    (tmp_path / STATE).write_text("{}")
+    assert (holder(tmp_path), read_state(tmp_path)) == (None, None)
+    stack._take_directory()
+    try:
+        assert (holder(tmp_path), read_state(tmp_path)) == (os.getpid(), None)
+        with pytest.raises(StackError, match="already running"):
+            LocalStack(tmp_path).start()
+        assert holder(tmp_path) == os.getpid()
+    finally:
+        stack.stop()
+    assert holder(tmp_path) is None
 
 
 @embedded_only

@@ -47,12 +47,31 @@ async def a_county_at_work(notify: Notify) -> None:
 async def test_a_unit_reads_what_it_owes(notify: Notify) -> None:
     await a_county_at_work(notify)
     assert texts(await notify.turn(TUESDAY)) == {
-        "jtj.v1": "11月24日待办：待签收2件、待反馈1件，其中超期1件。",
-        "renli.v1": "11月24日待办：待联系2名、待走访1名。",
-        "mzj.v1": "11月24日待办：待核对1件。",
-        "gaj.restricted.v1": "11月24日待办：待签收1件，其中超期1件。",
-        "renli.restricted.v1": "11月24日待办：待审定1件。",
+        "jtj.v1": "11月24日待办：待签收2件、待反馈1件，其中超期1件，最近的期限是11月26日17时。"
+        "明细见转介队列和本收件箱。",
+        "renli.v1": "11月24日待办：待联系2名、待走访1名，最近的期限是11月30日24时。明细见转介队列和本收件箱。",
+        "mzj.v1": "11月24日待办：待核对1件。明细见转介队列和本收件箱。",
+        "gaj.restricted.v1": "11月24日待办：待签收1件，其中超期1件。明细见受限转介队列和本收件箱。",
+        "renli.restricted.v1": "11月24日待办：待审定1件，最近的期限是11月24日9时。明细见受限转介队列和本收件箱。",
     }
+
+
+async def test_what_was_reminded_of_is_counted_as_due_soon(notify: Notify) -> None:
+    children = [an_id(number) for number in range(3)]
+    await notify.tell(*(a_duty(child=child) for child in children), a_duty("reminded", child=children[0]))
+    assert texts(await notify.turn(TUESDAY))["renli.v1"].startswith("11月24日待办：待联系3名，其中临期1名，最近")
+    await notify.tell(a_duty("fulfilled", child=children[0]))
+    assert texts(await notify.turn(date(2026, 11, 25)))["renli.v1"].startswith("11月25日待办：待联系2名，最近")
+
+
+async def test_what_is_late_already_or_comes_in_a_bundle_is_not_what_is_due_next(notify: Notify) -> None:
+    late, soon, never = (datetime(2026, 11, day, 9, tzinfo=UTC) for day in (23, 27, 25))
+    await notify.tell(
+        a_referral(child=an_id(0), referral=an_id(0), accept_by=late),
+        a_referral(child=an_id(1), referral=an_id(1), accept_by=soon),
+        a_referral(child=an_id(2), referral=an_id(2), accept_by=never, level=Level.L3),
+    )
+    assert "最近的期限是11月27日17时" in texts(await notify.turn(TUESDAY))["jtj.v1"]
 
 
 async def test_restricted_matters_are_not_counted_where_everybody_reads(notify: Notify) -> None:
@@ -61,6 +80,29 @@ async def test_restricted_matters_are_not_counted_where_everybody_reads(notify: 
     assert [(notice.topic_name, notice.restricted) for notice in said] == [
         ("notify.inbox.341722-jtj.restricted.v1", True)
     ]
+
+
+async def test_what_an_ordinary_inbox_says_is_the_same_whether_there_are_restricted_matters_or_not(
+    notify: Notify,
+) -> None:
+    """Not a line, not a number, not a date, not a word about where to look."""
+
+    async def ordinary(*days: date) -> list[str]:
+        said = [notice for day in days for notice in notices(await notify.turn(day))]
+        return [notice.model_dump_json(exclude={"notice"}) for notice in said if not notice.restricted]
+
+    await a_county_at_work(notify)
+    await notify.connection.execute("delete from matter where restricted")
+    without = await ordinary(TUESDAY, date(2026, 12, 1))
+    await notify.connection.execute("truncate inbox, matter, alarm, digest_part, digest_day, digest_lane")
+    await a_county_at_work(notify)
+    await notify.tell(
+        a_mandatory_report(child=an_id(1), referral=an_id("r"), to_unit="341722-jtj", level=Level.L3),
+        a_duty("reminded", child=an_id(2), restricted=True, due_on=date(2026, 11, 24)),
+        a_proposal(unit="341722-jtj", proposal=an_id("p"), decide_by=at_midnight(TUESDAY)),
+    )
+    assert len(without) == 7
+    assert await ordinary(TUESDAY, date(2026, 12, 1)) == without
 
 
 async def test_whoever_owes_nothing_reads_nothing(notify: Notify) -> None:
@@ -161,7 +203,7 @@ async def test_service_gaps_come_in_one_bundle_a_month(notify: Notify) -> None:
         said += await notify.turn(day)
     [bundle] = notices(said)
     assert (bundle.on, bundle.template) == (date(2026, 12, 1), "digest.monthly")
-    assert bundle.text == "12月1日服务类待办汇总：未办结5件，其中超期5件。请到队列里集中办理。"
+    assert bundle.text == "12月1日服务类待办汇总：未办结5件，其中超期5件。请到转介队列集中办理。"
 
 
 async def test_a_gap_that_was_escalated_is_counted_where_it_went(notify: Notify) -> None:
@@ -176,8 +218,8 @@ async def test_a_gap_that_was_escalated_is_counted_where_it_went(notify: Notify)
     await notify.tell(a_referral(Move.ACCEPTED, version=3, **gaps[1]))
     await notify.tell(a_referral(Move.CLOSED, version=3, **gaps[2]), a_referral(Move.REOPENED, version=4, **gaps[2]))
     assert texts(await notify.turn(date(2026, 12, 1))) == {
-        "feg.v1": "12月1日服务类待办汇总：由您单位督办2件。请到队列里集中办理。",
-        "jtj.v1": "12月1日服务类待办汇总：未办结3件，其中超期2件。请到队列里集中办理。",
+        "feg.v1": "12月1日服务类待办汇总：由您单位督办2件。请到转介队列集中办理。",
+        "jtj.v1": "12月1日服务类待办汇总：未办结3件，其中超期2件。请到转介队列集中办理。",
     }
 
 
@@ -197,6 +239,7 @@ async def test_a_month_without_gaps_has_no_bundle(notify: Notify) -> None:
         (Counts(accept=1), "待签收1件"),
         (Counts(accept=1, overdue=1), "待签收1件，其中超期1件"),
         (Counts(contact=3, visit=1), "待联系3名、待走访1名"),
+        (Counts(contact=3, visit=1, soon=2), "待联系3名、待走访1名，其中临期2名"),
         (
             Counts(accept=1, answer=2, check=3, decide=4, question=5, overdue=6, contact=7, visit=8, first_visit=9),
             "待签收1件、待反馈2件、待销号3件、待审定4件、待核对5件，其中超期6件；待联系7名、待走访8名、待首次走访9名",

@@ -1,13 +1,13 @@
 """Every responsible unit is told, once, in its own inbox."""
 
 import random
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any
 from uuid import UUID
 
 import pytest
 
-from contracts.vocabulary import Level, Move, ReturnReason, Verb
+from contracts.vocabulary import DutyKind, FactName, Level, Move, ReferralState, Result, ReturnReason, Verb
 from services.notify import store
 from tests.county import a_county
 from tests.notify.conftest import Notify, alarms, notices
@@ -37,30 +37,56 @@ async def test_a_referral_is_a_line_in_its_receivers_inbox_with_the_day_it_is_du
     [notice] = notices(said)
     assert notice.unit == "341722-jtj"
     assert notice.topic_name == "notify.inbox.341722-jtj.v1"
-    assert notice.text == "有一条转介待办（L2），请于11月26日17时前签收。"
+    assert notice.text == "有一条转介待办（L2），请到转介队列查看，于11月26日17时前签收。"
     assert notice.urgency == "normal"
     assert (notice.about, notice.child) == (an_id("referral"), CHILD)
     [kept] = await store.inbox(notify.connection, "341722-jtj")
     assert (kept["notice"], kept["text"]) == (notice.notice, notice.text)
 
 
-async def test_a_mandatory_report_says_call_first_to_all_and_rings_the_duty_officer(notify: Notify) -> None:
-    said = await notify.tell(a_mandatory_report())
-    assert told(said) == {
-        ("gaj", "referral.sent"),
-        ("mzj", "referral.inform"),
-        ("jtj", "referral.inform"),
-        ("renli", "referral.call_first"),
+async def test_a_mandatory_report_tells_who_receives_who_reports_and_the_duty_unit_to_call_and_rings(
+    notify: Notify,
+) -> None:
+    said = await notify.tell(a_mandatory_report(phone_by=datetime(2026, 11, 23, 2, tzinfo=UTC)))
+    assert {(notice.unit, notice.template) for notice in notices(said) if notice.urgency == "call"} == {
+        ("341722-gaj", "referral.sent"),
+        ("341722-renli", "referral.call_first"),
+        ("341722-mzj", "alarm.l0"),
     }
     for notice in notices(said):
         assert notice.restricted
         assert notice.topic_name == f"notify.inbox.{notice.unit}.restricted.v1"
-        assert notice.urgency == "call"
-        assert notice.text.startswith("先打电话 110 / 120。")
+        assert notice.text.startswith("先打电话 110 / 120。") is (notice.urgency == "call")
+    texts = {notice.template: notice.text for notice in notices(said)}
+    assert texts["referral.sent"].endswith("请到受限转介队列查看，于11月26日17时前签收。")
+    assert texts["referral.call_first"].endswith("打完电话请于11月23日10时前用 phone-report 补记。")
     [alarm] = alarms(said)
     assert (alarm.unit, alarm.what, alarm.about) == ("341722-mzj", "l0", an_id("referral"))
+    assert alarm.text == texts["alarm.l0"], "what rings stands in the inbox too"
     assert said[0].event is alarm, "the ring goes out before the lines"
     assert {say.sensitivity for say in said} == {"restricted"}
+
+
+async def test_who_is_only_informed_of_an_emergency_is_told_at_once_but_not_to_call(notify: Notify) -> None:
+    informed = ("341722-mzj", "341722-jtj", "341722-jcy")
+    said = await notify.tell(a_mandatory_report(inform=informed))
+    lines = {notice.unit: notice for notice in notices(said) if notice.template == "referral.inform_urgent"}
+    assert set(lines) == {"341722-jtj", "341722-jcy"}, "the duty unit is told more"
+    for notice in lines.values():
+        assert notice.urgency == "urgent"
+        assert notice.text == "有一条紧急事项（L0）告知，主办单位是公安局，请立即知悉，按职责配合，不用签收。"
+
+
+async def test_a_duty_unit_that_receives_the_emergency_itself_is_told_once(notify: Notify) -> None:
+    said = await notify.tell(a_mandatory_report(route="R4", to_unit="341722-mzj", inform=("341722-gaj",)))
+    assert told(said) == {("mzj", "referral.sent"), ("gaj", "referral.inform_urgent"), ("renli", "referral.call_first")}
+    assert [alarm.unit for alarm in alarms(said)] == ["341722-mzj"]
+
+
+@pytest.mark.parametrize("move", [Move.SENT, Move.REOPENED])
+async def test_a_duty_officer_is_told_even_of_what_another_of_the_unit_sent(notify: Notify, move: Move) -> None:
+    own = a_mandatory_report(move=move, from_unit="341722-mzj", actor_unit="341722-mzj", reporter_unit=None)
+    assert ("mzj", "alarm.l0") in told(await notify.tell(own))
 
 
 async def test_whoever_has_called_already_is_not_told_to_call(notify: Notify) -> None:
@@ -113,7 +139,26 @@ async def test_each_event_tells_those_whom_it_concerns(notify: Notify, event: An
 
 async def test_a_returned_referral_says_why(notify: Notify) -> None:
     said = await notify.tell(a_referral(Move.RETURNED, actor_unit="341722-jtj", reason=ReturnReason.WRONG_AREA))
-    assert notices(said)[0].text == "教体局退回了一条事项，理由：不属本辖区。请补正、改派或撤回。"
+    assert notices(said)[0].text == (
+        "教体局退回了一条事项，理由：不属本辖区。请用 reroute 改派（补正后可以再派原单位），或用 withdraw 撤回。"
+    )
+
+
+@pytest.mark.parametrize(
+    ("right_unit", "named"), [("341722-qidu", "七都镇"), ("341722-school1", "教体局"), ("no such unit", "其他单位")]
+)
+async def test_a_returned_referral_names_whose_it_is_and_never_a_school(
+    notify: Notify, right_unit: str, named: str
+) -> None:
+    returned = a_referral(
+        Move.RETURNED,
+        actor_unit="341722-wjw",
+        previous_unit="341722-wjw",
+        reason=ReturnReason.WRONG_AREA,
+        right_unit=right_unit,
+    )
+    [notice] = notices(await notify.tell(returned))
+    assert f"理由：不属本辖区，认为应由{named}办理。" in notice.text
 
 
 async def test_nobody_is_told_of_what_it_did_itself(notify: Notify) -> None:
@@ -133,20 +178,123 @@ async def test_an_escalation_tells_both_and_rings(notify: Notify) -> None:
 
 
 async def test_an_escalation_that_no_clock_made_says_what_did(notify: Notify) -> None:
+    """Returned for the last time: it lies with who sent it, on nobody's queue, until somebody assigns it."""
     said = await notify.tell(
-        a_referral(Move.ESCALATED, actor_unit=None, escalated_to="341722-feg", because="returned_too_often")
+        a_referral(
+            Move.ESCALATED,
+            state=ReferralState.RETURNED,
+            to_unit="341722-renli",
+            actor_unit=None,
+            escalated_to="341722-feg",
+            because="returned_too_often",
+        )
     )
     assert {notice.template: notice.text for notice in notices(said)} == {
-        "referral.overdue": "有一条待办多次被退回，已提级到妇儿工委办督办，请立即办理。",
-        "referral.escalated": "教体局有一条事项多次被退回，请督办。",
+        "referral.overdue_returned": "一条退回给您单位的事项多次被退回，已提级到妇儿工委办，"
+        "请立即改派或撤回，或等妇儿工委办指定主办单位。",
+        "referral.escalated_returned": "退回给仁里镇的一条事项（L2）多次被退回，请用 reroute 指定主办单位。",
     }
+
+
+async def test_an_emergency_that_is_escalated_tells_the_duty_unit_to_call_and_no_other_above(notify: Notify) -> None:
+    late = {"move": Move.ESCALATED, "actor_unit": None, "overdue": "accept"}
+    said = await notify.tell(a_mandatory_report(**late, escalated_to="341722-mzj"))
+    assert {notice.unit: notice.urgency for notice in notices(said)} == {"341722-gaj": "call", "341722-mzj": "call"}
+    said += await notify.tell(a_mandatory_report(**late, version=2, escalated_to="341722-feg"))
+    above = {notice.unit: notice for notice in notices(said)}["341722-feg"]
+    assert (above.urgency, above.text) == ("urgent", "公安局有一条事项（L0）签收超期，请联系该单位督办。")
+    assert [alarm.text.startswith("先打电话") for alarm in alarms(said)] == [True, False]
+
+
+async def test_a_call_that_nobody_recorded_is_asked_of_who_had_to_make_it(notify: Notify) -> None:
+    """Not of the agency: it has nothing to record."""
+    late = a_mandatory_report(
+        move=Move.ESCALATED, actor_unit=None, escalated_to="341722-mzj", overdue="phone_report", from_unit="341722-txw"
+    )
+    said = await notify.tell(late)
+    assert told(said) == {
+        ("renli", "referral.phone_overdue"),
+        ("txw", "referral.phone_overdue"),
+        ("mzj", "referral.escalated"),
+    }
+    assert "团县委有一条事项（L0）补记电话报告超期" in alarms(said)[0].text
+
+
+async def test_an_urgent_matter_that_a_guardian_refuses_is_not_said_to_be_ready_for_closing(notify: Notify) -> None:
+    refused = {"level": Level.L1, "result": Result.REFUSED_BY_GUARDIAN, "state": ReferralState.RESULT_REPORTED}
+    said = await notify.tell(
+        a_referral(Move.RESULT_REPORTED, actor_unit="341722-jtj", **refused),
+        a_referral(
+            Move.ESCALATED,
+            version=2,
+            actor_unit=None,
+            because="refused_by_guardian",
+            escalated_to="341722-mzj",
+            **refused,
+        ),
+    )
+    assert told(said) == {
+        ("renli", "referral.result_blocked"),
+        ("jtj", "referral.blocked"),
+        ("mzj", "referral.escalated"),
+    }
+    lasting = a_referral(Move.RESULT_REPORTED, actor_unit="341722-jtj", **{**refused, "level": Level.L2}, version=3)
+    assert told(await notify.tell(lasting)) == {("renli", "referral.result")}
+
+
+async def test_who_has_nobody_to_inform_is_not_told_to(notify: Notify) -> None:
+    reported = await notify.tell(a_referral(Move.RESULT_REPORTED, actor_unit="341722-jtj", reporter_unit="341722-txw"))
+    derived = await notify.tell(a_referral(Move.RESULT_REPORTED, actor_unit="341722-jtj"))
+    assert "请核实并告知报告人：" in notices(reported)[0].text
+    assert "请核实：" in notices(derived)[0].text
+
+
+async def test_everybody_who_reported_hears_that_there_is_a_result(notify: Notify) -> None:
+    done = a_referral(
+        Move.RESULT_REPORTED,
+        actor_unit="341722-jtj",
+        reporter_unit="341722-fl",
+        reporters=("341722-txw", "341722-renli", "341722-fl"),
+    )
+    assert told(await notify.tell(done)) == {
+        ("renli", "referral.result"),
+        ("txw", "referral.reporter_result"),
+        ("fl", "referral.reporter_result"),
+    }
+
+
+async def test_a_deadline_that_may_move_says_so_and_who_is_bound_by_it_hears_when_it_does(notify: Notify) -> None:
+    [sent] = notices(await notify.tell(a_referral(provisional=True)))
+    assert sent.text.endswith("前签收。期限为暂定，节假日安排公布后可能调整。")
+    recounted = a_referral(Move.EXTENDED, version=2, actor_unit=None, because="calendar_published")
+    said = await notify.tell(recounted)
+    assert {notice.unit: notice.text for notice in notices(said)} == dict.fromkeys(
+        ("341722-jtj", "341722-renli"),
+        "节假日安排已公布，教体局承办的一条事项重新计算期限：11月26日17时。",
+    )
+
+
+async def test_a_matter_that_was_signed_for_and_rises_is_not_to_be_signed_for_again(notify: Notify) -> None:
+    risen = a_referral(Move.SENT, state=ReferralState.IN_PROGRESS, level=Level.L1, because="level_raised", version=4)
+    [notice] = notices(await notify.tell(risen))
+    assert notice.text == "一条在办事项升为L1，请到转介队列查看，于12月7日17时前反馈结果。"
+
+
+async def test_a_returned_matter_that_goes_out_again_is_taken_off_who_had_it_back(notify: Notify) -> None:
+    again = a_referral(because="sent_again", version=4, previous_unit="341722-renli", actor_unit="341722-txw")
+    assert told(await notify.tell(again)) == {("jtj", "referral.sent"), ("renli", "referral.taken_over")}
 
 
 async def test_a_finding_added_to_an_open_matter_is_a_line_of_its_own_and_rings_nobody_again(notify: Notify) -> None:
     await notify.tell(a_mandatory_report())
     said = await notify.tell(a_mandatory_report(version=2, because="finding_added"))
-    assert told(said) == {("gaj", "referral.added")}
+    assert told(said) == {("gaj", "referral.added"), ("renli", "referral.call_first")}
     assert alarms(said) == []
+
+
+async def test_a_finding_added_to_a_matter_that_was_called_about_asks_for_no_call(notify: Notify) -> None:
+    said = await notify.tell(a_mandatory_report(version=2, because="finding_added", phone_reported=True))
+    assert told(said) == {("gaj", "referral.added")}
 
 
 async def test_a_matter_that_becomes_an_emergency_rings(notify: Notify) -> None:
@@ -181,7 +329,8 @@ async def test_a_late_ledger_proposal_wakes_nobody(notify: Notify) -> None:
 async def test_a_derived_emergency_rings_before_anybody_has_confirmed_it(notify: Notify) -> None:
     said = await notify.tell(a_proposal(level=Level.L0))
     assert [alarm.what for alarm in alarms(said)] == ["l0"]
-    assert notices(said)[0].urgency == "call"
+    assert told(said) == {("renli", "proposal.referral"), ("mzj", "alarm.proposal")}
+    assert {notice.urgency for notice in notices(said)} == {"call"}
 
 
 @pytest.mark.parametrize("move", Move)
@@ -198,6 +347,27 @@ async def test_a_refused_action_comes_back_with_the_reason_and_what_to_do(notify
         "341722-mzj": "您单位的一次操作（合并档案）没有办成：没有这份档案。请核对档案编号，可能已合并。",
     }
     assert {notice.about for notice in notices(said)} == {an_id("action"), an_id("merge")}
+
+
+async def test_a_contradiction_says_which_data_where_that_gives_nothing_away(notify: Notify) -> None:
+    said = await notify.tell(a_contradiction(), a_contradiction(name=FactName.DISABILITY))
+    texts = {notice.text for notice in notices(said)}
+    assert texts == {
+        f"您单位与其他单位报送的{what}不一致，请核对，有误的请更正后重新报送。" for what in ("居住信息", "一项数据")
+    }
+
+
+async def test_a_missed_duty_says_how_to_record_that_it_was_made_good(notify: Notify) -> None:
+    said = await notify.tell(
+        a_duty("missed"),
+        a_duty("missed", duty=an_id("first"), duty_kind=DutyKind.FIRST_VISIT),
+        a_duty("missed", duty=an_id("meeting"), duty_kind=DutyKind.MEETING),
+    )
+    assert [notice.text for notice in notices(said)] == [
+        "一名儿童的每月联系到期（11月30日）没有完成，请尽快补做，用 contact 记录。",
+        "一名儿童的首次走访到期（11月30日）没有完成，请尽快补做，用 visit 记录。",
+        "一名儿童的年度推进会议到期（11月30日）没有完成，请尽快补做。",
+    ]
 
 
 async def test_a_refused_action_in_a_restricted_matter_stays_restricted(notify: Notify) -> None:
@@ -221,6 +391,13 @@ async def test_a_small_place_is_told_through_its_parent(notify: Notify) -> None:
     assert notice.text.startswith("请转告疾控中心：")
 
 
+async def test_a_lead_unit_without_a_recipient_is_an_alarm_for_what_it_should_pass_on_too(notify: Notify) -> None:
+    notify.county = without_recipient("341722-mzj")
+    said = await notify.tell(a_mandatory_report(inform=("341722-tjj",), phone_reported=True))
+    unattended = [alarm for alarm in alarms(said) if alarm.what == "no_recipient"]
+    assert [alarm.text for alarm in unattended] == ["民政局的收件箱没有负责人，通知已保存，请指定负责人。"]
+
+
 async def test_two_small_places_under_one_parent_are_two_lines(notify: Notify) -> None:
     said = await notify.tell(a_referral(inform=("341722-cdc", "341722-hospital")))
     lines = [notice for notice in notices(said) if notice.template == "referral.inform"]
@@ -236,7 +413,7 @@ async def test_the_township_of_a_route_is_the_childs(notify: Notify) -> None:
 async def test_a_restricted_line_never_falls_into_an_ordinary_inbox(notify: Notify) -> None:
     """统计局 has no restricted inbox: the lead unit passes the line on."""
     said = await notify.tell(a_mandatory_report(inform=("341722-tjj",)))
-    [line] = [notice for notice in notices(said) if notice.template == "referral.inform"]
+    [line] = [notice for notice in notices(said) if notice.template == "referral.inform_urgent"]
     assert (line.unit, line.restricted) == ("341722-mzj", True)
     assert line.text.startswith("请转告统计局：")
 
@@ -360,6 +537,11 @@ async def test_an_older_move_read_later_changes_nothing(notify: Notify) -> None:
     await notify.tell(a_duty("fulfilled"))
     await notify.tell(a_duty("created"))
     assert (await turns(notify))[a_duty().duty] == ("renli", None)
+
+
+async def test_an_older_move_in_the_same_batch_changes_nothing_either(notify: Notify) -> None:
+    await notify.tell(a_referral(Move.CLOSED, version=5), a_referral(Move.ACCEPTED, version=2))
+    assert (await turns(notify))[an_id("referral")] == ("jtj", None)
 
 
 async def test_a_proposal_that_nobody_decided_lies_with_the_county(notify: Notify) -> None:

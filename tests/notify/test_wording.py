@@ -1,5 +1,6 @@
 """A notice may be read over somebody's shoulder: no name, no school, no illness, no conduct, whatever comes in."""
 
+import ast
 import re
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 from contracts.event import Event
 from contracts.notify import AlarmRaised, Notice
 from contracts.referral import ReferralMoved
-from contracts.vocabulary import DutyKind, Level, ReturnReason, Verb
+from contracts.vocabulary import DutyKind, FactName, Level, ReturnReason, Verb
 from services.notify.domain import telling, wording
 from services.notify.domain.wording import CALL_FIRST, REFUSALS, TEMPLATES, Word, WrongWord, say, slots
 from tests.county import a_county
@@ -29,20 +30,30 @@ HOSTILE = (
     "<b>",
 )
 NEVER = re.compile(
-    r"\d{6}|姓名|身份证|学校|小学|中学|幼儿园|诊断|患|病|抑郁|精神|残疾|艾滋|不良|违法|犯罪|盗|欺凌|性侵|暴力|吸毒|户籍|住址"
+    r"\d{6}|姓名|身份证|学校|小学|中学|幼儿园|诊断|患|病|抑郁|精神|残疾|艾滋|不良|违法|犯罪|盗|欺凌|性侵|暴力|吸毒"
+    r"|户籍(?!信息)|住址"
 )
-RIGHT: dict[str, Word] = {
-    "unit": "341722-jtj",
-    "due": datetime(2026, 11, 26, 9, 30, tzinfo=UTC),
-    "level": Level.L1,
-    "reason": ReturnReason.WRONG_AREA,
-    "why": "accept",
-    "duty": DutyKind.VISIT,
-    "verb": Verb.CLOSE,
-    "refusal": "not_yours",
-    "counts": "待签收2件，其中超期1件",
+UNITS = {unit.id: unit.short for unit in a_county().units if unit.parent is None}
+TIMES = (date(2026, 11, 26), datetime(2026, 11, 26, 9, 30, tzinfo=UTC), None)
+EVERY: dict[str, tuple[Word, ...]] = {
+    "unit": (*UNITS, "341722-gone", None),
+    "right": (*UNITS, None),
+    "due": TIMES,
+    "soonest": TIMES,
+    "level": tuple(Level),
+    "reason": (*ReturnReason, None),
+    "why": (*wording.WHY, None),
+    "duty": tuple(DutyKind),
+    "verb": tuple(Verb),
+    "refusal": (*wording.REFUSALS, "a code that nobody worded"),
+    "fact": tuple(FactName),
+    "counts": ("待签收2件，其中超期1件", *(form.format(3) for form in wording.COUNTED)),
+    "queue": (True, False),
+    "reporter": (True, False),
+    "days": (7,),
 }
-UNITS = {unit.id: unit.short for unit in a_county().units}
+"""Every value that a place of a template can be filled with; of counts, every form."""
+RIGHT: dict[str, Word] = {place: values[0] for place, values in EVERY.items()}
 
 
 @pytest.mark.parametrize("template", TEMPLATES)
@@ -56,13 +67,23 @@ def test_no_template_can_be_made_to_say_what_it_was_fed(template: str) -> None:
 
 @pytest.mark.parametrize("template", TEMPLATES)
 def test_every_template_says_a_whole_sentence_and_nothing_about_the_child(template: str) -> None:
-    for call in (False, True):
-        text = say(template, UNITS, RIGHT, call=call)
-        assert text.endswith("。")
-        assert not re.search(r"[{}]|None|341722", text)
-        assert not NEVER.search(text.replace(CALL_FIRST, ""))
-        assert text.startswith(CALL_FIRST) is call
-        assert wording.urgency(template, call=call) == ("call" if call else TEMPLATES[template].urgency)
+    """With every value that each of its places can take."""
+    for words in [{**RIGHT, place: value} for place in slots(template) for value in EVERY[place]] or [RIGHT]:
+        for call in (False, True):
+            text = say(template, UNITS, words, call=call, provisional=call)
+            assert text.endswith("。")
+            assert not re.search(r"[{}]|None|341722|，，|。。|：。|，。", text)
+            assert not NEVER.search(text.replace(CALL_FIRST, "")), text
+            assert text.startswith(CALL_FIRST) is call
+            assert text.endswith(wording.PROVISIONAL) is call
+    assert wording.urgency(template, call=True) == "call"
+    assert wording.urgency(template) == TEMPLATES[template].urgency
+
+
+def test_the_test_of_the_templates_would_notice() -> None:
+    for said in ("例小明", "341702201503120110", "示例小学的一名儿童", "诊断", "抑郁发作", "吸毒", "户籍地址"):
+        assert NEVER.search(f"有一条待办：{said}。") or said == "例小明"
+    assert set(EVERY) == {place for template in TEMPLATES for place in slots(template)}, "no place is left untried"
 
 
 def said_or_refused(template: str, words: dict[str, Word]) -> str:
@@ -79,7 +100,9 @@ def test_a_template_without_its_words_says_something_true_or_nothing(template: s
 
 
 def test_the_line_for_a_smaller_place_names_the_place_and_no_stranger() -> None:
-    assert say("referral.closed", UNITS, {}, answers_for="341722-cdc").startswith("请转告疾控中心：")
+    assert say("referral.closed", {**UNITS, "341722-cdc": "疾控中心"}, {}, answers_for="341722-cdc").startswith(
+        "请转告疾控中心："
+    )
     assert say("referral.closed", UNITS, {}, answers_for="张小演").startswith("请转告其他单位：")
 
 
@@ -118,17 +141,48 @@ def test_every_word_of_the_field_has_its_chinese() -> None:
 
 
 def test_every_refusal_that_a_service_can_make_has_its_reason_and_remedy() -> None:
-    services = Path(wording.__file__).parents[2]
-    sources = [path.read_text("utf-8") for name in ("referral", "registry") for path in (services / name).rglob("*.py")]
-    codes = {code for source in sources for code in re.findall(r'Refused\([^"()]*"([a-z_]+)"', source)}
-    assert len(codes) > 20
+    codes = {code for service in ("referral", "registry") for code in refusals_of(service)}
+    assert len(codes) > 30
     assert codes <= set(REFUSALS)
+    assert set(REFUSALS) <= codes, "worded, and nobody says it"
+
+
+def refusals_of(service: str) -> set[str]:
+    """Every code that a ``Refused(...)`` of a service can carry, also one that another function chose."""
+    found: set[str] = set()
+    for path in (Path(wording.__file__).parents[2] / service).rglob("*.py"):
+        tree = ast.parse(path.read_text("utf-8"))
+        functions = {node.name: node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+        for function in functions.values():
+            for node in ast.walk(function):
+                if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Refused":
+                    found |= {code for argument in node.args for code in codes_of(argument, function, functions)}
+    return found
+
+
+def codes_of(argument: ast.expr, function: ast.FunctionDef, functions: dict[str, ast.FunctionDef]) -> set[str]:
+    """The codes that an argument may be. ``code = self._why_not(...)``: whatever that returns."""
+    literal = {
+        node.value for node in ast.walk(argument) if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+    if literal or not (isinstance(argument, ast.Name) and argument.id == "code"):
+        return {code for code in literal if re.fullmatch("[a-z_]+", code)}
+    [assigned] = [
+        node.value
+        for node in ast.walk(function)
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id == "code"
+    ]
+    assert isinstance(assigned, ast.Call), f"nobody can tell which codes {function.name} refuses with"
+    assert isinstance(assigned.func, ast.Attribute)
+    values = [node.value for node in ast.walk(functions[assigned.func.attr]) if isinstance(node, ast.Return)]
+    return {value.value for value in values if isinstance(value, ast.Constant) and isinstance(value.value, str)}
 
 
 def test_no_refusal_says_anything_about_the_child() -> None:
     for reason, remedy in (*REFUSALS.values(), wording.OTHER_REFUSAL):
         assert not NEVER.search(reason + remedy)
         assert remedy.startswith(("请", "事项", "不用"))
+        assert not (reason + remedy).endswith(("。", "，")), "the template ends the sentence"
 
 
 @pytest.mark.parametrize(
@@ -136,14 +190,14 @@ def test_no_refusal_says_anything_about_the_child() -> None:
     [
         (datetime(2026, 11, 26, 9, tzinfo=UTC), "11月26日17时"),
         (datetime(2026, 11, 26, 16, 5, tzinfo=UTC), "11月27日0时05分"),
+        (datetime(2026, 11, 26, 16, tzinfo=UTC), "11月26日24时"),
+        (datetime(2026, 12, 31, 16, tzinfo=UTC), "12月31日24时"),
         (date(2026, 3, 1), "3月1日"),
         (None, "规定时限"),
     ],
 )
-def test_a_due_date_is_the_countys(due: Word, text: str) -> None:
-    assert (
-        say("proposal.ledger", UNITS, {"due": due}) == f"建议把一名儿童纳入重点关爱服务对象信息台账，请于{text}前审定。"
-    )
+def test_a_due_date_is_the_countys_and_ends_with_its_own_day(due: Word, text: str) -> None:
+    assert say("proposal.ledger", UNITS, {"due": due}).partition("，")[2].startswith(f"请于{text}前审定")
 
 
 def test_every_move_that_tells_somebody_uses_a_template_that_exists() -> None:
@@ -153,4 +207,4 @@ def test_every_move_that_tells_somebody_uses_a_template_that_exists() -> None:
             moved: dict[str, Any] = {name: getattr(event, name, None) for name in telling.Moved.__slots__}
             for line in telling.of_move(telling.Moved(**moved), offices):
                 assert line.template in TEMPLATES
-                assert set(slots(line.template)) <= set(line.words)
+                assert set(slots(line.template)) <= {*line.words, "queue"}

@@ -6,15 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from contracts.county import County
-from deploy.explain import claims_told
+from deploy.explain import claims_told, decided_otherwise, told_in
 from services.eligibility import words
 from services.eligibility.domain.assessment import RULEBOOK, Assessment, Verdict, assess
 from services.eligibility.domain.facts import facts_of
+from services.eligibility.domain.rulebook import GAPS
 from services.eligibility.wire import terms_of
-from tests.county import a_county, demo_county
+from tests.county import demo_county
 
 FOLDER = Path(__file__).with_name("cases")
 FILES = sorted(FOLDER.rglob("*.yaml"))
@@ -37,10 +37,9 @@ class Case:
 
 
 def read(file: Path) -> Case:
-    told = yaml.safe_load(file.read_text("utf-8"))
-    # YAML 1.1 reads the bare word "on" as a truth value.
-    on = told.pop("on", None) or told.pop(True)
-    return Case(told["why"], on, _county(told.get("county", {})), told["facts"], told["expect"])
+    told = told_in(file)
+    county = decided_otherwise(demo_county(), told.get("county"))
+    return Case(told["why"], told["on"], county, told["facts"], told["expect"])
 
 
 def ask(case: Case) -> Assessment:
@@ -61,7 +60,7 @@ def test_the_rules_answer_as_the_case_says(file: Path) -> None:
 
 
 def test_there_are_cases_for_every_item_both_ways() -> None:
-    """Every written item has a case that says yes or names what is open, and one that says no."""
+    """Every written item, and who the plan is about, has a case that says yes and one that says no."""
     seen: dict[str, set[str]] = {}
     for file in FILES:
         for subject, expected in read(file).expect.items():
@@ -70,13 +69,14 @@ def test_there_are_cases_for_every_item_both_ways() -> None:
                 seen.setdefault(subject, set()).add(answer)
 
     assert len(FILES) >= 60
-    open_or_yes = {"是", "不确定"}
-    lacking = [
-        rule.item
-        for rule in RULEBOOK
-        if not (seen.get(rule.item, set()) & open_or_yes and "否" in seen.get(rule.item, set()))
-    ]
-    assert lacking == []
+    asked = [*SUBJECTS, *(rule.item for rule in RULEBOOK)]
+    assert [subject for subject in asked if not {"是", "否"} <= seen.get(subject, set())] == []
+
+
+def test_there_is_a_case_in_which_each_thing_that_can_be_wrong_is_shown() -> None:
+    cases = [case for case in map(read, FILES) if DERIVED in case.expect]
+
+    assert {one.code for case in cases for one in ask(case).derived} == {gap.code for gap in GAPS}
 
 
 def _compare(verdict: Verdict, expected: Any, why: str) -> None:
@@ -109,14 +109,3 @@ def _verdict(told: Assessment, subject: str) -> Verdict:
 def _shown(told: Assessment) -> list[str]:
     """``R12/L2``, with what happens first: the township confirms, or it goes out at once."""
     return [f"{one.route}/{one.level}" + ("/先核实" if one.confirm_first else "") for one in told.derived]
-
-
-def _county(changes: dict[str, Any]) -> County:
-    """The demo county with what a case changes. A list of criteria that is given empty takes all of them away."""
-    if not changes:
-        return demo_county()
-    thresholds = {**dict(demo_county().thresholds), **changes.get("thresholds", {})}
-    criteria = (
-        changes["criteria"] and [*demo_county().criteria, *changes["criteria"]] if "criteria" in changes else None
-    )
-    return a_county(thresholds=thresholds, criteria=demo_county().criteria if criteria is None else criteria)

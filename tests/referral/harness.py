@@ -289,8 +289,8 @@ class World:
     async def finish(self, referral: UUID, unit: str, sender: str) -> ReferralMoved:
         """From SENT to CLOSED, as it should be."""
         await self.work(referral, unit, until=ReferralState.RESULT_REPORTED)
-        row = await self.session.fetchrow("select reporter_unit from referral where id = $1", referral)
-        if row["reporter_unit"] is not None:
+        reporters = await self.session.fetchval("select reporters from referral where id = $1", referral)
+        if reporters:
             await self.moved(Verb.INFORM_REPORTER, unit, referral, channel="phone")
         return await self.moved(Verb.CLOSE, sender, referral, channel="phone")
 

@@ -10,9 +10,10 @@ from uuid import UUID
 import asyncpg
 import pytest
 
+from contracts.eligibility import Derived
 from contracts.event import Event
 from contracts.referral import ProposalMade, ReferralMoved
-from contracts.vocabulary import FindingCode, Level, Result, ReturnReason, Verb
+from contracts.vocabulary import Answer, FindingCode, Level, Result, ReturnReason, Verb
 from runtime import Batch, Heard
 from services.referral import handlers
 from tests.referral.harness import (
@@ -118,6 +119,85 @@ async def test_actions(world: World) -> None:
         await world.hear(*events)
 
     await in_batches(world, story)
+
+
+async def test_what_is_heard_twice_counts_once(world: World) -> None:
+    """Findings, assessments, ticks and days, each a second time under another event id."""
+    dice = random.Random(5)
+    codes = [FindingCode.OUT_OF_SCHOOL, FindingCode.SUSPECTED_VIOLENCE, FindingCode.HELP_REQUESTED]
+    found = [world.finding(dice.choice(codes), child=a_child(dice.randrange(CHILDREN))) for _ in range(30)]
+    shown = [world.assessed(gap(), UNATTENDED, child=a_child(number)) for number in range(CHILDREN)]
+    await world.hear(*found)
+    await world.hear(*shown)
+    await world.turn()
+    await world.tick(world.now + timedelta(hours=3))
+    before = await world.state()
+
+    again = [world.heard(heard.event, heard.topic) for heard in (*found, *shown)]
+    assert await world.hear(*again[: len(found)]) == []
+    assert await world.hear(*again[len(found) :]) == []
+    assert await world.tick(world.now) == []
+    assert await world.turn(world.on) == []
+    assert await world.state() == before
+
+
+async def test_however_the_consumers_take_turns_the_day_ends_the_same(world: World) -> None:
+    """Findings on their express way, assessments and calls on the main one: either may be ahead of the other."""
+    codes = [
+        FindingCode.OUT_OF_SCHOOL,
+        FindingCode.UNATTENDED,
+        FindingCode.SUDDEN_HARDSHIP,
+        FindingCode.MENTAL_DISTRESS,
+    ]
+    shown = [gap(), UNATTENDED, gap(FindingCode.LASTING_HARDSHIP, "R20", Level.L3)]
+    populations = [(Answer.YES, Answer.YES), (Answer.NO, Answer.YES), (Answer.NO, Answer.NO)]
+    dice = random.Random(6)
+    plan: list[tuple[FindingCode, list[Derived], tuple[Answer, Answer], float]] = [
+        (FindingCode.UNATTENDED, [UNATTENDED], populations[0], 0.5),
+        (FindingCode.SUDDEN_HARDSHIP, [], populations[2], 0.5),
+    ]
+    plan += [
+        (dice.choice(codes), [one for one in shown if dice.random() < 0.5], dice.choice(populations), dice.random())
+        for _ in range(CHILDREN)
+    ]
+
+    async def lived(order: random.Random) -> dict[str, list[str]]:
+        await world.forget()
+        express, main = [], []
+        for number, (code, derived, (migrant, statistical), call) in enumerate(plan):
+            child = a_child(number)
+            found = world.finding(code, child=child, level=Level.L0 if call < 0.3 else None)
+            express.append(found)
+            main.append(world.assessed(*derived, child=child, migrant=migrant, statistical=statistical))
+            if call < 0.6:
+                known = found.event.finding  # type: ignore[attr-defined]
+                main.append(world.action(Verb.PHONE_REPORT, SCHOOLS, finding=known, child=child, reached=True))
+        while express or main:
+            side = express if express and (not main or order.random() < 0.5) else main
+            await world.hear(side.pop(0))
+        await world.turn()
+        return {
+            table: [str(dict(row)) for row in await world.session.fetch(query)] for table, query in OUTCOMES.items()
+        }
+
+    first = await lived(random.Random(0))
+    assert all(first.values())
+    for seed in range(1, 12):
+        assert await lived(random.Random(seed)) == first
+
+
+OUTCOMES = {
+    "referrals": """
+        select child, route, level, to_unit, state, findings, sources, reporters, phone_reported
+        from referral order by child, route
+    """,
+    "questions": """
+        select child, what, route, level, findings, ledger_reasons, grounds
+        from proposal where state in ('open', 'escalated') order by child, what, route, grounds
+    """,
+    "facts": "select child, route, code, shown, referral is null as sent from gap order by child, route, code",
+}
+"""What there is for people to do, and why."""
 
 
 async def a_county_full_of_work(world: World) -> None:

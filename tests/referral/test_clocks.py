@@ -6,7 +6,7 @@ import pytest
 
 from contracts.clock import DayBegan
 from contracts.county import WorkingDays
-from contracts.referral import ReferralMoved
+from contracts.referral import QueueEntry, ReferralMoved
 from contracts.topics import CLOCK
 from contracts.vocabulary import FindingCode, Level, Move, ReferralState, ReturnReason, Verb
 from services.referral import handlers
@@ -161,6 +161,9 @@ async def test_deadlines_move_when_the_next_year_is_published(world: World) -> N
     await world.hear(world.assessed(gap()))
     [sent] = only(await world.turn(), ReferralMoved)
     assert sent.accept_by == at(date(2027, 1, 6), 0)  # Friday 1, Monday 4, Tuesday 5
+    assert sent.provisional
+    assert [entry.provisional for entry in only((one.event for one in world.said), QueueEntry)] == [True]
+    assert only(await world.turn(), ReferralMoved) == []
 
     county = a_county()
     days = county.working_days
@@ -174,4 +177,5 @@ async def test_deadlines_move_when_the_next_year_is_published(world: World) -> N
     [moved] = only(await world.turn(), ReferralMoved)
     assert (moved.move, moved.because, moved.actor_unit) == (Move.EXTENDED, "calendar_published", None)
     assert moved.accept_by == at(date(2027, 1, 7), 0)
+    assert not moved.provisional
     assert only(await world.turn(), ReferralMoved) == []

@@ -53,6 +53,8 @@ async def test_a_standing_gap_is_referred_once(world: World) -> None:
     await world.finish(other.referral, "341722-rsj", RENLI)
     await world.hear(world.assessed(gap(), gap(FindingCode.UNINSURED, "R25", Level.L3)))
     assert only(await world.turn(), ReferralMoved) == []  # served, checked; the data is late
+    await world.hear(world.assessed(gap()), world.assessed(gap(), gap(FindingCode.UNINSURED, "R25", Level.L3)))
+    assert only(await world.turn(), ReferralMoved) == []  # gone and back within the day: the same gap
 
 
 async def test_two_items_of_one_code_are_one_referral(world: World) -> None:
@@ -240,6 +242,18 @@ async def test_nothing_is_proposed_that_the_agency_has_already(world: World) -> 
     await world.report(FindingCode.UNATTENDED)
 
     assert only(await world.hear(world.assessed(UNATTENDED)), ProposalMade) == []
+
+
+async def test_what_a_person_finds_answers_what_the_township_was_asked(world: World) -> None:
+    """Whichever came first: the agency has it, and nobody is asked any more."""
+    [proposal] = only(await world.hear(world.assessed(UNATTENDED)), ProposalMade)
+    said = await world.hear(world.finding(FindingCode.UNATTENDED))
+
+    [ended] = [one for one in only(said, ProposalEnded) if one.proposal == proposal.proposal]
+    assert (ended.outcome, ended.actor_unit) == ("confirmed", SCHOOLS)
+    assert await world.refused(Verb.CONFIRM, RENLI, proposal=proposal.proposal) == "already_decided"
+    again = await world.hear(world.assessed(), world.assessed(UNATTENDED))
+    assert only(again, ProposalMade) == []
 
 
 async def test_a_matter_the_agency_has_as_less_urgent_is_asked_about_and_raised(world: World) -> None:

@@ -3,8 +3,8 @@
 from datetime import date
 from uuid import UUID
 
-from contracts.referral import DutyMoved, ProposalMade, QueueEntry, ReferralMoved
-from contracts.vocabulary import FindingCode, LedgerReason, Move, ReferralState, Verb
+from contracts.referral import DutyMoved, ProposalEnded, ProposalMade, QueueEntry, ReferralMoved
+from contracts.vocabulary import Answer, FindingCode, LedgerReason, Move, ReferralState, Verb
 from tests.referral.harness import POLICE, RENLI, SCHOOLS, UNATTENDED, World, a_child, gap, lane_of, only
 
 OLD, NEW = a_child(1), a_child(2)
@@ -149,6 +149,60 @@ async def test_a_referral_of_two_findings_that_are_split_is_doubled(world: World
     [twin] = only(said, ReferralMoved)
     assert (twin.child, twin.move, twin.finding) == (NEW, Move.SENT, finding)
     assert twin.referral != joined.referral
+
+
+async def test_after_a_split_each_referral_knows_who_reported_its_own_findings(world: World) -> None:
+    await world.report(child=OLD)
+    second = world.finding(child=OLD, unit=POLICE)
+    await world.hear(second)
+    finding = second.event.finding  # type: ignore[attr-defined]
+    [twin] = only(await world.hear(world.handed_over(NEW, OLD, "split", finding)), ReferralMoved)
+
+    assert twin.reporters == (POLICE,)
+    assert await world.session.fetchval("select reporters from referral where child = $1", OLD) == [SCHOOLS]
+
+
+async def test_a_question_about_the_ledger_follows_the_finding_it_rests_on(world: World) -> None:
+    """Still open: it goes along. Answered for the wrong child: the right one is asked about."""
+    for decided in (False, True):
+        await world.forget()
+        finding = world.finding(FindingCode.SUDDEN_HARDSHIP, child=OLD)
+        [proposal] = [one for one in only(await world.hear(finding), ProposalMade) if one.what == "ledger"]
+        if decided:
+            await world.do(Verb.DECLINE, RENLI, proposal=proposal.proposal, child=OLD)
+        known = finding.event.finding  # type: ignore[attr-defined]
+        said = await world.hear(world.handed_over(NEW, OLD, "split", known))
+
+        made = only(said, ProposalMade)
+        assert len(made) == decided
+        asked = made[0].proposal if made else proposal.proposal
+        assert await world.session.fetchval("select child from proposal where id = $1", asked) == NEW
+        await world.do(Verb.CONFIRM, RENLI, proposal=asked, child=NEW)
+        assert await world.session.fetchval("select child from ledger where open") == NEW
+
+
+async def test_the_survivor_who_is_no_child_for_the_ledger_is_no_longer_asked_about(world: World) -> None:
+    """Nobody knew the candidate; he turns out to be a child of the place."""
+    await world.hear(world.assessed(child=NEW, migrant=Answer.NO, statistical=Answer.NO))
+    await world.hear(world.finding(FindingCode.SUDDEN_HARDSHIP, child=OLD))
+    await world.hear(world.handed_over(NEW, OLD))
+
+    assert [one.outcome for one in only(await world.turn(), ProposalEnded)] == ["no_longer_shown"]
+
+
+async def test_of_two_equal_duties_the_one_that_everybody_sees_stays(world: World) -> None:
+    """Whichever file survives: its end would tell of the other."""
+    for survivor, absorbed in ((NEW, OLD), (OLD, NEW)):
+        await world.forget()
+        await world.turn_to(date(2026, 12, 1))
+        await enter(world, OLD, FindingCode.HELP_REQUESTED)
+        await enter(world, NEW, FindingCode.MENTAL_DISTRESS)
+        said = only(await world.hear(world.handed_over(survivor, absorbed)), DutyMoved)
+
+        assert {(one.duty_kind, one.move, one.restricted) for one in said} == {
+            ("contact", "cancelled", True),
+            ("first_visit", "cancelled", True),
+        }
 
 
 async def test_a_file_that_was_split_off_again_stands_on_its_own(world: World) -> None:

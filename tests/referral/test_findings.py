@@ -7,9 +7,8 @@ import pytest
 
 from contracts.county import County
 from contracts.referral import ProposalEnded, ProposalMade, QueueEntry, ReferralMoved
-from contracts.vocabulary import FindingCode, Level, Move, ReferralState, Verb
+from contracts.vocabulary import HOTLINES, FindingCode, Level, Move, ReferralState, ReturnReason, Verb
 from runtime import Unprocessable
-from services.referral.domain.rules import HOTLINES
 from tests.county import a_county
 from tests.referral.harness import (
     HEALTH,
@@ -82,6 +81,15 @@ async def test_nothing_of_a_restricted_matter_is_said_on_an_ordinary_topic(world
     assert {one.sensitivity for one in world.said} == {"restricted"}
 
 
+async def test_what_the_policy_restricts_stays_so_whatever_the_county_s_folder_says(world: World) -> None:
+    routes = tuple(route.model_copy(update={"restricted": False}) for route in a_county().routes)
+    world.county = a_county().model_copy(update={"routes": routes})
+    await world.hear(world.finding(FindingCode.SUSPECTED_VIOLENCE), world.finding(FindingCode.MENTAL_DISTRESS))
+
+    assert world.said
+    assert {one.sensitivity for one in world.said} == {"restricted"}
+
+
 async def test_a_finding_with_several_codes_goes_to_each_route_once(world: World) -> None:
     moves = await world.report(
         FindingCode.OUT_OF_SCHOOL, FindingCode.MENTAL_DISTRESS, FindingCode.ABANDONED_OR_LONG_UNATTENDED
@@ -127,6 +135,51 @@ async def test_a_new_finding_reopens_what_was_closed_within_ninety_days(
     assert again.sent_at == world.now
     assert again.result is None
     assert not again.reporter_informed
+
+
+async def test_the_same_finding_heard_twice_is_one(world: World) -> None:
+    """Whether its referral is open, closed, or waits for the township."""
+    finding = world.finding(FindingCode.OUT_OF_SCHOOL, FindingCode.HELP_REQUESTED)
+    again: dict[str, Any] = {"finding": finding.event.finding}  # type: ignore[attr-defined]
+    said = await world.hear(finding)
+    assert await world.hear(world.finding(FindingCode.OUT_OF_SCHOOL, FindingCode.HELP_REQUESTED, **again)) == []
+
+    await world.finish(only(said, ReferralMoved)[0].referral, SCHOOLS, SCHOOLS)
+    assert await world.hear(world.finding(FindingCode.OUT_OF_SCHOOL, **again)) == []
+
+    world.county = a_county_where(SCHOOLS, reports_at_once=False)
+    suggested = world.finding(child=a_child(2))
+    again = {"finding": suggested.event.finding}  # type: ignore[attr-defined]
+    assert only(await world.hear(suggested), ProposalMade)
+    assert await world.hear(world.finding(child=a_child(2), **again)) == []
+
+
+async def test_what_was_returned_goes_out_again_with_a_new_finding(world: World) -> None:
+    """The school was asked for more; meanwhile the hospital sees the child: the police have it again at once."""
+    [sent] = await world.report(FindingCode.SUSPECTED_VIOLENCE)
+    await world.moved(Verb.RETURN, POLICE, sent.referral, reason=ReturnReason.INFORMATION_MISSING)
+    said = await world.hear(world.finding(FindingCode.SUSPECTED_VIOLENCE, unit=HEALTH))
+
+    [moved] = only(said, ReferralMoved)
+    assert (moved.referral, moved.state, moved.because) == (sent.referral, ReferralState.SENT, "sent_again")
+    assert queue(said) == [(POLICE, True, "sent")]
+
+
+async def test_everybody_who_reported_is_named_and_owed_word_again(world: World) -> None:
+    [first] = await world.report(unit=POLICE)
+    await world.work(first.referral, SCHOOLS, until=ReferralState.RESULT_REPORTED)
+    await world.moved(Verb.INFORM_REPORTER, SCHOOLS, first.referral, channel="phone")
+    [again] = await world.report(unit=HEALTH)
+
+    assert (again.reporters, again.reporter_unit) == ((POLICE, HEALTH), HEALTH)
+    assert not again.reporter_informed
+
+
+async def test_a_finding_that_others_joined_is_not_withdrawn_by_the_first(world: World) -> None:
+    [first] = await world.report(unit=POLICE)
+    await world.report(unit=HEALTH)
+
+    assert await world.refused(Verb.WITHDRAW, POLICE, first.referral, noted=True) == "others_reported"
 
 
 async def test_a_route_to_the_township_goes_to_the_child_s_own(world: World) -> None:
@@ -246,6 +299,28 @@ async def test_a_call_that_is_heard_before_its_finding_is_not_forgotten(world: W
 
     [moved] = only(await world.hear(finding), ReferralMoved)
     assert moved.phone_reported
+
+
+@pytest.mark.parametrize("unit", [SCHOOLS, POLICE, LEAD])
+async def test_whoever_may_call_about_a_referral_may_do_so_before_it_is_there(world: World, unit: str) -> None:
+    """And no stranger's call afterwards makes that undone."""
+    finding = world.finding(FindingCode.SUSPECTED_VIOLENCE)
+    known = finding.event.finding  # type: ignore[attr-defined]
+    for caller in (unit, HEALTH):
+        await world.do(Verb.PHONE_REPORT, caller, finding=known, reached=True)
+
+    [moved] = only(await world.hear(finding), ReferralMoved)
+    assert moved.phone_reported
+
+
+async def test_a_call_by_finding_counts_where_the_caller_has_a_part(world: World) -> None:
+    """The police have one of its two referrals: theirs is called about, the other's clock goes on."""
+    finding = world.finding(FindingCode.SUSPECTED_VIOLENCE, FindingCode.UNATTENDED)
+    named = only(await world.hear(finding), ReferralMoved)[0].finding
+    said = await world.do(Verb.PHONE_REPORT, POLICE, finding=named, reached=True)
+
+    assert [type(one).__name__ for one in said] == ["ReferralMoved", "QueueEntry"]
+    assert [(one.route, one.phone_reported) for one in only(said, ReferralMoved)] == [("R1", True)]
 
 
 async def test_a_stranger_s_call_about_a_finding_that_comes_later_does_not_silence_its_clock(world: World) -> None:

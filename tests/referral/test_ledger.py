@@ -1,5 +1,6 @@
 """The key-care ledger: proposed on grounds, opened by a person, kept by duties, closed by two people."""
 
+import json
 from collections.abc import Iterable
 from datetime import date
 from typing import Any
@@ -7,21 +8,30 @@ from uuid import UUID
 
 import pytest
 
-from contracts.county import Cadence
+from contracts.county import Cadence, WorkingDays
 from contracts.event import Event
-from contracts.referral import DutyMoved, LedgerMoved, ProposalEnded, ProposalMade, ReferralMoved
+from contracts.referral import (
+    DutyMoved,
+    LedgerMoved,
+    ProposalEnded,
+    ProposalMade,
+    ReferralMoved,
+    ReferralRefusedAction,
+)
 from contracts.vocabulary import Answer, DutyKind, FindingCode, LedgerReason, Level, Verb
 from services.referral.domain import duties
-from services.referral.domain.duties import period_of
+from services.referral.domain.duties import Duty, period_of
 from tests.county import a_county
 from tests.referral.harness import (
     LEAD,
     POLICE,
+    QIDU,
     QIDU_CODE,
     RENLI,
     SCHOOLS,
     World,
     a_child,
+    at,
     gap,
     only,
 )
@@ -150,6 +160,55 @@ async def test_a_further_reason_changes_the_entry(world: World) -> None:
     assert of_ledger(await world.hear(world.finding(FindingCode.SUDDEN_HARDSHIP))) == []  # stands there already
 
 
+async def test_an_answer_on_one_ground_answers_the_same_question_on_another(world: World) -> None:
+    [first] = of_ledger(await world.hear(world.finding(FindingCode.SUDDEN_HARDSHIP)))
+    [second] = of_ledger(await world.hear(world.finding(FindingCode.SUDDEN_HARDSHIP, unit=POLICE)))
+    said = await world.do(Verb.CONFIRM, RENLI, proposal=first.proposal)
+
+    assert {one.proposal: one.outcome for one in only(said, ProposalEnded)} == {
+        first.proposal: "confirmed",
+        second.proposal: "confirmed",
+    }
+    assert len(only(said, LedgerMoved)) == 1
+
+
+@pytest.mark.parametrize("code", [FindingCode.SUDDEN_HARDSHIP, FindingCode.HELP_REQUESTED])
+@pytest.mark.parametrize(
+    ("migrant", "statistical"), [(Answer.NO, Answer.NO), (Answer.NO, Answer.YES), (Answer.YES, Answer.YES)]
+)
+async def test_a_finding_before_its_child_is_known_and_after_lead_to_the_same(
+    world: World, code: FindingCode, migrant: Answer, statistical: Answer
+) -> None:
+    """The two travel on different ways; when the day has turned, nothing tells which came first."""
+
+    async def asked(*, finding_first: bool) -> list[str]:
+        await world.forget()
+        found, assessed = world.finding(code), world.assessed(migrant=migrant, statistical=statistical)
+        for event in (found, assessed) if finding_first else (assessed, found):
+            await world.hear(event)
+        await world.turn()
+        rows = await world.session.fetch(
+            "select grounds, ledger_reasons from proposal where state = 'open' and what = 'ledger' order by id"
+        )
+        return [str(dict(row)) for row in rows]
+
+    before, after = await asked(finding_first=True), await asked(finding_first=False)
+    assert before == after
+    assert bool(after) is (migrant is Answer.YES or (code is FindingCode.HELP_REQUESTED and statistical is Answer.YES))
+
+
+async def test_what_a_person_found_is_put_to_the_township_once_the_child_is_one_for_the_ledger(world: World) -> None:
+    await world.hear(world.assessed(migrant=Answer.NO, statistical=Answer.NO))
+    assert of_ledger(await world.hear(world.finding(FindingCode.SUDDEN_HARDSHIP))) == []
+    await world.hear(world.assessed(migrant=Answer.YES))
+
+    [proposal] = of_ledger(await world.turn())
+    assert proposal.ledger_reasons == (LedgerReason.FAMILY_HARDSHIP,)
+    await world.do(Verb.DECLINE, RENLI, proposal=proposal.proposal)
+    await world.hear(world.assessed(migrant=Answer.UNKNOWN))
+    assert of_ledger(await world.turn()) == []  # the same finding, and a person has answered
+
+
 async def test_leaving_migrant_status_never_closes_the_ledger(world: World) -> None:
     """Turning 16 is not leaving protection (policy 3.17): closing always needs a person."""
     await on_the_ledger(world, world.on)
@@ -184,6 +243,29 @@ async def test_the_first_visit_is_due_within_seven_working_days_of_entry(world: 
     assert visit.due_on == date(2026, 12, 3)
     assert ("first_visit", "2026Q4", "missed") not in due(await world.turn_to(date(2026, 12, 3)))
     assert ("first_visit", "2026Q4", "missed") in due(await world.turn_to(date(2026, 12, 4)))
+
+
+async def test_a_first_visit_counted_into_an_unpublished_year_says_so_and_moves_when_it_is_published(
+    world: World,
+) -> None:
+    await on_the_ledger(world, date(2026, 12, 28))
+    [visit] = [one for one in only((one.event for one in world.said), DutyMoved) if one.duty_kind == "first_visit"]
+    assert (visit.due_on, visit.provisional) == (date(2027, 1, 6), True)
+    assert ("first_visit", "2026Q4", "reminded") not in due(await world.turn_to(date(2026, 12, 30)))
+
+    days = world.county.working_days
+    world.county = a_county(
+        working_days=WorkingDays(
+            published_years=(*days.published_years, 2027),
+            holidays=(*days.holidays, date(2027, 1, 1)),
+            make_up_days=days.make_up_days,
+        )
+    )
+    [moved] = [one for one in only(await world.turn(), DutyMoved) if one.duty_kind == "first_visit"]
+    assert (moved.move, moved.due_on, moved.provisional) == ("reminded", date(2027, 1, 7), False)
+    later = due(await world.turn_to(date(2027, 1, 7)))
+    assert ("first_visit", "2026Q4", "missed") not in later
+    assert ("first_visit", "2026Q4", "missed") in due(await world.turn())
 
 
 # ---------------------------------------------------------------- every month, every quarter
@@ -342,6 +424,18 @@ async def test_what_a_visit_finds_is_a_finding(world: World) -> None:
     assert (moved.to_unit, moved.from_unit, moved.reporter_unit) == (SCHOOLS, RENLI, RENLI)
 
 
+async def test_what_a_stranger_finds_on_a_visit_counts_although_the_visit_does_not(world: World) -> None:
+    """A teacher at the door of a child on the ledger: what is owed stays owed, what was seen is acted on."""
+    await on_the_ledger(world, date(2026, 12, 1))
+    said = await world.do(
+        Verb.VISIT, SCHOOLS, at_residence=True, role="teacher", findings=(FindingCode.SUSPECTED_VIOLENCE,)
+    )
+
+    assert [one.to_unit for one in only(said, ReferralMoved)] == [POLICE]
+    assert [one.code for one in only(said, ReferralRefusedAction)] == ["not_yours"]
+    assert due(said) == []
+
+
 async def test_a_child_who_moves_is_the_new_township_s_from_the_next_period(world: World) -> None:
     await world.hear(world.assessed())
     await on_the_ledger(world, date(2026, 12, 1))
@@ -370,6 +464,35 @@ async def test_two_contacts_missed_running_are_a_guardianship_risk_to_look_at(wo
 
     [moved] = only(await world.do(Verb.CONFIRM, RENLI, proposal=risk.proposal), ReferralMoved)
     assert (moved.route, moved.findings) == ("R34", (FindingCode.GUARDIANSHIP_AT_RISK,))
+
+
+async def test_a_risk_the_township_is_asked_about_already_is_not_asked_about_twice(world: World) -> None:
+    calm = gap(FindingCode.GUARDIANSHIP_AT_RISK, "R34", Level.L2, confirm_first=True)
+    await on_the_ledger(world, date(2026, 12, 1))
+    await world.hear(world.assessed(calm))
+    said = await world.turn_to(date(2027, 2, 2))
+
+    assert [one for one in only(said, ProposalMade) if one.what == "referral"] == []
+
+
+async def test_a_third_missed_contact_is_no_news_to_who_has_looked_at_two(world: World) -> None:
+    await on_the_ledger(world, date(2026, 12, 1))
+    [risk] = [one for one in only(await world.turn_to(date(2027, 2, 1)), ProposalMade) if one.what == "referral"]
+    await world.do(Verb.DECLINE, RENLI, proposal=risk.proposal)
+
+    third = await world.turn_to(date(2027, 4, 2))
+    assert [one for one in only(third, ProposalMade) if one.what == "referral"] == []
+
+
+async def test_two_missed_contacts_with_a_month_between_that_owed_none_are_not_running(world: World) -> None:
+    """December is missed; late in January the entry begins anew for everybody to see, and owes from February."""
+    await confirm_all(world, await world.hear(world.finding(FindingCode.MENTAL_DISTRESS)))
+    await world.turn_to(date(2027, 1, 25))
+    await confirm_all(world, await world.hear(world.finding(FindingCode.SUDDEN_HARDSHIP)))
+    said = await world.turn_to(date(2027, 3, 2))
+
+    assert ("contact", "2027-02", "missed") in due(said)
+    assert [one for one in only(said, ProposalMade) if one.what == "referral"] == []
 
 
 async def test_a_contact_in_between_is_no_running_miss(world: World) -> None:
@@ -437,6 +560,31 @@ async def test_a_visit_from_before_the_grounds_changed_does_not_close(world: Wor
     assert await world.refused(Verb.CLOSE, RENLI, noted=True) == "visit_missing"
 
 
+async def test_a_closing_asked_for_before_the_grounds_changed_is_not_agreed_to(world: World) -> None:
+    """Asked on the fifth, another reason on the sixth: somebody looks first."""
+    await on_the_ledger(world, date(2026, 12, 1))
+    await world.do(Verb.VISIT, RENLI, at_residence=True, **DIRECTOR)
+    [closing] = only(await ask_to_close(world), ProposalMade)
+    await world.turn_to(date(2026, 12, 6))
+    [further] = of_ledger(await world.hear(world.finding(FindingCode.SUDDEN_HARDSHIP)))
+    await world.do(Verb.CONFIRM, RENLI, proposal=further.proposal)
+
+    assert await world.refused(Verb.CONFIRM, LEAD, proposal=closing.proposal) == "visit_missing"
+    await world.do(Verb.VISIT, RENLI, at_residence=True, **DIRECTOR)
+    closed = await world.do(Verb.CONFIRM, LEAD, proposal=closing.proposal)
+    assert [one.move for one in only(closed, LedgerMoved)] == ["closed"]
+
+
+async def test_closing_asked_for_by_the_county_is_agreed_to_where_the_child_lives_now(world: World) -> None:
+    await world.hear(world.assessed())
+    await on_the_ledger(world, date(2026, 12, 1))
+    await world.do(Verb.VISIT, RENLI, at_residence=True, **DIRECTOR)
+    await world.hear(world.assessed(township=QIDU_CODE))
+    [proposal] = only(await ask_to_close(world, LEAD, role="county_civil_affairs"), ProposalMade)
+
+    assert (proposal.unit, proposal.township) == (QIDU, QIDU_CODE)
+
+
 async def test_nobody_agrees_with_himself(world: World) -> None:
     """The lead unit asks: another role, or the township, agrees."""
     await on_the_ledger(world, date(2026, 12, 1))
@@ -475,6 +623,101 @@ async def test_a_child_who_comes_back_has_a_second_entry_with_duties_of_its_own(
     assert len(after) == len(before) + 2
 
 
+# ---------------------------------------------------------------- what must not be seen
+
+
+def seen(world: World) -> list[tuple[str, str, str]]:
+    """What a reader of the ordinary topics sees, without the names that things were given."""
+    kept = []
+    for one in world.said:
+        if one.sensitivity == "restricted":
+            assert ".restricted." in one.event.topic_name
+            continue
+        assert ".restricted." not in one.event.topic_name
+        body = one.event.model_dump(mode="json", exclude={"duty", "proposal", "ce_id"})
+        kept.append((one.event.topic_name, type(one.event).__name__, json.dumps(body, sort_keys=True)))
+    return kept
+
+
+async def confirm_all(world: World, said: Iterable[Event]) -> None:
+    for proposal in of_ledger(said):
+        await world.do(Verb.CONFIRM, RENLI, child=proposal.child, proposal=proposal.proposal)
+
+
+async def test_an_entry_that_restricted_reasons_hold_leaves_no_trace_on_an_ordinary_topic(world: World) -> None:
+    """Its opening, duties, reminders, misses, contacts, refusals, closing: its whole life."""
+    await world.hear(world.assessed())
+    await confirm_all(world, await world.hear(world.finding(FindingCode.MENTAL_DISTRESS)))
+    await world.refused(Verb.CONTACT, POLICE, reached=True)
+    await world.refused(Verb.CLOSE, RENLI, noted=True)
+    await world.turn_to(date(2027, 2, 2))  # two contacts missed running
+    await world.do(Verb.CONTACT, RENLI, reached=True, **DIRECTOR)
+    await world.do(Verb.VISIT, RENLI, at_residence=True, **DIRECTOR)
+    [proposal] = only(await ask_to_close(world), ProposalMade)
+    await world.refused(Verb.CLOSE, RENLI, noted=True)
+    await world.do(Verb.CONFIRM, LEAD, proposal=proposal.proposal)
+
+    moves = {one.event.move for one in world.said if isinstance(one.event, DutyMoved)}
+    assert moves == {"created", "reminded", "missed", "fulfilled", "fulfilled_late", "cancelled"} - {"cancelled"}
+    assert seen(world) == []
+
+
+@pytest.mark.parametrize("secret_day", [0, 3, 40])
+async def test_restricted_reasons_change_nothing_that_everybody_sees(world: World, secret_day: int) -> None:
+    """The same child with and without them, told of before the ordinary reason and after: one and the same view."""
+
+    async def lived(*, with_secret: bool) -> list[tuple[str, str, str]]:
+        await world.forget()
+        await world.hear(world.assessed())
+        for day in range(1, 100):
+            await world.turn()
+            if day == secret_day and with_secret:
+                await confirm_all(world, await world.hear(world.finding(FindingCode.RUNAWAY_OR_VAGRANT)))
+            if day == 2 and with_secret and secret_day == 0:
+                await confirm_all(world, await world.hear(world.finding(FindingCode.NO_GUARDIAN)))
+                await world.do(Verb.VISIT, RENLI, at_residence=True, **DIRECTOR)
+            if day == 3:
+                world.now = at(world.on, 12)
+                found = world.finding(FindingCode.SUDDEN_HARDSHIP, unit=POLICE, finding=UUID(int=3))
+                await confirm_all(world, await world.hear(found))
+            if day == 50:
+                await world.do(Verb.VISIT, RENLI, at_residence=True, **DIRECTOR)
+        [proposal] = only(await ask_to_close(world), ProposalMade)
+        await world.do(Verb.CONFIRM, LEAD, proposal=proposal.proposal)
+        return seen(world)
+
+    plain, secret = await lived(with_secret=False), await lived(with_secret=True)
+    assert [line[1] for line in plain].count("LedgerMoved") == 2
+    assert secret == plain
+
+
+async def test_a_finding_of_both_kinds_asks_about_each_by_itself(world: World) -> None:
+    """Confirmed in either order: the ordinary topics name the ordinary reason alone."""
+    codes = (FindingCode.SUDDEN_HARDSHIP, FindingCode.MENTAL_DISTRESS)
+    for restricted_first in (True, False):
+        await world.forget()
+        asked = of_ledger(await world.hear(world.finding(*codes)))
+        assert [(one.restricted, one.ledger_reasons) for one in asked] == [
+            (False, (LedgerReason.FAMILY_HARDSHIP,)),
+            (True, (LedgerReason.MIND_OR_BEHAVIOUR,)),
+        ]
+        for proposal in reversed(asked) if restricted_first else asked:
+            await world.do(Verb.CONFIRM, RENLI, proposal=proposal.proposal)
+        moves = only((one.event for one in world.said), LedgerMoved)
+        assert [(one.move, one.reasons) for one in moves if not one.restricted] == [
+            ("opened", (LedgerReason.FAMILY_HARDSHIP,))
+        ]
+
+
+async def test_a_refusal_about_a_restricted_finding_is_restricted(world: World) -> None:
+    finding = world.finding(FindingCode.SUSPECTED_VIOLENCE)
+    await world.hear(finding)
+    known = finding.event.finding  # type: ignore[attr-defined]
+
+    assert await world.refused(Verb.PHONE_REPORT, "341722-fy", finding=known, child=None, reached=True) == "not_yours"
+    assert seen(world) == []
+
+
 # ---------------------------------------------------------------- periods
 
 
@@ -504,6 +747,31 @@ async def test_the_cadence_of_2026_asks_for_a_visit_a_month(world: World) -> Non
     said = due(await world.turn_to(date(2027, 2, 1)))
 
     assert [period for kind, period, move in said if (kind, move) == ("visit", "created")] == ["2027-01", "2027-02"]
+
+
+def test_the_due_day_itself_is_in_time() -> None:
+    month = period_of(date(2026, 12, 1), 1)
+    duty = Duty(
+        id=UUID(int=1),
+        child=a_child(),
+        kind=DutyKind.CONTACT,
+        period=month.label,
+        first=month.first,
+        due_on=month.last,
+        unit=RENLI,
+        township=None,
+        story=UUID(int=2),
+    )
+
+    assert duties.miss(duty, month.last) == (duty, False)
+    assert duties.miss(duty, month.next_first)[1]
+    assert duty.next_on == month.next_first
+    assert duties.fulfil(duty, date(2026, 11, 30)) is None  # the month before
+    assert [getattr(duties.fulfil(duty, on), "state", None) for on in (month.first, month.last, month.next_first)] == [
+        "fulfilled",
+        "fulfilled",
+        "fulfilled_late",
+    ]
 
 
 def test_reminders_that_have_passed_are_not_owed() -> None:

@@ -2,7 +2,7 @@
 
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from itertools import product
 from typing import Any
 from uuid import UUID
@@ -24,6 +24,8 @@ RULES: Rules = rules_of(a_county())
 NOW = at(TUESDAY)
 SENDER, RECEIVER = Actor(RENLI, "township_civil_affairs"), Actor(SCHOOLS, "agency_officer")
 STATES = tuple(ReferralState)
+ANOTHER = UUID(int=9)
+"""Another finding."""
 
 
 def a_referral(state: ReferralState = ReferralState.SENT, **changes: Any) -> Referral:
@@ -37,6 +39,7 @@ def a_referral(state: ReferralState = ReferralState.SENT, **changes: Any) -> Ref
         level=Level.L2,
         findings=(FindingCode.OUT_OF_SCHOOL,),
         sources=(UUID(int=2),),
+        reporters=(RENLI,),
         by_person=True,
         item=None,
         from_unit=RENLI,
@@ -44,12 +47,23 @@ def a_referral(state: ReferralState = ReferralState.SENT, **changes: Any) -> Ref
         township="341722100",
         story=UUID(int=3),
         sent_at=NOW,
-        reporter_unit=RENLI,
     )
     [sent] = machine.send(draft, RULES, SENDER)
     result = Result.RESOLVED if state in (ReferralState.RESULT_REPORTED, ReferralState.CLOSED) else None
     closed_at = NOW if state is ReferralState.CLOSED else None
     return replace(sent.referral, state=state, result=result, closed_at=closed_at, **changes)
+
+
+def join(
+    referral: Referral, when: datetime, level: Level = Level.L2, source: UUID | None = ANOTHER, **changes: Any
+) -> tuple[Moved, ...]:
+    """Another finding, ordinarily of the same township's people."""
+    values: dict[str, Any] = {
+        "findings": (),
+        "receiver": SCHOOLS,
+        "reporter_unit": None if source is None else RENLI,
+    }
+    return machine.join(referral, RULES, SENDER, when, level=level, source=source, **values | changes)
 
 
 def make(referral: Referral, move: Move) -> tuple[Moved, ...]:
@@ -59,7 +73,7 @@ def make(referral: Referral, move: Move) -> tuple[Moved, ...]:
             return machine.send(referral, RULES, SENDER)
         case Move.SENT:
             added = (FindingCode.NEVER_ENROLLED,)
-            return machine.join(referral, RULES, SENDER, NOW, findings=added, level=Level.L2, source=UUID(int=9))
+            return join(referral, NOW, findings=added)
         case Move.ACCEPTED:
             return machine.accept(referral, RECEIVER, NOW)
         case Move.STARTED:
@@ -135,7 +149,7 @@ def test_no_clock_moves_what_is_over(state: ReferralState, move: Move) -> None:
 @pytest.mark.parametrize("state", [state for state, move in JOINS])
 def test_a_finding_about_a_referral_with_a_result_brings_it_back_with_a_new_clock(state: ReferralState) -> None:
     later = NOW + timedelta(days=3)
-    [moved] = machine.join(a_referral(state), RULES, SENDER, later, findings=(), level=Level.L2, source=UUID(int=9))
+    [moved] = join(a_referral(state), later)
 
     assert moved.move is Move.REOPENED
     assert moved.referral.state is ReferralState.SENT
@@ -156,8 +170,29 @@ POLICY = {
 """Policy 4.4, written down a second time: what may happen in each state."""
 
 
+LEADS = {
+    Move.ACCEPTED: ReferralState.ACCEPTED,
+    Move.STARTED: ReferralState.IN_PROGRESS,
+    Move.RETURNED: ReferralState.RETURNED,
+    Move.REROUTED: ReferralState.SENT,
+    Move.RESULT_REPORTED: ReferralState.RESULT_REPORTED,
+    Move.CLOSED: ReferralState.CLOSED,
+    Move.WITHDRAWN: ReferralState.WITHDRAWN,
+    Move.REOPENED: ReferralState.SENT,
+}
+"""And where it leads. Every other move leaves the state as it is, but SENT sends what nobody has."""
+
+
+def leads(state: ReferralState, move: Move) -> ReferralState:
+    if move is Move.SENT and state in (ReferralState.DRAFT, ReferralState.RETURNED):
+        return ReferralState.SENT
+    return LEADS.get(move, state)
+
+
 def test_the_table_is_the_one_of_the_policy() -> None:
-    assert {(state, move) for state, moves in POLICY.items() for move in map(Move, moves.split())} == set(machine.MOVES)
+    told = [(state, move) for state, moves in POLICY.items() for move in map(Move, moves.split())]
+
+    assert {(state, move): leads(state, move) for state, move in told} == machine.MOVES
 
 
 def test_the_table_names_every_move_and_ends_in_every_state() -> None:
@@ -252,7 +287,7 @@ def test_an_extension_needs_days_and_a_reason(days: int | None, reason_given: bo
             "guardian_refused",
         ),
         ({"reporter_informed": True, "level": Level.L2, "result": Result.REFUSED_BY_GUARDIAN}, True, None),
-        ({"reporter_informed": False, "reporter_unit": None}, True, None),
+        ({"reporter_informed": False, "reporters": (), "sources": ()}, True, None),
         ({"reporter_informed": True}, True, None),
     ],
 )
@@ -322,8 +357,8 @@ def test_an_attempt_to_call_is_recorded_and_the_clock_goes_on() -> None:
 def test_a_level_rises_and_never_falls() -> None:
     """L0 hurries what is under way: its clocks count from the finding that raised it."""
     later = NOW + timedelta(days=2)
-    [risen] = machine.join(a_referral(), RULES, SENDER, later, findings=(), level=Level.L0)
-    [same] = machine.join(risen.referral, RULES, SENDER, later, findings=(), level=Level.L3)
+    [risen] = join(a_referral(), later, Level.L0, None)
+    [same] = join(risen.referral, later, Level.L3, None)
 
     assert risen.because == "level_raised"
     assert risen.referral.level is same.referral.level is Level.L0
@@ -337,9 +372,86 @@ def test_a_rising_level_gives_no_clock_more_time() -> None:
     """The old deadline was an hour away; the new level's day is no excuse."""
     almost = a_referral()
     assert almost.result_by is not None
-    [risen] = machine.join(almost, RULES, SENDER, almost.result_by - timedelta(hours=1), findings=(), level=Level.L1)
+    [risen] = join(almost, almost.result_by - timedelta(hours=1), Level.L1, None)
 
     assert risen.referral.result_by == almost.result_by
+
+
+def test_news_of_a_child_does_not_wait_on_the_desk_of_who_was_sent_it_back() -> None:
+    """Returned, and somebody finds more: it goes out again, to whoever the route names, with a new clock."""
+    [returned] = make(a_referral(), Move.RETURNED)
+    later = NOW + timedelta(hours=5)
+    [again] = join(returned.referral, later, Level.L0, receiver=POLICE)
+
+    assert (again.move, again.because, again.previous_unit) == (Move.SENT, "sent_again", RENLI)
+    assert (again.referral.state, again.referral.to_unit) == (ReferralState.SENT, POLICE)
+    assert again.referral.sent_at == later
+    assert again.referral.phone_by == later + timedelta(hours=1)
+    assert again.referral.returns == 1
+
+
+@pytest.mark.parametrize(
+    ("level", "called", "due"),
+    [(Level.L0, False, True), (Level.L0, True, False), (Level.L1, False, False)],
+)
+def test_another_urgent_finding_asks_for_a_call_of_its_own(level: Level, called: bool, due: bool) -> None:
+    """The call of last week was about something else; a lesser finding asks for none."""
+    [sent] = machine.send(a_referral(ReferralState.DRAFT, level=Level.L0), RULES, SENDER)
+    [called_about] = machine.phone_report(sent.referral, RULES, SENDER, NOW, reached=True)
+    later = NOW + timedelta(days=7)
+    [joined] = join(called_about.referral, later, level, phone_reported=called)
+
+    assert joined.referral.phone_reported is not due
+    assert dict(machine.running(joined.referral)).get("phone_report") == (later + timedelta(hours=1) if due else None)
+
+
+def test_a_call_that_is_due_is_not_put_off_by_another_finding() -> None:
+    [sent] = machine.send(a_referral(ReferralState.DRAFT, level=Level.L0), RULES, SENDER)
+    [joined] = join(sent.referral, NOW + timedelta(minutes=50), Level.L0)
+
+    assert joined.referral.phone_by == NOW + timedelta(hours=1)
+
+
+def test_what_others_have_sent_too_is_not_the_first_sender_s_to_take_back() -> None:
+    [joined] = machine.join(
+        a_referral(),
+        RULES,
+        Actor(POLICE),
+        NOW,
+        findings=(),
+        level=Level.L2,
+        receiver=SCHOOLS,
+        source=UUID(int=9),
+        reporter_unit=POLICE,
+    )
+    [own] = join(a_referral(), NOW)
+
+    with pytest.raises(Refused, match="others_reported"):
+        machine.withdraw(joined.referral, SENDER, NOW, reason_given=True)
+    assert machine.withdraw(own.referral, SENDER, NOW, reason_given=True)
+    assert joined.referral.reporters == (RENLI, POLICE)
+
+
+def test_a_clock_counted_into_an_unpublished_year_says_so_and_is_counted_again_from_where_it_began() -> None:
+    """Sent as L3 in November, raised to L2 on the last day anybody has published working days for."""
+    raised_at = at(date(2026, 12, 31))
+    [sent] = machine.send(a_referral(ReferralState.DRAFT, level=Level.L3), RULES, SENDER)
+    [risen] = join(replace(sent.referral, ran_out=("accept", "result")), raised_at, Level.L2, None)
+    year = RULES.calendar
+    published = replace(
+        RULES,
+        calendar=replace(
+            year, published_years=year.published_years | {2027}, holidays=year.holidays | {date(2027, 1, 1)}
+        ),
+    )
+    settled, moves = machine.recount(risen.referral, published, raised_at)
+
+    assert not sent.referral.provisional
+    assert risen.referral.provisional
+    assert risen.referral.accept_by == at(date(2027, 1, 6), 0)  # Friday 1, Monday 4, Tuesday 5
+    assert settled.accept_by == at(date(2027, 1, 7), 0)
+    assert [moved.because for moved in moves] == ["calendar_published"]
+    assert not settled.provisional
 
 
 def test_each_clock_runs_out_once() -> None:
@@ -372,18 +484,21 @@ class AnyLife(RuleBasedStateMachine):
         self.now: datetime = NOW
         self.previous = self.referral
         self.returns_before_up = 0
-        self.seen_result = self.informed = False
+        self.seen_result = self.informed = self.others_reported = False
         self.closed_properly = True
 
     @initialize(level=st.sampled_from(Level), reporter=st.sampled_from([None, RENLI]))
     def begin(self, level: Level, reporter: str | None) -> None:
-        draft = replace(a_referral(), state=ReferralState.DRAFT, version=0, level=level, reporter_unit=reporter)
+        told: dict[str, Any] = {} if reporter is not None else {"sources": (), "reporters": ()}
+        draft = replace(a_referral(), state=ReferralState.DRAFT, version=0, level=level, **told)
         self.referral = self.previous = machine.send(draft, RULES, SENDER)[0].referral
 
     def _apply(self, moves: tuple[Moved, ...]) -> None:
         for moved in moves:
             self.previous, self.referral = self.referral, moved.referral
             assert moved.referral.version == self.previous.version + 1
+            assert moved.move in POLICY[self.previous.state].split()
+            assert moved.referral.state is leads(self.previous.state, moved.move)
             if moved.move is Move.RETURNED:
                 self.returns_before_up += 1
             if moved.move is Move.REOPENED:
@@ -477,26 +592,31 @@ class AnyLife(RuleBasedStateMachine):
 
         self._try(closing)
 
-    @rule(level=st.sampled_from(Level), source=st.sampled_from([None, UUID(int=77)]))
+    @rule(level=st.sampled_from(Level), reporter=st.sampled_from([None, RENLI, POLICE]), called=st.booleans())
     @precondition(lambda self: self.referral.state is not ReferralState.WITHDRAWN)
-    def another_finding(self, level: Level, source: UUID | None) -> None:
-        reporter = RENLI if source else None
+    def another_finding(self, level: Level, reporter: str | None, called: bool) -> None:
         if self.referral.state is ReferralState.CLOSED and not machine.may_reopen(self.referral, RULES, self.now):
             return
         if reporter is not None:
             self.informed = False
-        self._apply(
-            machine.join(
-                self.referral,
-                RULES,
-                SENDER,
-                self.now,
-                findings=(FindingCode.NEVER_ENROLLED,),
-                level=level,
-                source=source,
-                reporter_unit=reporter,
-            )
+            self.others_reported |= reporter != RENLI
+        source = None if reporter is None else UUID(int=77 + len(self.referral.sources))
+        moves = machine.join(
+            self.referral,
+            RULES,
+            SENDER if reporter is None else Actor(reporter),
+            self.now,
+            findings=(FindingCode.NEVER_ENROLLED,),
+            level=level,
+            receiver=SCHOOLS,
+            source=source,
+            reporter_unit=reporter,
+            phone_reported=called,
         )
+        self._apply(moves)
+        assert self.referral.holder is not None, "news of a child lies on a desk that cannot act"
+        if reporter is not None and level is Level.L0 and not called:
+            assert "phone_report" in dict(machine.running(self.referral)), "nobody is asked to call"
 
     @rule()
     def reopen(self) -> None:
@@ -519,6 +639,14 @@ class AnyLife(RuleBasedStateMachine):
         if self.referral.state is ReferralState.CLOSED:
             assert self.referral.result is not None
             assert self.referral.reporter_informed or self.referral.reporter_unit is None
+
+    @invariant()
+    def what_others_reported_is_not_taken_back(self) -> None:
+        assert self.referral.state is not ReferralState.WITHDRAWN or not self.others_reported
+
+    @invariant()
+    def every_finding_has_its_reporter(self) -> None:
+        assert len(self.referral.sources) == len(self.referral.reporters)
 
     @invariant()
     def the_clock_never_runs_backwards(self) -> None:

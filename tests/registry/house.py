@@ -2,9 +2,10 @@
 
 import json
 from base64 import b64encode
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from itertools import groupby, product
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 from uuid import UUID, uuid5
@@ -19,6 +20,7 @@ from contracts.vocabulary import FactName, FindingCode, IdentityField, Verb
 from runtime import Batch, Heard, Page, Say
 from runtime.sealing import Opener, Sealer, new_keys
 from services.registry import disclosing, handlers
+from services.registry.names import identity_of, report_of
 from services.registry.vault import Vault
 from tests.county import a_county
 from tests.registry.people import Row
@@ -64,7 +66,7 @@ def read(row: Row, *, at: datetime = NOON, finding: UUID | None = None) -> Recor
         finding=finding,
         identity=sealed(identity, record),
         facts=dict(row.facts),
-        content=str(an_id("content", repr(row))),
+        content=str(an_id("content", repr((row.identity, row.born, row.facts, row.flags)))),
         flags=row.flags,
     )
 
@@ -92,7 +94,7 @@ def reported(
     name: str = "finding",
     *,
     child: UUID | None = None,
-    identity: dict[IdentityField, str] | None = None,
+    identity: Mapping[IdentityField, str] | None = None,
     township: str | None = "341722100",
     sealed_as: str | None = None,
 ) -> FindingReported:
@@ -127,6 +129,23 @@ def action(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One event of a log: on which topic, in which lane, when."""
+
+    topic: str
+    lane: int
+    event: Event
+    at: datetime = NOON
+
+
+HANDLERS: dict[str, tuple[Any, ...]] = {
+    "intake.record.v1": (handlers.on_records,),
+    "intake.action.v1": (handlers.on_findings, handlers.on_actions),
+    "referral.case.v1": (disclosing.on_referrals,),
+}
+
+
 class House:
     """One registry and its county."""
 
@@ -155,6 +174,19 @@ class House:
     async def refer(self, *events: Event, size: int = 1000, lane: int = 3) -> list[Event]:
         """What referral says."""
         return await self._apply(disclosing.on_referrals, events, "referral.case.v1", lane, size, NOON)
+
+    async def play(self, log: Sequence[Step], size: int = 1000) -> list[Event]:
+        """A log as it is, cut into batches of at most this size; a batch is of one lane."""
+        said: list[Say] = []
+        heard = [one for step in log for one in self.batch([step.event], step.topic, step.lane, step.at).events]
+        for (topic, lane), run in groupby(heard, key=lambda one: (one.topic, one.partition)):
+            events = list(run)
+            for handler, start in product(HANDLERS[topic], range(0, len(events), size)):
+                batch = Batch(events[start : start + size], topic, lane, TODAY, NOON, self.county, LANES)
+                async with self.tx.transaction():
+                    said += await handler(batch, self.tx, vault=self.vault)
+        self.said += [one.event for one in said]
+        return [one.event for one in said]
 
     async def turn_the_day(self, limit: int = 500) -> list[Event]:
         """One day's work of every index."""
@@ -192,6 +224,33 @@ class House:
     async def count(self, table: str) -> int:
         return int(await self.tx.fetchval(f"SELECT count(*) FROM {table}"))
 
+    async def state(self) -> dict[str, list[str]]:
+        """Everything the registry keeps, opened. How often an agency was told the newest is no part of it."""
+        tables = {}
+        for table, columns in {
+            "child": "*",
+            "record": "record_id, child_id, finding_id, hold, birth_date, recorded_at, valid_on, department, content,"
+            " evidence",
+            "lookup": "*",
+            "question": "*",
+            "submission_end": "*",
+            "hand_over": "*",
+            "finding": "finding_id, child_id, named",
+            "apart": "*",
+            "verification": "*",
+            "disclosure": "*",
+        }.items():
+            rows = await self.tx.fetch(f"SELECT {columns} FROM {table}")
+            tables[table] = sorted(repr(dict(row.items())) for row in rows)
+        children = [row["child_id"] for row in await self.tx.fetch("SELECT child_id FROM child")]
+        findings = [row["finding_id"] for row in await self.tx.fetch("SELECT finding_id FROM finding")]
+        for name, found in (
+            ("identity", await identity_of(self.tx, self.vault, children)),
+            ("report", await report_of(self.tx, self.vault, findings)),
+        ):
+            tables[name] = sorted(repr((one, sorted(who.items()))) for one, who in found.items())
+        return tables
+
     def snapshot(self, child: UUID) -> ChildChanged:
         """The child's newest snapshot."""
         found = [one for one in only(self.said, ChildChanged) if one.child == child]
@@ -215,7 +274,8 @@ class House:
     async def forget(self) -> None:
         """Begin anew: nothing was ever heard."""
         await self.tx.execute(
-            "TRUNCATE child, record, lookup, child_key, question, submission_end, hand_over, finding, apart CASCADE"
+            "TRUNCATE child, record, lookup, child_key, question, submission_end, hand_over, finding, apart,"
+            " verification, disclosure"
         )
         self._offset = 0
         self.said = []

@@ -1,23 +1,25 @@
 """Files at hand: joining commutes with arrival, and a version counts what was applied to a child."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from itertools import combinations, product
 from uuid import UUID
 
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from contracts.vocabulary import FactName, IdentityField
-from services.registry.desk import holder_of
+from services.registry.desk import holder_of, school_year_of
 from services.registry.domain.cabinet import Cabinet
-from services.registry.domain.files import HandedOver, Reading
-from services.registry.domain.matching import Evidence, arrange, never_alike
+from services.registry.domain.files import HandedOver, Person, Reading
+from services.registry.domain.matching import Evidence, Verdict, arrange, compare, never_alike
 from tests.county import a_county
 from tests.registry.house import a_vault, an_id
 from tests.registry.people import BORN, FATHER, MOTHER, a_number
 
 VAULT = a_vault()
+BY = Person("341722-mzj", "county_civil_affairs", date(2026, 11, 23))
 NOON = datetime(2026, 11, 23, 4, tzinfo=UTC)
 UNITS = ("341722-jtj", "341722-gaj", "341722-wjw", "341722-cl")
 
@@ -27,6 +29,7 @@ def a_cabinet(records: Iterable[Evidence]) -> Cabinet:
     return Cabinet(
         lane=0,
         holder=holder_of(a_county()),
+        school_year=school_year_of(a_county()),
         new_id=VAULT.new_id,
         alike=never_alike,
         cause=lambda n: str(an_id("event", n)),
@@ -35,7 +38,8 @@ def a_cabinet(records: Iterable[Evidence]) -> Cabinet:
 
 
 def reading(evidence: Evidence, unit: str = UNITS[0], *, at: datetime = NOON) -> Reading:
-    return Reading(evidence, unit, unit, None, date(2026, 9, 30), at, at.date(), False, "", {FactName.SCHOOL_GRADE: 4})
+    facts = {FactName.SCHOOL_GRADE: 4}
+    return Reading(evidence.record, evidence, unit, unit, None, date(2026, 9, 30), at, at.date(), False, "", facts)
 
 
 def groups(cabinet: Cabinet) -> set[frozenset[UUID]]:
@@ -58,9 +62,9 @@ IDENTITIES = st.fixed_dictionaries(
 
 
 @st.composite
-def streams(draw: st.DrawFn) -> list[Evidence]:
+def streams(draw: st.DrawFn, at_least: int = 1) -> list[Evidence]:
     """Records of some children who have much in common, each read once."""
-    found = draw(st.lists(IDENTITIES, min_size=1, max_size=7))
+    found = draw(st.lists(IDENTITIES, min_size=at_least, max_size=7))
     return [VAULT.evidence(an_id("record", n), BORN, identity, ()) for n, identity in enumerate(found)]
 
 
@@ -123,6 +127,124 @@ def test_every_record_has_its_source_and_its_keys_in_its_file_only(records: list
         for _, outcome in cabinet.outcomes
         if isinstance(outcome, HandedOver) and outcome.reason == "matched"
     }
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["read", "read", "read", "merge", "undo", "part", "confirm", "decline"]),
+        st.integers(0, 50),
+        st.integers(0, 50),
+    ),
+    min_size=5,
+    max_size=16,
+)
+
+
+def live(cabinet: Cabinet, records: list[Evidence], steps: list[tuple[str, int, int]]) -> Iterator[str]:
+    """Apply steps one by one: rows are read, and persons decide about whatever files and questions there are."""
+    for n, (step, one, other) in enumerate(steps):
+        standing = sorted((file.child for file in cabinet.files.values() if file.absorbed_by is None), key=str)
+        gone = sorted((file.child for file in cabinet.files.values() if file.absorbed_by is not None), key=str)
+        asked = sorted((found.question for found in cabinet.questions.values() if found.state == "open"), key=str)
+        read = sorted(cabinet.seats, key=str)
+        if step == "read":
+            cabinet.read(n, reading(records[one % len(records)], at=NOON + timedelta(minutes=n)))
+        elif step == "merge" and standing:
+            cabinet.merge(n, standing[one % len(standing)], standing[other % len(standing)], BY)
+        elif step == "undo" and gone:
+            absorbed = cabinet.files[gone[one % len(gone)]]
+            assert absorbed.absorbed_by is not None
+            cabinet.split(n, absorbed.absorbed_by, (), absorbed.child, BY)
+        elif step == "part" and read:
+            record = read[one % len(read)]
+            cabinet.split(n, cabinet.seats[record].child, (record,), None, BY)
+        elif step == "confirm" and asked:
+            cabinet.confirm(n, asked[one % len(asked)], BY)
+        elif step == "decline" and asked:
+            cabinet.decline(n, asked[one % len(asked)], BY)
+        yield step
+
+
+@settings(deadline=None, max_examples=200)
+@given(streams(4), STEPS)
+def test_whatever_persons_decide_who_is_who_follows_from_rows_and_decisions(
+    records: list[Evidence], steps: list[tuple[str, int, int]]
+) -> None:
+    """At every moment: as the ladder arranges them, each record in one file, found there and nowhere else."""
+    cabinet = a_cabinet(records)
+    for _ in live(cabinet, records, steps):
+        assert groups(cabinet) == set(arrange([seat.evidence for seat in cabinet.seats.values()], cabinet.apart))
+        for child, file in cabinet.files.items():
+            assert {record for record, seat in cabinet.seats.items() if seat.child == child} == set(file.records)
+            keys = {key for record in file.records for key in cabinet.seats[record].evidence.keys}
+            assert {key for key, found in cabinet.finds.items() if child in found} == keys
+
+
+@settings(deadline=None, max_examples=200)
+@given(streams(4), STEPS)
+def test_whoever_might_be_one_child_is_asked_about_unless_a_person_said_so(
+    records: list[Evidence], steps: list[tuple[str, int, int]]
+) -> None:
+    """Whatever was merged and split meanwhile; and a question is always about files that stand."""
+    cabinet = a_cabinet(records)
+    for _ in live(cabinet, records, steps):
+        standing = [file.child for file in cabinet.files.values() if file.absorbed_by is None]
+        for one, other in combinations(standing, 2):
+            left, right = (
+                [cabinet.seats[record].evidence for record in cabinet.files[x].records] for x in (one, other)
+            )
+            alike = any(compare(a, b).verdict is not Verdict.APART for a, b in product(left, right))
+            apart = any(frozenset((a.hold, b.hold)) in cabinet.apart for a, b in product(left, right))
+            asked = [found for found in cabinet.questions.values() if found.pair == {one, other}]
+            assert not alike or apart or any(found.state != "merged" for found in asked)
+        for found in cabinet.questions.values():
+            if found.state == "open":
+                assert {cabinet.resolve(child) for child in found.asked_of} == found.pair <= set(standing)
+
+
+@settings(deadline=None, max_examples=200)
+@given(streams(4), STEPS)
+def test_two_valid_numbers_are_in_one_file_only_where_a_person_put_them(
+    records: list[Evidence], steps: list[tuple[str, int, int]]
+) -> None:
+    """Without a person's hold on them the members of a file have one number or none."""
+    cabinet = a_cabinet(records)
+    for _ in live(cabinet, records, steps):
+        for file in cabinet.files.values():
+            members = [cabinet.seats[record].evidence for record in file.records]
+            if all(one.hold is None for one in members):
+                assert len({one.number for one in members} - {None}) <= 1
+
+
+@settings(deadline=None, max_examples=200)
+@given(streams(4), STEPS, st.integers(0, 50), st.integers(1, 50), st.lists(st.integers(0, 6), min_size=3, max_size=10))
+def test_a_merge_undone_leaves_the_files_as_they_would_have_been(
+    records: list[Evidence], before: list[tuple[str, int, int]], one: int, more: int, rows: list[int]
+) -> None:
+    """Two lives of one registry: in the one a merge is undone after more rows came, in the other before."""
+    late, soon = a_cabinet(records), a_cabinet(records)
+    for cabinet in (late, soon):
+        assert list(live(cabinet, records, before))
+    standing = sorted((file.child for file in late.files.values() if file.absorbed_by is None), key=str)
+    assume(len(standing) > 1)
+    first, second = standing[one % len(standing)], standing[(one + 1 + more % (len(standing) - 1)) % len(standing)]
+    stood = {child: late.files[child] for child in (first, second)}
+    for cabinet in (late, soon):
+        cabinet.merge(100, first, second, BY)
+    soon.split(101, first, (), second, BY)
+    for cabinet in (late, soon):
+        for at, row in enumerate(rows, 200):
+            cabinet.read(at, reading(records[row % len(records)], at=NOON + timedelta(minutes=at)))
+    # Where a valid number made the survivor part of an older file, that is the one to split.
+    assume(all(cabinet.files[first].absorbed_by is None for cabinet in (late, soon)))
+
+    late.split(300, first, (), second, BY)
+
+    assert groups(late) == groups(soon)
+    for child in (first, second):
+        assert late.files[child].confirmed == soon.files[child].confirmed == stood[child].confirmed
+        assert late.files[child].state == soon.files[child].state
+        assert set(late.files[child].sources) == set(soon.files[child].sources)
 
 
 def test_an_older_version_that_comes_late_is_ignored() -> None:

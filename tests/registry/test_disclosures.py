@@ -11,7 +11,7 @@ from joserfc import jwe, jwk
 from joserfc.errors import JoseError
 
 from contracts.referral import ReferralMoved
-from contracts.registry import Disclosed, FindingPassedOn
+from contracts.registry import Disclosed, FindingPassedOn, RegistryRefusedAction
 from contracts.vocabulary import IdentityField, Level, Move, ReferralState, Verb
 from services.registry import store
 from services.registry.disclosing import public_key
@@ -190,6 +190,46 @@ async def test_what_the_route_does_not_name_changes_nothing(house: House) -> Non
     assert only(await house.rows(a_row(school="例小学")), Disclosed) == []
 
 
+async def test_what_turns_out_to_be_somebody_elses_is_taken_back(house: House) -> None:
+    """All that was known of the child came with a row that a person takes out of its file."""
+    row = a_row()
+    other = a_row("other", name="例大山", id_number=None, guardian_id_number=None, guardian_name=None)
+    await house.rows(row, replace(other, identity={IdentityField.SCHOOL: "例小学"}))
+    child, second = await house.child_of(row), await house.child_of(other)
+    await house.act(action(Verb.MERGE, child=second, other=child))
+    [given] = only(await house.refer(moved(second, 1, ReferralState.SENT)), Disclosed)
+    assert opened(given)["name"] == "例小明"
+
+    said = await house.act(action(Verb.SPLIT, child=second, other=child))
+
+    [gone] = only(said, Disclosed)
+    assert (gone.referral, gone.unit, gone.tombstone) == (given.referral, GAJ, True)
+    assert [one.tombstone for one in only(await house.turn_the_day(), Disclosed)] == [True]
+
+
+async def test_what_two_reports_know_of_one_child_reaches_the_agency(house: House) -> None:
+    """Nobody has the child on file; a person says that both teachers mean the same one."""
+    [first] = only(await house.report(reported("first", identity={IdentityField.NAME: "例小明"})), FindingPassedOn)
+    who = {IdentityField.GUARDIAN_PHONE: PHONE}
+    [second] = only(await house.report(reported("second", identity=who)), FindingPassedOn)
+    await house.refer(moved(first.child, 1, ReferralState.SENT))
+
+    said = await house.act(action(Verb.MERGE, child=second.child, other=first.child))
+
+    [given] = only(said, Disclosed)
+    assert opened(given) == {"name": "例小明", "guardian_phone": PHONE}
+
+
+async def test_what_a_person_reports_of_a_child_on_file_reaches_the_agency(house: House) -> None:
+    [passed] = only(await house.report(reported(identity={IdentityField.NAME: "例小明"})), FindingPassedOn)
+    await house.refer(moved(passed.child, 1, ReferralState.SENT))
+
+    who = {IdentityField.ADDRESS: "例村1号", IdentityField.REPORTER: "例老师"}
+    [given] = only(await house.report(reported("again", child=passed.child, identity=who)), Disclosed)
+
+    assert opened(given) == {"name": "例小明", "address": "例村1号"}
+
+
 async def test_a_closed_referral_is_not_told_of_changes(house: House) -> None:
     child = await a_child(house)
     await house.refer(moved(child, 1, ReferralState.SENT), moved(child, 2, ReferralState.CLOSED))
@@ -297,7 +337,21 @@ async def test_a_destroyed_key_discloses_nothing(house: House) -> None:
     await store.destroy_keys(house.tx, child)
     assert await house.refer(moved(child, 1, ReferralState.SENT)) == []
     assert MOTHER not in repr(await house.tx.fetch("SELECT * FROM record"))
-    assert await house.act(action(Verb.VERIFY, child=child)) == []
+    [refused] = await house.act(action(Verb.VERIFY, child=child))
+    assert isinstance(refused, RegistryRefusedAction)
+    assert refused.code == "unknown_child"
+
+
+async def test_what_was_disclosed_of_a_destroyed_child_is_taken_back_when_the_day_turns(house: House) -> None:
+    child = await a_child(house)
+    await house.refer(moved(child, 1, ReferralState.SENT))
+
+    await store.destroy_keys(house.tx, child)
+
+    [gone] = only(await house.turn_the_day(), Disclosed)
+    assert (gone.unit, gone.tombstone) == (GAJ, True)
+    assert await house.turn_the_day() == []
+    assert await house.refer(moved(child, 2, ReferralState.CLOSED, move=Move.CLOSED)) == []
 
 
 def _text(encoded: Any) -> str:

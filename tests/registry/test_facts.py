@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contracts.vocabulary import FactName
-from services.registry.desk import holder_of
+from services.registry.desk import holder_of, school_year_of
 from services.registry.domain.facts import (
     VERIFY,
     End,
@@ -20,14 +20,16 @@ from services.registry.domain.facts import (
     fell_silent,
     heard,
     lay,
+    watched_by,
 )
 from tests.county import a_county
 from tests.registry.house import an_id
 
 JTJ, GAJ, WJW, TOWN = "341722-jtj", "341722-gaj", "341722-wjw", "341722-renli"
 DATASET = {JTJ: "school", GAJ: "residence", WJW: "vaccination", TOWN: "village"}
-HOLDER = holder_of(a_county())
+HOLDER, SCHOOL_YEAR = holder_of(a_county()), school_year_of(a_county())
 MARCH, SEPTEMBER = date(2026, 3, 31), date(2026, 9, 30)
+NEXT_MARCH, NEXT_AUTUMN = date(2027, 3, 31), date(2027, 9, 30)
 GRADE, HOME, SINCE = FactName.SCHOOL_GRADE, FactName.RESIDENCE_DIVISION, FactName.RESIDENCE_SINCE
 
 
@@ -41,7 +43,7 @@ def says(
 
 
 def laid(*sources: Source, ends: dict[tuple[str, str, int], End] | None = None) -> Laid:
-    return lay(sources, ends or {}, HOLDER)
+    return lay(sources, ends or {}, HOLDER, SCHOOL_YEAR)
 
 
 def standing(found: Laid, name: FactName) -> tuple[Value, ...]:
@@ -54,6 +56,11 @@ def standing(found: Laid, name: FactName) -> tuple[Value, ...]:
 def test_the_newer_validity_stands_and_the_older_travels_with_it() -> None:
     found = laid(says(JTJ, SEPTEMBER, school_grade=4), says(TOWN, MARCH, school_grade=3))
     assert standing(found, GRADE) == (4, 3)
+
+
+def test_what_arrives_later_about_an_earlier_day_does_not_stand() -> None:
+    late = Source(an_id("late"), TOWN, "village", 0, 0, False, (Layer(MARCH, None, NEXT_MARCH, {GRADE: 3}),))
+    assert standing(laid(says(JTJ, SEPTEMBER, school_grade=4), late), GRADE) == (4, 3)
 
 
 def test_the_same_value_from_two_units_travels_once() -> None:
@@ -196,14 +203,14 @@ def test_a_row_of_a_file_is_the_whole_row() -> None:
 def test_a_row_on_its_own_only_adds() -> None:
     source = says(JTJ, MARCH, school_grade=4, school_status="enrolled")
     again = heard(source, Layer(SEPTEMBER, None, SEPTEMBER, {FactName.SCHOOL_STATUS: "dropped_out"}), {}, whole=False)
-    assert lay([again], {}, HOLDER).outcome == {GRADE: 4, FactName.SCHOOL_STATUS: "dropped_out"}
+    assert lay([again], {}, HOLDER, SCHOOL_YEAR).outcome == {GRADE: 4, FactName.SCHOOL_STATUS: "dropped_out"}
 
 
 def test_an_older_row_that_comes_late_changes_nothing_that_is_newer() -> None:
     source = says(JTJ, SEPTEMBER, school_grade=5)
     for whole in (True, False):
         again = heard(source, Layer(MARCH, "2026H1", SEPTEMBER, {GRADE: 4, FactName.DIBAO: True}), {}, whole=whole)
-        assert lay([again], {}, HOLDER).outcome == {GRADE: 5, FactName.DIBAO: True}
+        assert lay([again], {}, HOLDER, SCHOOL_YEAR).outcome == {GRADE: 5, FactName.DIBAO: True}
 
 
 def test_a_whole_file_dates_every_record_that_it_still_has() -> None:
@@ -231,9 +238,36 @@ def test_a_row_on_its_own_after_a_file_does_not_make_the_rest_of_the_record_old_
 
 
 def test_a_source_whose_news_could_change_what_stands_is_watched() -> None:
-    assert laid(says(JTJ, MARCH, school_grade=4), says(TOWN, SEPTEMBER, school_grade=4)).contested == ()
-    found = laid(says(JTJ, MARCH, school_grade=4), says(TOWN, SEPTEMBER, school_grade=3))
+    assert laid(says(JTJ, MARCH, dibao=True), says(TOWN, SEPTEMBER, dibao=True)).contested == ()
+    found = laid(says(JTJ, MARCH, dibao=True), says(TOWN, SEPTEMBER, dibao=False))
     assert found.contested == (f"{JTJ} school 0", f"{TOWN} village 0")
+
+
+def test_a_grade_is_one_of_its_school_year() -> None:
+    """Grade 4 said again in the next school year is news: the child repeats it. Again in the same year it is none."""
+    autumn, spring, next_autumn = (laid(says(JTJ, day, school_grade=4)) for day in (SEPTEMBER, NEXT_MARCH, NEXT_AUTUMN))
+    assert autumn.days == spring.days == ((GRADE, "2026"),)
+    assert next_autumn.days == ((GRADE, "2027"),)
+    for year, found in (("2026", spring), ("2027", next_autumn)):
+        assert found.contested == (f"{JTJ} school 0 {year}",)
+    assert set(spring.contested) <= watched_by(JTJ, "school", 0, NEXT_AUTUMN, SCHOOL_YEAR)
+    assert watched_by(JTJ, "school", 0, NEXT_MARCH, SCHOOL_YEAR).isdisjoint(spring.contested)
+    assert laid(says(JTJ, MARCH, silent=True, school_grade=4)).contested == ()
+
+
+@pytest.mark.parametrize(("on", "begun"), [(date(2026, 8, 31), 2025), (date(2026, 9, 1), 2026), (MARCH, 2025)])
+def test_a_school_year_begins_on_the_day_after_the_countys_cutoff(on: date, begun: int) -> None:
+    assert SCHOOL_YEAR(on) == begun
+
+
+def test_what_was_found_of_the_guardianship_is_weighed_by_days() -> None:
+    """Said before that day, or after it: both are part of what is said, and whoever speaks again is watched."""
+    found = laid(
+        says(TOWN, SEPTEMBER, dataset=VERIFY, guardian_status="effective"),
+        says(JTJ, MARCH, lives_with_caretaker=True),
+    )
+    assert found.days == ((FactName.GUARDIAN_STATUS, "2026-09-30"), (FactName.LIVES_WITH_CARETAKER, "2026-03-31"))
+    assert f"{JTJ} school 0" in found.contested
 
 
 # ------------------------------------------------------------------------------------------------------- any order
@@ -272,14 +306,14 @@ ENDS = {
 def test_what_stands_does_not_depend_on_who_arrived_first(found: list[Source], random: object) -> None:
     shuffled = list(found)
     random.shuffle(shuffled)  # type: ignore[attr-defined]
-    assert lay(found, ENDS, HOLDER) == lay(shuffled, ENDS, HOLDER)
+    assert lay(found, ENDS, HOLDER, SCHOOL_YEAR) == lay(shuffled, ENDS, HOLDER, SCHOOL_YEAR)
 
 
 @settings(deadline=None)
 @given(st.lists(sources(), max_size=6, unique_by=lambda source: source.record))
 def test_every_value_travels_and_one_stands(found: list[Source]) -> None:
     """Except for when a residence began, where what is not credible does not travel."""
-    result = lay(found, ENDS, HOLDER)
+    result = lay(found, ENDS, HOLDER, SCHOOL_YEAR)
     for name in VALUES:
         claimed = {layer.facts[name] for source in found for layer in source.layers if name in layer.facts}
         stands = standing(result, name)

@@ -1,17 +1,25 @@
 """What persons decide: verify, merge, split, answer. Both histories are kept, and everything can be undone."""
 
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
 
-from contracts.registry import ChildChanged, FileHandedOver, MatchAsked, MatchSettled, RegistryRefusedAction
+from contracts.registry import (
+    ChildChanged,
+    FactsContradict,
+    FileHandedOver,
+    FindingPassedOn,
+    MatchAsked,
+    MatchSettled,
+    RegistryRefusedAction,
+)
 from contracts.vocabulary import FactName, IdentityField, Verb
 from services.registry.names import identity_of
-from tests.registry.house import MZJ, House, action, an_id, only, read, reported
-from tests.registry.people import PHONE, a_row, clinic, police, village
+from tests.registry.house import MZJ, NOON, TODAY, House, Step, action, an_id, only, read, reported
+from tests.registry.people import FATHER, PHONE, a_number, a_row, clinic, police, village
 
 ONE = a_row("one", guardian_id_number=None)
 OTHER = village(ONE)
@@ -124,6 +132,127 @@ async def test_a_merge_is_undone_and_both_files_are_as_they_were(house: House, b
     assert house.snapshot(absorbed).state == "absorbed"
 
 
+async def test_what_came_while_two_files_were_one_goes_where_it_would_have_gone(house: House) -> None:
+    """The police's row has the number of the one, the clinic's the mother of the other."""
+    one, other = a_row("one", guardian_id_number=None), a_row("other", id_number=None, guardian_phone=None)
+    await house.rows(one, other)
+    survivor, absorbed = await house.child_of(one), await house.child_of(other)
+    await house.act(action(Verb.MERGE, child=survivor, other=absorbed))
+    await house.rows(police(one), clinic(other))
+    assert await house.child_of(clinic(other)) == survivor
+
+    await house.act(action(Verb.SPLIT, child=survivor, other=absorbed))
+
+    assert await house.child_of(police(one)) == survivor
+    assert await house.child_of(clinic(other)) == absorbed
+    assert house.snapshot(survivor).sources == ("hukou", "school")
+    assert house.snapshot(absorbed).sources == ("school", "vaccination")
+    await house.rows(replace(clinic(other), facts={FactName.DIBAO: True}), clinic(one), replace(other, facts={}))
+    assert await house.child_of(clinic(other)) == await house.child_of(other) == absorbed
+
+
+async def test_whoever_could_not_join_the_two_joins_the_one_that_it_fits(house: House) -> None:
+    """While the two were one it had another number than the newcomer, who therefore had to stay apart."""
+    one, other = a_row("one", name="例大山", guardian_id_number=FATHER), a_row("other", id_number=None)
+    newcomer = a_row("newcomer", id_number=a_number(sequence=3))
+    await house.rows(one, other)
+    survivor, absorbed = await house.child_of(one), await house.child_of(other)
+    await house.act(action(Verb.MERGE, child=survivor, other=absorbed))
+    said = await house.rows(newcomer)
+    alone = await house.child_of(newcomer)
+    assert alone != survivor
+    [asked] = only(said, MatchAsked)
+    assert asked.conflicts == ("two_valid_numbers",)
+
+    said = await house.act(action(Verb.SPLIT, child=survivor, other=absorbed))
+
+    assert await house.child_of(newcomer) == await house.child_of(other) == absorbed
+    assert [(handed.child, handed.from_child, handed.reason) for handed in only(said, FileHandedOver)] == [
+        (absorbed, survivor, "split"),
+        (absorbed, alone, "matched"),
+    ]
+    # Whether the newcomer is the survivor's child: it is the other's, and a person says that they are two.
+    assert (asked.question, "split") in [(settled.question, settled.outcome) for settled in only(said, MatchSettled)]
+    assert house.snapshot(absorbed).questions == house.snapshot(survivor).questions == 0
+
+
+async def test_a_candidate_that_absorbed_a_file_gives_it_back(house: House) -> None:
+    """Everything that the candidate has came with the other: taking it back leaves it as it was."""
+    await house.rows(ONE)
+    child = await house.child_of(ONE)
+    [passed] = only(await house.report(reported()), FindingPassedOn)
+    await house.act(action(Verb.MERGE, child=passed.child, other=child))
+    assert house.snapshot(passed.child).state == "on_file"
+
+    [handed] = only(await house.act(action(Verb.SPLIT, child=passed.child, other=child)), FileHandedOver)
+
+    assert (handed.child, handed.findings) == (child, ())
+    assert await house.child_of(ONE) == child
+    assert house.snapshot(passed.child).state == "candidate"
+
+
+@pytest.mark.parametrize("named", ["survivor", "absorbed"])
+async def test_who_was_seen_is_remembered_of_the_file_that_was_named(house: House, named: str) -> None:
+    [first] = only(await house.report(reported("first")), FindingPassedOn)
+    [second] = only(await house.report(reported("second")), FindingPassedOn)
+    await house.act(action(Verb.MERGE, child=first.child, other=second.child))
+    seen = first.child if named == "survivor" else second.child
+    facts = {FactName.LIVES_ALONE: True}
+    await house.act(action(Verb.VERIFY, child=seen, outcome="confirmed", facts=facts))
+    assert house.chosen(first.child)[FactName.LIVES_ALONE] is True
+
+    await house.act(action(Verb.SPLIT, child=first.child, other=second.child))
+
+    other = second.child if named == "survivor" else first.child
+    assert (house.snapshot(seen).state, house.snapshot(other).state) == ("on_file", "candidate")
+    assert house.chosen(seen) == facts
+    assert house.chosen(other) == {}
+
+
+async def test_a_finding_about_the_absorbed_file_goes_back_with_what_it_brought(house: House) -> None:
+    one, other, _ = await two_files(house)
+    await house.act(action(Verb.MERGE, child=one, other=other))
+    await house.report(reported(child=other, identity=OTHER.identity))
+    found = replace(OTHER, key="found", unit="341722-jtj", dataset="finding", period=None, facts={})
+    await house.hear(read(found, finding=an_id("finding")))
+    assert await house.child_of(found) == one
+
+    [handed] = only(await house.act(action(Verb.SPLIT, child=one, other=other)), FileHandedOver)
+
+    assert handed.findings == (an_id("finding"),)
+    assert await house.child_of(found) == await house.child_of(OTHER) == other
+
+
+async def test_findings_of_a_file_within_a_file_go_back_with_it(house: House) -> None:
+    """The candidate was merged into one file, and that one into another."""
+    one, other, _ = await two_files(house)
+    [passed] = only(await house.report(reported()), FindingPassedOn)
+    await house.act(action(Verb.MERGE, name="1", child=other, other=passed.child))
+    await house.act(action(Verb.MERGE, name="2", child=one, other=other))
+
+    [handed] = only(await house.act(action(Verb.SPLIT, child=one, other=other)), FileHandedOver)
+
+    assert handed.findings == (an_id("finding"),)
+    assert house.snapshot(other).absorbs == (passed.child,)
+    [handed] = only(await house.act(action(Verb.SPLIT, child=other, other=passed.child)), FileHandedOver)
+    assert (handed.child, handed.findings) == (passed.child, (an_id("finding"),))
+
+
+async def test_what_two_children_contradict_as_one_is_reported_anew_when_one_of_them_does(house: House) -> None:
+    one = replace(ONE, facts={FactName.SCHOOL_GRADE: 4})
+    other = replace(OTHER, facts={FactName.SCHOOL_GRADE: 5})
+    await house.rows(one, other)
+    survivor, absorbed = await house.child_of(one), await house.child_of(other)
+    [told] = only(await house.act(action(Verb.MERGE, child=survivor, other=absorbed)), FactsContradict)
+    assert told.child == survivor
+    await house.act(action(Verb.SPLIT, child=survivor, other=absorbed))
+
+    said = await house.rows(police(one, facts={FactName.SCHOOL_GRADE: 6}))
+
+    [again] = only(said, FactsContradict)
+    assert (again.child, again.units) == (survivor, ("341722-gaj", "341722-jtj"))
+
+
 async def test_what_is_split_never_joins_again_by_itself(house: House) -> None:
     """Two children under one number: a person takes the clinic's row out, and later rows do not put it back."""
     row = a_row()
@@ -150,20 +279,20 @@ async def test_a_new_record_of_a_split_number_finds_one_of_the_two(house: House)
     assert len(await house.partition()) == 2
 
 
-async def test_after_a_merge_by_a_person_two_numbers_stay_together(house: House) -> None:
+async def test_after_a_merge_by_a_person_its_rows_stay_together(house: House) -> None:
+    """Though they say other names and other guardians, or later have two valid numbers."""
     one = a_row("one")
-    other = a_row(
-        "other",
-        id_number=a_row().identity[IdentityField.ID_NUMBER][:-1] + "0",
-        flags=("id_damaged",),
-        name="例大山",
-        guardian_id_number=None,
-    )
+    other = a_row("other", id_number=None, name="例大山", guardian_id_number=None)
     await house.rows(one, other)
     await house.act(action(Verb.MERGE, child=await house.child_of(one), other=await house.child_of(other)))
 
-    await house.rows(replace(one, facts={FactName.SCHOOL_GRADE: 5}), replace(other, facts={FactName.DIBAO: True}))
+    await house.rows(
+        replace(one, facts={FactName.SCHOOL_GRADE: 5}),
+        replace(other, identity={**other.identity, IdentityField.MOTHER_ID_NUMBER: FATHER}),
+    )
+    assert await house.child_of(one) == await house.child_of(other)
 
+    await house.rows(replace(other, identity={**other.identity, IdentityField.ID_NUMBER: a_number(sequence=3)}))
     assert await house.child_of(one) == await house.child_of(other)
 
 
@@ -336,6 +465,69 @@ async def test_a_question_follows_its_file_into_a_merge(house: House) -> None:
 
     [handed] = only(said, FileHandedOver)
     assert {handed.child, handed.from_child} == {survivor, other}
+
+
+async def test_a_question_goes_back_to_its_file_when_a_merge_is_undone(house: House) -> None:
+    """Who confirms it afterwards confirms what was asked, and not of the file that had absorbed it meanwhile."""
+    one, other, asked = await two_files(house)
+    third = a_row("third", name="例大山", id_number=None, guardian_id_number=None, guardian_name=None)
+    await house.rows(replace(third, identity={IdentityField.NAME: "例大山"}))
+    survivor = await house.child_of(third)
+    await house.act(action(Verb.MERGE, child=survivor, other=one))
+    await house.act(action(Verb.SPLIT, child=survivor, other=one))
+    assert [house.snapshot(child).questions for child in (survivor, one, other)] == [0, 1, 1]
+
+    [handed] = only(await house.act(action(Verb.CONFIRM, proposal=asked.question)), FileHandedOver)
+
+    assert {handed.child, handed.from_child} == {one, other}
+
+
+async def test_a_question_asked_of_two_files_as_one_goes_to_the_one_that_it_is_about(house: House) -> None:
+    third = replace(a_row("third"), identity={IdentityField.NAME: "例大山"})
+    await house.rows(third, ONE)
+    survivor, one = await house.child_of(third), await house.child_of(ONE)
+    await house.act(action(Verb.MERGE, child=survivor, other=one))
+    [asked] = only(await house.rows(OTHER), MatchAsked)
+    other = await house.child_of(OTHER)
+    assert {asked.child, asked.other} == {survivor, other}
+
+    await house.act(action(Verb.SPLIT, child=survivor, other=one))
+
+    assert [house.snapshot(child).questions for child in (survivor, one, other)] == [0, 1, 1]
+    [handed] = only(await house.act(action(Verb.CONFIRM, proposal=asked.question)), FileHandedOver)
+    assert {handed.child, handed.from_child} == {one, other}
+
+
+async def test_what_a_person_declined_is_not_asked_of_the_file_that_absorbs_one_of_the_two(house: House) -> None:
+    one, other, asked = await two_files(house)
+    await house.act(action(Verb.DECLINE, proposal=asked.question))
+    third = replace(a_row("third"), identity={IdentityField.NAME: "例大山"})
+    await house.rows(third)
+    await house.act(action(Verb.MERGE, child=await house.child_of(third), other=one))
+
+    said = await house.rows(replace(OTHER, identity={**OTHER.identity, IdentityField.SCHOOL: "例小学"}))
+
+    assert only(said, MatchAsked) == []
+    assert await house.child_of(OTHER) == other
+
+
+@pytest.mark.parametrize("size", [1, 1000])
+async def test_a_decision_is_on_record_with_its_own_day_and_its_own_file(house: House, size: int) -> None:
+    """Whatever else was in the batch: who was seen before a merge was seen as that file's child, and asked that day."""
+    await house.rows(ONE)
+    await house.play(
+        [
+            Step("intake.record.v1", 0, read(OTHER), NOON),
+            Step("intake.record.v1", 0, read(a_row("next")), NOON + timedelta(days=1)),
+        ],
+        size,
+    )
+    one, other = await house.child_of(ONE), await house.child_of(OTHER)
+    await house.act(
+        action(Verb.VERIFY, child=other, outcome="confirmed"), action(Verb.MERGE, child=one, other=other), size=size
+    )
+    assert await house.tx.fetchval("SELECT child_id FROM verification") == other
+    assert await house.tx.fetchval("SELECT asked_on FROM question ORDER BY asked_on LIMIT 1") == TODAY
 
 
 @pytest.mark.parametrize("size", [1, 1000])

@@ -2,17 +2,30 @@
 
 import re
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from contracts.registry import ChildChanged, Disclosed, FindingPassedOn
+from contracts.registry import ChildChanged, Disclosed, FindingPassedOn, RegistryRefusedAction
 from contracts.vocabulary import IdentityField, ReferralState, Verb
 from services.registry import store
 from services.registry.names import identity_of, report_of
 from services.registry.vault import Unreadable, decrypt, encrypt
 from tests.county import a_county
-from tests.registry.house import House, a_vault, action, an_id, only, read, reported, with_keys
+from tests.registry.house import (
+    NOON,
+    TODAY,
+    House,
+    a_vault,
+    action,
+    an_id,
+    disappeared,
+    only,
+    read,
+    reported,
+    with_keys,
+)
 from tests.registry.people import FATHER, MOTHER, PHONE, a_number, a_row, clinic, police, village
 from tests.registry.test_disclosures import EC, GAJ, moved, public
 
@@ -106,6 +119,17 @@ async def test_the_same_phone_shows_nothing_about_children_of_other_days() -> No
     assert vault.hash("phone", "2016-03-05", PHONE) != vault.hash("guardian", "2016-03-05", PHONE)
 
 
+def test_without_the_countys_keys_nobody_finds_a_child_again() -> None:
+    """The same words give other hashes and other ids under another county's keys."""
+    ours = a_vault()
+    theirs = [replace(ours, lookup_key=b"another" * 5), replace(ours, child_id_key=b"another." * 4)]
+    born, who = a_row().born, dict(a_row().identity)
+    found = [vault.evidence(an_id("record"), born, who, ()) for vault in (ours, theirs[0])]
+    assert found[0].keys.isdisjoint(found[1].keys)
+    assert found[0].names.isdisjoint(found[1].names)
+    assert ours.new_id("record") != theirs[1].new_id("record")
+
+
 async def test_without_its_key_a_child_is_unreadable(house: House) -> None:
     await a_whole_life(house)
     child = await house.child_of(a_row())
@@ -140,6 +164,95 @@ async def test_what_is_read_after_a_key_was_destroyed_opens_a_new_file(house: Ho
     assert identity[destroyed] == {}
     assert identity[child][IdentityField.NAME] == "例小明"
     assert IdentityField.ADDRESS not in identity[child]
+
+
+@pytest.mark.parametrize("held", [False, True])
+async def test_a_destroyed_child_is_never_taken_up_again(house: House, held: bool) -> None:
+    """The only row it had comes again, with the same content and with another: that is a new file, which grows."""
+    row = a_row()
+    await house.rows(row)
+    if held:
+        other = a_row("other", name="例大山", id_number=None, guardian_id_number=None)
+        await house.rows(other)
+        await house.act(action(Verb.MERGE, child=await house.child_of(row), other=await house.child_of(other)))
+    destroyed = await house.child_of(row)
+    await store.destroy_keys(house.tx, destroyed)
+    version = (await house.file(destroyed))["child_version"]
+
+    await house.rows(row, replace(row, valid_on=TODAY), police(row))
+    await house.hear(disappeared(row))
+    await house.rows(row)
+
+    child = await house.child_of(row)
+    assert child != destroyed
+    assert await house.child_of(police(row)) == child
+    assert await house.tx.fetchval("SELECT count(*) FROM child_key WHERE child_id = $1", destroyed) == 0
+    assert (await house.file(destroyed))["child_version"] == version
+    assert (await identity_of(house.tx, house.vault, [destroyed]))[destroyed] == {}
+
+
+@pytest.mark.parametrize("verb", [Verb.VERIFY, Verb.MERGE, Verb.SPLIT])
+async def test_nobody_acts_on_a_destroyed_child(house: House, verb: Verb) -> None:
+    row, other = a_row(), a_row("other", name="例大山", id_number=None, guardian_id_number=None)
+    await house.rows(row, other)
+    child, second = await house.child_of(row), await house.child_of(other)
+    await store.destroy_keys(house.tx, child)
+    for kept, gone in ((child, second), (second, child)):
+        said = await house.act(action(verb, records=(an_id("record", "other"),), child=kept, other=gone))
+        if verb is Verb.VERIFY and kept == second:
+            assert said == []
+            continue
+        [refused] = only(said, RegistryRefusedAction)
+        assert refused.code == "unknown_child"
+
+
+async def test_a_finding_about_a_destroyed_child_goes_on_about_a_candidate(house: House) -> None:
+    await house.rows(a_row())
+    destroyed = await house.child_of(a_row())
+    await store.destroy_keys(house.tx, destroyed)
+
+    said = await house.report(reported(child=destroyed, identity=WHO))
+
+    [passed] = only(said, FindingPassedOn)
+    assert passed.child != destroyed
+    assert passed.candidate
+    assert await store.keys(house.tx, [destroyed]) == {}
+    assert (await identity_of(house.tx, house.vault, [passed.child]))[passed.child][IdentityField.NAME] == "例小明"
+
+
+async def test_a_candidate_that_was_destroyed_before_its_finding_came_holds_nobody_up(house: House) -> None:
+    found = replace(clinic(a_row()), key="found", dataset="finding", period=None)
+    await house.hear(read(found, finding=an_id("finding")))
+    destroyed = await house.child_of(found)
+    await store.destroy_keys(house.tx, destroyed)
+
+    [passed] = only(await house.report(reported(identity=WHO)), FindingPassedOn)
+    await house.hear(read(found, finding=an_id("finding"), at=NOON + timedelta(minutes=1)))
+
+    assert passed.child == destroyed
+    assert await house.child_of(found) != destroyed
+    assert await report_of(house.tx, house.vault, [an_id("finding")]) == {}
+    assert await store.keys(house.tx, [destroyed]) == {}
+
+
+async def test_names_of_a_destroyed_child_are_compared_with_nobodys(house: House) -> None:
+    """A name that has lost a character is compared letter by letter, which needs the other's clear name."""
+    one = a_row(name="张子轩", guardian_id_number=None, guardian_name=None)
+    await house.rows(one)
+    await store.destroy_keys(house.tx, await house.child_of(one))
+    lead = a_row("lead", name="张□轩", id_number=None, guardian_id_number=None, guardian_name=None)
+    said = await house.rows(lead)
+    assert {type(event) for event in said} == {ChildChanged}
+
+
+async def test_an_absorbed_id_destroys_the_child_that_it_is(house: House) -> None:
+    one, other = a_row("one"), a_row("other", name="例大山", id_number=None, guardian_id_number=None)
+    await house.rows(one, other)
+    first, second = await house.child_of(one), await house.child_of(other)
+    await house.act(action(Verb.MERGE, child=first, other=second))
+    await store.destroy_keys(house.tx, second)
+    assert await identity_of(house.tx, house.vault, [first, second]) == {first: {}, second: {}}
+    assert await house.count("child_key") == 0
 
 
 async def test_merging_and_splitting_changes_the_key_with_the_file(house: House) -> None:

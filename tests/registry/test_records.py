@@ -1,20 +1,22 @@
 """Records become files: joined, kept apart or asked about, and the same in batches of any size."""
 
+import asyncio
 import random
 from dataclasses import replace
 from datetime import date, timedelta
 from itertools import permutations
 from typing import Any
 
+import asyncpg
 import pytest
 
 from contracts.event import Event
 from contracts.registry import ChildChanged, FactsContradict, FileHandedOver, MatchAsked, MatchSettled
-from contracts.vocabulary import FactName, IdentityField
-from runtime import Unprocessable
+from contracts.vocabulary import FactName, IdentityField, Verb
+from runtime import NotYet, Unprocessable
 from services.registry import handlers, store
 from services.registry.names import identity_of
-from tests.registry.house import MZJ, NOON, House, an_id, disappeared, ended, only, read
+from tests.registry.house import MZJ, NOON, House, Step, action, an_id, disappeared, ended, only, read
 from tests.registry.people import FATHER, MOTHER, PHONE, Row, a_number, a_row, clinic, police, village
 
 
@@ -160,6 +162,89 @@ async def test_a_corrected_birth_date_moves_a_row_to_another_lane(house: House) 
     assert (await house.file(child))["child_version"] == version
 
 
+async def test_what_the_old_lane_still_has_of_a_corrected_row_takes_nothing_away(house: House) -> None:
+    """The row was missing from a file, and came back with another birth date: whichever lane is quicker."""
+    row = a_row()
+    corrected = replace(
+        row, born=date(2016, 3, 6), identity={**row.identity, IdentityField.ID_NUMBER: a_number(date(2016, 3, 6))}
+    )
+    await house.rows(row, lane=0)
+    await house.hear(read(corrected, at=NOON + timedelta(minutes=10)), lane=3)
+
+    said = await house.hear(disappeared(row), lane=0)
+
+    assert said == []
+    assert house.snapshot(await house.child_of(row)).silent_sources == ()
+
+
+async def test_a_row_that_is_as_it_was_is_not_opened_again(house: House) -> None:
+    """Its content says so. It speaks for its new period all the same."""
+    row = a_row(valid_on=date(2026, 3, 31), period="2026H1")
+    await house.rows(row, village(a_row(), facts={FactName.SCHOOL_GRADE: 5}))
+    child = await house.child_of(row)
+    assert house.chosen(child)[FactName.SCHOOL_GRADE] == 5
+    before = await house.tx.fetchrow(
+        "SELECT identity, evidence FROM record WHERE record_id = $1", an_id("record", "row")
+    )
+
+    again = read(replace(row, period="2027H1", valid_on=date(2027, 3, 31)), at=NOON + timedelta(days=1))
+    sealed_for_somebody_else = again.model_copy(update={"identity": "bm90IHNlYWxlZA=="})
+    await house.hear(sealed_for_somebody_else)
+
+    assert house.chosen(child)[FactName.SCHOOL_GRADE] == 4
+    after = await house.tx.fetchrow("SELECT * FROM record WHERE record_id = $1", an_id("record", "row"))
+    assert (after["identity"], after["evidence"]) == tuple(before)
+    assert (after["valid_on"], after["recorded_at"]) == (date(2027, 3, 31), NOON + timedelta(days=1))
+
+
+async def test_a_row_that_changes_and_changes_back_in_one_batch_is_what_it_was(house: House) -> None:
+    row = a_row()
+    other = replace(row, identity={**row.identity, IdentityField.GUARDIAN_PHONE: "19900000002"})
+    await house.rows(row)
+    child = await house.child_of(row)
+
+    await house.rows(row, other, row)
+
+    identity = (await identity_of(house.tx, house.vault, [child]))[child]
+    assert identity[IdentityField.GUARDIAN_PHONE] == PHONE
+
+
+async def test_a_record_that_changes_while_it_is_looked_at_is_looked_at_again(house: House, database: Any) -> None:
+    """Its content was as it had been; then another lane corrected it, and its identity must be opened after all."""
+    row = a_row()
+    changed = replace(row, facts={FactName.SCHOOL_GRADE: 5})
+    await house.rows(row)
+    other = House(await asyncpg.connect(database.dsn, server_settings={"search_path": "registry", "timezone": "UTC"}))
+
+    async def correct(found: Any) -> Any:
+        await other.rows(changed, lane=1)
+        return found
+
+    tx = After(house.tx, store.RECORDS, correct)
+    with pytest.raises(NotYet):
+        async with house.tx.transaction():
+            await handlers.on_records(house.batch([read(row)]), tx, vault=house.vault)
+
+    await other.tx.close()
+
+
+@pytest.mark.parametrize("size", [1, 1000])
+async def test_of_who_a_child_is_the_newer_validity_counts_not_the_newer_arrival(house: House, size: int) -> None:
+    """A row on its own about last spring comes after the autumn's file: its phone is the older one."""
+    autumn = a_row()
+    spring = a_row(
+        period=None, valid_on=date(2026, 5, 1), guardian_phone="19900000009", address="例村1号", id_number=None
+    )
+    await house.play([Step("intake.record.v1", 0, read(row)) for row in (autumn, spring)], size)
+    child = await house.child_of(autumn)
+
+    identity = (await identity_of(house.tx, house.vault, [child]))[child]
+
+    assert identity[IdentityField.GUARDIAN_PHONE] == PHONE
+    assert identity[IdentityField.ADDRESS] == "例村1号"
+    assert await house.tx.fetchval("SELECT valid_on FROM record") == autumn.valid_on
+
+
 async def test_identical_content_is_not_said_twice(house: House) -> None:
     """The version counts the event; the snapshot would say nothing new."""
     await house.rows(a_row())
@@ -248,6 +333,59 @@ async def test_a_whole_file_dates_only_what_it_vouches_for(house: House, how: st
     assert house.chosen(await house.child_of(row))[FactName.SCHOOL_GRADE] == 5
 
 
+@pytest.mark.parametrize(
+    ("period", "on", "year"), [("2027H1", date(2027, 3, 31), 2026), ("2027H2", date(2027, 9, 30), 2027)]
+)
+async def test_a_grade_that_stands_in_the_next_school_years_file_is_news(
+    house: House, period: str, on: date, year: int
+) -> None:
+    """The row did not change: only the file's end says that the child repeats the grade."""
+    row = a_row()
+    await house.rows(row)
+    child = await house.child_of(row)
+
+    said = await house.hear(ended(row, period, on))
+
+    assert len(only(said, ChildChanged)) == (year == 2027)
+    [grade] = [fact for fact in house.snapshot(child).facts if fact.name is FactName.SCHOOL_GRADE]
+    assert grade.valid_on == (on if year == 2027 else row.valid_on)
+    assert (await house.file(child))["contested"] == [f"341722-jtj school 0 {year}"]
+
+
+async def test_what_stands_in_a_file_after_a_persons_finding_is_news(house: House) -> None:
+    """A person found the guardianship effective; half a year later the village's list says the same as before."""
+    row = village(a_row(), facts={FactName.LIVES_WITH_CARETAKER: True})
+    await house.rows(row)
+    child = await house.child_of(row)
+    await house.act(action(Verb.VERIFY, child=child, facts={FactName.GUARDIAN_STATUS: "effective"}))
+
+    [file] = only(await house.hear(ended(row)), ChildChanged)
+
+    days = {fact.name: fact.valid_on for fact in file.facts}
+    assert days[FactName.LIVES_WITH_CARETAKER] > days[FactName.GUARDIAN_STATUS]
+
+
+async def test_nobody_changes_a_file_while_a_whole_file_ends(house: House, database: Any) -> None:
+    """A merge makes a child one that the file's end changes: in the moment when such children are looked for."""
+    row = a_row(valid_on=date(2026, 3, 31), period="2026H1")
+    town = village(a_row(name="例大山", guardian_id_number=None), facts={FactName.SCHOOL_GRADE: 5})
+    await house.rows(row, town)
+    child, absorbed = await house.child_of(row), await house.child_of(town)
+    other = House(await asyncpg.connect(database.dsn, server_settings={"search_path": "registry", "timezone": "UTC"}))
+
+    async with house.tx.transaction():
+        merge = house.batch([action(Verb.MERGE, child=child, other=absorbed)], "intake.action.v1", 1)
+        await handlers.on_actions(merge, house.tx, vault=house.vault)
+        waiting = asyncio.create_task(other.hear(ended(row)))
+        done, _ = await asyncio.wait({waiting}, timeout=0.3)
+        assert not done, "the file ends while another lane is changing a child"
+    said = await waiting
+
+    assert child in [file.child for file in only(said, ChildChanged)]
+    assert other.chosen(child)[FactName.SCHOOL_GRADE] == 4
+    await other.tx.close()
+
+
 async def test_departments_that_contradict_are_reported_once(house: House) -> None:
     row = a_row()
     town = village(row, facts={FactName.SCHOOL_GRADE: 5})
@@ -318,27 +456,6 @@ def a_crowd(seed: int, children: int = 12) -> list[Event]:
     return events
 
 
-async def state(house: House) -> dict[str, Any]:
-    """Everything the registry keeps, opened."""
-    tables = {}
-    for table, columns in {
-        "child": "*",
-        "record": "record_id, child_id, hold, birth_date, recorded_at, valid_on, content, evidence",
-        "lookup": "*",
-        "question": "*",
-        "submission_end": "*",
-        "hand_over": "event_id, child_id, from_child_id, reason, done_on",
-        "finding": "finding_id, child_id, named",
-        "apart": "*",
-    }.items():
-        rows = await house.tx.fetch(f"SELECT {columns} FROM {table}")
-        # What was said last differs with the batches; what would be said now does not.
-        tables[table] = sorted(repr(dict(row.items())) for row in rows)
-    children = [row["child_id"] for row in await house.tx.fetch("SELECT child_id FROM child")]
-    tables["identity"] = sorted(repr(one) for one in (await identity_of(house.tx, house.vault, children)).items())
-    return tables
-
-
 @pytest.mark.parametrize("seed", range(4))
 async def test_batches_of_any_size_end_in_the_same_state(house: House, seed: int) -> None:
     """What may not be skipped is said the same; a child's snapshot is said less often in larger batches."""
@@ -347,7 +464,7 @@ async def test_batches_of_any_size_end_in_the_same_state(house: House, seed: int
     for size in (1, 7, 1000):
         await house.forget()
         said = await house.hear(*events, size=size)
-        states.append(await state(house))
+        states.append(await house.state())
         told.append(sorted(event.model_dump_json() for event in said if not isinstance(event, ChildChanged)))
         files.append(
             {
@@ -398,6 +515,23 @@ async def test_what_joins_does_not_depend_on_the_order_nor_on_what_was_at_hand(h
         await house.rows(*rows, size=size)
         found.add(frozenset(await house.partition()))
     assert len(found) == 1
+
+
+class After:
+    """A transaction in which something else happens right after a query, once."""
+
+    def __init__(self, tx: Any, query: str, happens: Any) -> None:
+        self._tx, self._query, self._happens = tx, query, happens
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._tx, name)
+
+    async def fetch(self, query: str, *args: Any) -> Any:
+        found = await self._tx.fetch(query, *args)
+        if query == self._query and self._happens is not None:
+            happens, self._happens = self._happens, None
+            return await happens(found)
+        return found
 
 
 class Watched:

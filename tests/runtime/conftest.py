@@ -2,15 +2,18 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import asyncpg
 import pytest
-from confluent_kafka import TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
+from confluent_kafka import KafkaException, TopicPartition
+from confluent_kafka.admin import OffsetSpec
 
-from contracts.topics import CLOCK, COUNTY
-from tests.runtime.harness import Stack, World
+from contracts.topics import CLOCK
+from deploy.local.stack import LocalStack
+from runtime import Service
+from runtime.migrations import migrate
+from tests.runtime import model
+from tests.runtime.harness import Stack, World, county, eventually, servers_of
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -21,24 +24,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def servers(stack: Any) -> Stack:
+def servers(stack: LocalStack) -> Stack:
     """The shared stack's addresses; ``clock.v1`` and ``county.v1`` are there."""
-    state = stack.state()
-    kafka, postgres = state["kafka"], state["postgres"]
-    found = Stack(kafka["bootstrap"], kafka["admin_user"], kafka["admin_password"], postgres["superuser_dsn"])
-    make_house_topics(AdminClient(found.config()))
-    return found
-
-
-def make_house_topics(admin: AdminClient) -> None:
-    there = admin.list_topics(timeout=10).topics
-    missing = [name for name in (CLOCK.name, COUNTY.name) if name not in there]
-    topics = [
-        NewTopic(name, 1, 1, config={"cleanup.policy": "compact"} if name == COUNTY.name else {}) for name in missing
-    ]
-    if topics:
-        for future in admin.create_topics(topics).values():
-            future.result(20)
+    return servers_of(stack)
 
 
 @pytest.fixture
@@ -46,7 +34,7 @@ async def world(servers: Stack, tmp_path: Path) -> AsyncIterator[World]:
     """A county that is active, a clock that has said nothing yet, and both services migrated."""
     database = await asyncpg.connect(servers.postgres)
     made = World(servers, tmp_path, database)
-    forget_the_clock(made)
+    await forget_the_clock(made)
     made.make_topics(made.input, made.step, made.end)
     made.activate()
     await made.migrate("alpha", "beta")
@@ -57,9 +45,41 @@ async def world(servers: Stack, tmp_path: Path) -> AsyncIterator[World]:
         await database.close()
 
 
-def forget_the_clock(world: World) -> None:
+async def forget_the_clock(world: World) -> None:
     """Other tests' days are none of ours."""
     place = TopicPartition(CLOCK.name, 0)
     latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
-    end = world.admin.list_offsets({place: latest})[place].result(10).offset
-    world.admin.delete_records([TopicPartition(CLOCK.name, 0, end)])[place].result(10)
+
+    async def forgotten() -> bool:
+        try:
+            end = world.admin.list_offsets({place: latest})[place].result(10).offset
+            world.admin.delete_records([TopicPartition(CLOCK.name, 0, end)])[place].result(10)
+        except KafkaException as error:
+            if error.args[0].retriable():
+                return False  # made a moment ago: its broker does not know it yet
+            raise
+        return True
+
+    await eventually(forgotten, what="the clock is empty")
+
+
+@pytest.fixture
+async def service(world: World) -> AsyncIterator[Service]:
+    """Alpha without its process: a fresh schema, a cursor, a county; nobody polls."""
+    place = (model.INPUT.name, 0)
+    await world.database.execute('drop schema if exists "alpha_none" cascade')
+    await migrate("alpha_none", world.of("alpha"), model.MIGRATIONS)
+    there = world.admin.list_topics(timeout=10).topics
+    world.make_topics(*(name for name in (model.INPUT.name, model.STEP.name) if name not in there))
+    made = model.alpha(world.of("alpha", HUTONG_RETRY_LAST="0.05"))
+    await made.open()
+    consumer = made.consumers["main"]
+    await made.cursors(consumer, [place])
+    await made.pool.execute(
+        "insert into county (version, active_from, activated_by, body) values ('1', '2026-01-01', '', $1)",
+        county().model_dump_json(),
+    )
+    consumer.assigned.add(place)
+    consumer.ready.add(place)
+    yield made
+    await made.close()

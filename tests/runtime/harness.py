@@ -23,8 +23,11 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from contracts.clock import DayBegan, TimePassed
 from contracts.county import County, CountyActivated, WorkingDays
 from contracts.event import Envelope, Event
+from contracts.topics import CLOCK, COUNTY
+from deploy.local.stack import LocalStack
 from runtime import Settings, partition_of
 from runtime.migrations import migrate
+from runtime.sealing import new_keys
 from tests.runtime.model import MIGRATIONS, chained
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -54,6 +57,26 @@ class Stack:
             "sasl.username": self.user,
             "sasl.password": self.password or "",
         }
+
+
+def servers_of(stack: LocalStack) -> Stack:
+    """A running stack's addresses, once it has the topics of the house."""
+    state = stack.state()
+    kafka, postgres = state["kafka"], state["postgres"]
+    found = Stack(kafka["bootstrap"], kafka["admin_user"], kafka["admin_password"], postgres["superuser_dsn"])
+    make_house_topics(AdminClient(found.config()))
+    return found
+
+
+def make_house_topics(admin: AdminClient) -> None:
+    there = admin.list_topics(timeout=10).topics
+    missing = [name for name in (CLOCK.name, COUNTY.name) if name not in there]
+    topics = [
+        NewTopic(name, 1, 1, config={"cleanup.policy": "compact"} if name == COUNTY.name else {}) for name in missing
+    ]
+    if topics:
+        for future in admin.create_topics(topics).values():
+            future.result(20)
 
 
 def county() -> County:
@@ -178,15 +201,28 @@ class World:
     puts: list[tuple[str, int]] = field(default_factory=list)
     _counts: dict[str, int] = field(default_factory=dict)
 
+    ops_key: str = ""
+    """The ops team's private key: opens what was buried."""
+
     def __post_init__(self) -> None:
+        if not self.ops_key:
+            self._make_secrets()
         self.admin = AdminClient(self.stack.config())
         self.producer = Producer(self.stack.config() | {"linger.ms": 0})
         self.input = f"model-{self.run}.input.v1"
         self.step = f"model-{self.run}.step.v1"
         self.end = f"model-{self.run}.end.v1"
 
+    def _make_secrets(self) -> None:
+        self.ops_key, public = new_keys()
+        parking, _ = new_keys()
+        path = self.folder / "secrets.json"
+        path.touch(mode=0o600)
+        path.write_text(json.dumps({"parking_key": parking, "ops_public_key": public}))
+
     def environment(self) -> dict[str, str]:
         found = {
+            "HUTONG_SECRETS_FILE": str(self.folder / "secrets.json"),
             "MODEL_RUN": self.run,
             "HUTONG_KAFKA": self.stack.kafka,
             "HUTONG_KAFKA_USER": self.stack.user or "",
@@ -205,7 +241,7 @@ class World:
 
     def make_topics(self, *names: str) -> None:
         topics = [NewTopic(name, num_partitions=self.partitions, replication_factor=1) for name in names]
-        for future in self.admin.create_topics(topics).values():
+        for future in self.admin.create_topics(topics).values() if topics else ():
             future.result(20)
 
     def delete_topic(self, name: str) -> None:

@@ -197,6 +197,8 @@ async def on_day(page: Page, tx: Tx) -> PageDone:
         "insert into day_audit (day, index, name) select $1, $2, * from unnest($3::text[])",
         page.day, page.index, [row["name"] for row in rows],
     )  # fmt: skip
+    if any(row["name"].startswith("no day") for row in rows) and not await tx.fetchval("select cured from ward"):
+        raise KeyError("a bug")
     said = [page.say(Counted(name=row["name"], day=page.day, version=row["version"])) for row in rows]
     return PageDone(said, rows[-1]["name"] if len(rows) == page.limit else None)
 

@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime
 
 import pytest
 
+from runtime import partition_of
 from runtime.faults import EXIT_CODE
 from tests.runtime.harness import World, eventually
 
@@ -103,6 +104,39 @@ async def test_a_days_work_goes_on_where_it_was_killed(world: World, point: str)
     assert len(worked) == 30
     assert await world.value("beta", "select count(*) from counted") == 30
     await world.exact("alpha", "beta")
+
+
+async def test_a_day_that_cannot_be_turned_for_some_holds_up_no_others(world: World) -> None:
+    """One index fails; the others turn, go on, and turn the next day too. Cured, the one catches up."""
+    alpha = world.start("alpha")
+    ill = partition_of("no day", world.partitions)
+    well = next(name for name in (f"name-{n}" for n in range(20)) if partition_of(name, world.partitions) != ill)
+    world.put("no day")
+    world.put(well)
+    world.flush()
+    await world.arrived("alpha")
+    world.day(DAY_1)
+
+    async def others(day: date) -> bool:
+        turned = await world.value("alpha", "select count(*) from day_state where day = $1", day)
+        return bool(turned == world.partitions - 1)
+
+    await eventually(lambda: others(DAY_1), what="the others turn")
+    world.put(well)
+    world.flush()
+    await world.arrived("alpha")
+    assert await world.value("alpha", "select day from audit where name = $1 order by id desc limit 1", well) == DAY_1
+
+    async def told() -> bool:
+        return f"day's work of index {ill} fails: KeyError" in alpha.get("/health")[1]
+
+    await eventually(told, what="somebody is told")
+    assert alpha.get("/health/live")[0] == 200
+    await world.sql("alpha", "update ward set cured = true")
+    await turned(world, "alpha", DAY_1)
+    world.day(DAY_2)
+    await turned(world, "alpha", DAY_2)
+    assert alpha.get("/health")[0] == 200
 
 
 async def test_a_lane_waits_for_the_others_before_its_page_turns(world: World) -> None:

@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from runtime.faults import EXIT_CODE
-from tests.runtime.harness import World, eventually
+from tests.runtime.harness import Process, World, eventually
 
 
 def numbers_of(log: list[object]) -> Counter[tuple[int, bytes, bytes, bytes]]:
@@ -78,22 +78,33 @@ async def test_a_frozen_process_that_wakes_up_is_fenced(world: World) -> None:
     assert successor.running
 
 
-async def test_a_second_member_that_comes_and_goes_changes_nothing(world: World) -> None:
+async def test_members_that_come_go_and_die_change_nothing(world: World) -> None:
+    """Each time in the middle of long transactions: one comes, leaves in order, comes again, is killed."""
     world.settings["HUTONG_MAX_RECORDS"] = "20"
     world.start("beta")
-    world.start("alpha", ordinal=0)
+    first = world.start("alpha", ordinal=0)
     world.many(200)
-    second = world.start("alpha", ordinal=1)
 
-    async def has_partitions() -> bool:
-        return any(line["consumer"] == "main" and line["partitions"] for line in second.said("assigned"))
+    async def has_partitions(process: Process) -> bool:
+        return any(line["consumer"] == "main" and line["partitions"] for line in process.said("assigned"))
 
-    await eventually(has_partitions, what="the second member has partitions")
-    world.many(200)
-    await world.arrived("alpha")
-    assert await second.stop() == 0
-    world.many(200)
+    for ends_in_order in (True, False):
+        for number in range(4):
+            world.put(f"name-{number:03}", "sleep 1")
+        second = world.start("alpha", ordinal=1)
+        world.many(100)
+        await eventually(lambda second=second: has_partitions(second), what="the second member has partitions")  # type: ignore[misc]
+        for number in range(4):
+            world.put(f"name-{number:03}", "sleep 1")
+        world.many(100)
+        if ends_in_order:
+            await world.arrived("alpha")
+            assert await second.stop() == 0
+        else:
+            second.kill()
+    world.many(100)
     await world.exact("alpha", "beta")
+    assert len(first.said("assigned")) > 3
 
 
 async def test_cut_database_connections_are_waited_out(world: World) -> None:

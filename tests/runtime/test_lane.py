@@ -1,40 +1,25 @@
 """One lane by itself, on a real database: what it does with records it was given twice, too early or too late."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import date
 from types import SimpleNamespace
 from typing import Any
 
+import asyncpg
 import pytest
+from asyncpg.transaction import Transaction
 
-from runtime import NotYet, Service, Tx
+from contracts.event import Envelope, Event
+from runtime import NotYet, Service, Tx, Unprocessable
 from runtime.batches import Batch, Say
-from runtime.migrations import migrate
+from runtime.lane import Lane
+from runtime.replay import StillParked
+from runtime.sealing import CannotOpen
 from tests.runtime import model
-from tests.runtime.harness import World, county
+from tests.runtime.harness import World, eventually
 
 PLACE = (model.INPUT.name, 0)
-
-
-@pytest.fixture
-async def service(world: World) -> AsyncIterator[Service]:
-    """Alpha without its process: a fresh schema, a cursor, a county; nobody polls."""
-    await world.database.execute('drop schema if exists "alpha_none" cascade')
-    await migrate("alpha_none", world.of("alpha"), model.MIGRATIONS)
-    if model.INPUT.name not in world.admin.list_topics(timeout=10).topics:
-        world.make_topics(model.INPUT.name)
-    made = model.alpha(world.of("alpha", HUTONG_RETRY_LAST="0.05"))
-    await made.open()
-    consumer = made.consumers["main"]
-    await made.cursors(consumer, [PLACE])
-    await made.pool.execute(
-        "insert into county (version, active_from, activated_by, body) values ('1', '2026-01-01', '', $1)",
-        county().model_dump_json(),
-    )
-    consumer.assigned.add(PLACE)
-    consumer.ready.add(PLACE)
-    yield made
-    await made.close()
 
 
 def put(world: World, offset: int, name: str = "a", what: str = "ok") -> Any:
@@ -155,3 +140,156 @@ async def test_outbox_numbers_are_dense_for_each_output_partition(world: World, 
     assert len(rows) > 1
     for row in rows:
         assert row["numbers"] == list(range(len(row["numbers"])))
+
+
+async def test_a_commit_whose_answer_was_lost_is_not_done_again(
+    world: World, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The transaction is in the database and its process does not know: the cursor does."""
+    done = Transaction.__aexit__
+    lost = 0
+
+    async def torn(transaction: Transaction, *failure: Any) -> None:
+        nonlocal lost
+        await done(transaction, *failure)
+        if not lost:
+            lost += 1
+            raise asyncpg.ConnectionDoesNotExistError("connection was closed in the middle of operation")
+
+    monkeypatch.setattr(Transaction, "__aexit__", torn)
+    await apply(service, *(put(world, offset) for offset in range(3)))
+    await apply(service, *(put(world, offset) for offset in range(5)))
+
+    assert lost == 1
+    assert await audited(service) == [0, 1, 2, 3, 4]
+    assert await service.pool.fetchval("select count(*) from outbox") == 5
+
+
+async def test_a_batch_that_is_never_committed_is_told_though_the_process_polls(world: World, service: Service) -> None:
+    async def never(batch: Batch[Any], tx: Tx) -> list[Say]:
+        raise NotYet("for ever")
+
+    service.settings = replace(service.settings, silence_patience=0.2)
+    consumer = service.consumers["main"]
+    consumer.learn({PLACE[0]: never}, None, None, None)
+    work = asyncio.create_task(apply(service, put(world, 0)))
+
+    async def told() -> bool:
+        return any("has committed nothing for" in trouble for trouble in service.troubles())
+
+    await eventually(told, what="somebody is told")
+    assert not service.hanging(), "it is tried again and again: starting the process anew would not help"
+    await consumer.taken()
+    await work
+    assert service.troubles() == []
+
+
+async def test_a_handler_that_waits_for_what_never_comes_ends_the_process(world: World, service: Service) -> None:
+    async def hangs(batch: Batch[Any], tx: Tx) -> list[Say]:
+        await asyncio.Event().wait()
+        return []
+
+    service.settings = replace(service.settings, attempt_patience=0.2, watch_every=0.05)
+    service.consumers["main"].learn({PLACE[0]: hangs}, None, None, None)
+    work = asyncio.create_task(apply(service, put(world, 0)))
+    watching = asyncio.create_task(service.watch.run())
+
+    async def ended() -> bool:
+        return service.failure is not None
+
+    await eventually(ended, what="the process ends")
+    assert f"main {PLACE[0]}/0 hangs" in service.silences()
+    service.watch.stop()
+    await watching
+    work.cancel()
+    await asyncio.gather(work, return_exceptions=True)
+
+
+async def test_a_failure_outside_of_the_handlers_ends_the_process(
+    world: World, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """FastStream would write a line and go on with the next batch."""
+
+    async def broken(*_: object) -> None:
+        raise LookupError("a bug of our own")
+
+    monkeypatch.setattr(Lane, "apply", broken)
+    with pytest.raises(LookupError):
+        await apply(service, put(world, 0))
+    assert service.failure == "consumer main failed"
+
+
+async def test_what_cannot_be_read_goes_to_the_handler_that_answers_it(world: World, service: Service) -> None:
+    """In its place among the others, and parked only if nobody knows what to say to it."""
+    heard: list[tuple[int, int]] = []
+
+    async def answers(batch: Batch[Any], tx: Tx) -> list[Say]:
+        heard.extend((one.offset, one.event.n) for one in batch.events)
+        return []
+
+    def misread(envelope: Envelope, value: bytes, reason: str) -> Event | None:
+        return None if b"future" in value else model.Put(name="a", n=-len(reason.split(";")))
+
+    service.consumers["main"].learn({PLACE[0]: answers}, None, None, None, {PLACE[0]: misread})
+    records = [put(world, offset, f"n{offset}") for offset in range(4)]
+    records[1].value = b'{"name": 1, "n": "x"}'
+    records[3].value = b'{"name": 1, "n": "future"}'
+    await apply(service, *records)
+    assert heard == [(0, 0), (1, -2), (2, 2)]
+    assert await service.pool.fetchval("select array_agg(key) from parked_child") == ["n3"]
+
+
+async def test_a_replay_that_fails_changes_nothing_and_quotes_nobody(world: World, service: Service) -> None:
+    """The handler has written already when it comes to the event that cannot work."""
+
+    async def refuses(batch: Batch[Any], tx: Tx) -> list[Say]:
+        raise Unprocessable("refused")
+
+    async def writes_then_fails(batch: Batch[Any], tx: Tx) -> list[Say]:
+        said = await model.on_put(batch, tx)
+        if len(batch.events) == 3:
+            raise KeyError("例小明")
+        return said
+
+    consumer = service.consumers["main"]
+    consumer.learn({PLACE[0]: refuses}, None, None, None)
+    await apply(service, put(world, 0), put(world, 1), put(world, 2))
+    consumer._lanes.clear()
+    consumer.learn({PLACE[0]: writes_then_fails}, None, None, None)
+
+    with pytest.raises(StillParked, match="from offset 0: KeyError in test_lane") as failed:
+        await service.replay("a")
+
+    assert "例小明" not in str(failed.value)
+    assert await audited(service) == []
+    assert await service.pool.fetchval("select count(*) from parked_event") == 3
+    assert await service.pool.fetchval("select count(*) from outbox") == 0
+    consumer._lanes.clear()
+    consumer.learn({PLACE[0]: model.on_put}, None, None, None)
+    assert await service.replay("a") == 3
+    assert await audited(service) == [0, 1, 2]
+
+
+async def test_what_is_replayed_is_decided_for_today(world: World, service: Service) -> None:
+    days: list[date | None] = []
+
+    async def keeps_the_day(batch: Batch[Any], tx: Tx) -> list[Say]:
+        days.append(batch.on)
+        if batch.on == date(2026, 3, 1):
+            raise Unprocessable("refused")
+        return []
+
+    service.consumers["main"].learn({PLACE[0]: keeps_the_day}, None, None, None)
+    await service.pool.execute("update day_state set day = '2026-03-01'")
+    await apply(service, put(world, 0))
+    await service.pool.execute("update day_state set day = '2026-03-09'")
+    await service.replay("a")
+
+    assert (days[0], days[-1]) == (date(2026, 3, 1), date(2026, 3, 9))
+
+
+async def test_a_parked_event_opens_with_its_key_and_in_its_place_alone(world: World, service: Service) -> None:
+    stored = service.safe.park(put(world, 7), "main")
+    assert service.safe.take_out(stored, "main", *PLACE, 7).offset == 7
+    with pytest.raises(CannotOpen):
+        service.safe.take_out(stored, "main", *PLACE, 8)

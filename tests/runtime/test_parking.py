@@ -6,19 +6,8 @@ import pytest
 
 from runtime import partition_of
 from runtime.parking import Safe
-from runtime.sealing import Opener, new_keys
+from runtime.sealing import Opener
 from tests.runtime.harness import World, eventually
-
-
-def with_secrets(world: World) -> str:
-    """Give the world's services their secrets; returns the ops team's private key."""
-    private, public = new_keys()
-    parking, _ = new_keys()
-    path = world.folder / "secrets.json"
-    path.touch(mode=0o600)
-    path.write_text(json.dumps({"parking_key": parking, "ops_public_key": public}))
-    world.settings["HUTONG_SECRETS_FILE"] = str(path)
-    return private
 
 
 async def parked(world: World, events: int, which: str = "alpha") -> None:
@@ -30,7 +19,6 @@ async def parked(world: World, events: int, which: str = "alpha") -> None:
 
 @pytest.mark.parametrize("what", ["unprocessable", "bug", "bad data", "too large"])
 async def test_one_bad_event_parks_its_name_in_order_and_no_other(world: World, what: str) -> None:
-    with_secrets(world)
     world.start("beta")
     world.many(40)
     world.put("name-003", what, kept=False)
@@ -51,7 +39,6 @@ async def test_one_bad_event_parks_its_name_in_order_and_no_other(world: World, 
 
 
 async def test_replay_releases_a_name_in_order_and_only_when_it_works(world: World) -> None:
-    with_secrets(world)
     world.start("alpha")
     world.start("beta")
     world.put("a")
@@ -78,7 +65,6 @@ async def test_replay_releases_a_name_in_order_and_only_when_it_works(world: Wor
 
 
 async def test_what_is_no_event_is_buried_sealed_and_its_neighbours_go_on(world: World) -> None:
-    private = with_secrets(world)
     good = world.envelope("model.Put.v1", "x").headers()
     secret = "绝密姓名".encode()
     bad: list[tuple[bytes | None, list[tuple[str, bytes | None]], str]] = [
@@ -99,12 +85,11 @@ async def test_what_is_no_event_is_buried_sealed_and_its_neighbours_go_on(world:
         assert reason in row["reason"]
         assert secret not in row["record"]
         place = f"main/{row['topic']}/{row['partition']}/{row['offset']}".encode()
-        opened = json.loads(Opener(private).open(row["record"], place))
+        opened = json.loads(Opener(world.ops_key).open(row["record"], place))
         assert opened["value"] is None if body is None else opened["value"]
 
 
 async def test_an_event_of_a_future_version_or_of_a_wrong_shape_is_parked(world: World) -> None:
-    with_secrets(world)
     world.raw(world.input, "a", b"{}", world.envelope("model.Put.v2", "a").headers())
     world.raw(
         world.input, "b", '{"name": "绝密姓名", "n": "one"}'.encode(), world.envelope("model.Put.v1", "b").headers()
@@ -133,7 +118,6 @@ async def test_an_event_of_a_future_version_or_of_a_wrong_shape_is_parked(world:
 
 
 async def test_too_many_bad_events_in_a_row_halt_the_partition_and_no_other(world: World) -> None:
-    with_secrets(world)
     world.settings["HUTONG_POISON_IN_A_ROW"] = "5"
     world.start("beta")
     alpha = world.start("alpha")

@@ -5,7 +5,6 @@ import json
 import time
 from datetime import UTC, date, datetime
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -18,7 +17,7 @@ from hypothesis import strategies as st
 
 from contracts.event import Envelope, Event
 from contracts.topics import TOPICS, Topic
-from runtime import MissingSecret, NotYet, Settings, Unprocessable, partition_of, standing
+from runtime import MissingSecret, NotYet, Service, Settings, Unprocessable, partition_of, standing
 from runtime.backoff import Backoff
 from runtime.batches import Heard, Page
 from runtime.catalogue import Catalogue
@@ -55,6 +54,16 @@ def test_settings_come_from_the_environment_and_say_what_is_wrong() -> None:
     assert "geheim" not in repr(found)
     with pytest.raises(ValueError, match="HUTONG_PARTITIONS must be int"):
         Settings.from_environment({"HUTONG_PARTITIONS": "many"})
+
+
+def test_no_two_processes_have_one_static_id() -> None:
+    """Kafka would let them throw one another out, in silence."""
+    ids = {
+        Service("parts", Settings(ordinal=ordinal)).exactly_once(consumer)["group_instance_id"]
+        for ordinal in range(3)
+        for consumer in ("main", "other")
+    }
+    assert len(ids) == 6
 
 
 def test_secrets_are_read_from_a_private_file_only(tmp_path: Path) -> None:
@@ -101,6 +110,20 @@ async def test_waiting_doubles_up_to_a_bound_and_ends_when_something_is_new() ->
     started = time.monotonic()
     await backoff.wait(wake)
     assert time.monotonic() - started < 5
+
+
+async def test_two_that_wait_do_not_come_back_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each wait is somewhere between half and the whole of what it could be."""
+    waits: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    for _ in range(50):
+        await Backoff(Settings(retry_first=1.0)).wait()
+    assert all(0.5 <= wait <= 1.0 for wait in waits)
+    assert max(waits) - min(waits) > 0.1
 
 
 def test_bad_events_halt_one_past_the_limit_and_good_ones_start_anew() -> None:
@@ -219,10 +242,9 @@ def test_an_event_nobody_provisioned_is_not_said() -> None:
         outbox().rows([heard(1).say(Elsewhere(name="a"))])
 
 
-def test_without_secrets_nothing_dead_is_kept_in_the_clear() -> None:
-    raw = SimpleNamespace(topic="t", partition=0, offset=5, timestamp=0, key=b"k", value=b"v", headers=())
-    assert Safe(Settings()).bury([raw], "main") == [None]
-    assert not Safe(Settings()).locked
+def test_without_its_keys_nothing_can_be_parked_or_buried() -> None:
+    with pytest.raises(MissingSecret, match="parking_key"):
+        Safe(Settings())
 
 
 def test_a_partition_that_is_no_longer_what_it_was_says_why() -> None:

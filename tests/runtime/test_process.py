@@ -5,6 +5,7 @@ import json
 from datetime import date
 from uuid import uuid4
 
+from runtime.__main__ import FAILED
 from runtime.migrations import migrate
 from tests.runtime.harness import World, eventually
 from tests.runtime.model import MIGRATIONS
@@ -47,8 +48,9 @@ async def test_health_and_metrics_say_how_it_is(world: World) -> None:
 async def test_a_process_without_its_schema_says_so_and_ends(world: World) -> None:
     await world.database.execute(f'drop schema "{world.schema("alpha")}" cascade')
     alpha = world.start("alpha")
-    assert await alpha.stopped() != 0
-    assert "--migrate" in alpha.log.read_text()
+    assert await alpha.stopped() == FAILED
+    assert "--migrate" in alpha.said("cannot_start")[0]["reason"]
+    assert not alpha.said("not json"), "one line a fact, and no trace"
     assert (await world.command("alpha", "--migrate"))[0] == 0
     world.start("alpha")
     world.many(10)
@@ -130,8 +132,58 @@ async def parked_two(world: World) -> bool:
     return bool(await world.value("alpha", "select count(*) = 2 from parked_event"))
 
 
+async def test_a_second_process_with_the_same_ordinal_says_so_and_ends(world: World) -> None:
+    """With one static id Kafka lets each throw the other out, for ever: they would be busy, and do nothing."""
+    first = world.start("alpha", ordinal=0)
+    world.many(20)
+    await world.exact("alpha")
+    second = world.start("alpha", ordinal=0)
+    assert await second.stopped() == FAILED
+    assert second.said("cannot_start")[0]["reason"] == f"another process of {world.schema('alpha')} has ordinal 0"
+    assert len(first.said("assigned")) == 2, "one for each consumer: the first was not disturbed"
+    first.kill()
+    world.start("alpha", ordinal=0)
+    world.many(20)
+    await world.exact("alpha")
+
+
+async def test_a_database_made_anew_is_another_writer(world: World) -> None:
+    """Kafka is kept, the database is not: what it says now has numbers from 0 on, and is no repetition."""
+    alpha = world.start("alpha")
+    world.start("beta")
+    world.many(20)
+    await world.exact("alpha", "beta")
+    assert await alpha.stop() == 0
+    await world.database.execute(f'drop schema "{world.schema("alpha")}" cascade')
+    await world.migrate("alpha")
+    world.start("alpha")
+
+    async def heard_again() -> bool:
+        return bool(await world.value("beta", "select count(*) = 40 from audit"))
+
+    await eventually(heard_again, what="the reader takes what the new one says")
+    assert await world.value("beta", "select count(distinct source) from producer_seen") == 2
+
+
 async def test_a_process_with_an_old_schema_says_so_and_ends(world: World) -> None:
     await world.sql("alpha", "delete from migration where id like '%0001_model'")
     alpha = world.start("alpha")
-    assert await alpha.stopped(15) != 0
-    assert "is not up to date" in alpha.log.read_text()
+    assert await alpha.stopped() == FAILED
+    assert "is not up to date" in alpha.said("cannot_start")[0]["reason"]
+
+
+async def test_a_process_without_its_keys_says_so_and_ends(world: World) -> None:
+    """What it would have to park would lie in the clear, or be lost."""
+    world.settings["HUTONG_SECRETS_FILE"] = ""
+    alpha = world.start("alpha")
+    assert await alpha.stopped() == FAILED
+    assert alpha.said("cannot_start")[0]["reason"] == "the secrets file has no parking_key"
+    code, _ = await world.command("alpha", "--parked")
+    assert code == FAILED
+
+
+async def test_a_process_whose_topics_have_other_partitions_says_so_and_ends(world: World) -> None:
+    world.settings["HUTONG_PARTITIONS"] = "8"
+    alpha = world.start("alpha")
+    assert await alpha.stopped() == FAILED
+    assert f"{world.input} (4 partitions, not 8)" in alpha.said("cannot_start")[0]["reason"]

@@ -8,7 +8,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts.topics import INTAKE_RECORD
+from contracts import intake  # noqa: F401 - makes its events known
+from contracts.topics import DEPARTMENT, INTAKE_RECORD
 from runtime.reader import NoEvent, Numbers, Reader, Seen, Turn, Unreadable
 from tests.runtime.harness import World, eventually
 
@@ -148,3 +149,23 @@ def test_an_event_of_another_topic_is_not_read_here() -> None:
     envelope = reader().envelope(other)
     assert not isinstance(envelope, NoEvent)
     assert isinstance(reader().decode(other, envelope), Unreadable)
+
+
+def test_why_an_event_cannot_be_read_repeats_nothing_that_came_with_it() -> None:
+    """Not its type when that is no type, nor the columns a unit made up: they may be somebody's name."""
+    unit = Reader(DEPARTMENT, "department.999901-jtj.v1", "999901", units_write=True, marks=False, day_source=False)
+
+    def reason(kind: str, body: str = "{}") -> str:
+        record = raw(GOOD | {"ce_type": kind.encode()}, body.encode())
+        envelope = unit.envelope(record)
+        assert not isinstance(envelope, NoEvent)
+        read = unit.decode(record, envelope)
+        assert isinstance(read, Unreadable)
+        return read.reason
+
+    assert reason("department.Row.v9") == "unknown ce_type department.Row.v9"
+    assert reason("例小明") == "unknown ce_type"
+    wrong = reason("department.Row.v1", '{"number": 2, "cells": {"例小明": {"a": 1}, "13900000000": [2]}}')
+    assert "cells.*" in wrong
+    assert "例小明" not in wrong
+    assert "13900000000" not in wrong

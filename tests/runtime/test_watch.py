@@ -1,8 +1,11 @@
 """What aiokafka does not see is seen, and stops the partition it happened to, loudly."""
 
+import asyncio
+from dataclasses import replace
+
 from confluent_kafka import TopicPartition
 
-from runtime import partition_of
+from runtime import Service, partition_of
 from tests.runtime.harness import Process, World, eventually
 
 
@@ -32,8 +35,9 @@ async def test_a_topic_made_anew_halts_its_partitions(world: World) -> None:
     for _ in range(60):
         world.put("refilled", kept=False)
     world.flush()
+    # The client loses its assignment with the topic, and says nothing: the watch looks at it all the same.
     reasons = await halted(alpha, world.partitions)
-    assert any("anew" in reason or "gone" in reason for reason in reasons)
+    assert all("anew" in reason or "gone" in reason for reason in reasons)
     assert await world.value("alpha", "select count(*) from audit where name = 'refilled'") == 0
     assert alpha.get("/health")[0] == 503
     await alpha.stop()
@@ -68,3 +72,17 @@ async def test_records_deleted_past_the_cursor_halt_that_partition_only(world: W
     await world.exact("alpha")
     assert [line["partition"] for line in again.said("halted")] == [1]
     assert await world.value("alpha", "select count(*) from dead_letter") == 0
+
+
+async def test_a_consumer_that_hears_nothing_ends_the_process(world: World, service: Service) -> None:
+    """Without an assignment the client is healthy and silent: starting the process anew may cure it."""
+    service.settings = replace(service.settings, silence_patience=0.2, watch_every=0.05)
+    watching = asyncio.create_task(service.watch.run())
+
+    async def ended() -> bool:
+        return "has been silent for too long" in (service.failure or "")
+
+    await eventually(ended, what="the process ends")
+    assert any("is silent" in silence for silence in service.silences())
+    service.watch.stop()
+    await watching

@@ -127,25 +127,29 @@ def unless_no(part: Finding) -> Finding:
 
 def _combined(parts: tuple[Finding, ...], deciding: Answer, otherwise: Answer) -> Finding:
     decided: Finding | None = None
-    several = still_open = False
+    still_open: Finding | None = None
+    several_open = False
     for part in parts:
         if part.answer is deciding:
-            several = decided is not None
-            if several:
-                break
+            if decided is not None:
+                return _each_decides([part for part in parts if part.answer is deciding])
             decided = part
         elif part.answer is Answer.UNKNOWN:
-            still_open = True
-    if several:
-        return _each_decides([part for part in parts if part.answer is deciding])
+            several_open = still_open is not None
+            still_open = part
     if decided is not None:
         return decided
     if len(parts) == 1:
         return parts[0]
     # Any part that changes may decide: the earliest change of all of them bounds the answer.
     until = soonest(parts)
-    if still_open:
+    if several_open:
         return _together(Answer.UNKNOWN, [part for part in parts if part.answer is Answer.UNKNOWN], until=until)
+    if still_open is not None:
+        if still_open.until == until:
+            return still_open
+        _, reasons, missing, citations, certainty, _ = still_open
+        return Finding(Answer.UNKNOWN, reasons, missing, citations, certainty, until)
     return _together(otherwise, parts, until=until)
 
 

@@ -17,9 +17,12 @@ from services.eligibility.domain.answer import (
     unknown,
     yes,
 )
-from services.eligibility.domain.dates import reaches
+from services.eligibility.domain.dates import add_months, reaches
 from services.eligibility.domain.facts import Facts
 from services.eligibility.domain.terms import Asks, Terms
+
+PERMIT_MONTHS = 13
+"""How long it is believed that a residence permit works: the year of a signature and a month of grace (part 8.3)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,4 +136,24 @@ def county_says(case: Case, term: str) -> Finding:
             parts.append(Finding(Answer.UNKNOWN, (Reason("criterion_open", None, about),), asked, cites, certainty))
         elif told != wanted:
             parts.append(Finding(Answer.NO, (Reason("criterion_not_met", False, about),), (), cites, certainty))
+        elif name is FactName.RESIDENCE_PERMIT and told == "true":
+            parts.append(_permit_signed(case, cites))
     return all_of(*parts)
+
+
+def _permit_signed(case: Case, cites: tuple[str, ...]) -> Finding:
+    """A permit is signed every year and does not work unsigned (居住证暂行条例 10): old evidence is a question."""
+    seen = case.facts.said[FactName.RESIDENCE_PERMIT]
+    signed = case.facts.days.get(FactName.RESIDENCE_PERMIT_SIGNED)
+    since = seen if signed is None else max(seen, signed)
+    due = add_months(since, PERMIT_MONTHS)
+    if case.on < due:
+        return Finding(Answer.YES, until=due)
+    return unknown(
+        "permit_unsigned",
+        [case.asks[FactName.RESIDENCE_PERMIT_SIGNED]],
+        cites=(*cites, "permit-signature"),
+        certainty=Certainty.INFERRED,
+        since=since.isoformat(),
+        months=PERMIT_MONTHS,
+    )

@@ -6,6 +6,14 @@ from services.eligibility.domain.terms import Terms
 
 _NOT_MAINLAND = ("71", "81", "82", "83")
 """Taiwan, Hong Kong, Macao; 83 stands on residence permits of people from Taiwan."""
+_PROVINCES = frozenset(
+    {
+        *("11", "12", "13", "14", "15", "21", "22", "23", "31", "32", "33", "34", "35", "36", "37", "41", "42"),
+        *("43", "44", "45", "46", "50", "51", "52", "53", "54", "61", "62", "63", "64", "65"),
+    }
+)
+_ONE_PROVINCE_ONCE = (frozenset({"44", "46"}), frozenset({"50", "51"}))
+"""Hainan was a part of Guangdong to 1988, Chongqing of Sichuan to 1997: an old code may name a place of the other."""
 
 
 class Apart(Enum):
@@ -19,20 +27,24 @@ class Apart(Enum):
 
 
 def apart(hukou: str, residence: str, terms: Terms) -> Apart:
-    """Compare the counties of two codes of 6, 9 or 12 digits. A code that the county does not list is not guessed."""
+    """Compare the counties of two codes of 6, 9 or 12 digits.
+
+    A county lists its own province whole and the others in part: a code that is not listed is not guessed, but it
+    lies in the province that it names.
+    """
     if hukou == "abroad" or hukou.startswith(_NOT_MAINLAND):
         return Apart.NO_HUKOU_COUNTY
     left, right = hukou[:6], residence[:6]
     if not (_is_code(left) and _is_code(right)):
         return Apart.UNCLEAR
-    here = terms.current.get(right)
-    there = terms.current.get(left)
     if left == right:
         return Apart.UNCLEAR if left.endswith("00") else Apart.SAME_COUNTY
-    if here is None:
-        return Apart.UNCLEAR
-    if there is None:
-        return _by_prefix(left, here, terms)
+    here = terms.current.get(right)
+    there = terms.current.get(left)
+    if here is None or there is None:
+        if _two_provinces(left, right):
+            return Apart.TWO_COUNTIES
+        return Apart.UNCLEAR if here is None else _by_city(left, here, terms)
     if there == here:
         return Apart.SAME_COUNTY
     city = terms.districts.get(there)
@@ -66,10 +78,20 @@ def county_of(division: str, terms: Terms) -> str | None:
     return code if code == terms.county else terms.current.get(code)
 
 
-def _by_prefix(code: str, here: str, terms: Terms) -> Apart:
-    """A code of a whole province or city names no county, but may rule ours out."""
-    prefix = code[:2] if code.endswith("0000") else code[:4] if code.endswith("00") else None
-    if prefix is None or prefix not in terms.prefixes or here.startswith(prefix):
+def outside(division: str, terms: Terms) -> bool:
+    """Not in this county: another one that is listed, or any place of another province."""
+    county = county_of(division, terms)
+    return _two_provinces(division, terms.county) if county is None else county != terms.county
+
+
+def _two_provinces(one: str, other: str) -> bool:
+    provinces = frozenset({one[:2], other[:2]})
+    return len(provinces) == 2 and provinces <= _PROVINCES and provinces not in _ONE_PROVINCE_ONCE
+
+
+def _by_city(code: str, here: str, terms: Terms) -> Apart:
+    """A code of a whole city names no county, but may rule ours out."""
+    if not code.endswith("00") or code[:4] not in terms.cities or here.startswith(code[:4]):
         return Apart.UNCLEAR
     return Apart.TWO_COUNTIES
 

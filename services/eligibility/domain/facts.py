@@ -63,6 +63,19 @@ WORDS: Mapping[FactName, frozenset[str]] = {
 }
 """The values of closed codes. A value outside them would otherwise fall through every rule in silence."""
 
+BOUNDS: Mapping[FactName, tuple[int, int]] = {
+    FactName.SEX: (1, 2),
+    FactName.SCHOOL_GRADE: (1, 12),
+    FactName.SCHOOL_COUNT: (0, 20),
+    FactName.INSURED_YEAR: (2000, 2100),
+    FactName.DISABILITY_KIND: (1, 7),
+    FactName.DISABILITY_GRADE: (1, 4),
+}
+"""The least and the greatest of each number. A grade of 0 would otherwise be a severe disability."""
+EARLIEST = date(1900, 1, 1)
+LATEST = date(2999, 12, 31)
+"""Registers write 9999-12-31 for "never". Held here, counting on from it stays within the calendar."""
+
 
 class UnreadableFact(ValueError):
     """A fact's value is not of its kind. Names the fact, never its value."""
@@ -150,9 +163,7 @@ def facts_of(claims: Iterable[Claim]) -> Facts:
         elif name in CODES:
             codes[name] = _code(name, value)
         else:
-            if isinstance(value, bool) or not isinstance(value, int):
-                raise UnreadableFact(name)
-            numbers[name] = value
+            numbers[name] = _number(name, value)
         said[name] = claim.valid_on
     arrivals.sort()
     return Facts(flags, days, numbers, codes, said, tuple(arrivals))
@@ -162,9 +173,21 @@ def _day(name: FactName, value: Value) -> date:
     if not isinstance(value, str):
         raise UnreadableFact(name)
     try:
-        return date.fromisoformat(value)
+        day = date.fromisoformat(value)
     except ValueError:
         raise UnreadableFact(name) from None
+    if day < EARLIEST:
+        raise UnreadableFact(name)
+    return min(day, LATEST)
+
+
+def _number(name: FactName, value: Value) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise UnreadableFact(name)
+    least, greatest = BOUNDS[name]
+    if not least <= value <= greatest:
+        raise UnreadableFact(name)
+    return value
 
 
 def _code(name: FactName, value: Value) -> str:

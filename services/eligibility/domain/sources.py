@@ -48,6 +48,9 @@ SOURCES: dict[str, Citation] = {
     "compulsory": Citation(None, None, "义务教育法第2条、第11条", Certainty.LAW),
     "school-cutoff": Citation(None, None, "入学年龄截止日（通行做法8月31日，县参数）", Certainty.RECALLED),
     "student-status": Citation(None, None, "满16周岁后按学籍继续享受（政策第3.17部分的处理）", Certainty.INFERRED),
+    "permit-signature": Citation(
+        None, None, "居住证暂行条例第10条：每年签注（一年之外宽一个月，是我们的处理）", Certainty.INFERRED
+    ),
     "aid-groups": Citation(None, None, "低保、特困、孤儿、残疾等通常受资助（提示，不是认定）", Certainty.INFERRED),
     "insurance": Citation("四", "持续推动流动儿童在居住地参加居民医保工作"),
     "rehabilitation": Citation(None, None, "残疾预防和残疾人康复条例第26条", Certainty.LAW),

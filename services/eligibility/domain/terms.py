@@ -68,8 +68,8 @@ class Terms:
     """Every division code the county lists, abolished ones with the code that stands today."""
     districts: Mapping[str, str]
     """市辖区 -> the city it belongs to."""
-    prefixes: frozenset[str]
-    """The first two and four digits of the codes that stand today."""
+    cities: frozenset[str]
+    """The first four digits of the codes that stand today."""
     towns: Mapping[str, str]
     """9-digit code of the county's townships -> the unit that answers for it."""
     criteria: Mapping[str, CountyCriterion]

@@ -5,15 +5,17 @@ the services that keep those say so in their events.
 """
 
 import re
+import unicodedata
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Protocol
 from uuid import UUID
 
-from contracts.vocabulary import FactName, FindingCode, IdentityField, Result, ReturnReason, Verb
+from contracts.vocabulary import HOTLINES, FactName, FindingCode, IdentityField, Result, ReturnReason, Verb
 from services.intake.domain import cells
 from services.intake.domain.divisions import ABROAD
+from services.intake.domain.text import masked
 
 Value = bool | int | str
 
@@ -85,6 +87,8 @@ class Speaker:
     """What each role of the county may do."""
     people: Mapping[str, Collection[str]]
     """Person -> their roles, in this unit and its places."""
+    held: Collection[str]
+    """The roles of all of them."""
     units: Collection[str]
     """Every unit of the county."""
     decides: bool
@@ -115,6 +119,10 @@ TEXTS: dict[str, tuple[str, str]] = {
     "place_unknown": ("所写的地点（学校、医疗机构、村居等）不归本单位。", "请核对 place，或联系县民政局登记。"),
     "role_unknown": ("没有这个岗位：{role}。", "请填写县里登记的岗位。"),
     "role_may_not": ("岗位“{role}”不能做这件事（{verb}）。", "请由有权限的人员办理。"),
+    "role_not_here": (
+        "本单位没有岗位是“{role}”的登记人员，不能以此岗位办理。",
+        "请以本单位登记的岗位办理，或联系县民政局登记人员。",
+    ),
     "person_role": ("该人员在本单位登记的岗位不是“{role}”。", "请用登记的岗位办理，或联系县民政局更新登记。"),
     "person_unknown": ("person 应是县里登记的人员编号，不是姓名或号码。", "请填写登记的人员编号，或留空。"),
     "unit_may_not": (
@@ -124,6 +132,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "field_missing": ("缺少必填内容：{fields}。", "请补齐后重新报送。"),
     "on_future": ("办理日期在将来。", "请核对日期；只报送已经做了的事。"),
     "at_future": ("电话报告的时间在将来。", "请核对时间。"),
+    "day_absurd": ("日期过早，不可能是办理的日期。", "请核对年份。"),
     "to_unit_unknown": ("没有这个单位：{unit}。", "请填写县里登记的单位编号。"),
     "same_child": ("合并的两份档案是同一份。", "请填写另一份档案的编号。"),
     "fact_unreadable": ("核实内容不能识别：{facts}。", "请按填报说明中的写法重新报送。"),
@@ -131,12 +140,26 @@ TEXTS: dict[str, tuple[str, str]] = {
         "情况已受理；随附的核实内容没有登记，因为没有可用的身份信息。",
         "请查到儿童编号后用 verify 报送核实内容。",
     ),
+    "unreadable": (
+        "内容不合格式（{fields}），没有受理。",
+        "请按对接指南核对这些字段后重新报送，可以用同一个 ce_id。",
+    ),
+    "left_out": (
+        "情况已受理；这些内容不合格式，没有登记：{fields}。",
+        "请核对后电话告知受理单位；能写明的，用新的报告补报。",
+    ),
+    "station_unknown": (
+        "电话报告已受理；打给了谁记为“其他”，因为所写的不是登记的单位或热线。",
+        "请写热线号码（如 110）或县里登记的单位名称，不要写人名、电话号码。",
+    ),
     "township_unknown": ("情况已受理；所写的乡镇代码查不到，没有登记地点。", "请电话告知县民政局发现地点。"),
 }
 """Code -> what is wrong, what to do."""
 
+ELSEWHERE = "其他"
+"""A call to a line or an office that the county has no name for."""
+
 _ID = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,31}")
-_LONG_NUMBER = re.compile(r"[0-9０-９][0-9０-９ -]{5,}[0-9０-９]")
 _NAMES_REFERRAL = frozenset(
     {
         Verb.ACCEPT,
@@ -147,11 +170,14 @@ _NAMES_REFERRAL = frozenset(
         Verb.RESULT,
         Verb.WITHDRAW,
         Verb.INFORM_REPORTER,
-        Verb.CLOSE,
         Verb.REOPEN,
     }
 )
-_NAMES_CHILD = frozenset({Verb.CONTACT, Verb.VISIT, Verb.VERIFY, Verb.MERGE, Verb.SPLIT})
+_NAMES_CHILD = frozenset({Verb.CLOSE, Verb.CONTACT, Verb.VISIT, Verb.VERIFY, Verb.MERGE, Verb.SPLIT})
+_ANYBODYS = frozenset({Verb.REPORT, Verb.PHONE_REPORT})
+"""Whoever learns of a child's trouble has to report it, whether or not the county lists the person."""
+_FIRST_DAY = date(2000, 1, 1)
+"""Nothing that is done here was done before."""
 _NEEDS: Mapping[Verb, tuple[str, ...]] = {
     Verb.REPORT: ("findings",),
     Verb.PHONE_REPORT: ("station", "at", "reached"),
@@ -160,7 +186,6 @@ _NEEDS: Mapping[Verb, tuple[str, ...]] = {
     Verb.EXTEND: ("days",),
     Verb.RESULT: ("result",),
     Verb.INFORM_REPORTER: ("channel",),
-    Verb.CLOSE: ("channel",),
     Verb.CONTACT: ("mode", "reached"),
     Verb.VISIT: ("at_residence",),
     Verb.VERIFY: ("outcome",),
@@ -194,9 +219,11 @@ def _wrong_speaker(action: Action, speaker: Speaker) -> Refusal | None:
 def _no_authority(action: Action, speaker: Speaker) -> Refusal | None:
     verbs = speaker.roles.get(action.role)
     if verbs is None:
-        return _with("role_unknown", role=action.role[:40])
+        return _with("role_unknown", role=_told_back(action.role))
     if action.verb not in verbs:
         return _with("role_may_not", role=action.role, verb=action.verb.value)
+    if action.role not in speaker.held and action.verb not in _ANYBODYS:
+        return _with("role_not_here", role=action.role)
     roles = speaker.people.get(action.person)
     if roles is not None and action.role not in roles:
         return _with("person_role", role=action.role)
@@ -207,6 +234,11 @@ def _no_authority(action: Action, speaker: Speaker) -> Refusal | None:
     if action.verb in (Verb.MERGE, Verb.SPLIT) and not speaker.keeps_files:
         return _with("unit_may_not", verb=action.verb.value)
     return None
+
+
+def _told_back(text: str) -> str:
+    """What was written where an id belongs may be somebody's name or number."""
+    return text if _is_an_id(text) else masked(text)
 
 
 def _is_an_id(person: str) -> bool:
@@ -224,6 +256,8 @@ def _incomplete(action: Action) -> Refusal | None:
         needed += ["child", "referral"]
     if action.verb is Verb.RETURN and action.reason is ReturnReason.WRONG_AREA:
         needed += ["to_unit"]
+    if action.verb is Verb.CLOSE and action.referral is not None:
+        needed += ["channel"]  # without a referral it is the child's place on the ledger that should end
     missing = [name for name in needed if getattr(action, name) in (None, "", ())]
     return _with("field_missing", fields="、".join(missing)) if missing else None
 
@@ -233,8 +267,10 @@ def _impossible(action: Action, speaker: Speaker, on: date, called_on: date | No
         return Refusal("on_future")
     if called_on is not None and called_on > on:
         return Refusal("at_future")
+    if any(day is not None and day < _FIRST_DAY for day in (action.on, called_on)):
+        return Refusal("day_absurd")
     if action.to_unit is not None and action.to_unit not in speaker.units:
-        return _with("to_unit_unknown", unit=action.to_unit[:40])
+        return _with("to_unit_unknown", unit=_told_back(action.to_unit))
     if action.verb is Verb.MERGE and action.other == action.child:
         return Refusal("same_child")
     if action.verb is Verb.SPLIT and action.other == action.child:
@@ -261,9 +297,18 @@ _LENGTHS: Mapping[FactName, tuple[int, ...]] = {
 }
 
 
-def called(station: str | None) -> str | None:
-    """The station or line of a call, without any number that could be a person's."""
-    return None if station is None else _LONG_NUMBER.sub("***", station)[:60]
+def called(station: str | None, offices: Collection[str]) -> str | None:
+    """Whom a call went to: hotlines, and offices of the county by the names it has for them.
+
+    Nothing else that was typed is passed on, since it travels in the clear: it may be somebody's name or number.
+    """
+    if station is None:
+        return None
+    text = unicodedata.normalize("NFKC", station[:200])
+    lines = [line for line in HOTLINES if re.search(rf"(?<!\d){line}(?!\d)", text)]
+    named = [office for office in offices if office in text and not office.isdigit()]
+    longest = [name for name in named if not any(name != other and name in other for other in named)]
+    return "、".join([*sorted(longest), *lines]) or ELSEWHERE
 
 
 def unreadable_facts(

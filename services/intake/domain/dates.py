@@ -17,6 +17,8 @@ _ZERO = re.compile(r"0{1,4}[-/.年]?0{1,2}[-/.月]?0{1,2}日?(?: .*)?")
 _LUNAR = ("农历", "阴历", "腊月", "正月", "闰", "初", "廿", "冬月")
 _SERIAL = re.compile(r"\d{5}(?:\.\d+)?")
 _EARLIEST = date(1900, 1, 1)
+_YEARS_AHEAD = 10
+"""What is known beforehand. Systems write the year 9999 for what has no end."""
 _PLACEHOLDERS = frozenset({"", "-", "--", "/", "无", "不详", "未知", "暂无", "空", "null", "none", "nan", "n/a"})
 
 
@@ -39,7 +41,7 @@ def read_date(cell: Cell, *, on: date, future: bool = False, date_1904: bool = F
         return None
     if day < _EARLIEST:
         raise Refused("date_too_old")
-    if day > on and not future:
+    if day > on and (not future or day.year > on.year + _YEARS_AHEAD):
         raise Refused("date_future")
     return day
 

@@ -23,4 +23,4 @@ def fold(header: str) -> str:
 def forbidden(headers: Iterable[str], sealed: Iterable[str]) -> tuple[str, ...]:
     """The headers that contain one of the sealed words, as they stand."""
     parts = [folded for part in sealed if (folded := fold(part))]
-    return tuple(header for header in headers if any(part in fold(header) for part in parts))
+    return tuple(header for header in headers if (folded := fold(header)) and any(part in folded for part in parts))

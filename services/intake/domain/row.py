@@ -12,7 +12,7 @@ from contracts.vocabulary import FactName, IdentityField
 from services.intake.domain import cells, dates, id_number
 from services.intake.domain.divisions import Divisions
 from services.intake.domain.headers import fold, forbidden
-from services.intake.domain.text import Cell, masked, masked_date, number_text, squeezed, words
+from services.intake.domain.text import LONGEST_AS_TYPED, Cell, masked, masked_date, number_text, squeezed, words
 from services.intake.domain.trouble import Refused, Trouble
 
 Value = bool | int | str
@@ -86,7 +86,7 @@ def plan(
     date_1904: bool = False,
 ) -> Plan:
     """Find each registered column among a file's headers."""
-    standing = tuple(headers)
+    standing = tuple(dict.fromkeys(headers))
     by_name: dict[str, list[str]] = {}
     for header in standing:
         by_name.setdefault(fold(header), []).append(header)
@@ -122,7 +122,10 @@ def read(plan: Plan, content: Mapping[str, Cell], *, number: int | None, on: dat
         if cell is None or cell == "":
             continue
         try:
-            if not isinstance(cell, str) and not -1e21 < cell < 1e21:
+            if isinstance(cell, str):
+                if len(cell) > LONGEST_AS_TYPED:
+                    raise Refused("too_long")
+            elif not -1e21 < cell < 1e21:
                 raise Refused("number_absurd")
             source.reader(reading, source, cell)
         except Refused as refused:

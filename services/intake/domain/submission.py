@@ -8,14 +8,19 @@ from typing import Literal
 from uuid import UUID
 
 from services.intake.domain.row import Plan
+from services.intake.domain.text import number_masked, plain
 from services.intake.domain.trouble import Trouble
 
 Outcome = Literal["taken", "refused", "same_again", "older_period"]
 State = Literal["open", "answered", "repeated"]
 """``repeated``: it was taken, and is being sent once more; what comes of it is neither read nor counted."""
-_NUMBERS = re.compile(r"[0-9０-９]{5,}")
 KEPT_DAYS = 7
 """How long a unit's topic keeps its events: no row of an older file that never ended can still come."""
+MOST_ROWS = 2**31 - 1
+"""No file has more, whatever is announced."""
+_PERIOD = re.compile(r"[0-9]{4}H[12]")
+_FIRST_YEAR = 2000
+_LONGEST_HASH = 128
 
 
 @dataclass(slots=True)
@@ -30,9 +35,10 @@ class Submission:
     outcome: Outcome
     """What the answer is, or will be if the file ends well."""
     columns: tuple[str, ...]
+    """Kept only while it is open: a file without headers has people for headers."""
     date_1904: bool
     announced: int
-    """Rows, as the file's beginning says."""
+    """Rows, as the file's beginning says; once it has ended, as its end says, if not so many came."""
     file_sha256: str | None
     county_version: str
     valid_on: date
@@ -55,6 +61,21 @@ class Submission:
         """Answered as it began: its rows are neither read nor counted one by one."""
         return self.state == "repeated" or (self.state == "answered" and self.outcome in ("refused", "same_again"))
 
+    @property
+    def settled(self) -> bool:
+        """It was taken, and all of it: only what came in part may be sent once more under the same id."""
+        return self.state != "open" and self.outcome in ("taken", "older_period") and self.read == self.announced
+
+    def is_the_same(self, *, dataset: str, period: str, coverage: str, rows: int, file_sha256: str | None) -> bool:
+        """True when what begins now under this file's id is this file, as far as its beginning tells."""
+        return (self.dataset, self.period, self.coverage, self.announced, self.file_sha256) == (
+            dataset,
+            period,
+            coverage,
+            min(rows, MOST_ROWS),
+            file_sha256,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Registered:
@@ -64,6 +85,17 @@ class Registered:
     of_the_unit: bool
     columns: tuple[str, ...]
     """The usual header of each column that can name somebody."""
+
+
+def is_period(period: str) -> bool:
+    """``2026H2``: in plain digits, or periods could not be told older from newer."""
+    return _PERIOD.fullmatch(period) is not None and int(period[:4]) >= _FIRST_YEAR
+
+
+def hash_of(said: str | None) -> str | None:
+    """The hash a sender gives of a file; None: what he gives is none."""
+    text = (said or "").strip().lower()
+    return text if text.isascii() and text.isprintable() and 0 < len(text) <= _LONGEST_HASH else None
 
 
 def period_starts(period: str) -> date:
@@ -108,6 +140,10 @@ def reasons_to_refuse(
         return (_file("column_sealed", columns=listed(plan.sealed)),)
     if not plan.names_somebody:
         return (_file("columns_missing", columns="、".join(registered.columns)),)
+    if any("\x00" in header for header in plan.headers):
+        return (Trouble("header_unreadable", "file"),)
+    if not is_period(period):
+        return (_file("period_unreadable", period=short(period)),)
     if period_starts(period) > on:
         return (_file("period_future", period=period),)
     if empty:
@@ -156,4 +192,4 @@ def listed(headers: Iterable[str]) -> str:
 
 def short(text: str) -> str:
     """What a sender wrote himself, as it is told back to him: a file without headers has people for headers."""
-    return _NUMBERS.sub("***", " ".join(text.split()))[:30]
+    return number_masked(plain(text[:200]))[:30]

@@ -9,17 +9,45 @@ Cell = str | int | float | bool | None
 """One cell as it stands in the sender's file."""
 
 _INVISIBLE = dict.fromkeys(
-    [*range(0x09), *range(0x0E, 0x20), 0x7F, 0xAD, *range(0x200B, 0x2010), *range(0x202A, 0x202F), 0x2060, 0xFEFF]
+    code
+    for first, last in (
+        (0x00, 0x08),  # controls; white space is folded
+        (0x0E, 0x1F),
+        (0x7F, 0x84),
+        (0x86, 0x9F),
+        (0xAD, 0xAD),
+        (0x061C, 0x061C),  # marks of writing direction, here and below
+        (0x180B, 0x180E),
+        (0x200B, 0x200F),
+        (0x202A, 0x202E),
+        (0x2060, 0x206F),
+        (0xFE00, 0xFE0F),  # which form of a character is shown
+        (0xFEFF, 0xFEFF),
+        (0xFFF9, 0xFFFB),
+        (0xE0000, 0xE0FFF),
+    )
+    for code in range(first, last + 1)
 )
+"""Characters that nobody sees, and that would make two of one name."""
 _PLACEHOLDERS = frozenset(
     {"", "-", "--", "---", "—", "——", "/", "//", "\\", ".", "无", "不详", "未知", "暂无", "空", "待补", "待定", "没有"}
     | {"null", "none", "nan", "n/a", "na", "#n/a", "#ref!", "#value!", "#name?"}
 )
-_DATE_LIKE = re.compile(r"[\d年月日号./\-]{1,12}")
+_DATE_LIKE = re.compile(
+    r"(?:1[89]|2[01])\d\d(?:\d{2}|\d{4}|[年./-]\d{0,2}(?:[月./-]\d{0,2}[日号]?)?)?"  # a year, and what follows it
+    r"|0{1,4}[年./-]?0{1,2}[月./-]?0{1,2}日?"
+    r"|\d{1,2}[./-]\d{1,2}[./-]\d{2,4}"
+    r"|\d{1,5}",  # a spreadsheet's serial number
+    re.ASCII,
+)
+_SHOWN_AT_MOST = 40
+_LONG_NUMBER = re.compile(r"\d(?:[\s()./\\·_+-]{0,3}\d){4,}[\dXx]?")
 _PLAIN = re.compile(r"[!-~\u4e00-\u9fa5·、。]+").fullmatch
 """What folding would not change: nearly every cell."""
 LONGEST = 200
 """Characters. No name, address or school is longer; what is, stands in the wrong column."""
+LONGEST_AS_TYPED = 500
+"""Characters, with all the spaces there may be. What is longer is not even looked at."""
 
 
 def plain(text: str) -> str:
@@ -59,19 +87,33 @@ def squeezed(text: str) -> str:
 
 def masked(cell: Cell) -> str:
     """A cell's content as it may be shown on a receipt: no number, phone or name can be read from it."""
-    if cell is None:
-        return ""
-    text = plain(cell if isinstance(cell, str) else number_text(cell))[:40]
-    if sum(character.isdigit() for character in text) >= 15:
-        return f"{text[:6]}********{text[-4:]}" if len(text) >= 18 else f"{text[:6]}********"
-    if sum(character.isdigit() for character in text) >= 6:
-        return f"{text[:3]}****{text[-2:]}"
+    text = _beginning(cell)
+    digits = sum(map(str.isdigit, text))
+    if digits >= 15:
+        return f"{_digits(text[:6])}********{_digits(text[-4:])}" if len(text) >= 18 else f"{_digits(text[:6])}********"
+    if digits >= 6:
+        return f"{_digits(text[:3])}****{_digits(text[-2:])}"
     return "*" if len(text) == 1 else text[:1] + "*" * min(len(text[1:]), 8)
 
 
 def masked_date(cell: Cell) -> str:
     """Like :func:`masked`, but what can only be a date stays readable: it is what must be mended."""
-    text = plain(cell if isinstance(cell, str) else number_text(cell)).split(" ")[0] if cell is not None else ""
-    if _DATE_LIKE.fullmatch(text) and sum(character.isdigit() for character in text) <= 8:
-        return text
-    return masked(cell)
+    text, _, _ = _beginning(cell).partition(" ")
+    return text if _DATE_LIKE.fullmatch(text) else masked(cell)
+
+
+def number_masked(text: str) -> str:
+    """A text without any number that could be somebody's, however it is written."""
+    return _LONG_NUMBER.sub("***", text)
+
+
+def _beginning(cell: Cell) -> str:
+    """As much of a cell as is looked at to show anything of it."""
+    if cell is None:
+        return ""
+    return plain(cell[:LONGEST] if isinstance(cell, str) else number_text(cell))[:_SHOWN_AT_MOST]
+
+
+def _digits(part: str) -> str:
+    """What stands beside a number may be whose it is."""
+    return "".join(character if character.isdigit() or character in "Xx" else "*" for character in part)

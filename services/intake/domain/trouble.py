@@ -145,6 +145,16 @@ TEXTS: dict[str, tuple[str, str]] = {
     "dataset_unknown": ("数据集没有登记目的和依据，不能接收：{dataset}。", "请先向县民政局登记该数据集。"),
     "dataset_of_another_unit": ("数据集不属于本单位：{dataset}。", "请由负责的单位报送，或向县民政局申请调整。"),
     "unit_unknown": ("本单位没有登记。", "请联系县民政局登记本单位。"),
+    "header_unreadable": ("列名里有不能识别的字符，整份没有读取。", "请重新导出，或者改用 .xlsx 报送。"),
+    "period_unreadable": ("报送期不能识别：{period}。", "请用半角字符填写，如2026年下半年写“2026H2”。"),
+    "submission_reused": (
+        "这个 submission 编号已经用于另一份文件，这一份没有读取。",
+        "请为每一份文件用一个新的编号，整份重新报送。",
+    ),
+    "unreadable": (
+        "内容不合格式（{fields}），没有登记。",
+        "请按对接指南核对这些字段后重新报送，可以用同一个 ce_id。",
+    ),
     "period_future": ("报送期还没有开始：{period}。", "请核对报送期，如2026年下半年写“2026H2”。"),
     "file_empty": ("这份完整名单没有任何数据行。", "请核对导出的内容；确实没有儿童时请与县民政局联系。"),
     "mostly_refused": (

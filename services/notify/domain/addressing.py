@@ -39,6 +39,6 @@ def address(offices: Mapping[str, Office], lead: str, unit: str, *, restricted: 
     if office is None or not office.inbox:
         return Address(lead, unit, unit)
     if restricted and not office.restricted_inbox:
-        return Address(lead, unit, None)
-    unattended = speaker if office.recipient is None else None
+        speaker = lead
+    unattended = speaker if offices[speaker].recipient is None else None
     return Address(speaker, unit if speaker != unit else None, unattended)

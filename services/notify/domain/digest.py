@@ -1,6 +1,7 @@
 """What a unit reads in the morning: how much it owes, in numbers."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from services.notify.domain.wording import COUNTED
 
@@ -18,10 +19,14 @@ class Counts:
     contact: int = 0
     visit: int = 0
     first_visit: int = 0
+    soon: int = 0
+    """Contacts and visits that were reminded of."""
     bundle: int = 0
     bundle_overdue: int = 0
     watched: int = 0
     """L3 matters of other units that were escalated to this one."""
+    soonest: datetime | None = None
+    """When the next of them is due, L3 apart."""
 
 
 def daily(counts: Counts) -> str | None:
@@ -30,15 +35,17 @@ def daily(counts: Counts) -> str | None:
     if work and counts.overdue:
         work += f"，其中{COUNTED[5].format(counts.overdue)}"
     care = _joined((counts.contact, counts.visit, counts.first_visit), COUNTED[6:9])
+    if care and counts.soon:
+        care += f"，其中{COUNTED[9].format(counts.soon)}"
     return "；".join(part for part in (work, care) if part) or None
 
 
 def monthly(counts: Counts) -> str | None:
     """The month's bundle of L3 matters; None when there are none."""
-    own = _joined((counts.bundle,), COUNTED[9:10])
+    own = _joined((counts.bundle,), COUNTED[10:11])
     if own and counts.bundle_overdue:
         own += f"，其中{COUNTED[5].format(counts.bundle_overdue)}"
-    return "；".join(part for part in (own, _joined((counts.watched,), COUNTED[10:11])) if part) or None
+    return "；".join(part for part in (own, _joined((counts.watched,), COUNTED[11:12])) if part) or None
 
 
 def _joined(numbers: tuple[int, ...], forms: tuple[str, ...]) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
-from contracts.vocabulary import DutyKind, Level, Move, ReferralState, ReturnReason
+from contracts.vocabulary import DutyKind, Level, Move, ReferralState, Result, ReturnReason
 from services.notify.domain.wording import Word
 
 MatterKind = Literal["referral", "proposal", "duty", "question"]
@@ -22,6 +22,8 @@ class Line:
     words: Mapping[str, Word] = field(default_factory=dict)
     call: bool = False
     due: datetime | None = None
+    provisional: bool = False
+    """The calendar of a year is not published yet: the due date may move."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +66,41 @@ class Moved:
     previous_unit: str | None
     inform: tuple[str, ...]
     reporter_unit: str | None
+    """Who reported last."""
+    reporters: tuple[str, ...]
+    """Everybody who reported."""
     actor_unit: str | None
     escalated_to: str | None
     why: str | None
     """A code: the clock that ran out, or what else made the move."""
     reason: ReturnReason | None
+    right_unit: str | None
+    """Who should have it, by the word of the unit that returned it."""
+    result: Result | None
     accept_by: datetime | None
     result_by: datetime | None
+    phone_by: datetime | None
     phone_reported: bool
+    provisional: bool
+
+    @property
+    def call(self) -> bool:
+        return self.level is Level.L0
+
+    @property
+    def returned(self) -> bool:
+        """It lies with who sent it, and on nobody's queue."""
+        return self.state is ReferralState.RETURNED
+
+    @property
+    def late_unit(self) -> str:
+        """Who let a clock run out: a call is recorded by who sent it."""
+        return self.from_unit if self.why == "phone_report" else self.to_unit
+
+    @property
+    def blocked(self) -> bool:
+        """A guardian refuses an urgent matter: it may not be closed."""
+        return self.result is Result.REFUSED_BY_GUARDIAN and self.level in (Level.L0, Level.L1)
 
 
 def of_move(moved: Moved, offices: Offices) -> list[Line]:
@@ -83,48 +112,63 @@ def of_move(moved: Moved, offices: Offices) -> list[Line]:
     ]
 
 
-_EVEN_ITS_OWN = frozenset({"referral.sent", "referral.reopened", "referral.call_first", "referral.call_again"})
-"""Told even to the unit that did it: the work is its own, or the call is still to be made."""
+_EVEN_ITS_OWN = frozenset(
+    {
+        "referral.sent",
+        "referral.raised",
+        "referral.reopened",
+        "referral.call_first",
+        "referral.call_again",
+        "alarm.l0",
+    }
+)
+"""Told even to the unit that did it: the work is its own, the call is still to be made, its duty officer is another."""
 
 
 def _of_move(moved: Moved, offices: Offices) -> Iterator[Line]:
-    to, sender, call = moved.to_unit, moved.from_unit, moved.level is Level.L0
+    to, sender, call = moved.to_unit, moved.from_unit, moved.call
     match moved.move:
         case Move.SENT if moved.why == "finding_added":
             yield Line(to, "referral.added", {"level": moved.level}, call)
+            yield from _to_be_called(moved)
+        case Move.SENT if moved.state is not ReferralState.SENT:
+            yield _timed("referral.raised", to, moved, moved.result_by)
+            yield from _emergency(moved, offices)
         case Move.SENT | Move.REROUTED:
-            words: dict[str, Word] = {"level": moved.level, "due": moved.accept_by}
-            yield Line(to, "referral.sent", words, call, moved.accept_by)
-            if moved.move is Move.REROUTED and moved.previous_unit not in (None, to):
+            yield _timed("referral.sent", to, moved, moved.accept_by)
+            if moved.previous_unit not in (None, to):
                 yield Line(str(moved.previous_unit), "referral.taken_over", {"unit": to})
             if moved.move is Move.SENT:
-                for unit in dict.fromkeys(moved.inform):
-                    if unit != to:
-                        yield Line(unit, "referral.inform", {"unit": to}, call)
-                if call and not moved.phone_reported:
-                    for unit in dict.fromkeys((moved.reporter_unit or sender, sender)):
-                        yield Line(unit, "referral.call_first", {"unit": to}, call)
+                yield from _informed(moved, offices)
+                yield from _emergency(moved, offices)
+        case Move.REOPENED:
+            yield _timed("referral.reopened", to, moved, moved.accept_by)
+            yield from _emergency(moved, offices)
         case Move.ACCEPTED:
             yield Line(sender, "referral.accepted", {"unit": to, "due": moved.result_by}, due=moved.result_by)
         case Move.RETURNED:
-            yield Line(sender, "referral.returned", {"unit": moved.previous_unit or to, "reason": moved.reason}, call)
+            back_from = moved.previous_unit or to
+            words: dict[str, Word] = {"unit": back_from, "reason": moved.reason, "right": moved.right_unit}
+            yield Line(sender, "referral.returned", words, call)
         case Move.ESCALATED:
-            above = moved.escalated_to or offices.lead
-            yield Line(to, "referral.overdue", {"why": moved.why, "unit": above}, call)
-            yield Line(above, "referral.escalated", {"why": moved.why, "unit": to}, call)
+            yield from _escalated(moved, offices)
+        case Move.EXTENDED if moved.why == "calendar_published":
+            due = moved.accept_by if moved.state is ReferralState.SENT else moved.result_by
+            for unit in dict.fromkeys((to, sender)):
+                yield Line(unit, "referral.recounted", {"unit": to, "due": due}, due=due)
         case Move.EXTENDED:
             yield Line(sender, "referral.extended", {"unit": to, "due": moved.result_by}, due=moved.result_by)
+        case Move.RESULT_REPORTED if moved.blocked:
+            yield Line(sender, "referral.result_blocked", {"unit": to})
         case Move.RESULT_REPORTED:
-            yield Line(sender, "referral.result", {"unit": to})
-            if moved.reporter_unit not in (None, sender):
-                yield Line(str(moved.reporter_unit), "referral.reporter_result")
+            yield Line(sender, "referral.result", {"unit": to, "reporter": bool(moved.reporters)})
+            for unit in moved.reporters:
+                if unit != sender:
+                    yield Line(unit, "referral.reporter_result")
         case Move.CLOSED:
             yield Line(to, "referral.closed")
         case Move.WITHDRAWN:
             yield Line(to, "referral.withdrawn")
-        case Move.REOPENED:
-            words = {"level": moved.level, "due": moved.accept_by}
-            yield Line(to, "referral.reopened", words, call, moved.accept_by)
         case Move.PHONE_REPORTED:
             if moved.why == "not_reached":
                 yield Line(moved.actor_unit or sender, "referral.call_again", call=True)
@@ -132,15 +176,64 @@ def _of_move(moved: Moved, offices: Offices) -> Iterator[Line]:
             return
 
 
+def _timed(template: str, unit: str, moved: Moved, due: datetime | None) -> Line:
+    return Line(unit, template, {"level": moved.level, "due": due}, moved.call, due, moved.provisional)
+
+
+def _informed(moved: Moved, offices: Offices) -> Iterator[Line]:
+    """Without a referral of their own, and so without a call to make: told at once if it is urgent, no more."""
+    template = "referral.inform_urgent" if moved.call else "referral.inform"
+    for unit in dict.fromkeys(moved.inform):
+        # The duty unit is told more than that.
+        if unit != moved.to_unit and not (moved.call and unit == offices.duty):
+            yield Line(unit, template, {"unit": moved.to_unit})
+
+
+def _emergency(moved: Moved, offices: Offices) -> Iterator[Line]:
+    """An L0 matter that goes out: who reported it has to call, and what rings at the duty unit stands there too."""
+    if not moved.call:
+        return
+    if offices.duty != moved.to_unit:
+        yield Line(offices.duty, "alarm.l0", {"unit": moved.to_unit}, call=True)
+    yield from _to_be_called(moved)
+
+
+def _to_be_called(moved: Moved) -> Iterator[Line]:
+    """Calling is for who reported and who sent, until one of them has; who receives is told in its own line."""
+    if moved.call and not moved.phone_reported:
+        for unit in dict.fromkeys((moved.reporter_unit or moved.from_unit, moved.from_unit)):
+            words: dict[str, Word] = {"unit": moved.to_unit, "due": moved.phone_by}
+            yield Line(unit, "referral.call_first", words, True, moved.phone_by)
+
+
+def _escalated(moved: Moved, offices: Offices) -> Iterator[Line]:
+    """Who let it slip, and who sees to it now. Of those above, only the duty unit calls."""
+    to, call = moved.to_unit, moved.call
+    above = moved.escalated_to or offices.lead
+    words: dict[str, Word] = {"why": moved.why, "unit": above}
+    if moved.why == "phone_report":
+        for unit in dict.fromkeys((moved.reporter_unit or moved.from_unit, moved.from_unit)):
+            yield Line(unit, "referral.phone_overdue", {"unit": above}, call)
+    elif moved.returned:
+        yield Line(to, "referral.overdue_returned", words, call)
+    elif moved.why == "refused_by_guardian":
+        yield Line(to, "referral.blocked", words)
+    else:
+        yield Line(to, "referral.overdue", words, call)
+    template = "referral.escalated_returned" if moved.returned else "referral.escalated"
+    above_words: dict[str, Word] = {"why": moved.why, "unit": moved.late_unit, "level": moved.level}
+    yield Line(above, template, above_words, call and above == offices.duty)
+
+
 def rings_of_move(moved: Moved, offices: Offices) -> list[Ring]:
     """L0 rings when it goes out; an escalation rings whoever it went to. L3 never rings."""
     goes_out = moved.move is Move.REOPENED or (moved.move is Move.SENT and moved.why != "finding_added")
-    if moved.level is Level.L0 and goes_out:
+    if moved.call and goes_out:
         return [Ring(offices.duty, "l0", "alarm.l0", {"unit": moved.to_unit}, call=True)]
     if moved.move is Move.ESCALATED and moved.level is not Level.L3:
-        words: dict[str, Word] = {"unit": moved.to_unit, "level": moved.level, "why": moved.why}
+        words: dict[str, Word] = {"unit": moved.late_unit, "level": moved.level, "why": moved.why}
         unit = moved.escalated_to or offices.duty
-        return [Ring(unit, "escalated", "alarm.escalated", words, call=moved.level is Level.L0)]
+        return [Ring(unit, "escalated", "alarm.escalated", words, call=moved.call and unit == offices.duty)]
     return []
 
 
@@ -170,11 +263,18 @@ def watched_by(moved: Moved) -> str | None:
 
 
 def of_proposal(
-    what: Literal["referral", "ledger", "ledger_closing"], unit: str, level: Level | None, by: datetime
-) -> Line:
-    """A rule suggests: the unit decides."""
+    what: Literal["referral", "ledger", "ledger_closing"],
+    unit: str,
+    level: Level | None,
+    by: datetime,
+    offices: Offices,
+) -> list[Line]:
+    """A rule suggests: the unit decides. What rings at the duty unit stands there too."""
     call = what == "referral" and level is Level.L0
-    return Line(unit, f"proposal.{what}", {"level": level or Level.L2, "due": by}, call, by)
+    lines = [Line(unit, f"proposal.{what}", {"level": level or Level.L2, "due": by}, call, by)]
+    if call and offices.duty != unit:
+        lines.append(Line(offices.duty, "alarm.proposal", {"unit": unit}, call=True))
+    return lines
 
 
 def ring_of_proposal(unit: str, level: Level | None, offices: Offices) -> list[Ring]:
@@ -199,7 +299,7 @@ DUTY_TURNS: dict[DutyKind, Turn] = {
     DutyKind.VISIT: "visit",
     DutyKind.FIRST_VISIT: "first_visit",
 }
-"""Duties that a digest counts. They make no line of their own before they are missed."""
+"""Duties that a digest counts; once reminded of, as due soon. They make no line of their own before they are missed."""
 
 DUTY_RANK = {"created": 1, "reminded": 2, "missed": 3, "cancelled": 4, "fulfilled": 4, "fulfilled_late": 4}
 """A duty never goes back, whatever order its moves are read in after a merge."""

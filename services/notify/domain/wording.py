@@ -1,5 +1,8 @@
 """Every sentence that notify can say. Only counts, dates, levels and units' names are ever filled in.
 
+Who reads it in the morning learns what to do, until when, and where: on which queue, or by which verb of
+``hutong act`` and the action topic. Calling 110 is for who reports, who receives and the duty officer.
+
 A notice may be read over somebody's shoulder: it names no child, no school, no illness and no conduct
 (未成年人保护法第103条; policy part 6, P17). No text from outside is copied into a sentence: units are looked up in the
 county's data, codes in the tables below, and what is not there is left unsaid.
@@ -8,12 +11,12 @@ county's data, codes in the tables below, and what is not there is left unsaid.
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Literal
 from zoneinfo import ZoneInfo
 
-from contracts.vocabulary import DutyKind, Level, ReturnReason, Verb
+from contracts.vocabulary import DutyKind, FactName, Level, ReturnReason, Verb
 
 COUNTY_TIME = ZoneInfo("Asia/Shanghai")
 CALL_FIRST = "先打电话 110 / 120。"
@@ -39,37 +42,71 @@ class Template:
 
 
 TEMPLATES: dict[str, Template] = {
-    "referral.sent": Template("有一条转介待办（{level}），请于{due}前签收。"),
-    "referral.added": Template("一条在办事项有新的情况补充（{level}），请到队列里查看。", "urgent"),
-    "referral.call_again": Template("上一次电话没有打通，请再打，打通后补记。", "urgent"),
-    "referral.inform": Template("有一条事项告知，主办单位是{unit}。"),
-    "referral.call_first": Template("您单位上报的紧急事项已转{unit}，请在打完电话后补记电话报告。", "urgent"),
-    "referral.accepted": Template("{unit}已签收您单位转出的一条事项，应于{due}前反馈。"),
-    "referral.returned": Template("{unit}退回了一条事项，理由：{reason}。请补正、改派或撤回。", "urgent"),
-    "referral.taken_over": Template("原派您单位的一条待办已改派{unit}，不用再办。"),
-    "referral.overdue": Template("有一条待办{why}，已提级到{unit}督办，请立即办理。", "urgent"),
-    "referral.escalated": Template("{unit}有一条事项{why}，请督办。", "urgent"),
-    "referral.extended": Template("{unit}的一条事项已延期，新的反馈期限是{due}。"),
-    "referral.result": Template("{unit}已反馈一条事项的办理结果，请核实、告知报告人后销号。"),
-    "referral.reporter_result": Template("您单位上报的一条事项已有办理结果，由转出单位告知。"),
-    "referral.closed": Template("您单位承办的一条事项已销号。"),
-    "referral.withdrawn": Template("转出单位撤回了一条待办，不用再办。"),
-    "referral.reopened": Template("一条已销号的事项重新启动（{level}），请于{due}前签收。", "urgent"),
-    "proposal.referral": Template(
-        "数据提示了一条线索（{level}），请于{due}前核实：属实的确认转出，不属实的说明理由。", "urgent"
+    "referral.sent": Template("有一条转介待办（{level}），请到{queue}查看，于{due}前签收。"),
+    "referral.raised": Template("一条在办事项升为{level}，请到{queue}查看，于{due}前反馈结果。", "urgent"),
+    "referral.added": Template("一条在办事项有新的情况补充（{level}），请到{queue}查看。", "urgent"),
+    "referral.call_again": Template("上一次电话没有打通，请再打，打通后用 phone-report 补记。", "urgent"),
+    "referral.inform": Template("有一条事项告知，主办单位是{unit}，请知悉，按职责配合，不用签收。"),
+    "referral.inform_urgent": Template(
+        "有一条紧急事项（L0）告知，主办单位是{unit}，请立即知悉，按职责配合，不用签收。", "urgent"
     ),
-    "proposal.ledger": Template("建议把一名儿童纳入重点关爱服务对象信息台账，请于{due}前审定。"),
-    "proposal.ledger_closing": Template("建议把一名儿童移出重点关爱服务对象信息台账，须由人审定，请于{due}前办理。"),
-    "proposal.overdue": Template("有一条待审定事项超期，已报{unit}。", "urgent"),
-    "proposal.escalated": Template("{unit}有一条待审定事项超期，请督办。", "urgent"),
-    "ledger.opened": Template("一名儿童已纳入重点关爱服务对象信息台账，请安排首次走访和每月联系。"),
-    "ledger.closed": Template("一名儿童已移出重点关爱服务对象信息台账。"),
-    "duty.missed": Template("一名儿童的{duty}到期（{due}）没有完成，请尽快补做。", "urgent"),
-    "question.match": Template("有两份档案可能是同一名儿童，请核对后决定合并或分开。"),
-    "question.facts": Template("您单位与其他单位报送的一项数据不一致，请核对，有误的请更正。"),
+    "referral.call_first": Template(
+        "您单位上报或转出的紧急事项已到{unit}，打完电话请于{due}前用 phone-report 补记。", "urgent"
+    ),
+    "referral.accepted": Template("{unit}已签收您单位转出的一条事项，应于{due}前反馈。"),
+    "referral.returned": Template(
+        "{unit}退回了一条事项，理由：{reason}{right}。请用 reroute 改派（补正后可以再派原单位），或用 withdraw 撤回。",
+        "urgent",
+    ),
+    "referral.taken_over": Template("原在您单位的一条待办已转{unit}，不用再办。"),
+    "referral.overdue": Template("有一条待办{why}，已提级到{unit}督办，请到{queue}查看，立即办理。", "urgent"),
+    "referral.overdue_returned": Template(
+        "一条退回给您单位的事项{why}，已提级到{unit}，请立即改派或撤回，或等{unit}指定主办单位。", "urgent"
+    ),
+    "referral.phone_overdue": Template(
+        "一条紧急事项的电话报告没有按时补记，已提级到{unit}。没有打的请立即打，打完用 phone-report 补记。", "urgent"
+    ),
+    "referral.blocked": Template("您单位反馈的一条事项办理受阻，已提级到{unit}协调，请等候安排。", "urgent"),
+    "referral.escalated": Template("{unit}有一条事项（{level}）{why}，请联系该单位督办。", "urgent"),
+    "referral.escalated_returned": Template(
+        "退回给{unit}的一条事项（{level}）{why}，请用 reroute 指定主办单位。", "urgent"
+    ),
+    "referral.extended": Template("{unit}的一条事项已延期，新的反馈期限是{due}。"),
+    "referral.recounted": Template("节假日安排已公布，{unit}承办的一条事项重新计算期限：{due}。"),
+    "referral.result": Template(
+        "{unit}已反馈一条事项的办理结果，请核实{reporter}：属实的用 close 销号，不属实的用 reopen 重启。"
+    ),
+    "referral.result_blocked": Template(
+        "{unit}反馈一条事项办理受阻，不能销号，已提级协调；需要原单位再办的用 reopen 重启。", "urgent"
+    ),
+    "referral.reporter_result": Template("您单位上报的一条事项已有办理结果，由转出单位告知。"),
+    "referral.closed": Template("您单位承办的一条事项已销号，不用再办。"),
+    "referral.withdrawn": Template("一条待办已撤回，不用再办。"),
+    "referral.reopened": Template("一条事项重新启动（{level}），请到{queue}查看，于{due}前签收。", "urgent"),
+    "proposal.referral": Template(
+        "数据提示了一条线索（{level}），请于{due}前核实：属实的用 confirm 确认转出，不属实的用 decline 不予确认。",
+        "urgent",
+    ),
+    "proposal.ledger": Template(
+        "建议把一名儿童纳入重点关爱服务对象信息台账，请于{due}前审定：同意用 confirm，不同意用 decline。"
+    ),
+    "proposal.ledger_closing": Template(
+        "有人申请把一名儿童移出重点关爱服务对象信息台账，请于{due}前由另一人审定：同意用 confirm，不同意用 decline。"
+    ),
+    "proposal.overdue": Template("有一条待审定事项超期，已报{unit}，请尽快用 confirm 或 decline 审定。", "urgent"),
+    "proposal.escalated": Template("{unit}有一条待审定事项超期，请督办，或直接用 confirm 或 decline 审定。", "urgent"),
+    "ledger.opened": Template(
+        "一名儿童已纳入重点关爱服务对象信息台账，请在{days}个工作日内首次走访（visit），之后按月联系（contact）、按季走访。"
+    ),
+    "ledger.closed": Template("一名儿童已移出重点关爱服务对象信息台账，不用再联系和走访。"),
+    "duty.missed": Template("一名儿童的{duty}到期（{due}）没有完成，请尽快补做{act}。", "urgent"),
+    "question.match": Template(
+        "有两份档案可能是同一名儿童，请核对：是同一人的用 confirm 合并，不是的用 decline 分开。"
+    ),
+    "question.facts": Template("您单位与其他单位报送的{fact}不一致，请核对，有误的请更正后重新报送。"),
     "action.refused": Template("您单位的一次操作（{verb}）没有办成：{refusal}。{remedy}。", "urgent"),
-    "digest.daily": Template("{due}待办：{counts}。", "digest"),
-    "digest.monthly": Template("{due}服务类待办汇总：{counts}。请到队列里集中办理。", "digest"),
+    "digest.daily": Template("{due}待办：{counts}{soonest}。明细见{queue}和本收件箱。", "digest"),
+    "digest.monthly": Template("{due}服务类待办汇总：{counts}。请到{queue}集中办理。", "digest"),
     "alarm.l0": Template("有一条紧急事项（L0）已转{unit}，请立即核对是否有人到场、电话报告是否补记。", "call"),
     "alarm.proposal": Template("数据提示了一条紧急线索（L0），请立即联系{unit}核实。", "call"),
     "alarm.proposal_late": Template("{unit}有一条待核实的线索超期未办，请立即督办。", "urgent"),
@@ -79,6 +116,7 @@ TEMPLATES: dict[str, Template] = {
 }
 """Template code -> sentence."""
 
+PROVISIONAL = "期限为暂定，节假日安排公布后可能调整。"
 FORWARDED = "请转告{unit}："
 
 REASONS: dict[ReturnReason, str] = {
@@ -107,6 +145,29 @@ DUTIES: dict[DutyKind, str] = {
     DutyKind.MEETING: "年度推进会议",
 }
 
+RECORDED_BY: dict[DutyKind, Verb] = {
+    DutyKind.CONTACT: Verb.CONTACT,
+    DutyKind.VISIT: Verb.VISIT,
+    DutyKind.FIRST_VISIT: Verb.VISIT,
+}
+
+FACTS: dict[FactName, str] = {
+    FactName.BIRTH_DATE: "出生日期",
+    FactName.HUKOU_DIVISION: "户籍信息",
+    FactName.RESIDENCE_DIVISION: "居住信息",
+    FactName.RESIDENCE_SINCE: "居住信息",
+    FactName.RESIDENCE_ENDED: "居住信息",
+    FactName.SCHOOL_STATUS: "就学信息",
+    FactName.SCHOOL_STAGE: "就学信息",
+    FactName.SCHOOL_GRADE: "就学信息",
+    FactName.SCHOOL_SINCE: "就学信息",
+    FactName.SCHOOL_COUNT: "就学信息",
+    FactName.INSURED: "参保信息",
+    FactName.INSURED_YEAR: "参保信息",
+    FactName.INSURED_DIVISION: "参保信息",
+}
+"""What a contradiction is about, where saying so gives nothing away. Any other fact is "one of the data"."""
+
 VERBS: dict[Verb, str] = {
     Verb.REPORT: "上报",
     Verb.PHONE_REPORT: "补记电话报告",
@@ -133,10 +194,10 @@ REFUSALS: dict[str, tuple[str, str]] = {
     "not_yours": ("这件事项现在不由您单位办理", "请核对事项编号，需要接手的请主办单位改派"),
     "illegal_move": ("事项现在的状态不能做这一步", "请先在队列里看最新状态，再按顺序办理"),
     "unknown_referral": ("没有这件事项", "请核对事项编号"),
-    "unknown_proposal": ("没有这条待审定事项", "请核对编号，可能已由他人审定"),
-    "unknown_question": ("没有这个核对问题", "请核对编号，可能已有人答复"),
     "unknown_child": ("没有这份档案", "请核对档案编号，可能已合并"),
-    "unknown_record": ("没有这条来源记录", "请核对记录编号"),
+    "records_missing": ("没有写明要拆出哪些记录", "请写明来源记录的编号后重新提交"),
+    "record_not_in_file": ("所写的来源记录不在这份档案里", "请核对记录编号，或先查到它所在的档案"),
+    "nothing_left": ("拆出后原档案不剩任何记录", "请至少留下一条记录；整份认错人的，请改用合并"),
     "unknown_unit": ("没有这个单位，或它没有队列", "请核对单位代码"),
     "other_child": ("事项编号和档案编号不是同一名儿童", "请核对两个编号"),
     "child_missing": ("没有写是哪一份档案", "请补上档案编号后重新提交"),
@@ -154,6 +215,7 @@ REFUSALS: dict[str, tuple[str, str]] = {
     "check_missing": ("没有写用什么方式核实的", "请写明电话、上门等核实方式后再销号"),
     "self_check": ("销号须由转出单位核实", "请由转出单位提交"),
     "guardian_refused": ("对方拒绝的紧急事项不能销号", "请按提级后的安排继续办理"),
+    "others_reported": ("别的单位也报告了同一件事，不能由您单位一家撤回", "请由承办单位反馈结果后销号"),
     "too_late_to_reopen": ("超过可以重启的期限", "请按新情况重新上报"),
     "already_decided": ("已经审定过", "不用重复提交"),
     "second_person_needed": ("移出台账须由另一个人审定", "请换一位有权限的人员提交"),
@@ -169,11 +231,18 @@ OTHER_REFUSAL = ("不符合办理条件", "请核对后重新提交，仍不成�
 
 
 def say(
-    template: str, units: Units, words: Mapping[str, Word], *, call: bool = False, answers_for: str | None = None
+    template: str,
+    units: Units,
+    words: Mapping[str, Word],
+    *,
+    call: bool = False,
+    provisional: bool = False,
+    answers_for: str | None = None,
 ) -> str:
     """The sentence of a template. ``words``: what its places are filled with (``slots``).
 
-    ``call``: put the phone numbers first. ``answers_for``: a unit that is told through this inbox.
+    ``call``: put the phone numbers first. ``provisional``: say that the due date may move. ``answers_for``: a unit
+    that is told through this inbox.
 
     Raises:
         WrongWord: a word is missing or is not of its kind.
@@ -181,6 +250,8 @@ def say(
     text = _filled(TEMPLATES[template].text, units, words)
     if call:
         text = CALL_FIRST + text
+    if provisional:
+        text += PROVISIONAL
     if answers_for is not None:
         text = _filled(FORWARDED, units, {"unit": answers_for}) + text
     return text
@@ -192,8 +263,8 @@ def urgency(template: str, *, call: bool = False) -> Urgency:
 
 def slots(template: str) -> tuple[str, ...]:
     """The words a template needs."""
-    found = tuple(dict.fromkeys(re.findall(r"\{(\w+)\}", TEMPLATES[template].text)))
-    return tuple(_NEEDS.get(slot, slot) for slot in found if slot != "remedy" or "refusal" not in found)
+    found = re.findall(r"\{(\w+)\}", TEMPLATES[template].text)
+    return tuple(dict.fromkeys(_NEEDS.get(slot, slot) for slot in found))
 
 
 def _filled(text: str, units: Units, words: Mapping[str, Word]) -> str:
@@ -208,17 +279,38 @@ def _due(units: Units, value: Word) -> str:
     match value:
         case datetime():
             local = value.astimezone(COUNTY_TIME)
-            return (
-                f"{local.month}月{local.day}日{local.hour}时{local.minute:02d}分"
-                if local.minute
-                else (f"{local.month}月{local.day}日{local.hour}时")
-            )
+            hour = f"{local.hour}时{local.minute:02d}分" if local.minute else f"{local.hour}时"
+            if hour == "0时":  # what ends with a day is that day's, not the next one's
+                local, hour = local - timedelta(days=1), "24时"
+            return f"{local.month}月{local.day}日{hour}"
         case date():
             return f"{value.month}月{value.day}日"
         case None:
             return "规定时限"
         case _:
             raise WrongWord("due")
+
+
+def _soonest(units: Units, value: Word) -> str:
+    return "" if value is None else f"，最近的期限是{_due(units, value)}"
+
+
+def _queue(units: Units, value: Word) -> str:
+    return "受限转介队列" if value is True else "转介队列"
+
+
+def _right(units: Units, value: Word) -> str:
+    return "" if value is None else f"，认为应由{_unit(units, value)}办理"
+
+
+def _reporter(units: Units, value: Word) -> str:
+    return "并告知报告人" if value is True else ""
+
+
+def _days(units: Units, value: Word) -> str:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    raise WrongWord("days")
 
 
 def _level(units: Units, value: Word) -> str:
@@ -241,6 +333,15 @@ def _why(units: Units, value: Word) -> str:
 
 def _duty(units: Units, value: Word) -> str:
     return DUTIES[DutyKind(_known(DutyKind, value, "duty"))]
+
+
+def _act(units: Units, value: Word) -> str:
+    verb = RECORDED_BY.get(DutyKind(_known(DutyKind, value, "duty")))
+    return "" if verb is None else f"，用 {verb.value} 记录"
+
+
+def _fact(units: Units, value: Word) -> str:
+    return FACTS.get(FactName(_known(FactName, value, "fact")), "一项数据")
 
 
 def _verb(units: Units, value: Word) -> str:
@@ -271,6 +372,7 @@ COUNTED = (
     "待联系{}名",
     "待走访{}名",
     "待首次走访{}名",
+    "临期{}名",
     "未办结{}件",
     "由您单位督办{}件",
 )
@@ -289,6 +391,13 @@ _KINDS: dict[str, Callable[[Units, Word], str]] = {
     "refusal": _refusal,
     "remedy": _remedy,
     "counts": _counts,
+    "soonest": _soonest,
+    "queue": _queue,
+    "right": _right,
+    "reporter": _reporter,
+    "days": _days,
+    "act": _act,
+    "fact": _fact,
 }
-_NEEDS = {"remedy": "refusal"}
+_NEEDS = {"remedy": "refusal", "act": "duty"}
 """Slots that are filled from another's word."""

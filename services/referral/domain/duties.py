@@ -6,7 +6,7 @@ from typing import Literal
 from uuid import UUID
 
 from contracts.vocabulary import DutyKind
-from services.referral.domain.calendar import Calendar
+from services.referral.domain.calendar import Calendar, Due
 
 State = Literal["created", "missed", "fulfilled", "fulfilled_late", "cancelled"]
 OUTSTANDING: frozenset[State] = frozenset({"created", "missed"})
@@ -55,6 +55,10 @@ class Duty:
     unit: str
     township: str | None
     story: UUID
+    restricted: bool = False
+    """Owed to an entry of which no reader of the ordinary topics knows."""
+    provisional: bool = False
+    """Counted into a year whose working days nobody has published: the due day may move."""
     reminders: tuple[date, ...] = ()
     """Days on which to remind, that have not come yet."""
     state: State = "created"
@@ -93,8 +97,16 @@ def first_contact(entry: date, cadence: Cadence) -> Period | None:
     return None if in_last_month and entry.day > cadence.entry_cutoff_day else period
 
 
-def first_visit_due(entry: date, cadence: Cadence, calendar: Calendar) -> date:
-    return calendar.after(entry, cadence.first_visit_days).on
+def first_visit_due(entry: date, cadence: Cadence, calendar: Calendar) -> Due:
+    return calendar.after(entry, cadence.first_visit_days)
+
+
+def recount(duty: Duty, cadence: Cadence, calendar: Calendar) -> Duty:
+    """The calendar of a year was published meanwhile: the day it is due by may move (policy 3.0)."""
+    if not duty.provisional:
+        return duty
+    due = first_visit_due(duty.first, cadence, calendar)
+    return duty if due.provisional else replace(duty, due_on=due.on, provisional=False)
 
 
 def contact_reminders(period: Period, cadence: Cadence, today: date) -> tuple[date, ...]:

@@ -83,10 +83,18 @@ def compare(child: UUID, known: Mapping[Key, Gap], shown: Iterable[Shown], story
     changed = []
     for key in sorted(known.keys() | now.keys()):
         before = known.get(key)
+        if key in now and before is not None and _stands(before, now[key]):
+            continue
         after = _appears(child, before, now[key], story) if key in now else _vanishes(before)
-        if after is not None and after != before:
+        if after is not None:
             changed.append(after)
     return tuple(changed)
+
+
+def _stands(gap: Gap, finding: Shown) -> bool:
+    """Shown as it was shown before: no news."""
+    seen = (gap.level, gap.item, gap.needs_confirming)
+    return gap.shown and seen == (finding.level, finding.item, finding.needs_confirming)
 
 
 def turned(gap: Gap) -> Gap:

@@ -54,11 +54,21 @@ class Ledger:
     """The first day of the next period for which a contact falls due."""
     visit_from: date | None = None
 
+    @property
+    def hidden(self) -> bool:
+        """No reader of the ordinary topics knows of it: restricted reasons alone hold it."""
+        return not open_reasons(self.reasons)
+
+
+def in_order(reasons: Iterable[LedgerReason]) -> tuple[LedgerReason, ...]:
+    """Each once, in the order of the vocabulary."""
+    found = frozenset(reasons)
+    return tuple(reason for reason in LedgerReason if reason in found)
+
 
 def reasons_of(findings: Iterable[FindingCode]) -> tuple[LedgerReason, ...]:
-    """The entry reasons that these findings are, in the order of the vocabulary."""
-    found = {REASON_OF[code] for code in findings if code in REASON_OF}
-    return tuple(reason for reason in LedgerReason if reason in found)
+    """The entry reasons that these findings are."""
+    return in_order(REASON_OF[code] for code in findings if code in REASON_OF)
 
 
 def may_enter(reason: LedgerReason, migrant: Answer | None, statistical: Answer | None) -> bool:
@@ -71,8 +81,9 @@ def may_enter(reason: LedgerReason, migrant: Answer | None, statistical: Answer 
     return reason is LedgerReason.REQUEST and statistical is not Answer.NO
 
 
-def restricted(reasons: Iterable[LedgerReason]) -> bool:
-    return any(reason in RESTRICTED for reason in reasons)
+def open_reasons(reasons: Iterable[LedgerReason]) -> tuple[LedgerReason, ...]:
+    """Those that may be read on the ordinary topics."""
+    return tuple(reason for reason in reasons if reason not in RESTRICTED)
 
 
 def check_closing(ledger: Ledger | None, *, reason_given: bool, asked_already: bool) -> None:

@@ -4,12 +4,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from contracts.vocabulary import Answer, DutyKind, FindingCode
+from contracts.vocabulary import Answer, DutyKind, FindingCode, LedgerReason
 from services.referral.domain.duties import Duty
 from services.referral.domain.gaps import Gap, Key
 from services.referral.domain.ledger import Ledger, may_enter, reasons_of
 from services.referral.domain.proposals import Proposal
 from services.referral.domain.referral import CLOSED, Referral
+
+Ground = tuple[str, FindingCode]
+"""What an entry on the ledger would rest on, by name, and what was found there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +26,8 @@ class Child:
     migrant: Answer | None = None
     statistical: Answer | None = None
     absorbed_by: UUID | None = None
+    person_grounds: bool = False
+    """A person's finding speaks for an entry on the key-care ledger."""
     turn: bool = False
     """The next turn of the day has to look at this child."""
 
@@ -37,6 +42,12 @@ class Matters:
     proposals: dict[UUID, Proposal] = field(default_factory=dict)
     ledger: Ledger | None = None
     duties: dict[UUID, Duty] = field(default_factory=dict)
+
+    def heard_of(self, finding: UUID, route: str) -> bool:
+        """Whether this finding has been referred or proposed on this route: whoever repeats it adds nothing."""
+        return any(matter.route == route and finding in matter.sources for matter in self.referrals.values()) or any(
+            asked.route == route and asked.finding == finding for asked in self.proposals.values()
+        )
 
     def in_order(self) -> list[Referral]:
         """Referrals, oldest first."""
@@ -56,7 +67,7 @@ class Matters:
             for referral in self.in_order()
             if referral.state is CLOSED and referral.route == route and (code is None or code in referral.findings)
         ]
-        return max(found, key=lambda referral: str(referral.closed_at), default=None)
+        return max(found, key=lambda referral: referral.closed_at or referral.sent_at, default=None)
 
     def undecided(self) -> list[Proposal]:
         return sorted(
@@ -64,22 +75,43 @@ class Matters:
             key=lambda proposal: (proposal.decide_by, proposal.id),
         )
 
-    def known_grounds(self) -> frozenset[str]:
-        """Grounds on which a ledger entry has been proposed before, whatever was decided."""
-        return frozenset(
-            ground for proposal in self.proposals.values() if proposal.what == "ledger" for ground in proposal.grounds
-        )
+    def new_grounds(self, grounds: Iterable[Ground]) -> list[tuple[str, LedgerReason]]:
+        """Of these grounds, and as reasons: not asked about before, that the child may enter by and has not yet.
 
-    def new_grounds(self, grounds: Iterable[tuple[str, FindingCode]]) -> list[tuple[str, FindingCode]]:
-        """Of these grounds: those for the ledger, not proposed before, that the child may enter by and has not yet."""
-        known = self.known_grounds()
-        standing = set(self.ledger.reasons) if self.ledger is not None and self.ledger.open else set()
+        What was no longer shown before anybody decided may be asked about again.
+        """
+        asked = {
+            (ground, reason)
+            for proposal in self.proposals.values()
+            if proposal.what == "ledger" and proposal.state != "no_longer_shown"
+            for ground in proposal.grounds
+            for reason in proposal.ledger_reasons
+        }
+        standing = self.on_ledger.reasons if self.on_ledger is not None else ()
         return [
-            (ground, code)
+            (ground, reason)
             for ground, code in grounds
-            if ground not in known
             for reason in reasons_of((code,))
-            if reason not in standing and may_enter(reason, self.child.migrant, self.child.statistical)
+            if (ground, reason) not in asked and reason not in standing and self.may_enter(reason)
+        ]
+
+    def may_enter(self, reason: LedgerReason) -> bool:
+        return may_enter(reason, self.child.migrant, self.child.statistical)
+
+    def reported_grounds(self) -> list[Ground]:
+        """What persons have found of this child, and nobody has finished with."""
+        found = [
+            (f"finding:{source}", code)
+            for matter in self.in_order()
+            if matter.open
+            for source in matter.sources
+            for code in matter.findings
+        ]
+        return found + [
+            (f"finding:{proposal.finding}", code)
+            for proposal in self.undecided()
+            if proposal.finding is not None
+            for code in proposal.findings
         ]
 
     def outstanding(self, *kinds: DutyKind) -> list[Duty]:

@@ -2,7 +2,9 @@
 
 States and rules are those of policy 4.4. What that table leaves open is settled here, for the child's safety:
 
-- ``SENT`` in an open state is another finding that joins the referral: the state stays, the level may rise.
+- ``SENT`` in an open state is another finding that joins the referral: the state stays, the level may rise. Only what
+  was returned goes out again with it: news of a child does not wait on a desk that cannot act.
+- A person's L0 finding that joins asks for a call of its own: the one made before was about something else.
 - After a reported result, and after closing, a new finding or a failed check brings the referral back to its agency
   (``REOPENED``), with a new clock.
 - A returned referral goes back to who sent it; its clocks go on, so that it cannot be forgotten between two units.
@@ -55,7 +57,7 @@ MOVES: dict[tuple[ReferralState, Move], ReferralState] = {
     (IN_PROGRESS, Move.WITHDRAWN): WITHDRAWN,
     (IN_PROGRESS, Move.HANDED_OVER): IN_PROGRESS,
     # back with who sent it
-    (RETURNED, Move.SENT): RETURNED,
+    (RETURNED, Move.SENT): SENT,
     (RETURNED, Move.REROUTED): SENT,
     (RETURNED, Move.ESCALATED): RETURNED,
     (RETURNED, Move.PHONE_REPORTED): RETURNED,
@@ -118,6 +120,10 @@ class Referral:
     findings: tuple[FindingCode, ...]
     sources: tuple[UUID, ...]
     """The persons' findings it came from, first one first; none: derived from facts."""
+    reporters: tuple[str, ...] = ()
+    """The units of these persons, in the same order: each is owed word of the result."""
+    shared: bool = False
+    """Somebody else than its sender has sent it too."""
     by_person: bool
     """A person reported or confirmed it: only a person takes it back."""
     item: str | None
@@ -133,7 +139,10 @@ class Referral:
     accept_alarm_at: datetime | None = None
     result_by: datetime | None = None
     phone_by: datetime | None = None
+    counted_from: datetime | None = None
+    """The moment its clocks count from: SENT, or the finding that raised its level."""
     provisional: bool = False
+    """A clock reaches into a year whose working days nobody has published: it may move."""
     ran_out: tuple[Overdue, ...] = ()
     returns: int = 0
     return_reason: ReturnReason | None = None
@@ -141,8 +150,8 @@ class Referral:
     extended: bool = False
     extended_days: int = 0
     phone_reported: bool = False
-    reporter_unit: str | None = None
     reporter_informed: bool = False
+    """Of the result, and all of them: whoever reports afterwards is owed word again."""
     result: Result | None = None
     escalated_to: str | None = None
     closed_at: datetime | None = None
@@ -154,6 +163,11 @@ class Referral:
     @property
     def finding(self) -> UUID | None:
         return self.sources[0] if self.sources else None
+
+    @property
+    def reporter_unit(self) -> str | None:
+        """Who reported last."""
+        return self.reporters[-1] if self.reporters else None
 
     @property
     def call_first(self) -> bool:
@@ -206,28 +220,44 @@ def join(
     *,
     findings: tuple[FindingCode, ...],
     level: Level,
+    receiver: str,
     source: UUID | None = None,
     reporter_unit: str | None = None,
     phone_reported: bool = False,
 ) -> Moves:
-    """Another finding joins an open referral, or reopens one with a result. Its level may rise, never fall."""
+    """Another finding joins an open referral, or reopens one with a result. Its level may rise, never fall.
+
+    ``receiver``: who gets it if it was returned.
+    """
     known = dict.fromkeys((*referral.findings, *findings))
     changes: dict[str, Any] = {"findings": tuple(known), "phone_reported": referral.phone_reported or phone_reported}
     if source is not None:
-        changes |= {"sources": tuple(dict.fromkeys((*referral.sources, source))), "by_person": True}
-    if reporter_unit is not None:
-        changes |= {"reporter_unit": reporter_unit, "reporter_informed": False}
+        assert reporter_unit is not None
+        changes |= {
+            "sources": (*referral.sources, source),
+            "reporters": (*referral.reporters, reporter_unit),
+            "reporter_informed": False,
+            "by_person": True,
+            "shared": referral.shared or (actor.unit or reporter_unit) != referral.from_unit,
+        }
+    calls = source is not None and level is Level.L0
+    if calls:
+        changes["phone_reported"] = phone_reported
     risen = most_urgent(referral.level, level)
-    joined = replace(referral, **changes)
+    joined = replace(referral, **changes, level=risen)
     if referral.state in (RESULT_REPORTED, CLOSED):
-        again = replace(joined, level=risen)
         because = "finding_added" if source is not None else "shown_again"
-        return _reopened(again, rules, actor, at, because=because)
-    if risen is referral.level:
-        moved = _stepped(joined, Move.SENT)
-        return (Moved(referral=moved, move=Move.SENT, actor=actor, at=at, because="finding_added"),)
-    moved = _stepped(joined, Move.SENT, _hurried(replace(joined, level=risen), rules, at))
-    return (Moved(referral=moved, move=Move.SENT, actor=actor, at=at, because="level_raised"),)
+        return _reopened(joined, rules, actor, at, because=because)
+    if referral.state is RETURNED:
+        changes = _clocks(joined, rules, max(at, referral.sent_at)) | {"to_unit": receiver}
+        back = referral.to_unit
+        moved = _stepped(joined, Move.SENT, changes)
+        return (Moved(referral=moved, move=Move.SENT, actor=actor, at=at, previous_unit=back, because="sent_again"),)
+    if risen is not referral.level:
+        moved = _stepped(joined, Move.SENT, _hurried(referral, joined, rules, at))
+        return (Moved(referral=moved, move=Move.SENT, actor=actor, at=at, because="level_raised"),)
+    moved = _stepped(joined, Move.SENT, _call_due(referral, rules, at) if calls else None)
+    return (Moved(referral=moved, move=Move.SENT, actor=actor, at=at, because="finding_added"),)
 
 
 def accept(referral: Referral, actor: Actor, at: datetime) -> Moves:
@@ -361,8 +391,7 @@ def inform_reporter(referral: Referral, rules: Rules, actor: Actor, at: datetime
 
 def phone_report(referral: Referral, rules: Rules, actor: Actor, at: datetime, *, reached: bool | None) -> Moves:
     """The call that comes first, recorded once it was made. Nobody answered: recorded too, and the clock goes on."""
-    parties = {referral.to_unit, referral.from_unit, referral.reporter_unit, rules.lead_unit, rules.duty_unit}
-    if actor.unit not in parties:
+    if not may_call(referral, rules, actor.unit):
         raise Refused("not_yours")
     _legal(referral, Move.PHONE_REPORTED)
     if reached is None:
@@ -377,6 +406,12 @@ def phone_report(referral: Referral, rules: Rules, actor: Actor, at: datetime, *
             because=None if reached else "not_reached",
         ),
     )
+
+
+def may_call(referral: Referral, rules: Rules, unit: str | None) -> bool:
+    """Whose call counts: of who sends, reports or receives it, of the lead unit and of the duty unit."""
+    parties = {referral.to_unit, referral.from_unit, *referral.reporters, rules.lead_unit, rules.duty_unit}
+    return unit in parties
 
 
 def close(referral: Referral, rules: Rules, actor: Actor, at: datetime, *, checked: bool) -> Moves:
@@ -397,12 +432,14 @@ def close(referral: Referral, rules: Rules, actor: Actor, at: datetime, *, check
 
 
 def withdraw(referral: Referral, actor: Actor, at: datetime, *, reason_given: bool) -> Moves:
-    """By who sent it, with a reason."""
+    """By who sent it, with a reason; what others have sent too is not his to take back."""
     if actor.unit != referral.from_unit:
         raise Refused("not_yours")
     _legal(referral, Move.WITHDRAWN)
     if not reason_given:
         raise Refused("reason_missing", referral.state)
+    if referral.shared:
+        raise Refused("others_reported", referral.state)
     return (Moved(referral=_stepped(referral, Move.WITHDRAWN), move=Move.WITHDRAWN, actor=actor, at=at),)
 
 
@@ -478,7 +515,7 @@ def recount(referral: Referral, rules: Rules, at: datetime) -> tuple[Referral, M
     """The calendar of a year was published meanwhile: deadlines computed from weekends move (policy 3.0)."""
     if not referral.provisional:
         return referral, ()
-    counted = rules.deadlines(referral.level, referral.sent_at)
+    counted = rules.deadlines(referral.level, referral.counted_from or referral.sent_at)
     result_by, provisional = counted.result_by, counted.provisional
     if referral.extended_days:
         result_by, more = rules.longer(result_by, referral.extended_days)
@@ -568,25 +605,34 @@ def _clocks(referral: Referral, rules: Rules, sent_at: datetime) -> dict[str, An
         "accept_alarm_at": deadlines.accept_alarm_at,
         "result_by": deadlines.result_by,
         "phone_by": deadlines.phone_by,
+        "counted_from": sent_at,
         "provisional": deadlines.provisional,
         "ran_out": (),
         "extended_days": 0,
     }
 
 
-def _hurried(referral: Referral, rules: Rules, at: datetime) -> dict[str, Any]:
+def _hurried(referral: Referral, joined: Referral, rules: Rules, at: datetime) -> dict[str, Any]:
     """The level has risen: the new level's clocks count from now. A clock that still ran never gains time."""
-    faster = rules.deadlines(referral.level, at)
+    faster = rules.deadlines(joined.level, at)
     still = dict(running(referral))
     accepting, finishing = "accept" in still, "result" in still
     return {
-        "level": referral.level,
         "accept_by": _earlier(referral.accept_by if accepting else None, faster.accept_by),
         "accept_alarm_at": _earlier(still.get("accept"), faster.accept_alarm_at),
         "result_by": _earlier(referral.result_by if finishing else None, faster.result_by),
         "phone_by": _earlier(still.get("phone_report"), faster.phone_by),
-        "provisional": False,
+        "counted_from": at,
+        "provisional": faster.provisional,
         "ran_out": (),
+    }
+
+
+def _call_due(referral: Referral, rules: Rules, at: datetime) -> dict[str, Any]:
+    """The call about another L0 finding: due within its own hour, or sooner if one was due already."""
+    return {
+        "phone_by": _earlier(dict(running(referral)).get("phone_report"), rules.deadlines(Level.L0, at).phone_by),
+        "ran_out": tuple(clock for clock in referral.ran_out if clock != "phone_report"),
     }
 
 

@@ -13,9 +13,6 @@ Overdue = Literal["accept", "result", "phone_report"]
 URGENT = frozenset({Level.L0, Level.L1})
 """Levels whose clocks count hours: the ten-minute tick looks after them (policy 4.1)."""
 
-HOTLINES = ("110", "120", "12345", "12356", "12355", "12338", "12309")
-"""Printed wherever somebody must call first (policy 4.3)."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:

@@ -11,6 +11,7 @@ create table child (
     migrant text,
     statistical text,
     absorbed_by uuid,
+    person_grounds boolean not null,
     turn boolean not null
 );
 create index child_turn on child (partition, id) where turn;
@@ -26,6 +27,8 @@ create table referral (
     level text not null,
     findings text[] not null,
     sources uuid[] not null,
+    reporters text[] not null,
+    shared boolean not null,
     by_person boolean not null,
     item text,
     from_unit text not null,
@@ -39,6 +42,7 @@ create table referral (
     accept_alarm_at timestamptz,
     result_by timestamptz,
     phone_by timestamptz,
+    counted_from timestamptz,
     provisional boolean not null,
     ran_out text[] not null,
     returns integer not null,
@@ -47,7 +51,6 @@ create table referral (
     extended boolean not null,
     extended_days integer not null,
     phone_reported boolean not null,
-    reporter_unit text,
     reporter_informed boolean not null,
     result text,
     escalated_to text,
@@ -97,7 +100,7 @@ create table referral_move (
 -- the row is also the lock that keeps the two from missing one another.
 create table finding (
     id uuid primary key,
-    called_by text,
+    called_by text[] not null default '{}',
     called_at timestamptz,
     station text
 );
@@ -181,12 +184,15 @@ create table duty (
     unit text not null,
     township text,
     story uuid not null,
+    restricted boolean not null,
+    provisional boolean not null,
     reminders date[] not null,
     state text not null,
     next_on date
 );
 create index duty_child on duty (child, due_on);
 create index duty_next on duty (partition, next_on) where next_on is not null;
+create index duty_provisional on duty (partition) where provisional;
 
 -- Append only: every contact and visit, attempts too, of whichever child.
 create table act (

@@ -7,7 +7,7 @@ turns out that more is needed it says so (``Missing``), and the batch begins ane
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
 from contracts.vocabulary import FactName
@@ -18,13 +18,14 @@ from services.registry.domain.facts import (
     Holder,
     Laid,
     Layer,
+    SchoolYear,
     Source,
     Value,
     as_of,
     fell_silent,
     heard,
     lay,
-    source_key,
+    watched_by,
 )
 from services.registry.domain.files import (
     Asked,
@@ -41,6 +42,7 @@ from services.registry.domain.files import (
     Told,
 )
 from services.registry.domain.matching import (
+    TWO_NUMBERS,
     Alike,
     Evidence,
     Hash,
@@ -50,6 +52,10 @@ from services.registry.domain.matching import (
     compare,
     remembered,
 )
+
+How = Literal["new", "added", "same", "late", "unread"]
+"""What a row's identity is to its record: all there is; added to what it said before; what it said before; older than
+that, and ignored; or not what it was said to be, so that it must be opened first."""
 
 
 class Missing(Exception):
@@ -68,6 +74,7 @@ class Cabinet:
 
     lane: int
     holder: Holder
+    school_year: SchoolYear
     new_id: Callable[[str], UUID]
     """Makes the same id of the same words."""
     alike: Alike
@@ -95,6 +102,8 @@ class Cabinet:
     _asked: dict[UUID, set[UUID]] = field(default_factory=dict)
     """Child -> questions about it."""
     _bound: dict[UUID, UUID] = field(default_factory=dict)
+    _unasked: set[UUID] = field(default_factory=set)
+    """Records of which others must be asked now."""
 
     def __post_init__(self) -> None:
         for found in self.questions.values():
@@ -102,67 +111,84 @@ class Cabinet:
 
     # --------------------------------------------------------------------------------------------------- records
 
-    def read(self, n: int, reading: Reading) -> Literal["new", "added", "late"]:
-        """A row was read: whose is it, and what does it change?
-
-        Returns whether its identity is all there is (``new``), adds to what the record said before (``added``), or
-        is older than that (``late``: ignored).
-        """
-        record = reading.evidence.record
-        seat = self.seats.get(record)
+    def read(self, n: int, reading: Reading) -> How:
+        """A row was read: whose is it, and what does it change?"""
+        record = reading.record
+        seat = self._seat_in_use(record)
         if seat is not None and reading.recorded_at < seat.recorded_at:
             # Its birth date was corrected, and an older version comes late in the other lane.
             return "late"
+        if reading.evidence is None:
+            if seat is None or seat.content != reading.content:
+                return "unread"
+            self.seats[record] = Seat(seat.child, seat.evidence, seat.content, reading.recorded_at, seat.finding)
+            self._lay_down(n, seat.child, reading, anew=False)
+            self._lay_over(n)
+            return "same"
         evidence = reading.evidence if seat is None else remembered(seat.evidence, reading.evidence)
         anew = seat is not None and evidence is reading.evidence
         child = self._place(n, reading, seat, evidence)
         self._seat(record, Seat(child, evidence, reading.content, reading.recorded_at, reading.finding))
+        told = self._told(reading)
+        if told is not None and reading.finding is not None and self._is_nowhere(told.child):
+            # The record came before its finding, and is not the first of its child.
+            self.findings[reading.finding] = replace(told, child=child)
+        self._lay_down(n, child, reading, anew=anew)
+        if seat is None or evidence != seat.evidence:
+            self._unasked.add(record)
+        self._ask_around(n)
+        self._lay_over(n)
+        return "new" if seat is None or anew else "added"
+
+    def _lay_down(self, n: int, child: UUID, reading: Reading, *, anew: bool) -> None:
+        """Add what a row says to its file."""
         file = self._at(child)
-        source = None if anew else file.sources.get(record)
+        source = None if anew else file.sources.get(reading.record)
         if source is None:
-            source = Source(record, reading.unit, reading.dataset, self.lane, 0, False, (), reading.finding)
+            source = Source(reading.record, reading.unit, reading.dataset, self.lane, 0, False, (), reading.finding)
         elif source.lane != self.lane:
             source = replace(source, layers=as_of(source, self.ends), lane=self.lane)
         layer = Layer(reading.valid_on, reading.period, reading.recorded_on, reading.facts)
         source = heard(source, layer, self.ends, whole=reading.whole)
-        self._put(n, replace(file, sources={**file.sources, record: source}))
-        told = self.findings.get(reading.finding) if reading.finding is not None else None
-        if told is not None and reading.finding is not None and told.child in self.nowhere:
-            # The record came before its finding, and is not the first of its child.
-            self.findings[reading.finding] = replace(told, child=child)
-        if seat is None or evidence != seat.evidence:
-            self._ask_around(n, record)
-        self._lay_over(n)
-        return "new" if seat is None or anew else "added"
+        self._put(n, file, sources={**file.sources, reading.record: source})
 
     def disappear(self, n: int, record: UUID, period: str) -> None:
         """The last whole file had it, this one has not. Its facts stay."""
-        seat = self.seats.get(record)
+        seat = self._seat_in_use(record)
         if seat is None:
             return
         file = self._at(seat.child)
-        source = fell_silent(file.sources[record], self.ends, period)
-        self._put(n, replace(file, sources={**file.sources, record: source}))
+        source = file.sources[record]
+        if source.lane != self.lane:
+            # Its birth date was corrected since: the other lane has spoken of it later.
+            return
+        self._put(n, file, sources={**file.sources, record: fell_silent(source, self.ends, period)})
         self._lay_over(n)
 
     def end(self, n: int, unit: str, dataset: str, period: str, valid_on: date) -> None:
         """A whole file was taken: its records that did not disappear now speak for this period.
 
-        Only files in which somebody contradicts somebody can look different afterwards, and only those that do
-        count the event.
+        Only files in which somebody contradicts somebody, or in which it matters when something was said, can look
+        different afterwards, and only those that do count the event.
         """
         place = (unit, dataset, self.lane)
         before = self.ends.get(place)
         if before is not None and before.valid_on >= valid_on:
             return
-        key = source_key(*place)
-        watched = sorted((file.child for file in self.files.values() if key in file.contested), key=_in_order)
-        outcomes = {child: self._lay(child).outcome for child in watched}
+        keys = watched_by(*place, valid_on, self.school_year)
+        watched = sorted(
+            (file.child for file in self.files.values() if not keys.isdisjoint(file.contested)), key=_in_order
+        )
+        stood = {child: self._lay(child) for child in watched}
         self.ends[place] = End(1 if before is None else before.number + 1, period, valid_on)
         for child in watched:
             file = self.files[child]
-            laid = self._lay(child)
-            if laid.outcome != outcomes[child] or any(name not in file.told for name, _ in laid.contradictions):
+            laid, was = self._lay(child), stood[child]
+            if (
+                laid.outcome != was.outcome
+                or laid.days != was.days
+                or any(name not in file.told for name, _ in laid.contradictions)
+            ):
                 self._put(n, file)
             else:
                 # What is told of it stays as it was when an event was last applied to it, whatever the batch.
@@ -173,18 +199,21 @@ class Cabinet:
 
     def verify(
         self, n: int, child: UUID, by: Person, recorded_on: date, facts: Mapping[FactName, Value], *, seen: bool
-    ) -> None:
-        """A named person looked. ``seen``: the child is there."""
+    ) -> UUID | None:
+        """A named person looked. ``seen``: the child is there. Returns the file that this is about; None: refused."""
         file = self._resolved(n, child)
         if file is None:
-            return
+            return None
         sources = dict(file.sources)
         if facts:
-            record = self.new_id(f"{VERIFY}/{file.child}/{by.unit}")
+            # Of the file that the person named: should it stand on its own again, this goes with it.
+            record = self._verification(child, by.unit)
             source = sources.get(record) or Source(record, by.unit, VERIFY, -1, 0, False, ())
             sources[record] = heard(source, Layer(by.on, None, recorded_on, facts), self.ends, whole=False)
-        self._put(n, replace(file, sources=sources, confirmed=file.confirmed or seen))
+        confirmed = (*file.confirmed, child) if seen and child not in file.confirmed else file.confirmed
+        self._put(n, file, sources=sources, confirmed=confirmed)
         self._lay_over(n)
+        return file.child
 
     def merge(self, n: int, child: UUID, other: UUID, by: Person) -> None:
         """A person says: these two files are one child's. ``other`` is absorbed; both histories are kept."""
@@ -221,59 +250,53 @@ class Cabinet:
     def split(self, n: int, child: UUID, records: Collection[UUID], other: UUID | None, by: Person) -> None:
         """A person says: these records are somebody else's.
 
-        They go to a new file, or to ``other``; if ``other`` was absorbed by this file it stands again, and without
-        ``records`` it takes back what it brought. What is split never joins again by itself.
+        They go to a new file, or to ``other``; if ``other`` was absorbed by this file it stands again. Without
+        ``records`` the merge is undone: ``other`` takes back what it brought and what came for it since, and both
+        files are as they would have been. What is split never joins again by itself.
         """
         file = self._resolved(n, child)
-        if file is None:
+        target = self._target(n, file, other) if file is not None else None
+        if file is None or target is None:
             return
-        target = self._target(n, file, other)
-        if target is None:
-            return
-        leaving = set(records) or set(target.brought)
-        code = self._why_not(file, target, leaving)
+        code = self._why_not(file, target, set(records))
         if code is not None:
             self._say(n, Refused(file.child, code))
             return
-        # What a person verified on the absorbed file goes back with it.
-        leaving |= {record for record in target.brought if self._is_verified(file, record)}
-        findings = {found for found, told in self.findings.items() if told.child == target.child}
-        undone = target.child in file.absorbs
-        self._put(n, replace(file, absorbs=tuple(one for one in file.absorbs if one != target.child)))
-        self._put(n, replace(target, absorbed_by=None, brought=(), split_from=file.child))
+        tree = self._tree(target) if target.child in file.absorbs else set()
+        findings = {found for found, told in self.findings.items() if told.child in tree}
+        leaving, late = self._leaving(file, target, records, tree, findings)
+        self._put(
+            n,
+            file,
+            absorbs=tuple(one for one in file.absorbs if one != target.child),
+            confirmed=tuple(one for one in file.confirmed if one not in tree),
+        )
+        seen = tuple(one for one in file.confirmed if one in tree)
+        self._put(n, target, absorbed_by=None, brought=(), split_from=file.child, confirmed=seen or target.confirmed)
         for record in sorted(leaving, key=_in_order):
             if record in file.sources:
                 self._move(n, record, file.child, target.child)
         moved = {source.finding for record in leaving if (source := file.sources.get(record)) and source.finding}
-        for finding in moved & self.findings.keys():
+        for finding in (moved - findings) & self.findings.keys():
             self.findings[finding] = replace(self.findings[finding], child=target.child)
-        if undone:
-            moved |= findings
-        self._say(
-            n,
-            HandedOver(
-                target.child,
-                file.child,
-                "split",
-                tuple(sorted(moved, key=_in_order)),
-                tuple(sorted(leaving, key=_in_order)),
-                by,
-            ),
-        )
-        self._keep_apart(n, file.child, target.child)
-        for found in self._open_between(file.child, target.child):
-            self._settle(n, found, "split", by)
-        self._settle(n, self._made_up(n, file.child, target.child), "split", by)
+        goes = tuple(sorted(moved | findings, key=_in_order)), tuple(sorted(leaving, key=_in_order))
+        self._say(n, HandedOver(target.child, file.child, "split", *goes, by))
+        self._keep_apart(n, file.child, target.child, but=late)
+        self._rearrange(n, {file.child, target.child}, file.opened_at)
+        self._part_questions(n, file.child, target.child, by)
+        self._tell_again(file.child, target.child)
         self._lay_over(n)
 
     # --------------------------------------------------------------------------------------------------- results
 
     def resolve(self, child: UUID) -> UUID | None:
-        """The file that now stands for a child's id. None: nobody has this id."""
+        """The file that now stands for a child's id. None: nobody has this id, or its key was destroyed."""
         while True:
             if child in self.nowhere:
                 return None
             file = self._at(child)
+            if file.destroyed:
+                return None
             if file.absorbed_by is None:
                 return child
             child = file.absorbed_by
@@ -289,7 +312,7 @@ class Cabinet:
 
     def _place(self, n: int, reading: Reading, seat: Seat | None, evidence: Evidence) -> UUID:
         """The file that a record belongs in. Opens, joins and parts files as the ladder says."""
-        told = self.findings.get(reading.finding) if reading.finding is not None else None
+        told = self._told(reading)
         here = seat.child if seat is not None else self.resolve(told.child) if told is not None else None
         if seat is None and here is not None and told is not None and told.named:
             return self._bind(n, evidence.record, here)
@@ -298,7 +321,7 @@ class Cabinet:
             return here
         near = self._near(evidence.joining | (before.joining if before is not None else frozenset()))
         if here is None and not near:
-            return self._open(n, self._founding(reading), reading.recorded_at)
+            return self._open(n, self._founding(n, reading), reading.recorded_at)
         if here is None and evidence.number is not None and len(near) == 1 and self.finds[evidence.number] == near:
             return next(iter(near))
         if not near and before is None and here is not None and not self._at(here).records:
@@ -306,53 +329,68 @@ class Cabinet:
         return self._regroup(n, reading, evidence, here, near)
 
     def _regroup(self, n: int, reading: Reading, evidence: Evidence, here: UUID | None, near: set[UUID]) -> UUID:
-        """Arrange anew everybody whom this record could join or part, and give each group its file."""
+        """Arrange anew everybody whom this record could join or part."""
         record = evidence.record
-        around = self._around(evidence, here, near)
+        around = self._around(near if here is None else near | {here}, but=record) | {record: evidence}
+        where = {one: self.seats[one].child for one in around if one != record}
+        return self._arrange(n, around, where | {record: here}, reading.recorded_at, reading)[record]
+
+    def _rearrange(self, n: int, files: set[UUID], at: datetime) -> None:
+        """Arrange anew everybody whom these files' records could join or part."""
+        keys = {key for child in files for one in self._members(child) for key in one.joining}
+        around = self._around(files | self._near(keys))
+        self._arrange(n, around, {one: self.seats[one].child for one in around}, at)
+
+    def _arrange(
+        self,
+        n: int,
+        around: Mapping[UUID, Evidence],
+        where: Mapping[UUID, UUID | None],
+        at: datetime,
+        reading: Reading | None = None,
+    ) -> dict[UUID, UUID]:
+        """Give each group of records that belong together its file. Returns where each record is now.
+
+        Of ``reading`` there may be no seat yet, and no file (None in ``where``).
+        """
         groups = arrange(around.values(), self.apart)
-        where: dict[UUID, UUID | None] = {one: self.seats[one].child for one in around if one != record}
-        where[record] = here
-        kept = self._kept(groups, where, record)
-        mine = here
+        newest = reading.record if reading is not None else None
+        kept = self._kept(groups, around, where, newest)
+        now: dict[UUID, UUID] = {}
         absorbed: list[tuple[UUID, UUID]] = []
         for group in groups:
             own = sorted((self._at(child) for child in kept.get(group, ())), key=_seniority)
+            first = min(group, key=_in_order)
             if own:
                 target = own[0].child
                 absorbed += [(target, other.child) for other in own[1:]]
-            elif where[record] is None and group == frozenset((record,)):
-                target = self._open(n, self._founding(reading), reading.recorded_at)
+            elif reading is not None and where[first] is None and len(group) == 1:
+                target = self._open(n, self._founding(n, reading), at)
             else:
-                left = where[min(group, key=_in_order)]
-                words = f"{min(group, key=_in_order)}/{self.cause(n)}"
-                target = self._open(n, words, reading.recorded_at, split_from=left)
+                target = self._open(n, f"{first}/{self.cause(n)}", at, split_from=where[first])
             inside = {file.child for file in own}
             for one in sorted(group, key=_in_order):
-                at = where[one]
-                if at is not None and at not in inside:
-                    self._depart(n, one, at, target, reading.finding if one == record else None)
-            if record in group:
-                mine = target
+                now[one] = target
+                left = where[one]
+                if left is not None and left not in inside:
+                    self._depart(n, one, left, target, reading.finding if reading and one == newest else None)
         for survivor, other in absorbed:
             self._absorb(n, survivor, other, "matched")
             for found in self._open_between(survivor, other):
                 self._settle(n, found, "merged", None)
-        assert mine is not None
-        return mine
+        return now
 
-    def _around(self, evidence: Evidence, here: UUID | None, near: set[UUID]) -> dict[UUID, Evidence]:
-        """Everybody whose place may depend on this record: its neighbours' files, and through records without a
-        number the neighbours of those.
-        """
-        around = {evidence.record: evidence}
-        todo = set(near) if here is None else near | {here}
+    def _around(self, files: set[UUID], but: UUID | None = None) -> dict[UUID, Evidence]:
+        """Everybody in these files, and through records without a number those in the files of their neighbours."""
+        around: dict[UUID, Evidence] = {}
+        todo = set(files)
         done: set[UUID] = set()
         while todo:
             done |= todo
             keys: set[Hash] = set()
             for child in todo:
                 for one in self._members(child):
-                    if one.record == evidence.record:
+                    if one.record == but:
                         continue
                     around[one.record] = one
                     if one.number is None:
@@ -361,19 +399,28 @@ class Cabinet:
         return around
 
     def _kept(
-        self, groups: list[frozenset[UUID]], where: Mapping[UUID, UUID | None], record: UUID
+        self,
+        groups: list[frozenset[UUID]],
+        around: Mapping[UUID, Evidence],
+        where: Mapping[UUID, UUID | None],
+        record: UUID | None,
     ) -> dict[frozenset[UUID], list[UUID]]:
-        """Which group keeps which file: where most of its records are, not counting the one that is being read."""
-        best: dict[UUID, tuple[tuple[int, bytes], frozenset[UUID]]] = {}
+        """Which group keeps which file: where most of its records are that a person holds together, then where most
+        of all are, not counting the one that is being read.
+        """
+        best: dict[UUID, tuple[tuple[int, int, bytes], frozenset[UUID]]] = {}
         for group in groups:
-            counts: dict[UUID, int] = {}
+            counts: dict[UUID, tuple[int, int]] = {}
             for one in group:
                 at = where[one]
-                if at is not None:
-                    counts[at] = counts.get(at, 0) + (one != record)
+                if at is not None and one != record:
+                    held, count = counts.get(at, (0, 0))
+                    counts[at] = held + (around[one].hold is not None), count + 1
+                elif at is not None:
+                    counts.setdefault(at, (0, 0))
             smallest = bytes(255 - byte for byte in min(group, key=_in_order).bytes)
-            for child, count in counts.items():
-                rank = (count, smallest)
+            for child, many in counts.items():
+                rank = (*many, smallest)
                 if child not in best or rank > best[child][0]:
                     best[child] = (rank, group)
         kept: dict[frozenset[UUID], list[UUID]] = {}
@@ -387,6 +434,7 @@ class Cabinet:
         if seat is not None:
             finding = seat.finding
             self._move(n, record, at, target)
+            self._unasked.add(record)
         if finding is not None and finding in self.findings:
             self.findings[finding] = replace(self.findings[finding], child=target)
             self._say(n, HandedOver(target, at, "split", (finding,), (record,)))
@@ -398,20 +446,38 @@ class Cabinet:
             self._bound[record] = hold
         return child
 
-    def _founding(self, reading: Reading) -> str:
-        return str(reading.evidence.record) if reading.finding is None else f"{FINDING}/{reading.finding}"
+    def _founding(self, n: int, reading: Reading) -> str:
+        """The words of which the id of a record's own file is made: another id once its key was destroyed."""
+        words = str(reading.record) if reading.finding is None else f"{FINDING}/{reading.finding}"
+        seat, told = self.seats.get(reading.record), self._told(reading)
+        before = {seat.child if seat is not None else None, told.child if told is not None else None} - {None}
+        lost = any(self.files[child].destroyed for child in before if child in self.files)
+        return f"{words}/{self.cause(n)}" if lost else words
+
+    def _told(self, reading: Reading) -> Told | None:
+        return self.findings.get(reading.finding) if reading.finding is not None else None
+
+    def _seat_in_use(self, record: UUID) -> Seat | None:
+        """A record's seat. Of a file whose key was destroyed nobody is heard again."""
+        seat = self.seats.get(record)
+        return None if seat is None or self._at(seat.child).destroyed else seat
+
+    def _is_nowhere(self, child: UUID) -> bool:
+        return child in self.nowhere or self._at(child).destroyed
 
     def _open(self, n: int, words: str, at: datetime, split_from: UUID | None = None) -> UUID:
         child = self.new_id(words)
         self.nowhere.discard(child)
-        self._put(n, ChildFile(child, at, split_from=split_from))
+        self.files[child] = ChildFile(child, at, version=1, split_from=split_from)
+        self.touched[child] = n
+        self._stale.add(child)
         return child
 
     def _move(self, n: int, record: UUID, origin: UUID, target: UUID) -> None:
         here, there = self._at(origin), self._at(target)
         source = here.sources[record]
-        self._put(n, replace(here, sources={one: kept for one, kept in here.sources.items() if one != record}))
-        self._put(n, replace(there, sources={**there.sources, record: source}))
+        self._put(n, here, sources={one: kept for one, kept in here.sources.items() if one != record})
+        self._put(n, there, sources={**there.sources, record: source})
         seat = self.seats.get(record)
         if seat is not None:
             self._seat(record, replace(seat, child=target))
@@ -459,30 +525,34 @@ class Cabinet:
         file = self._at(survivor)
         self._put(
             n,
-            replace(
-                file,
-                absorbs=(*file.absorbs, other),
-                confirmed=file.confirmed or gone.confirmed,
-                told=file.told | gone.told,
-                asked=file.asked or gone.asked,
-            ),
+            file,
+            absorbs=(*file.absorbs, other),
+            confirmed=(*file.confirmed, *gone.confirmed),
+            told=file.told | gone.told,
+            asked=file.asked or gone.asked,
         )
-        self._put(n, replace(self._at(other), absorbed_by=survivor, brought=brought))
+        self._put(n, self._at(other), absorbed_by=survivor, brought=brought)
         for found in self._about(other):
-            if found.state == "open" and survivor not in found.pair:
-                child = survivor if found.child == other else found.child
-                third = survivor if found.other == other else found.other
-                self._note(replace(found, child=child, other=third))
+            self._readdress(found)
         self._say(n, HandedOver(survivor, other, reason, (), brought, by))
 
     # ------------------------------------------------------------------------------------------------- questions
 
-    def _ask_around(self, n: int, record: UUID) -> None:
-        seat = self.seats[record]
+    def _ask_around(self, n: int) -> None:
+        """Ask about every file that records which have come, changed or moved may be one child's with."""
+        for record in sorted(self._unasked, key=_in_order):
+            self._ask_about(n, self.seats[record])
+        self._unasked.clear()
+
+    def _ask_about(self, n: int, seat: Seat) -> None:
         for child in sorted(self._near(seat.evidence.keys) - {seat.child}, key=_in_order):
-            evidence, conflicts = self._shared([seat.evidence], self._members(child))
-            if evidence:
-                self._ask(n, seat.child, child, evidence, conflicts)
+            members = self._members(child)
+            evidence, conflicts = self._shared([seat.evidence], members)
+            if not evidence:
+                continue
+            if _differ(self._members(seat.child), members):
+                conflicts = tuple(sorted({*conflicts, TWO_NUMBERS}))
+            self._ask(n, seat.child, child, evidence, conflicts)
 
     def _shared(
         self, some: Collection[Evidence], others: Collection[Evidence]
@@ -504,12 +574,13 @@ class Cabinet:
             if found.state == "open" or (found.state != "merged" and set(evidence) <= set(found.evidence)):
                 return
         words = f"question/{first}/{second}/{' '.join(evidence)}/{' '.join(conflicts)}"
-        question = Question(self.new_id(words), first, second, evidence, conflicts, "open")
-        if question.question in self.questions and self.questions[question.question].state == "open":
-            return
+        if self.new_id(words) in self.questions:
+            # Asked and answered before, or of files that stood for others then: this is another question.
+            words = f"{words}/{self.cause(n)}"
+        question = Question(self.new_id(words), first, second, evidence, conflicts, "open", (first, second))
         self._note(question)
         for one in (first, second):
-            self._put(n, replace(self._at(one), asked=True))
+            self._put(n, self._at(one), asked=True)
         self._say(n, Asked(question))
 
     def _settle(
@@ -521,7 +592,7 @@ class Cabinet:
             evidence = tuple(sorted({*evidence, *more}))
         self._note(replace(found, state=outcome, evidence=evidence))
         for one in (found.child, found.other):
-            self._put(n, replace(self._at(one), asked=True))
+            self._put(n, self._at(one), asked=True)
         self._say(n, Settled(found.question, found.child, found.other, outcome, by))
 
     def _note(self, question: Question) -> None:
@@ -545,7 +616,37 @@ class Cabinet:
 
     def _made_up(self, n: int, child: UUID, other: UUID) -> Question:
         """A decision that nobody was asked for."""
-        return Question(self.new_id(f"decision/{self.cause(n)}"), child, other, (), (), "open")
+        return Question(self.new_id(f"decision/{self.cause(n)}"), child, other, (), (), "open", (child, other))
+
+    def _readdress(self, question: Question) -> None:
+        """Let a question be about the files that now stand for those it was asked about."""
+        one, other = (self.resolve(child) for child in question.asked_of)
+        if question.state != "merged" and one is not None and other is not None and one != other:
+            self._note(replace(question, child=one, other=other))
+
+    def _part_questions(self, n: int, child: UUID, other: UUID, by: Person) -> None:
+        """Two files stand where one stood: each keeps the questions that are about it, and the one between them is
+        answered.
+        """
+        stays, returns = self.resolve(child), self.resolve(other)
+        if stays is not None and returns is not None:
+            for found in self._about(stays):
+                self._readdress(found)
+            for found in [one for one in self._about(stays) if one.state == "open" and returns not in one.pair]:
+                self._readdress_by_evidence(n, found, stays, returns)
+            for found in self._open_between(stays, returns):
+                self._settle(n, found, "split", by)
+            self._unasked |= {record for one in (stays, returns) for record in self._at(one).records}
+        self._settle(n, self._made_up(n, child, other), "split", by)
+        self._ask_around(n)
+
+    def _readdress_by_evidence(self, n: int, question: Question, stays: UUID, returns: UUID) -> None:
+        """A question asked of the one file that two were, for what only the other of them shows, is about that one."""
+        [third] = question.pair - {stays}
+        mine, theirs = (self._shared(self._members(one), self._members(third))[0] for one in (stays, returns))
+        if theirs and not set(question.evidence) <= set(mine):
+            self._note(replace(question, child=returns, other=third, asked_of=(returns, third)))
+            self._put(n, self._at(returns), asked=True)
 
     def _answered(self, n: int, question: UUID) -> tuple[ChildFile, ChildFile] | None:
         found = self.questions[question]
@@ -567,25 +668,24 @@ class Cabinet:
             self._settle(n, found, "merged", by)
 
     def _hold_together(self, n: int, survivor: UUID, absorbed: UUID) -> None:
-        both = {one.hold for child in (survivor, absorbed) for one in self._members(child)} - {None}
+        both = [*self._members(survivor), *self._members(absorbed)]
         hold = self.new_id(f"hold/{self.cause(n)}")
-        self._carry_over({one for one in both if one is not None}, hold)
-        for child in (survivor, absorbed):
-            self._hold_all(child, hold)
+        self._carry_over({one.hold for one in both if one.hold is not None}, hold)
+        self._hold_all(both, hold)
 
-    def _keep_apart(self, n: int, one: UUID, other: UUID) -> None:
-        first, second = self._hold(n, one), self._hold(n, other)
+    def _keep_apart(self, n: int, one: UUID, other: UUID, but: Collection[UUID] = ()) -> None:
+        first, second = self._hold(n, one, but), self._hold(n, other)
         if first is not None and second is not None:
             self.apart.add(frozenset((first, second)))
 
-    def _hold(self, n: int, child: UUID) -> UUID | None:
-        """Hold all of a file's records together. None: it has none."""
-        members = self._members(child)
+    def _hold(self, n: int, child: UUID, but: Collection[UUID] = ()) -> UUID | None:
+        """Hold a file's records together. None: it has none."""
+        members = [one for one in self._members(child) if one.record not in but]
         if not members:
             return None
         hold = self.new_id(f"hold/{self.cause(n)}/{child}")
         self._carry_over({one.hold for one in members if one.hold is not None}, hold)
-        self._hold_all(child, hold)
+        self._hold_all(members, hold)
         return hold
 
     def _carry_over(self, before: set[UUID], hold: UUID) -> None:
@@ -595,8 +695,8 @@ class Cabinet:
             if len(others) == 1:
                 self.apart.add(others | {hold})
 
-    def _hold_all(self, child: UUID, hold: UUID) -> None:
-        for one in self._members(child):
+    def _hold_all(self, members: Iterable[Evidence], hold: UUID) -> None:
+        for one in members:
             seat = self.seats[one.record]
             self.seats[one.record] = replace(seat, evidence=replace(seat.evidence, hold=hold))
             self.moved.add(one.record)
@@ -605,7 +705,7 @@ class Cabinet:
         """The file that split records go to; opens a new one. None: refused."""
         if other is None:
             return ChildFile(self.new_id(f"split/{self.cause(n)}"), file.opened_at)
-        if other in self.nowhere:
+        if self._is_nowhere(other):
             self._say(n, Refused(file.child, "unknown_child"))
             return None
         target = self._at(other)
@@ -617,18 +717,51 @@ class Cabinet:
             return None
         return target
 
-    def _why_not(self, file: ChildFile, target: ChildFile, leaving: set[UUID]) -> str | None:
-        if not leaving and target.child not in file.absorbs:
+    def _why_not(self, file: ChildFile, target: ChildFile, records: set[UUID]) -> str | None:
+        if not records and target.child not in file.absorbs:
             return "records_missing"
-        if not leaving <= set(file.sources) | set(target.brought):
+        if not records <= set(file.sources) | set(target.brought):
             return "record_not_in_file"
-        if file.records and set(file.records) <= leaving:
+        if records and set(file.records) <= records:
             return "nothing_left"
         return None
 
-    def _is_verified(self, file: ChildFile, record: UUID) -> bool:
-        source = file.sources.get(record)
-        return source is not None and source.dataset == VERIFY
+    def _leaving(
+        self, file: ChildFile, target: ChildFile, records: Collection[UUID], tree: set[UUID], findings: set[UUID]
+    ) -> tuple[set[UUID], set[UUID]]:
+        """The sources that leave a file in a split, and those of which nobody has decided where they belong.
+
+        ``tree``: the absorbed file that stands again, and all it absorbed. ``findings``: what was found of it.
+        """
+        # What a person verified on the absorbed file goes back with it.
+        verified = {self._verification(one, source.unit) for one in tree for source in file.sources.values()}
+        leaving = set(records) | (verified & file.sources.keys())
+        if records:
+            return leaving, set()
+        reported = {record for record, source in file.sources.items() if source.finding in findings}
+        held = {one.record for one in self._members(file.child) if one.hold is not None}
+        # What came since a person merged them, or has become somebody else's since, was held together with nobody.
+        late = set(file.records) - held - reported if held else set()
+        return leaving | reported | (set(target.brought) - late), late
+
+    def _tree(self, file: ChildFile) -> set[UUID]:
+        """A file and all it absorbed."""
+        tree = {file.child}
+        for child in file.absorbs:
+            tree |= self._tree(self._at(child))
+        return tree
+
+    def _verification(self, child: UUID, unit: str) -> UUID:
+        """The record of what a unit's people saw of a child."""
+        return self.new_id(f"{VERIFY}/{child}/{unit}")
+
+    def _tell_again(self, stays: UUID, returns: UUID) -> None:
+        """What the two were told to contradict as one file counts as told only where it still does."""
+        both = self.files[stays].told
+        for child, before in ((stays, frozenset[FactName]()), (returns, self.files[returns].told)):
+            file = self.files[child]
+            still = {name for name, _ in self._lay(child).contradictions}
+            self.files[child] = replace(file, told=before | (both & still))
 
     def _resolved(self, n: int, child: UUID) -> ChildFile | None:
         found = self.resolve(child)
@@ -665,16 +798,16 @@ class Cabinet:
             raise Missing(children=[child for child, file in self.files.items() if record in file.sources])
         return seat
 
-    def _put(self, n: int, file: ChildFile) -> None:
-        """Keep a changed file. However often one event changes it, its version counts the event once."""
+    def _put(self, n: int, file: ChildFile, **changes: Any) -> None:
+        """Keep a file and what changes in it. However often one event changes it, its version counts it once."""
         if self.touched.get(file.child) != n:
             self.touched[file.child] = n
-            file = replace(file, version=file.version + 1)
-        self.files[file.child] = file
+            changes["version"] = file.version + 1
+        self.files[file.child] = replace(file, **changes) if changes else file
         self._stale.add(file.child)
 
     def _lay(self, child: UUID) -> Laid:
-        return lay(self.files[child].sources.values(), self.ends, self.holder)
+        return lay(self.files[child].sources.values(), self.ends, self.holder, self.school_year)
 
     def _lay_over(self, n: int) -> None:
         """Lay over every file that this event changed; tell of contradictions that are new."""
@@ -682,15 +815,20 @@ class Cabinet:
             file = self.files[child]
             laid = self._lay(child)
             new = [(name, units) for name, units in laid.contradictions if name not in file.told]
-            self.files[child] = replace(
-                file, laid=laid, contested=laid.contested, told=file.told.union(name for name, _ in new)
-            )
+            told = file.told.union(name for name, _ in new) if new else file.told
+            self.files[child] = replace(file, laid=laid, contested=laid.contested, told=told)
             for name, units in new:
                 self._say(n, Contradicted(child, name, units))
         self._stale.clear()
 
     def _say(self, n: int, outcome: Outcome) -> None:
         self.outcomes.append((n, outcome))
+
+
+def _differ(some: Collection[Evidence], others: Collection[Evidence]) -> bool:
+    """Both have valid numbers, and none in common."""
+    one, other = ({evidence.number for evidence in found} - {None} for found in (some, others))
+    return bool(one) and bool(other) and one.isdisjoint(other)
 
 
 def _joins_alike(before: Evidence, now: Evidence) -> bool:

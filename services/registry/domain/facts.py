@@ -15,6 +15,8 @@ from contracts.vocabulary import FactName
 Value = bool | int | str
 Holder = Callable[[FactName, str], int]
 """Rank of a unit for a fact: 0 holds it, larger numbers know it by hearsay."""
+SchoolYear = Callable[[date], int]
+"""The calendar year in which the school year of a day began."""
 
 VERIFY = "verify"
 """The dataset of what a named person saw on the spot."""
@@ -33,6 +35,10 @@ _OWN_EVENTS = frozenset(
     }
 )
 """Dates of each department's own event (a registration, an entry, a check): different ones contradict nobody."""
+_OF_A_SCHOOL_YEAR = frozenset({FactName.SCHOOL_STAGE, FactName.SCHOOL_GRADE})
+"""The same grade said again in the next school year is another statement: the child repeats it."""
+_SCHOOL_YEARS = 12
+"""No school fact that nobody has said again for so long is watched any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,15 +104,32 @@ class Laid:
     contradictions: tuple[tuple[FactName, tuple[str, ...]], ...]
     """Facts of which two units say different things of the same half-year, and those units."""
     contested: tuple[str, ...]
-    """Sources of which a newer validity could change what stands: ``unit dataset lane``."""
+    """Sources of which a newer validity could change what stands or when it was said: ``unit dataset lane``, and for
+    a school's facts the school year behind it."""
+    days: tuple[tuple[FactName, str], ...] = ()
+    """When what stands was said, where that is part of what is said."""
 
     @property
     def outcome(self) -> dict[FactName, Value]:
         return {claim.name: claim.value for claim, chosen in self.claims if chosen}
 
+    def value(self, name: FactName) -> Value | None:
+        """What stands of one fact."""
+        for claim, chosen in self.claims:
+            if chosen and claim.name == name:
+                return claim.value
+        return None
+
 
 def source_key(unit: str, dataset: str, lane: int) -> str:
     return f"{unit} {dataset} {lane}"
+
+
+def watched_by(unit: str, dataset: str, lane: int, valid_on: date, school_year: SchoolYear) -> frozenset[str]:
+    """What ``Laid.contested`` says of files that a whole file of this day may change."""
+    key = source_key(unit, dataset, lane)
+    year = school_year(valid_on)
+    return frozenset((key, *(f"{key} {year - ago}" for ago in range(1, _SCHOOL_YEARS + 1))))
 
 
 def as_of(source: Source, ends: Ends) -> tuple[Layer, ...]:
@@ -146,8 +169,10 @@ def fell_silent(source: Source, ends: Ends, period: str) -> Source:
 
 
 def _settled(source: Source, ends: Ends, layers: tuple[Layer, ...], *, silent: bool) -> Source:
-    end = ends.get((source.unit, source.dataset, source.lane))
-    return replace(source, layers=layers, ended=0 if end is None else end.number, silent=silent)
+    record, unit, dataset, lane = source.record, source.unit, source.dataset, source.lane
+    end = ends.get((unit, dataset, lane))
+    # Written out in the order of the fields: this is done for every row.
+    return Source(record, unit, dataset, lane, 0 if end is None else end.number, silent, layers, source.finding)
 
 
 def _tidy(layers: Iterable[Layer]) -> tuple[Layer, ...]:
@@ -165,7 +190,7 @@ def _tidy(layers: Iterable[Layer]) -> tuple[Layer, ...]:
     return tuple(tidy)
 
 
-def lay(sources: Collection[Source], ends: Ends, holder: Holder) -> Laid:
+def lay(sources: Collection[Source], ends: Ends, holder: Holder, school_year: SchoolYear) -> Laid:
     """What stands, what contradicts it, and whose news could change it."""
     by_name: dict[FactName, list[Claim]] = {}
     by_record = {source.record: source for source in sources}
@@ -198,14 +223,16 @@ def lay(sources: Collection[Source], ends: Ends, holder: Holder) -> Laid:
         if len(said) == 1:
             claims.append((said[0], True))
             continue
+        value = said[0].value
+        if all(claim.value == value for claim in said):
+            claims.append((max(said, key=lambda claim: _rank(claim, holder)), True))
+            continue
         said.sort(key=lambda claim: _rank(claim, holder), reverse=True)
-        standing = _standing(said)
-        claims += standing
-        if len(standing) > 1:
-            contested.update(_key_of(by_record[claim.record]) for claim in said)
-            units = _contradicting(name, [claim for claim in said if not by_record[claim.record].silent])
-            if units:
-                contradictions.append((name, units))
+        claims += _standing(said)
+        contested.update(_key_of(by_record[claim.record]) for claim in said)
+        units = _contradicting(name, [claim for claim in said if not by_record[claim.record].silent])
+        if units:
+            contradictions.append((name, units))
     if stays:
         stays.sort(key=lambda claim: _rank(claim, holder), reverse=True)
         claims += _stays(stays, claims, by_name)
@@ -214,7 +241,23 @@ def lay(sources: Collection[Source], ends: Ends, holder: Holder) -> Laid:
         contested.update(
             _key_of(by_record[claim.record]) for claim in stays if str(claim.value) > claim.valid_on.isoformat()
         )
-    return Laid(tuple(claims), tuple(contradictions), tuple(sorted(contested)))
+    for name in _OF_A_SCHOOL_YEAR & by_name.keys():
+        contested.update(
+            f"{_key_of(source)} {school_year(claim.valid_on)}"
+            for claim in by_name[name]
+            if not (source := by_record[claim.record]).silent
+        )
+    if FactName.GUARDIAN_STATUS in by_name:
+        # What was found of the guardianship is weighed against what was said before and after it.
+        days = [(claim.name, claim.valid_on.isoformat()) for claim, chosen in claims if chosen]
+        contested.update(map(_key_of, sources))
+    else:
+        days = [
+            (claim.name, str(school_year(claim.valid_on)))
+            for claim, chosen in claims
+            if chosen and claim.name in _OF_A_SCHOOL_YEAR
+        ]
+    return Laid(tuple(claims), tuple(contradictions), tuple(sorted(contested)), tuple(days))
 
 
 def _key_of(source: Source) -> str:
@@ -228,7 +271,7 @@ def _rank(claim: Claim, holder: Holder) -> tuple[object, ...]:
         -holder(claim.name, claim.unit),
         claim.unit,
         claim.dataset,
-        claim.record.bytes,
+        claim.record.int,
     )
 
 

@@ -21,8 +21,8 @@ class ChildFile:
     opened_at: datetime
     version: int = 0
     """Input events applied to it."""
-    confirmed: bool = False
-    """A named person saw the child."""
+    confirmed: tuple[UUID, ...] = ()
+    """Files (this one, those it absorbed) whose child a named person saw."""
     absorbed_by: UUID | None = None
     absorbs: tuple[UUID, ...] = ()
     split_from: UUID | None = None
@@ -34,6 +34,8 @@ class ChildFile:
     contested: tuple[str, ...] = ()
     asked: bool = False
     """There is or was a match question about it."""
+    destroyed: bool = False
+    """Its key was destroyed: who it is about nobody can say any more, and nothing is added to it."""
     laid: Laid | None = None
     """None: nothing was laid over it since it was loaded."""
 
@@ -87,6 +89,8 @@ class Question:
     evidence: tuple[str, ...]
     conflicts: tuple[str, ...]
     state: Literal["open", "merged", "kept_apart", "split"]
+    asked_of: tuple[UUID, UUID]
+    """The two files it is really about; ``child`` and ``other`` stand for them now."""
 
     @property
     def pair(self) -> frozenset[UUID]:
@@ -97,7 +101,9 @@ class Question:
 class Reading:
     """A department's row as it was read, its identity turned into evidence."""
 
-    evidence: Evidence
+    record: UUID
+    evidence: Evidence | None
+    """None: the row is as it was when it was last read, so nobody looked who it is about."""
     unit: str
     dataset: str
     period: str | None

@@ -20,6 +20,7 @@ from typing import TypeVar
 from uuid import UUID
 
 Hash = bytes
+TWO_NUMBERS = "two_valid_numbers"
 Holds = frozenset[UUID]
 """Two holds that a person keeps apart."""
 
@@ -117,7 +118,7 @@ def compare(one: Evidence, other: Evidence, alike: Alike = never_alike) -> Match
     ]
     if numbers is Agreement.DIFFERENT:
         if same_name and (guardian_id or guardian_name):
-            return Match(Verdict.ASK, tuple(found), ("two_valid_numbers",))
+            return Match(Verdict.ASK, tuple(found), (TWO_NUMBERS,))
         return APART
     if same_name and guardian_id:
         return Match(Verdict.JOIN, tuple(found))

@@ -17,7 +17,8 @@ LIKE = 0.85
 """Share of letters that must agree in a long name. Our own proposal; no authority behind it."""
 
 _BETWEEN = re.compile(r"[\s·•．.・‧∙⋅･●˙,，、'’ʻ`\-‐–—_\u200b-\u200d\ufeff]+")
-_LOST = frozenset("\ufffd□■▯?？*＊〓某")
+_LOST = re.compile("[\ufffd□■▯?？*＊〓某\ue000-\uf8ff\U000f0000-\U0010ffff]")
+"""Marks for what could not be read, and private-use characters, which nobody else can."""
 _LOST_MARK = "□"
 
 _PAIRS = """
@@ -59,7 +60,7 @@ def normal(name: str) -> str:
     A character that cannot be read becomes one mark. Empty when nothing of a name is left.
     """
     folded = _BETWEEN.sub("", unicodedata.normalize("NFKC", name)).casefold().translate(_VARIANTS)
-    return "".join(_LOST_MARK if _is_lost(character) else character for character in folded)
+    return _LOST.sub(_LOST_MARK, folded)
 
 
 def forms(name: str) -> tuple[str, ...]:
@@ -67,7 +68,11 @@ def forms(name: str) -> tuple[str, ...]:
 
     Empty for a name with a lost character: such names are compared one by one.
     """
-    plain = normal(name)
+    return forms_of(normal(name))
+
+
+def forms_of(plain: str) -> tuple[str, ...]:
+    """The forms of a name that is normal."""
     if not plain or _LOST_MARK in plain:
         return ()
     found = ["sound:" + sound(plain)]
@@ -83,7 +88,11 @@ def sound(plain: str) -> str:
 
 def odd(name: str) -> bool:
     """True for a name that its forms cannot settle: a character lost, long, or not written in Chinese."""
-    plain = normal(name)
+    return is_odd(normal(name))
+
+
+def is_odd(plain: str) -> bool:
+    """The same of a name that is normal."""
     return _LOST_MARK in plain or len(plain) >= LONG or any(character.isascii() for character in plain)
 
 
@@ -107,11 +116,6 @@ def _fits(one: str, two: str) -> bool:
     pairs = list(zip(one, two, strict=True))
     known = [left == right for left, right in pairs if _LOST_MARK not in (left, right)]
     return bool(known) and all(known) and known[0] and pairs[0][0] != _LOST_MARK and len(known) * 2 >= len(one)
-
-
-def _is_lost(character: str) -> bool:
-    code = ord(character)
-    return character in _LOST or 0xE000 <= code <= 0xF8FF or code >= 0xF0000
 
 
 _FOLDED = (("zh", "z"), ("ch", "c"), ("sh", "s"), ("n", "l"))

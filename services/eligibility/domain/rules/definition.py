@@ -9,12 +9,16 @@ from contracts.vocabulary import Answer, Certainty, FactName
 from services.eligibility.domain.answer import GRANTED, Finding, all_of, no, told_as, unknown, unless_no, yes
 from services.eligibility.domain.case import Case, county_says, not_told, shared, younger_than
 from services.eligibility.domain.dates import add_months, earliest
-from services.eligibility.domain.divisions import Apart, apart, county_of, same_township
+from services.eligibility.domain.divisions import Apart, apart, county_of, outside, same_township
 from services.eligibility.domain.facts import Arrival
 
 DEFINITION = ("definition",)
 _GONE = frozenset({"dead", "missing", "not_found", "away"})
 """What is said of a parent who therefore does not live with the child."""
+_STATUS_OF = {
+    FactName.LIVES_WITH_FATHER: FactName.FATHER_STATUS,
+    FactName.LIVES_WITH_MOTHER: FactName.MOTHER_STATUS,
+}
 
 
 @shared
@@ -100,19 +104,32 @@ def left_township(case: Case) -> Finding:
 
 @shared
 def accompanied(case: Case) -> Finding:
-    """“随父母或其他监护人双方或一方”: a parent or legal guardian lives there. A caretaker is not a guardian (3.13)."""
+    """“随父母或其他监护人双方或一方”: a parent or legal guardian lives there. A caretaker is not a guardian (3.13).
+
+    What contradicts what was said of the company, such as a parent who is dead or a child who lives alone, makes it a
+    question: which of the two holds, a person finds out.
+    """
     facts = case.facts
+    alone = facts.flags.get(FactName.LIVES_ALONE)
     with_whom = {
-        FactName.LIVES_WITH_FATHER: _lives_with(case, FactName.LIVES_WITH_FATHER, FactName.FATHER_STATUS),
-        FactName.LIVES_WITH_MOTHER: _lives_with(case, FactName.LIVES_WITH_MOTHER, FactName.MOTHER_STATUS),
+        FactName.LIVES_WITH_FATHER: _lives_with(case, FactName.LIVES_WITH_FATHER),
+        FactName.LIVES_WITH_MOTHER: _lives_with(case, FactName.LIVES_WITH_MOTHER),
         FactName.LIVES_WITH_GUARDIAN: facts.flags.get(FactName.LIVES_WITH_GUARDIAN),
     }
+    contradicted = []
     for name, lives in with_whom.items():
-        if lives:
+        if not lives:
+            continue
+        against = FactName.LIVES_ALONE if alone else _said_gone(case, name)
+        if against is None:
             return yes("accompanied", cites=("accompanied",), fact=name.value)
+        contradicted += [name, against]
+    if contradicted:
+        missing = [case.asks[name] for name in dict.fromkeys(contradicted)]
+        return unknown("company_contradicted", missing, cites=("accompanied",))
     caretaker = facts.flags.get(FactName.LIVES_WITH_CARETAKER) is True
     cites = ("accompanied", "caretaker") if caretaker else ("accompanied",)
-    if facts.flags.get(FactName.LIVES_ALONE):
+    if alone:
         return no("lives_alone", cites=cites)
     untold = [name for name, lives in with_whom.items() if lives is None]
     if untold:
@@ -244,11 +261,10 @@ def lives_here(case: Case) -> Finding:
     residence = case.facts.codes.get(FactName.RESIDENCE_DIVISION)
     if residence is None:
         return not_told(case, FactName.RESIDENCE_DIVISION)
-    county = county_of(residence, case.terms)
-    if county is None:
-        return unknown("division_not_listed", [case.asks[FactName.RESIDENCE_DIVISION]], division=residence[:6])
-    if county != case.terms.county:
+    if outside(residence, case.terms):
         return no("lives_elsewhere", division=residence[:6])
+    if county_of(residence, case.terms) is None:
+        return unknown("division_not_listed", [case.asks[FactName.RESIDENCE_DIVISION]], division=residence[:6])
     return still_here(case)
 
 
@@ -273,11 +289,15 @@ def young_and_not_known_local(case: Case) -> Finding:
     return all_of(alive(case), minor(case), unless_no(lives_here(case)), unless_no(left_township(case)))
 
 
-def _lives_with(case: Case, lives: FactName, status: FactName) -> bool | None:
+def _said_gone(case: Case, lives: FactName) -> FactName | None:
+    """What says of a parent that cannot be if the child lives with that parent."""
+    status = _STATUS_OF.get(lives)
+    return status if status is not None and case.facts.codes.get(status) in _GONE else None
+
+
+def _lives_with(case: Case, lives: FactName) -> bool | None:
     told = case.facts.flags.get(lives)
-    if told is None and case.facts.codes.get(status) in _GONE:
-        return False
-    return told
+    return False if told is None and _said_gone(case, lives) is not None else told
 
 
 def _arrival(case: Case) -> Arrival | None:

@@ -1,0 +1,58 @@
+"""What a running service says of itself, at the port that it wrote into its installation's folder."""
+
+import asyncio
+import http.client
+import json
+import os
+import signal
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Literal
+
+from contracts.topics import SERVICES
+from deploy.installation import Installation
+
+PATIENCE = 2.0
+"""Seconds a service may take to answer."""
+LOOK = 10.0
+"""Seconds between two looks."""
+SILENT = 120.0
+"""Seconds a service may be without life before it is ended. It ends itself sooner, if it still can."""
+
+Question = Literal["/health", "/health/live", "/health/ready"]
+
+
+def troubles(installation: Installation, service: str, question: Question = "/health") -> list[str] | None:
+    """What is wrong with a service in its own words, nothing if all is well; None: no process of it answers."""
+    try:
+        port = json.loads(installation.state_file(service).read_text())["port"]
+        asked = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+        try:
+            asked.request("GET", question)
+            return [str(one) for one in json.loads(asked.getresponse().read())["troubles"]]
+        finally:
+            asked.close()
+    except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError):
+        # No file, nobody there, or somebody else who has that port now.
+        return None
+
+
+async def end_the_silent(
+    installation: Installation, process_id: Callable[[str], int | None], tell: Callable[[str], None]
+) -> None:
+    """Kill a service that is not live for too long: its supervisor starts it again. Runs until it is cancelled."""
+    live = dict.fromkeys(SERVICES, time.monotonic())
+    while True:
+        await asyncio.sleep(LOOK)
+        for service in SERVICES:
+            answer = await asyncio.to_thread(troubles, installation, service, "/health/live")
+            if answer == []:
+                live[service] = time.monotonic()
+            elif time.monotonic() - live[service] > SILENT:
+                live[service] = time.monotonic()
+                process = process_id(service)
+                if process is not None:
+                    tell(f"{service} shows no life ({'; '.join(answer or ['no answer'])}) and is ended")
+                    with suppress(ProcessLookupError):
+                        os.kill(process, signal.SIGKILL)

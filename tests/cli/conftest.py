@@ -1,0 +1,80 @@
+"""The `hutong` command in this process, and one house for all tests that need one running."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+
+from deploy import cli
+from deploy.installation import Installation
+from deploy.local import jars
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """How a command ended, and what it said."""
+
+    code: int
+    out: str
+    err: str
+
+
+Hutong = Callable[..., Said]
+
+
+@pytest.fixture
+def hutong(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Hutong:
+    """Runs `hutong WORDS...` as the console script does."""
+
+    def run(*words: object) -> Said:
+        monkeypatch.setattr(sys, "argv", ["hutong", *map(str, words)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        said = capfd.readouterr()
+        return Said(int(ended.value.code or 0), said.out, said.err)
+
+    return run
+
+
+def local(what: str, home: Path) -> subprocess.CompletedProcess[str]:
+    """`make up` and `make down`, in a folder of the test's own."""
+    return subprocess.run(
+        [sys.executable, "-m", "deploy.local", what, "--home", str(home)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+        env={**os.environ, "HUTONG_HOME": str(jars.home())},
+    )
+
+
+def running_from(home: Path) -> list[psutil.Process]:
+    """Every process that has to do with a house: by its words, or by what it was told."""
+    found = []
+    for process in psutil.process_iter(["cmdline", "environ"]):
+        words = " ".join(process.info["cmdline"] or ())
+        told = (process.info["environ"] or {}).get("HUTONG_STATE_FILE", "")
+        if str(home) in words or told.startswith(str(home)):
+            found.append(process)
+    return found
+
+
+@pytest.fixture(scope="session")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    """What `make up` starts; after the tests `make down` leaves no process."""
+    home = tmp_path_factory.mktemp("house") / "installation"
+    started = local("up", home)
+    try:
+        assert started.returncode == 0, started.stdout + started.stderr
+        yield Installation.load(home)
+    finally:
+        stopped = local("down", home)
+        assert (stopped.returncode, stopped.stdout) == (0, "Stopped.\n"), stopped.stdout + stopped.stderr
+        assert running_from(home) == []

@@ -1,0 +1,143 @@
+"""The departments' guide is true: its tables are the code's, and its example runs as it is printed."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from contracts.topics import TOPICS
+from contracts.vocabulary import FactName, FindingCode, IdentityField, Result, ReturnReason, Verb
+from deploy.commands import words
+from deploy.installation import Installation
+from services.eligibility.words import FACTS
+from services.intake.domain.action import _NAMES_CHILD, _NAMES_REFERRAL, _NEEDS
+from services.notify.domain.wording import REASONS
+from services.registry.disclosing import public_key
+from tests.cli.conftest import ROOT, Hutong
+from tests.conftest import embedded_only
+from tests.county import demo_county
+
+GUIDE = (ROOT / "docs" / "departments.md").read_text("utf-8")
+BLOCKS = re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL)
+UNIT = "341722-jtj"
+
+
+def rows(heading: str) -> dict[str, list[str]]:
+    """The rows of the first table below a heading: the word in backticks -> the other cells."""
+    body = re.split(r"\n## ", GUIDE.split(f"\n## {heading}", 1)[1])[0]
+    found: dict[str, list[str]] = {}
+    for line in body.partition("|---|")[2].splitlines():
+        if (cells := re.match(r"\| `([\w-]+)` \| (.*) \|$", line)) is not None:
+            found.setdefault(cells[1], cells[2].split(" | "))
+    return found
+
+
+def test_every_verb_stands_in_the_guide_with_what_it_needs() -> None:
+    told = rows("8.")
+    assert set(told) == {verb.value for verb in Verb}
+    for verb in Verb:
+        needed = [*_NEEDS.get(verb, ())]
+        needed += ["child", "referral"] if verb in _NAMES_REFERRAL else ["child"] if verb in _NAMES_CHILD else []
+        missing = [name for name in needed if f"`{name}`" not in told[verb.value][1]]
+        assert not missing, (verb, missing)
+
+
+def test_every_role_stands_in_the_guide_with_what_it_may() -> None:
+    county = demo_county()
+    assert rows("9.") == {
+        role: [county.role_names[role], " ".join(f"`{verb}`" for verb in verbs)] for role, verbs in county.roles.items()
+    }
+
+
+def test_every_finding_stands_in_the_guide_with_its_route_and_level() -> None:
+    """What must be telephoned first says so."""
+    told = rows("10.")
+    assert set(told) == {code.value for code in FindingCode}
+    for code in FindingCode:
+        routes = [route for route in demo_county().routes if code in route.findings]
+        level = min(route.level for route in routes)
+        call = "，先打电话" if level == "L0" else ""
+        assert told[code.value] == [words.FINDINGS[code], "、".join(route.id for route in routes), f"{level}{call}"]
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        {field.value: words.IDENTITY[field] for field in IdentityField},
+        {fact.value: FACTS[fact] for fact in FactName},
+        {reason.value: REASONS[reason] for reason in ReturnReason},
+        {result.value: words.RESULTS[result] for result in Result},
+    ],
+    ids=["identity", "facts", "reasons", "results"],
+)
+def test_every_code_stands_in_the_guide_with_its_word(named: dict[str, str]) -> None:
+    assert not [code for code, word in named.items() if f"`{code}` {word}" not in GUIDE]
+
+
+def test_every_topic_of_a_unit_stands_in_the_guide() -> None:
+    for topic in TOPICS:
+        if topic.family != "none" and "restricted" not in topic.name:
+            assert f"`{topic.of(UNIT)}`" in GUIDE, topic.name
+
+
+def test_the_example_uses_nothing_of_ours() -> None:
+    imported = {
+        line.split()[1] for block in BLOCKS for line in block.splitlines() if line.startswith(("import", "from"))
+    }
+    assert {name.split(".")[0].rstrip(",") for name in imported} == {"json", "confluent_kafka", "joserfc"}
+
+
+def test_the_guides_key_is_one_that_we_seal_to(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-c", BLOCKS[0]], check=True, cwd=tmp_path)
+    public = (tmp_path / "public.jwk").read_text()
+    assert public_key(public) is not None
+    assert '"d"' not in public
+    assert '"d"' in (tmp_path / "private.jwk").read_text()
+
+
+@embedded_only
+@pytest.mark.timeout(240)
+def test_the_guides_example_runs_as_it_is_printed(
+    house: Installation, hutong: Hutong, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It hands over a file and is answered, finds the referral on its queue, opens who it is about, and accepts."""
+    monkeypatch.setenv("HUTONG_INSTALLATION", str(house.home))
+    reported = hutong(
+        "act", "report", "--unit", "教体局", "--role", "teacher", "--finding", "out_of_school",
+        "--township", "341722100", "--identity", "name=例小亮", "--identity", "birth_date=2014-03-05",
+    )  # fmt: skip
+    assert reported.code == 0, reported.err
+    shutil.copy(house.agency_key_file(UNIT), tmp_path / "private.jwk")
+    told = {"KAFKA_SERVER": house.bootstrap, "KAFKA_PASSWORD": house.users[UNIT]}
+
+    def example() -> str:
+        done = subprocess.run(
+            [sys.executable, "-c", BLOCKS[1]],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=tmp_path,
+            env={**os.environ, **told},
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def state() -> str:
+        queue = hutong("queue", "教体局")
+        assert queue.code == 0, queue.err
+        return queue.out
+
+    while "义务教育阶段辍学" not in state():
+        pass
+    said = example()
+    assert "回执： taken 收下 1 拒收 1" in said
+    assert "3 出生日期 日历上没有这一天。" in said
+    assert re.search(r"L2 义务教育阶段辍学 期限 \S+ 可知 birth_date、name", said)
+    while "L2　已签收　R12 义务教育阶段辍学" not in state():
+        pass
+    assert "回执： same_again 收下 0 拒收 0" in example()
+    assert "L2　已签收　R12 义务教育阶段辍学" in state()

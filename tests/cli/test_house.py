@@ -1,0 +1,202 @@
+"""`make up` gives a whole house that `hutong` works on; `make down` leaves nothing."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from uuid import uuid4
+
+import openpyxl
+import pytest
+
+from contracts.topics import SERVICES
+from deploy.health import troubles
+from deploy.installation import Installation
+from deploy.local import jars
+from deploy.local.stack import read_state
+from tests.cli.conftest import ROOT, Hutong, Said, local, running_from
+from tests.conftest import embedded_only
+
+pytestmark = [embedded_only, pytest.mark.timeout(240)]
+
+
+@pytest.fixture(autouse=True)
+def _in_the_house(house: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HUTONG_INSTALLATION", str(house.home))
+
+
+def ok(said: Said) -> str:
+    assert (said.code, said.err) == (0, ""), said.err
+    return said.out
+
+
+def test_what_make_up_started_answers_every_look(hutong: Hutong) -> None:
+    status = ok(hutong("status"))
+    assert all(re.search(rf"{service}\s+│ 正常", status) for service in SERVICES), status
+    assert re.search(r"县里的钟：\d{4}-\d\d-\d\d \d\d:\d\d", status)
+    assert "与清单一致" in ok(hutong("topics", "--check"))
+    assert "没有被搁置的事件" in ok(hutong("parked"))
+    assert "在账" in ok(hutong("ledger"))
+    assert "没有通知" in ok(hutong("inbox", "网信办"))
+
+
+def test_a_second_make_up_says_that_it_runs_already(house: Installation) -> None:
+    again = local("up", house.home)
+    assert again.returncode == 0
+    assert again.stdout.startswith("Running already.\nKafka ")
+    assert house.bootstrap in again.stdout
+
+
+def test_a_workbook_comes_back_with_its_errors_marked(hutong: Hutong, tmp_path: Path) -> None:
+    book = openpyxl.Workbook()
+    assert book.active is not None
+    for row in (("姓名", "出生日期", "年级"), ("例小明", "2016-03-05", "三年级"), ("例小红", "2015-13-40", "一年级")):
+        book.active.append(row)
+    file = tmp_path / "学校.xlsx"
+    book.save(file)
+
+    said = ok(hutong("submit", file, "--unit", "教体局", "--period", "2026H2"))
+
+    assert "日历上没有这一天" in said
+    marked = openpyxl.load_workbook(tmp_path / "学校.错误.xlsx")
+    assert "日历上没有这一天" in str([cell.value for row in marked.worksheets[0] for cell in row])
+
+
+def test_a_finding_goes_all_its_way_by_hand(hutong: Hutong) -> None:
+    """Reported, accepted, telephoned, answered; the story of it is Chinese from end to end."""
+    reported = ok(
+        hutong("act", "report", "--unit", "民政局", "--role", "child_director", "--finding", "suspected_violence",
+               "--township", "341722100", "--identity", "name=例小明", "--identity", "birth_date=2016-04-05")
+    )  # fmt: skip
+    finding = re.findall(r"[0-9a-f-]{36}", reported.replace("\n", ""))[1]
+    while not (found := re.search(r"转介 (\S+)　儿童 (\S+)", ok(hutong("queue", "公安局", "--restricted")))):
+        pass
+    referral, child = found.groups()
+    about = ("--child", child, "--referral", referral)
+    police = ("--unit", "公安局", "--role", "police_officer")
+    ok(hutong("act", "accept", *police, *about))
+    ok(hutong("act", "start", *police, *about))
+    ok(
+        hutong(
+            "act",
+            "phone-report",
+            "--unit",
+            "民政局",
+            "--role",
+            "child_director",
+            *about,
+            "--station",
+            "110",
+            "--reached",
+        )
+    )
+    ok(hutong("act", "result", *police, *about, "--result", "resolved"))
+    while "已反馈（已解决）" not in (story := ok(hutong("trace", finding))):
+        pass
+    assert f"儿童 {child}" in story
+    assert "向公安局披露（加密）：出生日期、姓名" in story
+    assert not re.findall(r"\b[a-z]+_[a-z_]+\b", story)
+    assert "例小明" not in story
+    assert "转介待办（L0）" in ok(hutong("inbox", "公安局", "--restricted"))
+    assert hutong("queue", "公安局").out.endswith("未办 0 件，已了结 0 件。\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "sentence"),
+    [
+        (("queue", "航天局"), 1, "没有“航天局”这个单位。可以用：民政局、"),
+        (("queue", "网信办"), 1, "石台县委网信办没有转介队列。用 hutong topics 看谁有。"),
+        (("ledger", "--township", "火星镇"), 1, "没有“火星镇”这个乡镇。可以用：仁里镇、"),
+        (("trace", str(uuid4())), 1, "没有编号为 "),
+        (("replay", "intake", "nobody"), 1, "intake 里没有以 nobody 搁置的事件。用 hutong parked 看有哪些。"),
+        (("submit", "/nobody.xlsx", "--unit", "教体局", "--period", "2026H2"), 1, "打不开"),
+        (("submit", "x.xlsx", "--unit", "网信办", "--period", "2026H2"), 1, "没有登记的数据集"),
+        (("submit", "x.xlsx", "--unit", "公安局", "--period", "2026H2"), 2, "有几个数据集"),
+        (
+            ("act", "accept", "--unit", "教体局", "--role", "emperor", "--child", str(uuid4()),
+             "--referral", str(uuid4())),
+            1,
+            "没有这个岗位",
+        ),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_done_is_said_in_one_sentence(
+    hutong: Hutong, words: tuple[str, ...], code: int, sentence: str
+) -> None:
+    said = hutong(*words)
+    assert said.code == code
+    assert sentence in said.err
+    assert said.err.count("\n") == 1
+
+
+def test_a_killed_service_and_a_killed_broker_come_back(house: Installation, hutong: Hutong) -> None:
+    before = json.loads(house.state_file("registry").read_text())["pid"]
+    os.kill(before, signal.SIGKILL)
+    state = read_state(house.home / "stack")
+    assert state is not None
+    os.kill(state["kafka"]["pids"][0], signal.SIGKILL)
+    deadline = time.monotonic() + 120
+    while json.loads(house.state_file("registry").read_text())["pid"] == before or any(
+        troubles(house, service) != [] for service in SERVICES
+    ):
+        assert time.monotonic() < deadline, hutong("status").out
+        time.sleep(0.2)
+    ok(hutong("status"))
+    log = (house.logs / "supervisor.log").read_text()
+    assert re.search(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d registry ended with signal SIGKILL$", log, re.MULTILINE)
+    assert re.search(r" Kafka ended\n.* Kafka started$", log, re.MULTILINE | re.DOTALL)
+
+
+def test_ctrl_c_while_it_starts_leaves_no_process(tmp_path: Path) -> None:
+    home = tmp_path / "installation"
+    started = subprocess.Popen(
+        [sys.executable, "-m", "deploy.local", "up", "--home", str(home)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "HUTONG_HOME": str(jars.home())},
+    )
+    assert started.stderr is not None
+    for line in started.stderr:
+        if "Making topics" in line:
+            break
+    started.send_signal(signal.SIGINT)
+    _, told = started.communicate(timeout=90)
+    assert started.returncode == 130
+    assert told.endswith("Stopped; no process is left behind.\n")
+    assert "Traceback" not in told
+    assert running_from(home) == []
+
+
+def test_a_county_that_is_none_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    (tmp_path / "county").mkdir()
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "deploy.local",
+            "up",
+            "--home",
+            str(tmp_path / "home"),
+            "--county",
+            str(tmp_path / "county"),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert f"{tmp_path}/county is no county's data" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_down_and_status_where_nothing_runs(tmp_path: Path) -> None:
+    down, status = local("down", tmp_path), local("status", tmp_path)
+    assert (down.returncode, down.stdout) == (0, "Nothing is running.\n")
+    assert (status.returncode, status.stdout) == (1, "Nothing is running; `make up` starts it.\n")

@@ -1,0 +1,202 @@
+"""Whatever is wrong, `hutong` says it in one Chinese sentence with a remedy, and ends with a code."""
+
+import asyncio
+import os
+import re
+import signal
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from deploy import health
+from deploy.commands import operate
+from deploy.commands.house import House
+from deploy.installation import SETTINGS, Installation, NoInstallationError
+from tests.cli.conftest import Hutong, Said
+from tests.county import demo_county
+
+CHILD = str(uuid4())
+NEED_AN_INSTALLATION = (
+    ("status",),
+    ("topics", "--check"),
+    ("parked",),
+    ("replay", "intake", "key"),
+    ("queue", "公安局"),
+    ("inbox", "公安局"),
+    ("ledger",),
+    ("trace", CHILD),
+    ("submit", "nobody.xlsx", "--unit", "教体局", "--period", "2026H2"),
+    ("act", "accept", "--unit", "公安局", "--role", "police_officer", "--child", CHILD, "--referral", CHILD),
+    ("county", "activate", "deploy/counties/341722", "--from", "2026-12-01", "--by", "341722-mzj/mzj-01"),
+)
+
+
+def is_one_sentence(said: Said) -> bool:
+    """One line that a person can read, and no trace of where in the code it came from."""
+    return said.err.count("\n") == 1 and "Traceback" not in said.err + said.out and "。" in said.err
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("quee",), "没有 quee 这个命令。用 hutong --help 看写法。"),
+        (("act", "acept"), "没有 acept 这个命令。用 hutong act --help 看写法。"),
+        (("queue",), "缺少 UNIT。用 hutong queue --help 看写法。"),
+        (("submit", "a.xlsx", "--unit", "教体局"), "缺少 --period。用 hutong submit --help 看写法。"),
+        (("queue", "公安局", "--all"), "没有 --all 这个选项。用 hutong queue --help 看写法。"),
+        (("inbox", "公安局", "教体局"), "多写了：教体局。用 hutong inbox --help 看写法。"),
+        (("submit", "a.xlsx", "--period"), "--period 后面还要写一个值。用 hutong --help 看写法。"),
+        (("inbox", "公安局", "--last", "x"), "--last 的写法不对：要写整数。用 hutong inbox --help 看写法。"),
+        (("trace", "例小明"), "ABOUT 的写法不对：编号要照抄，例如 .*。用 hutong trace --help 看写法。"),
+        (
+            ("explain", "a.yaml", "--on", "2026-13-01"),
+            "--on 的写法不对：日期要写成 2026-11-23 这样。用 hutong explain --help 看写法。",
+        ),
+        (
+            ("act", "report", "--unit", "教体局", "--role", "teacher", "--finding", "sad"),
+            "--finding 的写法不对：“sad”不在可用的之列（injury_.*）。用 hutong act report --help 看写法。",
+        ),
+        (("replay", "nobody", "key"), "没有 nobody 这个服务。可以用：intake、.*。"),
+    ],
+)
+def test_a_wrong_word_is_answered_with_the_right_ones(hutong: Hutong, words: tuple[str, ...], sentence: str) -> None:
+    said = hutong(*words)
+    assert said.code == 2
+    assert is_one_sentence(said)
+    assert re.fullmatch(sentence, said.err.rstrip("\n")), said.err
+
+
+@pytest.mark.parametrize("words", [(), ("act",), ("county",)])
+def test_a_command_without_words_shows_its_help(hutong: Hutong, words: tuple[str, ...]) -> None:
+    said = hutong(*words)
+    assert said.code == 2
+    assert "Usage: hutong" in said.out + said.err
+
+
+@pytest.mark.parametrize("words", NEED_AN_INSTALLATION, ids=lambda words: " ".join(words[:2]))
+def test_without_an_installation_it_says_where_it_looked_and_what_makes_one(
+    hutong: Hutong, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    said = hutong("--home", tmp_path, *words)
+    assert said.code == 1
+    assert is_one_sentence(said)
+    assert said.err.startswith(f"{tmp_path} 里没有安装。请先运行 make up")
+
+
+def test_a_damaged_installation_is_named(hutong: Hutong, tmp_path: Path) -> None:
+    (tmp_path / "installation.json").write_text('{"county": "341722", "users": {"intake": "a password"')
+    said = hutong("--home", tmp_path, "status")
+    assert (said.code, said.err) == (1, f"{tmp_path}/installation.json 读不出来。请改好它，或者从备份里恢复。\n")
+
+
+@pytest.fixture
+def stopped(tmp_path: Path) -> Installation:
+    """An installation whose servers do not run."""
+    return Installation.prepare(
+        tmp_path / "home",
+        demo_county(),
+        4,
+        bootstrap="127.0.0.1:1",
+        admin_password="word",
+        postgres_host="127.0.0.1",
+        postgres_port=1,
+        postgres_admin="postgresql:///postgres",
+    )
+
+
+@pytest.mark.parametrize("words", NEED_AN_INSTALLATION, ids=lambda words: " ".join(words[:2]))
+def test_servers_that_do_not_run_are_noticed_at_once(
+    hutong: Hutong, stopped: Installation, words: tuple[str, ...]
+) -> None:
+    """Not after half a minute of a client's patience."""
+    said = hutong("--home", stopped.home, *words)
+    assert said.code == 3
+    assert is_one_sentence(said)
+    assert re.match("连不上(消息服务器|数据库)（127.0.0.1:1）。请确认安装正在运行（make up 会启动它）。", said.err)
+
+
+def test_what_the_ops_team_set_reaches_its_service_alone(stopped: Installation) -> None:
+    (stopped.home / SETTINGS).write_text('{"notify": {"HUTONG_ALARM_COMMAND": ["ring", "a b"], "HUTONG_TRIES": 5}}')
+    told = stopped.settings_env("notify")
+    assert (told["HUTONG_ALARM_COMMAND"], told["HUTONG_TRIES"]) == ('["ring", "a b"]', "5")
+    assert "HUTONG_ALARM_COMMAND" not in stopped.settings_env("intake")
+
+
+def test_what_an_installation_knows_itself_cannot_be_set(stopped: Installation) -> None:
+    (stopped.home / SETTINGS).write_text('{"notify": {"HUTONG_KAFKA": "elsewhere:9092"}}')
+    assert stopped.settings_env("notify")["HUTONG_KAFKA"] == stopped.bootstrap
+
+
+@pytest.mark.parametrize(
+    "text", ['{"notfiy": {}}', '{"notify": {"ALARM_COMMAND": "ring"}}', '{"notify"', "[]", '{"notify": 1}']
+)
+def test_settings_that_cannot_be_read_are_refused_by_name(stopped: Installation, text: str) -> None:
+    (stopped.home / SETTINGS).write_text(text)
+    with pytest.raises(NoInstallationError, match=f"{SETTINGS} cannot be read"):
+        stopped.settings_env("notify")
+
+
+def test_a_county_folder_that_is_none_is_told_by_file(hutong: Hutong, tmp_path: Path) -> None:
+    said = hutong("county", "check", tmp_path)
+    assert said.code == 1
+    assert "有 1 处问题" in said.err
+    assert "文件夹里没有" in said.out
+
+
+def test_facts_that_cannot_be_read_are_told(hutong: Hutong, tmp_path: Path) -> None:
+    said = hutong("explain", tmp_path / "nobody.yaml", "--on", "2026-11-23")
+    assert said.code == 1
+    assert "nobody.yaml" in said.err
+    assert "Traceback" not in said.err
+
+
+def test_ctrl_c_is_told_and_ends_with_130(
+    hutong: Hutong, stopped: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(House, "reach", interrupted)
+    assert hutong("--home", stopped.home, "queue", "公安局") == Said(130, "", "已中断。\n")
+
+
+def test_a_service_without_life_is_ended(stopped: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It answers nobody, and its process is there: the supervisor can start it again only when it is gone."""
+    killed: list[tuple[int, int]] = []
+    told: list[str] = []
+    monkeypatch.setattr(health, "LOOK", 0.01)
+    monkeypatch.setattr(health, "SILENT", 0.05)
+    monkeypatch.setattr(os, "kill", lambda process, number: killed.append((process, number)))
+
+    async def watch() -> None:
+        processes = {"registry": 4711}
+        watching = asyncio.create_task(health.end_the_silent(stopped, processes.get, told.append))
+        while not killed:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        watching.cancel()
+
+    asyncio.run(watch())
+    assert killed[0] == (4711, signal.SIGKILL)
+    assert told[0].startswith("registry shows no life (no answer)")
+
+
+def test_a_difference_on_the_broker_is_told_a_line_each() -> None:
+    from deploy.provision import Difference, Grant
+
+    lines = list(
+        operate._told(
+            Difference(
+                missing_topics=("clock.v1",),
+                wrong_configs={"county.v1": {"cleanup.policy": "compact"}},
+                surplus_grants=frozenset({Grant("341722-jtj", "topic", "clock.v1", "READ")}),
+                missing_users=("registry",),
+            )
+        )
+    )
+    assert lines == [
+        "少了主题 clock.v1",
+        "主题 county.v1 的 cleanup.policy 应是 compact",
+        "少了账号 registry",
+        "多了权限：341722-jtj 对 topic clock.v1 READ",
+    ]

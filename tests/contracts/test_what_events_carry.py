@@ -1,0 +1,182 @@
+"""After intake an event says codes, dates and ids: no place in it is left for a name, a number or a story.
+
+Every text of every event is either closed by its type, or stands here with what it is. A new one fails until somebody
+has said so; free text is said by units only, and sealed or answered by intake.
+"""
+
+import re
+import typing
+from collections.abc import Iterator
+from enum import StrEnum
+from typing import Any
+
+import pytest
+from pydantic import BaseModel, ValidationError
+
+from contracts.county import County
+from contracts.event import Event
+from contracts.flow import STORY
+from contracts.schemas import kinds
+from contracts.topics import UNIT
+from contracts.vocabulary import IdentityField
+from tests.notify.events import every_event
+
+UNITS_ID = r"\d{6}-[a-z0-9]+|township"
+CODE = r"[a-z][a-z0-9_]*"
+DIVISION = r"\d{6}|\d{9}|\d{12}|abroad"
+PERIOD = r"\d{4}(H[12]|Q[1-4]|-\d{2}(/\d+)?)?"
+ITEM = r"B-\d{1,2}(\(\d{1,2}\))?"
+ROUTE = r"R\d{1,2}"
+
+SHAPES: dict[str, tuple[str, ...]] = {
+    UNITS_ID: (
+        "unit", "units", "place", "from_unit", "to_unit", "previous_unit", "right_unit", "inform", "reporter_unit",
+        "reporters", "actor_unit", "escalated_to", "held_by",
+    ),
+    CODE: (
+        "role", "actor_role", "dataset", "sources", "silent_sources", "flags", "evidence", "conflicts", "code",
+        "because", "criterion",
+    ),
+    DIVISION: ("township", "residence_division"),
+    PERIOD: ("period",),
+    ITEM: ("item",),
+    ROUTE: ("route",),
+    r"[A-Za-z][A-Za-z0-9_-]{0,31}|": ("person",),  # an id of the county's data: intake refuses what could be a name
+    r"[a-z_]+(:[A-Za-z0-9_-]+)?|": ("detail",),  # how a ring went: what a command prints is not asked
+    r"[a-z0-9_.]+": ("template",),
+    r"[0-9]{3,5}": ("hotlines",),
+    rf"migrant|statistical|{ITEM}": ("subject",),
+    r"[^\s]{1,80}": ("citations", "ruleset", "catalogue"),  # codes and versions of rule books
+}  # fmt: skip
+SHAPE_OF = {name: shape for shape, names in SHAPES.items() for name in names}
+
+SAID_IN_WORDS = {
+    "Notice.text": "a template of notify's (tests/notify/test_wording.py)",
+    "AlarmRaised.text": "a template of notify's",
+    "QueueEntry.title": "the county's data",
+    "QueueEntry.expects": "the county's data",
+    "Basis.place": "the county's data",
+    "Basis.phrase": "the county's data",
+    "Reason.params": "codes and dates of eligibility's rules (tests/eligibility)",
+    "Fact.value": "a code or a date: read or refused by intake (tests/intake)",
+    "ActionTaken.facts": "a code or a date: read or refused by intake",
+    "ActionTaken.station": "a line's number or a unit of the county: intake names no other (tests/intake)",
+    "RecordRead.facts": "a code or a date: read or refused by intake",
+    "RecordRead.identity": "sealed",
+    "RecordRead.content": "a keyed hash",
+    "FindingReported.identity": "sealed",
+    "Disclosed.jwe": "sealed",
+    "Trouble.column": "the sender's own header, to the sender",
+    "Trouble.message": "a sentence of intake's",
+    "Trouble.remedy": "a sentence of intake's",
+    "Trouble.shown": "masked, to the sender",
+    "ActionAnswered.message": "a sentence of intake's",
+    "ActionAnswered.remedy": "a sentence of intake's",
+    "CountyActivated.activated_by": "role and unit of an official",
+}
+
+SAID_BY_UNITS = {step.event for step in STORY if step.said_by == (UNIT,)}
+SAID_BY_SERVICES = [event for event in kinds().values() if event not in SAID_BY_UNITS]
+
+
+def texts(model: type[BaseModel]) -> Iterator[str]:
+    """``Class.field`` of every field that can hold any text, through whatever it is nested in."""
+    for name, field in model.model_fields.items():
+        if not any(hasattr(one, "pattern") for one in field.metadata):
+            yield from _texts(field.annotation, f"{model.__name__}.{name}")
+
+
+def _texts(kind: Any, place: str) -> Iterator[str]:
+    if kind in (str, bytes, Any, object):
+        yield place
+    elif isinstance(kind, type) and issubclass(kind, BaseModel):
+        if kind is not County:  # the county's own document: names of offices, no child's
+            yield from texts(kind)
+    elif typing.get_origin(kind) is not typing.Literal:
+        for part in typing.get_args(kind):
+            yield from _texts(part, place)
+
+
+@pytest.mark.parametrize("event", SAID_BY_SERVICES, ids=lambda event: event.kind)
+def test_a_text_in_an_event_of_a_service_is_of_a_known_form_or_it_is_said_what_it_is(event: type[Event]) -> None:
+    unknown = {
+        place for place in texts(event) if place not in SAID_IN_WORDS and place.partition(".")[2] not in SHAPE_OF
+    }
+    assert unknown == set(), "a text that could be anything: close its type, or say here what it is"
+
+
+def test_the_list_names_nothing_that_is_not_there() -> None:
+    there = {place for event in SAID_BY_SERVICES for place in texts(event)}
+    assert set(SAID_IN_WORDS) <= there
+    assert set(SHAPE_OF) <= {place.partition(".")[2] for place in there}
+
+
+def test_a_free_text_is_noticed_wherever_it_stands() -> None:
+    class Part(BaseModel):
+        remark: str | None
+
+    class Whole(BaseModel):
+        unit: str
+        note: str = ""
+        parts: tuple[Part, ...]
+        words: dict[str, int]
+        anything: Any
+        closed: typing.Literal["a", "b"]
+        known: IdentityField
+
+    assert set(texts(Whole)) == {"Whole.unit", "Whole.note", "Part.remark", "Whole.words", "Whole.anything"}
+
+
+@pytest.mark.parametrize("event", SAID_BY_SERVICES, ids=lambda event: event.kind)
+def test_no_event_of_a_service_says_who_a_child_is(event: type[Event]) -> None:
+    """Names of identity fields travel (what a route lets an agency see), their contents never: they are sealed."""
+    closed = {"birth_date", "sex"}
+    for name, field in event.model_fields.items():
+        is_closed = isinstance(field.annotation, type) and issubclass(field.annotation, StrEnum)
+        if name in {str(one) for one in IdentityField} and not is_closed:
+            assert name in closed
+            assert event.sensitivity == "identity", "a birth date is for the registry, which matches by it"
+        for key in _keys_of_mappings(field.annotation):
+            assert not (isinstance(key, type) and issubclass(key, IdentityField))
+
+
+def _keys_of_mappings(kind: Any) -> Iterator[Any]:
+    if typing.get_origin(kind) is dict:
+        yield typing.get_args(kind)[0]
+    for part in typing.get_args(kind):
+        yield from _keys_of_mappings(part)
+
+
+def test_who_a_child_is_is_said_by_units_alone_and_in_the_clear_on_their_own_topics_alone() -> None:
+    for event in SAID_BY_UNITS:
+        assert event.sensitivity == "identity"
+        assert "{unit}" in event.topic
+
+
+@pytest.mark.parametrize("event", kinds().values(), ids=lambda event: event.kind)
+def test_an_error_of_an_event_never_shows_what_was_wrong_with_it(event: type[Event]) -> None:
+    with pytest.raises(ValidationError) as caught:
+        event.model_validate({field: {"x": "例小明 13900000000"} for field in event.model_fields})
+    assert "例小明" not in str(caught.value)
+
+
+def test_events_as_they_are_said_have_the_forms_that_the_list_says() -> None:
+    tried = 0
+    for event in every_event():
+        for place, value in _values(event):
+            if place not in SAID_IN_WORDS:
+                tried += 1
+                assert re.fullmatch(SHAPE_OF[place.partition(".")[2]], value), place
+    assert tried > 150
+
+
+def _values(model: BaseModel) -> Iterator[tuple[str, str]]:
+    for name in type(model).model_fields:
+        value = getattr(model, name)
+        for one in value if isinstance(value, tuple) else (value,):
+            if (
+                isinstance(one, str)
+                and not isinstance(one, StrEnum)
+                and f"{type(model).__name__}.{name}" in set(texts(type(model)))
+            ):
+                yield f"{type(model).__name__}.{name}", one

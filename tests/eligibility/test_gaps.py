@@ -1,0 +1,187 @@
+"""What the facts show to be wrong: the ages, words and days on which it turns."""
+
+from datetime import date, timedelta
+from typing import Any
+
+import pytest
+
+from contracts.vocabulary import FindingCode, Level
+from services.eligibility.domain.assessment import assess
+from services.eligibility.domain.dates import add_months
+from services.eligibility.domain.facts import facts_of
+from services.eligibility.wire import terms_of
+from tests.county import a_county, demo_county
+from tests.eligibility.children import MIGRANT, ON, a_migrant_child, claims
+
+BORN = date(2018, 11, 23)
+
+
+def shown(on: date = ON, **changes: Any) -> dict[FindingCode, Level]:
+    told = assess(a_migrant_child(**changes), terms_of(demo_county()), on)
+    return {one.code: one.level for one in told.derived}
+
+
+@pytest.mark.parametrize("months", [3, 6, 8, 12, 18, 24, 30, 36, 48, 60, 72])
+def test_a_health_visit_is_missed_when_thirty_days_have_passed(months: int) -> None:
+    """Policy part 1.10, B-1. What was done earlier than thirty days before does not stand for it."""
+    due = add_months(BORN, months)
+    on_time, early = due - timedelta(days=30), due - timedelta(days=31)
+    # Before half a year nobody is a migrant child, and no gap of one is told.
+    last_day = max(due + timedelta(days=30), add_months(BORN, 6) - timedelta(days=1))
+
+    def missing(on: date, check: date) -> bool:
+        told = shown(
+            on, birth_date=BORN.isoformat(), residence_since=BORN.isoformat(), health_last_check=check.isoformat()
+        )
+        return FindingCode.HEALTH_VISIT_MISSING in told
+
+    assert not missing(last_day, early)
+    assert missing(last_day + timedelta(days=1), early)
+    assert not missing(last_day + timedelta(days=1), on_time)
+
+
+@pytest.mark.parametrize("status", ["dead", "missing", "not_found", "revoked", "unsupporting"])
+def test_a_parent_who_gives_no_support_may_leave_the_child_unsupported(status: str) -> None:
+    """Policy parts 3.5 and 3.6: both parents, each on a ground of his own."""
+    assert FindingCode.ORPHAN_OR_UNSUPPORTED in shown(
+        father_status=status, mother_status="unsupporting", lives_with_mother=None, lives_with_guardian=True
+    )
+    for other in ("present", "away", "no_capacity"):
+        assert FindingCode.ORPHAN_OR_UNSUPPORTED not in shown(
+            father_status=status, mother_status=other, lives_with_mother=None, lives_with_guardian=True
+        )
+
+
+@pytest.mark.parametrize("status", ["dead", "missing", "not_found", "no_capacity", "revoked"])
+def test_who_cannot_act_as_guardian_leaves_the_child_without_one(status: str) -> None:
+    """Policy part 3.12: unless the other parent can, or another guardian lives there."""
+    nobody: dict[str, Any] = {"father_status": status, "lives_with_mother": None, "lives_with_guardian": False}
+
+    assert shown(**nobody, mother_status="dead")[FindingCode.NO_GUARDIAN] is Level.L1
+    for able in ("present", "away", "unsupporting"):
+        assert FindingCode.NO_GUARDIAN not in shown(**nobody, mother_status=able)
+    assert FindingCode.NO_GUARDIAN not in shown(**{**nobody, "lives_with_guardian": True}, mother_status="dead")
+    assert FindingCode.NO_GUARDIAN not in shown(**{**nobody, "lives_with_guardian": None}, mother_status="dead")
+
+
+@pytest.mark.parametrize(
+    ("facts", "levels"),
+    [
+        ({"lives_alone": True, "birth_date": "2018-11-24"}, {FindingCode.UNATTENDED: Level.L0}),
+        ({"lives_alone": True, "birth_date": "2018-11-23"}, {FindingCode.GUARDIANSHIP_AT_RISK: Level.L1}),
+        ({"lives_alone": True, "birth_date": "2010-11-24"}, {FindingCode.GUARDIANSHIP_AT_RISK: Level.L1}),
+        ({"lives_alone": True, "birth_date": "2010-11-23"}, {}),
+        ({"guardian_status": "absent"}, {FindingCode.GUARDIAN_MISSING: Level.L0}),
+        ({"guardian_status": "at_risk"}, {FindingCode.GUARDIANSHIP_AT_RISK: Level.L2}),
+        ({"guardian_status": "effective"}, {}),
+        (
+            {"guardian_status": "at_risk", "lives_alone": True},
+            {FindingCode.GUARDIANSHIP_AT_RISK: Level.L1},
+        ),
+        (
+            {"lives_with_caretaker": True, "written_care_agreement": False},
+            {FindingCode.GUARDIANSHIP_AT_RISK: Level.L2},
+        ),
+        ({"lives_with_caretaker": True, "written_care_agreement": True}, {}),
+        ({"lives_with_caretaker": True}, {}),
+    ],
+)
+def test_a_risk_to_guardianship_is_as_urgent_as_it_is(facts: dict[str, Any], levels: dict[FindingCode, Level]) -> None:
+    """Of several showings of one finding the most urgent counts."""
+    assert shown(**{"lives_with_mother": None, **facts}) == levels
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        # Each is one step away from something wrong.
+        {"father_status": None, "mother_status": "dead", "lives_with_mother": None, "lives_with_guardian": False},
+        {"father_status": "dead", "mother_status": None, "lives_with_mother": None, "lives_with_guardian": False},
+        {"hardship_lasting": True, "tekun": True},
+        {"hardship_lasting": True, "dibao": True},
+        {"father_status": "dead", "mother_status": "unsupporting", "unsupported": True},
+        {"father_status": "dead", "mother_status": "unsupporting", "orphan": True},
+        {"disability": False, "disability_certified": False},
+        {"lives_alone": False},
+        {"disability": True, "disability_certified": True, "disability_grade": 3, "disability_subsidy": False},
+        {"disability": True, "disability_certified": True, "disability_kind": 4, "rehabilitation": False},
+        {"birth_date": "2018-11-23", "health_file_here": False},
+        {"birth_date": "2011-06-01", "school_stage": "senior", "school_status": "dropped_out"},
+        {"hukou_division": "341722100", "residence_division": "341702001", "help_requested": True, "insured": False},
+        {"hukou_division": "341722101", "help_requested": False, "insured": False},
+    ],
+)
+def test_one_step_away_nothing_is_shown(facts: dict[str, Any]) -> None:
+    assert shown(**facts) == {}
+
+
+def test_a_last_school_year_that_is_over_is_a_question_and_no_drop_out() -> None:
+    left: dict[str, Any] = {
+        "birth_date": "2011-06-01",
+        "school_stage": "junior",
+        "school_grade": 9,
+        "school_status": "dropped_out",
+    }
+
+    assert shown(**left) == {FindingCode.OUT_OF_SCHOOL: Level.L2}
+    assert FindingCode.OUT_OF_SCHOOL not in shown(said_on=date(2026, 6, 1), **left)
+
+
+def test_a_person_who_looked_later_and_found_a_guardian_is_believed() -> None:
+    orphan = claims(date(2026, 5, 1), **{**MIGRANT, "father_status": "dead", "mother_status": "dead"})
+    orphan += claims(date(2026, 5, 1), lives_with_guardian=False)
+    terms = terms_of(demo_county())
+
+    def found(day: date) -> set[FindingCode]:
+        facts = facts_of([*orphan, *claims(day, guardian_status="effective")])
+        return {one.code for one in assess(facts, terms, ON).derived}
+
+    assert FindingCode.NO_GUARDIAN in found(date(2026, 4, 30))
+    assert FindingCode.NO_GUARDIAN not in found(date(2026, 5, 1))
+
+
+def test_a_catch_up_after_seven_is_no_row_s() -> None:
+    terms = terms_of(demo_county())
+    items = []
+    for birth in ("2019-11-24", "2019-11-23"):
+        child = a_migrant_child(birth_date=birth, vaccination_status="overdue")
+        [gap] = assess(child, terms, ON).derived
+        items.append(gap.item)
+
+    assert items == ["B-1(2)", None]
+
+
+def test_no_county_makes_a_matter_of_safety_less_urgent_than_it_is() -> None:
+    """Routes may be more urgent than the rules ask, never less."""
+    routes = tuple(route.model_copy(update={"level": Level.L3}) for route in demo_county().routes)
+    terms = terms_of(a_county(routes=routes))
+    facts: dict[str, Any] = {
+        "lives_with_mother": None,
+        "help_requested": True,
+        "hardship_sudden": True,
+        "psychological_need": True,
+        "school_status": "not_enrolled",
+        "insured": False,
+    }
+
+    def levels(**changes: Any) -> dict[FindingCode, str]:
+        told = assess(a_migrant_child(**{**facts, **changes}), terms, ON)
+        return {one.code: f"{one.level}{'?' if one.confirm_first else ''}" for one in told.derived}
+
+    assert levels(lives_alone=True, birth_date="2019-01-01") == {
+        FindingCode.SUDDEN_HARDSHIP: "L1?",
+        FindingCode.HELP_REQUESTED: "L3",
+        FindingCode.UNATTENDED: "L0?",
+    }
+    with_mother = levels(lives_with_mother=True)
+    assert with_mother[FindingCode.NEVER_ENROLLED] == "L2"
+    assert with_mother[FindingCode.MENTAL_DISTRESS] == "L2?"
+    assert with_mother[FindingCode.UNINSURED] == "L3"
+    assert (
+        levels(lives_with_mother=True, school_stage="primary", school_status="dropped_out")[FindingCode.OUT_OF_SCHOOL]
+        == "L2"
+    )
+    assert levels(guardian_status="at_risk")[FindingCode.GUARDIANSHIP_AT_RISK] == "L2?"
+    assert levels(lives_alone=True)[FindingCode.GUARDIANSHIP_AT_RISK] == "L1?"
+    nobody = levels(father_status="dead", mother_status="dead", lives_with_guardian=False)
+    assert nobody[FindingCode.NO_GUARDIAN] == "L1?"

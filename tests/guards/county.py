@@ -1,0 +1,136 @@
+"""What is checked of a county's data before it is put in force, taken out one by one."""
+
+from tests.guards.guard import Guard
+
+_FILE = "deploy/county.py"
+_TESTS = "tests/deploy/test_county.py::"
+_LINE = _TESTS + "test_what_is_wrong_is_named_with_its_line"
+
+GUARDS = [
+    Guard(
+        "county: a key that no county has is told",
+        _FILE,
+        "            if key not in FIELDS:\n",
+        "            if not key:\n",
+        _LINE,
+    ),
+    Guard(
+        "county: a key stands in one file",
+        _FILE,
+        "            if key in draft.values:\n",
+        "            if not key:\n",
+        _LINE,
+    ),
+    Guard(
+        "county: a day that does not exist is told",
+        _FILE,
+        "        return loader.construct_object(node)\n    except ValueError:",
+        "        return loader.construct_object(node)\n    except KeyError:",
+        _LINE,
+    ),
+    Guard(
+        "county: one name for two things is told first",
+        _FILE,
+        "list(names(county)) or [",
+        "list(names(county)) + [",
+        _TESTS + "test_one_name_for_two_things_is_told_before_anything_that_follows_from_it",
+    ),
+    Guard(
+        "county: a restricted matter goes only to other eyes",
+        _FILE,
+        "            if route.restricted and not receiver.receives_restricted:",
+        "            if not route.id:",
+        _LINE,
+    ),
+    Guard(
+        "county: what points at police, mind or guardianship is restricted",
+        _FILE,
+        "        if route.id in RESTRICTED_ROUTES and not route.restricted:",
+        "        if not route.id:",
+        _LINE,
+    ),
+    Guard(
+        "county: every finding goes somewhere",
+        _FILE,
+        "        if code not in routed:",
+        "        if not code:",
+        _LINE,
+    ),
+    Guard(
+        "county: an inbox has somebody who answers for it",
+        _FILE,
+        "        elif unit.inbox and unit.recipient is None:",
+        "        elif not unit.id:",
+        _LINE,
+    ),
+    Guard(
+        "county: a private key is no public key",
+        _FILE,
+        '    elif "d" in jwk:',
+        "    elif not jwk:",
+        _LINE,
+    ),
+    Guard(
+        "county: sealed matters have no column",
+        _FILE,
+        "                if word.lower() in header.lower():",
+        "                if not header:",
+        _LINE,
+    ),
+    Guard(
+        "county: whatever may be missing, somebody can be asked",
+        _FILE,
+        "        if not county.holders.get(fact):",
+        "        if not fact:",
+        _LINE,
+    ),
+    Guard(
+        "county: a term that no rule asks for is told",
+        _FILE,
+        "        if criterion.term not in COUNTY_TERMS:",
+        "        if not criterion.term:",
+        _LINE,
+    ),
+    Guard(
+        "county: nothing lasts less than a day",
+        _FILE,
+        '    for part in ("cadence", "thresholds", "clocks", "duty_clocks"):',
+        "    for part in ():",
+        _LINE,
+    ),
+    Guard(
+        "county: an item quotes its own row",
+        _FILE,
+        "        if item.citation.article != own and item.text_status is TextStatus.COMPLETE:",
+        "        if not own:",
+        _LINE,
+    ),
+    Guard(
+        "county: working days have no gaps",
+        _FILE,
+        "        if year not in years:",
+        "        if not year:",
+        _LINE,
+    ),
+    Guard(
+        "county: a phrase is looked up where it is said to stand",
+        _FILE,
+        "        elif not source.has(citation.article, citation.phrase):",
+        "        elif not citation.phrase:",
+        _TESTS + "test_what_is_quoted_and_every_row_are_looked_up_in_the_policy",
+    ),
+    Guard(
+        "county: what the rules quote is looked up as well",
+        _FILE,
+        "for examine_by in (citations, rules, rows) for",
+        "for examine_by in (citations, rows) for",
+        _TESTS + "test_what_is_quoted_and_every_row_are_looked_up_in_the_policy",
+    ),
+    Guard(
+        "county: somebody whom the county names puts it in force",
+        "deploy/commands/counties.py",
+        "        if person.id == person_id:",
+        "        if person.id:",
+        _TESTS + "test_a_county_is_put_in_force_by_somebody_whom_it_names",
+    ),
+]

@@ -1,0 +1,65 @@
+"""What a stranger at the command line and a house left to itself rely on, taken out one by one."""
+
+from tests.guards.guard import Guard
+
+_REFUSALS = "tests/cli/test_refusals.py::"
+_HOUSE = "tests/cli/test_house.py::"
+
+GUARDS = [
+    Guard(
+        "house: a wrong word shows no trace",
+        "deploy/cli.py",
+        "    except TyperException as error:",
+        "    except ZeroDivisionError as error:",
+        _REFUSALS + "test_a_wrong_word_is_answered_with_the_right_ones",
+    ),
+    Guard(
+        "house: nobody waits for a broker that is not there",
+        "deploy/commands/house.py",
+        "        self.reach()\n        county = in_force",
+        "        county = in_force",
+        _REFUSALS + "test_servers_that_do_not_run_are_noticed_at_once",
+    ),
+    Guard(
+        "house: a damaged file's text, which holds passwords, is not repeated",
+        "deploy/cli.py",
+        "        if error.damaged:",
+        "        if False:",
+        _REFUSALS + "test_a_damaged_installation_is_named",
+    ),
+    Guard(
+        "house: a service without life is ended",
+        "deploy/health.py",
+        "                    os.kill(process, signal.SIGKILL)",
+        "                    os.kill(process, 0)",
+        _REFUSALS + "test_a_service_without_life_is_ended",
+    ),
+    Guard(
+        "house: how the duty officer is rung reaches notify",
+        "deploy/installation.py",
+        "        return self._set(service) | {",
+        "        return {",
+        _REFUSALS + "test_what_the_ops_team_set_reaches_its_service_alone",
+    ),
+    Guard(
+        "house: a broker that dies is started again",
+        "deploy/local/__main__.py",
+        "            if not server.running():",
+        "            if name != 'Kafka' and not server.running():",
+        _HOUSE + "test_a_killed_service_and_a_killed_broker_come_back",
+    ),
+    Guard(
+        "house: a log that cannot be written stops nothing",
+        "runtime/logs.py",
+        "    stream: Any = Steady(sys.stderr)",
+        "    stream: Any = sys.stderr",
+        "tests/runtime/test_logs.py::test_a_log_that_cannot_be_written_stops_nothing",
+    ),
+    Guard(
+        "house: a story shows no raw code",
+        "deploy/commands/trace.py",
+        'notes.append(words.RESULTS[Result(body["result"])])',
+        'notes.append(body["result"])',
+        "tests/cli/test_words.py::test_a_whole_story_shows_no_raw_code",
+    ),
+]

@@ -1,0 +1,117 @@
+"""Who may import what, and who may read and write what. Each rule is broken once and must be noticed."""
+
+from tests.guards.guard import Guard
+
+_IMPORTS = "tests/guards/test_imports.py::test_an_import_rule_is_kept"
+_PROVISION = "tests/deploy/test_provision.py::"
+_DOMAIN = "tests/guards/test_domain.py::"
+
+GUARDS = [
+    Guard(
+        "rules: services do not know each other",
+        "services/referral/handlers.py",
+        "from services.referral import actions, casework",
+        "import services.registry.store\nfrom services.referral import actions, casework",
+        _IMPORTS + "[Services do not know each other]",
+    ),
+    Guard(
+        "rules: the runtime stands on the contracts alone",
+        "runtime/errors.py",
+        "class Unprocessable(Exception):",
+        "import services\n\n\nclass Unprocessable(Exception):",
+        _IMPORTS + "[Services stand on the runtime, the runtime on the contracts]",
+    ),
+    Guard(
+        "rules: decisions are free of storage",
+        "services/referral/domain/calendar.py",
+        "from datetime import UTC",
+        "import asyncpg\nfrom datetime import UTC",
+        _IMPORTS + "[Decisions are free of framework, storage and wire format]",
+    ),
+    Guard(
+        "rules: aiokafka stays in the runtime",
+        "services/intake/handlers.py",
+        "from runtime import Batch",
+        "import aiokafka\nfrom runtime import Batch",
+        _IMPORTS + "[Only the runtime speaks Kafka]",
+    ),
+    Guard(
+        "rules: deployment does not consume",
+        "deploy/settled.py",
+        "import asyncpg\n",
+        "import aiokafka\nimport asyncpg\n",
+        _IMPORTS + "[Deployment administers Kafka but does not consume]",
+    ),
+    Guard(
+        "rules: contracts know no framework",
+        "contracts/clock.py",
+        "from contracts.event import Event\n",
+        "import asyncpg\nfrom contracts.event import Event\n",
+        _IMPORTS + "[Contracts know no framework]",
+    ),
+    Guard(
+        "rules: app.py alone knows FastStream",
+        "services/notify/handlers.py",
+        "from runtime import Batch",
+        "import faststream\nfrom runtime import Batch",
+        _IMPORTS + "[In a service, app.py alone knows FastStream]",
+    ),
+    Guard(
+        "rules: decisions import nothing that is not named",
+        "services/registry/domain/matching.py",
+        "from datetime import date\n",
+        "import sqlite3\nfrom datetime import date\n",
+        _DOMAIN + "test_decisions_import_the_standard_library_the_vocabulary_and_named_pure_libraries_only",
+    ),
+    Guard(
+        "rules: no service asks what time it is",
+        "services/referral/handlers.py",
+        "async def on_day(page: Page, tx: Tx) -> PageDone:\n",
+        "async def on_day(page: Page, tx: Tx) -> PageDone:\n    __import__('time').time()\n",
+        _DOMAIN + "test_no_service_asks_for_the_time_or_for_chance",
+    ),
+    Guard(
+        "rules: a reader may not write",
+        "deploy/provision.py",
+        '        yield Grant(reader, "topic", topic.name, "READ")\n',
+        '        yield Grant(reader, "topic", topic.name, "READ")\n'
+        '        yield Grant(reader, "topic", topic.name, "WRITE")\n',
+        _PROVISION + "test_every_writer_and_reader_of_every_topic_has_its_line",
+    ),
+    Guard(
+        "rules: an access that nobody gave is noticed",
+        "deploy/provision.py",
+        "        surplus_grants=frozenset(held.keys() - want.grants),\n",
+        "",
+        _PROVISION + "test_what_is_surplus_is_seen_and_taken_away",
+    ),
+    Guard(
+        "rules: a line of another form is an access too",
+        "deploy/provision.py",
+        'name = binding.name if right_form else f"{binding.name} ({form})"',
+        "name = binding.name",
+        _PROVISION + "test_a_line_of_another_form_is_seen_and_taken_away",
+    ),
+    Guard(
+        "rules: nobody joins a service's group",
+        "deploy/provision.py",
+        "        prefix = group_prefix(principal)\n",
+        '        prefix = "hutong."\n',
+        _PROVISION + "test_each_class_of_attempt_behaves_as_the_lists_say",
+    ),
+    Guard(
+        "rules: no role reads another service's schema",
+        "deploy/provision.py",
+        '    await inside.execute(f"GRANT CONNECT ON DATABASE {place} TO {role}")\n',
+        '    await inside.execute(f"GRANT CONNECT ON DATABASE {place} TO {role}")\n'
+        '    await inside.execute(f"GRANT pg_read_all_data TO {role} WITH INHERIT TRUE")\n',
+        _PROVISION + "test_no_role_reads_another_service_s_schema",
+    ),
+    Guard(
+        "rules: the operator writes nothing",
+        "deploy/provision.py",
+        'GRANT SELECT ON TABLES TO {operator}"',
+        'GRANT ALL ON TABLES TO {operator}"',
+        _PROVISION + "test_the_operator_reads_every_schema_and_writes_none",
+    ),
+]

@@ -1,0 +1,469 @@
+"""One log, applied in other ways: cut differently, given twice, with its lanes at another pace, and once more."""
+
+import json
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from itertools import groupby
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import pytest
+
+from contracts.event import Envelope, Event
+from contracts.registry import (
+    ChildChanged,
+    Disclosed,
+    FactsContradict,
+    FileHandedOver,
+    FindingPassedOn,
+    MatchAsked,
+    MatchSettled,
+    RegistryRefusedAction,
+)
+from contracts.vocabulary import FactName, IdentityField, Move, ReferralState, Verb
+from runtime import Service, Settings, partition_of, tables
+from runtime.sealing import new_keys
+from services.registry import app
+from services.registry.names import identity_of
+from tests.county import a_county
+from tests.registry.house import (
+    LANES,
+    NOON,
+    PRIVATE,
+    SPACE,
+    House,
+    Step,
+    a_vault,
+    action,
+    an_id,
+    disappeared,
+    ended,
+    only,
+    read,
+    reported,
+    with_keys,
+)
+from tests.registry.people import FATHER, MOTHER, PHONE, Row, a_number, a_row, clinic, police
+from tests.registry.test_disclosures import EC, GAJ, moved, opened, public
+
+RECORDS, ACTIONS, CASES = "intake.record.v1", "intake.action.v1", "referral.case.v1"
+CONSUMERS = {RECORDS: ("main",), ACTIONS: ("main", "express"), CASES: ("disclosures",)}
+COUNTY = with_keys(a_county(), {GAJ: public(EC)})
+DAYS = (date(2016, 3, 5), date(2016, 3, 6))
+"""Two birth dates that lie in two lanes."""
+
+
+def lane_of(born: date | None) -> int:
+    return partition_of("" if born is None else born.isoformat(), LANES)
+
+
+def a_child_of(chance: random.Random, n: int, born: date) -> Row:
+    """One of some children who have much in common, as one department has it today."""
+    row = a_row(
+        f"{n}",
+        born=born,
+        name=["例小明", "例小亮", "例小名", "例□明"][n % 4],
+        id_number=chance.choice([a_number(born, sequence=n + 1), None]),
+        guardian_id_number=chance.choice([MOTHER, FATHER, None]),
+        guardian_phone=chance.choice([PHONE, None]),
+        facts={
+            FactName.SCHOOL_GRADE: chance.randint(1, 3),
+            FactName.RESIDENCE_SINCE: f"2025-0{chance.randint(1, 9)}-01",
+        },
+        valid_on=date(2026, chance.choice([3, 9]), 30),
+    )
+    return chance.choice([row, police(row, facts={FactName.SCHOOL_GRADE: 9}), clinic(row)])
+
+
+def a_log(seed: int, asked: Sequence[UUID] = (), size: int = 200) -> list[Step]:
+    """Half a year of a county: rows that change, come back, change their birth date; findings, decisions, referrals."""
+    chance = random.Random(seed)
+    new_id = a_vault().new_id
+    rows: dict[str, Row] = {}
+    children: list[UUID] = []
+    findings: list[UUID] = []
+    merged: list[tuple[UUID, UUID]] = []
+    log: list[Step] = []
+    while len(log) < size:
+        at = NOON + timedelta(hours=len(log))
+        topic = chance.choice([RECORDS, RECORDS, RECORDS, ACTIONS, CASES])
+        lane = lane_of(chance.choice(DAYS)) if topic == RECORDS else chance.randrange(LANES)
+        for _ in range(chance.randint(3, 25)):
+            at += timedelta(minutes=1)
+            if topic == RECORDS:
+                log.append(Step(topic, lane, _record(chance, lane, rows, findings, log, at), at))
+                children += [new_id(str(an_id("record", key))) for key in rows]
+            elif not children:
+                break
+            elif topic == ACTIONS:
+                log.append(Step(topic, lane, _action(chance, len(log), rows, children, findings, merged, asked), at))
+            else:
+                number = chance.randrange(6)
+                state, move = chance.choice(
+                    [
+                        (ReferralState.SENT, Move.SENT),
+                        (ReferralState.CLOSED, Move.CLOSED),
+                        (ReferralState.SENT, Move.SENT),
+                    ]
+                )
+                version = len(log)
+                child = children[number % len(children)]
+                log.append(Step(topic, lane, moved(child, version, state, move=move, referral=an_id("r", number)), at))
+    return log
+
+
+def _record(
+    chance: random.Random, lane: int, rows: dict[str, Row], findings: list[UUID], log: list[Step], at: Any
+) -> Any:
+    born = next(day for day in DAYS if lane_of(day) == lane)
+    roll = chance.random()
+    if findings and roll < 0.1:
+        finding = chance.choice(findings)
+        row = a_child_of(chance, chance.randrange(10), born)
+        return read(
+            replace(row, key=f"finding/{finding}", unit="341722-jtj", dataset="finding", period=None),
+            finding=finding,
+            at=at,
+        )
+    here = [row for row in rows.values() if row.born == born]
+    if roll < 0.75 or not here:
+        row = a_child_of(chance, chance.randrange(10), born)
+        rows[row.key] = row
+        return read(row, at=at)
+    if roll < 0.9:
+        return disappeared(chance.choice(here))
+    day = date(2026, 12, 31) + timedelta(days=len(log))
+    return ended(chance.choice(here), f"2027H{1 + len(log) % 2}", day)
+
+
+def _action(
+    chance: random.Random,
+    n: int,
+    rows: dict[str, Row],
+    children: list[UUID],
+    findings: list[UUID],
+    merged: list[tuple[UUID, UUID]],
+    asked: Sequence[UUID],
+) -> Any:
+    one, other = chance.choice(children), chance.choice(children)
+    if asked and chance.random() < 0.3:
+        return action(chance.choice([Verb.CONFIRM, Verb.DECLINE]), name=str(n), proposal=chance.choice(asked))
+    verb = chance.choice([Verb.REPORT, Verb.VERIFY, Verb.MERGE, Verb.SPLIT, Verb.SPLIT])
+    if verb is Verb.REPORT:
+        event = reported(
+            f"finding {n}", child=chance.choice([None, one]), identity={IdentityField.ADDRESS: f"例村{n}号"}
+        )
+        findings.append(event.finding)
+        return event
+    if verb is Verb.VERIFY:
+        facts = {chance.choice([FactName.SCHOOL_GRADE, FactName.DISABILITY_GRADE]): chance.randint(1, 4)}
+        return action(verb, name=str(n), child=one, facts=facts, outcome=chance.choice(["confirmed", None]))
+    if verb is Verb.MERGE:
+        merged.append((one, other))
+        return action(verb, name=str(n), child=one, other=other)
+    if merged and chance.random() < 0.6:
+        one, other = chance.choice(merged)
+        return action(verb, name=str(n), child=one, other=other)
+    records = chance.choice([(), (an_id("record", chance.choice(list(rows))),)])
+    return action(verb, name=str(n), child=one, other=chance.choice([other, None]), records=records)
+
+
+async def with_decisions(house: House, seed: int) -> list[Step]:
+    """The log in which persons also answer what the registry asks in it."""
+    asked = [one.question for one in only(await house.play(a_log(seed)), MatchAsked)]
+    await house.forget()
+    return a_log(seed, asked)
+
+
+# ------------------------------------------------------------------------------------------------- through the runtime
+
+
+@dataclass
+class Running:
+    """The registry's service as it runs, but for Kafka: records go in by hand, the outbox is read."""
+
+    service: Service
+    house: House
+
+    async def hear(self, log: Sequence[Step], size: int, *, twice: bool = False) -> None:
+        """Apply a log, cut into batches of one lane. ``twice``: each writer's relay sends everything again."""
+        raws = _records(log, twice=twice)
+        for (topic, _), run in groupby(raws, key=lambda raw: (raw.topic, raw.partition)):
+            records = list(run)
+            for consumer in CONSUMERS[topic]:
+                for start in range(0, len(records), size):
+                    await self.service.consumers[consumer].apply(records[start : start + size])
+
+    async def said(self) -> list[dict[str, Any]]:
+        """What stands in the outbox: in the order of each lane, sealed things opened."""
+        rows = await self.service.pool.fetch(
+            "SELECT lane, topic, partition, seq, key, value, headers FROM outbox ORDER BY lane, topic, partition, seq"
+        )
+        found = []
+        for row in rows:
+            pairs = row["headers"].split(b"\x00")
+            headers = {name.decode(): text.decode() for name, text in zip(pairs[::2], pairs[1::2], strict=True)}
+            value = None if row["value"] is None else json.loads(row["value"])
+            if value is not None and "jwe" in value:
+                value["jwe"] = opened(SimpleNamespace(jwe=value["jwe"]))  # type: ignore[arg-type]
+            found.append(
+                {
+                    "place": (row["lane"], row["topic"], row["partition"]),
+                    "key": row["key"],
+                    "id": headers["ce_id"],
+                    "type": headers["ce_type"],
+                    "value": value,
+                }
+            )
+        return found
+
+
+def _records(log: Sequence[Step], *, twice: bool) -> list[Any]:
+    """Kafka records: numbered by the lane of their writer, with offsets of their own."""
+    offsets: dict[tuple[str, int], int] = {}
+    numbers: dict[tuple[str, int], int] = {}
+    raws: list[Any] = []
+
+    def put(step: Step, number: int, n: int) -> None:
+        place = (step.topic, step.lane)
+        offset = offsets[place] = offsets.get(place, -1) + 1
+        event, one = step.event, an_id("said", n)
+        envelope = Envelope(one, f"/hutong/{COUNTY.code}/said", event.kind, step.at, event.key, COUNTY.code, one)
+        raws.append(
+            SimpleNamespace(
+                topic=step.topic,
+                partition=step.lane,
+                offset=offset,
+                timestamp=0,
+                key=event.key.encode(),
+                value=event.model_dump_json().encode(),
+                headers=envelope.numbered(step.lane, number).headers(),
+            )
+        )
+
+    for _, run in groupby(enumerate(log), key=lambda one: (one[1].topic, one[1].lane)):
+        chunk = []
+        for n, step in run:
+            place = (step.topic, step.lane)
+            numbers[place] = numbers.get(place, -1) + 1
+            chunk.append((step, numbers[place], n))
+        for _ in range(2 if twice else 1):
+            for one in chunk:
+                put(*one)
+    return raws
+
+
+@pytest.fixture
+async def running(
+    stack: Any, postgres: Any, database_template: str, tmp_path: Path
+) -> AsyncIterator[Callable[[], Awaitable[Running]]]:
+    """Makes registries, each with a database of its own."""
+    admin = await asyncpg.connect(postgres.superuser_dsn)
+    made: list[tuple[str, Running]] = []
+    secrets = tmp_path / "secrets.json"
+    secrets.touch(mode=0o600)
+    vault = {"master_key": bytes(range(32)), "lookup_key": b"lookup" * 6, "child_id_key": b"child-id" * 4}
+    secrets.write_text(
+        json.dumps(
+            {name: key.hex() for name, key in vault.items()}
+            | {"registry_private_key": PRIVATE, "parking_key": new_keys()[0], "ops_public_key": new_keys()[1]}
+        )
+    )
+
+    async def make() -> Running:
+        name = f"log_{len(made)}_{tmp_path.name}"[:60]
+        await admin.execute(f'CREATE DATABASE "{name}" TEMPLATE "{database_template}"')
+        dsn = postgres.dsn(postgres.superuser, postgres.superuser_password, name)
+        settings = Settings(
+            kafka=stack.kafka.bootstrap, postgres=dsn, county=COUNTY.code, partitions=LANES, secrets_file=secrets
+        )
+        service = app.create(settings)
+        await service.open()
+        await service.pool.execute(
+            "insert into county (version, active_from, activated_by, body) values ('1', '2026-01-01', '', $1)",
+            COUNTY.model_dump_json(),
+        )
+        for topic, consumers in CONSUMERS.items():
+            for consumer in consumers:
+                places = list(range(LANES))
+                names = ([consumer] * LANES, [topic] * LANES, places)
+                await service.pool.execute(tables.NEW_LANE, *names)
+                await service.pool.execute(tables.NEW_CURSOR, *names, [0] * LANES, [str(SPACE)] * LANES)
+                service.consumers[consumer].ready |= {(topic, place) for place in places}
+        connection = await asyncpg.connect(dsn, server_settings={"search_path": "registry", "timezone": "UTC"})
+        made.append((name, Running(service, House(connection, COUNTY))))
+        return made[-1][1]
+
+    yield make
+    for name, one in made:
+        await one.house.tx.close()
+        await one.service.close()
+        await admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+    await admin.close()
+
+
+def unskipped(said: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """All that may not be skipped. Of a child's file and of what an agency may read the newest stands for all."""
+    return [one for one in said if one["type"] not in (ChildChanged.kind, Disclosed.kind)]
+
+
+def newest(said: list[dict[str, Any]]) -> dict[bytes, dict[str, Any]]:
+    """Each child's newest snapshot, without the version and days of what only grew younger."""
+    found: dict[bytes, dict[str, Any]] = {}
+    for one in said:
+        if one["type"] == ChildChanged.kind:
+            known = found.get(one["key"])
+            if known is None or known["child_version"] < one["value"]["child_version"]:
+                found[one["key"]] = one["value"]
+    return {
+        key: {
+            **value,
+            "child_version": None,
+            "facts": [
+                {name: text for name, text in fact.items() if name not in ("period", "valid_on", "recorded_on")}
+                for fact in value["facts"]
+            ],
+        }
+        for key, value in found.items()
+    }
+
+
+@pytest.mark.parametrize("seed", range(1, 3))
+async def test_a_log_cut_differently_or_heard_twice_ends_the_same(
+    house: House, running: Callable[[], Awaitable[Running]], seed: int
+) -> None:
+    """Through the runtime, fence and numbers included: the opened state, every event and its id."""
+    house.county = COUNTY
+    log = await with_decisions(house, seed)
+    ways = {"one by one": (1, False), "by seven": (7, False), "at once": (1000, False), "twice": (7, True)}
+    seen: dict[str, tuple[Any, ...]] = {}
+    for way, (size, twice) in ways.items():
+        one = await running()
+        await one.hear(log, size, twice=twice)
+        said = await one.said()
+        seen[way] = (await one.house.state(), unskipped(said), newest(said))
+        assert await one.service.parked() == []
+    state, said, _ = seen["one by one"]
+    kinds: list[type[Event]] = [MatchAsked, MatchSettled, FileHandedOver, FindingPassedOn, FactsContradict]
+    kinds.append(RegistryRefusedAction)
+    assert {kind.kind for kind in kinds} == {event["type"] for event in said}
+    assert [name for name, rows in state.items() if not rows] == []
+    for way, found in seen.items():
+        for part, reference in zip(found, seen["one by one"], strict=True):
+            assert part == reference, way
+
+
+async def test_a_log_heard_once_more_from_its_beginning_gives_the_same(
+    running: Callable[[], Awaitable[Running]],
+) -> None:
+    """Another database, other keys: the same ids, the same events, the same opened state."""
+    found, wrapped = [], []
+    for _ in range(2):
+        one = await running()
+        await one.hear(a_log(5), 40)
+        keys = await one.house.tx.fetch("SELECT * FROM child_key ORDER BY child_id")
+        found.append((await one.house.state(), await one.said(), [row["child_id"] for row in keys]))
+        wrapped.append({row["wrapped"] for row in keys})
+    assert found[0] == found[1]
+    assert wrapped[0].isdisjoint(wrapped[1])
+
+
+# ----------------------------------------------------------------------------------------------- lanes at another pace
+
+
+def three_lanes(seed: int) -> tuple[list[Step], list[list[Step]]]:
+    """Files of two birth dates, and then three lanes that touch them: rows of either date, some with a corrected one
+    and so from the other lane; and persons who merge files of both, undo that, and say what they saw.
+    """
+    chance = random.Random(seed)
+    plain = {"guardian_id_number": None, "guardian_name": None, "guardian_phone": None}
+    rows = {
+        (day, n): a_row(f"{day}/{n}", born=day, id_number=a_number(day, n + 1), name=f"例小{n}", **plain)
+        for day in DAYS
+        for n in range(4)
+    }
+    children = [a_vault().new_id(str(an_id("record", row.key))) for row in rows.values()]
+    first = [Step(RECORDS, lane_of(row.born), read(row)) for row in rows.values()]
+    lanes: dict[date, list[Step]] = {day: [] for day in DAYS}
+    for n in range(24):
+        at = NOON + timedelta(hours=n + 1)
+        day, number = chance.choice(DAYS), chance.randrange(4)
+        row = chance.choice([police, clinic, lambda row: row])(rows[day, number])
+        facts = {FactName.SCHOOL_GRADE: chance.randint(1, 4), FactName.RESIDENCE_DIVISION: f"34172210{number}"}
+        row = replace(row, facts=facts, valid_on=date(2026, chance.choice([3, 6, 9]), 30))
+        if row.dataset == "vaccination":
+            row = replace(row, identity={**row.identity, IdentityField.ID_NUMBER: a_number(day, number + 1)})
+        roll = chance.random()
+        if roll < 0.2:
+            # The row turns out to be of somebody born on the other day: what its own lane still has of it is older.
+            other = DAYS[1 - DAYS.index(day)]
+            one = chance.randrange(4)
+            moved_to = {
+                **row.identity,
+                IdentityField.ID_NUMBER: a_number(other, one + 1),
+                IdentityField.NAME: f"例小{one}",
+            }
+            corrected = replace(row, key=f"{row.key}/{n}", born=other, identity=moved_to)
+            lanes[day].append(Step(RECORDS, lane_of(day), read(replace(row, key=corrected.key), at=at), at))
+            later = at + timedelta(minutes=30)
+            lanes[day].append(Step(RECORDS, lane_of(day), disappeared(replace(row, key=corrected.key)), at))
+            lanes[other].append(Step(RECORDS, lane_of(other), read(corrected, at=later), later))
+        elif roll < 0.3:
+            lanes[day].append(Step(RECORDS, lane_of(day), disappeared(row), at))
+        elif roll < 0.4:
+            ending = ended(row, f"2027H{1 + n % 2}", date(2027, 1, 1) + timedelta(days=n))
+            lanes[day].append(Step(RECORDS, lane_of(day), ending, at))
+        else:
+            lanes[day].append(Step(RECORDS, lane_of(day), read(row, at=at), at))
+    decided: list[Step] = []
+    for n in range(8):
+        left, right = chance.sample(children, 2)
+        at = NOON + timedelta(hours=n + 1)
+        merge = action(Verb.MERGE, name=f"merge {n}", child=left, other=right)
+        undo = action(Verb.SPLIT, name=f"undo {n}", child=left, other=right)
+        facts = {FactName.SCHOOL_GRADE: n + 1}
+        seen = action(Verb.VERIFY, name=f"seen {n}", child=chance.choice([left, right]), facts=facts)
+        decided += [Step(ACTIONS, 0, event, at) for event in ([merge, seen, undo] if n % 3 else [merge])]
+        if n % 3 == 0:
+            children = [child for child in children if child != right]
+    return first, [*lanes.values(), decided]
+
+
+def interleaved(chance: random.Random, lanes: Sequence[Sequence[Step]]) -> list[Step]:
+    """The lanes in some order that keeps each of them in its own."""
+    order = [n for n, lane in enumerate(lanes) for _ in lane]
+    chance.shuffle(order)
+    at = [iter(lane) for lane in lanes]
+    return [next(at[n]) for n in order]
+
+
+async def who_is_who(house: House) -> dict[frozenset[str], Any]:
+    """Files by what is in them, whatever their ids are: what each source says, who it is, what is asked about it."""
+    files = {}
+    rows = await house.tx.fetch("SELECT * FROM child WHERE absorbed_by IS NULL")
+    identities = await identity_of(house.tx, house.vault, [row["child_id"] for row in rows])
+    for row in rows:
+        sources = {source[0]: source[1:] for source in json.loads(row["file"])["sources"]}
+        kept = (row["state"], row["residence"], row["contested"], identities[row["child_id"]])
+        files[frozenset(sources)] = (sources, kept)
+    return files
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_lanes_that_touch_one_child_may_come_at_any_pace(house: House, seed: int) -> None:
+    """Who is who, what stands and who said it do not depend on which lane was quicker."""
+    first, lanes = three_lanes(seed)
+    chance = random.Random(seed)
+    seen = []
+    for _ in range(4):
+        await house.forget()
+        await house.play(first)
+        await house.play(interleaved(chance, lanes), size=chance.choice([1, 5, 1000]))
+        seen.append(await who_is_who(house))
+    for found in seen[1:]:
+        assert found == seen[0]

@@ -1,0 +1,392 @@
+"""The five real services on a stack of their own, told one story; and everything that came of it, decrypted.
+
+A story told twice with the same secrets must come out the same, whatever died on the way.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid5
+
+import asyncpg
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient
+from joserfc import jwe
+from joserfc.jwk import ECKey
+
+from contracts.county import County
+from contracts.eligibility import ChildAssessed
+from contracts.event import at_midnight
+from contracts.intake import RowsAnswered
+from contracts.registry import ChildChanged
+from contracts.topics import ACTION, DEPARTMENT, DISCLOSURE, RESTRICTED_QUEUE, SERVICES
+from deploy.clock import Clock, Simulator
+from deploy.demo import handover, world
+from deploy.demo.plain_client import PlainClient, Record
+from deploy.install import Servers, activate, install, read_county
+from deploy.installation import ADMIN, DATABASE, Installation
+from deploy.local.stack import LocalStack
+from deploy.provision import county_topics
+from deploy.settled import Watch
+from deploy.supervisor import Program, Supervisor, programs
+from runtime import Settings
+from services.registry.vault import Vault, decrypt
+from tests.county import FOLDER
+
+SPACE = UUID("00000000-0000-5000-8000-0000000000c1")
+FIRST_DAY = date(2026, 9, 1)
+PARTITIONS = 4
+FILES = ("hukou", "residence", "school")
+POLICE, SCHOOLS = "341722-gaj", "341722-jtj"
+RUNTIME_TABLES = {
+    "incarnation", "input_lane", "consumer_cursor", "producer_seen", "outbox_lane", "outbox_mark", "outbox", "county",
+    "county_clock", "day_mark", "migration",
+}  # fmt: skip
+"""How a service got there, not where it is. What is parked, dead or of a day stays in the comparison."""
+Headers = list[tuple[str, str | bytes | None]]
+SNAPSHOTS = {ChildChanged.kind, ChildAssessed.kind}
+TABLES = "disclosure."
+"""Topics of which a reader keeps the last line of each key alone. How often a child's disclosure is sealed anew depends
+on how far the registry's lanes are when the referral comes: the express way does not wait for the matching."""
+BY_CHANCE = {
+    "notify.inbox": {"position"},
+    "eligibility.child": {"assessment", "child_version"},
+    "eligibility.decision": {"assessment", "child_version"},
+    "referral.child": {"assessment", "version"},
+} | {f"{service}.day_state": {"turned_at"} for service in SERVICES}
+"""Columns that tell when by the machine's clock, in which order lanes came, or how often a snapshot was said: of
+several changes in one batch there is one."""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a story left behind."""
+
+    tables: dict[str, list[str]] = field(default_factory=dict)
+    """``service.table`` -> its rows, decrypted, in an order of their own."""
+    said: dict[tuple[str, str], list[str]] = field(default_factory=dict)
+    """(topic, key) -> what a reader takes of it, in order. Of snapshots the last of each day."""
+    receipts: dict[str, list[str]] = field(default_factory=dict)
+    """What a unit was told of each submission and action: rows are answered batch by batch, so they are added up."""
+    records: list[Record] = field(default_factory=list)
+    """Every record of every topic as it stands there."""
+    of_days: set[tuple[str, int]] = field(default_factory=set)
+    """(service, lane): the lanes that number what pages of days say."""
+
+
+class Deaths:
+    """Kills each service at one named point after another, as soon as it passes there."""
+
+    def __init__(self, points: Iterable[str]) -> None:
+        self.left: dict[str, list[str]] = {service: list(points) for service in SERVICES}
+        self.died: list[tuple[str, str]] = []
+        self._programs: dict[str, Program] = {}
+
+    def doom(self, running: Iterable[Program]) -> tuple[Program, ...]:
+        """The same programs, each with its first point to die at."""
+        doomed = []
+        for program in running:
+            mortal = replace(program, environment=dict(program.environment))
+            self._programs[program.name] = mortal
+            self._next(program.name)
+            doomed.append(mortal)
+        return tuple(doomed)
+
+    def hear(self, line: str) -> None:
+        """What the supervisor tells. A service that has died at its point is given the next one."""
+        name, _, how = line.partition(" ended with ")
+        if how:
+            assert how == "exit code 137", line
+            self.died.append((name, self.left[name].pop(0)))
+            self._next(name)
+
+    def _next(self, name: str) -> None:
+        environment = self._programs[name].environment
+        assert isinstance(environment, dict)
+        left = self.left[name]
+        environment["HUTONG_KILL_AT"] = left[0] if left else ""
+
+
+class Story:
+    """One county's days, from an empty broker and an empty database to their end."""
+
+    def __init__(self, county: County, installation: Installation, supervisor: Supervisor, database: Any) -> None:
+        self.county = county
+        self.installation = installation
+        self.supervisor = supervisor
+        self.database = database
+        self.watch = Watch(AdminClient(installation.kafka(ADMIN)), database, county)
+        self.simulator = Simulator(Clock(installation.kafka("clock"), county.code))
+        self.day = FIRST_DAY
+        self.disturb: Callable[[], Awaitable[None]] | None = None
+        """Done while a file is on its way."""
+
+    async def rest(self) -> None:
+        self.supervisor.check()
+        await self.watch.settled(self.day)
+        self.supervisor.check()
+
+    async def begin(self, day: date) -> None:
+        self.day = day
+        await asyncio.to_thread(self.simulator.begin, day)
+        await self.rest()
+        await asyncio.to_thread(self.simulator.go_on)
+        await self.rest()
+
+    async def hand_over(self, file: handover.HandOver) -> None:
+        """A whole file, as a unit's plain client would send it."""
+        submission = str(file.submission)
+        about = {"submission": submission, "dataset": file.dataset, "period": file.period}
+        body = about | {"columns": list(file.columns), "rows": len(file.rows)}
+        said = [("department.Begin.v1", uuid5(SPACE, f"{submission}/begin"), body)]
+        for row in file.rows:
+            cells = {name: cell.isoformat() if isinstance(cell, date) else cell for name, cell in row.cells}
+            body = {"submission": submission, "number": row.number, "cells": cells}
+            said.append(("department.Row.v1", row.ce_id, body))
+        body = {"submission": submission, "rows": len(file.rows)}
+        said.append(("department.End.v1", uuid5(SPACE, f"{submission}/end"), body))
+        await asyncio.to_thread(self._say, file.unit, DEPARTMENT.of(file.unit), submission, said)
+        if self.disturb is not None:
+            await self.disturb()
+        await self.rest()
+
+    async def act(self, unit: str, verb: str, role: str, *, times: int = 1, **more: Any) -> None:
+        """One action; ``times``: how often it is sent."""
+        key = str(more.get("child") or more.get("referral") or "new")
+        ce_id = uuid5(SPACE, f"{unit}/{verb}/{json.dumps(more, sort_keys=True, ensure_ascii=False)}")
+        said = [("action.Action.v1", ce_id, {"verb": verb, "role": role, **more})] * times
+        await asyncio.to_thread(self._say, unit, ACTION.of(unit), key, said)
+        await self.rest()
+
+    async def queue(self) -> list[dict[str, str]]:
+        """What stands on the restricted queue of the police: referral and child."""
+        user = f"{POLICE}-restricted"
+        records = await asyncio.to_thread(lambda: read(self.installation, user, [RESTRICTED_QUEUE.of(POLICE)]))
+        standing = {record.key: record.body for record in taken(records)}
+        return [
+            {"referral": referral, "child": body["child"]}
+            for referral, body in sorted(standing.items())
+            if body is not None
+        ]
+
+    async def say_everything_again(self) -> None:
+        """Every record that a service has said, a second time, as a relay that had forgotten would."""
+        ours = {topic.name for topic in county_topics(self.county) if set(topic.writers) & set(SERVICES)}
+        heard = {topic.name for topic in county_topics(self.county) if set(topic.readers) & set(SERVICES)}
+
+        def again() -> None:
+            producer = Producer(self.installation.kafka(ADMIN))
+            for record in read(self.installation, ADMIN, sorted(ours & heard)):
+                value = None if record.body is None else json.dumps(record.body, ensure_ascii=False).encode()
+                headers: Headers = [(name, text.encode()) for name, text in record.headers.items()]
+                producer.produce(record.topic, value, record.key.encode(), record.partition, headers=headers)
+            assert producer.flush(30) == 0
+
+        await asyncio.to_thread(again)
+        await self.rest()
+
+    def _say(self, unit: str, topic: str, key: str, said: Iterable[tuple[str, UUID, Any]]) -> None:
+        producer = Producer(self.installation.kafka(unit) | {"enable.idempotence": True})
+        at = at_midnight(self.day).isoformat()
+        for kind, ce_id, body in said:
+            # With its time: what has none is given the broker's, which is another each time the story is told.
+            about = {"ce_specversion": "1.0", "ce_id": ce_id, "ce_source": unit, "ce_type": kind, "ce_time": at}
+            headers: Headers = [(name, str(text).encode()) for name, text in about.items()]
+            producer.produce(topic, json.dumps(body, ensure_ascii=False).encode(), key.encode(), headers=headers)
+        assert producer.flush(30) == 0
+
+
+@asynccontextmanager
+async def a_house(
+    stack: LocalStack, home: Path, deaths: Deaths | None = None, **environment: str
+) -> AsyncIterator[Story]:
+    """An installation on this stack with its services running; ``home`` keeps its secrets from one to the next."""
+    county = read_county(FOLDER, home)
+    installation = await install(Servers.of(stack.state()), home, county, PARTITIONS)
+    activate(installation, county, FIRST_DAY, "operator of 341722-mzj (test)")
+    running: tuple[Program, ...] = tuple(
+        replace(program, environment=dict(program.environment) | environment)
+        for program in programs(installation, with_clock=False)
+    )
+    if deaths is not None:
+        running = deaths.doom(running)
+    supervisor = Supervisor(running, deaths.hear if deaths is not None else lambda _: None)
+    database = await asyncpg.connect(installation.postgres_admin, database=DATABASE)
+    await supervisor.start()
+    try:
+        yield Story(county, installation, supervisor, database)
+    finally:
+        await supervisor.stop()
+        await database.close()
+
+
+async def tell(story: Story, *, times: int = 1) -> None:
+    """Files, reports, an agency at work, three days. ``times``: how often each person's action is sent."""
+    await story.begin(FIRST_DAY)
+    invented = world.make(story.county, 40, 5, FIRST_DAY, 30)
+    made = handover.make(story.county, invented)
+    for dataset in FILES:
+        await story.hand_over(next(one for one in made if one.dataset == dataset and one.expect == "taken"))
+    # Of a child on file by its id: named, it would be matched later, and how far that is, is nobody's promise.
+    known = await story.database.fetchval("SELECT child_id FROM registry.child ORDER BY child_id LIMIT 1")
+    where = story.county.townships[0].code
+    for who in ({"child": str(known)}, {"identity": {"name": "测无此人"}}):
+        await story.act(
+            SCHOOLS, "report", "teacher", times=times, findings=["suspected_violence"], township=where, **who
+        )
+    await story.begin(FIRST_DAY + timedelta(days=1))
+    first, *others = await story.queue()
+    assert others, "both reports are on the queue"
+    for verb in ("accept", "start"):
+        await story.act(POLICE, verb, "police_officer", times=times, **first)
+    await story.act(POLICE, "result", "police_officer", times=times, **first, result="resolved")
+    await story.begin(FIRST_DAY + timedelta(days=2))
+
+
+async def outcome(story: Story) -> Outcome:
+    """Read everything: each service's tables and every topic."""
+    found = Outcome()
+    settings = Settings.from_environment(story.installation.settings_env("registry"))
+    vault = Vault.of(settings)
+    for service in SERVICES:
+        tables = await story.database.fetch("SELECT tablename FROM pg_tables WHERE schemaname = $1", service)
+        for name in sorted({row["tablename"] for row in tables} - RUNTIME_TABLES):
+            table = f"{service}.{name}"
+            rows = [dict(row) for row in await story.database.fetch(f'SELECT * FROM "{service}"."{name}"')]
+            found.tables[table] = sorted(_text(_without(row, BY_CHANCE.get(table, set()))) for row in rows)
+        of_days = await story.database.fetch(f"SELECT lane FROM \"{service}\".input_lane WHERE topic = '@day'")
+        found.of_days |= {(service, row["lane"]) for row in of_days}
+    await _decrypt(story.database, vault, found.tables)
+    found.tables["registry.disclosure_log"] = await _last(
+        story.database, "registry.disclosure_log", "referral_id, unit", "position", {"position", "event_id"}
+    )
+    found.tables["eligibility.decision"] = await _last(
+        story.database, "eligibility.decision", "child_id, assessed_on", "assessment", BY_CHANCE["eligibility.decision"]
+    )
+    names = [topic.name for topic in county_topics(story.county)]
+    found.records = await asyncio.to_thread(lambda: read(story.installation, ADMIN, names))
+    opened = _opener(story.installation, vault)
+    days: dict[tuple[str, int], str] = {}
+    for record in taken(found.records):
+        place = (record.topic, record.partition)
+        if record.kind == "clock.DayTurned.v1":
+            days[place] = max(days.get(place, ""), record.body["day"])
+            continue
+        if record.topic.startswith("receipt."):
+            _add_up(found.receipts, record)
+            continue
+        line = _text({"type": record.kind, "id": record.ce_id, "body": opened(record)})
+        if record.kind in SNAPSHOTS:
+            line = _text(_without(record.body, {"assessment", "child_version"}))
+        lines = found.said.setdefault((record.topic, record.key), [])
+        day = days.get(place, "")
+        if record.kind in SNAPSHOTS:
+            lines[:] = [one for one in lines if not one.startswith(day + " ")]
+            line = f"{day} {line}"
+        if record.topic.startswith(TABLES):
+            lines.clear()
+        lines.append(line)
+    return found
+
+
+def _add_up(receipts: dict[str, list[str]], record: Record) -> None:
+    body = record.body
+    if record.kind != RowsAnswered.kind:
+        if body["outcome"] != "same_again":  # that it has come twice is told besides
+            receipts.setdefault(f"{record.topic} {record.key}", []).append(_text(body))
+        return
+    for count in ("read", "accepted", "accepted_with_drops", "refused", "unchanged"):
+        sums = receipts.setdefault(f"{record.topic} {record.key} {count}", ["0"])
+        sums[0] = str(int(sums[0]) + body[count])
+    for told in ("answers", "troubles"):
+        lines = receipts.setdefault(f"{record.topic} {record.key} {told}", [])
+        lines += map(_text, body[told])
+
+
+async def _last(database: Any, table: str, of_each: str, by: str, chance: set[str]) -> list[str]:
+    """The last row of each, of a table that only grows."""
+    rows = await database.fetch(f"SELECT DISTINCT ON ({of_each}) * FROM {table} ORDER BY {of_each}, {by} DESC")
+    return sorted(_text(_without(dict(row), chance)) for row in rows)
+
+
+def _without(row: dict[str, Any], names: set[str]) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name not in names}
+
+
+def read(installation: Installation, user: str, topics: Iterable[str]) -> list[Record]:
+    """Every record of these topics, each partition in order."""
+    client = PlainClient(installation.kafka(user), user)
+    try:
+        return [record for topic in topics for record in client.read_new(topic)]
+    finally:
+        client.close()
+
+
+def taken(records: Iterable[Record]) -> Iterator[Record]:
+    """What a reader takes: exactly the next number of each lane; of what has none, each event once."""
+    following: dict[tuple[str, int, str, str], int] = {}
+    seen: set[tuple[str, str]] = set()
+    for record in records:
+        if "ce_sequence" not in record.headers:
+            if (record.topic, record.ce_id) not in seen:
+                seen.add((record.topic, record.ce_id))
+                yield record
+            continue
+        lane = (record.topic, record.partition, record.headers["ce_source"], record.headers["ce_lane"])
+        sequence = int(record.headers["ce_sequence"])
+        wanted = following.get(lane, 0)
+        assert sequence <= wanted, f"{record.topic}/{record.partition} has a hole before {sequence}"
+        if sequence == wanted:
+            following[lane] = wanted + 1
+            yield record
+
+
+def _opener(installation: Installation, vault: Vault) -> Callable[[Record], Any]:
+    keys: dict[str, Any] = {}
+
+    def opened(record: Record) -> Any:
+        body = record.body
+        if body is None:
+            return None
+        if "identity" in body and record.kind.startswith("intake."):
+            belongs_to = UUID(body["record"] if "record" in body else body["finding"])
+            return body | {"identity": {str(k): v for k, v in vault.opened(body["identity"], belongs_to).items()}}
+        if record.topic.startswith(DISCLOSURE.name.partition("{")[0]):
+            unit = record.topic.split(".")[1]
+            if unit not in keys:
+                keys[unit] = ECKey.import_key(json.loads(installation.agency_key_file(unit).read_text()))
+            return body | {"jwe": json.loads(jwe.decrypt_compact(body["jwe"], keys[unit]).plaintext or b"")}
+        return body
+
+    return opened
+
+
+async def _decrypt(database: Any, vault: Vault, tables: dict[str, list[str]]) -> None:
+    """Identities in place of what they were encrypted to, and nothing in place of the random keys."""
+    wrapped = {row["child_id"]: row["wrapped"] for row in await database.fetch("SELECT * FROM registry.child_key")}
+    keys = {child: vault.key(child, key) for child, key in wrapped.items()}
+    for table, own in (("record", "record_id"), ("finding", "finding_id")):
+        rows = []
+        for row in await database.fetch(f"SELECT * FROM registry.{table}"):
+            plain = dict(row)
+            if row["identity"] is not None:
+                identity = decrypt(keys[row["child_id"]], row[own], row["identity"])
+                plain["identity"] = {str(name): text for name, text in sorted(identity.items())}
+            rows.append(plain)
+        tables[f"registry.{table}"] = sorted(map(_text, rows))
+    tables["registry.child_key"] = sorted(map(str, keys))
+
+
+def _text(row: dict[str, Any]) -> str:
+    return json.dumps(row, sort_keys=True, ensure_ascii=False, default=_plain)
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, bytes):
+        return value.hex()
+    return value.isoformat() if isinstance(value, date | datetime) else str(value)

@@ -1,0 +1,78 @@
+"""The five services themselves: killed at every point, cut off, cut up, told everything twice, the same comes out."""
+
+from pathlib import Path
+
+import pytest
+
+from contracts.topics import SERVICES
+from deploy.local.stack import LocalStack
+from tests.runtime.chain import Deaths, Outcome, Story, a_house, outcome, taken, tell
+
+POINTS = ("before_commit:5", "after_commit:5", "before_mark:2", "before_page:2", "after_page:2")
+"""Where each service dies, one after the other, and at which passing of a process."""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+async def test_whatever_dies_on_the_way_the_same_comes_out_of_the_chain(
+    stack_class: type[LocalStack], tmp_path: Path
+) -> None:
+    """Compared with an undisturbed telling: every service's state, decrypted, and what readers take of every topic."""
+    home = tmp_path / "house"
+    with stack_class(tmp_path / "reference", durable=False) as stack:
+        async with a_house(stack, home) as story:
+            await tell(story)
+            reference = await outcome(story)
+
+    deaths = Deaths(POINTS)
+    with stack_class(tmp_path / "disturbed", durable=False) as stack:
+        async with a_house(stack, home, deaths, HUTONG_MAX_RECORDS="7") as story:
+            story.disturb = lambda: cut_off(story)
+            await tell(story, times=2)
+            await story.say_everything_again()
+            disturbed = await outcome(story)
+
+    assert sorted(deaths.died) == sorted((service, point) for service in SERVICES for point in POINTS)
+    assert len(disturbed.records) > len(list(taken(disturbed.records))) * 1.5, "much stands twice on the topics"
+    assert_something_happened(reference)
+    for table, rows in reference.tables.items():
+        assert disturbed.tables[table] == rows, table
+    assert disturbed.receipts == reference.receipts
+    assert disturbed.said.keys() == reference.said.keys()
+    for key, lines in reference.said.items():
+        assert disturbed.said[key] == lines, key
+    for told in (reference, disturbed):
+        assert_every_event_says_what_it_came_of(told)
+
+
+async def cut_off(story: Story) -> None:
+    """Every session of every service ends, whatever it is doing."""
+    await story.database.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'hutong-%'"
+    )
+
+
+def assert_something_happened(told: Outcome) -> None:
+    """Two tellings in which nothing happens are the same too."""
+    for table in ("registry.child", "eligibility.decision", "referral.referral_move", "notify.inbox", "notify.ringing"):
+        assert told.tables[table], table
+    for service in SERVICES:
+        assert told.tables[f"{service}.parked_child"] == []
+        assert told.tables[f"{service}.dead_letter"] == []
+        assert any('"day": "2026-09-03"' in row for row in told.tables[f"{service}.day_state"])
+
+
+def assert_every_event_says_what_it_came_of(told: Outcome) -> None:
+    """Correlation: its story's first event, file or day; causation: the event, or the page of a day, that caused it."""
+    ids = {record.ce_id for record in told.records}
+    files = {record.body["submission"] for record in told.records if record.kind == "department.Begin.v1"}
+    ours = [record for record in told.records if record.headers["ce_source"].startswith("/hutong/")]
+    days = {record.headers["ce_correlationid"] for record in ours if record.kind == "clock.DayTurned.v1"}
+    said_by = set()
+    for record in ours:
+        service = record.headers["ce_source"].split("/")[3]
+        said_by.add(service)
+        assert record.headers["ce_correlationid"] in ids | files | days, record.kind
+        of_a_day = (service, int(record.headers["ce_lane"])) in told.of_days
+        assert (record.headers["ce_causationid"] in ids) is not of_a_day, record.kind
+    assert said_by == set(SERVICES)

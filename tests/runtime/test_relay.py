@@ -1,0 +1,155 @@
+"""The relay by itself, on the real broker and database: whatever fails, the prefix is sent again by a new producer."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from aiokafka.errors import KafkaTimeoutError, OutOfOrderSequenceNumber, ProducerFenced, TopicAuthorizationFailedError
+
+from contracts.event import Envelope
+from runtime import Service, kafka
+from runtime.batches import Heard
+from runtime.reader import Numbers, Turn
+from tests.runtime import model
+from tests.runtime.harness import World, eventually
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+MANY = 60
+
+
+class Producers:
+    """Makes real producers whose sends fail as a test wishes, and counts them."""
+
+    def __init__(self, fails: Callable[[int], Exception | None], *, appended: bool = False) -> None:
+        self.made = 0
+        self.sends = 0
+        self._fails = fails
+        self._appended = appended
+        self._real = kafka.producer
+
+    def __call__(self, *arguments: Any) -> Any:
+        self.made += 1
+        made = self._real(*arguments)
+        send_batch = made.send_batch
+
+        async def send(*batch: Any, **more: Any) -> Any:
+            self.sends += 1
+            error = self._fails(self.sends)
+            if error is None:
+                return await send_batch(*batch, **more)
+            if self._appended:
+                await (await send_batch(*batch, **more))
+            raise error
+
+        made.send_batch = send
+        return made
+
+
+async def say(service: Service, world: World, count: int = MANY) -> None:
+    """Write to the outbox what a handler would have said."""
+    lane = next(iter(service.own_lanes.values()))
+    said = []
+    for n in range(count):
+        envelope: Envelope = world.envelope("model.Put.v1", "cause")
+        heard = Heard(model.Put(name="cause", n=n), envelope, "", 0, n)
+        said.append(heard.say(model.Step(name=f"name-{n % 9}", n=n, digest="")))
+    async with service.pool.acquire() as session, session.transaction():
+        await service.outbox.write(session, lane, service.outbox.rows(said))
+
+
+def on_topic(service: Service, world: World) -> tuple[list[int], int]:
+    """What a reader takes of this service's events, and how many records it drops."""
+    numbers = Numbers({}, from_first=True)
+    taken: list[int] = []
+    dropped = 0
+    for message in world.log_of(model.STEP.name):
+        envelope = Envelope.read(message.headers(), message.key())
+        if envelope.source != service.outbox.source:
+            continue
+        assert envelope.lane is not None
+        assert envelope.sequence is not None
+        # Lanes are numbered for each partition.
+        turn = numbers.turn(f"{message.partition()}", envelope.lane, envelope.sequence, NOW)
+        if turn is Turn.NEXT:
+            taken.append(model.Step.model_validate_json(message.value()).n)
+        dropped += turn is not Turn.NEXT
+    return taken, dropped
+
+
+async def published(service: Service) -> None:
+    async def empty() -> bool:
+        return bool(await service.pool.fetchval("select count(*) = 0 from outbox"))
+
+    await eventually(empty, what="everything is published")
+
+
+@pytest.mark.parametrize("appended", [False, True])
+@pytest.mark.parametrize("error", [OutOfOrderSequenceNumber(), ProducerFenced(), KafkaTimeoutError(), KeyError("dead")])
+async def test_after_any_failure_a_new_producer_sends_the_prefix_again(
+    service: Service, world: World, monkeypatch: pytest.MonkeyPatch, error: Exception, appended: bool
+) -> None:
+    """The second and the fifth send fail, whether or not the broker has taken the batch."""
+    producers = Producers(lambda nth: error if nth in (2, 5) else None, appended=appended)
+    monkeypatch.setattr(kafka, "producer", producers)
+    await say(service, world)
+    relaying = asyncio.create_task(service.relay.run())
+
+    await published(service)
+    await say(service, world)
+    await published(service)
+    service.relay.stop()
+    await relaying
+
+    assert producers.made == 3
+    taken, dropped = on_topic(service, world)
+    assert sorted(taken) == sorted([*range(MANY)] * 2)
+    assert (dropped > 0) is appended
+    lanes = await service.pool.fetch("select next_seq, published_seq from outbox_lane natural join outbox_mark")
+    assert len(lanes) > 1
+    assert all(lane["next_seq"] == lane["published_seq"] for lane in lanes)
+
+
+async def test_a_row_that_is_missing_stops_the_relay_before_a_hole_is_made(service: Service, world: World) -> None:
+    await say(service, world)
+    lost = await service.pool.fetchrow(
+        "delete from outbox where position = (select position from outbox where seq = 3 limit 1) "
+        "returning topic, partition"
+    )
+    assert lost is not None
+
+    await asyncio.wait_for(service.relay.run(), 30)
+
+    assert service.relay.halted is not None
+    assert f"{lost['topic']}/{lost['partition']} goes on with 4, not 3" in service.relay.halted
+    assert any("relay halted" in trouble for trouble in service.troubles())
+    taken, dropped = on_topic(service, world)
+    assert (taken, dropped) == ([], 0)
+
+
+async def test_a_relay_that_fails_again_and_again_says_so_until_it_works(
+    service: Service, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may not write a topic: nothing is lost, and somebody is told."""
+    allowed = False
+    producers = Producers(lambda _: None if allowed else TopicAuthorizationFailedError())
+    monkeypatch.setattr(kafka, "producer", producers)
+    await say(service, world)
+    relaying = asyncio.create_task(service.relay.run())
+
+    async def told() -> bool:
+        return "relay fails: TopicAuthorizationFailedError" in service.troubles()
+
+    await eventually(told, what="it says that it fails")
+    assert await service.pool.fetchval("select count(*) from outbox") == MANY
+    allowed = True
+    await published(service)
+    await eventually(lambda: _not(told()), what="it says so no longer")
+    service.relay.stop()
+    await relaying
+    assert sorted(on_topic(service, world)[0]) == [*range(MANY)]
+
+
+async def _not(check: Any) -> bool:
+    return not await check
