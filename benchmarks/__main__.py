@@ -54,7 +54,7 @@ async def _chain(stack: LocalStack, home: Path, options: argparse.Namespace) -> 
 
 
 def _print(bottom: floor.Floor, loads: list[Load], way: Way) -> None:
-    console = Console()
+    console = Console(width=120)
     table = Table(
         "what", "records", "news", "seconds", "records/s", "of the floor", title="The chain against its floor"
     )
