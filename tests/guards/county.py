@@ -8,13 +8,6 @@ _LINE = _TESTS + "test_what_is_wrong_is_named_with_its_line"
 
 GUARDS = [
     Guard(
-        "county: a key that no county has is told",
-        _FILE,
-        "            if key not in FIELDS:\n",
-        "            if not key:\n",
-        _LINE,
-    ),
-    Guard(
         "county: a key stands in one file",
         _FILE,
         "            if key in draft.values:\n",

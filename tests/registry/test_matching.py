@@ -1,6 +1,7 @@
 """The ladder of policy part 5.4, rung by rung, from both sides."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date
 from itertools import permutations
 from uuid import UUID
@@ -186,6 +187,8 @@ def test_siblings_born_on_other_days_never_meet() -> None:
 
 def test_without_a_birth_date_nothing_joins() -> None:
     assert compare(of("one", WITH_MOTHER, born=None), of("other", WITH_MOTHER, born=None)).verdict is APART
+    one, other = (replace(of(name, WITH_MOTHER), birth_date=None) for name in ("one", "other"))
+    assert compare(one, other).verdict is APART
 
 
 def test_the_evidence_of_a_question_is_in_codes() -> None:
