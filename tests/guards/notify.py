@@ -245,7 +245,7 @@ GUARDS = [
         _NOTIFY + "ringing.py",
         "Attempt(process.returncode == 0,",
         "Attempt(True,",
-        _RINGING + "test_a_way_that_fails_is_tried_again_and_the_other_rings_meanwhile",
+        _RINGING + "test_whatever_is_wrong_is_a_failed_attempt_in_one_word",
     ),
     Guard(
         "notify: a command that hangs is ended with all that it waits for",
