@@ -4,6 +4,7 @@ What a county may change (its units, items, townships, clocks) is not here: it i
 (``contracts.county``).
 """
 
+from collections.abc import Mapping
 from enum import StrEnum
 
 
@@ -254,6 +255,17 @@ class FactName(StrEnum):
     PSYCHOLOGICAL_NEED = "psychological_need"  # bool: a person's finding, never a diagnosis
     HELP_REQUESTED = "help_requested"  # bool
     DECEASED = "deceased"  # ISO date
+
+
+NUMBER_BOUNDS: Mapping[FactName, tuple[int, int]] = {
+    FactName.SEX: (1, 2),
+    FactName.SCHOOL_GRADE: (1, 12),
+    FactName.SCHOOL_COUNT: (0, 20),
+    FactName.INSURED_YEAR: (2000, 2100),
+    FactName.DISABILITY_KIND: (1, 7),
+    FactName.DISABILITY_GRADE: (1, 4),
+}
+"""The least and the greatest of each fact that is a number. A grade of 0 would otherwise be a severe disability."""
 
 
 class IdentityField(StrEnum):

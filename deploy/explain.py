@@ -27,13 +27,12 @@ import yaml
 from pydantic import ValidationError
 
 from contracts.county import County
-from contracts.vocabulary import Answer, FactName
+from contracts.vocabulary import NUMBER_BOUNDS, Answer, FactName
 from deploy.county import load
 from services.eligibility import words
 from services.eligibility.domain.answer import Missing, Reason
 from services.eligibility.domain.assessment import Assessment, Derived, Verdict, assess
 from services.eligibility.domain.facts import (
-    BOUNDS,
     CODES,
     DAYS,
     EARLIEST,
@@ -303,7 +302,7 @@ def how_to_write(name: FactName) -> str:
     if name in FLAGS:
         return "请写 true 或 false；不知道就不写"
     if name in NUMBERS:
-        least, greatest = BOUNDS[name]
+        least, greatest = NUMBER_BOUNDS[name]
         return f"请写{least}到{greatest}的整数"
     return _HOW_TO_WRITE.get(name) or f"可写 {'、'.join(sorted(WORDS[name]))}"
 

@@ -10,10 +10,10 @@ import pytest
 from contracts.county import Division
 from contracts.eligibility import ChildAssessed
 from contracts.registry import Fact
-from contracts.vocabulary import Answer, FactName
+from contracts.vocabulary import NUMBER_BOUNDS, Answer, FactName
 from services.eligibility.domain.assessment import assess, withdrawn
 from services.eligibility.domain.divisions import Apart, apart, outside, same_township
-from services.eligibility.domain.facts import BOUNDS, NUMBERS, Claim, UnreadableFact, facts_of
+from services.eligibility.domain.facts import NUMBERS, Claim, UnreadableFact, facts_of
 from services.eligibility.wire import assessed, basis_of, claims_of, content_of, packed, terms_of, unpacked
 from tests.county import a_county, demo_county
 from tests.eligibility.children import ON, a_migrant_child, claims
@@ -98,10 +98,10 @@ def test_a_value_of_another_kind_is_refused_by_the_fact_s_name(name: FactName, v
 
 
 def test_the_least_and_the_greatest_of_each_number_and_the_first_day_are_read() -> None:
-    for name, bounds in BOUNDS.items():
+    for name, bounds in NUMBER_BOUNDS.items():
         for value in bounds:
             assert facts_of([Claim(name, value, "u", "d", None, ON, ON, True, False)]).numbers == {name: value}
-    assert set(BOUNDS) == NUMBERS
+    assert set(NUMBER_BOUNDS) == NUMBERS
     assert facts_of(claims(birth_date="1900-01-01")).days == {FactName.BIRTH_DATE: date(1900, 1, 1)}
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import NamedTuple
 
-from contracts.vocabulary import FactName
+from contracts.vocabulary import NUMBER_BOUNDS, FactName
 
 Value = bool | int | str
 
@@ -63,15 +63,6 @@ WORDS: Mapping[FactName, frozenset[str]] = {
 }
 """The values of closed codes. A value outside them would otherwise fall through every rule in silence."""
 
-BOUNDS: Mapping[FactName, tuple[int, int]] = {
-    FactName.SEX: (1, 2),
-    FactName.SCHOOL_GRADE: (1, 12),
-    FactName.SCHOOL_COUNT: (0, 20),
-    FactName.INSURED_YEAR: (2000, 2100),
-    FactName.DISABILITY_KIND: (1, 7),
-    FactName.DISABILITY_GRADE: (1, 4),
-}
-"""The least and the greatest of each number. A grade of 0 would otherwise be a severe disability."""
 EARLIEST = date(1900, 1, 1)
 LATEST = date(2999, 12, 31)
 """Registers write 9999-12-31 for "never". Held here, counting on from it stays within the calendar."""
@@ -184,7 +175,7 @@ def _day(name: FactName, value: Value) -> date:
 def _number(name: FactName, value: Value) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
         raise UnreadableFact(name)
-    least, greatest = BOUNDS[name]
+    least, greatest = NUMBER_BOUNDS[name]
     if not least <= value <= greatest:
         raise UnreadableFact(name)
     return value

@@ -12,7 +12,16 @@ from datetime import date
 from typing import Protocol
 from uuid import UUID
 
-from contracts.vocabulary import HOTLINES, FactName, FindingCode, IdentityField, Result, ReturnReason, Verb
+from contracts.vocabulary import (
+    HOTLINES,
+    NUMBER_BOUNDS,
+    FactName,
+    FindingCode,
+    IdentityField,
+    Result,
+    ReturnReason,
+    Verb,
+)
 from services.intake.domain import cells
 from services.intake.domain.divisions import ABROAD
 from services.intake.domain.text import masked
@@ -282,14 +291,6 @@ def _with(code: str, **filled: str) -> Refusal:
     return Refusal(code, tuple(filled.items()))
 
 
-_RANGES: Mapping[FactName, tuple[int, int]] = {
-    FactName.SEX: (1, 2),
-    FactName.SCHOOL_GRADE: (1, 12),
-    FactName.SCHOOL_COUNT: (0, 20),
-    FactName.INSURED_YEAR: (2000, 2100),
-    FactName.DISABILITY_KIND: (1, 7),
-    FactName.DISABILITY_GRADE: (1, 4),
-}
 _LENGTHS: Mapping[FactName, tuple[int, ...]] = {
     FactName.HUKOU_DIVISION: (6, 9, 12),
     FactName.RESIDENCE_DIVISION: (9, 12),
@@ -325,7 +326,7 @@ def unreadable_facts(
 
 
 def _within(name: FactName, value: int) -> bool:
-    low, high = _RANGES[name]
+    low, high = NUMBER_BOUNDS[name]
     return low <= value <= high
 
 
