@@ -4,6 +4,7 @@ A service declares what it hears with FastStream's own subscribers and hands eac
 :meth:`runtime.service.Service.apply`. What the runtime promises is written in ``docs/decisions/``.
 """
 
+from runtime.aside import aside
 from runtime.batches import Batch, Heard, Page, PageDone, Say
 from runtime.errors import NotYet, Unprocessable
 from runtime.partitions import partition_of
@@ -25,5 +26,6 @@ __all__ = [
     "Settings",
     "Tx",
     "Unprocessable",
+    "aside",
     "partition_of",
 ]

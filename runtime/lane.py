@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from contracts.clock import DayBegan
 from contracts.event import Envelope
 from runtime import parking, tables
+from runtime.aside import aside
 from runtime.backoff import Backoff
 from runtime.batches import Batch, Heard
 from runtime.database import Session, infrastructure
@@ -131,8 +132,8 @@ class Lane:
         """For how many seconds one attempt has been going on."""
         return 0.0 if self._attempt_at is None else time.monotonic() - self._attempt_at
 
-    async def apply(self, raws: Sequence[Raw]) -> None:
-        """Apply records until they are committed, or the partition is halted, blocked or taken away."""
+    async def apply(self, raws: Sequence[Raw]) -> bool:
+        """Apply records until they are committed (True), or the partition is halted, blocked or taken away."""
         backoff = Backoff(self._service.settings)
         tries = 0
         careful = False
@@ -141,17 +142,16 @@ class Lane:
             while not self._consumer.leaving:
                 try:
                     self._attempt_at = time.monotonic()
-                    await self._once(raws, careful)
-                    return
+                    return await self._once(raws, careful)
                 except Halt as halt:
                     self._consumer.halt(self.topic, self.partition, str(halt))
-                    return
+                    return False
                 except Blocked:
                     self._consumer.block(self.topic, self.partition)
-                    return
+                    return False
                 except Gap as gap:
                     if await self._overrun(gap, backoff):
-                        return
+                        return False
                 except Unprocessable as error:
                     if careful:
                         raise RuntimeError("an unprocessable event was not found by halving") from error
@@ -159,6 +159,7 @@ class Lane:
                 except Exception as error:  # noqa: BLE001 - whatever it is, this batch is not over
                     tries = await self._think(error, tries, backoff)
                     careful = careful or tries >= self._service.settings.tries
+            return False
         finally:
             self._began_at = self._attempt_at = None
             self._decoded.clear()
@@ -217,10 +218,11 @@ class Lane:
         self._consumer.seek(self.topic, self.partition, gap.wanted)
         return True
 
-    async def _once(self, raws: Sequence[Raw], careful: bool) -> None:
+    async def _once(self, raws: Sequence[Raw], careful: bool) -> bool:
         """One transaction. What follows a day mark is left: it is read again when the day has turned."""
         service = self._service
         started = time.perf_counter()
+        await aside(len(raws), self._decode_all, raws)
         async with service.pool.acquire(timeout=service.settings.lock_timeout) as session:  # noqa: SIM117
             async with session.transaction():
                 cursor = await session.fetchrow(tables.LOCK_CURSOR, self._consumer.name, self.topic, self.partition)
@@ -228,7 +230,7 @@ class Lane:
                     raise Halt("there is no cursor")
                 fresh = self._after_fence(raws, cursor["next_offset"])
                 if not fresh:
-                    return
+                    return True
                 work, numbers, marks = await self._prepare(session, cursor, fresh)
                 await self._handle(session, work, careful)
                 outcomes = _outcomes(work)
@@ -242,6 +244,7 @@ class Lane:
         self._poison.keep(outcomes, run)
         self._known = Known(next_offset, numbers.seen, marks.by_lane)
         self._tell(work, next_offset, time.perf_counter() - started)
+        return not work.marked
 
     def _after_fence(self, raws: Sequence[Raw], next_offset: int) -> Sequence[Raw]:
         fresh = raws if raws[0].offset >= next_offset else [raw for raw in raws if raw.offset >= next_offset]
@@ -291,11 +294,7 @@ class Lane:
 
     def _read(self, raw: Raw, work: Work, numbers: Numbers, marks: DayMarks, now: datetime) -> bool:
         """Take one record into the batch. True: it is the mark that ends the lane's day."""
-        decoded = self._decoded.get(raw.offset)
-        if decoded is None:
-            envelope = self._reader.envelope(raw)
-            decoded = envelope if isinstance(envelope, NoEvent) else (envelope, self._decode(raw, envelope))
-            self._decoded[raw.offset] = decoded
+        decoded = self._decoded[raw.offset]
         if isinstance(decoded, NoEvent):
             work.dead.append(decoded)
             return False
@@ -318,6 +317,13 @@ class Lane:
         elif read is not None:
             work.reads.append(read)
         return False
+
+    def _decode_all(self, raws: Sequence[Raw]) -> None:
+        for raw in raws:
+            if raw.offset not in self._decoded:
+                envelope = self._reader.envelope(raw)
+                read = envelope if isinstance(envelope, NoEvent) else (envelope, self._decode(raw, envelope))
+                self._decoded[raw.offset] = read
 
     def _decode(self, raw: Raw, envelope: Envelope) -> Read:
         """An event, if need be one that stands for what cannot be read."""
@@ -402,7 +408,8 @@ class Lane:
             county=county,
             partitions=self._service.settings.partitions,
         )
-        return self._service.outbox.rows(await self._handler(batch, session))
+        said = await self._handler(batch, session)
+        return await aside(len(said), self._service.outbox.rows, said)
 
     async def _county(self, session: Session, version: str | None) -> Any:
         if not self._consumer.needs_county:

@@ -120,14 +120,15 @@ class Service:
         )
         self.broker.subscriber(COUNTY.name, CLOCK.name, **self.exactly_once(HOUSE, needs_county=False))(self._house)
 
-    def exactly_once(self, consumer: str, *, needs_county: bool = True) -> Subscription:
+    def exactly_once(self, consumer: str, *, needs_county: bool = True, gathers: float = 0.0) -> Subscription:
         """The keyword arguments of a FastStream subscriber whose records go to :meth:`apply`.
 
-        ``needs_county``: handlers wait until a county's data is in force.
+        ``needs_county``: handlers wait until a county's data is in force. ``gathers``: files come this way and
+        nobody waits for a single row: for so many seconds, where there is much, it waits for more.
         """
         if consumer in self.consumers:
             raise ValueError(f"two consumers are called {consumer}")
-        self.consumers[consumer] = Consumer(self, consumer, needs_county=needs_county)
+        self.consumers[consumer] = Consumer(self, consumer, needs_county=needs_county, gathers=gathers)
         settings = self.settings
         return {
             "batch": True,

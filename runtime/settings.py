@@ -42,7 +42,9 @@ class Settings:
     """Where the process writes ``{"pid": ..., "port": ...}`` as soon as it listens."""
     secrets_file: Path | None = None
     max_records: int = 1000
-    """The largest batch."""
+    """The largest batch of one partition."""
+    gathered_records: int = 4000
+    """The same for consumers that wait for more where they have found much."""
     pool_size: int = 6
     parallel: int = 2
     """Partitions of one consumer that are applied at the same time."""
@@ -128,6 +130,7 @@ _KINDS: dict[str, type] = {
     "state_file": Path,
     "secrets_file": Path,
     "max_records": int,
+    "gathered_records": int,
     "pool_size": int,
     "parallel": int,
     "page_size": int,

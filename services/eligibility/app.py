@@ -11,7 +11,7 @@ def create(settings: Settings) -> Service:
     """The service, ready to run."""
     service = Service("eligibility", settings, migrations=Path(__file__).with_name("migrations"))
 
-    @service.broker.subscriber(topics.REGISTRY_CHILD.name, **service.exactly_once("main"))
+    @service.broker.subscriber(topics.REGISTRY_CHILD.name, **service.exactly_once("main", gathers=0.5))
     async def main(records: Records) -> None:
         await service.apply("main", records, {topics.REGISTRY_CHILD.name: handlers.on_children}, day=handlers.on_day)
 

@@ -19,7 +19,7 @@ def create(settings: Settings) -> Service:
         topics.REFERRAL_CASE.name,
         topics.REFERRAL_RESTRICTED.name,
         topics.REGISTRY_QUESTION.name,
-        **service.exactly_once("main"),
+        **service.exactly_once("main", gathers=0.5),
     )
     async def main(records: Records) -> None:
         await service.apply(

@@ -13,7 +13,9 @@ def create(settings: Settings) -> Service:
     service = Service("referral", settings, migrations=Path(__file__).with_name("migrations"))
     broker = service.broker
 
-    @broker.subscriber(topics.ELIGIBILITY_CHILD.name, topics.INTAKE_ACTION.name, **service.exactly_once("main"))
+    @broker.subscriber(
+        topics.ELIGIBILITY_CHILD.name, topics.INTAKE_ACTION.name, **service.exactly_once("main", gathers=0.5)
+    )
     async def main(records: Records) -> None:
         await service.apply(
             "main",

@@ -21,7 +21,9 @@ def create(settings: Settings) -> Service:
     on_findings = partial(handlers.on_findings, vault=vault)
     on_referrals = partial(disclosing.on_referrals, vault=vault)
 
-    @broker.subscriber(topics.INTAKE_RECORD.name, topics.INTAKE_ACTION.name, **service.exactly_once("main"))
+    @broker.subscriber(
+        topics.INTAKE_RECORD.name, topics.INTAKE_ACTION.name, **service.exactly_once("main", gathers=2.0)
+    )
     async def main(records: Records) -> None:
         await service.apply(
             "main",

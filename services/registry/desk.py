@@ -1,6 +1,6 @@
 """Lays on the desk what a batch needs of the store, and puts back what changed."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from uuid import UUID
@@ -10,7 +10,7 @@ import orjson
 from contracts.county import County
 from contracts.event import Envelope
 from contracts.vocabulary import FactName, IdentityField
-from runtime import NotYet, Tx, partition_of
+from runtime import NotYet, Tx, aside, partition_of
 from services.registry import store
 from services.registry.domain import names
 from services.registry.domain.cabinet import Cabinet, Missing
@@ -128,8 +128,8 @@ class Desk:
         await self._look_up(self.records)
         return {record: one.seat.content for record, one in self._records.items()}
 
-    async def decide(self, apply: Callable[[Cabinet], None]) -> Cabinet:
-        """Load what is known to be needed and apply the batch; where more turns out to be needed, begin anew."""
+    async def decide(self, many: int, apply: Callable[[Cabinet], None]) -> Cabinet:
+        """Load what is known to be needed and apply ``many`` events; where more turns out to be needed, begin anew."""
         if self.findings:
             await store.tell(self.tx, self.findings)
             self._told = await store.told(self.tx, self.findings)
@@ -142,7 +142,7 @@ class Desk:
             self.same.clear()
             self.clear.clear()
             try:
-                apply(cabinet)
+                await aside(many, apply, cabinet)
             except Missing as more:
                 new = more.children - self._whole, more.keys - self._finds.keys(), more.names - self._names.keys()
                 if not any(new):
@@ -318,6 +318,14 @@ class Desk:
         return news
 
     async def _save_files(self, cabinet: Cabinet) -> dict[UUID, ChildFile]:
+        new, changed, news = await aside(len(cabinet.touched), self._files, cabinet)
+        if not await store.open_files(self.tx, new):
+            raise NotYet("another lane has just opened one of these files")
+        await store.change_files(self.tx, changed)
+        return news
+
+    def _files(self, cabinet: Cabinet) -> tuple[list[ToSave], list[ToSave], dict[UUID, ChildFile]]:
+        """New files, changed ones, and those of them whose content is news."""
         new: list[ToSave] = []
         changed: list[ToSave] = []
         news: dict[UUID, ChildFile] = {}
@@ -334,10 +342,7 @@ class Desk:
             stored = self._stored.get(child)
             if child not in cabinet.touched and stored is not None and file.contested != stored.file.contested:
                 changed.append(self._row(cabinet, file, stored.said))
-        if not await store.open_files(self.tx, new):
-            raise NotYet("another lane has just opened one of these files")
-        await store.change_files(self.tx, changed)
-        return news
+        return new, changed, news
 
     def _row(self, cabinet: Cabinet, file: ChildFile, said: bytes | None) -> ToSave:
         residence = cabinet.laid(file.child).value(FactName.RESIDENCE_DIVISION)
@@ -375,18 +380,8 @@ class Desk:
         }
         added_to = {record for record, said in self.said.items() if said.adds and record in self._records}
         stored = await store.identities(self.tx, rekeyed | added_to) if rekeyed or added_to else {}
-        new: list[store.RecordToSave] = []
-        changed: list[store.RecordToSave] = []
         made: dict[UUID, bytes] = {}
-        for record, said in self.said.items():
-            seat = cabinet.seats[record]
-            before_it = stored.get(record) if said.adds else None
-            identity, valid_on = said.over(
-                {} if before_it is None else self._read(before_it), None if before_it is None else before_it.valid_on
-            )
-            encrypted = encrypt(self._key_for(seat.child, made), record, identity)
-            row = store.RecordToSave(record, seat, valid_on, said.department, encrypted)
-            (changed if record in self._records else new).append(row)
+        new, changed = await aside(len(self.said), self._encrypted, cabinet, stored, made)
         moved: list[tuple[UUID, Seat, bool, bytes | None]] = []
         for record in sorted(cabinet.moved - self.said.keys(), key=lambda one: one.bytes):
             seat = cabinet.seats[record]
@@ -404,6 +399,23 @@ class Desk:
         await store.read_again(
             self.tx, [(record, cabinet.seats[record].recorded_at, max(days)) for record, days in self.same.items()]
         )
+
+    def _encrypted(
+        self, cabinet: Cabinet, stored: Mapping[UUID, store.EncryptedIdentity], made: dict[UUID, bytes]
+    ) -> tuple[list[store.RecordToSave], list[store.RecordToSave]]:
+        """New records and changed ones, each under its child's key."""
+        new: list[store.RecordToSave] = []
+        changed: list[store.RecordToSave] = []
+        for record, said in self.said.items():
+            seat = cabinet.seats[record]
+            before_it = stored.get(record) if said.adds else None
+            identity, valid_on = said.over(
+                {} if before_it is None else self._read(before_it), None if before_it is None else before_it.valid_on
+            )
+            encrypted = encrypt(self._key_for(seat.child, made), record, identity)
+            row = store.RecordToSave(record, seat, valid_on, said.department, encrypted)
+            (changed if record in self._records else new).append(row)
+        return new, changed
 
     def _key_for(self, child: UUID, made: dict[UUID, bytes]) -> ChildKey:
         key = self._key(child)

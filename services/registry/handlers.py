@@ -5,8 +5,10 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
+import orjson
+
 from contracts.county import County
-from contracts.event import COUNTY_TIME, Event
+from contracts.event import COUNTY_TIME, AlreadyWritten, Event
 from contracts.intake import ActionTaken, FindingReported, RecordDisappeared, RecordRead, SubmissionEnded
 from contracts.registry import (
     ChildChanged,
@@ -18,7 +20,7 @@ from contracts.registry import (
     RegistryRefusedAction,
 )
 from contracts.vocabulary import FactName, IdentityField, Verb
-from runtime import Batch, Heard, NotYet, Page, PageDone, Say, Tx, Unprocessable, partition_of
+from runtime import Batch, Heard, NotYet, Page, PageDone, Say, Tx, Unprocessable, aside, partition_of
 from runtime.sealing import CannotOpen
 from services.registry import disclosing, store
 from services.registry.desk import Desk, Said
@@ -54,21 +56,12 @@ async def on_records(batch: Batch[Event], tx: Tx, *, vault: Vault) -> list[Say]:
         if isinstance(heard.event, RecordRead | RecordDisappeared):
             desk.records.add(heard.event.record)
     known = await desk.contents()
-    read: dict[int, tuple[Reading, Identity]] = {}
-    for n, heard in enumerate(batch.events):
-        event = heard.event
-        if not isinstance(event, RecordRead):
-            continue
-        if known.get(event.record) == event.content:
-            # As it was when it was last read: nobody needs to look again who it is about.
-            read[n] = _reading(event, None), {}
-            continue
-        known.pop(event.record, None)
-        evidence, identity = _opened(event, vault)
-        read[n] = _reading(event, evidence), identity
-        desk.shown.append(evidence)
-        if event.finding is not None:
-            desk.findings[event.finding] = Told(vault.candidate(event.finding), named=False)
+    read = await aside(len(batch.events), _read, batch.events, known, vault)
+    for reading, _ in read.values():
+        if reading.evidence is not None:
+            desk.shown.append(reading.evidence)
+            if reading.finding is not None:
+                desk.findings[reading.finding] = Told(vault.candidate(reading.finding), named=False)
     for end in ended:
         keys = watched_by(end.unit, end.dataset, batch.partition, end.valid_on, desk.school_year)
         desk.children |= await store.contested(tx, keys)
@@ -87,10 +80,27 @@ async def on_records(batch: Batch[Event], tx: Tx, *, vault: Vault) -> list[Say]:
                 # A part of a file vouches for its own rows only.
                 cabinet.end(n, event.unit, event.dataset, event.period, event.valid_on)
 
-    cabinet = await desk.decide(apply)
+    cabinet = await desk.decide(len(batch.events), apply)
     news = await desk.save(cabinet)
-    said = _told(batch, cabinet, news)
+    said = await aside(len(news), _told, batch, cabinet, news)
     return said + await _disclosed_anew(batch, tx, vault, cabinet, desk.said.keys())
+
+
+def _read(events: Sequence[Heard[Event]], known: dict[UUID, str], vault: Vault) -> dict[int, tuple[Reading, Identity]]:
+    """Rows by their place in the batch; ``known`` are the contents of records as they were last read."""
+    read: dict[int, tuple[Reading, Identity]] = {}
+    for n, heard in enumerate(events):
+        event = heard.event
+        if not isinstance(event, RecordRead):
+            continue
+        if known.get(event.record) == event.content:
+            # As it was when it was last read: nobody needs to look again who it is about.
+            read[n] = _reading(event, None), {}
+            continue
+        known.pop(event.record, None)
+        evidence, identity = _opened(event, vault)
+        read[n] = _reading(event, evidence), identity
+    return read
 
 
 def _opened(event: RecordRead, vault: Vault) -> tuple[Evidence, Identity]:
@@ -186,7 +196,7 @@ async def on_actions(batch: Batch[Event], tx: Tx, *, vault: Vault) -> list[Say]:
             if child is not None:
                 verified[n] = child
 
-    cabinet = await desk.decide(apply)
+    cabinet = await desk.decide(len(mine), apply)
     news = await desk.save(cabinet)
     await store.verified(
         tx,
@@ -398,10 +408,13 @@ def _refusal(child: UUID | None, unit: str, ce_id: UUID, verb: Verb, code: str, 
     return RegistryRefusedAction(child=child, unit=unit, ce_id=ce_id, verb=verb, code=code, on=on)
 
 
+class Written(AlreadyWritten, ChildChanged):
+    """A snapshot as the registry wrote it."""
+
+
 def _snapshot(file: ChildFile, questions: int) -> ChildChanged:
     known, silent = file.datasets
     claims = file.laid.claims if file.laid is not None else ()
-    # Validated as one document: pydantic is quicker at that than at being called for every fact.
     found: dict[str, Any] = {
         "child": file.child,
         "child_version": file.version,
@@ -427,7 +440,8 @@ def _snapshot(file: ChildFile, questions: int) -> ChildChanged:
         "silent_sources": silent,
         "questions": questions,
     }
-    return ChildChanged.model_validate(found)
+    # The database's UUIDs are a class of their own, which only `str` writes like any other.
+    return Written.of(orjson.dumps(found, default=str), child=file.child)
 
 
 async def _disclosed_anew(

@@ -152,7 +152,7 @@ def imported_in(file: Path) -> dict[str, type[Event]]:
 
 
 def events_made_in(folder: Path) -> tuple[set[str], set[str]]:
-    """Event classes that any module of the folder calls, and those that it validates data as."""
+    """Event classes that any module of the folder calls (``AlreadyWritten.of`` too), and those it reads data as."""
     made: set[str] = set()
     read: set[str] = set()
     for file in folder.rglob("*.py"):
@@ -170,6 +170,8 @@ def events_made_in(folder: Path) -> tuple[set[str], set[str]]:
             called, found = node.func, made
             if isinstance(called, ast.Attribute) and called.attr.startswith("model_"):
                 called, found = called.value, read
+            elif isinstance(called, ast.Attribute) and called.attr == "of":
+                called = called.value
             if isinstance(called, ast.Name) and called.id in events:
                 found.add(events[called.id].__name__)
     return made, read

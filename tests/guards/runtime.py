@@ -6,6 +6,7 @@ _ONCE = "tests/runtime/test_exactly_once.py::"
 _READER = "tests/runtime/test_reader.py::"
 _PARKING = "tests/runtime/test_parking.py::"
 _DAYS = "tests/runtime/test_days.py::"
+_CONSUMER = "tests/runtime/test_consumer.py::"
 _WATCH = "tests/runtime/test_watch.py::"
 _PROCESS = "tests/runtime/test_process.py::"
 _PARTS = "tests/runtime/test_parts.py::"
@@ -375,5 +376,26 @@ GUARDS = [
         "        raise OrdinalTaken(",
         "        return\n        raise OrdinalTaken(",
         _PROCESS + "test_a_second_process_with_the_same_ordinal_says_so_and_ends",
+    ),
+    Guard(
+        "runtime: gathering ends when the partitions are taken",
+        "runtime/consumer.py",
+        "while many < most and not self.leaving and",
+        "while many < most and",
+        _CONSUMER + "test_gathering_ends_when_the_partitions_are_taken",
+    ),
+    Guard(
+        "runtime: what follows a piece that did not pass waits with it",
+        "runtime/consumer.py",
+        "                            return\n\n            parts",
+        "                            pass\n\n            parts",
+        _CONSUMER + "test_what_follows_a_piece_that_did_not_pass_waits_with_it",
+    ),
+    Guard(
+        "runtime: much computing holds up nobody",
+        "runtime/aside.py",
+        "    if many < _MUCH:\n",
+        "    if many:\n",
+        _CONSUMER + "test_what_is_computed_aside_holds_up_nobody",
     ),
 ]

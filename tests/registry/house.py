@@ -13,7 +13,7 @@ from uuid import UUID, uuid5
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from contracts.county import County
-from contracts.event import Envelope, Event
+from contracts.event import KINDS, Envelope, Event
 from contracts.intake import ActionTaken, FindingReported, RecordDisappeared, RecordRead, SubmissionEnded
 from contracts.registry import ChildChanged
 from contracts.vocabulary import FactName, FindingCode, IdentityField, Verb
@@ -185,8 +185,8 @@ class House:
                 batch = Batch(events[start : start + size], topic, lane, TODAY, NOON, self.county, LANES)
                 async with self.tx.transaction():
                     said += await handler(batch, self.tx, vault=self.vault)
-        self.said += [one.event for one in said]
-        return [one.event for one in said]
+        self.said += [_as_read(one.event) for one in said]
+        return [_as_read(one.event) for one in said]
 
     async def turn_the_day(self, limit: int = 500) -> list[Event]:
         """One day's work of every index."""
@@ -204,7 +204,7 @@ class House:
                 resume = done.resume
                 if resume is None:
                     break
-        return [one.event for one in said]
+        return [_as_read(one.event) for one in said]
 
     async def child_of(self, row: Row) -> UUID:
         found = await self.tx.fetchval("SELECT child_id FROM record WHERE record_id = $1", an_id("record", row.key))
@@ -291,8 +291,13 @@ class House:
                 said += await handler(batch, self.tx, vault=self.vault)
         for one in said:
             assert one.time == at
-        self.said += [one.event for one in said]
-        return [one.event for one in said]
+        self.said += [_as_read(one.event) for one in said]
+        return [_as_read(one.event) for one in said]
+
+
+def _as_read(event: Event) -> Event:
+    """As its readers get it: a snapshot is said as the JSON it has been written as."""
+    return KINDS[event.kind].model_validate_json(event.encoded()) if event.snapshot else event
 
 
 def only(said: Iterable[Event], kind: type[E]) -> list[E]:

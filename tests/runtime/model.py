@@ -224,7 +224,7 @@ def beta(settings: Settings) -> Service:
     """The second: its days come in-band."""
     service = Service(f"beta_{RUN}", settings, migrations=MIGRATIONS, topics=MODEL_TOPICS)
 
-    @service.broker.subscriber(STEP.name, **service.exactly_once("main"))
+    @service.broker.subscriber(STEP.name, **service.exactly_once("main", gathers=0.2))
     async def main(records: Records) -> None:
         await service.apply("main", records, {STEP.name: on_step}, day=on_beta_day)
 

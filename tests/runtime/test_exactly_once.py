@@ -147,7 +147,7 @@ async def test_the_state_is_the_same_however_the_log_is_cut(world: World) -> Non
     for size in ("1000", "7", "1"):
         world.run = f"{base}{size}"
         world.__post_init__()
-        world.settings["HUTONG_MAX_RECORDS"] = size
+        world.settings["HUTONG_MAX_RECORDS"] = world.settings["HUTONG_GATHERED_RECORDS"] = size
         world.puts.clear()
         world._counts.clear()
         world.make_topics(world.input, world.step, world.end)
