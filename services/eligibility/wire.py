@@ -3,17 +3,18 @@
 from collections.abc import Iterable
 from datetime import date
 from hashlib import blake2b
+from typing import Any
 from uuid import UUID
 
 import orjson
-from pydantic import PrivateAttr
 
 from contracts.county import County, Route
 from contracts.eligibility import ChildAssessed
+from contracts.event import AlreadyWritten
 from contracts.registry import Fact
-from contracts.vocabulary import FactName, FindingCode
-from services.eligibility.domain.answer import Missing
-from services.eligibility.domain.assessment import Assessment
+from contracts.vocabulary import Certainty, FactName, FindingCode
+from services.eligibility.domain.answer import Missing, Reason
+from services.eligibility.domain.assessment import Assessment, Verdict
 from services.eligibility.domain.facts import Claim
 from services.eligibility.domain.rulebook import RULESET
 from services.eligibility.domain.terms import COUNTY_TERMS, Asks, CountyCriterion, Terms, Way, not_defined
@@ -162,7 +163,10 @@ def content_of(
     absorbs: tuple[UUID, ...],
     residence: str | None,
 ) -> bytes:
-    """Everything that is said and that a reader may act on, as JSON: compared to see whether it is news."""
+    """Everything that is said and that a reader may act on, as JSON: compared to see whether it is news.
+
+    Half of an assessment is what its contract has as a default, which is left out.
+    """
     town = county.township(residence)
     return orjson.dumps(
         {
@@ -171,10 +175,20 @@ def content_of(
             "absorbs": [str(child) for child in absorbs],
             "residence_division": residence,
             "township": town.code if town is not None else None,
-            "migrant": assessment.migrant,
-            "statistical": assessment.statistical,
-            "items": assessment.items,
-            "derived": assessment.derived,
+            "migrant": _verdict(assessment.migrant),
+            "statistical": _verdict(assessment.statistical),
+            "items": [_verdict(one) for one in assessment.items],
+            "derived": [
+                {
+                    "code": one.code,
+                    "route": one.route,
+                    "level": one.level,
+                    "item": one.item,
+                    "reasons": [_reason(reason) for reason in one.reasons],
+                    "confirm_first": one.confirm_first,
+                }
+                for one in assessment.derived
+            ],
             "until": assessment.until,
             "ruleset": assessment.ruleset,
             "catalogue": assessment.catalogue,
@@ -182,18 +196,40 @@ def content_of(
     )
 
 
-class Written(ChildAssessed):
-    """A snapshot as the rules wrote it: JSON already. To read it back before it is sent costs more than the rules."""
+def _verdict(one: Verdict) -> dict[str, Any]:
+    said: dict[str, Any] = {"subject": one.subject, "answer": one.answer}
+    if one.reasons:
+        said["reasons"] = [_reason(reason) for reason in one.reasons]
+    if one.missing:
+        said["missing"] = [_missing(missing) for missing in one.missing]
+    if one.citations:
+        said["citations"] = one.citations
+    if one.certainty is not Certainty.STATED:
+        said["certainty"] = one.certainty
+    if one.doing is not None:
+        said["doing"] = one.doing
+    if one.until is not None:
+        said["until"] = one.until
+    return said
 
-    _value: bytes = PrivateAttr()
 
-    def encoded(self) -> bytes:
-        return self._value
+def _reason(one: Reason) -> dict[str, Any]:
+    if one.params:
+        return {"code": one.code, "ok": one.ok, "params": one.params}
+    return {"code": one.code, "ok": one.ok}
+
+
+def _missing(one: Missing) -> dict[str, Any]:
+    if one.criterion is None:
+        return {"fact": one.fact, "held_by": one.held_by}
+    return {"fact": one.fact, "criterion": one.criterion, "held_by": one.held_by}
+
+
+class Written(AlreadyWritten, ChildAssessed):
+    """A snapshot as the rules wrote it."""
 
 
 def assessed(child: UUID, child_version: int, number: int, on: date, content: bytes) -> Written:
     """The snapshot that is said."""
     head = orjson.dumps({"child": str(child), "child_version": child_version, "assessment": number, "on": on})
-    said = Written.model_construct(None, child=child, child_version=child_version, assessment=number, on=on)  # type: ignore[call-arg]
-    said._value = head[:-1] + b"," + content[1:]
-    return said
+    return Written.of(head[:-1] + b"," + content[1:], child=child)

@@ -5,7 +5,6 @@ same facts on any earlier day, a combination gives the same answer.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import date
 from typing import NamedTuple, TypeVar
 
@@ -18,18 +17,19 @@ T = TypeVar("T")
 _RANK = {certainty: rank for rank, certainty in enumerate(Certainty)}
 
 
-@dataclass(frozen=True, slots=True)
-class Reason:
+NO_PARAMS: Mapping[str, Param] = {}
+
+
+class Reason(NamedTuple):
     """Why, as a code and its parameters. These come from facts, never from the day asked: they must not go stale."""
 
     code: str
     ok: bool | None
     """What it speaks for; None: it could not be told."""
-    params: Mapping[str, Param] = field(default_factory=dict)
+    params: Mapping[str, Param] = NO_PARAMS
 
 
-@dataclass(frozen=True, slots=True)
-class Missing:
+class Missing(NamedTuple):
     """A fact nobody has told, or a term the county has not defined; and who holds it."""
 
     fact: FactName | None
@@ -38,7 +38,7 @@ class Missing:
 
 
 class Finding(NamedTuple):
-    """One answer to one question about one child on one day. A tuple: a child's assessment makes a hundred of them."""
+    """One answer to one question about one child on one day. A tuple, like what it holds: there are hundreds."""
 
     answer: Answer
     reasons: tuple[Reason, ...] = ()
@@ -194,5 +194,7 @@ def soonest(parts: Iterable[Finding]) -> date | None:
 
 
 def _joined(kept: tuple[T, ...], more: tuple[T, ...]) -> tuple[T, ...]:
+    if len(more) == 1:
+        return kept if more[0] in kept else (*kept, *more)
     new = [thing for thing in more if thing not in kept]
     return (*kept, *new) if new else kept

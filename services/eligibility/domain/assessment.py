@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import date
+from typing import NamedTuple
 
 from contracts.vocabulary import Answer, Certainty, Doing, FindingCode, Level
 from services.eligibility.domain import gaps as _gaps
@@ -21,8 +22,7 @@ MODULES = (definition, childcare, schooling, health, livelihood, development, _g
 _URGENCY = {level: rank for rank, level in enumerate(Level)}
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """The answer about ``migrant``, ``statistical`` or an item of the list."""
 
     subject: str
@@ -102,7 +102,7 @@ def withdrawn(terms: Terms) -> Assessment:
     """Of a file that was merged into another: nothing is known of it any more, and nothing shown."""
     reasons = (Reason("file_absorbed", None),)
     nothing = Verdict("migrant", Answer.UNKNOWN, reasons, (), (), Certainty.STATED, None, None)
-    return Assessment(nothing, replace(nothing, subject="statistical"), (), (), None, RULESET, terms.catalogue)
+    return Assessment(nothing, nothing._replace(subject="statistical"), (), (), None, RULESET, terms.catalogue)
 
 
 def _verdict(subject: str, found: Finding, citations: tuple[str, ...], doing: Doing | None = None) -> Verdict:
