@@ -5,7 +5,8 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -341,18 +342,23 @@ async def test_a_slow_command_does_not_lose_the_transaction(notify: Notify) -> N
 
 
 CHILD_OF_A_SHELL = """
-import os, subprocess, sys
-if len(sys.argv) > 2:
-    pipe = open(sys.argv[1], "w")
-    print("up", file=pipe, flush=True)
-    __import__("time").sleep(60)
-sys.exit(subprocess.call([sys.executable, __file__, sys.argv[1], "the child"]))
+import select, subprocess, sys
+if len(sys.argv) == 2:
+    sys.exit(subprocess.call([sys.executable, __file__, sys.argv[1], "the child"]))
+pipe = open(sys.argv[1], "w")
+print("up", file=pipe, flush=True)
+nobody_reads = select.poll()
+nobody_reads.register(pipe, 0)
+nobody_reads.poll()
 """
 
 
 @pytest.fixture
 def pipe(tmp_path: Path) -> Path:
-    """A child of the command says through it that it is up, and holds it open as long as it lives."""
+    """A child of the command says through it that it is up, and holds it open as long as it lives.
+
+    It lives until it is ended, or nobody reads the pipe any more: a test that fails leaves nothing behind.
+    """
     (tmp_path / "shell.py").write_text(CHILD_OF_A_SHELL, "utf-8")
     os.mkfifo(tmp_path / "pipe")
     return tmp_path / "pipe"
@@ -362,26 +368,36 @@ def shell(pipe: Path) -> tuple[str, ...]:
     return ("/bin/sh", "-c", f"{sys.executable} {pipe.parent / 'shell.py'} {pipe}; exit")
 
 
+@asynccontextmanager
+async def heard_through(pipe: Path) -> AsyncIterator[asyncio.StreamReader]:
+    """Opens it when the other end does. Waiting for what comes can be given up, as it cannot in a thread."""
+    reader = asyncio.StreamReader()
+    end = await asyncio.to_thread(pipe.open, "rb", 0)
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), end)
+    try:
+        yield reader
+    finally:
+        transport.close()
+
+
 async def test_a_service_that_stops_leaves_no_command_behind(notify: Notify, pipe: Path) -> None:
     bell = Bell(Ways(command=shell(pipe), timeout=50), "command")
     task = asyncio.create_task(ring(notify, bell, an_alarm()))
-    reader = await asyncio.to_thread(pipe.open)
-    with reader:
-        assert await asyncio.to_thread(reader.readline) == "up\n"
+    async with heard_through(pipe) as child:
+        assert await child.readline() == b"up\n"
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
         async with asyncio.timeout(20):
-            assert await asyncio.to_thread(reader.read) == "", "the command and what it waited for have ended"
+            assert await child.read() == b"", "the command and what it waited for have ended"
 
 
 async def test_a_command_that_hangs_is_ended_with_all_that_it_waits_for(notify: Notify, pipe: Path) -> None:
     bell = Bell(Ways(command=shell(pipe), timeout=3, tries=1), "command")
     task = asyncio.create_task(ring(notify, bell, an_alarm()))
-    reader = await asyncio.to_thread(pipe.open)
-    with reader:
+    async with heard_through(pipe) as child:
         async with asyncio.timeout(20):
-            assert await asyncio.to_thread(reader.read) == "up\n", "and then it has ended"
+            assert await child.read() == b"up\n", "and then it has ended"
     assert rang(await task) == [("command", "failed", "timeout")]
 
 
