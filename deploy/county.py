@@ -28,7 +28,6 @@ TOWNSHIP = "township"
 """Stands for the unit of the child's township wherever a unit is named."""
 
 Path_ = tuple[str | int, ...]
-FIELDS = frozenset(County.model_fields)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -143,9 +142,6 @@ def _read_file(file: Path, draft: Draft) -> None:
             return
         for key_node, value_node in node.value:
             key, line = _key(key_node), key_node.start_mark.line + 1
-            if key not in FIELDS:
-                draft.problems.append(Problem(file.name, line, f"不认识的键 {key}", "请检查拼写，或删去"))
-                continue
             if key in draft.values:
                 first = draft.lines[(key,)]
                 draft.problems.append(

@@ -55,8 +55,12 @@ class Break:
 
 
 BREAKS = {
-    "a misspelt threshold": Break("cadence.yaml", "  residence_months: 6", "  residence_month: 6", "residence_month"),
-    "a key that no county has": Break("county.yaml", "name: 石台县", "name: 石台县\ncolour: red", "colour", 1),
+    "a misspelt threshold": Break(
+        "cadence.yaml", "  residence_months: 6", "  residence_month: 6", "不认识的键 thresholds.residence_month"
+    ),
+    "a key that no county has": Break(
+        "county.yaml", "name: 石台县", "name: 石台县\ncolour: red", "不认识的键 colour", 1
+    ),
     "a key written in two files": Break(
         "townships.yaml", "townships:", "version: x\ntownships:", "version 已在 county.yaml 第5行"
     ),

@@ -8,6 +8,13 @@ _LINE = _TESTS + "test_what_is_wrong_is_named_with_its_line"
 
 GUARDS = [
     Guard(
+        "county: a key that no county has is told",
+        "contracts/county.py",
+        '    model_config = ConfigDict(frozen=True, extra="forbid")\n',
+        '    model_config = ConfigDict(frozen=True, extra="ignore")\n',
+        _LINE,
+    ),
+    Guard(
         "county: a key stands in one file",
         _FILE,
         "            if key in draft.values:\n",

@@ -87,6 +87,13 @@ GUARDS = [
         _MATCHING + "test_a_number_that_cannot_be_the_childs_is_no_number",
     ),
     Guard(
+        "registry: whoever a record could join is looked for beyond its own neighbours",
+        _DOMAIN + "cabinet.py",
+        "                    if one.number is None:\n                        keys |= one.guardian_ids\n",
+        "",
+        _RECORDS + "test_who_belonged_to_a_corrected_row_joins_the_other_file_that_it_fits",
+    ),
+    Guard(
         "registry: an older version from another lane changes nothing",
         _DOMAIN + "cabinet.py",
         "        if seat is not None and reading.recorded_at < seat.recorded_at:\n",
@@ -106,6 +113,20 @@ GUARDS = [
         "            if self._forget_what_moved():\n                continue\n",
         "",
         _RECORDS + "test_a_record_that_changes_while_it_is_looked_at_is_looked_at_again",
+    ),
+    Guard(
+        "registry: a lead is asked about once",
+        _DOMAIN + "cabinet.py",
+        '            if found.state == "open" or (',
+        "            if (",
+        _RECORDS + "test_a_lead_is_asked_about_once",
+    ),
+    Guard(
+        "registry: what a person declined is not asked again for the same evidence",
+        _DOMAIN + "cabinet.py",
+        "set(evidence) <= set(found.evidence)",
+        "not evidence",
+        _PERSONS + "test_a_declined_question_is_not_asked_again_for_the_same_evidence",
     ),
     # What stands.
     Guard(
@@ -156,6 +177,13 @@ GUARDS = [
         "    if FactName.GUARDIAN_STATUS in by_name:\n",
         "    if FactName.GUARDIAN_STATUS not in by_name and None in by_name:\n",
         _RECORDS + "test_what_stands_in_a_file_after_a_persons_finding_is_news",
+    ),
+    Guard(
+        "registry: nobody changes a child while a whole file ends",
+        _REGISTRY + "store.py",
+        "    await tx.execute(CLOSE if closing else WATCH)\n",
+        "    await tx.execute(WATCH)\n",
+        _RECORDS + "test_nobody_changes_a_file_while_a_whole_file_ends",
     ),
     Guard(
         "registry: a contradiction is reported once",
@@ -236,6 +264,28 @@ GUARDS = [
         _PERSONS + "test_whoever_could_not_join_the_two_joins_the_one_that_it_fits",
     ),
     Guard(
+        "registry: a question follows its file into a merge",
+        _DOMAIN + "cabinet.py",
+        "        for found in self._about(other):\n            self._readdress(found)\n",
+        "",
+        _PERSONS + "test_a_question_follows_its_file_into_a_merge",
+    ),
+    Guard(
+        "registry: a question goes back to its file when a merge is undone",
+        _DOMAIN + "cabinet.py",
+        "            for found in self._about(stays):\n                self._readdress(found)\n",
+        "",
+        _PERSONS + "test_a_question_that_two_files_have_alike_stays_each_ones_own_when_a_merge_is_undone",
+    ),
+    Guard(
+        "registry: what was declined is not asked again when a merge is undone",
+        _DOMAIN + "cabinet.py",
+        "            for found in self._about(stays):\n                self._readdress(found)\n",
+        '            for found in self._about(stays):\n                if found.state == "open":\n'
+        "                    self._readdress(found)\n",
+        _PERSONS + "test_what_a_person_declined_is_not_asked_again_when_a_merge_is_undone",
+    ),
+    Guard(
         "registry: a question asked of two files as one goes to the one that it is about",
         _DOMAIN + "cabinet.py",
         "        if theirs and not set(question.evidence) <= set(mine):\n",
@@ -270,6 +320,13 @@ GUARDS = [
         "            rows.append((event.finding, None, event.identity.encode()))\n            continue\n",
         "            raise\n",
         _FINDINGS + "test_a_finding_whose_identity_does_not_open_goes_on_all_the_same",
+    ),
+    Guard(
+        "registry: a finding that names nobody on file is about a candidate of the registry's own",
+        _REGISTRY + "handlers.py",
+        "        if event.child is not None and event.child in known\n",
+        "        if event.child is not None\n",
+        _FINDINGS + "test_a_finding_that_names_an_unknown_child_is_never_lost",
     ),
     # Disclosure.
     Guard(
@@ -306,6 +363,13 @@ GUARDS = [
         "    if before is not None and version <= before.version:\n        return None\n",
         "",
         _DISCLOSURES + "test_moves_that_change_nobody_disclose_nothing",
+    ),
+    Guard(
+        "registry: who reported is nobody's to read",
+        _REGISTRY + "names.py",
+        "            whole |= {name: text for name, text in identity.items() if name not in OF_THE_REPORT}\n",
+        "            whole |= identity\n",
+        _DISCLOSURES + "test_a_route_that_names_the_report_is_given_no_other_of_the_same_child",
     ),
     # Names.
     Guard(

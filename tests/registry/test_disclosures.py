@@ -282,6 +282,20 @@ async def test_who_reported_is_never_disclosed_unless_the_route_names_it(house: 
     assert opened(named) == {"narrative": "例：受伤"}
 
 
+async def test_a_route_that_names_the_report_is_given_no_other_of_the_same_child(house: House) -> None:
+    """Two teachers report one child. Who gets the referral of the first finding reads nothing of the second report."""
+    first = {IdentityField.NAME: "例小明", IdentityField.NARRATIVE: "例：受伤"}
+    [passed] = only(await house.report(reported("first", identity=first)), FindingPassedOn)
+    second = {IdentityField.REPORTER: "例老师", IdentityField.NARRATIVE: "例：多日无人照看"}
+    await house.report(reported("second", child=passed.child, identity=second))
+    report = (IdentityField.REPORTER, IdentityField.NARRATIVE)
+
+    said = await house.refer(moved(passed.child, 1, ReferralState.SENT, finding=an_id("first"), whitelist=report))
+
+    [given] = only(said, Disclosed)
+    assert opened(given) == {"narrative": "例：受伤"}
+
+
 async def test_a_candidates_referral_follows_the_child_to_its_file(house: House) -> None:
     """The teacher knew a name only; the file that absorbs the candidate knows the telephone."""
     row = a_row()
