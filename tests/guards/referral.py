@@ -481,7 +481,7 @@ GUARDS = [
         "referral: two missed contacts must be running",
         _DOMAIN + "duties.py",
         "return duty.due_on + DAY == first",
-        "return True",
+        "return duty.due_on < first",
         _LEDGER + "test_two_missed_contacts_with_a_month_between_that_owed_none_are_not_running",
     ),
     Guard(
