@@ -74,7 +74,15 @@ async def service(world: World) -> AsyncIterator[Service]:
     made = model.alpha(world.of("alpha", HUTONG_RETRY_LAST="0.05"))
     await made.open()
     consumer = made.consumers["main"]
-    await made.cursors(consumer, [place])
+
+    async def begun() -> bool:
+        try:
+            await made.cursors(consumer, [place])
+        except ConnectionError:
+            return False  # made a moment ago: its broker does not know it yet
+        return True
+
+    await eventually(begun, what="the input's log has a beginning")
     await made.pool.execute(
         "insert into county (version, active_from, activated_by, body) values ('1', '2026-01-01', '', $1)",
         county().model_dump_json(),
