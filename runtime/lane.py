@@ -239,8 +239,10 @@ class Lane:
                 await service.outbox.write(session, cursor["lane"], work.rows)
                 next_offset = fresh[work.used - 1].offset + 1
                 await self._save(session, work, numbers, marks, next_offset, run)
-                point("before_commit")
-        point("after_commit")
+                if work.rows:
+                    point("before_commit")
+        if work.rows:
+            point("after_commit")
         self._poison.keep(outcomes, run)
         self._known = Known(next_offset, numbers.seen, marks.by_lane)
         self._tell(work, next_offset, time.perf_counter() - started)

@@ -13,7 +13,6 @@ _PARTS = "tests/runtime/test_parts.py::"
 _LANE = "tests/runtime/test_lane.py::"
 _RELAY = "tests/runtime/test_relay.py::"
 _LOGS = "tests/runtime/test_logs.py::"
-_CHAIN = "tests/runtime/test_chain.py::"
 
 GUARDS = [
     Guard(
@@ -213,7 +212,7 @@ GUARDS = [
         '                await service.outbox.write(session, cursor["lane"], work.rows)\n',
         "                async with service.pool.acquire() as other, other.transaction():\n"
         '                    await service.outbox.write(other, cursor["lane"], work.rows)\n',
-        _CHAIN + "test_whatever_dies_on_the_way_the_same_comes_out_of_the_chain",
+        _ONCE + "test_a_process_killed_there_loses_and_doubles_nothing[before_commit]",
     ),
     Guard(
         "runtime: outbox numbers are dense",

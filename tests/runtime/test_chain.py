@@ -8,7 +8,7 @@ from contracts.topics import SERVICES
 from deploy.local.stack import LocalStack
 from tests.runtime.chain import Deaths, Outcome, Story, a_house, outcome, taken, tell
 
-POINTS = ("before_commit:5", "after_commit:5", "before_mark:2", "before_page:2", "after_page:2")
+POINTS = ("before_commit:2", "after_commit:2", "before_mark:2", "before_page:2", "after_page:2")
 """Where each service dies, one after the other, and at which passing of a process."""
 
 
