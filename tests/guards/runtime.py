@@ -215,6 +215,14 @@ GUARDS = [
         _ONCE + "test_a_process_killed_there_loses_and_doubles_nothing[before_commit]",
     ),
     Guard(
+        "runtime: what a page of a day's work says is written in its transaction too",
+        "runtime/days.py",
+        "                await service.outbox.write(session, service.own_lanes[LANE, index], rows)\n",
+        "                async with service.pool.acquire() as other, other.transaction():\n"
+        "                    await service.outbox.write(other, service.own_lanes[LANE, index], rows)\n",
+        _DAYS + "test_a_days_work_goes_on_where_it_was_killed[before_page]",
+    ),
+    Guard(
         "runtime: outbox numbers are dense",
         "runtime/tables.py",
         "do update set next_seq = l.next_seq + excluded.next_seq",
