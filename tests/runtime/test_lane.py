@@ -185,8 +185,10 @@ async def test_a_batch_that_is_never_committed_is_told_though_the_process_polls(
 
 
 async def test_a_handler_that_waits_for_what_never_comes_ends_the_process(world: World, service: Service) -> None:
+    over = asyncio.Event()
+
     async def hangs(batch: Batch[Any], tx: Tx) -> list[Say]:
-        await asyncio.Event().wait()
+        await over.wait()
         return []
 
     service.settings = replace(service.settings, attempt_patience=0.2, watch_every=0.05)
@@ -197,12 +199,13 @@ async def test_a_handler_that_waits_for_what_never_comes_ends_the_process(world:
     async def ended() -> bool:
         return service.failure is not None
 
-    await eventually(ended, what="the process ends")
-    assert f"main {PLACE[0]}/0 hangs" in service.silences()
-    service.watch.stop()
-    await watching
-    work.cancel()
-    await asyncio.gather(work, return_exceptions=True)
+    try:
+        await eventually(ended, what="the process ends")
+        assert f"main {PLACE[0]}/0 hangs" in service.silences()
+    finally:
+        service.watch.stop()
+        over.set()
+        await asyncio.gather(watching, work)
 
 
 async def test_a_failure_outside_of_the_handlers_ends_the_process(
