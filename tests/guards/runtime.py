@@ -375,7 +375,7 @@ GUARDS = [
         "runtime/watch.py",
         "            if place[0] not in consumer.heard:\n",
         "            if place not in consumer.assigned:\n",
-        _WATCH + "test_a_topic_made_anew_halts_its_partitions",
+        _WATCH + "test_a_topic_made_anew_is_told_though_its_assignment_is_gone",
     ),
     Guard(
         "runtime: an ordinal is one process's",

@@ -6,6 +6,7 @@ from dataclasses import replace
 from confluent_kafka import TopicPartition
 
 from runtime import Service, partition_of
+from tests.runtime import model
 from tests.runtime.harness import Process, World, eventually
 
 
@@ -46,6 +47,27 @@ async def test_a_topic_made_anew_halts_its_partitions(world: World) -> None:
     reasons = await halted(again, world.partitions)
     assert all("anew" in reason for reason in reasons), "a restart does not make it forget"
     assert await world.value("alpha", "select count(*) from audit where name = 'refilled'") == 0
+
+
+async def test_a_topic_made_anew_is_told_though_its_assignment_is_gone(service: Service) -> None:
+    """A topic that goes takes its assignment along, in silence. When it is back it is not the one that was heard."""
+    place = (model.INPUT.name, 0)
+    consumer = service.consumers["main"]
+    consumer.given({place})
+    await consumer.taken()
+    await service.pool.execute("update consumer_cursor set topic_id = 'the one that went' where topic = $1", place[0])
+    service.settings = replace(service.settings, watch_every=0.05)
+    watching = asyncio.create_task(service.watch.run())
+
+    async def halted() -> bool:
+        return place in consumer.halted
+
+    try:
+        await eventually(halted, what="the partition is halted")
+        assert "anew" in consumer.halted[place]
+    finally:
+        service.watch.stop()
+        await watching
 
 
 async def test_records_deleted_past_the_cursor_halt_that_partition_only(world: World) -> None:
