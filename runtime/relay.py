@@ -1,4 +1,4 @@
-"""Publishes the outbox: in the order it was committed, one batch in flight per partition, then marks and deletes.
+"""Publishes the outbox: each partition in the order it was committed, one batch in flight, then marks and deletes.
 
 One relay works per service (an advisory lock held by the session it reads with). Because the next batch of a
 partition is sent only when the one before it is acknowledged, nothing can land before what it follows, whichever
@@ -25,7 +25,8 @@ from runtime.outbox import SEPARATOR
 from runtime.settings import Settings
 
 _LOCK_SPACE = 0x72_65_6C
-_WAVE = 4000
+_WAVE = 250
+"""Rows of one output partition that are fetched at a time: however much waits on one, the others go on."""
 _IDLE = 0.1
 _STANDBY = 1.0
 

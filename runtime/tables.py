@@ -72,8 +72,15 @@ returning topic, partition, next_seq"""
 OUTBOX_COLUMNS = ("lane", "topic", "partition", "seq", "key", "value", "headers")
 
 TO_PUBLISH = """
-select position, lane, topic, partition, seq, key, value, headers
-from outbox order by position limit $1"""
+select said.*
+from (select distinct topic, partition from outbox_lane where exists (select from outbox)) as place
+cross join lateral (
+    select position, lane, topic, partition, seq, key, value, headers
+    from outbox
+    where outbox.topic = place.topic and outbox.partition = place.partition
+    order by position limit $1
+) as said
+order by position"""
 
 MARKS = "select lane, topic, partition, published_seq from outbox_mark"
 

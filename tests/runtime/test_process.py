@@ -6,7 +6,7 @@ from datetime import date
 from uuid import uuid4
 
 from runtime.__main__ import FAILED
-from runtime.migrations import migrate
+from runtime.migrations import RUNTIME, migrate
 from tests.runtime.harness import World, eventually
 from tests.runtime.model import MIGRATIONS
 
@@ -63,7 +63,7 @@ async def test_migrations_run_at_once_and_again_do_the_work_once(world: World) -
     done = await asyncio.gather(*runs)
     assert sorted(step for steps in done for step in steps) == [
         f"{world.schema('alpha')}.0001_model",
-        "runtime.0001_runtime",
+        *sorted(f"runtime.{file.stem}" for file in RUNTIME.glob("*.sql")),
     ]
     assert await migrate(world.schema("alpha"), world.of("alpha"), MIGRATIONS) == []
 
@@ -79,7 +79,7 @@ async def test_two_relays_at_once_is_one_relay(world: World) -> None:
         come = await world.database.fetch(
             """select application_name from pg_stat_activity where application_name like $1 group by application_name
                having count(*) filter (where query like '%pg_try_advisory_lock%') = 2
-                   or bool_or(query like '%from outbox order by position%')""",
+                   or bool_or(query like '%from outbox_lane where exists%')""",
             f"hutong-{world.schema('alpha')}-%",
         )
         return len(come) == 2

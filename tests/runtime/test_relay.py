@@ -1,7 +1,7 @@
 """The relay by itself, on the real broker and database: whatever fails, the prefix is sent again by a new producer."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,7 +9,7 @@ import pytest
 from aiokafka.errors import KafkaTimeoutError, OutOfOrderSequenceNumber, ProducerFenced, TopicAuthorizationFailedError
 
 from contracts.event import Envelope
-from runtime import Service, kafka
+from runtime import Service, kafka, partition_of, relay
 from runtime.batches import Heard
 from runtime.reader import Numbers, Turn
 from tests.runtime import model
@@ -25,6 +25,7 @@ class Producers:
     def __init__(self, fails: Callable[[int], Exception | None], *, appended: bool = False) -> None:
         self.made = 0
         self.sends = 0
+        self.places: list[int] = []
         self._fails = fails
         self._appended = appended
         self._real = kafka.producer
@@ -36,6 +37,7 @@ class Producers:
 
         async def send(*batch: Any, **more: Any) -> Any:
             self.sends += 1
+            self.places.append(more["partition"])
             error = self._fails(self.sends)
             if error is None:
                 return await send_batch(*batch, **more)
@@ -47,14 +49,17 @@ class Producers:
         return made
 
 
-async def say(service: Service, world: World, count: int = MANY) -> None:
+NINE = [f"name-{n}" for n in range(9)]
+
+
+async def say(service: Service, world: World, count: int = MANY, names: Sequence[str] = NINE) -> None:
     """Write to the outbox what a handler would have said."""
     lane = next(iter(service.own_lanes.values()))
     said = []
     for n in range(count):
         envelope: Envelope = world.envelope("model.Put.v1", "cause")
         heard = Heard(model.Put(name="cause", n=n), envelope, "", 0, n)
-        said.append(heard.say(model.Step(name=f"name-{n % 9}", n=n, digest="")))
+        said.append(heard.say(model.Step(name=names[n % len(names)], n=n, digest="")))
     async with service.pool.acquire() as session, session.transaction():
         await service.outbox.write(session, lane, service.outbox.rows(said))
 
@@ -153,3 +158,22 @@ async def test_a_relay_that_fails_again_and_again_says_so_until_it_works(
 
 async def _not(check: Any) -> bool:
     return not await check
+
+
+async def test_much_on_one_partition_does_not_hold_up_the_others(
+    service: Service, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay, "_WAVE", 5)
+    producers = Producers(lambda _: None)
+    monkeypatch.setattr(kafka, "producer", producers)
+    await say(service, world, names=["much"])
+    await say(service, world, 1, names=["few"])
+    relaying = asyncio.create_task(service.relay.run())
+    await published(service)
+    service.relay.stop()
+    await relaying
+
+    much, few = partition_of("much", 4), partition_of("few", 4)
+    assert producers.places.count(much) == MANY / 5
+    assert few in producers.places[:2], "it was said last, and is sent with the first"
+    assert on_topic(service, world) == ([*range(MANY), 0] if much < few else [0, *range(MANY)], 0)
