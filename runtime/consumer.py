@@ -113,18 +113,18 @@ class Consumer:
         Where a file is on its way and nobody waits for a single row of it, more is gathered while more comes: the
         larger a batch, the less a record costs, and what is said of a child once is not said for every record.
         """
-        most = LANES * self._most
-        found: dict[Any, list[Raw]] = await kafka.getmany(timeout_ms=LONG_POLL_MS, max_records=most)
+        part, most = self.service.settings.max_records, LANES * self._most
+        found: dict[Any, list[Raw]] = await kafka.getmany(timeout_ms=LONG_POLL_MS, max_records=part)
         many = sum(map(len, found.values()))
-        if many >= MUCH:
-            until = time.monotonic() + self.gathers
-            while many < most and not self.leaving and time.monotonic() < until:
-                more = await kafka.getmany(timeout_ms=LONG_POLL_MS, max_records=most - many)
-                if not more:
-                    break
-                for place, raws in more.items():
-                    found.setdefault(place, []).extend(raws)
-                    many += len(raws)
+        until = time.monotonic() + self.gathers
+        while MUCH <= many < most and not self.leaving and time.monotonic() < until:
+            await asyncio.sleep(0)  # a poll that finds something does not let anybody else have a turn
+            more = await kafka.getmany(timeout_ms=LONG_POLL_MS, max_records=min(part, most - many))
+            if not more:
+                break
+            for place, raws in more.items():
+                found.setdefault(place, []).extend(raws)
+                many += len(raws)
         return tuple(chain.from_iterable(found.values()))
 
     def handler_of(self, topic: str) -> Handler | None:

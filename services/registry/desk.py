@@ -161,7 +161,7 @@ class Desk:
             unread = self.records - self._looked_up
             if unread:
                 await self._look_up(unread)
-            wanted = (self._keys_of_records() | self._keys_of_members() | keys) - self._finds.keys()
+            wanted = (await aside(len(self.shown), self._keys_needed) | keys) - self._finds.keys()
             if wanted:
                 self._finds |= {key: {} for key in wanted}
                 for key, child, version in await store.find(self.tx, wanted):
@@ -175,9 +175,9 @@ class Desk:
                 self.children |= {
                     one.file.absorbed_by for one in found_files.values() if one.file.absorbed_by is not None
                 }
-            if self._forget_what_moved():
+            if await aside(len(self._stored), self._forget_what_moved):
                 continue
-            self.whole |= self._unclear()
+            self.whole |= await aside(len(self.shown), self._unclear)
             whole = (self.whole & self._stored.keys()) - self._whole
             if whole:
                 self._members |= await store.records_of(self.tx, whole)
@@ -196,8 +196,11 @@ class Desk:
         self._records |= found
         self.children |= {one.seat.child for one in found.values()}
 
-    def _keys_of_records(self) -> set[Hash]:
-        keys: set[Hash] = set()
+    def _keys_needed(self) -> set[Hash]:
+        """Of records that are about to be read; of members without a number, whom their guardian's may draw away."""
+        keys = {
+            key for seat in self._members.values() if seat.evidence.number is None for key in seat.evidence.guardian_ids
+        }
         for evidence in self.shown:
             stored = self._records.get(evidence.record)
             if stored is None:
@@ -205,12 +208,6 @@ class Desk:
             elif not _repeats(stored.seat.evidence, evidence):
                 keys |= evidence.keys | stored.seat.evidence.keys
         return keys
-
-    def _keys_of_members(self) -> set[Hash]:
-        """Records without a number may be drawn elsewhere by their guardian's."""
-        return {
-            key for seat in self._members.values() if seat.evidence.number is None for key in seat.evidence.guardian_ids
-        }
 
     def _unclear(self) -> set[UUID]:
         """Files that a record may join, part or be asked about: all but the one that its number alone finds."""

@@ -8,7 +8,7 @@ from uuid import UUID
 import orjson
 
 from contracts.vocabulary import FactName
-from runtime import Record, Tx
+from runtime import Record, Tx, aside
 from services.registry.domain.facts import End, Layer, Source
 from services.registry.domain.files import ChildFile, Question, Seat, Told
 from services.registry.domain.matching import NOTHING, Evidence, Hash, Holds
@@ -75,6 +75,10 @@ class Stored:
 async def lock(tx: Tx, children: Collection[UUID]) -> dict[UUID, Stored]:
     """The files of these children, locked in the order of their ids. Who is not on file is not in the answer."""
     rows = await tx.fetch(LOCK, sorted(children, key=lambda child: child.bytes))
+    return await aside(len(rows), _stored, rows)
+
+
+def _stored(rows: Sequence[Record]) -> dict[UUID, Stored]:
     return {row["child_id"]: Stored(_file(row), row["said"], row["wrapped"]) for row in rows}
 
 
@@ -97,12 +101,12 @@ async def open_files(tx: Tx, files: Sequence[ToSave]) -> bool:
     """Store files that were not there. False: another transaction has opened one of them meanwhile."""
     if not files:
         return True
-    return await tx.execute(OPEN, *_columns(files)) == f"INSERT 0 {len(files)}"
+    return await tx.execute(OPEN, *await aside(len(files), _columns, files)) == f"INSERT 0 {len(files)}"
 
 
 async def change_files(tx: Tx, files: Sequence[ToSave]) -> None:
     if files:
-        await tx.execute(CHANGE, *_columns(files))
+        await tx.execute(CHANGE, *await aside(len(files), _columns, files))
 
 
 async def new_keys(tx: Tx, keys: Mapping[UUID, bytes]) -> None:
@@ -274,12 +278,18 @@ class StoredSeat:
 
 async def records(tx: Tx, ids: Collection[UUID]) -> dict[UUID, StoredSeat]:
     rows = await tx.fetch(RECORDS, list(ids))
-    return {row["record_id"]: StoredSeat(_seat(row), row["child_version"]) for row in rows}
+    seats = await aside(len(rows), _seats, rows)
+    return {row["record_id"]: StoredSeat(seats[row["record_id"]], row["child_version"]) for row in rows}
 
 
 async def records_of(tx: Tx, children: Collection[UUID]) -> dict[UUID, Seat]:
     """Every record of these children; to be read with their files locked."""
-    return {row["record_id"]: _seat(row) for row in await tx.fetch(RECORDS_OF, list(children))}
+    rows = await tx.fetch(RECORDS_OF, list(children))
+    return await aside(len(rows), _seats, rows)
+
+
+def _seats(rows: Sequence[Record]) -> dict[UUID, Seat]:
+    return {row["record_id"]: _seat(row) for row in rows}
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,12 +338,12 @@ async def new_records(tx: Tx, rows: Sequence[RecordToSave]) -> bool:
     """Store records that were not there. False: another transaction has stored one of them meanwhile."""
     if not rows:
         return True
-    return await tx.execute(NEW_RECORDS, *_record_columns(rows)) == f"INSERT 0 {len(rows)}"
+    return await tx.execute(NEW_RECORDS, *await aside(len(rows), _record_columns, rows)) == f"INSERT 0 {len(rows)}"
 
 
 async def change_records(tx: Tx, rows: Sequence[RecordToSave]) -> None:
     if rows:
-        await tx.execute(CHANGE_RECORDS, *_record_columns(rows))
+        await tx.execute(CHANGE_RECORDS, *await aside(len(rows), _record_columns, rows))
 
 
 async def read_again(tx: Tx, rows: Sequence[tuple[UUID, datetime, date]]) -> None:

@@ -387,8 +387,8 @@ GUARDS = [
     Guard(
         "runtime: gathering ends when the partitions are taken",
         "runtime/consumer.py",
-        "while many < most and not self.leaving and",
-        "while many < most and",
+        "many < most and not self.leaving and",
+        "many < most and",
         _CONSUMER + "test_gathering_ends_when_the_partitions_are_taken",
     ),
     Guard(

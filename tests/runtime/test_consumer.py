@@ -46,7 +46,7 @@ async def polled(consumer: Consumer, kafka: Scripted) -> list[Any]:
 async def test_who_does_not_gather_takes_what_there_is_at_once() -> None:
     kafka = Scripted(MUCH, MUCH)
     assert await polled(a_consumer(0.0), kafka) == list(range(MUCH))
-    assert kafka.asked == [(LONG_POLL_MS, MOST)]
+    assert kafka.asked == [(LONG_POLL_MS, BATCH)]
 
 
 async def test_little_is_handed_on_at_once() -> None:
@@ -61,9 +61,10 @@ async def test_much_is_gathered_in_order_until_nothing_more_comes() -> None:
 
 
 async def test_no_more_is_gathered_than_the_lanes_can_take() -> None:
-    kafka = Scripted(MUCH, MOST, MOST)
+    kafka = Scripted(MUCH, *[BATCH] * LANES, BATCH)
     assert len(await polled(a_consumer(60.0), kafka)) == MOST
-    assert kafka.asked[1:] == [(LONG_POLL_MS, MOST - MUCH)]
+    assert kafka.asked[-1] == (LONG_POLL_MS, BATCH - MUCH)
+    assert kafka.there == [BATCH]
 
 
 async def test_gathering_ends_when_its_time_is_over() -> None:
