@@ -173,7 +173,7 @@ class ReferralRefusedAction(_Case):
     verb: Verb
     referral: UUID | None
     code: str
-    """``not_yours``, ``illegal_move``, ``unknown_referral``, ``reason_missing``, ``reporter_not_informed`` ..."""
+    """``not_yours``, ``illegal_move``, ``unknown_referral``, ``unknown_proposal``, ``reporter_not_informed`` ..."""
     state: ReferralState | None = None
 
 

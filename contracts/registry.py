@@ -109,6 +109,22 @@ class FileHandedOver(Event):
         return str(self.child)
 
 
+_QUESTION = 8
+
+
+def question_id(made: UUID) -> UUID:
+    """The same id, marked as a question's."""
+    return UUID(int=made.int & ~(0xF << 76) | _QUESTION << 76)
+
+
+def is_question(asked: UUID) -> bool:
+    """Whose a confirm or decline is: a question's is the registry's, any other id is referral's.
+
+    An id that neither of the two knows is thus refused by one of them, and never by both.
+    """
+    return asked.version == _QUESTION
+
+
 class MatchAsked(Event):
     """Rung 3: two files could be one child. A person decides; the evidence is in codes."""
 

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from contracts.intake import ActionTaken
 from contracts.referral import ReferralRefusedAction
+from contracts.registry import is_question
 from contracts.vocabulary import ReferralState, Verb
 from services.referral import casework, routing, store
 from services.referral.desk import Desk
@@ -241,10 +242,12 @@ def _may_look_after(desk: Desk, matters: Matters, unit: str) -> bool:
 
 
 def _decide(desk: Desk, action: ActionTaken) -> None:
-    """Confirm or decline. What is not ours is a question of the registry's, which answers for it."""
+    """Confirm or decline. The questions of the registry are answered by the registry, those that it knows or not."""
+    if action.proposal is not None and is_question(action.proposal):
+        return
     proposal = None if action.proposal is None else desk.proposal(action.proposal)
     if proposal is None:
-        return
+        raise Refused("unknown_proposal")
     if action.child is not None and desk.of(action.child).child.id != proposal.child:
         raise Refused("other_child")
     actor = actor_of(action)

@@ -257,6 +257,7 @@ class Desk:
             holder=holder_of(self.county),
             school_year=self.school_year,
             new_id=self.vault.new_id,
+            new_question_id=self.vault.new_question_id,
             alike=self._alike,
             cause=lambda n: str(self.heard(n).id),
             files={child: one.file for child, one in self._stored.items()},

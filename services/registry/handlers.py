@@ -1,6 +1,6 @@
 """What the registry does with what it hears: load, decide, save, say."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date
 from typing import Any
 from uuid import UUID
@@ -18,6 +18,7 @@ from contracts.registry import (
     MatchAsked,
     MatchSettled,
     RegistryRefusedAction,
+    is_question,
 )
 from contracts.vocabulary import FactName, IdentityField, Verb
 from runtime import Batch, Heard, NotYet, Page, PageDone, Say, Tx, Unprocessable, aside, partition_of
@@ -169,7 +170,7 @@ async def on_actions(batch: Batch[Event], tx: Tx, *, vault: Vault) -> list[Say]:
     mine = [
         (n, heard, heard.event)
         for n, heard in enumerate(batch.events)
-        if isinstance(heard.event, ActionTaken) and _is_mine(heard.event, questions.keys())
+        if isinstance(heard.event, ActionTaken) and _is_mine(heard.event)
     ]
     if not mine:
         return []
@@ -210,9 +211,9 @@ async def on_actions(batch: Batch[Event], tx: Tx, *, vault: Vault) -> list[Say]:
     return said + await _disclosed_anew(batch, tx, vault, cabinet, ())
 
 
-def _is_mine(event: ActionTaken, questions: Collection[UUID]) -> bool:
+def _is_mine(event: ActionTaken) -> bool:
     if event.verb in (Verb.CONFIRM, Verb.DECLINE):
-        return event.proposal is not None and event.proposal in questions
+        return event.proposal is not None and is_question(event.proposal)
     return event.verb in (Verb.VERIFY, Verb.MERGE, Verb.SPLIT)
 
 
@@ -221,7 +222,9 @@ def _act(cabinet: Cabinet, n: int, event: ActionTaken, asked: dict[UUID, str]) -
     by = Person(event.unit, event.role, event.on)
     match event:
         case ActionTaken(verb=Verb.CONFIRM | Verb.DECLINE, proposal=UUID() as question):
-            if asked[question] != event.unit:
+            if question not in asked:
+                cabinet.outcomes.append((n, Refused(None, "unknown_proposal")))
+            elif asked[question] != event.unit:
                 cabinet.outcomes.append((n, Refused(event.child, "not_yours")))
             elif event.verb is Verb.CONFIRM:
                 cabinet.confirm(n, question, by)

@@ -359,6 +359,20 @@ GUARDS = [
         _LEDGER + "test_an_entry_that_restricted_reasons_hold_leaves_no_trace_on_an_ordinary_topic",
     ),
     Guard(
+        "referral: a question is the registry's to answer",
+        "services/referral/actions.py",
+        "    if action.proposal is not None and is_question(action.proposal):\n        return\n",
+        "",
+        _ACTIONS + "test_verbs_of_the_registry_are_none_of_ours",
+    ),
+    Guard(
+        "referral: a proposal that nobody made is refused",
+        "services/referral/actions.py",
+        '        raise Refused("unknown_proposal")\n',
+        "        return\n",
+        _ACTIONS + "test_a_proposal_that_nobody_made_is_refused_by_name",
+    ),
+    Guard(
         "referral: of two equal duties the visible one stays",
         _CASEWORK,
         "(duty.restricted or not double.restricted)",

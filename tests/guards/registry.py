@@ -245,8 +245,8 @@ GUARDS = [
     Guard(
         "registry: a question is answered by the unit it was put to",
         _REGISTRY + "handlers.py",
-        "            if asked[question] != event.unit:\n",
-        "            if question not in asked:\n",
+        "            elif asked[question] != event.unit:\n",
+        "            elif not asked[question]:\n",
         _PERSONS + "test_a_question_is_answered_by_the_unit_it_was_put_to",
     ),
     Guard(
@@ -370,6 +370,21 @@ GUARDS = [
         "            whole |= {name: text for name, text in identity.items() if name not in OF_THE_REPORT}\n",
         "            whole |= identity\n",
         _DISCLOSURES + "test_a_route_that_names_the_report_is_given_no_other_of_the_same_child",
+    ),
+    # Questions.
+    Guard(
+        "registry: a proposal that is no question is referral's to answer",
+        _REGISTRY + "handlers.py",
+        "        return event.proposal is not None and is_question(event.proposal)\n",
+        "        return event.proposal is not None\n",
+        _PERSONS + "test_somebody_elses_proposals_are_none_of_the_registrys_business",
+    ),
+    Guard(
+        "registry: a question's id says that it is one",
+        _REGISTRY + "vault.py",
+        "        return question_id(self.new_id(words))\n",
+        "        return self.new_id(words)\n",
+        _PERSONS + "test_every_question_has_the_id_of_one_and_no_child_has",
     ),
     # Names.
     Guard(

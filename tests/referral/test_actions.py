@@ -7,6 +7,7 @@ from uuid import UUID
 import pytest
 
 from contracts.referral import QueueEntry, ReferralMoved, ReferralRefusedAction
+from contracts.registry import question_id
 from contracts.vocabulary import FindingCode, Level, Move, ReferralState, Result, ReturnReason, Verb
 from tests.referral.harness import (
     COORDINATOR,
@@ -240,7 +241,17 @@ async def test_a_new_finding_after_a_withdrawal_is_a_new_referral(world: World) 
 async def test_verbs_of_the_registry_are_none_of_ours(world: World) -> None:
     assert await world.do(Verb.VERIFY, RENLI, outcome="confirmed") == []
     assert await world.do(Verb.MERGE, LEAD, other=a_child(2)) == []
-    assert await world.do(Verb.CONFIRM, LEAD, proposal=UUID(int=7)) == []  # a match question
+    for verb in (Verb.CONFIRM, Verb.DECLINE):  # a match question, which the registry answers for
+        assert await world.do(verb, LEAD, proposal=question_id(a_child())) == []
+
+
+@pytest.mark.parametrize("proposal", [UUID(int=7), a_child(), None])
+async def test_a_proposal_that_nobody_made_is_refused_by_name(world: World, proposal: UUID | None) -> None:
+    await sent(world)
+    before = await world.state()
+    for verb in (Verb.CONFIRM, Verb.DECLINE):
+        assert await world.refused(verb, RENLI, proposal=proposal) == "unknown_proposal"
+    assert await world.state() == before
 
 
 async def test_every_move_is_kept(world: World) -> None:

@@ -31,6 +31,7 @@ def a_cabinet(records: Iterable[Evidence]) -> Cabinet:
         holder=holder_of(a_county()),
         school_year=school_year_of(a_county()),
         new_id=VAULT.new_id,
+        new_question_id=VAULT.new_question_id,
         alike=never_alike,
         cause=lambda n: str(an_id("event", n)),
         finds={key: set() for one in records for key in one.keys},

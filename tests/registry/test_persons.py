@@ -15,6 +15,8 @@ from contracts.registry import (
     MatchAsked,
     MatchSettled,
     RegistryRefusedAction,
+    is_question,
+    question_id,
 )
 from contracts.vocabulary import FactName, IdentityField, Verb
 from services.registry.names import identity_of
@@ -453,6 +455,30 @@ async def test_somebody_elses_proposals_are_none_of_the_registrys_business(house
         reported(),
     )
     assert said == []
+
+
+@pytest.mark.parametrize("verb", [Verb.CONFIRM, Verb.DECLINE])
+async def test_a_question_that_nobody_asked_is_refused_and_changes_nothing(house: House, verb: Verb) -> None:
+    one, _, asked = await two_files(house)
+    before = await house.state()
+    nobodys = question_id(an_id("nobody's"))
+
+    [refused] = await house.act(action(verb, child=one, proposal=nobodys), action(Verb.ACCEPT, proposal=nobodys))
+
+    assert isinstance(refused, RegistryRefusedAction)
+    assert (refused.unit, refused.verb, refused.code, refused.child) == (MZJ, verb, "unknown_proposal", None)
+    assert await house.state() == before
+    assert asked.question != nobodys
+
+
+async def test_every_question_has_the_id_of_one_and_no_child_has(house: House) -> None:
+    """Also of those that nobody asked, which a person settled unasked: referral leaves them to the registry too."""
+    one, other, asked = await two_files(house)
+    said = await house.act(action(Verb.MERGE, child=one, other=other), action(Verb.SPLIT, child=one, other=other))
+    questions = [asked.question, *(settled.question for settled in only(said, MatchSettled))]
+    assert len(set(questions)) == 2
+    assert all(map(is_question, questions))
+    assert not any(map(is_question, (one, other)))
 
 
 async def test_a_question_follows_its_file_into_a_merge(house: House) -> None:

@@ -194,6 +194,7 @@ REFUSALS: dict[str, tuple[str, str]] = {
     "not_yours": ("这件事项现在不由您单位办理", "请核对事项编号，需要接手的请主办单位改派"),
     "illegal_move": ("事项现在的状态不能做这一步", "请先在队列里看最新状态，再按顺序办理"),
     "unknown_referral": ("没有这件事项", "请核对事项编号"),
+    "unknown_proposal": ("没有这件待审定或待核对的事项", "请核对 proposal 编号"),
     "unknown_child": ("没有这份档案", "请核对档案编号，可能已合并"),
     "records_missing": ("没有写明要拆出哪些记录", "请写明来源记录的编号后重新提交"),
     "record_not_in_file": ("所写的来源记录不在这份档案里", "请核对记录编号，或先查到它所在的档案"),

@@ -77,6 +77,7 @@ class Cabinet:
     school_year: SchoolYear
     new_id: Callable[[str], UUID]
     """Makes the same id of the same words."""
+    new_question_id: Callable[[str], UUID]
     alike: Alike
     cause: Callable[[int], str]
     """Says which event is being applied, in words that never repeat."""
@@ -574,10 +575,10 @@ class Cabinet:
             if found.state == "open" or (found.state != "merged" and set(evidence) <= set(found.evidence)):
                 return
         words = f"question/{first}/{second}/{' '.join(evidence)}/{' '.join(conflicts)}"
-        if self.new_id(words) in self.questions:
+        if self.new_question_id(words) in self.questions:
             # Asked and answered before, or of files that stood for others then: this is another question.
             words = f"{words}/{self.cause(n)}"
-        question = Question(self.new_id(words), first, second, evidence, conflicts, "open", (first, second))
+        question = Question(self.new_question_id(words), first, second, evidence, conflicts, "open", (first, second))
         self._note(question)
         for one in (first, second):
             self._put(n, self._at(one), asked=True)
@@ -616,7 +617,8 @@ class Cabinet:
 
     def _made_up(self, n: int, child: UUID, other: UUID) -> Question:
         """A decision that nobody was asked for."""
-        return Question(self.new_id(f"decision/{self.cause(n)}"), child, other, (), (), "open", (child, other))
+        made = self.new_question_id(f"decision/{self.cause(n)}")
+        return Question(made, child, other, (), (), "open", (child, other))
 
     def _readdress(self, question: Question) -> None:
         """Let a question be about the files that now stand for those it was asked about."""
