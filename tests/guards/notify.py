@@ -40,9 +40,23 @@ GUARDS = [
     Guard(
         "notify: an emergency rings",
         _NOTIFY + "domain/telling.py",
-        "    if moved.call and goes_out:",
-        "    if moved.call and not goes_out:",
+        "    if moved.alarming:",
+        "    if moved.alarming and moved.why:",
         _TELLING + "test_a_mandatory_report_tells_who_receives_who_reports_and_the_duty_unit_to_call_and_rings",
+    ),
+    Guard(
+        "notify: an emergency found in one that is in hand rings too",
+        _NOTIFY + "domain/telling.py",
+        "            return self.call and not self.phone_reported",
+        "            return False",
+        _TELLING + "test_an_emergency_found_in_one_that_is_in_hand_rings_and_is_to_be_called_about_anew",
+    ),
+    Guard(
+        "notify: what is added after the call rings nobody",
+        _NOTIFY + "domain/telling.py",
+        "            return self.call and not self.phone_reported",
+        "            return self.call",
+        _TELLING + "test_a_finding_added_to_a_matter_that_was_called_about_asks_for_no_call",
     ),
     Guard(
         "notify: what rings stands in the inbox too",

@@ -285,16 +285,24 @@ async def test_a_returned_matter_that_goes_out_again_is_taken_off_who_had_it_bac
     assert told(await notify.tell(again)) == {("jtj", "referral.sent"), ("renli", "referral.taken_over")}
 
 
-async def test_a_finding_added_to_an_open_matter_is_a_line_of_its_own_and_rings_nobody_again(notify: Notify) -> None:
-    await notify.tell(a_mandatory_report())
-    said = await notify.tell(a_mandatory_report(version=2, because="finding_added"))
-    assert told(said) == {("gaj", "referral.added"), ("renli", "referral.call_first")}
-    assert alarms(said) == []
+async def test_an_emergency_found_in_one_that_is_in_hand_rings_and_is_to_be_called_about_anew(notify: Notify) -> None:
+    await notify.tell(a_mandatory_report(phone_reported=True))
+    said = await notify.tell(a_mandatory_report(version=2, because="finding_added", state=ReferralState.ACCEPTED))
+    assert told(said) == {("gaj", "referral.added"), ("renli", "referral.call_first"), ("mzj", "alarm.l0")}
+    [alarm] = alarms(said)
+    assert (alarm.unit, alarm.what) == ("341722-mzj", "l0")
 
 
 async def test_a_finding_added_to_a_matter_that_was_called_about_asks_for_no_call(notify: Notify) -> None:
     said = await notify.tell(a_mandatory_report(version=2, because="finding_added", phone_reported=True))
     assert told(said) == {("gaj", "referral.added")}
+    assert alarms(said) == []
+
+
+async def test_a_finding_added_to_an_ordinary_matter_rings_nobody(notify: Notify) -> None:
+    said = await notify.tell(a_referral(version=2, because="finding_added"))
+    assert told(said) == {("jtj", "referral.added")}
+    assert alarms(said) == []
 
 
 async def test_a_matter_that_becomes_an_emergency_rings(notify: Notify) -> None:

@@ -88,6 +88,13 @@ class Moved:
         return self.level is Level.L0
 
     @property
+    def alarming(self) -> bool:
+        """An L0 matter goes out, or more is found in one before anybody has called about that."""
+        if self.move is Move.SENT and self.why == "finding_added":
+            return self.call and not self.phone_reported
+        return self.call and self.move in (Move.SENT, Move.REOPENED)
+
+    @property
     def returned(self) -> bool:
         """It lies with who sent it, and on nobody's queue."""
         return self.state is ReferralState.RETURNED
@@ -130,7 +137,7 @@ def _of_move(moved: Moved, offices: Offices) -> Iterator[Line]:
     match moved.move:
         case Move.SENT if moved.why == "finding_added":
             yield Line(to, "referral.added", {"level": moved.level}, call)
-            yield from _to_be_called(moved)
+            yield from _emergency(moved, offices)
         case Move.SENT if moved.state is not ReferralState.SENT:
             yield _timed("referral.raised", to, moved, moved.result_by)
             yield from _emergency(moved, offices)
@@ -140,7 +147,7 @@ def _of_move(moved: Moved, offices: Offices) -> Iterator[Line]:
                 yield Line(str(moved.previous_unit), "referral.taken_over", {"unit": to})
             if moved.move is Move.SENT:
                 yield from _informed(moved, offices)
-                yield from _emergency(moved, offices)
+            yield from _emergency(moved, offices)
         case Move.REOPENED:
             yield _timed("referral.reopened", to, moved, moved.accept_by)
             yield from _emergency(moved, offices)
@@ -190,8 +197,8 @@ def _informed(moved: Moved, offices: Offices) -> Iterator[Line]:
 
 
 def _emergency(moved: Moved, offices: Offices) -> Iterator[Line]:
-    """An L0 matter that goes out: who reported it has to call, and what rings at the duty unit stands there too."""
-    if not moved.call:
+    """Who reported an L0 matter has to call, and what rings at the duty unit stands there too."""
+    if not moved.alarming:
         return
     if offices.duty != moved.to_unit:
         yield Line(offices.duty, "alarm.l0", {"unit": moved.to_unit}, call=True)
@@ -226,9 +233,8 @@ def _escalated(moved: Moved, offices: Offices) -> Iterator[Line]:
 
 
 def rings_of_move(moved: Moved, offices: Offices) -> list[Ring]:
-    """L0 rings when it goes out; an escalation rings whoever it went to. L3 never rings."""
-    goes_out = moved.move is Move.REOPENED or (moved.move is Move.SENT and moved.why != "finding_added")
-    if moved.call and goes_out:
+    """L0 rings; an escalation rings whoever it went to. L3 never rings."""
+    if moved.alarming:
         return [Ring(offices.duty, "l0", "alarm.l0", {"unit": moved.to_unit}, call=True)]
     if moved.move is Move.ESCALATED and moved.level is not Level.L3:
         words: dict[str, Word] = {"unit": moved.late_unit, "level": moved.level, "why": moved.why}
