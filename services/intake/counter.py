@@ -1,6 +1,6 @@
 """Where one unit's batch is served: files are taken, rows are read or known again, both are answered."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Literal
@@ -29,8 +29,9 @@ from services.intake.secrets import Seal, Secrets
 
 _SPACE = UUID("5b7c1f0e-3f5a-5f0b-9d57-0a6f2d8f4c11")
 """Of attempts to read a file."""
-Fate = Literal["said", "whole", "dropped", "refused", "unchanged"]
-"""Of a row. ``said``: it will be said onward, and counts as taken whole or with dropped cells."""
+Fate = Literal["said", "whole", "dropped", "refused", "unchanged", "again"]
+"""Of a row. ``said``: it will be said onward, and counts as taken whole or with dropped cells. ``again``: it was sent
+twice, and is neither counted nor answered twice."""
 
 
 @dataclass(slots=True)
@@ -82,10 +83,18 @@ class _Understood:
 
     @property
     def pair(self) -> tuple[UUID, UUID] | None:
-        """The pass over the file, and the record, if both are there."""
+        """By what the row is known again in its file: the pass over it, and the record, or else the row's place."""
         if self.record is None or self.file is None or self.file.state != "open":
-            return None
+            return self.place
         return self.file.pass_id, self.record
+
+    @property
+    def place(self) -> tuple[UUID, UUID] | None:
+        """The pass over the file, and an id of the row's number in it."""
+        number = _number(self.heard.event)
+        if number is None or self.file is None or self.file.state != "open":
+            return None
+        return self.file.pass_id, uuid5(self.file.pass_id, str(number))
 
 
 class Counter:
@@ -304,6 +313,7 @@ class Counter:
                     self._read(one, one.plan)
         kept |= await store.kept(self._tx, {one.record for one in understood if one.record is not None} - guessed)
         met = await store.met(self._tx, {pair for one in understood if (pair := one.pair) is not None})
+        met |= await store.met(self._tx, _places_of_doubles(understood, met))
         said: list[Say] = []
         changed: dict[UUID, tuple[date | None, store.Kept]] = {}
         newly_met: dict[tuple[UUID, UUID], store.Met] = {}
@@ -312,11 +322,13 @@ class Counter:
             if one.file is not None and one.file.unread:
                 continue
             submission = one.heard.event.submission
+            fate = self._settle(one, kept, met, newly_met)
+            if fate == "again":
+                continue
             part = parts.setdefault(submission, _Part(one.heard))
             part.last = one.heard
             if submission is None:
                 part.answers.append(one.heard.envelope.id)
-            fate = self._settle(one, kept, met, newly_met)
             if fate == "said" and one.record is not None:
                 row = one.row or self._read(one, one.plan)
                 kept[one.record] = store.Kept(one.content, one.raw)
@@ -348,9 +360,13 @@ class Counter:
         """What becomes of a row, in the order of the file."""
         number = _number(one.heard.event)
         before = met.get(one.pair) if one.pair is not None else None
+        this = number, one.content if one.named else None
+        pair = one.pair if before is None or before[0] == number else one.place
+        if number is not None and pair is not None and met.get(pair) == this:
+            return "again"
+        if pair is not None and pair not in met:
+            met[pair] = newly_met[pair] = this
         if not one.named or one.record is None:
-            if one.pair is not None and before is None:
-                met[one.pair] = newly_met[one.pair] = (number, None)
             return "refused"
         if one.file is not None and one.file.outcome == "older_period":
             return "unchanged"
@@ -358,8 +374,6 @@ class Counter:
             first = "？" if before[0] is None else str(before[0])
             one.troubles = [*one.troubles, _row("duplicate_row", number, first=first)]
             return "refused"
-        if one.pair is not None and before is None:
-            met[one.pair] = newly_met[one.pair] = (number, one.content)
         known = kept.get(one.record)
         return "unchanged" if known is not None and known.content == one.content else "said"
 
@@ -522,6 +536,19 @@ class Counter:
             troubles=told(troubles),
         )
         return say(heard, answer, at, file.id)
+
+
+def _places_of_doubles(
+    rows: Iterable[_Understood], met: Mapping[tuple[UUID, UUID], store.Met]
+) -> set[tuple[UUID, UUID]]:
+    """The places of rows whose record has stood at another place of the same file before."""
+    numbers = {pair: number for pair, (number, _) in met.items()}
+    found = set()
+    for one in rows:
+        number, pair = _number(one.heard.event), one.pair
+        if pair is not None and numbers.setdefault(pair, number) != number and (place := one.place) is not None:
+            found.add(place)
+    return found
 
 
 def _number(event: Row | Misread) -> int | None:

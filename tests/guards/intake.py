@@ -83,6 +83,20 @@ GUARDS = [
         _FILES + "test_a_row_that_stands_twice_is_taken_once",
     ),
     Guard(
+        "intake: a row of a file that is sent twice counts once",
+        _INTAKE + "counter.py",
+        '            return "again"\n',
+        "            pass\n",
+        _HOSTILE + "test_a_file_whose_rows_come_twice_is_answered_as_if_they_had_come_once",
+    ),
+    Guard(
+        "intake: a row that stands at two places is known again at both",
+        _INTAKE + "counter.py",
+        "        pair = one.pair if before is None or before[0] == number else one.place\n",
+        "        pair = one.pair\n",
+        _HOSTILE + "test_a_file_whose_rows_come_twice_is_answered_as_if_they_had_come_once",
+    ),
+    Guard(
         "intake: only a row that was whole is known again unread",
         _INTAKE + "counter.py",
         "        if troubles:\n            one.raw = None\n",

@@ -323,7 +323,32 @@ async def test_every_input_twice_says_every_record_once(door: Door) -> None:
     assert await door.tx.fetch("SELECT * FROM record ORDER BY record") == state
     answers = only(twice, SubmissionAnswered)
     assert [answer.outcome for answer in answers] == ["taken", "same_again"]
-    assert sum(Receipt([*only(twice, RowsAnswered), answers[0]]).counts) == answers[0].rows == 14
+    assert answers[0] == only(once, SubmissionAnswered)[0]
+    assert sum(Receipt([*only(twice, RowsAnswered), answers[0]]).counts) == answers[0].rows == 7
+
+
+@pytest.mark.parametrize("size", [1, 3, 1000])
+async def test_a_file_whose_rows_come_twice_is_answered_as_if_they_had_come_once(door: Door, size: int) -> None:
+    """Whole, so that its silence is evidence; also of the rows that were refused, and of a file of an older period."""
+    await door.submit(children(6), submission=1)
+    nobody: list[dict[str, Cell]] = [{"姓名": "测试甲"}, {"姓名": "测试乙", "身份证号": "12"}]
+    rows = [*children(4), a_child(3, 年级="四年级"), *nobody]
+    for period in ("2026H2", "2026H1"):
+        begin, *others, end = a_file(rows, submission=2, period=period, columns=[*a_child(0)])
+        once = await door.hand_over(begin, *others, end, size=size)
+        begin, *others, end = a_file(rows, submission=3, period=period, columns=[*a_child(0)])
+        twice = await door.hand_over(begin, *(row for row in others for _ in range(2)), *others, end, size=size)
+        first, second = Receipt(once), Receipt(twice)
+        assert second.answer.rows == first.answer.rows == len(rows)
+        assert second.answer.troubles == first.answer.troubles
+        assert second.codes == first.codes
+
+
+async def test_a_row_that_comes_again_mended_is_read(door: Door) -> None:
+    begin, row, end = a_file([{"姓名": "测试甲"}], columns=[*a_child(0)])
+    mended = row.model_copy(update={"cells": a_child(1)})
+    receipt = Receipt(await door.hand_over(begin, row, mended, end))
+    assert (receipt.counts, len(receipt.records)) == ((1, 0, 1, 0), 1)
 
 
 # ------------------------------------------------------------------ what is not of its form
