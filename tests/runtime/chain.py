@@ -23,7 +23,7 @@ from contracts.county import County
 from contracts.eligibility import ChildAssessed
 from contracts.event import at_midnight
 from contracts.intake import RowsAnswered
-from contracts.registry import ChildChanged
+from contracts.registry import ChildChanged, question_id
 from contracts.topics import ACTION, DEPARTMENT, DISCLOSURE, RESTRICTED_QUEUE, SERVICES
 from deploy.clock import Clock, Simulator
 from deploy.demo import handover, world
@@ -42,7 +42,7 @@ SPACE = UUID("00000000-0000-5000-8000-0000000000c1")
 FIRST_DAY = date(2026, 9, 1)
 PARTITIONS = 4
 FILES = ("hukou", "residence", "school")
-POLICE, SCHOOLS = "341722-gaj", "341722-jtj"
+LEAD, POLICE, SCHOOLS = "341722-mzj", "341722-gaj", "341722-jtj"
 RUNTIME_TABLES = {
     "incarnation", "input_lane", "consumer_cursor", "producer_seen", "outbox_lane", "outbox_mark", "outbox", "county",
     "county_clock", "day_mark", "migration",
@@ -58,9 +58,22 @@ BY_CHANCE = {
     "eligibility.child": {"assessment", "child_version"},
     "eligibility.decision": {"assessment", "child_version"},
     "referral.child": {"assessment", "version"},
+    "intake.submission": {"attempt", "pass"},
+    "intake.seen": {"pass"},
+    "intake.dataset_state": {"full_pass"},
 } | {f"{service}.day_state": {"turned_at"} for service in SERVICES}
-"""Columns that tell when by the machine's clock, in which order lanes came, or how often a snapshot was said: of
-several changes in one batch there is one."""
+"""Columns that tell when by the machine's clock, in which order lanes came, how often a file was begun, or how often a
+snapshot was said: of several changes in one batch there is one."""
+POISON: tuple[tuple[str, dict[str, bytes | None], bytes | None, bytes], ...] = (
+    ("header ce_id is missing", {"ce_id": b""}, b"{}", b"new"),
+    ("header ce_id is null", {"ce_id": None}, b"{}", b"new"),
+    ("header ce_type is not UTF-8", {"ce_type": b"\xff\xfe"}, b"{}", b"new"),
+    ("the record's key is not UTF-8", {}, b"{}", b"\xff"),
+    ("null value on a topic that is not compacted", {}, None, b"new"),
+    ("", {}, b"\xff\x00{", b"new"),
+)
+"""What no client should write: the reason of its dead letter, or none where its sender can be answered; what its
+headers have, its value and its key."""
 
 
 @dataclass(slots=True)
@@ -74,7 +87,9 @@ class Outcome:
     receipts: dict[str, list[str]] = field(default_factory=dict)
     """What a unit was told of each submission and action: rows are answered batch by batch, so they are added up."""
     records: list[Record] = field(default_factory=list)
-    """Every record of every topic as it stands there."""
+    """Every record of every topic that our own write, as it stands there."""
+    begun: set[str] = field(default_factory=set)
+    """Ids of the messages and files that units' people began the story with."""
     of_days: set[tuple[str, int]] = field(default_factory=set)
     """(service, lane): the lanes that number what pages of days say."""
 
@@ -125,6 +140,7 @@ class Story:
         self.day = FIRST_DAY
         self.disturb: Callable[[], Awaitable[None]] | None = None
         """Done while a file is on its way."""
+        self.begun: set[str] = set()
 
     async def rest(self) -> None:
         self.supervisor.check()
@@ -138,8 +154,8 @@ class Story:
         await asyncio.to_thread(self.simulator.go_on)
         await self.rest()
 
-    async def hand_over(self, file: handover.HandOver) -> None:
-        """A whole file, as a unit's plain client would send it."""
+    async def hand_over(self, file: handover.HandOver, *, times: int = 1) -> None:
+        """A whole file, as a unit's plain client would send it; ``times``: how often each record, and then the file."""
         submission = str(file.submission)
         about = {"submission": submission, "dataset": file.dataset, "period": file.period}
         body = about | {"columns": list(file.columns), "rows": len(file.rows)}
@@ -150,6 +166,8 @@ class Story:
             said.append(("department.Row.v1", row.ce_id, body))
         body = {"submission": submission, "rows": len(file.rows)}
         said.append(("department.End.v1", uuid5(SPACE, f"{submission}/end"), body))
+        self.begun.add(submission)
+        said = [one for one in said for _ in range(times)] * times
         await asyncio.to_thread(self._say, file.unit, DEPARTMENT.of(file.unit), submission, said)
         if self.disturb is not None:
             await self.disturb()
@@ -162,6 +180,22 @@ class Story:
         said = [("action.Action.v1", ce_id, {"verb": verb, "role": role, **more})] * times
         await asyncio.to_thread(self._say, unit, ACTION.of(unit), key, said)
         await self.rest()
+
+    async def poison(self, unit: str) -> None:
+        """Bytes that are no event, on both topics that the unit may write."""
+
+        def pour() -> None:
+            producer = Producer(self.installation.kafka(unit))
+            for topic, kind in ((DEPARTMENT, "department.Row.v1"), (ACTION, "action.Action.v1")):
+                ce_id = str(uuid5(SPACE, f"poison/{kind}"))
+                self.begun.add(ce_id)
+                about = {"ce_specversion": "1.0", "ce_id": ce_id, "ce_source": unit, "ce_type": kind}
+                for _, wrong, value, key in POISON:
+                    headers: Headers = list(({name: text.encode() for name, text in about.items()} | wrong).items())
+                    producer.produce(topic.of(unit), value, key, headers=headers)
+            assert producer.flush(30) == 0
+
+        await asyncio.to_thread(pour)
 
     async def queue(self) -> list[dict[str, str]]:
         """What stands on the restricted queue of the police: referral and child."""
@@ -197,6 +231,7 @@ class Story:
             # With its time: what has none is given the broker's, which is another each time the story is told.
             about = {"ce_specversion": "1.0", "ce_id": ce_id, "ce_source": unit, "ce_type": kind, "ce_time": at}
             headers: Headers = [(name, str(text).encode()) for name, text in about.items()]
+            self.begun.add(str(ce_id))
             producer.produce(topic, json.dumps(body, ensure_ascii=False).encode(), key.encode(), headers=headers)
         assert producer.flush(30) == 0
 
@@ -226,12 +261,13 @@ async def a_house(
 
 
 async def tell(story: Story, *, times: int = 1) -> None:
-    """Files, reports, an agency at work, three days. ``times``: how often each person's action is sent."""
+    """Files, reports, an agency at work, three days. ``times``: how often a unit sends each of its records."""
     await story.begin(FIRST_DAY)
     invented = world.make(story.county, 40, 5, FIRST_DAY, 30)
     made = handover.make(story.county, invented)
     for dataset in FILES:
-        await story.hand_over(next(one for one in made if one.dataset == dataset and one.expect == "taken"))
+        file = next(one for one in made if one.dataset == dataset and one.expect == "taken")
+        await story.hand_over(file, times=times)
     # Of a child on file by its id: named, it would be matched later, and how far that is, is nobody's promise.
     known = await story.database.fetchval("SELECT child_id FROM registry.child ORDER BY child_id LIMIT 1")
     where = story.county.townships[0].code
@@ -245,6 +281,9 @@ async def tell(story: Story, *, times: int = 1) -> None:
     for verb in ("accept", "start"):
         await story.act(POLICE, verb, "police_officer", times=times, **first)
     await story.act(POLICE, "result", "police_officer", times=times, **first, result="resolved")
+    # Nobody asked, and nobody proposed: the one is the registry's to refuse, the other referral's.
+    for nobodys in (question_id(SPACE), SPACE):
+        await story.act(LEAD, "confirm", "county_civil_affairs", times=times, proposal=str(nobodys))
     await story.begin(FIRST_DAY + timedelta(days=2))
 
 
@@ -268,7 +307,11 @@ async def outcome(story: Story) -> Outcome:
     found.tables["eligibility.decision"] = await _last(
         story.database, "eligibility.decision", "child_id, assessed_on", "assessment", BY_CHANCE["eligibility.decision"]
     )
-    names = [topic.name for topic in county_topics(story.county)]
+    found.begun = story.begun
+    # What units write may be anything; what they began is known without reading it.
+    names = [
+        topic.name for topic in county_topics(story.county) if topic.name.split(".")[0] not in ("department", "action")
+    ]
     found.records = await asyncio.to_thread(lambda: read(story.installation, ADMIN, names))
     opened = _opener(story.installation, vault)
     days: dict[tuple[str, int], str] = {}

@@ -1,12 +1,14 @@
 """The five services themselves: killed at every point, cut off, cut up, told everything twice, the same comes out."""
 
+import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from contracts.topics import SERVICES
 from deploy.local.stack import LocalStack
-from tests.runtime.chain import Deaths, Outcome, Story, a_house, outcome, taken, tell
+from tests.runtime.chain import FILES, LEAD, POISON, SCHOOLS, Deaths, Outcome, Story, a_house, outcome, taken, tell
 
 POINTS = ("before_commit:2", "after_commit:2", "before_mark:2", "before_page:2", "after_page:2")
 """Where each service dies, one after the other, and at which passing of a process."""
@@ -27,7 +29,7 @@ async def test_whatever_dies_on_the_way_the_same_comes_out_of_the_chain(
     deaths = Deaths(POINTS)
     with stack_class(tmp_path / "disturbed", durable=False) as stack:
         async with a_house(stack, home, deaths, HUTONG_MAX_RECORDS="7") as story:
-            story.disturb = lambda: cut_off(story)
+            story.disturb = lambda: disturb(story)
             await tell(story, times=2)
             await story.say_everything_again()
             disturbed = await outcome(story)
@@ -35,6 +37,7 @@ async def test_whatever_dies_on_the_way_the_same_comes_out_of_the_chain(
     assert sorted(deaths.died) == sorted((service, point) for service in SERVICES for point in POINTS)
     assert len(disturbed.records) > len(list(taken(disturbed.records))) * 1.5, "much stands twice on the topics"
     assert_something_happened(reference)
+    assert_poison_is_buried_or_answered(disturbed, reference)
     for table, rows in reference.tables.items():
         assert disturbed.tables[table] == rows, table
     assert disturbed.receipts == reference.receipts
@@ -45,8 +48,9 @@ async def test_whatever_dies_on_the_way_the_same_comes_out_of_the_chain(
         assert_every_event_says_what_it_came_of(told)
 
 
-async def cut_off(story: Story) -> None:
-    """Every session of every service ends, whatever it is doing."""
+async def disturb(story: Story) -> None:
+    """Somebody writes what is no event, and every session of every service ends, whatever it is doing."""
+    await story.poison(SCHOOLS)
     await story.database.execute(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'hutong-%'"
     )
@@ -56,23 +60,35 @@ def assert_something_happened(told: Outcome) -> None:
     """Two tellings in which nothing happens are the same too."""
     for table in ("registry.child", "eligibility.decision", "referral.referral_move", "notify.inbox", "notify.ringing"):
         assert told.tables[table], table
+    refused = [json.loads(row) for row in told.tables["notify.inbox"] if '"template": "action.refused"' in row]
+    assert [line["unit"] for line in refused] == [LEAD] * 2
+    assert len({line["about"] for line in refused}) == 2, "each of the two actions is refused by one service"
     for service in SERVICES:
         assert told.tables[f"{service}.parked_child"] == []
         assert told.tables[f"{service}.dead_letter"] == []
         assert any('"day": "2026-09-03"' in row for row in told.tables[f"{service}.day_state"])
 
 
+def assert_poison_is_buried_or_answered(poisoned: Outcome, reference: Outcome) -> None:
+    """And that is all that comes of it: both are taken out of what is compared."""
+    reasons = Counter(json.loads(row)["reason"] for row in poisoned.tables["intake.dead_letter"])
+    times = 2 * len(FILES)
+    assert reasons == Counter({reason: times for reason, *_ in POISON if reason})
+    poisoned.tables["intake.dead_letter"] = []
+    answers = {key: poisoned.receipts.pop(key) for key in poisoned.receipts.keys() - reference.receipts.keys()}
+    assert "".join(line for lines in answers.values() for line in lines).count('"code": "unreadable"') == times
+
+
 def assert_every_event_says_what_it_came_of(told: Outcome) -> None:
     """Correlation: its story's first event, file or day; causation: the event, or the page of a day, that caused it."""
-    ids = {record.ce_id for record in told.records}
-    files = {record.body["submission"] for record in told.records if record.kind == "department.Begin.v1"}
+    ids = {record.ce_id for record in told.records} | told.begun
     ours = [record for record in told.records if record.headers["ce_source"].startswith("/hutong/")]
     days = {record.headers["ce_correlationid"] for record in ours if record.kind == "clock.DayTurned.v1"}
     said_by = set()
     for record in ours:
         service = record.headers["ce_source"].split("/")[3]
         said_by.add(service)
-        assert record.headers["ce_correlationid"] in ids | files | days, record.kind
+        assert record.headers["ce_correlationid"] in ids | days, record.kind
         of_a_day = (service, int(record.headers["ce_lane"])) in told.of_days
         assert (record.headers["ce_causationid"] in ids) is not of_a_day, record.kind
     assert said_by == set(SERVICES)
