@@ -24,7 +24,7 @@ from tests.guards.guard import Guard
 ROOT = Path(__file__).resolve().parents[2]
 COPIED = ("contracts", "runtime", "services", "deploy", "tests", "benchmarks", "pyproject.toml")
 SKIPPED = shutil.ignore_patterns("__pycache__", "*.pyc", ".pytest_cache")
-PATIENCE_S = 240
+PATIENCE_S = 400
 FAILED = 1
 """pytest's exit code when tests ran and failed. Any other (nothing collected, a usage error) proves nothing."""
 

@@ -5,8 +5,10 @@ A story told twice with the same secrets must come out the same, whatever died o
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
-from contextlib import asynccontextmanager
+import os
+import signal
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -37,6 +39,7 @@ from deploy.supervisor import Program, Supervisor, programs
 from runtime import Settings
 from services.registry.vault import Vault, decrypt
 from tests.county import FOLDER
+from tests.runtime.harness import eventually
 
 SPACE = UUID("00000000-0000-5000-8000-0000000000c1")
 FIRST_DAY = date(2026, 9, 1)
@@ -48,6 +51,7 @@ RUNTIME_TABLES = {
     "county_clock", "day_mark", "migration",
 }  # fmt: skip
 """How a service got there, not where it is. What is parked, dead or of a day stays in the comparison."""
+WAITS = "SELECT count(*) > 0 FROM pg_stat_activity WHERE application_name = $1 AND wait_event_type = 'Lock'"
 Headers = list[tuple[str, str | bytes | None]]
 SNAPSHOTS = {ChildChanged.kind, ChildAssessed.kind}
 TABLES = "disclosure."
@@ -138,8 +142,8 @@ class Story:
         self.watch = Watch(AdminClient(installation.kafka(ADMIN)), database, county)
         self.simulator = Simulator(Clock(installation.kafka("clock"), county.code))
         self.day = FIRST_DAY
-        self.disturb: Callable[[], Awaitable[None]] | None = None
-        """Done while a file is on its way."""
+        self.disturb: Callable[[str], AbstractAsyncContextManager[None]] | None = None
+        """Entered before a file of a dataset is sent, and left while it is on its way."""
         self.begun: set[str] = set()
 
     async def rest(self) -> None:
@@ -168,9 +172,8 @@ class Story:
         said.append(("department.End.v1", uuid5(SPACE, f"{submission}/end"), body))
         self.begun.add(submission)
         said = [one for one in said for _ in range(times)] * times
-        await asyncio.to_thread(self._say, file.unit, DEPARTMENT.of(file.unit), submission, said)
-        if self.disturb is not None:
-            await self.disturb()
+        async with self.disturb(file.dataset) if self.disturb is not None else nullcontext():
+            await asyncio.to_thread(self._say, file.unit, DEPARTMENT.of(file.unit), submission, said)
         await self.rest()
 
     async def act(self, unit: str, verb: str, role: str, *, times: int = 1, **more: Any) -> None:
@@ -180,6 +183,38 @@ class Story:
         said = [("action.Action.v1", ce_id, {"verb": verb, "role": role, **more})] * times
         await asyncio.to_thread(self._say, unit, ACTION.of(unit), key, said)
         await self.rest()
+
+    @asynccontextmanager
+    async def frozen(self, service: str, table: str) -> AsyncIterator[None]:
+        """One process freezes in the middle of a transaction, another does its work, and then it wakes up.
+
+        ``table``: what it needs there, and does not get before it is frozen.
+        """
+        log = self.installation.logs / f"{service}.log"
+        [program] = [one for one in programs(self.installation, with_clock=False) if one.name == service]
+        environment = {**program.environment, "HUTONG_ORDINAL": "1", "HUTONG_SESSION_TIMEOUT": "6"}
+        environment["HUTONG_STATE_FILE"] = str(log.with_suffix(".1.json"))
+        successor = Supervisor([replace(program, environment=environment, log=log.with_suffix(".1.log"))])
+        other = await asyncpg.connect(self.installation.postgres_admin, database=DATABASE)
+        try:
+            async with other.transaction():
+                await other.execute(f"LOCK TABLE {service}.{table} IN ACCESS EXCLUSIVE MODE")
+                yield
+                await eventually(lambda: self.database.fetchval(WAITS, f"hutong-{service}-0"), what=f"{service} waits")
+                zombie = self.supervisor.process_id(service)
+                assert zombie is not None
+                os.kill(zombie, signal.SIGSTOP)
+            try:
+                await successor.start()
+                await self.rest()
+                before = log.stat().st_size
+            finally:
+                os.kill(zombie, signal.SIGCONT)
+            await eventually(lambda: asyncio.to_thread(_admits, log, before), what="the zombie finds out")
+            await self.rest()
+        finally:
+            await successor.stop()
+            await other.close()
 
     async def poison(self, unit: str) -> None:
         """Bytes that are no event, on both topics that the unit may write."""
@@ -234,6 +269,12 @@ class Story:
             self.begun.add(str(ce_id))
             producer.produce(topic, json.dumps(body, ensure_ascii=False).encode(), key.encode(), headers=headers)
         assert producer.flush(30) == 0
+
+
+def _admits(log: Path, after: int) -> bool:
+    """A process says that what it was doing had come to nothing, or had been done by another."""
+    said = (json.loads(line) for line in log.read_bytes()[after:].decode().splitlines() if line.startswith("{"))
+    return any(line["event"] in ("retry", "fenced") for line in said)
 
 
 @asynccontextmanager

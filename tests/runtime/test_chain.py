@@ -1,7 +1,9 @@
-"""The five services themselves: killed at every point, cut off, cut up, told everything twice, the same comes out."""
+"""The five services themselves: killed at every point, frozen, cut off, told everything twice, the same comes out."""
 
 import json
 from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -28,8 +30,8 @@ async def test_whatever_dies_on_the_way_the_same_comes_out_of_the_chain(
 
     deaths = Deaths(POINTS)
     with stack_class(tmp_path / "disturbed", durable=False) as stack:
-        async with a_house(stack, home, deaths, HUTONG_MAX_RECORDS="7") as story:
-            story.disturb = lambda: disturb(story)
+        async with a_house(stack, home, deaths, HUTONG_MAX_RECORDS="7", HUTONG_SESSION_TIMEOUT="6") as story:
+            story.disturb = lambda dataset: disturb(story, dataset)
             await tell(story, times=2)
             await story.say_everything_again()
             disturbed = await outcome(story)
@@ -48,9 +50,15 @@ async def test_whatever_dies_on_the_way_the_same_comes_out_of_the_chain(
         assert_every_event_says_what_it_came_of(told)
 
 
-async def disturb(story: Story) -> None:
-    """Somebody writes what is no event, and every session of every service ends, whatever it is doing."""
+@asynccontextmanager
+async def disturb(story: Story, dataset: str) -> AsyncIterator[None]:
+    """Somebody writes what is no event; every session of every service ends, whatever it is doing, or one freezes."""
     await story.poison(SCHOOLS)
+    if dataset == FILES[-1]:
+        async with story.frozen("registry", "record"):
+            yield
+        return
+    yield
     await story.database.execute(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'hutong-%'"
     )
