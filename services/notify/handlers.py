@@ -216,7 +216,7 @@ def _of_duty(event: DutyMoved, partition: int) -> Heeded:
     turn = telling.DUTY_TURNS.get(event.duty_kind)
     if turn is not None:
         rank = telling.DUTY_RANK[event.move]
-        is_open = event.move in ("created", "reminded")
+        is_open = event.move in ("created", "reminded", "missed")
         due = at_midnight(event.due_on + timedelta(days=1))
         found.matters = [
             _matter("duty", event.duty, rank, event, event.unit, turn if is_open else None, due, partition)

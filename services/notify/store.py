@@ -130,7 +130,8 @@ COUNT = """
          limit $5
     ), counted as (
         insert into digest_part (day, partition, unit, restricted, accept, answer, check_, decide, question, overdue,
-                                 contact, visit, first_visit, soon, bundle, bundle_overdue, watched, soonest)
+                                 contact, visit, first_visit, missed, soon, bundle, bundle_overdue, watched,
+                                 soonest)
         select $1, $2, unit, restricted,
                count(*) filter (where turn = 'accept' and not bundled),
                count(*) filter (where turn = 'answer' and not bundled),
@@ -138,22 +139,24 @@ COUNT = """
                count(*) filter (where turn = 'decide'),
                count(*) filter (where turn = 'question'),
                count(*) filter (where late and not bundled),
-               count(*) filter (where turn = 'contact'),
-               count(*) filter (where turn = 'visit'),
-               count(*) filter (where turn = 'first_visit'),
+               count(distinct child) filter (where turn = 'contact'),
+               count(distinct child) filter (where turn = 'visit'),
+               count(distinct child) filter (where turn = 'first_visit'),
+               count(distinct (turn, child)) filter (where missed),
                count(*) filter (where soon),
                count(*) filter (where bundled),
                count(*) filter (where bundled and late),
                count(*) filter (where turn = 'watch'),
                min(due) filter (where due >= $3 and not bundled)
-          from (select unit, restricted, turn, due,
+          from (select unit, restricted, turn, due, child,
                        kind = 'duty' and rank = $6 as soon,
+                       kind = 'duty' and rank = $7 as missed,
                        kind = 'referral' and level = 'L3' as bundled,
                        kind <> 'duty' and due is not null and due < $3 as late
                   from matter
                  where partition = $2 and open and unit in (select unit from page)
                  union all
-                select watcher, restricted, 'watch', null, false, false, false
+                select watcher, restricted, 'watch', null, null, false, false, false, false
                   from matter
                  where partition = $2 and open and watcher in (select unit from page)) as open_matter
          group by unit, restricted
@@ -165,7 +168,8 @@ COUNT = """
 
 async def count_matters(tx: Tx, day: date, partition: int, midnight: datetime, after: str, limit: int) -> str | None:
     """Count what one lane's children leave open, unit by unit; the last unit of the page, None after the last page."""
-    row = await tx.fetchrow(COUNT, day, partition, midnight, after, limit, DUTY_RANK["reminded"])
+    ranks = DUTY_RANK["reminded"], DUTY_RANK["missed"]
+    row = await tx.fetchrow(COUNT, day, partition, midnight, after, limit, *ranks)
     assert row is not None
     return str(row["last"]) if row["units"] == limit else None
 
@@ -187,8 +191,8 @@ async def lane_counted(tx: Tx, day: date, partition: int) -> int:
 SUMS = """
     select unit, restricted, sum(accept) as accept, sum(answer) as answer, sum(check_) as "check",
            sum(decide) as decide, sum(question) as question, sum(overdue) as overdue, sum(contact) as contact,
-           sum(visit) as visit, sum(first_visit) as first_visit, sum(soon) as soon,
-           sum(bundle) as bundle, sum(bundle_overdue) as bundle_overdue, sum(watched) as watched,
+           sum(visit) as visit, sum(first_visit) as first_visit, sum(missed) as missed,
+           sum(soon) as soon, sum(bundle) as bundle, sum(bundle_overdue) as bundle_overdue, sum(watched) as watched,
            min(soonest) as soonest
       from digest_part
      where day = $1 and unit in (select distinct unit from digest_part where day = $1 and unit > $2

@@ -430,8 +430,9 @@ def leave(desk: Desk, matters: Matters, actor: Actor, on: date, story: UUID) -> 
     closed = replace(standing, open=False, closed_on=on, contact_from=None, visit_from=None)
     desk.enter(closed, "closed", on, actor, story, restricted=closed.hidden)
     for duty in matters.outstanding():
-        if duty.state == "created":
-            desk.owe(replace(duty, state="cancelled", reminders=()), "cancelled", on)
+        # What was missed stays so in the books; nobody has to make it good any more.
+        ended = duty if duty.state == "missed" else replace(duty, state="cancelled", reminders=())
+        desk.owe(ended, "cancelled", on)
     for proposal in matters.undecided():
         if proposal.what == "ledger_closing":
             desk.end(replace(proposal, state="no_longer_shown"), on)

@@ -373,6 +373,13 @@ GUARDS = [
         _ACTIONS + "test_a_proposal_that_nobody_made_is_refused_by_name",
     ),
     Guard(
+        "referral: nobody has to make good what was missed for an entry that is closed",
+        _CASEWORK,
+        '        desk.owe(ended, "cancelled", on)\n',
+        '        if duty.state != "missed":\n            desk.owe(ended, "cancelled", on)\n',
+        _LEDGER + "test_what_was_missed_is_owed_no_longer_when_the_entry_is_closed_and_stays_in_the_books",
+    ),
+    Guard(
         "referral: of two equal duties the visible one stays",
         _CASEWORK,
         "(duty.restricted or not double.restricted)",

@@ -64,6 +64,20 @@ async def test_what_was_reminded_of_is_counted_as_due_soon(notify: Notify) -> No
     assert texts(await notify.turn(date(2026, 11, 25)))["renli.v1"].startswith("11月25日待办：待联系2名，最近")
 
 
+@pytest.mark.parametrize(
+    ("kind", "word"), [(DutyKind.CONTACT, "联系"), (DutyKind.VISIT, "走访"), (DutyKind.FIRST_VISIT, "首次走访")]
+)
+async def test_what_was_missed_is_counted_as_late_until_it_is_made_good(
+    notify: Notify, kind: DutyKind, word: str
+) -> None:
+    """One child is one child, though the next period's is owed as well."""
+    missed: dict[str, Any] = {"duty_kind": kind, "duty": an_id("missed"), "due_on": date(2026, 11, 23)}
+    await notify.tell(a_duty("missed", **missed), a_duty(duty_kind=kind, duty=an_id("next")))
+    assert texts(await notify.turn(TUESDAY))["renli.v1"].startswith(f"11月24日待办：待{word}1名，其中超期1名，最近")
+    await notify.tell(a_duty("fulfilled_late", **missed))
+    assert texts(await notify.turn(date(2026, 11, 25)))["renli.v1"].startswith(f"11月25日待办：待{word}1名，最近")
+
+
 async def test_what_is_late_already_or_comes_in_a_bundle_is_not_what_is_due_next(notify: Notify) -> None:
     late, soon, never = (datetime(2026, 11, day, 9, tzinfo=UTC) for day in (23, 27, 25))
     await notify.tell(
@@ -240,6 +254,7 @@ async def test_a_month_without_gaps_has_no_bundle(notify: Notify) -> None:
         (Counts(accept=1, overdue=1), "待签收1件，其中超期1件"),
         (Counts(contact=3, visit=1), "待联系3名、待走访1名"),
         (Counts(contact=3, visit=1, soon=2), "待联系3名、待走访1名，其中临期2名"),
+        (Counts(first_visit=2, missed=1, soon=1), "待首次走访2名，其中超期1名、临期1名"),
         (
             Counts(accept=1, answer=2, check=3, decide=4, question=5, overdue=6, contact=7, visit=8, first_visit=9),
             "待签收1件、待反馈2件、待销号3件、待审定4件、待核对5件，其中超期6件；待联系7名、待走访8名、待首次走访9名",

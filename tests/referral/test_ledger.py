@@ -528,6 +528,19 @@ async def test_closing_takes_a_reason_a_visit_and_a_second_person(world: World) 
     assert due(await world.turn_to(date(2027, 3, 1))) == []
 
 
+async def test_what_was_missed_is_owed_no_longer_when_the_entry_is_closed_and_stays_in_the_books(world: World) -> None:
+    await on_the_ledger(world, date(2026, 12, 1))
+    await world.do(Verb.VISIT, RENLI, at_residence=True, **DIRECTOR)
+    assert ("contact", "2027-01", "missed") in due(await world.turn_to(date(2027, 2, 1)))
+    [proposal] = only(await ask_to_close(world), ProposalMade)
+
+    said = await world.do(Verb.CONFIRM, LEAD, proposal=proposal.proposal, role="county_civil_affairs", person="mzj-01")
+
+    cancelled = {("contact", "2027-01"), ("contact", "2027-02"), ("visit", "2027Q1")}
+    assert set(due(said)) == {(*duty, "cancelled") for duty in cancelled}
+    assert await world.session.fetchval("select state from duty where period = '2027-01'") == "missed"
+
+
 @pytest.mark.parametrize(
     ("visited", "changes", "code"),
     [

@@ -19,6 +19,8 @@ class Counts:
     contact: int = 0
     visit: int = 0
     first_visit: int = 0
+    missed: int = 0
+    """Contacts and visits that were not done in time, and still are to be."""
     soon: int = 0
     """Contacts and visits that were reminded of."""
     bundle: int = 0
@@ -35,17 +37,17 @@ def daily(counts: Counts) -> str | None:
     if work and counts.overdue:
         work += f"，其中{COUNTED[5].format(counts.overdue)}"
     care = _joined((counts.contact, counts.visit, counts.first_visit), COUNTED[6:9])
-    if care and counts.soon:
-        care += f"，其中{COUNTED[9].format(counts.soon)}"
+    if care and (of_these := _joined((counts.missed, counts.soon), COUNTED[9:11])):
+        care += f"，其中{of_these}"
     return "；".join(part for part in (work, care) if part) or None
 
 
 def monthly(counts: Counts) -> str | None:
     """The month's bundle of L3 matters; None when there are none."""
-    own = _joined((counts.bundle,), COUNTED[10:11])
+    own = _joined((counts.bundle,), COUNTED[11:12])
     if own and counts.bundle_overdue:
         own += f"，其中{COUNTED[5].format(counts.bundle_overdue)}"
-    return "；".join(part for part in (own, _joined((counts.watched,), COUNTED[11:12])) if part) or None
+    return "；".join(part for part in (own, _joined((counts.watched,), COUNTED[12:13])) if part) or None
 
 
 def _joined(numbers: tuple[int, ...], forms: tuple[str, ...]) -> str:

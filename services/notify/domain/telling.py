@@ -305,7 +305,8 @@ DUTY_TURNS: dict[DutyKind, Turn] = {
     DutyKind.VISIT: "visit",
     DutyKind.FIRST_VISIT: "first_visit",
 }
-"""Duties that a digest counts; once reminded of, as due soon. They make no line of their own before they are missed."""
+"""Duties that a digest counts: once reminded of, as due soon; once missed, as late until they are made good. They make
+no line of their own before they are missed."""
 
 DUTY_RANK = {"created": 1, "reminded": 2, "missed": 3, "cancelled": 4, "fulfilled": 4, "fulfilled_late": 4}
 """A duty never goes back, whatever order its moves are read in after a merge."""
