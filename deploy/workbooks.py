@@ -17,7 +17,9 @@ from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
 from openpyxl.comments import Comment
 from openpyxl.styles import Alignment, Font, PatternFill
 from openpyxl.utils import get_column_letter
+from openpyxl.utils.cell import column_index_from_string, coordinate_from_string
 from openpyxl.worksheet.worksheet import Worksheet
+from openpyxl.xml.functions import fromstring
 from python_calamine import (
     CalamineError,
     CalamineSheet,
@@ -40,7 +42,13 @@ _ZIP, _OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
 _SUM = re.compile(r"[合总小共累]\s*计(?:人数)?[:：]?")
 _SIGNED = re.compile(r"(?:制表|填表|填报|审核|负责人|经办|单位盖章|盖章|注[:：]|说明[:：]|备注[:：])")
 _FORMULA_TEXT = re.compile(r'="(.*)"', re.DOTALL)
+_CELL = re.compile(rb"<(?:\w+:)?c\b([^>]*)(?<!/)>(.*?)</(?:\w+:)?c>", re.DOTALL)
+_ERROR = re.compile(rb"\bt=[\"']e[\"']")
+_TEXT = re.compile(rb"\bt=[\"']str[\"']")
+_FORMULA = re.compile(rb"<(?:\w+:)?f\b")
+_RESULT = re.compile(rb"<(?:\w+:)?v\b[^>]*>([^<]+)<")
 _DATE_1904 = re.compile(rb"<(?:\w+:)?workbookPr\b[^>]*\bdate1904\s*=\s*[\"'](?:1|true)[\"']")
+_PLACE = re.compile(rb"\br=[\"']([A-Z]+[0-9]+)[\"']")
 _HIDDEN_FORM = ("\ufeff", "\u200b")
 
 _BLANK: list[Any] = []
@@ -126,6 +134,8 @@ def _worksheet(content: bytes, names: Collection[str]) -> tuple[Grid, Merged]:
             if one.visible is SheetVisibleEnum.Visible and one.typ is SheetTypeEnum.WorkSheet
         ]
         found = [(sheet, _grid(sheet)) for sheet in map(book.get_sheet_by_name, visible)]
+        for sheet, grid in found:
+            _fill_in(grid, sheet, _formulas(content, sheet.name))
     except PasswordError:
         raise WorkbookUnreadable("工作簿有打开密码。", "请去掉密码，另存后重新报送。") from None
     except (CalamineError, zipfile.BadZipFile, ValueError):
@@ -166,6 +176,59 @@ def _cell(cell: Any) -> Cell:
     if isinstance(cell, time | timedelta):
         return str(cell)
     return str(cell)
+
+
+def _formulas(content: bytes, sheet: str) -> dict[tuple[int, int], str]:
+    """Place (from 0) -> what became of the formula there: its error, or ``=`` where the file has no result of it.
+
+    Calamine gives both as empty cells. Only .xlsx tells.
+    """
+    if not content.startswith(_ZIP):
+        return {}
+    with zipfile.ZipFile(io.BytesIO(content)) as book:
+        page = _page(book, sheet)
+    if not (_ERROR.search(page) or _FORMULA.search(page)):
+        return {}
+    found: dict[tuple[int, int], str] = {}
+    for attributes, inside in _CELL.findall(page):
+        place, result = _PLACE.search(attributes), _RESULT.search(inside)
+        if _ERROR.search(attributes) and result is not None:
+            text = result[1].decode()
+        elif result is None and _FORMULA.search(inside) and not _TEXT.search(attributes):
+            text = "="
+        else:
+            continue
+        if place is not None:
+            column, row = coordinate_from_string(place[1].decode())
+            found[row - 1, column_index_from_string(column) - 1] = text
+    return found
+
+
+def _page(book: zipfile.ZipFile, sheet: str) -> bytes:
+    """The part of a workbook that holds a sheet; nothing in a workbook of another kind."""
+    names = book.namelist()
+    if "xl/workbook.xml" not in names or "xl/_rels/workbook.xml.rels" not in names:
+        return b""
+    try:
+        sheets = fromstring(book.read("xl/workbook.xml")).findall(".//{*}sheet")
+        parts = list(fromstring(book.read("xl/_rels/workbook.xml.rels")))
+    except SyntaxError:
+        return b""  # calamine is more lenient: what it can read is read
+    ids = {value for one in sheets if one.get("name") == sheet for name, value in one.items() if name.endswith("}id")}
+    for one in parts:
+        target = one.get("Target", "")
+        part = target.removeprefix("/") if target.startswith("/") else f"xl/{target}"
+        if one.get("Id") in ids and part in names:
+            return book.read(part)
+    return b""
+
+
+def _fill_in(grid: Grid, sheet: CalamineSheet, formulas: Mapping[tuple[int, int], str]) -> None:
+    """A row that holds nothing but such cells is one of a form that nobody has filled in: it stays empty."""
+    left = sheet.start[1] if sheet.start is not None else 0
+    for (row, column), text in formulas.items():
+        if row < len(grid) and grid[row] and grid[row][column - left] is None:
+            grid[row][column - left] = text
 
 
 def _counts_from_1904(content: bytes) -> bool:

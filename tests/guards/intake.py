@@ -482,6 +482,27 @@ GUARDS = [
         _BOOKS + "test_a_quotation_mark_that_is_never_closed_swallows_no_row",
     ),
     Guard(
+        "intake: a formula's error is no empty cell",
+        "deploy/workbooks.py",
+        "            grid[row][column - left] = text\n",
+        "            pass\n",
+        _BOOKS + "test_what_became_of_a_formula_is_told_where_it_is_not_its_result",
+    ),
+    Guard(
+        "intake: a formula whose result is an empty text has a result",
+        "deploy/workbooks.py",
+        " and not _TEXT.search(attributes)",
+        "",
+        _BOOKS + "test_a_formula_with_its_result_is_that",
+    ),
+    Guard(
+        "intake: a row of a form that nobody has filled in is no row",
+        "deploy/workbooks.py",
+        "row < len(grid) and grid[row] and grid[row][column - left] is None",
+        "row < len(grid) and grid[row][column - left] is None",
+        _BOOKS + "test_what_became_of_a_formula_is_told_where_it_is_not_its_result",
+    ),
+    Guard(
         "intake: the marked copy is its owner's alone",
         "deploy/workbooks.py",
         "        os.fchmod(descriptor, 0o600)",

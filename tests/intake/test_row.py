@@ -64,6 +64,27 @@ def test_a_whole_row_is_read_whole() -> None:
     assert (row.flags, row.troubles) == ((), ())
 
 
+@pytest.mark.parametrize(
+    ("cell", "code"),
+    [
+        *((error, "formula_error") for error in ("#N/A", "#REF!", "#VALUE!", "#name?", "#DIV/0!", "#SPILL!")),
+        ("=A2&B2", "formula_not_computed"),
+        ("=", "formula_not_computed"),
+    ],
+)
+@pytest.mark.parametrize("header", ["身份证号", "联系电话", "年级", "学籍号"])
+def test_a_cell_that_holds_no_result_of_its_formula_is_told_and_dropped(cell: str, code: str, header: str) -> None:
+    row = a_row({"姓名": "测试甲", "出生日期": "2015-03-12", header: cell}, own_number="row_number")
+
+    assert [(trouble.column, trouble.code, trouble.refused) for trouble in row.troubles] == [(header, code, "cell")]
+    assert row.key == ("person", "测试甲|2015-03-12")
+    assert row.identity.keys() == {"name", "birth_date"}
+
+
+def test_a_room_number_is_no_error_of_a_formula() -> None:
+    assert a_row({"姓名": "测试甲", "学籍号": "#3"}, own_number="row_number").key == ("number", "#3")
+
+
 def test_a_number_says_birth_date_and_sex_but_never_the_hukou() -> None:
     row = a_row({"身份证号": a_number(BORN, area="342922", sequence="002")})
 

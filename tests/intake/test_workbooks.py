@@ -59,6 +59,51 @@ def test_numbers_dates_and_texts_come_as_they_stand(tmp_path: Path) -> None:
     assert isinstance(sheet.rows[1][1]["身份证号"], float)
 
 
+ERRORS = ("#N/A", "#REF!", "#VALUE!", "#NAME?", "#DIV/0!", "#NUM!", "#NULL!")
+
+
+def test_what_became_of_a_formula_is_told_where_it_is_not_its_result(tmp_path: Path) -> None:
+    """Calamine reads errors, and formulas that nobody has computed, as empty cells."""
+
+    def fill(page: Worksheet) -> None:
+        for line, error in enumerate(ERRORS, start=3):
+            page.cell(line, 2, "测试甲")
+            page.cell(line, 3, error)
+        rows(["姓名", "身份证号", "出生日期"])(page)
+        page.move_range("A10:C10", rows=-8, cols=1)
+        page["D3"] = "=DATE(2015,3,12)"
+        page["D20"] = "#VALUE!"  # a form's row that nobody has filled in
+        page["C21"] = "=MID(B21,7,8)"
+
+    sheet = read_workbook(a_workbook(tmp_path / "a.xlsx", fill, also=second_page_of_errors), KNOWN)
+
+    assert [cells["身份证号"] for _, cells in sheet.rows] == list(ERRORS)
+    assert sheet.rows[0] == (2, {"姓名": "测试甲", "身份证号": "#N/A", "出生日期": "="})
+
+
+def second_page_of_errors(book: Any) -> None:
+    book.create_sheet("填表说明").append(["#N/A", "#N/A", "=A1"])
+
+
+def test_a_formula_with_its_result_is_that(tmp_path: Path) -> None:
+    """Also one whose result is no text at all. openpyxl writes none: a spreadsheet's file is made of its."""
+    path = a_workbook(tmp_path / "a.xlsx", rows(["姓名", "身份证号", "备注"], ["测试甲", "=A2", "=A2"]))
+    with zipfile.ZipFile(path) as book:
+        parts = {name: book.read(name) for name in book.namelist()}
+    page = parts["xl/worksheets/sheet1.xml"]
+    for before, after in (
+        (b'<c r="B2"><f>A2</f><v /></c>', f'<c r="B2" t="str"><f>A2</f><v>{NUMBER}</v></c>'.encode()),
+        (b'<c r="C2"><f>A2</f><v /></c>', b'<c r="C2" t="str"><f>A2</f><v></v></c>'),
+    ):
+        assert page.count(before) == 1
+        page = page.replace(before, after)
+    with zipfile.ZipFile(path, "w") as book:
+        for name, part in {**parts, "xl/worksheets/sheet1.xml": page}.items():
+            book.writestr(name, part)
+
+    assert read_workbook(path, KNOWN).rows == [(2, {"姓名": "测试甲", "身份证号": NUMBER})]
+
+
 def test_titles_empty_lines_and_sums_are_no_rows(tmp_path: Path) -> None:
     path = a_workbook(
         tmp_path / "a.xlsx",

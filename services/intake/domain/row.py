@@ -12,7 +12,16 @@ from contracts.vocabulary import FactName, IdentityField
 from services.intake.domain import cells, dates, id_number
 from services.intake.domain.divisions import Divisions
 from services.intake.domain.headers import fold, forbidden
-from services.intake.domain.text import LONGEST_AS_TYPED, Cell, masked, masked_date, number_text, squeezed, words
+from services.intake.domain.text import (
+    LONGEST_AS_TYPED,
+    Cell,
+    formula_trouble,
+    masked,
+    masked_date,
+    number_text,
+    squeezed,
+    words,
+)
 from services.intake.domain.trouble import Refused, Trouble
 
 Value = bool | int | str
@@ -125,6 +134,8 @@ def read(plan: Plan, content: Mapping[str, Cell], *, number: int | None, on: dat
             if isinstance(cell, str):
                 if len(cell) > LONGEST_AS_TYPED:
                     raise Refused("too_long")
+                if cell[0] in "#=" and (code := formula_trouble(cell)) is not None:
+                    raise Refused(code)
             elif not -1e21 < cell < 1e21:
                 raise Refused("number_absurd")
             source.reader(reading, source, cell)

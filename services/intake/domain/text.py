@@ -31,8 +31,9 @@ _INVISIBLE = dict.fromkeys(
 """Characters that nobody sees, and that would make two of one name."""
 _PLACEHOLDERS = frozenset(
     {"", "-", "--", "---", "—", "——", "/", "//", "\\", ".", "无", "不详", "未知", "暂无", "空", "待补", "待定", "没有"}
-    | {"null", "none", "nan", "n/a", "na", "#n/a", "#ref!", "#value!", "#name?"}
+    | {"null", "none", "nan", "n/a", "na"}
 )
+_ERROR = re.compile(r"#(?:N/A|[A-Z]+(?:/0)?[!?]|GETTING_DATA)", re.IGNORECASE)
 _DATE_LIKE = re.compile(
     r"(?:1[89]|2[01])\d\d(?:\d{2}|\d{4}|[年./-]\d{0,2}(?:[月./-]\d{0,2}[日号]?)?)?"  # a year, and what follows it
     r"|0{1,4}[年./-]?0{1,2}[月./-]?0{1,2}日?"
@@ -69,6 +70,13 @@ def words(cell: Cell) -> str | None:
     if len(text) > LONGEST:
         raise Refused("too_long")
     return None if text.lower() in _PLACEHOLDERS else text
+
+
+def formula_trouble(text: str) -> str | None:
+    """What is wrong with a cell that holds what became of a formula, and not its result; None: it is no such cell."""
+    if text[0] == "=":
+        return "formula_not_computed"
+    return "formula_error" if text[0] == "#" and _ERROR.fullmatch(text) else None
 
 
 def number_text(cell: int | float | bool) -> str:
