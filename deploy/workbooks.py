@@ -92,12 +92,12 @@ def read_workbook(path: Path, known: Iterable[str] = ()) -> Sheet:
     content = _content(path)
     names = frozenset(fold(name) for name in known)
     if content.startswith((_ZIP, _OLE)):
-        grid, merged = _worksheet(content, names)
+        grid, merged, left = _worksheet(content, names)
         date_1904 = _counts_from_1904(content)
     else:
-        grid, merged, date_1904 = _text_rows(content), [], False
+        grid, merged, left, date_1904 = _text_rows(content), [], 0, False
     top, bottom = _header(grid, merged, names)
-    columns = _columns(grid, merged, top, bottom)
+    columns = _columns(grid, merged, top, bottom, left)
     rows: list[tuple[int, dict[str, Cell]]] = []
     for place, row in enumerate(grid[bottom + 1 :], start=2):
         if not _is_footer(row):
@@ -124,8 +124,8 @@ def _content(path: Path) -> bytes:
 # ---------------------------------------------------------------- workbooks
 
 
-def _worksheet(content: bytes, names: Collection[str]) -> tuple[Grid, Merged]:
-    """The one visible sheet that has a header."""
+def _worksheet(content: bytes, names: Collection[str]) -> tuple[Grid, Merged, int]:
+    """The one visible sheet that has a header, and the column its cells begin with."""
     try:
         book = CalamineWorkbook.from_filelike(io.BytesIO(content))
         visible = [
@@ -135,7 +135,7 @@ def _worksheet(content: bytes, names: Collection[str]) -> tuple[Grid, Merged]:
         ]
         found = [(sheet, _grid(sheet)) for sheet in map(book.get_sheet_by_name, visible)]
         for sheet, grid in found:
-            _fill_in(grid, sheet, _formulas(content, sheet.name))
+            _fill_in(grid, _left(sheet), _formulas(content, sheet.name))
     except PasswordError:
         raise WorkbookUnreadable("工作簿有打开密码。", "请去掉密码，另存后重新报送。") from None
     except (CalamineError, zipfile.BadZipFile, ValueError):
@@ -151,7 +151,17 @@ def _worksheet(content: bytes, names: Collection[str]) -> tuple[Grid, Merged]:
     if not scored:
         raise WorkbookUnreadable("工作簿里没有可见的表。", "请取消隐藏要报送的表后重新报送。")
     _, sheet, grid = good[0] if good else max(scored, key=lambda one: one[0])
-    return grid, sheet.merged_cell_ranges or []
+    left = _left(sheet)
+    merged = [
+        ((top, max(first - left, 0)), (bottom, last - left))
+        for (top, first), (bottom, last) in sheet.merged_cell_ranges or []
+    ]
+    return grid, merged, left
+
+
+def _left(sheet: CalamineSheet) -> int:
+    """The first column that holds anything: what stands left of it is not read, and places count from the first."""
+    return 0 if sheet.start is None else sheet.start[1]
 
 
 def _grid(sheet: CalamineSheet) -> Grid:
@@ -223,9 +233,8 @@ def _page(book: zipfile.ZipFile, sheet: str) -> bytes:
     return b""
 
 
-def _fill_in(grid: Grid, sheet: CalamineSheet, formulas: Mapping[tuple[int, int], str]) -> None:
+def _fill_in(grid: Grid, left: int, formulas: Mapping[tuple[int, int], str]) -> None:
     """A row that holds nothing but such cells is one of a form that nobody has filled in: it stays empty."""
-    left = sheet.start[1] if sheet.start is not None else 0
     for (row, column), text in formulas.items():
         if row < len(grid) and grid[row] and grid[row][column - left] is None:
             grid[row][column - left] = text
@@ -309,7 +318,7 @@ def _header(grid: Grid, merged: Merged, names: Collection[str]) -> tuple[int, in
     return top, bottom
 
 
-def _columns(grid: Grid, merged: Merged, top: int, bottom: int) -> dict[int, str]:
+def _columns(grid: Grid, merged: Merged, top: int, bottom: int, before: int) -> dict[int, str]:
     """Place -> header. A group's header stands before those of its columns: 家庭成员1 and 姓名 are 家庭成员1姓名."""
     width = max(map(len, grid))
     texts = [[_at(grid, row, column) for column in range(width)] for row in range(top, bottom + 1)]
@@ -326,7 +335,7 @@ def _columns(grid: Grid, merged: Merged, top: int, bottom: int) -> dict[int, str
         if not header:
             if not any(_at(grid, row, column) for row in range(bottom + 1, len(grid))):
                 continue
-            header = f"第{get_column_letter(column + 1)}列（无列名）"
+            header = f"第{get_column_letter(before + column + 1)}列（无列名）"
         key = fold(header)
         seen[key] = seen.get(key, 0) + 1
         found[column] = header if seen[key] == 1 else f"{header}#{seen[key]}"

@@ -150,6 +150,26 @@ def test_headers_over_two_rows_are_read_as_one(tmp_path: Path) -> None:
     assert sheet.rows == [(2, dict(zip(sheet.columns, ["测试甲", NUMBER, "测试乙", "13900000000"], strict=True)))]
 
 
+def test_a_table_that_begins_further_right_is_read_like_any_other(tmp_path: Path) -> None:
+    """Else its groups would stand above other columns: a family member's name would be the child's."""
+
+    def fill(page: Worksheet) -> None:
+        page["A1"] = None
+        for place, content in {
+            "C1": "某校名单",
+            "C2": "姓名", "D2": "身份证号", "E2": "家庭成员1",
+            "E3": "姓名", "F3": "电话",
+            "C4": "测试甲", "D4": NUMBER, "E4": "测试乙", "F4": "13900000000", "G4": "x",
+        }.items():  # fmt: skip
+            page[place] = content
+        for merged in ("B1:G1", "C2:C3", "D2:D3", "E2:F2"):
+            page.merge_cells(merged)
+
+    sheet = read_workbook(a_workbook(tmp_path / "a.xlsx", fill), KNOWN)
+
+    assert sheet.columns == ("姓名", "身份证号", "家庭成员1姓名", "家庭成员1电话", "第G列（无列名）")
+
+
 def test_a_header_that_stands_twice_is_told_apart(tmp_path: Path) -> None:
     path = a_workbook(tmp_path / "a.xlsx", rows(["姓名", "身份证号", "姓 名", None], ["测试甲", NUMBER, "测试乙", "x"]))
     sheet = read_workbook(path, KNOWN)
