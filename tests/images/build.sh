@@ -1,7 +1,8 @@
 #!/bin/sh
-# Builds the two images of `make test-containers` where no image registry can be reached: a Debian base made here,
-# Kafka from the jars of deploy/local/jars.lock, PostgreSQL 18 from Debian's packages. Needs root, mmdebstrap and Docker.
-# Usage: sh tests/images/build.sh [options for mmdebstrap]; DOCKER names another client, SUITE another Debian.
+# Builds the two images of `make test-containers` where they cannot be pulled: a Debian made here with its own
+# PostgreSQL 18, and Kafka from the jars of deploy/local/jars.lock. Needs mmdebstrap and Docker; a minute.
+# Usage: sh tests/images/build.sh [options for mmdebstrap]; DOCKER names another client, SUITE another Debian, MIRROR
+# another address of its archive. An archive that is behind: --aptopt='Acquire::Check-Valid-Until "false"'.
 set -eu
 
 docker=${DOCKER:-docker}
@@ -15,7 +16,13 @@ trap 'exit 130' INT TERM
 "$docker" version >"$work/version" 2>&1 || { echo "No Docker Engine answers." >&2; exit 1; }
 [ -x "$python" ] || { echo "Run make setup first: it brings the jars' names and a Java." >&2; exit 1; }
 
-mmdebstrap --variant=minbase --aptopt='Acquire::Languages "none"' --dpkgopt=force-unsafe-io "$@" "$suite" "$work/base.tar"
+# PostgreSQL comes with the base: what is installed here uses this machine's mirror, proxy and certificates, which a build
+# in a container would have to be told.
+# shellcheck disable=SC2016 # $1 is the hooks' own
+mmdebstrap --variant=minbase --include=postgresql-18 --aptopt='Acquire::Languages "none"' --dpkgopt=force-unsafe-io \
+    --essential-hook='mkdir -p "$1/etc/postgresql-common"' \
+    --essential-hook='echo "create_main_cluster = false" >"$1/etc/postgresql-common/createcluster.conf"' \
+    "$@" "$suite" "$work/base.tar" ${MIRROR:+"$MIRROR"}
 "$docker" import "$work/base.tar" hutong-test/base:latest
 rm "$work/base.tar"
 
