@@ -27,7 +27,10 @@ class Database:
 
 
 STACK = os.environ.get("HUTONG_TEST_STACK", "embedded")
-embedded_only = pytest.mark.skipif(STACK != "embedded", reason="is about the embedded stack's own processes and ports")
+embedded_only = pytest.mark.skipif(
+    STACK != "embedded", reason="is about the embedded stack itself, which `make test` covers"
+)
+containers_only = pytest.mark.skipif(STACK != "containers", reason="is about the containers of `make test-containers`")
 
 
 def pytest_configure(config: pytest.Config) -> None:

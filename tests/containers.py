@@ -6,6 +6,7 @@ differs. The images are the settings HUTONG_KAFKA_IMAGE and HUTONG_POSTGRES_IMAG
 
 import os
 import socket
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -33,8 +34,9 @@ from deploy.local.stack import LocalStack
 OWNER = "hutong.test.owner"
 FOLDER = "/tmp/hutong"
 STOP_S = 20
-# Kafka in a container lacks the embedded one's archive of loaded classes, so a busy machine takes its time.
-START_S = 180.0
+# Kafka in a container lacks the embedded one's archive of loaded classes, so a busy machine takes its time; but
+# pytest's own timeout, which says less, comes after this.
+START_S = 100.0
 # The official image's own start formats without users, so this one takes its place.
 START = """\
 set -e
@@ -66,19 +68,24 @@ def check_engine() -> None:
         raise StackError("No Docker Engine answers here: start one, or run `make test`, which needs none.") from None
     try:
         for image in (kafka_image(), postgres_image()):
-            try:
-                client.images.get(image)
-            except docker.errors.ImageNotFound:
-                try:
-                    client.images.pull(image)
-                except docker.errors.APIError:
-                    raise StackError(
-                        f"The image {image} is not here and could not be fetched: name another one "
-                        "(HUTONG_KAFKA_IMAGE, HUTONG_POSTGRES_IMAGE) or make both with tests/images/build.sh."
-                    ) from None
+            _bring(client, image)
         remove_orphans(client)
     finally:
         client.close()
+
+
+def _bring(client: Any, image: str) -> None:
+    try:
+        try:
+            client.images.get(image)
+        except docker.errors.ImageNotFound:
+            print(f"Fetching the image {image}, once.", file=sys.stderr)
+            client.images.pull(image)
+    except docker.errors.APIError:
+        raise StackError(
+            f"The image {image} is not here and could not be fetched: name another one "
+            "(HUTONG_KAFKA_IMAGE, HUTONG_POSTGRES_IMAGE) or make both with tests/images/build.sh."
+        ) from None
 
 
 def remove_orphans(client: Any) -> None:
@@ -96,8 +103,10 @@ def remove_orphans(client: Any) -> None:
 class _Container:
     """One container through its starts and stops, with one port published on loopback; data lives until `remove`."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
+        self._name = name
         self._made: DockerContainer | None = None
+        self._answered = False
 
     def start(
         self,
@@ -111,19 +120,23 @@ class _Container:
         **options: Any,
     ) -> None:
         """Starts it with its data; at the first start it is made first. `files` are put below FOLDER."""
-        if self._made is not None:
-            self._made.get_wrapped_container().start()
-            return
-        container = DockerContainer(image, env=dict(environment))
-        if command is not None:
-            container.with_command(command)
-        for name, text in files.items():
-            container.with_copy_into_container(text.encode(), f"{FOLDER}/{name}")
-        # Not `with_bind_ports`: it would publish on every address of the machine.
-        container.ports[f"{inside}/tcp"] = (HOST, port)  # type: ignore[assignment]
-        container.with_kwargs(labels={OWNER: f"{socket.gethostname()}:{os.getpid()}"}, **options)
-        self._made = container
-        container.start()
+        begin: Callable[[], object]
+        if self._made is None:
+            self._made = DockerContainer(image, env=dict(environment))
+            if command is not None:
+                self._made.with_command(command)
+            for name, text in files.items():
+                self._made.with_copy_into_container(text.encode(), f"{FOLDER}/{name}")
+            # Not `with_bind_ports`: it would publish on every address of the machine.
+            self._made.ports[f"{inside}/tcp"] = (HOST, port)  # type: ignore[assignment]
+            self._made.with_kwargs(labels={OWNER: f"{socket.gethostname()}:{os.getpid()}"}, **options)
+            begin = self._made.start
+        else:
+            begin = self._made.get_wrapped_container().start
+        try:
+            begin()
+        except docker.errors.APIError as error:
+            raise StackError(f"{self._name}'s container could not be started: {error.explanation or error}") from error
 
     def running(self) -> bool:
         return bool(self._state().get("Running"))
@@ -147,7 +160,8 @@ class _Container:
     def stop(self, patience_s: float) -> None:
         if self.running():
             assert self._made is not None
-            self._made.get_wrapped_container().stop(timeout=int(patience_s))
+            # Before it first answers there is nothing to save, and the shell that prepares it hears no signal.
+            self._made.get_wrapped_container().stop(timeout=int(patience_s) if self._answered else 0)
 
     def kill(self, signal: str = "SIGKILL") -> None:
         """Sends the signal and returns when the container has ended."""
@@ -164,7 +178,7 @@ class _Container:
             self._made.stop()
             self._made = None
 
-    def wait(self, name: str, ready: Callable[[], bool]) -> None:
+    def wait(self, ready: Callable[[], bool]) -> None:
         """Until `ready`, which takes its time itself. StackError when the container ends or START_S pass first."""
         deadline = time.monotonic() + START_S
         while not ready():
@@ -173,7 +187,8 @@ class _Container:
                 what = "ended while starting" if ended else f"did not answer within {START_S:.0f} s"
                 line = last_line(self.log())
                 self.kill()
-                raise StackError(f"{name}'s container {what}: {line}")
+                raise StackError(f"{self._name}'s container {what}: {line}")
+        self._answered = True
 
     def _state(self) -> dict[str, Any]:
         if self._made is None or self._made.status == "not_started":
@@ -191,15 +206,18 @@ class ContainerKafka(EmbeddedKafka):
 
     def __init__(self, directory: Path) -> None:
         super().__init__(directory)
-        self._box = _Container()
+        self._box = _Container("Kafka")
 
     @property
     def pids(self) -> list[int]:
         """The broker's process id on the Engine's host."""
         return [self._box.pid()]
 
+    def running(self) -> bool:
+        return self._box.running()
+
     def start(self) -> None:
-        if self._box.running():
+        if self.running():
             raise StackError("Kafka is already running.")
         self.directory.mkdir(parents=True, exist_ok=True)
         known = self._identity = self._load_or_make()
@@ -227,7 +245,7 @@ class ContainerKafka(EmbeddedKafka):
             except KafkaException:
                 return False
 
-        self._box.wait("Kafka", ready)
+        self._box.wait(ready)
 
     def stop(self, patience_s: float = STOP_S) -> None:
         self._box.stop(patience_s)
@@ -256,7 +274,7 @@ class ContainerPostgres(EmbeddedPostgres):
 
     def __init__(self, directory: Path, *, durable: bool = True) -> None:
         super().__init__(directory, port=0, durable=durable)
-        self._box = _Container()
+        self._box = _Container("PostgreSQL")
 
     @property
     def pid(self) -> int:
@@ -271,8 +289,11 @@ class ContainerPostgres(EmbeddedPostgres):
     def dsn(self, role: str, password: str, database: str = "postgres", *, tcp: bool = True) -> str:
         return super().dsn(role, password, database, tcp=True)
 
+    def running(self) -> bool:
+        return self._box.running()
+
     def start(self) -> None:
-        if self._box.running():
+        if self.running():
             raise StackError("PostgreSQL is already running.")
         self._prepare()
         assert self.port is not None
@@ -294,7 +315,7 @@ class ContainerPostgres(EmbeddedPostgres):
             shm_size="256m",
         )
         # Over TCP: while it prepares its data, the official image answers on the socket only.
-        self._box.wait("PostgreSQL", lambda: self._box.answers(["pg_isready", "-q", "-h", HOST, "-t", "1"]))
+        self._box.wait(lambda: self._box.answers(["pg_isready", "-q", "-h", HOST, "-t", "1"]))
 
     def stop(self) -> None:
         self._box.stop(STOP_S)
@@ -337,10 +358,11 @@ class ContainerStack(LocalStack):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        # First: what goes with its data need not end cleanly.
         try:
-            super().__exit__(kind, error, trace)
-        finally:
             self._remove()
+        finally:
+            super().__exit__(kind, error, trace)
 
     def _remove(self) -> None:
         try:

@@ -9,6 +9,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.conftest import embedded_only
+
 
 def command(home: Path, *more: str) -> list[str]:
     return [sys.executable, "-m", "deploy.demo", "--home", str(home), *more]
@@ -25,6 +27,7 @@ def left_behind(home: Path) -> list[str]:
     return found
 
 
+@embedded_only
 @pytest.mark.timeout(900)
 def test_a_small_county_comes_through_with_every_check(tmp_path: Path) -> None:
     """Sixty children, five weeks, one service killed on the way: exit code 0, no process left."""
@@ -37,6 +40,7 @@ def test_a_small_county_comes_through_with_every_check(tmp_path: Path) -> None:
     assert left_behind(home) == []
 
 
+@embedded_only
 @pytest.mark.timeout(300)
 def test_ctrl_c_leaves_no_process(tmp_path: Path) -> None:
     """Interrupted while the services run: exit code 130 and nothing left."""

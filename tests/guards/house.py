@@ -62,4 +62,11 @@ GUARDS = [
         'notes.append(body["result"])',
         "tests/cli/test_words.py::test_a_whole_story_shows_no_raw_code",
     ),
+    Guard(
+        "house: without a Docker Engine the suite on containers says one sentence",
+        "tests/containers.py",
+        "    except docker.errors.DockerException:",
+        "    except ZeroDivisionError:",
+        "tests/local/test_containers.py::test_without_an_engine_the_suite_on_containers_says_one_sentence",
+    ),
 ]
