@@ -1,5 +1,6 @@
 """Hands events to the registry's handlers in batches of any size, and looks at what they say and keep."""
 
+import asyncio
 import json
 from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
@@ -205,6 +206,13 @@ class House:
                 if resume is None:
                     break
         return [_as_read(one.event) for one in said]
+
+    async def holds_up(self, other: "House", work: asyncio.Task[Any]) -> bool:
+        """Whether the other one's work comes to wait for what this transaction holds; else it ends."""
+        waits = "SELECT EXISTS (SELECT FROM pg_locks WHERE pid = $1 AND NOT granted)"
+        while not work.done() and not await self.tx.fetchval(waits, other.tx.get_server_pid()):
+            await asyncio.wait({work}, timeout=0.01)
+        return not work.done()
 
     async def child_of(self, row: Row) -> UUID:
         found = await self.tx.fetchval("SELECT child_id FROM record WHERE record_id = $1", an_id("record", row.key))
