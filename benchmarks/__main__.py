@@ -20,7 +20,7 @@ DAY = 86_400
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--children", type=int, default=3000)
+    parser.add_argument("--children", type=int, default=6000)
     parser.add_argument("--partitions", type=int, default=4)
     parser.add_argument("--seed", type=int, default=11)
     parser.add_argument("--seconds", type=float, default=20.0, help="how long findings are reported under load")
