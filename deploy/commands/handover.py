@@ -171,4 +171,4 @@ def _print(answer: dict[str, Any], troubles: list[dict[str, Any]]) -> None:
     console = Console()
     console.print(table)
     for (message, remedy), times in Counter((one["message"], one["remedy"]) for one in troubles).most_common(12):
-        console.print(f"  {times} 处：{message}{remedy}", markup=False, highlight=False)
+        console.print(f"  {times} 处：{message}{remedy}", markup=False, highlight=False, soft_wrap=True)
