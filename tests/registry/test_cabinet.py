@@ -214,15 +214,22 @@ def test_two_valid_numbers_are_in_one_file_only_where_a_person_put_them(
                 assert len({one.number for one in members} - {None}) <= 1
 
 
+ROWS = st.lists(st.integers(0, 6), min_size=3, max_size=10)
+
+
 @settings(deadline=None, max_examples=200)
-@given(streams(4), STEPS, st.integers(0, 50), st.integers(1, 50), st.lists(st.integers(0, 6), min_size=3, max_size=10))
+@given(streams(4), ROWS, st.integers(0, 50), st.integers(1, 50), ROWS)
 def test_a_merge_undone_leaves_the_files_as_they_would_have_been(
-    records: list[Evidence], before: list[tuple[str, int, int]], one: int, more: int, rows: list[int]
+    records: list[Evidence], before: list[int], one: int, more: int, rows: list[int]
 ) -> None:
-    """Two lives of one registry: in the one a merge is undone after more rows came, in the other before."""
+    """Two lives of one registry: in the one a merge is undone after more rows came, in the other before.
+
+    Nobody has decided anything before that: merges and splits of the same files on top of one another leave who is who
+    as it would have been (above), but not always under the same id.
+    """
     late, soon = a_cabinet(records), a_cabinet(records)
     for cabinet in (late, soon):
-        assert list(live(cabinet, records, before))
+        assert list(live(cabinet, records, [("read", row, 0) for row in before]))
     standing = sorted((file.child for file in late.files.values() if file.absorbed_by is None), key=str)
     assume(len(standing) > 1)
     first, second = standing[one % len(standing)], standing[(one + 1 + more % (len(standing) - 1)) % len(standing)]
@@ -235,6 +242,8 @@ def test_a_merge_undone_leaves_the_files_as_they_would_have_been(
             cabinet.read(at, reading(records[row % len(records)], at=NOON + timedelta(minutes=at)))
     # Where a valid number made the survivor part of an older file, that is the one to split.
     assume(all(cabinet.files[first].absorbed_by is None for cabinet in (late, soon)))
+    # A third file that these rows drew in was absorbed by the survivor in one life, perhaps by the other in the other.
+    assume(all(late.files[child].absorbed_by is None for child in set(standing) - {first, second}))
 
     late.split(300, first, (), second, BY)
 
