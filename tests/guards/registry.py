@@ -309,8 +309,8 @@ GUARDS = [
     Guard(
         "registry: lanes that touch one child may come at any pace",
         _DOMAIN + "cabinet.py",
-        "        return leaving | reported | (set(target.brought) - late), late\n",
-        "        return leaving | reported | set(target.brought), late\n",
+        "        leaving |= reported | (set(target.brought) - late)\n",
+        "        leaving |= reported | set(target.brought)\n",
         _LOGS + "test_lanes_that_touch_one_child_may_come_at_any_pace",
     ),
     # The express way.
@@ -370,6 +370,20 @@ GUARDS = [
         "            whole |= {name: text for name, text in identity.items() if name not in OF_THE_REPORT}\n",
         "            whole |= identity\n",
         _DISCLOSURES + "test_a_route_that_names_the_report_is_given_no_other_of_the_same_child",
+    ),
+    Guard(
+        "registry: a third file goes with its records when a merge is undone",
+        _DOMAIN + "cabinet.py",
+        "        self._follow(n, file.child, target.child, by)\n",
+        "",
+        _CABINET + "test_a_third_file_that_was_drawn_in_goes_with_its_records_when_a_merge_is_undone",
+    ),
+    Guard(
+        "registry: a file that has nothing of its own keeps nobody when a merge is undone",
+        _DOMAIN + "cabinet.py",
+        "        return leaving if set(file.records) - leaving - late else leaving | late, late\n",
+        "        return leaving, late\n",
+        "tests/registry/test_cabinet.py::test_a_file_that_has_nothing_of_its_own_keeps_nobody_when_a_merge_is_undone",
     ),
     # Questions.
     Guard(

@@ -284,6 +284,7 @@ class Cabinet:
         self._say(n, HandedOver(target.child, file.child, "split", *goes, by))
         self._keep_apart(n, file.child, target.child, but=late)
         self._rearrange(n, {file.child, target.child}, file.opened_at)
+        self._follow(n, file.child, target.child, by)
         self._part_questions(n, file.child, target.child, by)
         self._tell_again(file.child, target.child)
         self._lay_over(n)
@@ -676,7 +677,7 @@ class Cabinet:
         self._hold_all(both, hold)
 
     def _keep_apart(self, n: int, one: UUID, other: UUID, but: Collection[UUID] = ()) -> None:
-        first, second = self._hold(n, one, but), self._hold(n, other)
+        first, second = self._hold(n, one, but), self._hold(n, other, but)
         if first is not None and second is not None:
             self.apart.add(frozenset((first, second)))
 
@@ -744,7 +745,30 @@ class Cabinet:
         held = {one.record for one in self._members(file.child) if one.hold is not None}
         # What came since a person merged them, or has become somebody else's since, was held together with nobody.
         late = set(file.records) - held - reported if held else set()
-        return leaving | reported | (set(target.brought) - late), late
+        leaving |= reported | (set(target.brought) - late)
+        # A file that has nothing of its own drew nobody: whoever came, came for what the other one brought.
+        return leaving if set(file.records) - leaving - late else leaving | late, late
+
+    def _follow(self, n: int, stays: UUID, returns: UUID, by: Person) -> None:
+        """A third file that matching drew into the one that two were goes where all its records have gone."""
+        for child in self._at(stays).absorbs:
+            gone = self._at(child)
+            seats = {seat.child for record in gone.brought if (seat := self.seats.get(record)) is not None}
+            if seats != {returns}:
+                continue
+            tree = self._tree(gone)
+            here, there = self._at(stays), self._at(returns)
+            seen = tuple(one for one in here.confirmed if one in tree)
+            findings = tuple(sorted((one for one, told in self.findings.items() if told.child in tree), key=_in_order))
+            self._put(
+                n,
+                here,
+                absorbs=tuple(one for one in here.absorbs if one != child),
+                confirmed=tuple(one for one in here.confirmed if one not in tree),
+            )
+            self._put(n, there, absorbs=(*there.absorbs, child), confirmed=(*there.confirmed, *seen))
+            self._put(n, gone, absorbed_by=returns)
+            self._say(n, HandedOver(returns, stays, "split", findings, (), by))
 
     def _tree(self, file: ChildFile) -> set[UUID]:
         """A file and all it absorbed."""
