@@ -309,8 +309,8 @@ GUARDS = [
     Guard(
         "registry: lanes that touch one child may come at any pace",
         _DOMAIN + "cabinet.py",
-        "        leaving |= reported | (set(target.brought) - late)\n",
-        "        leaving |= reported | set(target.brought)\n",
+        "        self._keep_apart(n, file.child, target.child, but=late)\n",
+        "        self._keep_apart(n, file.child, target.child)\n",
         _LOGS + "test_lanes_that_touch_one_child_may_come_at_any_pace",
     ),
     # The express way.

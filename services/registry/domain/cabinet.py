@@ -745,7 +745,7 @@ class Cabinet:
         held = {one.record for one in self._members(file.child) if one.hold is not None}
         # What came since a person merged them, or has become somebody else's since, was held together with nobody.
         late = set(file.records) - held - reported if held else set()
-        leaving |= reported | (set(target.brought) - late)
+        leaving |= reported | set(target.brought)
         # A file that has nothing of its own drew nobody: whoever came, came for what the other one brought.
         return leaving if set(file.records) - leaving - late else leaving | late, late
 
