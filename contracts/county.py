@@ -216,6 +216,12 @@ class Thresholds(Data):
     dibao_at_residence_enabled: bool = False
     notice_before_16_days: int = 30
 
+    @property
+    def cutoff(self) -> tuple[int, int]:
+        """Month and day of ``school_cutoff``: the school year begins on the day after it."""
+        month, _, day = self.school_cutoff.partition("-")
+        return int(month), int(day)
+
 
 class Criterion(Data):
     """A term that the law leaves to the county. Not set: every rule that needs it answers unknown."""

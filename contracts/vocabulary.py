@@ -257,6 +257,14 @@ class FactName(StrEnum):
     DECEASED = "deceased"  # ISO date
 
 
+PROVINCES = frozenset(
+    str(number)
+    for numbers in (range(11, 16), range(21, 24), range(31, 38), range(41, 47), range(50, 55), range(61, 66))
+    for number in numbers
+)
+"""First two digits of a division code of the mainland (GB/T 2260). By province on purpose: tables by county lack the
+old codes that people carry for life."""
+
 NUMBER_BOUNDS: Mapping[FactName, tuple[int, int]] = {
     FactName.SEX: (1, 2),
     FactName.SCHOOL_GRADE: (1, 12),

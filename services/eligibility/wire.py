@@ -40,7 +40,6 @@ def terms_of(county: County) -> Terms:
 
 def _terms(county: County) -> Terms:
     limits = county.thresholds
-    month, _, day = limits.school_cutoff.partition("-")
     current = {division.code: _today(county, division.code) for division in county.divisions}
     current[county.code] = county.code
     return Terms(
@@ -53,7 +52,7 @@ def _terms(county: County) -> Terms:
         absence_days=limits.absence_breaks_after_days,
         rehab_max_age=limits.rehab_max_age,
         unattended_age=limits.unattended_age,
-        school_cutoff=(int(month), int(day)),
+        school_cutoff=limits.cutoff,
         dibao_at_residence=limits.dibao_at_residence_enabled,
         current=current,
         districts={

@@ -46,8 +46,7 @@ def holder_of(county: County) -> Holder:
 
 def school_year_of(county: County) -> SchoolYear:
     """The county's school year: it begins on the day after the cut-off."""
-    month, _, day = county.thresholds.school_cutoff.partition("-")
-    cutoff = (int(month), int(day))
+    cutoff = county.thresholds.cutoff
     return lambda on: on.year if (on.month, on.day) > cutoff else on.year - 1
 
 

@@ -63,9 +63,10 @@ async def on_records(batch: Batch[Event], tx: Tx, *, vault: Vault) -> list[Say]:
             desk.shown.append(reading.evidence)
             if reading.finding is not None:
                 desk.findings[reading.finding] = Told(vault.candidate(reading.finding), named=False)
-    for end in ended:
-        keys = watched_by(end.unit, end.dataset, batch.partition, end.valid_on, desk.school_year)
-        desk.children |= await store.contested(tx, keys)
+    if ended:
+        year = desk.school_year
+        keys = (watched_by(end.unit, end.dataset, batch.partition, end.valid_on, year) for end in ended)
+        desk.children |= await store.contested(tx, frozenset().union(*keys))
 
     def apply(cabinet: Cabinet) -> None:
         for n, heard in enumerate(batch.events):
@@ -158,15 +159,6 @@ _DECISIONS = frozenset({Verb.MERGE, Verb.SPLIT, Verb.CONFIRM, Verb.DECLINE})
 
 async def on_actions(batch: Batch[Event], tx: Tx, *, vault: Vault) -> list[Say]:
     """What persons decided about files: verified, merged, split, answered. Other verbs are others' matters."""
-    proposals = {
-        event.proposal
-        for heard in batch.events
-        if isinstance(event := heard.event, ActionTaken)
-        and event.verb in (Verb.CONFIRM, Verb.DECLINE)
-        and event.proposal is not None
-    }
-    await store.watch_ends(tx, closing=False)
-    questions = await store.questions(tx, proposals)
     mine = [
         (n, heard, heard.event)
         for n, heard in enumerate(batch.events)
@@ -174,6 +166,14 @@ async def on_actions(batch: Batch[Event], tx: Tx, *, vault: Vault) -> list[Say]:
     ]
     if not mine:
         return []
+    await store.watch_ends(tx, closing=False)
+    answered = {
+        event.proposal
+        for _, _, event in mine
+        if event.proposal is not None and event.verb in (Verb.CONFIRM, Verb.DECLINE)
+    }
+    questions = await store.questions(tx, answered)
+    asked_of = {one: unit for one, (_, unit) in questions.items()}
     desk = _desk(batch, tx, vault)
     desk.with_findings = True
     desk.asked = {one: question for one, (question, _) in questions.items()}
@@ -193,7 +193,7 @@ async def on_actions(batch: Batch[Event], tx: Tx, *, vault: Vault) -> list[Say]:
     def apply(cabinet: Cabinet) -> None:
         verified.clear()
         for n, _, event in mine:
-            child = _act(cabinet, n, event, {one: unit for one, (_, unit) in questions.items()})
+            child = _act(cabinet, n, event, asked_of)
             if child is not None:
                 verified[n] = child
 

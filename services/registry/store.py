@@ -83,7 +83,7 @@ def _stored(rows: Sequence[Record]) -> dict[UUID, Stored]:
 
 
 async def contested(tx: Tx, sources: Collection[str]) -> set[UUID]:
-    """Children of whom one of these sources and another say different things."""
+    """Children of whom the end of a whole file could change what stands or when it was said (``watched_by``)."""
     return {row["child_id"] for row in await tx.fetch(CONTESTED, sorted(sources))}
 
 
@@ -958,6 +958,7 @@ async def destroy_keys(tx: Tx, child: UUID) -> None:
 
     Nothing is added to its file after that: whatever is said of the child from then on founds another.
     """
+    await watch_ends(tx, closing=True)  # no merge is under way that would carry records out of the tree
     tops = {one.child for one in (await standing(tx, [child])).values()}
     tree = list(await absorbed(tx, tops))
     for statement in DESTROY:

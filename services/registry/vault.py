@@ -142,11 +142,11 @@ class Vault:
         number = identity.get(IdentityField.ID_NUMBER)
         valid = numbers.child_number(number, birth_date) if number and ID_DAMAGED not in flags else None
         plain = names.normal(identity.get(IdentityField.NAME, ""))
-        forms = names.forms_of(plain)
+        forms = names.forms(plain)
         guardian_sounds = {
             names.sound(guardian)
             for field_ in _GUARDIAN_NAMES
-            if (text := identity.get(field_)) and names.forms_of(guardian := names.normal(text))
+            if (text := identity.get(field_)) and names.forms(guardian := names.normal(text))
         }
         guardian_numbers = {
             adult
@@ -167,7 +167,7 @@ class Vault:
             pairs=frozenset(
                 [digest(f"pair\x1f{born}\x1f{form}\x1f{sound}") for form in forms for sound in guardian_sounds]
             ),
-            odd=bool(plain) and names.is_odd(plain),
+            odd=bool(plain) and names.odd(plain),
         )
 
 

@@ -385,6 +385,20 @@ GUARDS = [
         "        return leaving, late\n",
         "tests/registry/test_cabinet.py::test_a_file_that_has_nothing_of_its_own_keeps_nobody_when_a_merge_is_undone",
     ),
+    Guard(
+        "registry: a permit that is said again is news",
+        _DOMAIN + "facts.py",
+        "FactName.SCHOOL_GRADE, FactName.RESIDENCE_PERMIT})",
+        "FactName.SCHOOL_GRADE})",
+        _RECORDS + "test_a_permit_that_stands_in_the_next_years_file_is_news",
+    ),
+    Guard(
+        "registry: a child is destroyed with what a merge under way makes of it",
+        _REGISTRY + "store.py",
+        "    await watch_ends(tx, closing=True)  # no merge",
+        "    # no merge",
+        _PRIVACY + "test_a_child_is_destroyed_with_what_a_merge_under_way_makes_of_it",
+    ),
     # Questions.
     Guard(
         "registry: a proposal that is no question is referral's to answer",

@@ -186,8 +186,9 @@ class House:
                 batch = Batch(events[start : start + size], topic, lane, TODAY, NOON, self.county, LANES)
                 async with self.tx.transaction():
                     said += await handler(batch, self.tx, vault=self.vault)
-        self.said += [_as_read(one.event) for one in said]
-        return [_as_read(one.event) for one in said]
+        read = [_as_read(one.event) for one in said]
+        self.said += read
+        return read
 
     async def turn_the_day(self, limit: int = 500) -> list[Event]:
         """One day's work of every index."""
@@ -299,8 +300,9 @@ class House:
                 said += await handler(batch, self.tx, vault=self.vault)
         for one in said:
             assert one.time == at
-        self.said += [_as_read(one.event) for one in said]
-        return [_as_read(one.event) for one in said]
+        read = [_as_read(one.event) for one in said]
+        self.said += read
+        return read
 
 
 def _as_read(event: Event) -> Event:

@@ -1,15 +1,17 @@
 """Names stay behind two doors: nothing in clear in any table or event, and nothing at all without the child's key."""
 
+import asyncio
 import re
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import asyncpg
 import pytest
 
 from contracts.registry import ChildChanged, Disclosed, FindingPassedOn, RegistryRefusedAction
 from contracts.vocabulary import IdentityField, ReferralState, Verb
-from services.registry import store
+from services.registry import handlers, store
 from services.registry.names import identity_of, report_of
 from services.registry.vault import Unreadable, decrypt, encrypt
 from tests.county import a_county
@@ -236,10 +238,11 @@ async def test_a_candidate_that_was_destroyed_before_its_finding_came_holds_nobo
 
 
 async def test_names_of_a_destroyed_child_are_compared_with_nobodys(house: House) -> None:
-    """A name that has lost a character is compared letter by letter, which needs the other's clear name."""
+    """A name that has lost a character is compared letter by letter with whomever a key finds: none finds this one."""
     one = a_row(name="张子轩", guardian_id_number=None, guardian_name=None)
     await house.rows(one)
     await store.destroy_keys(house.tx, await house.child_of(one))
+    assert await house.count("lookup") == 0
     lead = a_row("lead", name="张□轩", id_number=None, guardian_id_number=None, guardian_name=None)
     said = await house.rows(lead)
     assert {type(event) for event in said} == {ChildChanged}
@@ -253,6 +256,27 @@ async def test_an_absorbed_id_destroys_the_child_that_it_is(house: House) -> Non
     await store.destroy_keys(house.tx, second)
     assert await identity_of(house.tx, house.vault, [first, second]) == {first: {}, second: {}}
     assert await house.count("child_key") == 0
+
+
+async def test_a_child_is_destroyed_with_what_a_merge_under_way_makes_of_it(house: House, database: Any) -> None:
+    one, other = a_row("one"), a_row("other", name="例大山", id_number=None, guardian_id_number=None)
+    await house.rows(one, other)
+    first, second = await house.child_of(one), await house.child_of(other)
+    shredder = House(await asyncpg.connect(database.dsn, server_settings={"search_path": "registry"}))
+
+    async def destroy() -> None:
+        async with shredder.tx.transaction():
+            await store.destroy_keys(shredder.tx, second)
+
+    async with house.tx.transaction():
+        merge = house.batch([action(Verb.MERGE, child=first, other=second)], "intake.action.v1", 1)
+        await handlers.on_actions(merge, house.tx, vault=house.vault)
+        destroying = asyncio.create_task(destroy())
+        assert await house.holds_up(shredder, destroying)
+    await destroying
+
+    assert await house.count("child_key") == 0
+    await shredder.tx.close()
 
 
 async def test_merging_and_splitting_changes_the_key_with_the_file(house: House) -> None:

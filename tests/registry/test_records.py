@@ -374,6 +374,17 @@ async def test_a_grade_that_stands_in_the_next_school_years_file_is_news(
     assert (await house.file(child))["contested"] == [f"341722-jtj school 0 {year}"]
 
 
+async def test_a_permit_that_stands_in_the_next_years_file_is_news(house: House) -> None:
+    """A permit is believed for so long after it was last said: whoever reads that must hear that it was said again."""
+    row = police(a_row(), facts={FactName.RESIDENCE_PERMIT: True})
+    await house.rows(row)
+
+    [file] = only(await house.hear(ended(row, "2027H2", date(2027, 9, 30))), ChildChanged)
+
+    [permit] = [fact for fact in file.facts if fact.name is FactName.RESIDENCE_PERMIT]
+    assert permit.valid_on == date(2027, 9, 30)
+
+
 async def test_what_stands_in_a_file_after_a_persons_finding_is_news(house: House) -> None:
     """A person found the guardianship effective; half a year later the village's list says the same as before."""
     row = village(a_row(), facts={FactName.LIVES_WITH_CARETAKER: True})

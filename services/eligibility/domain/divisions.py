@@ -2,16 +2,11 @@
 
 from enum import Enum
 
+from contracts.vocabulary import PROVINCES
 from services.eligibility.domain.terms import Terms
 
 _NOT_MAINLAND = ("71", "81", "82", "83")
 """Taiwan, Hong Kong, Macao; 83 stands on residence permits of people from Taiwan."""
-_PROVINCES = frozenset(
-    {
-        *("11", "12", "13", "14", "15", "21", "22", "23", "31", "32", "33", "34", "35", "36", "37", "41", "42"),
-        *("43", "44", "45", "46", "50", "51", "52", "53", "54", "61", "62", "63", "64", "65"),
-    }
-)
 _ONE_PROVINCE_ONCE = (frozenset({"44", "46"}), frozenset({"50", "51"}))
 """Hainan was a part of Guangdong to 1988, Chongqing of Sichuan to 1997: an old code may name a place of the other."""
 
@@ -86,7 +81,7 @@ def outside(division: str, terms: Terms) -> bool:
 
 def _two_provinces(one: str, other: str) -> bool:
     provinces = frozenset({one[:2], other[:2]})
-    return len(provinces) == 2 and provinces <= _PROVINCES and provinces not in _ONE_PROVINCE_ONCE
+    return len(provinces) == 2 and provinces <= PROVINCES and provinces not in _ONE_PROVINCE_ONCE
 
 
 def _by_city(code: str, here: str, terms: Terms) -> Apart:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
-from services.intake.domain.id_number import PROVINCES
+from services.intake.domain.id_number import OF_PEOPLE
 from services.intake.domain.text import Cell, number_text, words
 from services.intake.domain.trouble import Refused
 
@@ -108,7 +108,7 @@ class Divisions:
             return self._successors[county]
         if county in self._current or county in NO_COUNTY or county in _CITIES_WITHOUT_COUNTIES:
             return text
-        if county[:2] not in PROVINCES:
+        if county[:2] not in OF_PEOPLE:
             raise Refused("division_unknown")
         if county.endswith("00"):
             raise Refused("division_too_wide")

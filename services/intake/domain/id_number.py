@@ -12,18 +12,15 @@ from typing import Literal, NamedTuple
 
 from stdnum.cn.ric import calc_check_digit
 
+from contracts.vocabulary import PROVINCES
 from services.intake.domain.text import Cell, number_text, plain
 from services.intake.domain.trouble import Refused
 
 Kind = Literal["resident", "hong_kong_macao_taiwan", "foreign"]
 
-PROVINCES = frozenset(
-    str(number)
-    for numbers in (range(11, 16), range(21, 24), range(31, 38), range(41, 47), range(50, 55), range(61, 66), [71])
-    for number in numbers
-) | {"81", "82", "83"}
-"""First two digits of GB/T 2260 codes; 81 to 83 for the residence permits of Hong Kong, Macao and Taiwan residents.
-A closed list by province on purpose: tables by county lack the old codes that people carry for life."""
+OF_PEOPLE = PROVINCES | {"71", "81", "82", "83"}
+"""First two digits of people's numbers: 71 is Taiwan; 81 to 83 stand on the residence permits of people from Hong Kong,
+Macao and Taiwan."""
 
 _EIGHTEEN = re.compile(r"[0-9]{17}[0-9X]")
 _FIFTEEN = re.compile(r"[0-9]{15}")
@@ -203,11 +200,11 @@ def _eighteen(text: str, on: date, *, typed: bool) -> IdNumber:
     sex: Literal[1, 2] = 1 if int(text[16]) % 2 else 2
     if text[0] == "9":
         return IdNumber(text, born, sex, "foreign")
-    if text[:2] not in PROVINCES:
+    if text[:2] not in OF_PEOPLE:
         raise Refused("id_region")
     return IdNumber(text, born, sex, "hong_kong_macao_taiwan" if text[0] == "8" else "resident")
 
 
 def _immunization_code(text: str, on: date) -> bool:
     """Ten digits of the clinic, four of the birth year, four in sequence. A year is never a month and a day."""
-    return text.isdigit() and text[:2] in PROVINCES and 1980 <= int(text[10:14]) <= on.year
+    return text.isdigit() and text[:2] in OF_PEOPLE and 1980 <= int(text[10:14]) <= on.year

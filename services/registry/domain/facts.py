@@ -35,8 +35,8 @@ _OWN_EVENTS = frozenset(
     }
 )
 """Dates of each department's own event (a registration, an entry, a check): different ones contradict nobody."""
-_OF_A_SCHOOL_YEAR = frozenset({FactName.SCHOOL_STAGE, FactName.SCHOOL_GRADE})
-"""The same grade said again in the next school year is another statement: the child repeats it."""
+_OF_A_YEAR = frozenset({FactName.SCHOOL_STAGE, FactName.SCHOOL_GRADE, FactName.RESIDENCE_PERMIT})
+"""Said again in the next school year it is another statement: the child repeats the grade, the permit was signed."""
 _SCHOOL_YEARS = 12
 """No school fact that nobody has said again for so long is watched any more."""
 
@@ -105,7 +105,7 @@ class Laid:
     """Facts of which two units say different things of the same half-year, and those units."""
     contested: tuple[str, ...]
     """Sources of which a newer validity could change what stands or when it was said: ``unit dataset lane``, and for
-    a school's facts the school year behind it."""
+    what is said of a year the school year behind it."""
     days: tuple[tuple[FactName, str], ...] = ()
     """When what stands was said, where that is part of what is said."""
 
@@ -241,7 +241,7 @@ def lay(sources: Collection[Source], ends: Ends, holder: Holder, school_year: Sc
         contested.update(
             _key_of(by_record[claim.record]) for claim in stays if str(claim.value) > claim.valid_on.isoformat()
         )
-    for name in _OF_A_SCHOOL_YEAR & by_name.keys():
+    for name in _OF_A_YEAR & by_name.keys():
         contested.update(
             f"{_key_of(source)} {school_year(claim.valid_on)}"
             for claim in by_name[name]
@@ -255,7 +255,7 @@ def lay(sources: Collection[Source], ends: Ends, holder: Holder, school_year: Sc
         days = [
             (claim.name, str(school_year(claim.valid_on)))
             for claim, chosen in claims
-            if chosen and claim.name in _OF_A_SCHOOL_YEAR
+            if chosen and claim.name in _OF_A_YEAR
         ]
     return Laid(tuple(claims), tuple(contradictions), tuple(sorted(contested)), tuple(days))
 

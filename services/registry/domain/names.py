@@ -63,16 +63,11 @@ def normal(name: str) -> str:
     return _LOST.sub(_LOST_MARK, folded)
 
 
-def forms(name: str) -> tuple[str, ...]:
-    """What a name shares with every name it may be confused with: its sound, and its shape where that misleads.
+def forms(plain: str) -> tuple[str, ...]:
+    """What a normal name shares with all it may be confused with: its sound, and its shape where that misleads.
 
     Empty for a name with a lost character: such names are compared one by one.
     """
-    return forms_of(normal(name))
-
-
-def forms_of(plain: str) -> tuple[str, ...]:
-    """The forms of a name that is normal."""
     if not plain or _LOST_MARK in plain:
         return ()
     found = ["sound:" + sound(plain)]
@@ -86,13 +81,8 @@ def sound(plain: str) -> str:
     return "-".join(_syllable(character) for character in plain)
 
 
-def odd(name: str) -> bool:
-    """True for a name that its forms cannot settle: a character lost, long, or not written in Chinese."""
-    return is_odd(normal(name))
-
-
-def is_odd(plain: str) -> bool:
-    """The same of a name that is normal."""
+def odd(plain: str) -> bool:
+    """True for a normal name that its forms cannot settle: a character lost, long, or not written in Chinese."""
     return _LOST_MARK in plain or len(plain) >= LONG or any(character.isascii() for character in plain)
 
 
