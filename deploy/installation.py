@@ -29,7 +29,11 @@ class NoInstallationError(Exception):
     """There is no installation in this folder, or (``damaged`` says which file) one that cannot be read."""
 
     def __init__(self, home: Path, damaged: Path | None = None, why: str = "") -> None:
-        super().__init__(f"{damaged} cannot be read: {why}" if damaged else f"{home} holds no installation")
+        super().__init__(
+            f"{damaged} cannot be read ({why}): mend it, or restore it from a backup"
+            if damaged
+            else f"{home} holds no installation: start one with `make up`"
+        )
         self.home = home
         self.damaged = damaged
 
@@ -102,10 +106,15 @@ class Installation:
         """The installation in ``home``, made if there is none, with these addresses.
 
         Log-ins and secrets that exist are kept; what a new version of the county needs is added. Writes everything.
+
+        Raises:
+            NoInstallationError: there is one, and its file is damaged: made anew, it would have other passwords.
         """
         try:
             old: Self | None = cls.load(home)
-        except NoInstallationError:
+        except NoInstallationError as error:
+            if error.damaged:
+                raise
             old = None
         users = dict(old.users) if old else {}
         roles = dict(old.roles) if old else {}

@@ -220,7 +220,7 @@ def main() -> int:
     try:
         return asyncio.run(run(Installation.load(options.home), with_clock=not options.no_clock))
     except NoInstallationError as error:
-        print(f"{error}. Start one with `make up`.", file=sys.stderr)
+        print(f"{error}.", file=sys.stderr)
         return 3
 
 

@@ -84,3 +84,14 @@ def test_an_empty_folder_is_no_installation(tmp_path: Path) -> None:
     (tmp_path / "installation.json").write_text("{}")
     with pytest.raises(NoInstallationError):
         Installation.load(tmp_path)
+
+
+def test_a_damaged_installation_is_not_made_anew_over_the_old(tmp_path: Path) -> None:
+    """Its passwords may still be mended or restored; new ones would fit neither broker nor database."""
+    prepared(tmp_path)
+    file = tmp_path / "installation.json"
+    torn = file.read_text()[:-20]
+    file.write_text(torn)
+    with pytest.raises(NoInstallationError, match="mend it, or restore it from a backup"):
+        prepared(tmp_path)
+    assert file.read_text() == torn

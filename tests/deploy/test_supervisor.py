@@ -94,3 +94,17 @@ def test_children_die_with_a_killed_supervisor(tmp_path: Path) -> None:
         parent.kill()
     _, alive = psutil.wait_procs([child], timeout=10)
     assert not alive
+
+
+@pytest.mark.parametrize(("held", "remedy"), [("", "start one with `make up`"), ("{", "restore it from a backup")])
+def test_a_folder_it_cannot_run_is_told_with_what_helps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], held: str, remedy: str
+) -> None:
+    """Who is told to start a new one while the old one's file can be mended may lose the old one."""
+    if held:
+        (tmp_path / "installation.json").write_text(held)
+    monkeypatch.setattr(sys, "argv", ["supervisor", "--home", str(tmp_path)])
+    assert supervisor.main() == 3
+    said = capsys.readouterr().err
+    assert said.endswith(f"{remedy}.\n")
+    assert held == "" or "make up" not in said

@@ -28,6 +28,13 @@ GUARDS = [
         _REFUSALS + "test_a_damaged_installation_is_named",
     ),
     Guard(
+        "house: a damaged installation is not made anew over the old one",
+        "deploy/installation.py",
+        "            if error.damaged:",
+        "            if False:",
+        "tests/deploy/test_installation.py::test_a_damaged_installation_is_not_made_anew_over_the_old",
+    ),
+    Guard(
         "house: a service without life is ended",
         "deploy/health.py",
         "                    os.kill(process, signal.SIGKILL)",
