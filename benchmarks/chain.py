@@ -18,6 +18,7 @@ from confluent_kafka.admin import AdminClient
 from contracts.county import County
 from contracts.topics import ACTION, DEPARTMENT, RECEIPT, RESTRICTED_QUEUE, SERVICES
 from deploy.clock import Clock, Simulator
+from deploy.county import DEMO_COUNTY
 from deploy.demo import handover, world
 from deploy.demo.plain_client import PlainClient
 from deploy.install import Servers, activate, install, read_county
@@ -30,7 +31,6 @@ from deploy.supervisor import Supervisor, programs
 NAMESPACE = UUID("3f0cdb7e-7f2b-5b0e-a5d1-52f7b2a9c4d0")
 FIRST_DAY = date(2027, 3, 1)
 """Both half-years that are handed over have begun."""
-FOLDER = Path(__file__).parents[1] / "deploy" / "counties" / "341722"
 _VILLAGE = re.compile(r"341722\d{6}")
 CHANGED = 0.05
 """Share of rows that a refresh changes."""
@@ -85,7 +85,7 @@ class Chain:
         self._partitions = partitions
 
     async def start(self) -> None:
-        county = read_county(FOLDER, self._home)
+        county = read_county(DEMO_COUNTY, self._home)
         self.county: County = county
         self.installation: Installation = await install(
             Servers.of(self._stack.state()), self._home, county, self._partitions

@@ -24,6 +24,8 @@ from services.eligibility.domain import sources
 from services.eligibility.domain.assessment import RULEBOOK
 from services.eligibility.domain.terms import COUNTY_TERMS
 
+DEMO_COUNTY = Path(__file__).parent / "counties" / "341722"
+"""The county that comes with the house."""
 TOWNSHIP = "township"
 """Stands for the unit of the child's township wherever a unit is named."""
 
@@ -52,15 +54,14 @@ class CountyInvalid(ValueError):
         super().__init__("\n".join(str(problem) for problem in self.problems))
 
 
-def load(folder: Path | str, *, public_keys: Mapping[str, str] | None = None) -> County:
-    """The county of a folder. ``public_keys``: each unit's JWK (JSON text), which the folder does not carry.
+def load(folder: Path | str) -> County:
+    """The county of a folder, as far as it has the form of one: what else is wrong with it, :func:`check` says.
 
     Raises:
-        CountyInvalid: a file cannot be read, a key is unknown or missing, a value is not of its form, or a key is
-            given for a unit that the county does not have.
+        CountyInvalid: a file cannot be read, a key is unknown or missing, or a value is not of its form.
     """
     draft = _read(Path(folder))
-    county = _build(draft, public_keys or {})
+    county = _build(draft)
     if county is None:
         raise CountyInvalid(draft.problems)
     return county
@@ -77,7 +78,7 @@ def check(folder: Path | str, source: Path | None = None) -> list[Problem]:
         UnicodeDecodeError: it is not UTF-8.
     """
     draft = _read(Path(folder))
-    county = _build(draft, {})
+    county = _build(draft)
     if county is None:
         return sorted(set(draft.problems))
     # While one name stands for two things, whatever else is said of it may be about the wrong one.
@@ -190,29 +191,18 @@ def _key(node: yaml.Node) -> str:
     return str(node.value) if isinstance(node, yaml.ScalarNode) else "（不是一个词）"
 
 
-def _build(draft: Draft, public_keys: Mapping[str, str]) -> County | None:
+def _build(draft: Draft) -> County | None:
     """The county, or None with the reasons in ``draft.problems``."""
     if draft.problems:
         return None
     try:
-        county = County.model_validate(draft.values)
+        return County.model_validate(draft.values)
     except ValidationError as error:
         for detail in error.errors(include_url=False):
             path: Path_ = tuple(part for part in detail["loc"] if part != "[key]")
             message, remedy = _in_chinese(detail["type"], path, dict(detail.get("ctx", {})), detail["input"])
             draft.problems.append(draft.at(path, message, remedy))
         return None
-    for stranger in sorted(public_keys.keys() - {unit.id for unit in county.units}):
-        draft.problems.append(
-            draft.at(("units",), f"给了 {stranger} 的公钥，但没有这个单位", "请核对单位代码，或在 units.yaml 里加上")
-        )
-    if draft.problems or not public_keys:
-        return None if draft.problems else county
-    units = [
-        unit.model_copy(update={"public_key": public_keys[unit.id]}) if unit.id in public_keys else unit
-        for unit in county.units
-    ]
-    return county.model_copy(update={"units": tuple(units)})
 
 
 _KINDS: Mapping[str, tuple[str, str]] = {

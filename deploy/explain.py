@@ -28,7 +28,7 @@ from pydantic import ValidationError
 
 from contracts.county import County
 from contracts.vocabulary import NUMBER_BOUNDS, Answer, FactName
-from deploy.county import load
+from deploy.county import DEMO_COUNTY, load
 from services.eligibility import words
 from services.eligibility.domain.answer import Missing, Reason
 from services.eligibility.domain.assessment import Assessment, Derived, Verdict, assess
@@ -47,7 +47,6 @@ from services.eligibility.domain.facts import (
 )
 from services.eligibility.wire import terms_of
 
-COUNTY = Path(__file__).parent / "counties" / "341722"
 _PROVENANCE = frozenset({"value", "unit", "dataset", "period", "valid_on", "recorded_on", "chosen", "verified"})
 _PARTS = frozenset({"why", "on", "county", "facts", "expect"})
 _DIVISIONS: Mapping[FactName, str] = {
@@ -89,7 +88,7 @@ def explain(
     json: bool = False,
     until: date | None = None,
     *,
-    folder: Path | str = COUNTY,
+    folder: Path | str = DEMO_COUNTY,
 ) -> str:
     """Every answer about one child on a day, as a person reads it or, with ``json``, as a machine does.
 
@@ -102,7 +101,7 @@ def explain(
     if until is not None and until < on:
         raise FactsUnreadable([Problem("--until", "早于 --on", "请写 --on 之后的一天")])
     told = told_in(facts_path)
-    county = decided_otherwise(load(folder), told.get("county") or {})
+    county = decided_otherwise(load(folder), told.get("county"))
     facts = facts_of(claims_told(told["facts"], on))
     now = assess(facts, terms_of(county), on)
     changes = list(line_of_changes(facts, county, now, on, until)) if until is not None else None

@@ -33,8 +33,10 @@ def read_county(folder: Path, home: Path) -> County:
     """The county of a folder. An agency that has handed in no public key gets a pair of this installation's.
 
     Raises:
-        CountyInvalid: the folder is no county.
+        CountyInvalid: the folder is no county, or something is wrong with it.
     """
+    if problems := counties.check(folder):
+        raise counties.CountyInvalid(problems)
     plain = counties.load(folder)
     without = [unit.id for unit in plain.units if "agency" in unit.families and unit.public_key is None]
     keys = agency_keys(home, without)

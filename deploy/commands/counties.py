@@ -9,6 +9,7 @@ from rich.console import Console
 
 from contracts.county import County
 from deploy.commands.house import CommandError, House
+from deploy.county import CountyInvalid
 from deploy.county import check as problems_of
 from deploy.install import ActivationError, read_county
 from deploy.install import activate as put_in_force
@@ -46,12 +47,13 @@ def activate(
     by: Annotated[str, typer.Option(help="谁决定的：单位和人员编号，例如 341722-mzj/mzj-01。")],
 ) -> None:
     """从某一天起启用；由一名有名有姓的人决定。"""
-    found = problems_of(folder)
-    if found:
-        raise CommandError(f"{folder} 有 {len(found)} 处问题，没有启用。", f"先运行 hutong county check {folder}。")
     house = House(context.obj)
+    try:
+        county = read_county(folder, house.installation.home)
+    except CountyInvalid as error:
+        remedy = f"先运行 hutong county check {folder}。"
+        raise CommandError(f"{folder} 有 {len(error.problems)} 处问题，没有启用。", remedy) from error
     house.reach()
-    county = read_county(folder, house.installation.home)
     try:
         event = put_in_force(house.installation, county, from_.date(), named(by, county))
     except ActivationError as error:

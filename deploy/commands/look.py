@@ -11,7 +11,8 @@ from contracts.event import COUNTY_TIME
 from contracts.topics import QUEUE, RESTRICTED_QUEUE
 from deploy.commands import words
 from deploy.commands.house import CommandError, House
-from deploy.explain import COUNTY, explain
+from deploy.county import DEMO_COUNTY
+from deploy.explain import explain
 
 UnitName = Annotated[str, typer.Argument(help="单位：编号、简称或全称，例如 公安局。")]
 Restricted = Annotated[bool, typer.Option("--restricted", help="受限事项（另一个账号、另一双眼睛）。")]
@@ -24,7 +25,7 @@ def explain_facts(
     until: Annotated[
         datetime | None, typer.Option("--until", formats=["%Y-%m-%d"], help="列出到这一天为止会变的全部答案。")
     ] = None,
-    county: Annotated[Path, typer.Option("--county", help="县的数据文件夹。")] = COUNTY,
+    county: Annotated[Path, typer.Option("--county", help="县的数据文件夹。")] = DEMO_COUNTY,
 ) -> None:
     text = explain(facts, on.date(), as_json, until.date() if until else None, folder=county)
     print(text, end="" if text.endswith("\n") else "\n")

@@ -26,6 +26,7 @@ from deploy import access
 from deploy.clock import Clock, Simulator
 from deploy.commands import handover as submitting
 from deploy.commands import trace
+from deploy.county import DEMO_COUNTY
 from deploy.demo import checker, department_client, files, handover, privacy, show, world
 from deploy.demo.county_people import CountyPeople, Unit
 from deploy.demo.plain_client import PlainClient
@@ -38,7 +39,6 @@ from deploy.settled import State, Watch
 from deploy.supervisor import Supervisor, programs
 from deploy.workbooks import write_error_sheet
 
-COUNTY_FOLDER = Path(__file__).parents[1] / "counties" / "341722"
 PARTITIONS = 4
 FIRST_DAY = date(2026, 9, 1)
 KILLED = "registry"
@@ -179,7 +179,7 @@ async def _start(stack: LocalStack, options: Options, home: Path) -> tuple[Count
     """Start the servers and invent the county side by side."""
     starting = asyncio.create_task(asyncio.to_thread(stack.start))
     try:
-        county = await asyncio.to_thread(read_county, COUNTY_FOLDER, home)
+        county = await asyncio.to_thread(read_county, DEMO_COUNTY, home)
         invented = await asyncio.to_thread(_invent, county, options, home / "truth")
         await asyncio.shield(starting)
     except BaseException:

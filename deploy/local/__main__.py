@@ -22,7 +22,7 @@ import psutil
 
 from contracts.event import COUNTY_TIME
 from contracts.topics import SERVICES
-from deploy.county import CountyInvalid
+from deploy.county import DEMO_COUNTY, CountyInvalid
 from deploy.demo.plain_client import BrokerRefusedError
 from deploy.health import end_the_silent, troubles
 from deploy.install import ActivationError, Servers, activate, in_force, install, read_county
@@ -32,7 +32,6 @@ from deploy.local.stack import LocalStack, holder, read_state
 from deploy.provision import ProvisioningError
 from deploy.supervisor import GaveUpError, Supervisor, programs
 
-COUNTY = Path(__file__).parents[1] / "counties" / "341722"
 PARTITIONS = 4
 """Of the topics that services share, on one machine."""
 BY = "make up"
@@ -51,7 +50,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m deploy.local", description=__doc__)
     parser.add_argument("what", choices=["up", "down", "status", "serve"], help="serve: up, but in the foreground")
     parser.add_argument("--home", type=Path, default=default_home(), help="where everything is kept")
-    parser.add_argument("--county", type=Path, default=COUNTY, help="the county's folder of data")
+    parser.add_argument("--county", type=Path, default=DEMO_COUNTY, help="the county's folder of data")
     parser.add_argument("--detach", action="store_true", help="serve: once up, speak to a log in that folder")
     options = parser.parse_args()
     home = options.home.resolve()

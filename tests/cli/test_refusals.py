@@ -3,6 +3,7 @@
 import asyncio
 import os
 import re
+import shutil
 import signal
 from pathlib import Path
 from uuid import uuid4
@@ -14,7 +15,7 @@ from deploy.commands import operate
 from deploy.commands.house import House
 from deploy.installation import SETTINGS, Installation, NoInstallationError
 from tests.cli.conftest import Hutong, Said
-from tests.county import demo_county
+from tests.county import FOLDER, demo_county
 
 CHILD = str(uuid4())
 NEED_AN_INSTALLATION = (
@@ -142,6 +143,18 @@ def test_a_county_folder_that_is_none_is_told_by_file(hutong: Hutong, tmp_path: 
     assert said.code == 1
     assert "有 1 处问题" in said.err
     assert "文件夹里没有" in said.out
+
+
+def test_a_county_with_something_wrong_is_not_put_in_force(
+    hutong: Hutong, stopped: Installation, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(FOLDER, tmp_path / "341722"))
+    file = folder / "cadence.yaml"
+    file.write_text(file.read_text().replace("residence_months: 6", "residence_months: -6"))
+    by = ("--from", "2026-12-01", "--by", "341722-mzj/mzj-01")
+    assert hutong("--home", stopped.home, "county", "activate", folder, *by) == Said(
+        1, "", f"{folder} 有 1 处问题，没有启用。先运行 hutong county check {folder}。\n"
+    )
 
 
 def test_facts_that_cannot_be_read_are_told(hutong: Hutong, tmp_path: Path) -> None:

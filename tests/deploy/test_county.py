@@ -16,6 +16,7 @@ from deploy.cli import app
 from deploy.commands.counties import named
 from deploy.commands.house import CommandError
 from deploy.county import CountyInvalid, Problem, check, load
+from deploy.install import read_county
 from services.eligibility.domain.assessment import RULEBOOK
 from services.eligibility.domain.sources import SOURCES
 from tests.county import FOLDER, a_county
@@ -401,18 +402,23 @@ def test_a_file_in_another_encoding_is_refused_by_name(folder: Path) -> None:
     assert [problem.file for problem in check(folder)] == ["townships.yaml"]
 
 
-def test_public_keys_come_at_activation() -> None:
+def test_public_keys_come_at_activation(tmp_path: Path) -> None:
+    """An agency that has handed in none gets a pair of its installation's; nobody else does."""
     assert all(unit.public_key is None for unit in a_county().units)
-    key = '{"kty":"OKP","crv":"X25519","x":"demo"}'
-    county = load(FOLDER, public_keys={"341722-gaj": key})
-    unit = county.unit("341722-gaj")
-    assert unit is not None
-    assert unit.public_key == key
+    county = read_county(FOLDER, tmp_path)
+    agencies = {unit.id for unit in county.units if "agency" in unit.families}
+    assert {unit.id for unit in county.units if unit.public_key is not None} == agencies
 
 
-def test_a_key_for_a_stranger_is_refused() -> None:
-    with pytest.raises(CountyInvalid, match="341722-zzz"):
-        load(FOLDER, public_keys={"341722-zzz": "{}"})
+@pytest.mark.parametrize("name", ["a length of stay below nought", "a unit under another's id"])
+def test_what_the_check_refuses_comes_into_no_house(name: str, folder: Path, tmp_path: Path) -> None:
+    """It has the form of a county: who starts a house on it is told what `hutong county check` says."""
+    broken = BREAKS[name]
+    put(folder, broken.file, broken.old, broken.new)
+    load(folder)
+    with pytest.raises(CountyInvalid, match=broken.says) as refused:
+        read_county(folder, tmp_path / "home")
+    assert refused.value.problems == check(folder)
 
 
 def test_the_county_travels_in_one_event_and_comes_back_the_same() -> None:

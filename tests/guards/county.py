@@ -127,6 +127,13 @@ GUARDS = [
         _TESTS + "test_what_is_quoted_and_every_row_are_looked_up_in_the_policy",
     ),
     Guard(
+        "county: what the check refuses comes into no house",
+        "deploy/install.py",
+        "    if problems := counties.check(folder):",
+        "    if problems := []:",
+        _TESTS + "test_what_the_check_refuses_comes_into_no_house",
+    ),
+    Guard(
         "county: somebody whom the county names puts it in force",
         "deploy/commands/counties.py",
         "        if person.id == person_id:",
