@@ -18,7 +18,7 @@ PATIENCE = 2.0
 LOOK = 10.0
 """Seconds between two looks."""
 SILENT = 120.0
-"""Seconds a service may be without life before it is ended. It ends itself sooner, if it still can."""
+"""Seconds a process may be without life before it is ended. It ends itself sooner, if it still can."""
 
 Question = Literal["/health", "/health/live", "/health/ready"]
 
@@ -42,17 +42,18 @@ async def end_the_silent(
     installation: Installation, process_id: Callable[[str], int | None], tell: Callable[[str], None]
 ) -> None:
     """Kill a service that is not live for too long: its supervisor starts it again. Runs until it is cancelled."""
-    live = dict.fromkeys(SERVICES, time.monotonic())
+    seen: dict[str, tuple[int | None, float]] = {}
+    """Service -> its process, and when that was last live or new: a predecessor's silence is not its own."""
     while True:
         await asyncio.sleep(LOOK)
         for service in SERVICES:
             answer = await asyncio.to_thread(troubles, installation, service, "/health/live")
-            if answer == []:
-                live[service] = time.monotonic()
-            elif time.monotonic() - live[service] > SILENT:
-                live[service] = time.monotonic()
-                process = process_id(service)
-                if process is not None:
-                    tell(f"{service} shows no life ({'; '.join(answer or ['no answer'])}) and is ended")
-                    with suppress(ProcessLookupError):
-                        os.kill(process, signal.SIGKILL)
+            process, now = process_id(service), time.monotonic()
+            known, since = seen.get(service, (None, now))
+            if answer == [] or process != known:
+                seen[service] = process, now
+            elif process is not None and now - since > SILENT:
+                seen[service] = process, now
+                tell(f"{service} shows no life ({'; '.join(answer or ['no answer'])}) and is ended")
+                with suppress(ProcessLookupError):
+                    os.kill(process, signal.SIGKILL)

@@ -194,6 +194,33 @@ def test_a_service_without_life_is_ended(stopped: Installation, monkeypatch: pyt
     assert told[0].startswith("registry shows no life (no answer)")
 
 
+def test_a_new_process_is_not_ended_for_the_silence_of_the_one_before(
+    stopped: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that dies and comes again may not answer yet: each has the whole patience for its own start."""
+    monkeypatch.setattr(health, "LOOK", 0.01)
+    monkeypatch.setattr(health, "SILENT", 0.05)
+    told: list[str] = []
+    processes: list[int] = []
+
+    def another(service: str) -> int | None:
+        if service != "registry":
+            return None
+        processes.append(4711 + len(processes))
+        return processes[-1]
+
+    monkeypatch.setattr(os, "kill", lambda *_: None)
+
+    async def watch() -> None:
+        watching = asyncio.create_task(health.end_the_silent(stopped, another, told.append))
+        while len(processes) < 20:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        watching.cancel()
+
+    asyncio.run(watch())
+    assert told == []
+
+
 def test_a_difference_on_the_broker_is_told_a_line_each() -> None:
     from deploy.provision import Difference, Grant
 

@@ -42,6 +42,13 @@ GUARDS = [
         _REFUSALS + "test_a_service_without_life_is_ended",
     ),
     Guard(
+        "house: a new process is not ended for the silence of the one before",
+        "deploy/health.py",
+        "            if answer == [] or process != known:",
+        "            if answer == [] or known is None:",
+        _REFUSALS + "test_a_new_process_is_not_ended_for_the_silence_of_the_one_before",
+    ),
+    Guard(
         "house: how the duty officer is rung reaches notify",
         "deploy/installation.py",
         "        return self._set(service) | {",
