@@ -14,7 +14,7 @@ from contracts import topics
 from contracts.county import County
 from contracts.eligibility import ChildAssessed, Verdict
 from contracts.event import COUNTY_TIME
-from contracts.vocabulary import Answer, Move, Result
+from contracts.vocabulary import Answer, Move
 from deploy.commands import words
 from deploy.commands.house import CommandError, House
 from deploy.demo.plain_client import PlainClient, Record
@@ -272,13 +272,11 @@ def _move(body: dict[str, Any], county: County) -> str:
     if body.get("overdue"):
         notes.append(words.code(body["overdue"]))
     if body["result"] and body["move"] == Move.RESULT_REPORTED:
-        notes.append(words.RESULTS[Result(body["result"])])
+        notes.append(words.result(body["result"]))
     if body["escalated_to"]:
         notes.append(f"提级到{words.unit(body['escalated_to'], county)}")
     more = f"（{'，'.join(notes)}）" if notes else ""
-    return (
-        f"{words.MOVES[Move(body['move'])]} → {words.unit(body['to_unit'], county)}，{words.state(body['state'])}{more}"
-    )
+    return f"{words.move(body['move'])} → {words.unit(body['to_unit'], county)}，{words.state(body['state'])}{more}"
 
 
 def _told_notices(story: Story, county: County) -> Iterator[str]:

@@ -5,11 +5,11 @@ Facts, their values and reasons are in ``services.eligibility.words``; return re
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 from contracts.county import County
 from contracts.vocabulary import (
     Answer,
-    DutyKind,
     FactName,
     FindingCode,
     IdentityField,
@@ -17,8 +17,6 @@ from contracts.vocabulary import (
     Move,
     ReferralState,
     Result,
-    ReturnReason,
-    Verb,
 )
 from services.eligibility import words
 from services.intake.domain.trouble import TEXTS as TROUBLES
@@ -145,7 +143,6 @@ CODES: Mapping[str, str] = {
     "level_raised": "级别调高",
     "shown_again": "数据再次显示",
     "sent_again": "补充后再次转出",
-    "returned_too_often": "多次被退回",
     "refused_by_guardian": "监护人拒绝",
     "not_reached": "没有打通",
     "no_restricted_queue": "该单位没有受限队列",
@@ -199,7 +196,7 @@ CODES: Mapping[str, str] = {
 SOURCES: Mapping[str, str] = {"finding": "人员报告", "verify": "当场核实"}
 """Datasets that nobody hands over."""
 
-_NUMBERS: Mapping[FactName, Mapping[str, str]] = {
+_NUMBERS: Mapping[str, Mapping[str, str]] = {
     FactName.SEX: {"1": "男", "2": "女"},
     FactName.DISABILITY_KIND: {
         "1": "视力",
@@ -224,16 +221,29 @@ def code(said: str) -> str:
     return TROUBLES[said][0].rstrip("。") if said in TROUBLES else said
 
 
+def _word(table: Mapping[Any, str], said: str) -> str:
+    """A code of the vocabulary, found by its plain text; one that this version does not know stays as it is."""
+    return table.get(said, said)
+
+
 def state(said: str) -> str:
-    return STATES.get(ReferralState(said), said)
+    return _word(STATES, said)
+
+
+def move(said: str) -> str:
+    return _word(MOVES, said)
+
+
+def result(said: str) -> str:
+    return _word(RESULTS, said)
 
 
 def duty(said: str) -> str:
-    return wording.DUTIES.get(DutyKind(said), said)
+    return _word(wording.DUTIES, said)
 
 
 def verb(said: str) -> str:
-    return wording.VERBS.get(Verb(said), said)
+    return _word(wording.VERBS, said)
 
 
 def refusal(said: str) -> str:
@@ -241,19 +251,19 @@ def refusal(said: str) -> str:
 
 
 def return_reason(said: str) -> str:
-    return wording.REASONS.get(ReturnReason(said), said)
+    return _word(wording.REASONS, said)
 
 
 def findings(codes: list[str]) -> str:
-    return "、".join(FINDINGS[FindingCode(one)] for one in codes)
+    return "、".join(_word(FINDINGS, one) for one in codes)
 
 
 def fields(names: list[str]) -> str:
-    return "、".join(IDENTITY[IdentityField(one)] for one in names)
+    return "、".join(_word(IDENTITY, one) for one in names)
 
 
 def ledger(reasons: list[str]) -> str:
-    return "、".join(LEDGER_REASONS[LedgerReason(one)] for one in reasons)
+    return "、".join(_word(LEDGER_REASONS, one) for one in reasons)
 
 
 def answer(said: Answer) -> str:
@@ -261,17 +271,17 @@ def answer(said: Answer) -> str:
 
 
 def fact_name(name: str) -> str:
-    return words.FACTS[FactName(name)]
+    return _word(words.FACTS, name)
 
 
 def fact(name: str, value: object, county: County) -> str:
     """A fact with its value: 性别 男, 户籍地区划 石台县, 年级 3."""
     if isinstance(value, bool):
         shown = "是" if value else "否"
-    elif FactName(name) in _DIVISIONS:
+    elif name in _DIVISIONS:
         shown = place(str(value), county)
     else:
-        shown = _NUMBERS.get(FactName(name), words.VALUES).get(str(value), str(value))
+        shown = _NUMBERS.get(name, words.VALUES).get(str(value), str(value))
     return f"{fact_name(name)} {shown}"
 
 

@@ -2,7 +2,7 @@
 
 import inspect
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import Any, get_args
 from uuid import uuid4
@@ -212,6 +212,57 @@ def test_a_whole_story_shows_no_raw_code() -> None:
         assert chinese in text, chinese
 
 
-def test_a_code_of_a_later_version_stays_readable() -> None:
+LATER = "said_by_a_later_version"
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        words.code,
+        words.state,
+        words.move,
+        words.result,
+        words.duty,
+        words.verb,
+        words.return_reason,
+        words.fact_name,
+        lambda said: words.findings([said]),
+        lambda said: words.fields([said]),
+        lambda said: words.ledger([said]),
+        lambda said: words.role(said, COUNTY),
+        lambda said: words.dataset(said, COUNTY),
+        lambda said: words.unit(said, COUNTY),
+    ],
+    ids=[
+        *("code", "state", "move", "result", "duty", "verb", "return_reason", "fact_name"),
+        *("findings", "fields", "ledger", "role", "dataset", "unit"),
+    ],
+)
+def test_a_code_of_a_later_version_stays_readable(told: Callable[[str], str]) -> None:
     """A tool that is older than the events shows the code rather than nothing."""
-    assert words.code("said_by_a_later_version") == "said_by_a_later_version"
+    assert told(LATER) == LATER
+
+
+def test_a_fact_and_a_refusal_of_a_later_version_are_told_too() -> None:
+    assert words.fact(LATER, "7", COUNTY) == f"{LATER} 7"
+    assert words.refusal(LATER) == wording.OTHER_REFUSAL[0]
+
+
+def test_a_story_that_a_later_version_told_is_told_to_its_end() -> None:
+    story = Story(
+        CHILD,
+        cases=[
+            moved(LATER, LATER, reason=LATER),
+            moved("result_reported", "result_reported", result=LATER),
+            record("referral.LedgerMoved.v1", move=LATER, reasons=[LATER]),
+            record("referral.DutyMoved.v1", duty_kind=LATER, period="2026-11", move=LATER, due_on="2026-11-20"),
+        ],
+    )
+    text = "\n".join(tell(story, COUNTY))
+    for line in (
+        f"{LATER} → 教体局，{LATER}（{LATER}）",
+        f"反馈结果 → 教体局，已反馈（{LATER}）",
+        f"重点关爱台账{LATER}（{LATER}）",
+        f"{LATER} 2026-11：{LATER}",
+    ):
+        assert line in text, text

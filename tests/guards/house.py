@@ -72,7 +72,7 @@ GUARDS = [
     Guard(
         "house: a story shows no raw code",
         "deploy/commands/trace.py",
-        'notes.append(words.RESULTS[Result(body["result"])])',
+        'notes.append(words.result(body["result"]))',
         'notes.append(body["result"])',
         "tests/cli/test_words.py::test_a_whole_story_shows_no_raw_code",
     ),
