@@ -288,16 +288,20 @@ def refreshed(made: Sequence[handover.HandOver], seed: int) -> list[handover.Han
 
 
 def _changed(row: handover.HandedRow, dice: random.Random) -> handover.HandedRow:
-    """The same child, moved to another village where the row says which, and with another telephone."""
-    cells = tuple(
-        (name, f"{cell[:9]}{dice.randrange(1, 900):03d}")
-        if isinstance(cell, str) and _VILLAGE.fullmatch(cell)
-        else (name, f"1990000{dice.randrange(10_000):04d}")
-        if "电话" in name or "手机" in name
-        else (name, cell)
-        for name, cell in row.cells
-    )
+    """The same child, moved to another village where the row says which, with another telephone or registered house."""
+    cells = tuple((name, _otherwise(name, cell, dice)) for name, cell in row.cells)
+    assert cells != row.cells, f"none of {[name for name, _ in cells]} was changed"
     return replace(row, cells=cells)
+
+
+def _otherwise(name: str, cell: handover.Cell, dice: random.Random) -> handover.Cell:
+    if isinstance(cell, str) and _VILLAGE.fullmatch(cell):
+        return f"{cell[:9]}{dice.randrange(1, 900):03d}"
+    if "电话" in name or "手机" in name:
+        return f"1990000{(int(str(cell)[-4:]) + dice.randrange(1, 10_000)) % 10_000:04d}"  # never the same again
+    if name.startswith("户籍") and name.endswith("址"):
+        return f"{cell}{dice.randrange(1, 900)}号"
+    return cell
 
 
 def _plain(row: handover.HandedRow) -> dict[str, Any]:
