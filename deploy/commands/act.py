@@ -8,7 +8,6 @@ from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from contracts.event import COUNTY_TIME
 from contracts.topics import ACTION, RECEIPT
@@ -92,9 +91,9 @@ def _answer(answer: dict[str, Any]) -> None:
     if answer["outcome"] == "refused":
         raise CommandError(f"没有收：{answer['message']}", answer["remedy"])
     made = f"，报告编号 {answer['finding']}" if answer.get("finding") else ""
-    Console().print(f"已收（{answer['ce_id']}）{made}。能不能办成，由收件箱里的通知答复。")
+    print(f"已收（{answer['ce_id']}）{made}。能不能办成，由收件箱里的通知答复。")
     if answer["message"]:
-        Console().print(f"{answer['message']}{answer['remedy']}", markup=False)
+        print(f"{answer['message']}{answer['remedy']}")
 
 
 def _plain(value: Any) -> Any:

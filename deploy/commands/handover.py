@@ -58,7 +58,7 @@ def submit(
             raise CommandError(
                 f"文件已报送，结果见上，但错误写不进 {marked}。", "请关闭正在使用它的程序、确认文件夹可写，再报一次。"
             ) from None
-        Console().print(f"错误已标在 {marked}", markup=False, highlight=False)
+        Console().print(f"错误已标在 {marked}", markup=False, highlight=False, soft_wrap=True)
     if answer["outcome"] == "refused":
         raise CommandError("整份文件没有收。", "原因见上；改好后重新报送。")
 

@@ -72,7 +72,7 @@ def test_a_finding_goes_all_its_way_by_hand(hutong: Hutong) -> None:
         hutong("act", "report", "--unit", "民政局", "--role", "child_director", "--finding", "suspected_violence",
                "--township", "341722100", "--identity", "name=例小明", "--identity", "birth_date=2016-04-05")
     )  # fmt: skip
-    finding = re.findall(r"[0-9a-f-]{36}", reported.replace("\n", ""))[1]
+    finding = re.findall(r"[0-9a-f-]{36}", reported)[1]
     while not (found := re.search(r"转介 (\S+)　儿童 (\S+)", ok(hutong("queue", "公安局", "--restricted")))):
         pass
     referral, child = found.groups()
