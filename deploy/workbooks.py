@@ -200,7 +200,8 @@ def _formulas(content: bytes, sheet: str) -> dict[tuple[int, int], str]:
     if not (_ERROR.search(page) or _FORMULA.search(page)):
         return {}
     found: dict[tuple[int, int], str] = {}
-    for attributes, inside in _CELL.findall(page):
+    for cell in _CELL.finditer(page):
+        attributes, inside = cell.groups()
         place, result = _PLACE.search(attributes), _RESULT.search(inside)
         if _ERROR.search(attributes) and result is not None:
             text = result[1].decode()

@@ -94,11 +94,9 @@ class LocalStack:
             },
         }
 
-    def write_state(self, **more: object) -> Path:
+    def write_state(self) -> None:
         """Writes `state()` to the directory's state file, mode 0600, for other programs of the same user."""
-        path = self.directory / STATE
-        write_private(path, json.dumps({**self.state(), **more}, indent=2))
-        return path
+        write_private(self.directory / STATE, json.dumps(self.state(), indent=2))
 
     def _end(self) -> None:
         try:

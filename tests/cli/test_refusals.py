@@ -228,7 +228,9 @@ def test_a_difference_on_the_broker_is_told_a_line_each() -> None:
         operate._told(
             Difference(
                 missing_topics=("clock.v1",),
+                wrong_partitions=("registry.child.v1",),
                 wrong_configs={"county.v1": {"cleanup.policy": "compact"}},
+                missing_grants=frozenset({Grant("notify", "topic", "county.v1", "READ")}),
                 surplus_grants=frozenset({Grant("341722-jtj", "topic", "clock.v1", "READ")}),
                 missing_users=("registry",),
             )
@@ -236,7 +238,9 @@ def test_a_difference_on_the_broker_is_told_a_line_each() -> None:
     )
     assert lines == [
         "少了主题 clock.v1",
+        "分区数不对：registry.child.v1",
         "主题 county.v1 的 cleanup.policy 应是 compact",
         "少了账号 registry",
+        "少了权限：notify 对 topic county.v1 READ",
         "多了权限：341722-jtj 对 topic clock.v1 READ",
     ]

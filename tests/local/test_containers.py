@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 RUN = """\
 import sys, time
 from pathlib import Path
-from tests.containers import OWNER, ContainerStack, check_engine, postgres_image
+from tests.containers import ContainerStack
 with ContainerStack(Path(sys.argv[1]), durable=False):
     print("started", flush=True)
     time.sleep(600)

@@ -159,7 +159,7 @@ def test_no_process_remains_after_its_owner_is_killed(tmp_path: Path) -> None:
         """
         import sys, time
         from pathlib import Path
-        from deploy.local.stack import STATE, LocalStack, holder, read_state
+        from deploy.local.stack import LocalStack
         stack = LocalStack(Path(sys.argv[1]))
         stack.start()
         print(stack.kafka.pid, stack.postgres.pid, flush=True)
