@@ -41,7 +41,11 @@ def troubles(installation: Installation, service: str, question: Question = "/he
 async def end_the_silent(
     installation: Installation, process_id: Callable[[str], int | None], tell: Callable[[str], None]
 ) -> None:
-    """Kill a service that is not live for too long: its supervisor starts it again. Runs until it is cancelled."""
+    """Kill a service that is not live for too long: its supervisor starts it again. Runs until it is cancelled.
+
+    One that waits for its database at its start answers nobody yet, and begins anew: it holds nothing to lose, and from
+    outside it looks like one that hangs.
+    """
     seen: dict[str, tuple[int | None, float]] = {}
     """Service -> its process, and when that was last live or new: a predecessor's silence is not its own."""
     while True:
