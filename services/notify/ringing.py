@@ -15,6 +15,7 @@ import os
 import shlex
 import signal
 from collections.abc import Awaitable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Literal, TypeVar
 from uuid import UUID
@@ -195,7 +196,9 @@ class Bell:
         finally:
             if process.returncode is None:
                 # Its whole group: a shell that is killed alone would leave what it waits for behind.
-                os.killpg(process.pid, signal.SIGKILL)
+                # It may have ended by itself this very moment, and asyncio not have said so yet.
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
                 await process.wait()
         return Attempt(process.returncode == 0, f"exit:{process.returncode}")
 

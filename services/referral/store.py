@@ -105,7 +105,8 @@ CONCERNED = """
         union
         select child from duty where partition = $1 and next_on <= $3
         union
-        select child from duty where partition = $1 and provisional and extract(year from due_on) = any($6::int[])
+        select child from duty where partition = $1 and provisional and state = 'created'
+            and extract(year from due_on) = any($6::int[])
     ) as concerned
     where $4::uuid is null or child > $4
     order by child

@@ -278,9 +278,16 @@ GUARDS = [
     Guard(
         "notify: a command that hangs is ended with all that it waits for",
         _NOTIFY + "ringing.py",
-        "                os.killpg(process.pid, signal.SIGKILL)",
-        "                process.kill()",
+        "                    os.killpg(process.pid, signal.SIGKILL)",
+        "                    process.kill()",
         _RINGING + "test_a_command_that_hangs_is_ended_with_all_that_it_waits_for",
+    ),
+    Guard(
+        "notify: a command that has just ended by itself stops nothing",
+        _NOTIFY + "ringing.py",
+        "with suppress(ProcessLookupError):",
+        "with suppress():",
+        _RINGING + "test_a_command_that_ends_in_the_moment_it_is_given_up_is_a_failed_attempt_like_any_other",
     ),
     Guard(
         "notify: a command learns nothing of the service's secrets",

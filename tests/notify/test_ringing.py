@@ -6,7 +6,7 @@ import os
 import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -399,6 +399,23 @@ async def test_a_command_that_hangs_is_ended_with_all_that_it_waits_for(notify: 
         async with asyncio.timeout(20):
             assert await child.read() == b"up\n", "and then it has ended"
     assert rang(await task) == [("command", "failed", "timeout")]
+
+
+async def test_a_command_that_ends_in_the_moment_it_is_given_up_is_a_failed_attempt_like_any_other(
+    notify: Notify, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has ended and been waited for, and asyncio has not said so yet: there is nobody left to end."""
+    end = os.killpg
+
+    def too_late(group: int, how: int) -> None:
+        end(group, how)
+        with suppress(ChildProcessError):  # the thread that watches it was faster
+            os.waitpid(group, 0)
+        end(group, how)
+
+    monkeypatch.setattr(os, "killpg", too_late)
+    bell = Bell(Ways(command=("/bin/sh", "-c", "exec sleep 50"), timeout=0.3, tries=1), "command")
+    assert rang(await ring(notify, bell, an_alarm())) == [("command", "failed", "timeout")]
 
 
 # ---------------------------------------------------------------- settings

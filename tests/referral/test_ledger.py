@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -19,6 +19,7 @@ from contracts.referral import (
     ReferralRefusedAction,
 )
 from contracts.vocabulary import Answer, DutyKind, FindingCode, LedgerReason, Level, Verb
+from services.referral import store
 from services.referral.domain import duties
 from services.referral.domain.duties import Duty, period_of
 from tests.county import a_county
@@ -33,6 +34,7 @@ from tests.referral.harness import (
     a_child,
     at,
     gap,
+    lane_of,
     only,
 )
 
@@ -245,14 +247,7 @@ async def test_the_first_visit_is_due_within_seven_working_days_of_entry(world: 
     assert ("first_visit", "2026Q4", "missed") in due(await world.turn_to(date(2026, 12, 4)))
 
 
-async def test_a_first_visit_counted_into_an_unpublished_year_says_so_and_moves_when_it_is_published(
-    world: World,
-) -> None:
-    await on_the_ledger(world, date(2026, 12, 28))
-    [visit] = [one for one in only((one.event for one in world.said), DutyMoved) if one.duty_kind == "first_visit"]
-    assert (visit.due_on, visit.provisional) == (date(2027, 1, 6), True)
-    assert ("first_visit", "2026Q4", "reminded") not in due(await world.turn_to(date(2026, 12, 30)))
-
+def publish_2027(world: World) -> None:
     days = world.county.working_days
     world.county = a_county(
         working_days=WorkingDays(
@@ -261,11 +256,38 @@ async def test_a_first_visit_counted_into_an_unpublished_year_says_so_and_moves_
             make_up_days=days.make_up_days,
         )
     )
+
+
+async def test_a_first_visit_counted_into_an_unpublished_year_says_so_and_moves_when_it_is_published(
+    world: World,
+) -> None:
+    await on_the_ledger(world, date(2026, 12, 28))
+    [visit] = [one for one in only((one.event for one in world.said), DutyMoved) if one.duty_kind == "first_visit"]
+    assert (visit.due_on, visit.provisional) == (date(2027, 1, 6), True)
+    assert ("first_visit", "2026Q4", "reminded") not in due(await world.turn_to(date(2026, 12, 30)))
+
+    publish_2027(world)
     [moved] = [one for one in only(await world.turn(), DutyMoved) if one.duty_kind == "first_visit"]
     assert (moved.move, moved.due_on, moved.provisional) == ("reminded", date(2027, 1, 7), False)
     later = due(await world.turn_to(date(2027, 1, 7)))
     assert ("first_visit", "2026Q4", "missed") not in later
     assert ("first_visit", "2026Q4", "missed") in due(await world.turn())
+
+
+@pytest.mark.parametrize("visited", [True, False])
+async def test_a_first_visit_that_is_over_is_not_counted_again_and_concerns_no_day(world: World, visited: bool) -> None:
+    """Made, or called missed, before the year's working days were published."""
+    child = await on_the_ledger(world, date(2026, 12, 28))
+    await world.turn()
+    if visited:
+        await world.do(Verb.VISIT, RENLI, at_residence=True, **DIRECTOR)
+    assert (("first_visit", "2026Q4", "missed") in due(await world.turn_to(date(2027, 1, 7)))) is not visited
+    publish_2027(world)
+
+    assert due(await world.turn()) == []
+    tomorrow = world.on + timedelta(days=1)
+    years = world.county.working_days.published_years
+    assert await store.concerned(world.session, lane_of(child), at(tomorrow, 0), tomorrow, None, 500, years) == []
 
 
 # ---------------------------------------------------------------- every month, every quarter
@@ -538,6 +560,19 @@ async def test_what_was_missed_is_owed_no_longer_when_the_entry_is_closed_and_st
 
     cancelled = {("contact", "2027-01"), ("contact", "2027-02"), ("visit", "2027Q1")}
     assert set(due(said)) == {(*duty, "cancelled") for duty in cancelled}
+    assert await world.session.fetchval("select state from duty where period = '2027-01'") == "missed"
+
+
+async def test_what_an_entry_that_is_closed_left_missed_the_next_one_neither_owes_nor_makes_good(world: World) -> None:
+    await on_the_ledger(world, date(2026, 12, 1))
+    await world.do(Verb.VISIT, RENLI, at_residence=True, **DIRECTOR)
+    await world.turn_to(date(2027, 2, 1))
+    [proposal] = only(await ask_to_close(world), ProposalMade)
+    await world.do(Verb.CONFIRM, LEAD, proposal=proposal.proposal, role="county_civil_affairs", person="mzj-01")
+    await on_the_ledger(world, date(2027, 2, 3))
+
+    said = await world.do(Verb.VISIT, RENLI, at_residence=True, **DIRECTOR)
+    assert set(due(said)) == {("contact", "2027-02", "fulfilled"), ("first_visit", "2027Q1", "fulfilled")}
     assert await world.session.fetchval("select state from duty where period = '2027-01'") == "missed"
 
 

@@ -21,6 +21,15 @@ from tests.county import a_county
 from tests.referral.harness import COORDINATOR, LEAD, POLICE, RENLI, SCHOOLS, TUESDAY, a_child, at
 
 RULES: Rules = rules_of(a_county())
+PUBLISHED: Rules = replace(
+    RULES,
+    calendar=replace(
+        RULES.calendar,
+        published_years=RULES.calendar.published_years | {2027},
+        holidays=RULES.calendar.holidays | {date(2027, 1, 1)},
+    ),
+)
+"""When the working days of 2027 have been published, with New Year's Day."""
 NOW = at(TUESDAY)
 SENDER, RECEIVER = Actor(RENLI, "township_civil_affairs"), Actor(SCHOOLS, "agency_officer")
 STATES = tuple(ReferralState)
@@ -437,14 +446,7 @@ def test_a_clock_counted_into_an_unpublished_year_says_so_and_is_counted_again_f
     raised_at = at(date(2026, 12, 31))
     [sent] = machine.send(a_referral(ReferralState.DRAFT, level=Level.L3), RULES, SENDER)
     [risen] = join(replace(sent.referral, ran_out=("accept", "result")), raised_at, Level.L2, None)
-    year = RULES.calendar
-    published = replace(
-        RULES,
-        calendar=replace(
-            year, published_years=year.published_years | {2027}, holidays=year.holidays | {date(2027, 1, 1)}
-        ),
-    )
-    settled, moves = machine.recount(risen.referral, published, raised_at)
+    settled, moves = machine.recount(risen.referral, PUBLISHED, raised_at)
 
     assert not sent.referral.provisional
     assert risen.referral.provisional
@@ -452,6 +454,27 @@ def test_a_clock_counted_into_an_unpublished_year_says_so_and_is_counted_again_f
     assert settled.accept_by == at(date(2027, 1, 7), 0)
     assert [moved.because for moved in moves] == ["calendar_published"]
     assert not settled.provisional
+
+
+def test_a_deadline_that_was_kept_when_the_level_rose_gains_no_time_when_a_year_is_published() -> None:
+    """Due by the end of 28 December; raised on the 24th, with more time for the new level than is left."""
+    due, raised_at = at(date(2026, 12, 29), 0), at(date(2026, 12, 24))
+    [risen] = join(a_referral(ReferralState.ACCEPTED, level=Level.L3, result_by=due), raised_at, Level.L2, None)
+
+    assert (risen.referral.result_by, risen.referral.provisional) == (due, False)
+    assert machine.recount(risen.referral, PUBLISHED, raised_at) == (risen.referral, ())
+
+
+def test_days_that_were_granted_before_the_level_rose_are_not_granted_again_when_a_year_is_published() -> None:
+    raised_at = at(date(2026, 12, 24))
+    slow = a_referral(ReferralState.IN_PROGRESS, level=Level.L3, result_by=at(date(2027, 1, 30), 0))
+    [longer] = machine.extend(slow, RULES, RECEIVER, raised_at, days=5, reason_given=True)
+    [risen] = join(longer.referral, raised_at, Level.L2, None)
+    settled, _ = machine.recount(risen.referral, PUBLISHED, raised_at)
+
+    assert risen.referral.provisional
+    assert settled.result_by == PUBLISHED.deadlines(Level.L2, raised_at).result_by
+    assert settled.extended
 
 
 def test_each_clock_runs_out_once() -> None:

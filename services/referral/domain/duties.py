@@ -102,8 +102,11 @@ def first_visit_due(entry: date, cadence: Cadence, calendar: Calendar) -> Due:
 
 
 def recount(duty: Duty, cadence: Cadence, calendar: Calendar) -> Duty:
-    """The calendar of a year was published meanwhile: the day it is due by may move (policy 3.0)."""
-    if not duty.provisional:
+    """The calendar of a year was published meanwhile: the day it is due by may move (policy 3.0).
+
+    What is over, or was called missed, stays as it was told.
+    """
+    if not duty.provisional or duty.state != "created":
         return duty
     due = first_visit_due(duty.first, cadence, calendar)
     return duty if due.provisional else replace(duty, due_on=due.on, provisional=False)

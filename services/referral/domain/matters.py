@@ -115,8 +115,15 @@ class Matters:
         ]
 
     def outstanding(self, *kinds: DutyKind) -> list[Duty]:
+        """What is owed to the child's latest entry: what an earlier one's closing left missed, nobody owes any more."""
         return sorted(
-            (duty for duty in self.duties.values() if duty.outstanding and (not kinds or duty.kind in kinds)),
+            (
+                duty
+                for duty in self.duties.values()
+                if duty.outstanding
+                and (not kinds or duty.kind in kinds)
+                and (self.ledger is None or duty.due_on >= self.ledger.opened_on)
+            ),
             key=lambda duty: (duty.due_on, duty.kind, duty.id),
         )
 

@@ -617,14 +617,17 @@ def _hurried(referral: Referral, joined: Referral, rules: Rules, at: datetime) -
     faster = rules.deadlines(joined.level, at)
     still = dict(running(referral))
     accepting, finishing = "accept" in still, "result" in still
+    result_by = _earlier(referral.result_by if finishing else None, faster.result_by)
     return {
         "accept_by": _earlier(referral.accept_by if accepting else None, faster.accept_by),
         "accept_alarm_at": _earlier(still.get("accept"), faster.accept_alarm_at),
-        "result_by": _earlier(referral.result_by if finishing else None, faster.result_by),
+        "result_by": result_by,
         "phone_by": _earlier(still.get("phone_report"), faster.phone_by),
         "counted_from": at,
-        "provisional": faster.provisional,
+        # Counted again, the earlier deadline that was kept would become the later one of the new level.
+        "provisional": faster.provisional and result_by == faster.result_by,
         "ran_out": (),
+        "extended_days": 0,
     }
 
 
