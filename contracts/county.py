@@ -311,6 +311,11 @@ class County(Data):
     def _criteria(self) -> dict[str, Criterion]:
         return {criterion.term: criterion for criterion in self.criteria}
 
+    @property
+    def first_visit_days(self) -> int:
+        """Working days after entry on the key-care ledger: the clock of the duty, or the cadence's."""
+        return self.duty_clocks.get(DutyKind.FIRST_VISIT, self.cadence.first_visit_days)
+
     def unit(self, unit: str) -> Unit | None:
         return self._units.get(unit)
 

@@ -18,7 +18,7 @@ from contracts.referral import (
     ReferralRefusedAction,
 )
 from contracts.registry import FactsContradict, MatchAsked, MatchSettled, RegistryRefusedAction
-from contracts.vocabulary import DutyKind, Level
+from contracts.vocabulary import Level
 from runtime import Batch, Heard, Page, PageDone, Say, Tx
 from services.notify import store
 from services.notify.domain import digest, telling, wording
@@ -38,7 +38,6 @@ class Desk:
     offices: Mapping[str, Office]
     names: Mapping[str, str]
     named: Offices
-    first_visit_days: int
 
     @classmethod
     def of(cls, county: County) -> "Desk":
@@ -49,7 +48,6 @@ class Desk:
             },
             {unit.id: unit.short for unit in county.units},
             Offices(county.lead_unit, county.duty_unit),
-            county.duty_clocks.get(DutyKind.FIRST_VISIT, county.cadence.first_visit_days),
         )
 
 
@@ -146,7 +144,7 @@ def heed(event: Event, county: County, desk: Desk, partition: int) -> Heeded:
         case LedgerMoved():
             found = Heeded(event.restricted, event.on, None, event.child)
             if event.move != "changed":
-                found.lines = [Line(event.unit, f"ledger.{event.move}", {"days": desk.first_visit_days})]
+                found.lines = [Line(event.unit, f"ledger.{event.move}", {"days": county.first_visit_days})]
             return found
         case DutyMoved():
             return _of_duty(event, partition)

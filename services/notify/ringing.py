@@ -75,7 +75,7 @@ class Ways:
             raise ValueError("HUTONG_ALARM_WEBHOOK must be an http or https address")
         return cls(_argv(found.get("HUTONG_ALARM_COMMAND", "")), webhook, timeout, tries)
 
-    def of(self, bell: "Tried") -> Way | None:
+    def of(self, bell: Tried) -> Way | None:
         """The way a bell rings. The command's says so when there is none at all."""
         if bell == "webhook":
             return "webhook" if self.webhook else None

@@ -304,7 +304,7 @@ def _ask_to_close_ledger(desk: Desk, action: ActionTaken, child: UUID) -> None:
 def _refuse(desk: Desk, action: ActionTaken, code: str, state: ReferralState | None, story: UUID) -> None:
     matter = None if action.referral is None else desk.referral(action.referral)
     proposal = None if action.proposal is None else desk.proposal(action.proposal)
-    restricted = _of_restricted(desk, action)
+    restricted = _of_restricted(desk, action, matter, proposal)
     if matter is not None:
         child = matter.child
     elif proposal is not None:
@@ -329,10 +329,8 @@ def _refuse(desk: Desk, action: ActionTaken, code: str, state: ReferralState | N
     )
 
 
-def _of_restricted(desk: Desk, action: ActionTaken) -> bool:
+def _of_restricted(desk: Desk, action: ActionTaken, matter: Referral | None, proposal: Proposal | None) -> bool:
     """Whether an answer would tell of something restricted: whatever the action names, or would have changed."""
-    matter = None if action.referral is None else desk.referral(action.referral)
-    proposal = None if action.proposal is None else desk.proposal(action.proposal)
     matters = desk.of_finding(action.finding) if action.finding is not None else []
     if any(known is not None and known.restricted for known in (matter, proposal, *matters)):
         return True

@@ -61,6 +61,7 @@ def refer(desk: Desk, matters: Matters, matter: Matter, *, same_code: FindingCod
     ``same_code``: only a referral that speaks of this finding is the same matter.
     """
     on = county_day(matter.at)
+    receiver = routing.receiver(desk.county, matter.route, matter.township)
     standing = matters.open_on(matter.route, same_code)
     if standing is None:
         closed = matters.closed_on(matter.route, same_code)
@@ -73,7 +74,7 @@ def refer(desk: Desk, matters: Matters, matter: Matter, *, same_code: FindingCod
             matter.at,
             findings=matter.findings,
             level=matter.level,
-            receiver=routing.receiver(desk.county, matter.route, matter.township).unit,
+            receiver=receiver.unit,
             source=matter.source,
             reporter_unit=matter.reporter_unit,
             phone_reported=matter.phone_reported,
@@ -81,7 +82,6 @@ def refer(desk: Desk, matters: Matters, matter: Matter, *, same_code: FindingCod
         desk.move(moves, on)
         return standing.id
     child = matters.child.id
-    receiver = routing.receiver(desk.county, matter.route, matter.township)
     draft = Referral(
         id=name(child, matter.route, matter.opening, matter.nth),
         child=child,

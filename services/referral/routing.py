@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from contracts.county import County, Route
-from contracts.vocabulary import RESTRICTED_ROUTES, DutyKind, FindingCode, Level
+from contracts.vocabulary import RESTRICTED_ROUTES, FindingCode
 from runtime import Unprocessable
 from services.referral.domain.calendar import Calendar
 from services.referral.domain.duties import Cadence
@@ -57,7 +57,7 @@ def cadence_of(county: County) -> Cadence:
     return Cadence(
         contact_months=cadence.contact_months,
         visit_months=cadence.visit_months,
-        first_visit_days=county.duty_clocks.get(DutyKind.FIRST_VISIT, cadence.first_visit_days),
+        first_visit_days=county.first_visit_days,
         entry_cutoff_day=cadence.entry_cutoff_day,
         contact_reminder_day=cadence.contact_reminder_day,
         visit_reminders_days=cadence.visit_reminders_days,
@@ -89,11 +89,6 @@ def is_restricted(county: County, route: str) -> bool:
     """What the policy restricts stays so, whatever the county's folder says."""
     found = county.route(route)
     return route in RESTRICTED_ROUTES or (found is not None and found.restricted)
-
-
-def level_of(county: County, route: str) -> Level:
-    found = county.route(route)
-    return Level.L2 if found is None else found.level
 
 
 def township_of(county: County, *divisions: str | None) -> str | None:

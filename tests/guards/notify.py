@@ -26,8 +26,8 @@ GUARDS = [
     Guard(
         "notify: whoever has called is not told to call",
         _NOTIFY + "domain/telling.py",
-        "    if moved.call and not moved.phone_reported:",
-        "    if moved.call:",
+        "    if not moved.phone_reported:",
+        "    if True:",
         _TELLING + "test_whoever_has_called_already_is_not_told_to_call",
     ),
     Guard(

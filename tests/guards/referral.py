@@ -389,7 +389,7 @@ GUARDS = [
     Guard(
         "referral: a refusal about a restricted matter is restricted",
         "services/referral/actions.py",
-        "restricted = _of_restricted(desk, action)",
+        "restricted = _of_restricted(desk, action, matter, proposal)",
         "restricted = False",
         _LEDGER + "test_an_entry_that_restricted_reasons_hold_leaves_no_trace_on_an_ordinary_topic",
     ),

@@ -100,6 +100,11 @@ class Moved:
         return self.state is ReferralState.RETURNED
 
     @property
+    def callers(self) -> tuple[str, ...]:
+        """Calling is for who reported and who sent, until one of them has."""
+        return tuple(dict.fromkeys((self.reporter_unit or self.from_unit, self.from_unit)))
+
+    @property
     def late_unit(self) -> str:
         """Who let a clock run out: a call is recorded by who sent it."""
         return self.from_unit if self.why == "phone_report" else self.to_unit
@@ -197,18 +202,16 @@ def _informed(moved: Moved, offices: Offices) -> Iterator[Line]:
 
 
 def _emergency(moved: Moved, offices: Offices) -> Iterator[Line]:
-    """Who reported an L0 matter has to call, and what rings at the duty unit stands there too."""
+    """Who reported an L0 matter has to call, and what rings at the duty unit stands there too.
+
+    Who receives it is told to call in its own line.
+    """
     if not moved.alarming:
         return
     if offices.duty != moved.to_unit:
         yield Line(offices.duty, "alarm.l0", {"unit": moved.to_unit}, call=True)
-    yield from _to_be_called(moved)
-
-
-def _to_be_called(moved: Moved) -> Iterator[Line]:
-    """Calling is for who reported and who sent, until one of them has; who receives is told in its own line."""
-    if moved.call and not moved.phone_reported:
-        for unit in dict.fromkeys((moved.reporter_unit or moved.from_unit, moved.from_unit)):
+    if not moved.phone_reported:
+        for unit in moved.callers:
             words: dict[str, Word] = {"unit": moved.to_unit, "due": moved.phone_by}
             yield Line(unit, "referral.call_first", words, True, moved.phone_by)
 
@@ -219,7 +222,7 @@ def _escalated(moved: Moved, offices: Offices) -> Iterator[Line]:
     above = moved.escalated_to or offices.lead
     words: dict[str, Word] = {"why": moved.why, "unit": above}
     if moved.why == "phone_report":
-        for unit in dict.fromkeys((moved.reporter_unit or moved.from_unit, moved.from_unit)):
+        for unit in moved.callers:
             yield Line(unit, "referral.phone_overdue", {"unit": above}, call)
     elif moved.returned:
         yield Line(to, "referral.overdue_returned", words, call)
