@@ -152,11 +152,10 @@ class Consumer:
             ]
             try:
                 await asyncio.gather(*(one(self.lane(*place), part) for place, part in parts if place in self.ready))
-            except Exception as error:
-                # FastStream would log it, message and all, and go on as if nothing had been.
+            except Exception as error:  # noqa: BLE001 - whatever it is, the process ends
+                # Not raised: FastStream would log it once more, and go on as if nothing had been.
                 log.error("lane_failed", consumer=self.name, error=type(error).__name__, exc_info=True)
                 self.service.fail(f"consumer {self.name} failed")
-                raise
 
     @property
     def lanes(self) -> Iterable[Lane]:
