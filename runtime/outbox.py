@@ -16,7 +16,7 @@ from runtime.errors import UnknownTopic, Unprocessable
 from runtime.partitions import partition_of
 
 SEPARATOR = b"\x00"
-"""Between the names and values of stored headers; UTF-8 text has none."""
+"""Between the names and values of stored headers, none of which may have one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,8 @@ class Outbox:
         """Rows in the order they were said.
 
         Raises:
-            Unprocessable: a value is larger than the broker takes. Refused here, so that the relay is never stuck.
+            Unprocessable: a value is larger than the broker takes, or a header cannot be stored among the others.
+                Refused here, so that the relay is never stuck.
             UnknownTopic: nobody provisioned this topic for this service.
         """
         counts: Counter[tuple[UUID, str, str]] = Counter()
@@ -124,7 +125,10 @@ class Outbox:
         pairs: list[bytes] = []
         for name, text in envelope.headers():
             pairs += (name.encode(), text)
-        return Row(topic, partition, key.encode(), value, SEPARATOR.join(pairs))
+        headers = SEPARATOR.join(pairs)
+        if headers.count(SEPARATOR) != len(pairs) - 1:
+            raise Unprocessable("a header with a zero byte")
+        return Row(topic, partition, key.encode(), value, headers)
 
 
 def day_page(*, county: str, service: str, day: date, index: int, resume: str | None) -> tuple[UUID, UUID]:

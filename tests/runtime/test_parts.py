@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, ClassVar
@@ -215,6 +216,13 @@ def test_a_value_over_the_brokers_limit_is_refused_before_it_is_committed() -> N
     assert outbox(length + 10).rows([heard(1).say(Small(name="x" * 10))])
     with pytest.raises(Unprocessable, match="larger than the broker takes"):
         outbox(length + 10).rows([heard(1).say(Small(name="x" * 11))])
+
+
+@pytest.mark.parametrize("changes", [{"traceparent": "00-a\x00b-01"}, {"event": Small(name="a\x00b")}])
+def test_a_header_that_would_be_taken_for_two_is_refused_before_it_is_committed(changes: dict[str, Any]) -> None:
+    """A zero byte is UTF-8 like any other; once it stood in the outbox, nothing behind it would be published."""
+    with pytest.raises(Unprocessable, match="a header with a zero byte"):
+        outbox().rows([replace(heard(1).say(Small(name="a")), **changes)])
 
 
 def test_a_tombstone_has_no_value() -> None:
