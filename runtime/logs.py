@@ -54,7 +54,16 @@ def _without_message(_logger: object, _method: str, event: MutableMapping[str, A
         error = sys.exc_info()[1]
     if error is not None:
         event["trace"] = places(error)
+        event["event"] = _unsaid(str(event["event"]), error)
     return event
+
+
+def _unsaid(text: str, error: BaseException) -> str:
+    """A line without what its failure says, which libraries put into words of their own; types stand in its place."""
+    said = {words: type(one).__name__ for one in _chain(error) for words in (repr(one), str(one)) if words}
+    for words in sorted(said, key=len, reverse=True):  # one may be part of another
+        text = text.replace(words, said[words])
+    return text
 
 
 class AtMost(logging.Filter):

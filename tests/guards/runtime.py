@@ -372,6 +372,13 @@ GUARDS = [
         _LOGS + "test_what_failed_is_told_by_type_and_place_without_its_message",
     ),
     Guard(
+        "runtime: a failure's message is not logged in a library's words",
+        "runtime/logs.py",
+        '        event["event"] = _unsaid(str(event["event"]), error)\n',
+        "",
+        _LOGS + "test_what_failed_is_told_by_type_and_place_without_its_message",
+    ),
+    Guard(
         "runtime: a reason repeats no column of the sender's",
         "runtime/reader.py",
         'str(part) if isinstance(part, int) or part in known else "*"',

@@ -27,7 +27,10 @@ try:
 except ValueError as error:
     logs.log.error("one", exc_info=True)
     logs.log.error("two", exc_info=error)
-    logging.getLogger("somebody.else").error("three", exc_info=error)
+    library = logging.getLogger("somebody.else")
+    library.error("three", exc_info=error)
+    library.error("four: %s", error, exc_info=error)
+    library.error("five: %r of %s", error.__cause__, error, exc_info=error)
 """
 
 
@@ -36,7 +39,8 @@ def test_what_failed_is_told_by_type_and_place_without_its_message() -> None:
     done = subprocess.run([sys.executable, "-c", SAYS], capture_output=True, text=True, check=True)
 
     lines = [json.loads(line) for line in done.stderr.splitlines()]
-    assert [line["event"] for line in lines] == ["one", "two", "three"]
+    told = ["one", "two", "three", "four: ValueError", "five: KeyError of ValueError"]
+    assert [line["event"] for line in lines] == told
     for line in lines:
         assert [place for place in line["trace"] if "Error" in place] == ["ValueError", "KeyError"]
         assert line["trace"][-1].endswith(" refused")
