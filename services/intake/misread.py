@@ -8,12 +8,13 @@ import json
 import re
 from collections.abc import Collection, Mapping
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
 from pydantic import TypeAdapter, ValidationError
 
-from contracts.event import Envelope, Event
+from contracts.event import KINDS, Envelope, Event
 from contracts.intake import Action, Begin, End, Row
 from contracts.vocabulary import FindingCode, IdentityField, Verb
 
@@ -78,7 +79,7 @@ def _whole(held: Any) -> Any:
 
 
 def _misread(envelope: Envelope, content: Mapping[str, Any], reason: str, known: Collection[str]) -> Misread | None:
-    if envelope.type not in known and _OURS.fullmatch(envelope.type):
+    if envelope.type not in KINDS and _OURS.fullmatch(envelope.type):
         return None
     fields = ("ce_type",) if envelope.type not in known else _fields(reason)
     return Misread(
@@ -98,9 +99,14 @@ def _fields(reason: str) -> tuple[str, ...]:
 
 def _read_as(kind: Any, said: Any) -> Any:
     try:
-        return TypeAdapter(kind).validate_python(said)
+        return _reader_of(kind).validate_python(said)
     except ValidationError:
         return None
+
+
+@lru_cache
+def _reader_of(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
 
 
 def _row(content: Mapping[str, Any]) -> Row | None:

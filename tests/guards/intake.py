@@ -225,16 +225,23 @@ GUARDS = [
     Guard(
         "intake: what cannot be read is answered",
         _INTAKE + "misread.py",
-        "    if envelope.type not in known and _OURS.fullmatch(envelope.type):",
+        "    if envelope.type not in KINDS and _OURS.fullmatch(envelope.type):",
         "    if envelope.type:",
         _HOSTILE + "test_what_cannot_be_read_is_answered_and_names_the_field",
     ),
     Guard(
         "intake: a version to come is waited for",
         _INTAKE + "misread.py",
-        "    if envelope.type not in known and _OURS.fullmatch(envelope.type):",
+        "    if envelope.type not in KINDS and _OURS.fullmatch(envelope.type):",
         "    if not envelope.type:",
         _HOSTILE + "test_what_is_of_a_version_to_come_waits_for_it",
+    ),
+    Guard(
+        "intake: what stands on the wrong topic is answered",
+        _INTAKE + "misread.py",
+        "    if envelope.type not in KINDS and _OURS.fullmatch(envelope.type):",
+        "    if envelope.type not in known and _OURS.fullmatch(envelope.type):",
+        _HOSTILE + "test_what_stands_on_the_wrong_topic_is_answered",
     ),
     Guard(
         "intake: a row that cannot be read is counted",

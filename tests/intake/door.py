@@ -72,9 +72,21 @@ class Door:
         ]
         return await self._apply(handlers.on_actions, heard, size)
 
-    async def send(self, kind: str, body: object, *, unit: str = SCHOOL, ce_id: UUID | None = None) -> list[Event]:
-        """What intake says to the bytes a unit's client sends; bytes and texts are sent as they are."""
-        of_people = kind.startswith("action.")
+    async def send(
+        self,
+        kind: str,
+        body: object,
+        *,
+        unit: str = SCHOOL,
+        ce_id: UUID | None = None,
+        of_people: bool | None = None,
+    ) -> list[Event]:
+        """What intake says to the bytes a unit's client sends; bytes and texts are sent as they are.
+
+        ``of_people``: on the unit's action topic, or else its department topic; None: on the one its kind belongs on.
+        """
+        if of_people is None:
+            of_people = kind.startswith("action.")
         entry, mended = (ACTION, misread.on_actions) if of_people else (DEPARTMENT, misread.on_records)
         heard = self._decoded(entry, mended, entry.of(unit), kind, body, ce_id)
         handler = handlers.on_actions if of_people else handlers.on_records

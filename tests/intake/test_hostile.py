@@ -390,6 +390,24 @@ def test_what_is_of_a_version_to_come_waits_for_it() -> None:
     assert on_actions(other, b"{}", "unknown ce_type action.Action.v2") is None
 
 
+@pytest.mark.parametrize("form", ["right", "wrong"])
+async def test_what_stands_on_the_wrong_topic_is_answered(door: Door, form: str) -> None:
+    """No version to come will read it there: it would wait for ever, and its sender for an answer."""
+    row = {"dataset": "school", "cells": a_child(1)} if form == "right" else {}
+    action = json.loads(an_action("report").model_dump_json(exclude_none=True)) if form == "right" else {}
+    ce_id = an_id("mine")
+    [to_row] = await door.send("department.Row.v1", row, unit=MZJ, ce_id=ce_id, of_people=True)
+    [to_action] = await door.send("action.Action.v1", action, ce_id=ce_id, of_people=False)
+
+    assert isinstance(to_row, ActionAnswered)
+    assert (to_row.outcome, to_row.code, to_row.ce_id) == ("refused", "unreadable", ce_id)
+    assert "ce_type" in to_row.message
+    assert isinstance(to_action, RowsAnswered)
+    assert to_action.answers == (ce_id,)
+    assert [trouble.code for trouble in to_action.troubles] == ["unreadable"]
+    assert "ce_type" in to_action.troubles[0].message
+
+
 async def test_a_row_of_a_file_that_cannot_be_read_counts_as_refused(door: Door) -> None:
     begin, row, end = a_file([a_child(1)], announced=2, ended=2)
     said = await door.hand_over(begin, row)
