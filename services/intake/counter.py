@@ -1,9 +1,9 @@
 """Where one unit's batch is served: files are taken, rows are read or known again, both are answered."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
-from typing import Literal
+from typing import Literal, cast
 from uuid import UUID, uuid5
 
 from contracts.intake import (
@@ -252,33 +252,24 @@ class Counter:
         await store.overtake(self._tx, self._unit, newer.dataset, newer.period)
 
     def misread(self, heard: Heard[Misread]) -> list[Say]:
-        """Answer what could not be read. A row of a file counts as refused."""
+        """Answer what could not be read and is no row."""
         event = heard.event
         at, _ = when(heard, self._now)
-        is_row = event.said == Row.kind
-        file = self._files.get(event.submission) if event.submission is not None else None
-        if is_row and file is not None:
-            if file.unread:
-                return []
-            if file.state == "open":
-                _count(file, "refused")
-                file.changed = True
-        fields = (("fields", "、".join(event.fields)),)
-        trouble = Trouble("unreadable", "row" if is_row else "file", _number(event), filled=fields)
-        if not is_row and event.submission is not None:
+        trouble = _unreadable("file", event)
+        if event.submission is not None:
             return [self._nothing_read(heard, at, event.submission, trouble)]
         answer = RowsAnswered(
             unit=self._unit,
-            submission=event.submission,
-            read=int(is_row),
+            submission=None,
+            read=0,
             accepted=0,
             accepted_with_drops=0,
-            refused=int(is_row),
+            refused=0,
             unchanged=0,
             troubles=told([trouble]),
             answers=(heard.envelope.id,),
         )
-        return [say(heard, answer, at, event.submission)]
+        return [say(heard, answer, at)]
 
     def _nothing_read(
         self, heard: Heard[End] | Heard[Misread], at: datetime, submission: UUID, trouble: Trouble
@@ -299,7 +290,7 @@ class Counter:
         )
         return say(heard, answer, at, submission)
 
-    async def rows(self, run: Sequence[Heard[Row]]) -> list[Say]:
+    async def rows(self, run: Sequence[Heard[Row | Misread]]) -> list[Say]:
         """Read rows, or know them again; say onward what changed; answer all."""
         understood = [self._glance(heard) for heard in run]
         guessed = {one.record for one in understood if one.record is not None}
@@ -377,12 +368,15 @@ class Counter:
         known = kept.get(one.record)
         return "unchanged" if known is not None and known.content == one.content else "said"
 
-    def _glance(self, heard: Heard[Row]) -> _Understood:
+    def _glance(self, heard: Heard[Row | Misread]) -> _Understood:
         """What can be told of a row before it is read: that it is refused, or perhaps that it is as it was."""
         event = heard.event
         file = self._files.get(event.submission) if event.submission is not None else None
+        if isinstance(event, Misread):
+            empty = replace(heard, event=Row(submission=event.submission, number=event.number, cells={}))
+            return _Understood(cast("Heard[Row]", empty), file, "", troubles=(_unreadable("row", event),))
         dataset = file.dataset if file is not None else event.dataset or ""
-        one = _Understood(heard, file, dataset)
+        one = _Understood(cast("Heard[Row]", heard), file, dataset)
         if file is not None and file.unread:
             return one
         refused, one.plan = self._refused_unread(event, file, dataset)
@@ -554,6 +548,10 @@ def _places_of_doubles(
 def _number(event: Row | Misread) -> int | None:
     """A row's place in its file. None: what is said cannot be one."""
     return event.number if event.number is not None and 0 <= event.number <= files.MOST_ROWS else None
+
+
+def _unreadable(refused: Literal["row", "file"], event: Misread) -> Trouble:
+    return Trouble("unreadable", refused, _number(event), filled=(("fields", "、".join(event.fields)),))
 
 
 def _row(code: str, number: int | None, **filled: str) -> Trouble:

@@ -21,9 +21,9 @@ async def on_records(batch: Batch[Begin | Row | End | Misread], tx: Tx, *, secre
     files = await store.submissions(tx, unit, named)
     counter = Counter(tx, unit, desk.plans(batch.county), secrets, batch.now, files)
     said: list[Say] = []
-    for is_row, run in groupby(batch.events, key=lambda heard: isinstance(heard.event, Row)):
-        if is_row:
-            said += await counter.rows(cast("list[Heard[Row]]", list(run)))
+    for are_rows, run in groupby(batch.events, key=lambda heard: _is_row(heard.event)):
+        if are_rows:
+            said += await counter.rows(cast("list[Heard[Row | Misread]]", list(run)))
             continue
         for heard in run:
             if isinstance(heard.event, Misread):
@@ -53,6 +53,10 @@ async def on_actions(batch: Batch[Action | Misread], tx: Tx, *, secrets: Secrets
         said += answer.said
     await store.save_actions(tx, unit, newly)
     return said
+
+
+def _is_row(event: Begin | Row | End | Misread) -> bool:
+    return isinstance(event, Row) or (isinstance(event, Misread) and event.is_row)
 
 
 def _unit(topic: str) -> str:

@@ -38,6 +38,11 @@ class Misread(Event):
     report: Action | None = None
     """A person's report, without the fields that could not be read: it is taken."""
 
+    @property
+    def is_row(self) -> bool:
+        """It says that it is one, and so has its place among the others."""
+        return self.said == Row.kind
+
 
 def on_records(envelope: Envelope, value: bytes, reason: str) -> Event | None:
     """What stands for an unreadable part of a file. None: it is of a version to come."""

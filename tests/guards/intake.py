@@ -245,9 +245,9 @@ GUARDS = [
     ),
     Guard(
         "intake: a row that cannot be read is counted",
-        _INTAKE + "counter.py",
-        '            if file.state == "open":\n                _count(file, "refused")',
-        '            if file.state == "never":\n                _count(file, "refused")',
+        _INTAKE + "misread.py",
+        "        return self.said == Row.kind\n",
+        "        return self.said == Begin.kind\n",
         _HOSTILE + "test_a_row_of_a_file_that_cannot_be_read_counts_as_refused",
     ),
     Guard(

@@ -110,7 +110,8 @@ class Door:
     def _heard(self, event: Event, topic: str, ce_id: UUID | None = None) -> Heard[Any]:
         self._offset += 1
         ce_id = ce_id or an_id("event", self._offset)
-        envelope = Envelope(ce_id, f"/{topic}", event.kind, NOON, event.key, self.county.code, ce_id)
+        kind, key = (event.said, "key") if isinstance(event, misread.Misread) else (event.kind, event.key)
+        envelope = Envelope(ce_id, f"/{topic}", kind, NOON, key, self.county.code, ce_id)
         return Heard(event, envelope, topic, 0, self._offset)
 
     def _decoded(

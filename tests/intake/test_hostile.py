@@ -22,10 +22,11 @@ from contracts.intake import (
     Row,
     RowsAnswered,
     SubmissionAnswered,
+    SubmissionEnded,
 )
 from contracts.vocabulary import FindingCode
 from services.intake.domain.text import LONGEST_AS_TYPED, masked, masked_date
-from services.intake.misread import on_actions, on_records
+from services.intake.misread import Misread, on_actions, on_records
 from tests.intake.door import NOON, SCHOOL, Door, Receipt, a_file, an_id, only
 from tests.intake.test_actions import CHILD, MZJ, REFERRAL, RENLI, an_action
 from tests.intake.test_files import a_child, children
@@ -327,19 +328,33 @@ async def test_every_input_twice_says_every_record_once(door: Door) -> None:
     assert sum(Receipt([*only(twice, RowsAnswered), answers[0]]).counts) == answers[0].rows == 7
 
 
+def unread(*, submission: object = "one", number: int) -> Misread:
+    """What stands for a row of a file that cannot be read."""
+    return Misread(said=Row.kind, fields=("valid_on",), submission=an_id("submission", submission), number=number)
+
+
 @pytest.mark.parametrize("size", [1, 3, 1000])
 async def test_a_file_whose_rows_come_twice_is_answered_as_if_they_had_come_once(door: Door, size: int) -> None:
-    """Whole, so that its silence is evidence; also of the rows that were refused, and of a file of an older period."""
+    """Whole, so that its silence is evidence; also of rows that were refused or unreadable, and of an older period."""
     await door.submit(children(6), submission=1)
     nobody: list[dict[str, Cell]] = [{"姓名": "测试甲"}, {"姓名": "测试乙", "身份证号": "12"}]
     rows = [*children(4), a_child(3, 年级="四年级"), *nobody]
-    for period in ("2026H2", "2026H1"):
-        begin, *others, end = a_file(rows, submission=2, period=period, columns=[*a_child(0)])
+    many = len(rows) + 1
+    for period, evidence in (("2026H2", ["full"]), ("2026H1", [])):
+        begin, *others, end = a_file(
+            rows, submission=2, period=period, columns=[*a_child(0)], announced=many, ended=many
+        )
+        others.insert(2, unread(submission=2, number=many + 1))
         once = await door.hand_over(begin, *others, end, size=size)
-        begin, *others, end = a_file(rows, submission=3, period=period, columns=[*a_child(0)])
+        begin, *others, end = a_file(
+            rows, submission=3, period=period, columns=[*a_child(0)], announced=many, ended=many
+        )
+        others.insert(2, unread(submission=3, number=many + 1))
         twice = await door.hand_over(begin, *(row for row in others for _ in range(2)), *others, end, size=size)
         first, second = Receipt(once), Receipt(twice)
-        assert second.answer.rows == first.answer.rows == len(rows)
+        assert second.answer.rows == first.answer.rows == many
+        for said in (once, twice):
+            assert [ended.coverage for ended in only(said, SubmissionEnded)] == evidence
         assert second.answer.troubles == first.answer.troubles
         assert second.codes == first.codes
 
@@ -416,6 +431,20 @@ async def test_a_row_of_a_file_that_cannot_be_read_counts_as_refused(door: Door)
 
     assert Receipt(said).counts == (1, 0, 1, 0)
     assert Receipt(said).codes == Counter({"unreadable": 1})
+
+
+async def test_rows_that_can_be_read_and_rows_that_cannot_are_served_together(door: Door) -> None:
+    """In turn, and in the order of the file: were each a run of its own, each would cost what a whole file costs."""
+    begin, one, other, end = a_file([a_child(1), a_child(2, 年级="毕业班")], announced=4, ended=4)
+    receipt = Receipt(await door.hand_over(begin, one, unread(number=4), other, unread(number=5), end))
+
+    [part] = receipt.parts
+    assert (part.read, part.refused) == (4, 2)
+    assert [(trouble.code, trouble.row) for trouble in part.troubles] == [
+        ("unreadable", 4),
+        ("word_unknown", 3),
+        ("unreadable", 5),
+    ]
 
 
 async def test_a_cell_of_no_form_costs_the_cell_alone(door: Door) -> None:
