@@ -426,7 +426,7 @@ class Counter:
                 return _row("dataset_unknown", number, dataset=files.short(dataset)), None
             if not event.cells.keys() <= plan.headers:
                 strangers = [header for header in event.cells if header not in plan.headers]
-                return _row("column_not_announced", number, columns=files.listed(strangers)), None
+                return _row("column_not_announced", number, columns=files.hinted(strangers)), None
             return None, plan
         if not dataset:
             return Trouble("no_dataset", "row", number), None
@@ -441,7 +441,7 @@ class Counter:
         if plan.sealed:
             return _row("column_sealed", number, columns=files.listed(plan.sealed)), None
         if plan.unknown:
-            return _row("column_unknown", number, columns=files.listed(plan.unknown)), None
+            return _row("column_unknown", number, columns=files.hinted(plan.unknown)), None
         return None, plan
 
     def _record(self, one: _Understood, row: ReadRow, record: UUID) -> Say:

@@ -1,14 +1,14 @@
 """Decides about whole files: which is taken, for which period, and what its end means."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Literal
 from uuid import UUID
 
 from services.intake.domain.row import Plan
-from services.intake.domain.text import number_masked, plain
+from services.intake.domain.text import masked, number_masked, plain
 from services.intake.domain.trouble import Trouble
 
 Outcome = Literal["taken", "refused", "same_again", "older_period"]
@@ -186,8 +186,17 @@ def _remark(code: str, **filled: str) -> Trouble:
 
 def listed(headers: Iterable[str]) -> str:
     """Headers as they are named to the sender: the first twenty, shortened."""
+    return _first_twenty(headers, short)
+
+
+def hinted(headers: Iterable[str]) -> str:
+    """Headers of a single row, or not of its file: a client that mistakes a row for them has people for headers."""
+    return _first_twenty(headers, masked)
+
+
+def _first_twenty(headers: Iterable[str], shown: Callable[[str], str]) -> str:
     every = list(headers)
-    return "、".join(short(header) for header in every[:20]) + ("等" if len(every) > 20 else "")
+    return "、".join(shown(header) for header in every[:20]) + ("等" if len(every) > 20 else "")
 
 
 def short(text: str) -> str:
