@@ -252,11 +252,13 @@ def _text(document: Schema) -> str:
 
 
 def broken(folder: Path = FOLDER) -> list[str]:
-    """Changes that are not growth of what has been published."""
-    found = _broken({file.stem: file.read_text("utf-8") for file in sorted(folder.glob("*.json"))})
+    """Changes that are not growth of what has been published; each once, however many versions it breaks."""
+    standing = {file.stem: file.read_text("utf-8") for file in sorted(folder.glob("*.json"))}
+    found = {problem: problem for problem in _broken(standing)}
     for version in versions(folder):
-        found += [f"{problem} (since {version})" for problem in _broken(published_in(version, folder))]
-    return list(dict.fromkeys(found))
+        for problem in _broken(published_in(version, folder)):
+            found.setdefault(problem, f"{problem} (since {version})")
+    return list(found.values())
 
 
 def _broken(published: Mapping[str, str]) -> list[str]:

@@ -255,6 +255,19 @@ def test_what_was_released_or_committed_stays_published_whatever_became_of_the_f
     ]
 
 
+def test_a_change_is_told_once_however_many_versions_it_breaks(folder: Path) -> None:
+    for name in ("referral.Forgotten.v1", "referral.Lost.v1"):
+        (folder / f"{name}.json").write_text("{}")
+    for words in (("init",), ("add", "."), ("commit", "-m", "published"), ("tag", "v1.0.0"), ("tag", "v1.1.0")):
+        git(folder, *words)
+    (folder / "referral.Lost.v1.json").unlink()
+
+    assert schemas.broken(folder) == [
+        "referral.Forgotten.v1: was published and is gone",
+        "referral.Lost.v1: was published and is gone (since v1.0.0)",
+    ]
+
+
 def test_without_git_the_folder_speaks_for_itself(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert schemas.versions(folder) == []
     monkeypatch.setenv("PATH", "")
