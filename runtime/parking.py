@@ -62,8 +62,10 @@ class Safe:
         """A parked record.
 
         Raises:
-            CannotOpen: it was parked with another key, or in another place.
+            CannotOpen: it was parked by another version, with another key, or in another place.
         """
+        if stored[:1] != _VERSION:
+            raise CannotOpen("parked by another version")
         nonce, sealed = stored[1 : 1 + _NONCE], stored[1 + _NONCE :]
         try:
             plain = self._parking.decrypt(nonce, sealed, _place(consumer, topic, partition, offset))

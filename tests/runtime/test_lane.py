@@ -295,3 +295,5 @@ async def test_a_parked_event_opens_with_its_key_and_in_its_place_alone(world: W
     assert service.safe.take_out(stored, "main", *PLACE, 7).offset == 7
     with pytest.raises(CannotOpen):
         service.safe.take_out(stored, "main", *PLACE, 8)
+    with pytest.raises(CannotOpen, match="another version"):
+        service.safe.take_out(b"\x02" + stored[1:], "main", *PLACE, 7)
