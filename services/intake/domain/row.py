@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import NamedTuple
 
-from contracts.vocabulary import FactName, IdentityField
+from contracts.vocabulary import NUMBER_BOUNDS, FactName, IdentityField
 from services.intake.domain import cells, dates, id_number
 from services.intake.domain.divisions import Divisions
 from services.intake.domain.headers import fold, forbidden
@@ -316,8 +316,8 @@ _NOT_READ = frozenset({"note", "ignored"})
 """Registered so that they are expected, but not read: free text has no place here."""
 _HINTED = frozenset({"word_unknown", "number_unreadable"})
 _BOUNDS = {
-    "insured_year": (2000, 2100),
-    "school_count": (0, 20),
+    "insured_year": NUMBER_BOUNDS[FactName.INSURED_YEAR],
+    "school_count": NUMBER_BOUNDS[FactName.SCHOOL_COUNT],
     "household_size": (1, 30),
 }
 _FUTURE = frozenset({"school_since", "residence_ended"})
