@@ -103,19 +103,14 @@ class Settings:
             MissingSecret: there is no such entry, or no secrets file.
             OpenSecrets: the file can be read by others.
         """
-        value = self.secret_or_none(name)
-        if value is None:
-            raise MissingSecret(name)
-        return value
-
-    def secret_or_none(self, name: str) -> str | None:
-        """Like :meth:`secret`, for what a service can do without."""
         if self.secrets_file is None:
-            return None
+            raise MissingSecret(name)
         if stat.S_IMODE(self.secrets_file.stat().st_mode) & 0o077:
             raise OpenSecrets(f"{self.secrets_file.name} must be mode 0600")
         value = json.loads(self.secrets_file.read_text()).get(name)
-        return None if value is None else str(value)
+        if value is None:
+            raise MissingSecret(name)
+        return str(value)
 
 
 _KINDS: dict[str, type] = {

@@ -9,7 +9,7 @@ from joserfc import jwe
 from joserfc.jwk import ECKey
 
 from deploy.installation import Installation, NoInstallationError, agency_keys
-from runtime import Settings
+from runtime import MissingSecret, Settings
 from runtime.sealing import Opener, Sealer
 from tests.county import demo_county
 
@@ -61,9 +61,11 @@ def test_a_service_is_told_what_its_settings_ask_for(tmp_path: Path) -> None:
     assert bytes.fromhex(settings["intake"].secret("record_key"))
     for name in ("master_key", "lookup_key", "child_id_key"):
         assert bytes.fromhex(settings["registry"].secret(name))
-        assert settings["intake"].secret_or_none(name) is None
+        with pytest.raises(MissingSecret):
+            settings["intake"].secret(name)
     assert settings["notify"].secret("ops_public_key")
-    assert settings["notify"].secret_or_none("registry_private_key") is None
+    with pytest.raises(MissingSecret):
+        settings["notify"].secret("registry_private_key")
     assert all("ops_private_key" not in made.secrets_file(name).read_text() for name in settings)
 
 
