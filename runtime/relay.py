@@ -110,7 +110,7 @@ class Relay:
             await session.close(timeout=5)
 
     async def _hold(self, session: Any) -> bool:
-        while not await session.fetchval("select pg_try_advisory_lock($1, hashtext($2))", _LOCK_SPACE, self._service):
+        while not await session.fetchval(tables.TRY_LOCK, _LOCK_SPACE, self._service):
             if self._stopping:
                 return False
             await self._pause(_STANDBY)

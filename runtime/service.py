@@ -379,9 +379,7 @@ class Service:
                 if self._ordinal is None or self._ordinal.is_closed():
                     self._ordinal = await open_session(self.name, self.settings)
                 key = f"{self.name}/{self.settings.ordinal}"
-                return bool(
-                    await self._ordinal.fetchval("select pg_try_advisory_lock($1, hashtext($2))", _ORDINALS, key)
-                )
+                return bool(await self._ordinal.fetchval(tables.TRY_LOCK, _ORDINALS, key))
             except Exception as error:
                 if not infrastructure(error):
                     raise

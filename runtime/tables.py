@@ -2,6 +2,8 @@
 
 INCARNATION = "select id from incarnation"
 
+TRY_LOCK = "select pg_try_advisory_lock($1, hashtext($2))"
+
 NEW_LANE = """
 insert into input_lane (consumer, topic, partition)
 select * from unnest($1::text[], $2::text[], $3::int[])

@@ -196,8 +196,8 @@ GUARDS = [
     Guard(
         "runtime: one relay works at a time",
         "runtime/relay.py",
-        '"select pg_try_advisory_lock($1, hashtext($2))", _LOCK_SPACE, self._service):',
-        "\"select $1 <> 0 and $2 <> ''\", _LOCK_SPACE, self._service):",
+        "session.fetchval(tables.TRY_LOCK, _LOCK_SPACE, self._service):",
+        "session.fetchval(\"select $1 <> 0 and $2 <> ''\", _LOCK_SPACE, self._service):",
         _PROCESS + "test_two_relays_at_once_is_one_relay",
     ),
     Guard(
