@@ -59,8 +59,6 @@ class Subscription(TypedDict):
     decoder: Callable[[KafkaMessage], Awaitable[object]]
     listener: object
     no_reply: bool
-    max_records: int
-    batch_timeout_ms: int
     fetch_max_wait_ms: int
     auto_offset_reset: Literal["none"]
     partition_assignment_strategy: Sequence[type[object]]
@@ -139,8 +137,6 @@ class Service:
             "decoder": _raw_records,
             "listener": self.consumers[consumer].listener,
             "no_reply": True,
-            "max_records": settings.max_records,
-            "batch_timeout_ms": 10,
             "fetch_max_wait_ms": LONG_POLL_MS,
             "auto_offset_reset": "none",
             "partition_assignment_strategy": (RangePartitionAssignor,),
