@@ -373,7 +373,7 @@ class Counter:
         event = heard.event
         file = self._files.get(event.submission) if event.submission is not None else None
         if isinstance(event, Misread):
-            empty = replace(heard, event=Row(submission=event.submission, number=event.number, cells={}))
+            empty = replace(heard, event=event.empty_row())
             return _Understood(cast("Heard[Row]", empty), file, "", troubles=(_unreadable("row", event),))
         dataset = file.dataset if file is not None else event.dataset or ""
         one = _Understood(cast("Heard[Row]", heard), file, dataset)
