@@ -257,6 +257,11 @@ class FactName(StrEnum):
     DECEASED = "deceased"  # ISO date
 
 
+SAID_OF_A_YEAR = frozenset({FactName.SCHOOL_STAGE, FactName.SCHOOL_GRADE, FactName.RESIDENCE_PERMIT})
+"""Facts that are another statement when they are said again in the next school year: the child repeats the grade, the
+permit was signed. When anything else was said last is part of what is said only where a person has found something out
+about the guardianship (``guardian_status``): the registry tells no news of other days, and no rule may ask for them."""
+
 PROVINCES = frozenset(
     str(number)
     for numbers in (range(11, 16), range(21, 24), range(31, 38), range(41, 47), range(50, 55), range(61, 66))

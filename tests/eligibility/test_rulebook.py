@@ -19,6 +19,7 @@ from services.eligibility.domain.rulebook import GAPS, Rule, RuleRepeated, in_or
 from services.eligibility.domain.sources import SOURCES, Citation
 from services.eligibility.wire import terms_of
 from tests.county import demo_county
+from tests.eligibility.children import MIGRANT, claims
 from tests.policy.test_cases import FILES, ask, read
 
 N = TypeVar("N", bound=ast.AST)
@@ -168,3 +169,10 @@ def _reason_codes() -> set[str]:
             if isinstance(one, ast.Constant) and isinstance(one.value, str):
                 codes |= {one.value, f"not_{one.value}", f"unsure_{one.value}"} if name == "told_as" else {one.value}
     return codes
+
+
+def test_no_rule_is_shown_a_day_of_which_the_registry_tells_no_news() -> None:
+    """An answer that turned on one would be as old as the last snapshot, whatever departments have said since."""
+    told = {**MIGRANT, "school_grade": 4, "residence_permit": True, "hardship_lasting": True}
+    assert facts_of(claims(**told)).said.keys() == {FactName.SCHOOL_GRADE, FactName.RESIDENCE_PERMIT}
+    assert len(facts_of(claims(**told, guardian_status="absent")).said) == len(told) + 1, "a person has looked"

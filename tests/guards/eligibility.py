@@ -10,6 +10,13 @@ _DOMAIN = "services/eligibility/domain/"
 
 GUARDS = [
     Guard(
+        "eligibility: no rule sees a day that is no news",
+        _DOMAIN + "facts.py",
+        "if FactName.GUARDIAN_STATUS not in said:",
+        "if not said:",
+        "tests/eligibility/test_rulebook.py::test_no_rule_is_shown_a_day_of_which_the_registry_tells_no_news",
+    ),
+    Guard(
         "eligibility: a combination is due when the first of its parts is",
         _DOMAIN + "answer.py",
         "    until = soonest(parts)\n    if several_open:",

@@ -387,7 +387,7 @@ GUARDS = [
     ),
     Guard(
         "registry: a permit that is said again is news",
-        _DOMAIN + "facts.py",
+        "contracts/vocabulary.py",
         "FactName.SCHOOL_GRADE, FactName.RESIDENCE_PERMIT})",
         "FactName.SCHOOL_GRADE})",
         _RECORDS + "test_a_permit_that_stands_in_the_next_years_file_is_news",

@@ -10,7 +10,7 @@ from datetime import date
 from typing import NamedTuple
 from uuid import UUID
 
-from contracts.vocabulary import FactName
+from contracts.vocabulary import SAID_OF_A_YEAR, FactName
 
 Value = bool | int | str
 Holder = Callable[[FactName, str], int]
@@ -35,8 +35,6 @@ _OWN_EVENTS = frozenset(
     }
 )
 """Dates of each department's own event (a registration, an entry, a check): different ones contradict nobody."""
-_OF_A_YEAR = frozenset({FactName.SCHOOL_STAGE, FactName.SCHOOL_GRADE, FactName.RESIDENCE_PERMIT})
-"""Said again in the next school year it is another statement: the child repeats the grade, the permit was signed."""
 _SCHOOL_YEARS = 12
 """No school fact that nobody has said again for so long is watched any more."""
 
@@ -241,7 +239,7 @@ def lay(sources: Collection[Source], ends: Ends, holder: Holder, school_year: Sc
         contested.update(
             _key_of(by_record[claim.record]) for claim in stays if str(claim.value) > claim.valid_on.isoformat()
         )
-    for name in _OF_A_YEAR & by_name.keys():
+    for name in SAID_OF_A_YEAR & by_name.keys():
         contested.update(
             f"{_key_of(source)} {school_year(claim.valid_on)}"
             for claim in by_name[name]
@@ -255,7 +253,7 @@ def lay(sources: Collection[Source], ends: Ends, holder: Holder, school_year: Sc
         days = [
             (claim.name, str(school_year(claim.valid_on)))
             for claim, chosen in claims
-            if chosen and claim.name in _OF_A_YEAR
+            if chosen and claim.name in SAID_OF_A_YEAR
         ]
     return Laid(tuple(claims), tuple(contradictions), tuple(sorted(contested)), tuple(days))
 
