@@ -330,8 +330,10 @@ def _file(home: Path) -> Path:
 
 
 def _read(file: Path) -> dict[str, str]:
+    """Secrets that are there. What is damaged is never made anew: what it opened would be lost for ever."""
     try:
-        found: dict[str, str] = json.loads(file.read_text())
+        return dict(json.loads(file.read_text()))
     except FileNotFoundError:
         return {}
-    return found
+    except (ValueError, TypeError) as error:
+        raise NoInstallationError(file.parent.parent, file, type(error).__name__) from None

@@ -97,3 +97,16 @@ def test_a_damaged_installation_is_not_made_anew_over_the_old(tmp_path: Path) ->
     with pytest.raises(NoInstallationError, match="mend it, or restore it from a backup"):
         prepared(tmp_path)
     assert file.read_text() == torn
+
+
+@pytest.mark.parametrize("what", ['{"master_key": ', "[1]", "7"])
+def test_damaged_secrets_are_told_and_never_made_anew(tmp_path: Path, what: str) -> None:
+    """What a key opened would be lost with it; and what stands in the file is not repeated."""
+    made = prepared(tmp_path)
+    file = made.secrets_file("registry")
+    file.write_text(what)
+    with pytest.raises(NoInstallationError) as error:
+        prepared(tmp_path)
+    assert error.value.damaged == file
+    assert file.read_text() == what
+    assert what not in str(error.value).replace(str(file), "")

@@ -35,6 +35,13 @@ GUARDS = [
         "tests/deploy/test_installation.py::test_a_damaged_installation_is_not_made_anew_over_the_old",
     ),
     Guard(
+        "house: damaged secrets are not made anew",
+        "deploy/installation.py",
+        "        raise NoInstallationError(file.parent.parent, file, type(error).__name__) from None\n",
+        "        return {} if error else {}\n",
+        "tests/deploy/test_installation.py::test_damaged_secrets_are_told_and_never_made_anew",
+    ),
+    Guard(
         "house: a service without life is ended",
         "deploy/health.py",
         "                    os.kill(process, signal.SIGKILL)",
