@@ -38,6 +38,8 @@ class State:
     """(service, topic, partition) -> (slowest cursor, how many consumers)."""
     outbox: dict[str, int]
     """Service -> events not published yet."""
+    later: dict[str, int]
+    """Service -> news kept back while more of a file is on its way."""
     days: dict[str, tuple[date | None, date | None]]
     """Service -> the earliest and the latest day its lanes are in."""
     parked: dict[str, int]
@@ -48,7 +50,8 @@ _LOOK_AT_ONE = """
 SELECT '{0}' AS service, 'cursor' AS what, topic, partition, min(next_offset) AS number, count(*) AS many,
        NULL::date AS early, NULL::date AS late
   FROM "{0}".consumer_cursor GROUP BY topic, partition
-UNION ALL SELECT '{0}', 'outbox', NULL, NULL, count(*), 0, NULL, NULL FROM "{0}".outbox
+UNION ALL SELECT '{0}', 'outbox', NULL, NULL, coalesce(sum(many), 0), 0, NULL, NULL FROM "{0}".outbox_waiting
+UNION ALL SELECT '{0}', 'later', NULL, NULL, count(*), 0, NULL, NULL FROM "{0}".later
 UNION ALL SELECT '{0}', 'parked', NULL, NULL, count(*), 0, NULL, NULL FROM "{0}".parked_child
 UNION ALL SELECT '{0}', 'dead', NULL, NULL, count(*), 0, NULL, NULL FROM "{0}".dead_letter
 UNION ALL SELECT '{0}', 'day', NULL, NULL, count(*) - count(day), 0, min(day), max(day) FROM "{0}".day_state
@@ -73,7 +76,7 @@ class Watch:
 
     async def state(self) -> State:
         """Look once."""
-        found = State({}, {}, {}, {}, {})
+        found = State({}, {}, {}, {}, {}, {})
         for row in await self._database.fetch(_LOOK):
             service = row["service"]
             match row["what"]:
@@ -81,6 +84,8 @@ class Watch:
                     found.cursors[service, row["topic"], row["partition"]] = (row["number"], row["many"])
                 case "outbox":
                     found.outbox[service] = row["number"]
+                case "later":
+                    found.later[service] = row["number"]
                 case "parked":
                     found.parked[service] = row["number"]
                 case "dead":
@@ -110,6 +115,9 @@ class Watch:
         for service, waiting in state.outbox.items():
             if waiting:
                 yield f"{service} has {waiting} events to publish"
+        for service, waiting in state.later.items():
+            if waiting:
+                yield f"{service} has kept {waiting} news back"
         if day is not None:
             for service, (early, late) in state.days.items():
                 if late is not None and (early is None or early < day):

@@ -25,6 +25,8 @@ class Say:
     county: str
     sensitivity: Sensitivity
     traceparent: str | None = None
+    urgent: bool = False
+    """A snapshot that is said at once, however much of a file is on its way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,7 @@ class Heard(Generic[E_co]):
     partition: int
     offset: int
 
-    def say(self, event: Event, *, correlation: UUID | None = None) -> Say:
+    def say(self, event: Event, *, correlation: UUID | None = None, urgent: bool = False) -> Say:
         """What this event causes. Time, county and correlation are inherited from it."""
         cause = self.envelope
         return Say(
@@ -48,6 +50,7 @@ class Heard(Generic[E_co]):
             county=cause.county,
             sensitivity=event.sensitivity,
             traceparent=cause.traceparent,
+            urgent=urgent,
         )
 
 

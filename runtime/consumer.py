@@ -3,7 +3,7 @@
 import asyncio
 import re
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from itertools import chain, groupby
 from typing import TYPE_CHECKING, Any
 
@@ -29,19 +29,30 @@ LONG_POLL_MS = 250
 """How long a poll waits where there is nothing; a consumer that is to stop waits no longer either."""
 LANES = 4
 """How many lanes' largest batches a poll takes at most."""
-MUCH = 100
-"""Records of one poll that look like a file on its way: there is more to come."""
+QUIET = 0.5
+"""Seconds without much after which no more of a file is on its way."""
 
 
 class Consumer:
     """One consumer group of one service, as this process sees it."""
 
-    def __init__(self, service: "Service", name: str, *, needs_county: bool = True, gathers: float = 0.0) -> None:
+    def __init__(
+        self,
+        service: "Service",
+        name: str,
+        *,
+        needs_county: bool = True,
+        gathers: float = 0.0,
+        keeps_back: bool = False,
+    ) -> None:
+        if keeps_back and not gathers:
+            raise ValueError(f"{name} cannot know that more is on its way: it does not gather")
         self.service = service
         self.name = name
         self.group = f"hutong.{service.name}.{name}"
         self.needs_county = needs_county
         self.gathers = gathers
+        self.keeps_back = keeps_back
         self._most = service.settings.gathered_records if gathers else service.settings.max_records
         self.handlers: Mapping[str, Handler] = {}
         self.day: DayHandler | None = None
@@ -68,6 +79,8 @@ class Consumer:
         self.heard: list[str] = []
         """The topics it has heard since it started, whoever has their partitions."""
         self._to_commit: dict[Place, int] = {}
+        self._much_at = 0.0
+        """When much was last found on its way."""
 
     def learn(
         self,
@@ -113,11 +126,13 @@ class Consumer:
         Where a file is on its way and nobody waits for a single row of it, more is gathered while more comes: the
         larger a batch, the less a record costs, and what is said of a child once is not said for every record.
         """
-        part, most = self.service.settings.max_records, LANES * self._most
+        settings = self.service.settings
+        part, most = settings.max_records, LANES * self._most
         found: dict[Any, list[Raw]] = await kafka.getmany(timeout_ms=LONG_POLL_MS, max_records=part)
         many = sum(map(len, found.values()))
         until = time.monotonic() + self.gathers
-        while MUCH <= many < most and not self.leaving and time.monotonic() < until:
+        while settings.much <= many < most and not self.leaving and time.monotonic() < until:
+            self._much_at = time.monotonic()
             await asyncio.sleep(0)  # a poll that finds something does not let anybody else have a turn
             more = await kafka.getmany(timeout_ms=LONG_POLL_MS, max_records=min(part, most - many))
             if not more:
@@ -130,6 +145,11 @@ class Consumer:
     def handler_of(self, topic: str) -> Handler | None:
         return self.handlers.get(topic) or self.handlers.get(self.service.catalogue.topic(topic).name)
 
+    @property
+    def _more(self) -> bool:
+        """More of a file is on its way."""
+        return time.monotonic() - self._much_at < QUIET
+
     def park_by_of(self, topic: str) -> ParkBy | None:
         return self._park_by.get(topic) or self._park_by.get(self.service.catalogue.topic(topic).name)
 
@@ -138,28 +158,55 @@ class Consumer:
 
     async def apply(self, records: Sequence[Raw]) -> None:
         """Apply what was polled: each partition in order, some partitions at a time."""
+        more = self._more
+
+        async def one(lane: Lane, part: Sequence[Raw]) -> None:
+            for start in range(0, len(part), self._most):
+                if not await lane.apply(part[start : start + self._most], more=more):
+                    return
+
+        parts = [(place, list(part)) for place, part in groupby(records, key=lambda raw: (raw.topic, raw.partition))]
         async with self._busy:
-            limit = asyncio.Semaphore(self.service.settings.parallel)
+            await self._together(one(self.lane(*place), part) for place, part in parts if place in self.ready)
+            if more:
+                self._much_at = time.monotonic()
 
-            async def one(lane: Lane, part: Sequence[Raw]) -> None:
-                async with limit:
-                    for start in range(0, len(part), self._most):
-                        if not await lane.apply(part[start : start + self._most]):
-                            return
+    async def catch_up(self) -> None:
+        """Let lanes say what they kept back: all if no more is on its way, else those that have kept it too long."""
+        if not self._due:
+            return
+        async with self._busy:  # while that was waited for, more may have come
+            # A halted lane says what it had kept: what is committed is not held up by what stands before it now.
+            able = self.ready | self.halted.keys()
+            await self._together(lane.catch_up() for lane in self._due if (lane.topic, lane.partition) in able)
 
-            parts = [
-                (place, list(part)) for place, part in groupby(records, key=lambda raw: (raw.topic, raw.partition))
-            ]
-            try:
-                await asyncio.gather(*(one(self.lane(*place), part) for place, part in parts if place in self.ready))
-            except Exception as error:  # noqa: BLE001 - whatever it is, the process ends
-                # Not raised: FastStream would log it once more, and go on as if nothing had been.
-                log.error("lane_failed", consumer=self.name, error=type(error).__name__, exc_info=True)
-                self.service.fail(f"consumer {self.name} failed")
+    @property
+    def _due(self) -> list[Lane]:
+        too_long = time.monotonic() - self.service.settings.kept_back
+        return [
+            lane
+            for lane in self._lanes.values()
+            if lane.keeps_since is not None and (not self._more or lane.keeps_since < too_long)
+        ]
+
+    async def _together(self, work: Iterable[Coroutine[Any, Any, None]]) -> None:
+        """Lanes at work, some at a time."""
+        limit = asyncio.Semaphore(self.service.settings.parallel)
+
+        async def limited(one: Coroutine[Any, Any, None]) -> None:
+            async with limit:
+                await one
+
+        try:
+            await asyncio.gather(*map(limited, work))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the process ends
+            # Not raised: FastStream would log it once more, and go on as if nothing had been.
+            log.error("lane_failed", consumer=self.name, error=type(error).__name__, exc_info=True)
+            self.service.fail(f"consumer {self.name} failed")
 
     @property
     def lanes(self) -> Iterable[Lane]:
-        """The lanes of what is assigned, as far as anything was heard."""
+        """The lanes of what is assigned, as far as anything was heard or may have been kept back."""
         return list(self._lanes.values())
 
     def lane(self, topic: str, partition: int) -> Lane:
@@ -280,6 +327,9 @@ class Consumer:
         self.heard = sorted({*self.heard, *(topic for topic, _ in assigned)})
         self.assignments += 1
         self._lanes = {place: lane for place, lane in self._lanes.items() if place in assigned}
+        for place in assigned:
+            if self.keeps_back:
+                self.lane(*place).may_keep()  # whoever had it before may have kept something back
         self.halted = {place: reason for place, reason in self.halted.items() if place in assigned}
         if not self.service.stopping:
             self.interrupt.clear()

@@ -46,6 +46,8 @@ def server_settings(schema: str, settings: Settings) -> dict[str, str]:
         "idle_in_transaction_session_timeout": _milliseconds(settings.idle_in_transaction_timeout),
         "timezone": "UTC",
         "jit": "off",
+        # A plan that was made while a table was empty is not kept for when it is full.
+        "plan_cache_mode": "force_custom_plan",
     }
 
 
@@ -57,7 +59,12 @@ async def open_pool(schema: str, settings: Settings) -> Database:
         max_size=settings.pool_size,
         server_settings=server_settings(schema, settings),
         command_timeout=settings.statement_timeout + 10,
+        reset=_as_it_is,
     )
+
+
+async def _as_it_is(session: object) -> None:
+    """A session goes back as it is: nobody leaves settings, cursors or locks in it that outlive his transaction."""
 
 
 async def open_session(schema: str, settings: Settings, **more: str) -> Any:

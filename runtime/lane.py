@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _LONGEST_CLOCK_JUMP = 400
 """Days. A clock that jumps further is wrong, not late."""
+_KEPT_AT_ONCE = 1000
+"""How much of what was kept back is said in one transaction."""
 
 
 class Blocked(Exception):
@@ -78,6 +80,8 @@ class Work:
     parked: parking.Parked = field(default_factory=parking.Parked)
     reads: list[Heard[Any] | Unreadable] = field(default_factory=list)
     dead: list[NoEvent] = field(default_factory=list)
+    kept: int = 0
+    """How many snapshots it keeps back."""
     used: int = 0
     """How many of ``raws`` this transaction passes."""
     duplicates: int = 0
@@ -113,6 +117,9 @@ class Lane:
             reads=consumer.reads,
         )
         self._handler = consumer.handler_of(topic)
+        self.keeps_since: float | None = None
+        """Since when something may have been kept back: whoever had this lane before may have kept some."""
+        self.may_keep()
         self._park_by = consumer.park_by_of(topic)
         self._misread = consumer.misread_of(topic)
         self._known: Known | None = None
@@ -132,8 +139,11 @@ class Lane:
         """For how many seconds one attempt has been going on."""
         return 0.0 if self._attempt_at is None else time.monotonic() - self._attempt_at
 
-    async def apply(self, raws: Sequence[Raw]) -> bool:
-        """Apply records until they are committed (True), or the partition is halted, blocked or taken away."""
+    async def apply(self, raws: Sequence[Raw], *, more: bool = False) -> bool:
+        """Apply records until they are committed (True), or the partition is halted, blocked or taken away.
+
+        ``more``: of a file, is on its way. No records: what was kept back is said, a part of it at a time.
+        """
         backoff = Backoff(self._service.settings)
         tries = 0
         careful = False
@@ -142,7 +152,7 @@ class Lane:
             while not self._consumer.leaving:
                 try:
                     self._attempt_at = time.monotonic()
-                    return await self._once(raws, careful)
+                    return await self._once(raws, careful, more)
                 except Halt as halt:
                     self._consumer.halt(self.topic, self.partition, str(halt))
                     return False
@@ -163,6 +173,11 @@ class Lane:
         finally:
             self._began_at = self._attempt_at = None
             self._decoded.clear()
+
+    async def catch_up(self) -> None:
+        """Say what was kept back: no more is on its way, or it has been kept for long enough."""
+        while self.keeps_since is not None and await self.apply(()):
+            pass
 
     async def release(self, session: Session, raws: Sequence[Raw]) -> list[Row]:
         """Decide parked events, for the day the lane is in now.
@@ -218,7 +233,7 @@ class Lane:
         self._consumer.seek(self.topic, self.partition, gap.wanted)
         return True
 
-    async def _once(self, raws: Sequence[Raw], careful: bool) -> bool:
+    async def _once(self, raws: Sequence[Raw], careful: bool, more: bool) -> bool:
         """One transaction. What follows a day mark is left: it is read again when the day has turned."""
         service = self._service
         started = time.perf_counter()
@@ -228,25 +243,54 @@ class Lane:
                 cursor = await session.fetchrow(tables.LOCK_CURSOR, self._consumer.name, self.topic, self.partition)
                 if cursor is None:
                     raise Halt("there is no cursor")
-                fresh = self._after_fence(raws, cursor["next_offset"])
-                if not fresh:
+                fresh = self._after_fence(raws, cursor["next_offset"]) if raws else raws
+                if raws and not fresh:
+                    self.may_keep()
                     return True
                 work, numbers, marks = await self._prepare(session, cursor, fresh)
                 await self._handle(session, work, careful)
+                keeps = await self._keep_back(session, work, cursor["lane"], more)
                 outcomes = _outcomes(work)
                 self._poison.run = cursor["poison_run"]
                 run = self._poison.judge(outcomes)
                 await service.outbox.write(session, cursor["lane"], work.rows)
-                next_offset = fresh[work.used - 1].offset + 1
+                next_offset = fresh[work.used - 1].offset + 1 if fresh else cursor["next_offset"]
                 await self._save(session, work, numbers, marks, next_offset, run)
-                if work.rows:
+                if work.rows or work.kept:
                     point("before_commit")
-        if work.rows:
+        if work.rows or work.kept:
             point("after_commit")
         self._poison.keep(outcomes, run)
         self._known = Known(next_offset, numbers.seen, marks.by_lane)
+        self.keeps_since = None if not keeps else self.keeps_since or time.monotonic()
         self._tell(work, next_offset, time.perf_counter() - started)
         return not work.marked
+
+    def may_keep(self) -> None:
+        """Something may have been kept back that this process does not know of."""
+        if self._consumer.keeps_back:
+            self.keeps_since = self.keeps_since or time.monotonic()
+
+    async def _keep_back(self, session: Session, work: Work, lane: int, more: bool) -> bool:
+        """Keep back what may wait, or say what was kept: all of it before the day ends. True: some may be left."""
+        if not self._consumer.keeps_back:
+            return False
+        outbox = self._service.outbox
+        keeps = self.keeps_since is not None
+        if more:
+            said = len(work.rows)
+            work.rows = await outbox.keep_back(session, lane, work.rows)
+            work.kept = said - len(work.rows)
+            keeps = keeps or work.kept > 0
+        kept: list[Row] = []
+        while work.marked or not work.raws:
+            taken = await outbox.kept_back(session, lane, _KEPT_AT_ONCE)
+            kept += taken
+            keeps = len(taken) == _KEPT_AT_ONCE
+            if not keeps or not work.marked:
+                break
+        work.rows = kept + work.rows
+        return keeps
 
     def _after_fence(self, raws: Sequence[Raw], next_offset: int) -> Sequence[Raw]:
         fresh = raws if raws[0].offset >= next_offset else [raw for raw in raws if raw.offset >= next_offset]
@@ -487,7 +531,8 @@ class Lane:
         metrics = self._service.metrics
         consumer = self._consumer.name
         metrics.events.labels(*self._labels).inc(work.applied)
-        metrics.batch_size.labels(consumer).observe(work.used)
+        if work.used:
+            metrics.batch_size.labels(consumer).observe(work.used)
         metrics.transaction.labels(consumer).observe(seconds)
         metrics.said.labels(consumer).inc(len(work.rows))
         about = {"consumer": consumer, "topic": self.topic, "partition": self.partition}

@@ -25,6 +25,8 @@ class Metrics:
         self.lag = gauge("cursor_lag", "Records of the log that the cursor has not passed", lane)
         self.outbox_rows = gauge("outbox_rows", "Events said and not yet published")
         self.outbox_age = gauge("outbox_oldest_seconds", "Age of the oldest event not yet published")
+        self.kept_back_rows = gauge("kept_back_rows", "Snapshots kept back while more of a file comes")
+        self.kept_back_age = gauge("kept_back_oldest_seconds", "How long the oldest of them has been kept back")
         self.published = counter("published_total", "Events the broker has acknowledged")
         self.relay_failures = counter("relay_failures_total", "Times the relay began again with a new producer")
         self.relay_working = gauge("relay_working", "1 while this process holds the service's relay")

@@ -17,6 +17,8 @@ from runtime.partitions import partition_of
 
 SEPARATOR = b"\x00"
 """Between the names and values of stored headers, none of which may have one."""
+_AT_ONCE = 2_000_000
+"""Bytes of values that one statement writes: more, and the database would put them down on disk in between."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,17 +30,29 @@ class Row:
     key: bytes
     value: bytes | None
     headers: bytes
+    snapshot: bool = False
+    urgent: bool = False
 
 
 class Outbox:
     """Writes one service's outbox."""
 
-    def __init__(self, service: str, source: str, catalogue: Catalogue, partitions: int, max_bytes: int) -> None:
+    def __init__(
+        self,
+        service: str,
+        source: str,
+        catalogue: Catalogue,
+        partitions: int,
+        max_bytes: int,
+        *,
+        keeps_back: bool = False,
+    ) -> None:
         self._service = service
         self.source = source
         self._catalogue = catalogue
         self._partitions = partitions
         self._max_bytes = max_bytes
+        self._keeps_back = keeps_back
         self._days = catalogue.days_said_by(service)
         self._of_topic: dict[str, int] = {}
 
@@ -72,10 +86,30 @@ class Outbox:
             for index in range(self._catalogue.partitions(topic, self._partitions))
         ]
 
+    async def keep_back(self, session: Session, lane: int, rows: Sequence[Row]) -> list[Row]:
+        """Keep snapshots, each in the place of an older one, but none of a key that is urgent; returns the rest."""
+        at_once = {(row.topic, row.key) for row in rows if row.snapshot and row.urgent}
+        kept = {(row.topic, row.key): row for row in rows if row.snapshot and (row.topic, row.key) not in at_once}
+        if not kept:
+            return list(rows)
+        columns = _columns([(one.topic, one.key, one.partition, one.value, one.headers) for one in kept.values()])
+        await session.execute(tables.KEEP_BACK, lane, *columns)
+        return [row for row in rows if not row.snapshot or (row.topic, row.key) in at_once]
+
+    async def kept_back(self, session: Session, lane: int, limit: int) -> list[Row]:
+        """Some of what a lane has kept back; it is no longer."""
+        return [Row(*row) for row in await session.fetch(tables.TAKE_KEPT_BACK, lane, limit)]
+
     async def write(self, session: Session, lane: int, rows: Sequence[Row]) -> None:
-        """Take the next numbers of the lane, under a lock until commit, and write."""
+        """Take the next numbers of the lane, under a lock until commit, and write.
+
+        A snapshot that is kept back gives way to the one that is written now, whichever lane had kept it.
+        """
         if not rows:
             return
+        snapshots = [(row.topic, row.key) for row in rows if row.snapshot] if self._keeps_back else []
+        if snapshots:
+            await session.execute(tables.REPLACED, *_columns(snapshots))
         counts = Counter((row.topic, row.partition) for row in rows)
         places = sorted(counts)
         ends = await session.fetch(
@@ -88,13 +122,19 @@ class Outbox:
         following = {
             (end["topic"], end["partition"]): end["next_seq"] - counts[end["topic"], end["partition"]] for end in ends
         }
-        records: list[tuple[object, ...]] = []
+        numbered: list[tuple[object, ...]] = []
+        size = 0
         for row in rows:
             place = (row.topic, row.partition)
             seq = following[place]
             following[place] = seq + 1
-            records.append((lane, row.topic, row.partition, seq, row.key, row.value, row.headers))
-        await session.copy_records_to_table("outbox", records=records, columns=tables.OUTBOX_COLUMNS)
+            numbered.append((row.topic, row.partition, seq, row.key, row.value, row.headers))
+            size += len(row.value or b"")
+            if size > _AT_ONCE:
+                await session.execute(tables.WRITE, lane, *_columns(numbered))
+                numbered, size = [], 0
+        if numbered:
+            await session.execute(tables.WRITE, lane, *_columns(numbered))
 
     def _place(self, topic: str, key: str) -> int:
         partitions = self._of_topic.get(topic)
@@ -128,7 +168,12 @@ class Outbox:
         headers = SEPARATOR.join(pairs)
         if headers.count(SEPARATOR) != len(pairs) - 1:
             raise Unprocessable("a header with a zero byte")
-        return Row(topic, partition, key.encode(), value, headers)
+        snapshot = event.snapshot and value is not None
+        return Row(topic, partition, key.encode(), value, headers, snapshot, said.urgent)
+
+
+def _columns(rows: Sequence[tuple[object, ...]]) -> list[list[object]]:
+    return [list(column) for column in zip(*rows, strict=True)]
 
 
 def day_page(*, county: str, service: str, day: date, index: int, resume: str | None) -> tuple[UUID, UUID]:

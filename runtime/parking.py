@@ -97,6 +97,8 @@ class Poison:
         Raises:
             Halt: too many in a row, or too great a share.
         """
+        if not outcomes:
+            return self.run  # with nothing new there is nothing to judge: what was passed was judged then
         run, bad, seen = self.run, self._bad, len(self._recent)
         for outcome in outcomes:
             run = run + 1 if outcome else 0

@@ -43,6 +43,7 @@ HOUSE = "house"
 """The consumer that every service has: it hears the county's data and its clock."""
 OWN = "@service"
 _TELL_EVERY = 1.0
+_LOOK_EVERY = 0.25
 _ORDINALS = 0x6F_72_64
 _ORDINAL_TRIES, _ORDINAL_EVERY = 50, 0.2
 """Long enough for the database to notice that a killed process has gone."""
@@ -118,15 +119,21 @@ class Service:
         )
         self.broker.subscriber(COUNTY.name, CLOCK.name, **self.exactly_once(HOUSE, needs_county=False))(self._house)
 
-    def exactly_once(self, consumer: str, *, needs_county: bool = True, gathers: float = 0.0) -> Subscription:
+    def exactly_once(
+        self, consumer: str, *, needs_county: bool = True, gathers: float = 0.0, keeps_back: bool = False
+    ) -> Subscription:
         """The keyword arguments of a FastStream subscriber whose records go to :meth:`apply`.
 
         ``needs_county``: handlers wait until a county's data is in force. ``gathers``: files come this way and
-        nobody waits for a single row: for so many seconds, where there is much, it waits for more.
+        nobody waits for a single row: for so many seconds, where there is much, it waits for more. ``keeps_back``:
+        while more of a file comes, snapshots that are not urgent are kept back, and a newer one of the same key takes
+        the place of an older.
         """
         if consumer in self.consumers:
             raise ValueError(f"two consumers are called {consumer}")
-        self.consumers[consumer] = Consumer(self, consumer, needs_county=needs_county, gathers=gathers)
+        self.consumers[consumer] = Consumer(
+            self, consumer, needs_county=needs_county, gathers=gathers, keeps_back=keeps_back
+        )
         settings = self.settings
         return {
             "batch": True,
@@ -242,7 +249,14 @@ class Service:
             await self.close()
             raise
         source = f"/hutong/{self.settings.county}/{self.name}/{incarnation}"
-        self.outbox = Outbox(self.name, source, self.catalogue, self.settings.partitions, self.settings.max_event_bytes)
+        self.outbox = Outbox(
+            self.name,
+            source,
+            self.catalogue,
+            self.settings.partitions,
+            self.settings.max_event_bytes,
+            keeps_back=any(consumer.keeps_back for consumer in self.consumers.values()),
+        )
 
     async def close(self) -> None:
         """Give the database's sessions back."""
@@ -387,6 +401,7 @@ class Service:
             "relay": self.relay.run,
             "days": self.days.run,
             "watch": self.watch.run,
+            "later": self._catch_up,
             "tell": self._tell,
             "loop": self._measure_loop,
         }
@@ -506,6 +521,12 @@ class Service:
             await asyncio.sleep(_TELL_EVERY)
             for consumer in self.consumers.values():
                 await consumer.tell_kafka()
+
+    async def _catch_up(self) -> None:
+        while not self.stopping:
+            await asyncio.sleep(_LOOK_EVERY)
+            for consumer in self.consumers.values():
+                await consumer.catch_up()
 
     async def _measure_loop(self) -> None:
         loop = asyncio.get_running_loop()

@@ -45,6 +45,8 @@ class Settings:
     """The largest batch of one partition."""
     gathered_records: int = 4000
     """The same for consumers that wait for more where they have found much."""
+    much: int = 100
+    """So many records of one poll look like a file on its way: there is more to come."""
     pool_size: int = 6
     parallel: int = 2
     """Partitions of one consumer that are applied at the same time."""
@@ -63,6 +65,8 @@ class Settings:
     be committed before somebody is told."""
     attempt_patience: float = 900.0
     """How long one attempt at a batch may last before the process exits: its handler waits for what never comes."""
+    kept_back: float = 60.0
+    """How long a snapshot may be kept back, at most, while more of a file comes."""
     watch_every: float = 2.0
     poison_in_a_row: int = 100
     poison_share: float = 0.5
@@ -126,6 +130,7 @@ _KINDS: dict[str, type] = {
     "secrets_file": Path,
     "max_records": int,
     "gathered_records": int,
+    "much": int,
     "pool_size": int,
     "parallel": int,
     "page_size": int,
@@ -137,6 +142,7 @@ _KINDS: dict[str, type] = {
     "hole_patience": float,
     "silence_patience": float,
     "attempt_patience": float,
+    "kept_back": float,
     "watch_every": float,
     "poison_in_a_row": int,
     "poison_share": float,

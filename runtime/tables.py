@@ -71,17 +71,32 @@ order by n.topic, n.partition
 on conflict (lane, topic, partition) do update set next_seq = l.next_seq + excluded.next_seq
 returning topic, partition, next_seq"""
 
-OUTBOX_COLUMNS = ("lane", "topic", "partition", "seq", "key", "value", "headers")
+# No COPY: while it waits for a client that is frozen, no timeout of the server ends it, and its locks stay.
+WRITE = """
+insert into outbox (lane, topic, partition, seq, key, value, headers)
+select $1, n.*
+from unnest($2::text[], $3::int[], $4::bigint[], $5::bytea[], $6::bytea[], $7::bytea[])
+    as n (topic, partition, seq, key, value, headers)"""
 
+# The first rows of every output partition. Positions rise with a lane's numbers, so the first of all are among the
+# first of each; what is published already is not even looked at.
 TO_PUBLISH = """
-select said.*
-from (select distinct topic, partition from outbox_lane where exists (select from outbox)) as place
-cross join lateral (
-    select position, lane, topic, partition, seq, key, value, headers
-    from outbox
-    where outbox.topic = place.topic and outbox.partition = place.partition
-    order by position limit $1
-) as said
+select position, lane, topic, partition, seq, key, value, headers
+from outbox
+where position = any(array(
+    select position
+    from (
+        select first.position, row_number() over (partition by topic, partition order by first.position) as place
+        from outbox_waiting as lane
+        cross join lateral (
+            select position from outbox
+            where outbox.lane = lane.lane and outbox.topic = lane.topic and outbox.partition = lane.partition
+                and outbox.seq >= lane.following
+            order by seq limit $1
+        ) as first
+    ) as waiting
+    where place <= $1
+))
 order by position"""
 
 MARKS = "select lane, topic, partition, published_seq from outbox_mark"
@@ -93,8 +108,15 @@ select * from unnest($2::int[], $3::text[], $4::int[], $5::bigint[])
 on conflict (lane, topic, partition) do update set published_seq = excluded.published_seq"""
 
 OUTBOX_STATE = """
-select count(*) as rows, coalesce(extract(epoch from clock_timestamp() - min(created_at)), 0)::float as oldest
-from outbox"""
+select coalesce(sum(lane.many), 0)::bigint as rows,
+    coalesce(extract(epoch from clock_timestamp() - min(first.created_at)), 0)::float as oldest
+from outbox_waiting as lane
+left join lateral (
+    select created_at from outbox
+    where outbox.lane = lane.lane and outbox.topic = lane.topic and outbox.partition = lane.partition
+        and outbox.seq >= lane.following
+    order by seq limit 1
+) as first on true"""
 
 PARKED_KEYS = """
 select key from parked_child where consumer = $1 and key = any($2::text[]) order by key for share"""
@@ -134,6 +156,36 @@ insert into dead_letter (consumer, topic, partition, "offset", reason, record)
 select $1, $2, $3, n.at_offset, n.reason, n.record
 from unnest($4::bigint[], $5::text[], $6::bytea[]) as n (at_offset, reason, record)
 on conflict do nothing"""
+
+KEEP_BACK = """
+insert into later (topic, key, lane, partition, value, headers)
+select n.topic, n.key, $1, n.partition, n.value, n.headers
+from unnest($2::text[], $3::bytea[], $4::int[], $5::bytea[], $6::bytea[])
+    as n (topic, key, partition, value, headers)
+order by n.topic, n.key
+on conflict (topic, key) do update set lane = excluded.lane, partition = excluded.partition,
+    value = excluded.value, headers = excluded.headers"""
+
+# Each locks in the order of the keys. Two of them in one transaction may still meet two of another: then the database
+# ends one of the two, and it is tried again.
+REPLACED = """
+with old as (
+    select later.ctid from later
+    join unnest($1::text[], $2::bytea[]) as n (topic, key) using (topic, key)
+    order by topic, key for update of later
+)
+delete from later using old where later.ctid = old.ctid"""
+
+TAKE_KEPT_BACK = """
+with taken as (
+    select ctid from later where lane = $1 order by topic, key limit $2 for update
+)
+delete from later using taken where later.ctid = taken.ctid
+returning topic, partition, key, value, headers"""
+
+KEPT_BACK_STATE = """
+select count(*) as rows, coalesce(extract(epoch from clock_timestamp() - min(since)), 0)::float as oldest
+from later"""
 
 OLD_HOLES = """
 select topic, partition, source, lane, last_seq

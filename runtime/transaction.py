@@ -12,7 +12,8 @@ Record = asyncpg.Record
 class Tx(Protocol):
     """What a store may do. There is no commit and no rollback here: the runtime does that, once per batch.
 
-    An asyncpg connection underneath: ``$1`` placeholders, ``jsonb`` as text, ``uuid`` and ``date`` as Python's.
+    An asyncpg connection underneath: ``$1`` placeholders, ``jsonb`` as text, ``uuid`` and ``date`` as Python's. Of
+    its methods those that the server's timeouts end when the process is frozen: no COPY.
     """
 
     async def fetch(self, query: str, *args: object) -> list[Record]: ...
@@ -24,7 +25,3 @@ class Tx(Protocol):
     async def execute(self, query: str, *args: object) -> str: ...
 
     async def executemany(self, command: str, args: Iterable[Sequence[object]]) -> None: ...
-
-    async def copy_records_to_table(
-        self, table_name: str, *, records: Iterable[Sequence[object]], columns: Sequence[str] | None = None
-    ) -> str: ...

@@ -128,6 +128,10 @@ class Watch:
         assert outbox is not None
         service.metrics.outbox_rows.set(outbox["rows"])
         service.metrics.outbox_age.set(outbox["oldest"])
+        kept = await service.pool.fetchrow(tables.KEPT_BACK_STATE)
+        assert kept is not None
+        service.metrics.kept_back_rows.set(kept["rows"])
+        service.metrics.kept_back_age.set(kept["oldest"])
         parked = {row["consumer"]: row for row in await service.pool.fetch(tables.PARKED_STATE)}
         for name in service.consumers:
             row = parked.get(name)

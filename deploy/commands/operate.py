@@ -69,7 +69,7 @@ async def _look(house: House) -> tuple[dict[str, tuple[str, ...]], datetime | No
         day = "–" if late is None else str(late) if early == late else f"{early or '–'} … {late}"
         rows[service] = (
             str(behind),
-            str(state.outbox.get(service, 0)),
+            str(state.outbox.get(service, 0) + state.later.get(service, 0)),
             str(state.parked.get(service, 0)),
             str(state.dead.get(service, 0)),
             day,

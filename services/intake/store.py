@@ -64,6 +64,11 @@ MET = """
       JOIN seen ON seen.pass = wanted.pass AND seen.record = wanted.record
 """
 
+SAVE_MET = """
+    INSERT INTO seen (pass, record, number, content)
+    SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::int[], $4::bytea[])
+"""
+
 SAVE_RECORDS = """
     INSERT INTO record (record, birth_date, content, raw)
     SELECT * FROM unnest($1::uuid[], $2::date[], $3::bytea[], $4::bytea[])
@@ -239,11 +244,8 @@ async def save_records(tx: Tx, changed: Mapping[UUID, tuple[date | None, Kept]])
 async def save_met(tx: Tx, rows: Mapping[tuple[UUID, UUID], Met]) -> None:
     """Remember which rows a pass has met, by (pass, record)."""
     if rows:
-        await tx.copy_records_to_table(
-            "seen",
-            records=[(*pair, number, content) for pair, (number, content) in rows.items()],
-            columns=("pass", "record", "number", "content"),
-        )
+        columns = zip(*((*pair, number, content) for pair, (number, content) in rows.items()), strict=True)
+        await tx.execute(SAVE_MET, *map(list, columns))
 
 
 async def forget_disappeared(tx: Tx, unit: str, dataset: str, pass_id: UUID) -> list[tuple[UUID, date | None]]:

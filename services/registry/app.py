@@ -22,7 +22,9 @@ def create(settings: Settings) -> Service:
     on_referrals = partial(disclosing.on_referrals, vault=vault)
 
     @broker.subscriber(
-        topics.INTAKE_RECORD.name, topics.INTAKE_ACTION.name, **service.exactly_once("main", gathers=2.0)
+        topics.INTAKE_RECORD.name,
+        topics.INTAKE_ACTION.name,
+        **service.exactly_once("main", gathers=2.0, keeps_back=True),
     )
     async def main(records: Records) -> None:
         await service.apply(

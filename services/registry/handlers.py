@@ -1,6 +1,6 @@
 """What the registry does with what it hears: load, decide, save, say."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import date
 from typing import Any
 from uuid import UUID
@@ -84,8 +84,25 @@ async def on_records(batch: Batch[Event], tx: Tx, *, vault: Vault) -> list[Say]:
 
     cabinet = await desk.decide(len(batch.events), apply)
     news = await desk.save(cabinet)
-    said = await aside(len(news), _told, batch, cabinet, news)
+    said = await aside(len(news), _told, batch, cabinet, news, _urgent(batch, cabinet))
     return said + await _disclosed_anew(batch, tx, vault, cabinet, desk.said.keys())
+
+
+def _urgent(batch: Batch[Event], cabinet: Cabinet) -> set[UUID]:
+    """Children whose files are said at once however much is coming: reported, joined, parted, asked about."""
+    urgent: set[UUID] = set()
+    for heard in batch.events:
+        if isinstance(heard.event, RecordRead) and heard.event.finding is not None:
+            urgent.add(cabinet.seats[heard.event.record].child)
+    for _, outcome in cabinet.outcomes:
+        match outcome:
+            case Asked(question):
+                urgent |= question.pair
+            case Settled(_, child, other):
+                urgent |= {child, other}
+            case HandedOver(child, origin):
+                urgent |= {child, origin}
+    return urgent
 
 
 def _read(events: Sequence[Heard[Event]], known: dict[UUID, str], vault: Vault) -> dict[int, tuple[Reading, Identity]]:
@@ -207,7 +224,7 @@ async def on_actions(batch: Batch[Event], tx: Tx, *, vault: Vault) -> list[Say]:
             if n in verified
         ],
     )
-    said = _told(batch, cabinet, news)
+    said = _told(batch, cabinet, news, news.keys())
     return said + await _disclosed_anew(batch, tx, vault, cabinet, ())
 
 
@@ -363,11 +380,13 @@ def _desk(batch: Batch[Event], tx: Tx, vault: Vault) -> Desk:
     return Desk(tx, vault, batch.county, batch.partition, batch.partitions, lambda n: events[n].envelope)
 
 
-def _told(batch: Batch[Event], cabinet: Cabinet, news: dict[UUID, ChildFile]) -> list[Say]:
+def _told(batch: Batch[Event], cabinet: Cabinet, news: dict[UUID, ChildFile], urgent: Collection[UUID]) -> list[Say]:
     """What may not be skipped, in the order it happened; then each child's file, once."""
     said = [batch.events[n].say(_event(batch.events[n], outcome, batch.county)) for n, outcome in cabinet.outcomes]
     return said + [
-        batch.events[cabinet.touched[child]].say(_snapshot(file, cabinet.open_questions(child) if file.asked else 0))
+        batch.events[cabinet.touched[child]].say(
+            _snapshot(file, cabinet.open_questions(child) if file.asked else 0), urgent=child in urgent
+        )
         for child, file in news.items()
     ]
 

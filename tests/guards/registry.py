@@ -15,6 +15,21 @@ _REGISTRY = "services/registry/"
 _DOMAIN = "services/registry/domain/"
 
 GUARDS = [
+    # What waits for no file.
+    Guard(
+        "registry: what a person is asked waits for no file",
+        _REGISTRY + "handlers.py",
+        "                urgent |= question.pair\n",
+        "                pass\n",
+        _RECORDS + "test_what_a_person_is_asked_or_reports_waits_for_no_file",
+    ),
+    Guard(
+        "registry: what a person reports waits for no file",
+        _REGISTRY + "handlers.py",
+        "            urgent.add(cabinet.seats[heard.event.record].child)\n",
+        "            pass\n",
+        _RECORDS + "test_what_a_person_is_asked_or_reports_waits_for_no_file",
+    ),
     # Who is who.
     Guard(
         "registry: a guardian's number joins, a phone only asks",

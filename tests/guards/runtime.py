@@ -10,6 +10,7 @@ _CONSUMER = "tests/runtime/test_consumer.py::"
 _WATCH = "tests/runtime/test_watch.py::"
 _PROCESS = "tests/runtime/test_process.py::"
 _PARTS = "tests/runtime/test_parts.py::"
+_LATER = "tests/runtime/test_later.py::"
 _LANE = "tests/runtime/test_lane.py::"
 _RELAY = "tests/runtime/test_relay.py::"
 _CHAIN = "tests/runtime/test_chain.py::"
@@ -267,6 +268,13 @@ GUARDS = [
         _RELAY + "test_after_any_failure_a_new_producer_sends_the_prefix_again[error0-False]",
     ),
     Guard(
+        "runtime: of all lanes' rows the first are published first",
+        "runtime/tables.py",
+        "partition by topic, partition order by first.position",
+        "partition by lane.lane, topic, partition order by first.position",
+        _RELAY + "test_lanes_that_speak_of_the_same_are_published_in_the_order_they_spoke",
+    ),
+    Guard(
         "runtime: the relay stops before it makes a hole",
         "runtime/relay.py",
         'if row["seq"] != following.get(lane, 0):',
@@ -346,7 +354,7 @@ GUARDS = [
     Guard(
         "runtime: a failure of our own ends the process",
         "runtime/consumer.py",
-        '                self.service.fail(f"consumer {self.name} failed")\n',
+        '            self.service.fail(f"consumer {self.name} failed")\n',
         "",
         _LANE + "test_a_failure_outside_of_the_handlers_ends_the_process",
     ),
@@ -407,6 +415,97 @@ GUARDS = [
         _PROCESS + "test_a_second_process_with_the_same_ordinal_says_so_and_ends",
     ),
     Guard(
+        "runtime: what is kept back is stored with the state",
+        "runtime/outbox.py",
+        "        await session.execute(tables.KEEP_BACK, lane, *columns)\n",
+        "",
+        _LATER + "test_the_newest_of_each_is_said_when_no_more_comes",
+    ),
+    Guard(
+        "runtime: what was kept back is said before the day ends",
+        "runtime/lane.py",
+        "while work.marked or not work.raws:",
+        "while not work.raws:",
+        _LATER + "test_a_day_ends_when_all_is_said_that_was_kept_back_in_it",
+    ),
+    Guard(
+        "runtime: a batch whose commit was not heard of may have kept something back",
+        "runtime/lane.py",
+        "                    self.may_keep()\n                    return True\n",
+        "                    return True\n",
+        _LATER + "test_a_batch_whose_commit_was_not_heard_of_may_have_kept_something",
+    ),
+    Guard(
+        "runtime: what is kept back gives way to what is said now",
+        "runtime/outbox.py",
+        "            await session.execute(tables.REPLACED, *_columns(snapshots))\n",
+        "            pass\n",
+        _LATER + "test_what_was_kept_back_gives_way_to_what_is_said_now",
+    ),
+    Guard(
+        "runtime: what is urgent is not kept back",
+        "runtime/outbox.py",
+        "at_once = {(row.topic, row.key) for row in rows if row.snapshot and row.urgent}",
+        "at_once: set[tuple[str, bytes]] = set()",
+        _LATER + "test_what_is_urgent_is_said_at_once",
+    ),
+    Guard(
+        "runtime: a lane that is given says what was kept back before",
+        "runtime/consumer.py",
+        "                self.lane(*place).may_keep()  # whoever had it before may have kept something back\n",
+        "                pass\n",
+        _LATER + "test_a_lane_that_begins_says_what_was_kept_before_it",
+    ),
+    Guard(
+        "runtime: a lane that is given again says what was kept meanwhile",
+        "runtime/consumer.py",
+        "                self.lane(*place).may_keep()  # whoever had it before may have kept something back\n",
+        "                self.lane(*place)\n",
+        _LATER + "test_a_lane_that_is_given_again_says_what_was_kept_meanwhile",
+    ),
+    Guard(
+        "runtime: a halted lane says what it had kept",
+        "runtime/consumer.py",
+        "able = self.ready | self.halted.keys()",
+        "able = self.ready",
+        _LATER + "test_a_lane_that_is_halted_says_what_it_had_kept",
+    ),
+    Guard(
+        "runtime: what is urgent keeps back nothing newer of its key",
+        "runtime/outbox.py",
+        "return [row for row in rows if not row.snapshot or (row.topic, row.key) in at_once]",
+        "return [row for row in rows if not row.snapshot or row.urgent]",
+        _LATER + "test_of_two_of_one_key_the_newer_is_said_after_the_urgent",
+    ),
+    Guard(
+        "runtime: before a day ends the older is said first",
+        "runtime/lane.py",
+        "work.rows = kept + work.rows",
+        "work.rows = work.rows + kept",
+        _LATER + "test_before_a_day_ends_the_older_is_said_first",
+    ),
+    Guard(
+        "runtime: nothing new is no reason to halt",
+        "runtime/parking.py",
+        "        if not outcomes:\n",
+        "        if outcomes is None:\n",
+        _PARTS + "test_nothing_new_is_no_reason_to_halt",
+    ),
+    Guard(
+        "runtime: what is kept back waits until it is quiet",
+        "runtime/consumer.py",
+        "(not self._more or lane.keeps_since < too_long)",
+        "(lane.keeps_since > 0 or lane.keeps_since < too_long)",
+        _LATER + "test_it_is_said_when_it_is_quiet_and_not_before",
+    ),
+    Guard(
+        "runtime: nothing is kept back for too long",
+        "runtime/consumer.py",
+        "(not self._more or lane.keeps_since < too_long)",
+        "(not self._more)",
+        _LATER + "test_it_is_said_though_more_comes_when_it_was_kept_for_too_long",
+    ),
+    Guard(
         "runtime: gathering ends when the partitions are taken",
         "runtime/consumer.py",
         "many < most and not self.leaving and",
@@ -416,8 +515,8 @@ GUARDS = [
     Guard(
         "runtime: what follows a piece that did not pass waits with it",
         "runtime/consumer.py",
-        "                            return\n\n            parts",
-        "                            pass\n\n            parts",
+        "                    return\n\n        parts",
+        "                    pass\n\n        parts",
         _CONSUMER + "test_what_follows_a_piece_that_did_not_pass_waits_with_it",
     ),
     Guard(

@@ -155,6 +155,8 @@ class House:
         self.county = county or a_county()
         self.vault = a_vault()
         self.said: list[Event] = []
+        self.urgent: list[ChildChanged] = []
+        """Those of them that no file on its way holds up."""
         self._offset = 0
 
     async def hear(self, *events: Event, size: int = 1000, lane: int = 0, at: datetime = NOON) -> list[Event]:
@@ -300,6 +302,9 @@ class House:
                 said += await handler(batch, self.tx, vault=self.vault)
         for one in said:
             assert one.time == at
+            if one.urgent:
+                assert isinstance(one.event, ChildChanged)
+                self.urgent.append(one.event)
         read = [_as_read(one.event) for one in said]
         self.said += read
         return read

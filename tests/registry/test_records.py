@@ -16,7 +16,7 @@ from contracts.vocabulary import FactName, IdentityField, Verb
 from runtime import NotYet, Unprocessable
 from services.registry import handlers, store
 from services.registry.names import identity_of
-from tests.registry.house import MZJ, NOON, House, Step, action, an_id, disappeared, ended, only, read
+from tests.registry.house import MZJ, NOON, House, Step, action, an_id, disappeared, ended, only, read, reported
 from tests.registry.people import FATHER, MOTHER, PHONE, Row, a_number, a_row, clinic, police, village
 
 
@@ -275,6 +275,22 @@ async def test_identical_content_is_not_said_twice(house: House) -> None:
     assert said == []
     child = await house.child_of(a_row())
     assert (await house.file(child))["child_version"] == 2
+
+
+async def test_what_a_person_is_asked_or_reports_waits_for_no_file(house: House) -> None:
+    """Nor does a file that another one joins; what only departments say may wait for what others say of it."""
+    asked = a_row(guardian_id_number=None)
+    met = a_row("met", name="例小海", id_number=a_number(sequence=21))
+    later = a_row("later", id_number=None, guardian_id_number=None, guardian_name=None, phone=None, name="例小山")
+    await house.report(reported(identity={IdentityField.NAME: "例小海"}))
+    await house.rows(asked, met, a_row("other", name="例小川", id_number=a_number(sequence=31)), later)
+    assert house.urgent == []
+
+    seen = replace(met, facts={FactName.SCHOOL_GRADE: 5})
+    await house.hear(read(village(asked)), read(seen, finding=an_id("finding")), read(replace(later, facts={})))
+
+    children = [await house.child_of(row) for row in (asked, village(asked), met)]
+    assert {file.child for file in house.urgent} == set(children)
 
 
 async def test_an_identity_that_does_not_open_is_parked_and_not_guessed(house: House) -> None:

@@ -367,9 +367,22 @@ class World:
                 "select next_seq, published_seq from outbox_lane left join outbox_mark using (lane, topic, partition)",
             )
             assert all(lane["next_seq"] == lane["published_seq"] for lane in lanes)
+        if "beta" in which:
+            assert self.stands() == self.reference(), "what was kept back is said as it stands"
 
     async def _empty(self, which: str) -> bool:
-        return bool(await self.value(which, "select count(*) = 0 from outbox"))
+        return bool(
+            await self.value(which, "select not exists (select from outbox) and not exists (select from later)")
+        )
+
+    def stands(self) -> dict[str, tuple[int, str]]:
+        """Where every name stands, by what beta said last of it."""
+        found = {}
+        for record in self.log_of(self.end):
+            if dict(record.headers())["ce_type"] == b"model.Stands.v1":
+                said = json.loads(record.value())
+                found[said["name"]] = said["version"], said["digest"]
+        return found
 
     def log_of(self, topic: str) -> list[Any]:
         """Every record that stands on a topic now, partition by partition."""

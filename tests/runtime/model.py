@@ -94,6 +94,22 @@ class End(Event):
         return self.name
 
 
+class Stands(Event):
+    """Where a name stands: a snapshot, which beta keeps back while more comes."""
+
+    kind: ClassVar[str] = "model.Stands.v1"
+    topic: ClassVar[str] = END.name
+    snapshot: ClassVar[bool] = True
+
+    name: str
+    version: int
+    digest: str
+
+    @property
+    def key(self) -> str:
+        return self.name
+
+
 def chained(before: str, *facts: object) -> str:
     """The digest after one more event."""
     return hashlib.sha256("|".join([before, *map(str, facts)]).encode()).hexdigest()[:16]
@@ -183,7 +199,10 @@ async def on_step(batch: Batch[Step | Counted], tx: Tx) -> list[Say]:
         return []
     part: Batch[Step] = Batch(steps, batch.topic, batch.partition, batch.on, batch.now, batch.county, batch.partitions)
     after = await fold(part, tx)
-    return [one.say(End(name=name, n=n, digest=digest)) for one, (name, n, digest) in zip(steps, after, strict=True)]
+    said = [one.say(End(name=name, n=n, digest=digest)) for one, (name, n, digest) in zip(steps, after, strict=True)]
+    newest = {one.event.name: one for one in steps}
+    stands = {row["name"]: row for row in await tx.fetch(LOAD, list(newest))}
+    return said + [one.say(Stands(**dict(stands[name]))) for name, one in newest.items()]
 
 
 async def on_clock(batch: Batch[TimePassed | DayBegan], tx: Tx) -> list[Say]:
@@ -224,7 +243,7 @@ def beta(settings: Settings) -> Service:
     """The second: its days come in-band."""
     service = Service(f"beta_{RUN}", settings, migrations=MIGRATIONS, topics=MODEL_TOPICS)
 
-    @service.broker.subscriber(STEP.name, **service.exactly_once("main", gathers=0.2))
+    @service.broker.subscriber(STEP.name, **service.exactly_once("main", gathers=0.2, keeps_back=True))
     async def main(records: Records) -> None:
         await service.apply("main", records, {STEP.name: on_step}, day=on_beta_day)
 

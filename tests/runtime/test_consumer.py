@@ -10,12 +10,13 @@ from typing import Any, cast
 import pytest
 
 from runtime import Batch, Say, Service, Tx, aside
-from runtime.consumer import LANES, LONG_POLL_MS, MUCH, Consumer
+from runtime.consumer import LANES, LONG_POLL_MS, Consumer
 from tests.runtime import model
 from tests.runtime.harness import World
 from tests.runtime.test_lane import PLACE, audited, put
 
 BATCH = 200
+MUCH = 100
 MOST = LANES * BATCH
 
 
@@ -35,7 +36,7 @@ class Scripted:
 
 
 def a_consumer(gathers: float) -> Consumer:
-    settings = SimpleNamespace(max_records=BATCH, gathered_records=BATCH)
+    settings = SimpleNamespace(max_records=BATCH, gathered_records=BATCH, much=MUCH)
     return Consumer(cast("Service", SimpleNamespace(name="model", settings=settings)), "main", gathers=gathers)
 
 

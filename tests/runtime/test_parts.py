@@ -1,5 +1,6 @@
 """The small parts: partitions, settings, what is whose fault, waiting, poison, names of topics."""
 
+import ast
 import asyncio
 import json
 import time
@@ -271,3 +272,35 @@ def test_a_partition_that_is_no_longer_what_it_was_says_why() -> None:
     assert "8 partitions, not 4" in (broken(Described("a", 8)) or "")
     assert "10 is gone" in (broken(Described("a", 4), first_offset=11) or "")
     assert broken(Described("a", 4), first_offset=11, compacted=True) is None, "compaction takes what is replaced"
+
+
+def test_nothing_new_is_no_reason_to_halt() -> None:
+    """What left the window since made the share of the rest worse: that was judged when it was committed."""
+    poison = Poison(100, 0.5, 10)
+    poison.keep([False] * 7 + [True] * 3, 0)
+    poison.keep([True] * 3 + [False] * 3, 0)
+    poison._recent.clear()
+    poison._recent.extend([True] * 6 + [False] * 4)
+    poison._bad = 6
+    with pytest.raises(Halt):
+        poison.judge([False])
+    assert poison.judge([]) == 0
+
+
+def test_nothing_is_copied_into_the_database() -> None:
+    """While COPY waits for a client that is frozen no timeout of the server ends it, and a successor waits for ever."""
+    root = Path(__file__).parents[2]
+    calls = [
+        f"{file.relative_to(root)}:{node.lineno}"
+        for folder in ("runtime", "services")
+        for file in sorted((root / folder).rglob("*.py"))
+        for node in ast.walk(ast.parse(file.read_text("utf-8")))
+        if isinstance(node, ast.Attribute) and node.attr in ("copy_records_to_table", "copy_to_table")
+    ]
+    assert calls == []
+
+
+def test_who_does_not_gather_cannot_keep_back() -> None:
+    service = Service("parts", Settings())
+    with pytest.raises(ValueError, match="does not gather"):
+        service.exactly_once("main", keeps_back=True)

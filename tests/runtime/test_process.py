@@ -38,9 +38,9 @@ async def test_health_and_metrics_say_how_it_is(world: World) -> None:
     assert alpha.metric("hutong_published_total") == 20
     assert alpha.metric("hutong_relay_working") == 1
     _, text = alpha.get("/metrics")
-    names = """cursor_lag outbox_oldest_seconds outbox_rows fenced_records duplicates early parked_children
-        parked_oldest_seconds dead_letters batch_events transaction_seconds event_loop_lag_seconds rebalances
-        day_turned_timestamp_seconds"""
+    names = """cursor_lag outbox_oldest_seconds outbox_rows kept_back_rows kept_back_oldest_seconds fenced_records
+        duplicates early parked_children parked_oldest_seconds dead_letters batch_events transaction_seconds
+        event_loop_lag_seconds rebalances day_turned_timestamp_seconds"""
     for name in names.split():
         assert f"hutong_{name}" in text
 
@@ -79,7 +79,7 @@ async def test_two_relays_at_once_is_one_relay(world: World) -> None:
         come = await world.database.fetch(
             """select application_name from pg_stat_activity where application_name like $1 group by application_name
                having count(*) filter (where query like '%pg_try_advisory_lock%') = 2
-                   or bool_or(query like '%from outbox_lane where exists%')""",
+                   or bool_or(query like '%outbox_waiting%')""",
             f"hutong-{world.schema('alpha')}-%",
         )
         return len(come) == 2
