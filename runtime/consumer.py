@@ -79,8 +79,10 @@ class Consumer:
         self.heard: list[str] = []
         """The topics it has heard since it started, whoever has their partitions."""
         self._to_commit: dict[Place, int] = {}
+        self._much = False
+        """The last poll brought much."""
         self._much_at = 0.0
-        """When much was last found on its way."""
+        """When much was last found on its way, or was last at work on it."""
 
     def learn(
         self,
@@ -131,6 +133,7 @@ class Consumer:
         found: dict[Any, list[Raw]] = await kafka.getmany(timeout_ms=LONG_POLL_MS, max_records=part)
         many = sum(map(len, found.values()))
         until = time.monotonic() + self.gathers
+        self._much = self.gathers > 0 and many >= settings.much
         while settings.much <= many < most and not self.leaving and time.monotonic() < until:
             self._much_at = time.monotonic()
             await asyncio.sleep(0)  # a poll that finds something does not let anybody else have a turn
@@ -168,7 +171,7 @@ class Consumer:
         parts = [(place, list(part)) for place, part in groupby(records, key=lambda raw: (raw.topic, raw.partition))]
         async with self._busy:
             await self._together(one(self.lane(*place), part) for place, part in parts if place in self.ready)
-            if more:
+            if self._much:
                 self._much_at = time.monotonic()
 
     async def catch_up(self) -> None:

@@ -499,6 +499,13 @@ GUARDS = [
         _LATER + "test_it_is_said_when_it_is_quiet_and_not_before",
     ),
     Guard(
+        "runtime: a few that follow a file do not prolong it",
+        "runtime/consumer.py",
+        "            if self._much:\n",
+        "            if more:\n",
+        _LATER + "test_a_few_that_follow_a_file_do_not_prolong_it",
+    ),
+    Guard(
         "runtime: nothing is kept back for too long",
         "runtime/consumer.py",
         "(not self._more or lane.keeps_since < too_long)",

@@ -210,6 +210,32 @@ async def test_it_is_said_when_it_is_quiet_and_not_before(world: World, service:
     assert asyncio.get_running_loop().time() - ended > QUIET / 2
 
 
+async def test_a_few_that_follow_a_file_do_not_prolong_it(world: World, service: Service, lane: Lane) -> None:
+    """Single rows come all year; what a file showed waits for none of them."""
+    consumer = service.consumers["main"]
+    consumer.gathers = 0.01
+    offset = 0
+
+    class Kafka:
+        def __init__(self, many: int) -> None:
+            self.many = many
+
+        async def getmany(self, *, timeout_ms: int, max_records: int) -> dict[str, list[Any]]:
+            nonlocal offset
+            offset += self.many
+            return {"place": [put(world, n, f"n{n % 3}") for n in range(offset - self.many, offset)]}
+
+    await consumer.apply(await consumer.poll(Kafka(MUCH)))
+    assert (await waiting(service), await said(service)) == (["n0", "n1", "n2"], [])
+
+    async def done() -> bool:
+        await consumer.apply(await consumer.poll(Kafka(1)))
+        await consumer.catch_up()
+        return not await waiting(service)
+
+    await eventually(done, patience=10 * QUIET, what="it is said")
+
+
 async def test_it_is_said_though_more_comes_when_it_was_kept_for_too_long(
     world: World, service: Service, lane: Lane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
