@@ -25,8 +25,8 @@ class Say:
     county: str
     sensitivity: Sensitivity
     traceparent: str | None = None
-    urgent: bool = False
-    """A snapshot that is said at once, however much of a file is on its way."""
+    at_once: bool = False
+    """A snapshot that is not kept back, however much of a file is on its way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Heard(Generic[E_co]):
     partition: int
     offset: int
 
-    def say(self, event: Event, *, correlation: UUID | None = None, urgent: bool = False) -> Say:
+    def say(self, event: Event, *, correlation: UUID | None = None, at_once: bool = False) -> Say:
         """What this event causes. Time, county and correlation are inherited from it."""
         cause = self.envelope
         return Say(
@@ -50,7 +50,7 @@ class Heard(Generic[E_co]):
             county=cause.county,
             sensitivity=event.sensitivity,
             traceparent=cause.traceparent,
-            urgent=urgent,
+            at_once=at_once,
         )
 
 

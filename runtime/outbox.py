@@ -31,7 +31,7 @@ class Row:
     value: bytes | None
     headers: bytes
     snapshot: bool = False
-    urgent: bool = False
+    at_once: bool = False
 
 
 class Outbox:
@@ -87,8 +87,8 @@ class Outbox:
         ]
 
     async def keep_back(self, session: Session, lane: int, rows: Sequence[Row]) -> list[Row]:
-        """Keep snapshots, each in the place of an older one, but none of a key that is urgent; returns the rest."""
-        at_once = {(row.topic, row.key) for row in rows if row.snapshot and row.urgent}
+        """Keep snapshots, each in the place of an older one; none of a key that goes at once. Returns the rest."""
+        at_once = {(row.topic, row.key) for row in rows if row.snapshot and row.at_once}
         kept = {(row.topic, row.key): row for row in rows if row.snapshot and (row.topic, row.key) not in at_once}
         if not kept:
             return list(rows)
@@ -169,7 +169,7 @@ class Outbox:
         if headers.count(SEPARATOR) != len(pairs) - 1:
             raise Unprocessable("a header with a zero byte")
         snapshot = event.snapshot and value is not None
-        return Row(topic, partition, key.encode(), value, headers, snapshot, said.urgent)
+        return Row(topic, partition, key.encode(), value, headers, snapshot, said.at_once)
 
 
 def _columns(rows: Sequence[tuple[object, ...]]) -> list[list[object]]:

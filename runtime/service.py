@@ -126,8 +126,8 @@ class Service:
 
         ``needs_county``: handlers wait until a county's data is in force. ``gathers``: files come this way and
         nobody waits for a single row: for so many seconds, where there is much, it waits for more. ``keeps_back``:
-        while more of a file comes, snapshots that are not urgent are kept back, and a newer one of the same key takes
-        the place of an older.
+        while more of a file comes, snapshots that need not go at once are kept back, and a newer one of the same key
+        takes the place of an older.
         """
         if consumer in self.consumers:
             raise ValueError(f"two consumers are called {consumer}")

@@ -84,25 +84,25 @@ async def on_records(batch: Batch[Event], tx: Tx, *, vault: Vault) -> list[Say]:
 
     cabinet = await desk.decide(len(batch.events), apply)
     news = await desk.save(cabinet)
-    said = await aside(len(news), _told, batch, cabinet, news, _urgent(batch, cabinet))
+    said = await aside(len(news), _told, batch, cabinet, news, _at_once(batch, cabinet))
     return said + await _disclosed_anew(batch, tx, vault, cabinet, desk.said.keys())
 
 
-def _urgent(batch: Batch[Event], cabinet: Cabinet) -> set[UUID]:
+def _at_once(batch: Batch[Event], cabinet: Cabinet) -> set[UUID]:
     """Children whose files are said at once however much is coming: reported, joined, parted, asked about."""
-    urgent: set[UUID] = set()
+    at_once: set[UUID] = set()
     for heard in batch.events:
         if isinstance(heard.event, RecordRead) and heard.event.finding is not None:
-            urgent.add(cabinet.seats[heard.event.record].child)
+            at_once.add(cabinet.seats[heard.event.record].child)
     for _, outcome in cabinet.outcomes:
         match outcome:
             case Asked(question):
-                urgent |= question.pair
+                at_once |= question.pair
             case Settled(_, child, other):
-                urgent |= {child, other}
+                at_once |= {child, other}
             case HandedOver(child, origin):
-                urgent |= {child, origin}
-    return urgent
+                at_once |= {child, origin}
+    return at_once
 
 
 def _read(events: Sequence[Heard[Event]], known: dict[UUID, str], vault: Vault) -> dict[int, tuple[Reading, Identity]]:
@@ -380,12 +380,12 @@ def _desk(batch: Batch[Event], tx: Tx, vault: Vault) -> Desk:
     return Desk(tx, vault, batch.county, batch.partition, batch.partitions, lambda n: events[n].envelope)
 
 
-def _told(batch: Batch[Event], cabinet: Cabinet, news: dict[UUID, ChildFile], urgent: Collection[UUID]) -> list[Say]:
+def _told(batch: Batch[Event], cabinet: Cabinet, news: dict[UUID, ChildFile], at_once: Collection[UUID]) -> list[Say]:
     """What may not be skipped, in the order it happened; then each child's file, once."""
     said = [batch.events[n].say(_event(batch.events[n], outcome, batch.county)) for n, outcome in cabinet.outcomes]
     return said + [
         batch.events[cabinet.touched[child]].say(
-            _snapshot(file, cabinet.open_questions(child) if file.asked else 0), urgent=child in urgent
+            _snapshot(file, cabinet.open_questions(child) if file.asked else 0), at_once=child in at_once
         )
         for child, file in news.items()
     ]

@@ -19,14 +19,14 @@ GUARDS = [
     Guard(
         "registry: what a person is asked waits for no file",
         _REGISTRY + "handlers.py",
-        "                urgent |= question.pair\n",
+        "                at_once |= question.pair\n",
         "                pass\n",
         _RECORDS + "test_what_a_person_is_asked_or_reports_waits_for_no_file",
     ),
     Guard(
         "registry: what a person reports waits for no file",
         _REGISTRY + "handlers.py",
-        "            urgent.add(cabinet.seats[heard.event.record].child)\n",
+        "            at_once.add(cabinet.seats[heard.event.record].child)\n",
         "            pass\n",
         _RECORDS + "test_what_a_person_is_asked_or_reports_waits_for_no_file",
     ),

@@ -443,11 +443,11 @@ GUARDS = [
         _LATER + "test_what_was_kept_back_gives_way_to_what_is_said_now",
     ),
     Guard(
-        "runtime: what is urgent is not kept back",
+        "runtime: what goes at once is not kept back",
         "runtime/outbox.py",
-        "at_once = {(row.topic, row.key) for row in rows if row.snapshot and row.urgent}",
+        "at_once = {(row.topic, row.key) for row in rows if row.snapshot and row.at_once}",
         "at_once: set[tuple[str, bytes]] = set()",
-        _LATER + "test_what_is_urgent_is_said_at_once",
+        _LATER + "test_what_goes_at_once_is_not_kept_back",
     ),
     Guard(
         "runtime: a lane that is given says what was kept back before",
@@ -471,11 +471,11 @@ GUARDS = [
         _LATER + "test_a_lane_that_is_halted_says_what_it_had_kept",
     ),
     Guard(
-        "runtime: what is urgent keeps back nothing newer of its key",
+        "runtime: what goes at once keeps back nothing newer of its key",
         "runtime/outbox.py",
         "return [row for row in rows if not row.snapshot or (row.topic, row.key) in at_once]",
-        "return [row for row in rows if not row.snapshot or row.urgent]",
-        _LATER + "test_of_two_of_one_key_the_newer_is_said_after_the_urgent",
+        "return [row for row in rows if not row.snapshot or row.at_once]",
+        _LATER + "test_of_two_of_one_key_the_newer_is_said_after_what_goes_at_once",
     ),
     Guard(
         "runtime: before a day ends the older is said first",

@@ -155,7 +155,7 @@ class House:
         self.county = county or a_county()
         self.vault = a_vault()
         self.said: list[Event] = []
-        self.urgent: list[ChildChanged] = []
+        self.at_once: list[ChildChanged] = []
         """Those of them that no file on its way holds up."""
         self._offset = 0
 
@@ -302,9 +302,9 @@ class House:
                 said += await handler(batch, self.tx, vault=self.vault)
         for one in said:
             assert one.time == at
-            if one.urgent:
+            if one.at_once:
                 assert isinstance(one.event, ChildChanged)
-                self.urgent.append(one.event)
+                self.at_once.append(one.event)
         read = [_as_read(one.event) for one in said]
         self.said += read
         return read

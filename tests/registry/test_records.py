@@ -284,13 +284,13 @@ async def test_what_a_person_is_asked_or_reports_waits_for_no_file(house: House)
     later = a_row("later", id_number=None, guardian_id_number=None, guardian_name=None, phone=None, name="例小山")
     await house.report(reported(identity={IdentityField.NAME: "例小海"}))
     await house.rows(asked, met, a_row("other", name="例小川", id_number=a_number(sequence=31)), later)
-    assert house.urgent == []
+    assert house.at_once == []
 
     seen = replace(met, facts={FactName.SCHOOL_GRADE: 5})
     await house.hear(read(village(asked)), read(seen, finding=an_id("finding")), read(replace(later, facts={})))
 
     children = [await house.child_of(row) for row in (asked, village(asked), met)]
-    assert {file.child for file in house.urgent} == set(children)
+    assert {file.child for file in house.at_once} == set(children)
 
 
 async def test_an_identity_that_does_not_open_is_parked_and_not_guessed(house: House) -> None:

@@ -32,7 +32,7 @@ async def on_put(batch: Batch[Any], tx: Tx) -> list[Say]:
     for one in batch.events:
         name, n = one.event.name, one.event.n
         said.append(one.say(model.Step(name=name, n=n, digest="")))
-        said.append(one.say(Stood(name=name, n=n, digest=""), urgent=one.event.what == "urgent"))
+        said.append(one.say(Stood(name=name, n=n, digest=""), at_once=one.event.what == "at once"))
         if one.event.what == "bug":
             raise KeyError("a bug")
     return said
@@ -79,15 +79,15 @@ async def test_who_is_not_told_that_more_comes_says_it_at_once(world: World, ser
     assert (await waiting(service), await said(service)) == ([], [("a", 0)])
 
 
-async def test_what_is_urgent_is_said_at_once(world: World, service: Service, lane: Lane) -> None:
-    await lane.apply([put(world, 0, "a", "urgent"), put(world, 1, "b")], more=True)
+async def test_what_goes_at_once_is_not_kept_back(world: World, service: Service, lane: Lane) -> None:
+    await lane.apply([put(world, 0, "a", "at once"), put(world, 1, "b")], more=True)
     assert (await waiting(service), await said(service)) == (["b"], [("a", 0)])
 
 
 async def test_what_was_kept_back_gives_way_to_what_is_said_now(world: World, service: Service, lane: Lane) -> None:
     """By whichever lane: an older snapshot never follows a newer one."""
     await lane.apply([put(world, 0, "a"), put(world, 1, "b"), put(world, 2, "c")], more=True)
-    await lane.apply([put(world, 3, "a", "urgent")], more=True)
+    await lane.apply([put(world, 3, "a", "at once")], more=True)
     heard = Heard(model.Put(name="b", n=4), world.envelope("model.Put.v1", "b"), "", 1, 0)
     async with service.pool.acquire() as session, session.transaction():
         rows = service.outbox.rows([heard.say(Stood(name="b", n=4, digest=""))])
@@ -96,12 +96,14 @@ async def test_what_was_kept_back_gives_way_to_what_is_said_now(world: World, se
     assert await said(service) == [("a", 3), ("b", 4), ("c", 2)]
 
 
-async def test_of_two_of_one_key_the_newer_is_said_after_the_urgent(world: World, service: Service, lane: Lane) -> None:
-    await lane.apply([put(world, 0, "a", "urgent"), put(world, 1, "a"), put(world, 2, "b")], more=True)
+async def test_of_two_of_one_key_the_newer_is_said_after_what_goes_at_once(
+    world: World, service: Service, lane: Lane
+) -> None:
+    await lane.apply([put(world, 0, "a", "at once"), put(world, 1, "a"), put(world, 2, "b")], more=True)
     assert (await waiting(service), await said(service)) == (["b"], [("a", 0), ("a", 1)])
 
 
-@pytest.mark.parametrize(("what", "more"), [("ok", False), ("urgent", True)])
+@pytest.mark.parametrize(("what", "more"), [("ok", False), ("at once", True)])
 async def test_before_a_day_ends_the_older_is_said_first(
     world: World, service: Service, lane: Lane, monkeypatch: pytest.MonkeyPatch, what: str, more: bool
 ) -> None:
