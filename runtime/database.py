@@ -44,6 +44,8 @@ def server_settings(schema: str, settings: Settings) -> dict[str, str]:
         "lock_timeout": _milliseconds(settings.lock_timeout),
         # A frozen process that holds a cursor's lock is cut off before its successor's patience ends.
         "idle_in_transaction_session_timeout": _milliseconds(settings.idle_in_transaction_timeout),
+        # Frozen between two messages of one statement it is not idle, and no other timeout ends that.
+        "transaction_timeout": _milliseconds(settings.transaction_timeout),
         "timezone": "UTC",
         "jit": "off",
         # A plan that was made while a table was empty is not kept for when it is full.

@@ -128,6 +128,8 @@ class Lane:
         self._poison = parking.Poison(settings.poison_in_a_row, settings.poison_share, settings.poison_window)
         self._began_at: float | None = None
         self._attempt_at: float | None = None
+        self._locked_at: float | None = None
+        """When the attempt that is going on, or has just failed, had its cursor."""
 
     @property
     def standstill(self) -> float:
@@ -151,7 +153,7 @@ class Lane:
         try:
             while not self._consumer.leaving:
                 try:
-                    self._attempt_at = time.monotonic()
+                    self._attempt_at, self._locked_at = time.monotonic(), None
                     return await self._once(raws, careful, more)
                 except Halt as halt:
                     self._consumer.halt(self.topic, self.partition, str(halt))
@@ -167,8 +169,14 @@ class Lane:
                         raise RuntimeError("an unprocessable event was not found by halving") from error
                     careful = True
                 except Exception as error:  # noqa: BLE001 - whatever it is, this batch is not over
+                    long = self._was_long(error)
                     tries = await self._think(error, tries, backoff)
                     careful = careful or tries >= self._service.settings.tries
+                    if long and len(raws) > 1:
+                        # Cut off for its length, as on a slow machine, the whole would be so for ever.
+                        middle = len(raws) // 2
+                        halves = raws[:middle], raws[middle:]
+                        return await self.apply(halves[0], more=more) and await self.apply(halves[1], more=more)
             return False
         finally:
             self._began_at = self._attempt_at = None
@@ -199,6 +207,12 @@ class Lane:
         if not events or self._handler is None:
             return []
         return await self._decide(session, work, events)
+
+    def _was_long(self, error: Exception) -> bool:
+        """Whether an attempt failed at no event, after it had worked for longer than a session may be idle."""
+        if self._locked_at is None or not infrastructure(error):
+            return False
+        return time.monotonic() - self._locked_at > self._service.settings.idle_in_transaction_timeout
 
     async def _think(self, error: Exception, tries: int, backoff: Backoff) -> int:
         """Wait after a failure; the number of unexpected ones so far."""
@@ -243,6 +257,7 @@ class Lane:
                 cursor = await session.fetchrow(tables.LOCK_CURSOR, self._consumer.name, self.topic, self.partition)
                 if cursor is None:
                     raise Halt("there is no cursor")
+                self._locked_at = time.monotonic()
                 fresh = self._after_fence(raws, cursor["next_offset"]) if raws else raws
                 if raws and not fresh:
                     self.may_keep()

@@ -77,6 +77,8 @@ class Settings:
     statement_timeout: float = 20.0
     lock_timeout: float = 10.0
     idle_in_transaction_timeout: float = 5.0
+    transaction_timeout: float = 30.0
+    """How long a transaction may last; a batch that is longer is done in halves."""
     stop_patience: float = 12.0
     log_level: str = "INFO"
 
@@ -151,6 +153,7 @@ _KINDS: dict[str, type] = {
     "statement_timeout": float,
     "lock_timeout": float,
     "idle_in_transaction_timeout": float,
+    "transaction_timeout": float,
     "stop_patience": float,
     "log_level": str,
 }

@@ -253,6 +253,13 @@ GUARDS = [
         _PROCESS + "test_a_database_made_anew_is_another_writer",
     ),
     Guard(
+        "runtime: what is too long for a machine is done in halves",
+        "runtime/lane.py",
+        "                    if long and len(raws) > 1:\n",
+        "                    if long and not raws:\n",
+        _LANE + "test_a_batch_that_is_too_long_for_this_machine_is_done_in_halves",
+    ),
+    Guard(
         "runtime: a jump of the log is seen twice",
         "runtime/lane.py",
         "if self._legal_gap != (next_offset, fresh[0].offset):",
@@ -294,6 +301,13 @@ GUARDS = [
         '        "idle_in_transaction_session_timeout": _milliseconds(settings.idle_in_transaction_timeout),\n',
         "",
         _ONCE + "test_a_frozen_process_that_wakes_up_is_fenced",
+    ),
+    Guard(
+        "runtime: who freezes between two messages is cut off",
+        "runtime/database.py",
+        '        "transaction_timeout": _milliseconds(settings.transaction_timeout),\n',
+        "",
+        _ONCE + "test_who_freezes_between_two_messages_of_a_statement_is_cut_off",
     ),
     Guard(
         "runtime: waits end when partitions are taken",

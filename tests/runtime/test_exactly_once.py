@@ -6,6 +6,7 @@ from collections import Counter
 
 import pytest
 
+from runtime.database import open_session
 from runtime.faults import EXIT_CODE
 from tests.runtime.harness import Process, World, eventually, names_of
 
@@ -168,3 +169,23 @@ async def test_the_state_is_the_same_however_the_log_is_cut(world: World) -> Non
         state = (await world.tallies("alpha"), said)
         first = first or state
         assert state == first
+
+
+async def test_who_freezes_between_two_messages_of_a_statement_is_cut_off(world: World) -> None:
+    """It has sent the statement and not its values: not idle, not at work, and it holds a cursor."""
+    settings = world.of("alpha", HUTONG_TRANSACTION_TIMEOUT="1")
+    frozen = await open_session(world.schema("alpha"), settings)
+    await world.sql("alpha", "insert into tally (name, partition, version, digest) values ('held', 0, 0, '')")
+    try:
+        transaction = frozen.transaction()
+        await transaction.start()
+        await frozen.fetch("select from tally where name = 'held' for update")
+        await frozen.prepare("select count(*) from audit")  # asyncpg does not close this with a Sync
+
+        async def free() -> bool:
+            return bool(await world.value("alpha", "select count(*) from (select from tally for update skip locked) t"))
+
+        assert not await free()
+        await eventually(free, patience=20, what="its successor has what it held")
+    finally:
+        frozen.terminate()

@@ -297,3 +297,26 @@ async def test_a_parked_event_opens_with_its_key_and_in_its_place_alone(world: W
         service.safe.take_out(stored, "main", *PLACE, 8)
     with pytest.raises(CannotOpen, match="another version"):
         service.safe.take_out(b"\x02" + stored[1:], "main", *PLACE, 7)
+
+
+async def test_a_batch_that_is_too_long_for_this_machine_is_done_in_halves(world: World, service: Service) -> None:
+    """The server cuts off who is silent in a transaction; tried whole again and again, it would be cut off for ever."""
+    slow = model.alpha(world.of("alpha", HUTONG_IDLE_IN_TRANSACTION_TIMEOUT="0.5", HUTONG_RETRY_LAST="0.05"))
+    await slow.open()
+    consumer = slow.consumers["main"]
+    consumer.ready.add(PLACE)
+    sizes: list[int] = []
+
+    async def on_put(batch: Batch[Any], tx: Tx) -> list[Say]:
+        sizes.append(len(batch.events))
+        await asyncio.sleep(0.05 * len(batch.events))  # what it computes between two statements
+        return await model.on_put(batch, tx)
+
+    consumer.learn({PLACE[0]: on_put}, None, None, None)
+    try:
+        await asyncio.wait_for(apply(slow, *(put(world, offset) for offset in range(16))), 20)
+    finally:
+        await consumer.taken()
+        await slow.close()
+    assert await audited(service) == list(range(16))
+    assert sizes == [16, 8, 8]
