@@ -1,9 +1,9 @@
 """Where one unit's batch is served: files are taken, rows are read or known again, both are answered."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Literal, cast
+from typing import Literal
 from uuid import UUID, uuid5
 
 from contracts.intake import (
@@ -38,7 +38,7 @@ twice, and is neither counted nor answered twice."""
 class _Part:
     """Part of a receipt while it is written: of the rows of one file, or of rows on their own."""
 
-    last: Heard[Row]
+    last: Heard[Row | Misread]
     """The row that causes it to be said."""
     read: int = 0
     accepted: int = 0
@@ -65,7 +65,7 @@ def _count(counted: _Part | Submission, fate: Fate) -> None:
 class _Understood:
     """A row on its way through the batch."""
 
-    heard: Heard[Row]
+    heard: Heard[Row | Misread]
     file: Submission | None
     dataset: str
     plan: Plan | None = None
@@ -373,10 +373,9 @@ class Counter:
         event = heard.event
         file = self._files.get(event.submission) if event.submission is not None else None
         if isinstance(event, Misread):
-            empty = replace(heard, event=event.empty_row())
-            return _Understood(cast("Heard[Row]", empty), file, "", troubles=(_unreadable("row", event),))
+            return _Understood(heard, file, "", troubles=(_unreadable("row", event),))
         dataset = file.dataset if file is not None else event.dataset or ""
-        one = _Understood(cast("Heard[Row]", heard), file, dataset)
+        one = _Understood(heard, file, dataset)
         if file is not None and file.unread:
             return one
         refused, one.plan = self._refused_unread(event, file, dataset)
@@ -393,8 +392,9 @@ class Counter:
 
     def _read(self, one: _Understood, plan: Plan | None) -> ReadRow:
         """Read a row whole. Its raw hash is kept only if nothing is wrong with it: troubles are told every time."""
-        assert plan is not None
         event = one.heard.event
+        assert plan is not None
+        assert isinstance(event, Row)
         _, on = when(one.heard, self._now)
         number = _number(event)
         row = one.row = read(plan, event.cells, number=number, on=on)
@@ -447,7 +447,9 @@ class Counter:
     def _record(self, one: _Understood, row: ReadRow, record: UUID) -> Say:
         at, on = when(one.heard, self._now)
         file = one.file
-        spoken_of = one.heard.event.valid_on or (file.valid_on if file is not None else on)
+        heard = one.heard.event
+        assert isinstance(heard, Row)
+        spoken_of = heard.valid_on or (file.valid_on if file is not None else on)
         if self._seal is None:
             self._seal = self._secrets.sealing()
         event = RecordRead(

@@ -43,10 +43,6 @@ class Misread(Event):
         """It says that it is one, and so has its place among the others."""
         return self.said == Row.kind
 
-    def empty_row(self) -> Row:
-        """What is left of it: its place in its file, without a cell that could be read."""
-        return Row.model_validate({"submission": self.submission, "number": self.number, "cells": {}})
-
 
 def on_records(envelope: Envelope, value: bytes, reason: str) -> Event | None:
     """What stands for an unreadable part of a file. None: it is of a version to come."""
