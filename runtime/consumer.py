@@ -42,6 +42,7 @@ class Consumer:
         name: str,
         *,
         needs_county: bool = True,
+        of_units: bool = False,
         gathers: float = 0.0,
         keeps_back: bool = False,
     ) -> None:
@@ -51,6 +52,7 @@ class Consumer:
         self.name = name
         self.group = f"hutong.{service.name}.{name}"
         self.needs_county = needs_county
+        self.of_units = of_units
         self.gathers = gathers
         self.keeps_back = keeps_back
         self._most = service.settings.gathered_records if gathers else service.settings.max_records

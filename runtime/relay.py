@@ -54,7 +54,7 @@ class Relay:
         self._settings = settings
         self._metrics = metrics
         self._wake = asyncio.Event()
-        self._stopping = False
+        self._stopping = asyncio.Event()
         self._names: dict[bytes, str] = {}
         self._failures = 0
         self.halted: str | None = None
@@ -67,13 +67,13 @@ class Relay:
         self._wake.set()
 
     def stop(self) -> None:
-        self._stopping = True
+        self._stopping.set()
         self._wake.set()
 
     async def run(self) -> None:
         """Publish until stopped; begin again after every failure."""
         backoff = Backoff(self._settings)
-        while not self._stopping:
+        while not self._stopping.is_set():
             try:
                 await self._work(backoff)
             except LostRow as lost:
@@ -89,7 +89,7 @@ class Relay:
                 self._failures += 1
                 if self._failures >= self._settings.tries:
                     self.failing = type(error).__name__
-                await backoff.wait(self._wake)
+                await backoff.wait(self._stopping)
             finally:
                 self.holding = False
                 self._metrics.relay_working.set(0)
@@ -111,9 +111,10 @@ class Relay:
 
     async def _hold(self, session: Any) -> bool:
         while not await session.fetchval(tables.TRY_LOCK, _LOCK_SPACE, self._service):
-            if self._stopping:
+            if self._stopping.is_set():
                 return False
-            await self._pause(_STANDBY)
+            # Not until something is said here: what this process says the one that works publishes.
+            await self._pause(self._stopping, _STANDBY)
         self.holding = True
         self._metrics.relay_working.set(1)
         log.info("relay_works")
@@ -129,9 +130,9 @@ class Relay:
             rows = await session.fetch(tables.TO_PUBLISH, _WAVE)
             if not rows:
                 self._failures, self.failing = 0, None
-                if self._stopping:
+                if self._stopping.is_set():
                     return
-                await self._pause(_IDLE)
+                await self._pause(self._wake, _IDLE)
                 continue
             sent = Sent([], {})
             try:
@@ -212,9 +213,10 @@ class Relay:
         )
         self._metrics.published.inc(len(sent.positions))
 
-    async def _pause(self, seconds: float) -> None:
+    @staticmethod
+    async def _pause(until: asyncio.Event, seconds: float) -> None:
         try:
-            await asyncio.wait_for(self._wake.wait(), seconds)
+            await asyncio.wait_for(until.wait(), seconds)
         except TimeoutError:
             return
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, TypedDict
 
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 from faststream import AckPolicy
 from faststream.asgi import AsgiFastStream
 from faststream.kafka import KafkaBroker
@@ -120,21 +121,29 @@ class Service:
         self.broker.subscriber(COUNTY.name, CLOCK.name, **self.exactly_once(HOUSE, needs_county=False))(self._house)
 
     def exactly_once(
-        self, consumer: str, *, needs_county: bool = True, gathers: float = 0.0, keeps_back: bool = False
+        self,
+        consumer: str,
+        *,
+        needs_county: bool = True,
+        of_units: bool = False,
+        gathers: float = 0.0,
+        keeps_back: bool = False,
     ) -> Subscription:
         """The keyword arguments of a FastStream subscriber whose records go to :meth:`apply`.
 
-        ``needs_county``: handlers wait until a county's data is in force. ``gathers``: files come this way and
-        nobody waits for a single row: for so many seconds, where there is much, it waits for more. ``keeps_back``:
-        while more of a file comes, snapshots that need not go at once are kept back, and a newer one of the same key
-        takes the place of an older.
+        ``needs_county``: handlers wait until a county's data is in force. ``of_units``: its topics are units' own, with
+        one partition each, and several processes share the topics; of other topics each process has the same
+        partitions, so that no two meet in one lane. ``gathers``: files come this way and nobody waits for a single
+        row: for so many seconds, where there is much, it waits for more. ``keeps_back``: while more of a file comes,
+        snapshots that need not go at once are kept back, and a newer one of the same key takes the place of an older.
         """
         if consumer in self.consumers:
             raise ValueError(f"two consumers are called {consumer}")
         self.consumers[consumer] = Consumer(
-            self, consumer, needs_county=needs_county, gathers=gathers, keeps_back=keeps_back
+            self, consumer, needs_county=needs_county, of_units=of_units, gathers=gathers, keeps_back=keeps_back
         )
         settings = self.settings
+        assignor = RoundRobinPartitionAssignor if of_units else RangePartitionAssignor
         return {
             "batch": True,
             "group_id": self.consumers[consumer].group,
@@ -146,7 +155,7 @@ class Service:
             "no_reply": True,
             "fetch_max_wait_ms": LONG_POLL_MS,
             "auto_offset_reset": "none",
-            "partition_assignment_strategy": (RangePartitionAssignor,),
+            "partition_assignment_strategy": (assignor,),
             "session_timeout_ms": int(settings.session_timeout * 1000),
             "heartbeat_interval_ms": int(min(3.0, settings.session_timeout / 4) * 1000),
             "rebalance_timeout_ms": int(settings.rebalance_timeout * 1000),

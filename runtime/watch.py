@@ -117,10 +117,10 @@ class Watch:
         return not any(at is not None and time.time() * 1000 - at < patience for at in polled)
 
     def _spare(self, consumer: "Consumer") -> bool:
-        """More processes than partitions: this one waits to take over."""
+        """More processes than partitions, or than units' topics: this one waits to take over."""
         service = self._service
         most = [service.catalogue.partitions(name, service.settings.partitions) for name in consumer.heard]
-        return service.settings.ordinal >= max(most, default=0)
+        return service.settings.ordinal >= (sum(most) if consumer.of_units else max(most, default=0))
 
     async def _gauges(self) -> None:
         service = self._service

@@ -24,7 +24,9 @@ def create(settings: Settings) -> Service:
     handed_over = _family(topics.DEPARTMENT, settings.county)
     done = _family(topics.ACTION, settings.county)
 
-    @broker.subscriber(pattern=rf"(?:{handed_over}|{re.escape(topics.CLOCK.name)})$", **service.exactly_once("main"))
+    @broker.subscriber(
+        pattern=rf"(?:{handed_over}|{re.escape(topics.CLOCK.name)})$", **service.exactly_once("main", of_units=True)
+    )
     async def main(records: Records) -> None:
         await service.apply(
             "main",
@@ -36,7 +38,7 @@ def create(settings: Settings) -> Service:
         )
 
     # A consumer of its own: no file holds up what a person reports.
-    @broker.subscriber(pattern=rf"{done}$", **service.exactly_once("actions"))
+    @broker.subscriber(pattern=rf"{done}$", **service.exactly_once("actions", of_units=True))
     async def actions(records: Records) -> None:
         await service.apply(
             "actions",

@@ -282,6 +282,20 @@ GUARDS = [
         _RELAY + "test_lanes_that_speak_of_the_same_are_published_in_the_order_they_spoke",
     ),
     Guard(
+        "runtime: who stands by is not woken by what it says itself",
+        "runtime/relay.py",
+        "await self._pause(self._stopping, _STANDBY)",
+        "await self._pause(self._wake, _STANDBY)",
+        _RELAY + "test_who_stands_by_is_not_woken_by_what_it_says_itself",
+    ),
+    Guard(
+        "runtime: processes share the units' topics",
+        "runtime/service.py",
+        "assignor = RoundRobinPartitionAssignor if of_units else RangePartitionAssignor",
+        "assignor = RangePartitionAssignor",
+        _PROCESS + "test_processes_share_the_units_topics",
+    ),
+    Guard(
         "runtime: the relay stops before it makes a hole",
         "runtime/relay.py",
         'if row["seq"] != following.get(lane, 0):',

@@ -254,7 +254,9 @@ def gamma(settings: Settings) -> Service:
     """A door: hears every unit's topic by a pattern, one partition each, and its days from the clock."""
     service = Service(f"alpha_{RUN}", settings, migrations=MIGRATIONS, topics=MODEL_TOPICS)
 
-    @service.broker.subscriber(pattern=rf"model-{RUN}\.unit-[a-z]+\.v1|clock\.v1", **service.exactly_once("main"))
+    @service.broker.subscriber(
+        pattern=rf"model-{RUN}\.unit-[a-z]+\.v1|clock\.v1", **service.exactly_once("main", of_units=True)
+    )
     async def main(records: Records) -> None:
         await service.apply(
             "main",

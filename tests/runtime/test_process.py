@@ -129,6 +129,23 @@ async def test_a_unit_that_is_added_is_heard_and_parks_by_its_own_key(world: Wor
     assert await world.value("alpha", "select day from audit where name = 'c'") == date(2026, 3, 1)
 
 
+async def test_processes_share_the_units_topics(world: World) -> None:
+    """Each has one partition: shared out like the partitions of one topic, all of them would be one process's."""
+    units = [f"model-{world.run}.unit-{letter}.v1" for letter in "abcd"]
+    world.partitions = 1
+    world.make_topics(*units)
+    world.partitions = 4
+    world.settings["HUTONG_PARTITIONS"] = "4"
+    both = [world.start("gamma", ordinal=ordinal) for ordinal in (0, 1)]
+
+    async def shared() -> bool:
+        main = [[line for line in one.said("assigned") if line["consumer"] == "main"] for one in both]
+        latest = [set(lines[-1]["partitions"]) if lines else set() for lines in main]
+        return all(latest) and latest[0].isdisjoint(latest[1]) and latest[0] | latest[1] > {f"{one}/0" for one in units}
+
+    await eventually(shared, what="each hears some of the units' topics")
+
+
 async def parked_two(world: World) -> bool:
     return bool(await world.value("alpha", "select count(*) = 2 from parked_event"))
 

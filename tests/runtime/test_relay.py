@@ -1,15 +1,17 @@
 """The relay by itself, on the real broker and database: whatever fails, the prefix is sent again by a new producer."""
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+import asyncpg
 import pytest
 from aiokafka.errors import KafkaTimeoutError, OutOfOrderSequenceNumber, ProducerFenced, TopicAuthorizationFailedError
 
 from contracts.event import Envelope
-from runtime import Service, kafka, partition_of, relay
+from runtime import Service, kafka, partition_of, relay, tables
 from runtime.batches import Heard
 from runtime.reader import Numbers, Turn
 from tests.runtime import model
@@ -159,6 +161,37 @@ async def test_a_relay_that_fails_again_and_again_says_so_until_it_works(
 
 async def _not(check: Any) -> bool:
     return not await check
+
+
+async def test_who_stands_by_is_not_woken_by_what_it_says_itself(
+    service: Service, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process publishes that: this one asks for its place from time to time, however much is said here."""
+    monkeypatch.setattr(relay, "_STANDBY", 0.2)
+    asked: list[float] = []
+    fetchval = asyncpg.Connection.fetchval
+
+    async def counted(session: Any, query: str, *values: Any, **more: Any) -> Any:
+        if query == tables.TRY_LOCK and session is not world.database:
+            asked.append(time.monotonic())
+        return await fetchval(session, query, *values, **more)
+
+    monkeypatch.setattr(asyncpg.Connection, "fetchval", counted)
+    assert await world.database.fetchval(tables.TRY_LOCK, relay._LOCK_SPACE, service.name)
+    await say(service, world)
+    service.relay.wake()
+    relaying = asyncio.create_task(service.relay.run())
+
+    async def thrice() -> bool:
+        return len(asked) >= 3
+
+    await eventually(thrice, what="it asks again and again")
+    assert asked[2] - asked[0] >= 2 * 0.2
+    assert await service.pool.fetchval("select count(*) from outbox") == MANY
+    assert await world.database.fetchval("select pg_advisory_unlock($1, hashtext($2))", relay._LOCK_SPACE, service.name)
+    await published(service)
+    service.relay.stop()
+    await relaying
 
 
 async def test_much_on_one_partition_does_not_hold_up_the_others(
