@@ -7,7 +7,7 @@ import asyncio
 import json
 import os
 import signal
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
@@ -192,9 +192,7 @@ class Story:
         """
         log = self.installation.logs / f"{service}.log"
         [program] = [one for one in programs(self.installation, with_clock=False) if one.name == service]
-        environment = {**program.environment, "HUTONG_ORDINAL": "1", "HUTONG_SESSION_TIMEOUT": "6"}
-        environment["HUTONG_STATE_FILE"] = str(log.with_suffix(".1.json"))
-        successor = Supervisor([replace(program, environment=environment, log=log.with_suffix(".1.log"))])
+        successor = Supervisor([another(program, 1, HUTONG_SESSION_TIMEOUT="6")])
         other = await asyncpg.connect(self.installation.postgres_admin, database=DATABASE)
         try:
             async with other.transaction():
@@ -270,6 +268,12 @@ class Story:
             producer.produce(topic, json.dumps(body, ensure_ascii=False).encode(), key.encode(), headers=headers)
         assert producer.flush(30) == 0
 
+    def at_work(self, process: str) -> bool:
+        """Whether a process has had partitions that bring its service what it lives on."""
+        lines = (self.installation.logs / f"{process}.log").read_text().splitlines()
+        said = (json.loads(line) for line in lines if line.startswith("{"))
+        return any(line["event"] == "assigned" and line["consumer"] == "main" and line["partitions"] for line in said)
+
 
 def _admits(log: Path, after: int) -> bool:
     """A process says that what it was doing had come to nothing, or had been done by another."""
@@ -277,18 +281,38 @@ def _admits(log: Path, after: int) -> bool:
     return any(line["event"] in ("retry", "fenced") for line in said)
 
 
+def another(program: Program, ordinal: int, **environment: str) -> Program:
+    """One more process of the same service."""
+    more = {"HUTONG_ORDINAL": str(ordinal), "HUTONG_STATE_FILE": str(program.log.with_suffix(f".{ordinal}.json"))}
+    return replace(
+        program,
+        name=f"{program.name}.{ordinal}",
+        environment={**program.environment, **more, **environment},
+        log=program.log.with_suffix(f".{ordinal}.log"),
+    )
+
+
 @asynccontextmanager
 async def a_house(
-    stack: LocalStack, home: Path, deaths: Deaths | None = None, **environment: str
+    stack: LocalStack,
+    home: Path,
+    environment: Mapping[str, str] | None = None,
+    *,
+    deaths: Deaths | None = None,
+    processes: int = 1,
 ) -> AsyncIterator[Story]:
-    """An installation on this stack with its services running; ``home`` keeps its secrets from one to the next."""
+    """An installation on this stack with its services running; ``home`` keeps its secrets from one to the next.
+
+    ``processes``: of each service.
+    """
     county = read_county(FOLDER, home)
     installation = await install(Servers.of(stack.state()), home, county, PARTITIONS)
     activate(installation, county, FIRST_DAY, "operator of 341722-mzj (test)")
     running: tuple[Program, ...] = tuple(
-        replace(program, environment=dict(program.environment) | environment)
+        replace(program, environment={**program.environment, **(environment or {})})
         for program in programs(installation, with_clock=False)
     )
+    running += tuple(another(program, ordinal) for ordinal in range(1, processes) for program in running)
     if deaths is not None:
         running = deaths.doom(running)
     supervisor = Supervisor(running, deaths.hear if deaths is not None else lambda _: None)

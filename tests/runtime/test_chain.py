@@ -1,4 +1,4 @@
-"""The five services themselves: killed at every point, frozen, cut off, told everything twice, the same comes out."""
+"""The five services: killed at every point, frozen, cut off, told all twice, two processes each: it is the same."""
 
 import json
 from collections import Counter
@@ -37,24 +37,26 @@ async def test_whatever_dies_on_the_way_the_same_comes_out_of_the_chain(
 
     deaths = Deaths(POINTS)
     with stack_class(tmp_path / "disturbed", durable=False) as stack:
-        async with a_house(stack, home, deaths, HUTONG_SESSION_TIMEOUT="6", **IN_SEVENS) as story:
+        async with a_house(stack, home, IN_SEVENS | {"HUTONG_SESSION_TIMEOUT": "6"}, deaths=deaths) as story:
             story.disturb = lambda dataset: disturb(story, dataset)
             await tell(story, times=2)
             await story.say_everything_again()
             disturbed = await outcome(story)
             assert await story.database.fetchval(KEPT_BACK) > 0
 
+    with stack_class(tmp_path / "doubled", durable=False) as stack:
+        async with a_house(stack, home, IN_SEVENS, processes=2) as story:
+            await tell(story)
+            doubled = await outcome(story)
+            assert all(story.at_work(f"{service}.1") for service in SERVICES)
+
     assert sorted(deaths.died) == sorted((service, point) for service in SERVICES for point in POINTS)
     assert len(disturbed.records) > len(list(taken(disturbed.records))) * 1.5, "much stands twice on the topics"
     assert_something_happened(reference)
     assert_poison_is_buried_or_answered(disturbed, reference)
-    for table, rows in reference.tables.items():
-        assert disturbed.tables[table] == rows, table
-    assert disturbed.receipts == reference.receipts
-    assert disturbed.said.keys() == reference.said.keys()
-    for key, lines in reference.said.items():
-        assert disturbed.said[key] == lines, key
-    for told in (reference, disturbed):
+    for told in (disturbed, doubled):
+        assert_the_same(told, reference)
+    for told in (reference, disturbed, doubled):
         assert_every_event_says_what_it_came_of(told)
 
 
@@ -70,6 +72,15 @@ async def disturb(story: Story, dataset: str) -> AsyncIterator[None]:
     await story.database.execute(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'hutong-%'"
     )
+
+
+def assert_the_same(told: Outcome, reference: Outcome) -> None:
+    for table, rows in reference.tables.items():
+        assert told.tables[table] == rows, table
+    assert told.receipts == reference.receipts
+    assert told.said.keys() == reference.said.keys()
+    for key, lines in reference.said.items():
+        assert told.said[key] == lines, key
 
 
 def assert_something_happened(told: Outcome) -> None:
