@@ -63,7 +63,6 @@ class Grant:
 class WantedTopic:
     name: str
     partitions: int
-    replicas: int
     configs: Mapping[str, str]
 
 
@@ -101,10 +100,11 @@ class Difference:
         )
 
 
-def wanted(county: County, partitions: int, replicas: int = 1) -> Wanted:
+def wanted(county: County, partitions: int) -> Wanted:
     """Topics, access lists and users of a county.
 
-    ``partitions``: of the topics that the services share. ``replicas``: copies of every partition.
+    ``partitions``: of the topics that the services share. How many copies of each is the brokers' own to say
+    (``default.replication.factor``).
     """
     topics = tuple(county_topics(county))
     grants = {grant for topic in topics for grant in _grants_on(topic)}
@@ -119,7 +119,6 @@ def wanted(county: County, partitions: int, replicas: int = 1) -> Wanted:
             WantedTopic(
                 topic.name,
                 partitions if topic.topic.partitions == "services" else 1,
-                replicas,
                 _configs(topic),
             )
             for topic in topics
@@ -178,10 +177,7 @@ def provision_broker(
         if missing:
             _done(
                 admin.create_topics(
-                    [
-                        NewTopic(topic.name, topic.partitions, topic.replicas, config=dict(topic.configs))
-                        for topic in missing
-                    ],
+                    [NewTopic(topic.name, topic.partitions, config=dict(topic.configs)) for topic in missing],
                     operation_timeout=PATIENCE,
                     request_timeout=PATIENCE,
                 )

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import date
 
 import asyncpg
-from confluent_kafka import TopicPartition
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from contracts.county import County
@@ -103,11 +103,23 @@ class Watch:
         """The ends of other topics."""
         return self._ends([(name, partition) for name in topics for partition in self._partitions[name]])
 
+    def _new_ends(self) -> Ends:
+        """The ends, once more from new leaders if the old ones have died: the client does not look by itself."""
+        try:
+            return self.ends()
+        except KafkaException:
+            self._admin.list_topics(timeout=30)
+            return self.ends()
+
     def _ends(self, lanes: Iterable[tuple[str, int]]) -> Ends:
         latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
         asked = {TopicPartition(name, partition): latest for name, partition in lanes}
-        answers = self._admin.list_offsets(asked, request_timeout=30)
-        return {(lane.topic, lane.partition): future.result().offset for lane, future in answers.items()}
+        answers = self._admin.list_offsets(asked, request_timeout=10)
+        ends = {(lane.topic, lane.partition): future.result().offset for lane, future in answers.items()}
+        silent = next((lane for lane, end in ends.items() if end < 0), None)
+        if silent is not None:  # which is all the client says when a partition's leader has not answered
+            raise KafkaException(KafkaError(KafkaError.LEADER_NOT_AVAILABLE, f"{silent[0]}/{silent[1]}"))
+        return ends
 
     @staticmethod
     def _not_done(state: State, day: date | None) -> Iterator[str]:
@@ -159,8 +171,10 @@ class Watch:
             # The tables are asked first: the broker has better things to do than to tell its ends all the time.
             waiting = list(self._not_done(state, day))
             if not waiting:
-                ends = await asyncio.to_thread(self.ends)
-                waiting = list(self._not_read(state, ends))
+                try:
+                    waiting = list(self._not_read(state, await asyncio.to_thread(self._new_ends)))
+                except KafkaException as error:
+                    waiting = [f"the brokers do not tell the ends of their topics ({error.args[0].name()})"]
                 # No cursor has moved meanwhile, so nobody had anything to say after the ends were told.
                 if not waiting and await self.state() == state:
                     return state

@@ -13,6 +13,7 @@ from faststream.security import BaseSecurity, SASLScram512
 from runtime.settings import Settings
 
 _WAIT = 10.0
+_LEADERS_MS = 5000
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,10 @@ class Admin:
             "client.id": client_id,
             "log_level": 2,
             "socket.timeout.ms": int(_WAIT * 1000),
+            # Or it asks a dead broker, as fast as a processor can, until its request has run out of time.
+            "enable.sparse.connections": False,
+            # Who leads a partition now it would not ask by itself for five minutes.
+            "topic.metadata.refresh.interval.ms": _LEADERS_MS,
         }
         if settings.kafka_user is not None:
             config |= {
@@ -89,11 +94,19 @@ class Admin:
         return await asyncio.to_thread(self._describe, sorted(names))
 
     async def first_offsets(self, places: Iterable[tuple[str, int]]) -> dict[tuple[str, int], int]:
-        """Where each partition's log starts now."""
+        """Where each partition's log starts now.
+
+        Raises:
+            OSError: one of their leaders did not answer.
+        """
         return await asyncio.to_thread(self._offsets, list(places), OffsetSpec.earliest())  # type: ignore[no-untyped-call]
 
     async def end_offsets(self, places: Iterable[tuple[str, int]]) -> dict[tuple[str, int], int]:
-        """Where each partition's log ends now."""
+        """Where each partition's log ends now.
+
+        Raises:
+            OSError: one of their leaders did not answer.
+        """
         return await asyncio.to_thread(self._offsets, list(places), OffsetSpec.latest())  # type: ignore[no-untyped-call]
 
     def _names(self) -> list[str]:
@@ -124,7 +137,10 @@ class Admin:
         found: dict[tuple[str, int], int] = {}
         for place, future in self._client.list_offsets(asked, request_timeout=_WAIT).items():
             try:
-                found[place.topic, place.partition] = future.result(timeout=_WAIT + 1).offset
+                offset = future.result(timeout=_WAIT + 1).offset
             except KafkaException as error:
                 raise ConnectionError(f"list offsets: {error.args[0].name()}") from None
+            if offset < 0:  # which is all the client says when a partition's leader has not answered
+                raise ConnectionError(f"list offsets: the leader of {place.topic}/{place.partition} does not answer")
+            found[place.topic, place.partition] = offset
         return found

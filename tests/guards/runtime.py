@@ -13,6 +13,7 @@ _PARTS = "tests/runtime/test_parts.py::"
 _LATER = "tests/runtime/test_later.py::"
 _LANE = "tests/runtime/test_lane.py::"
 _RELAY = "tests/runtime/test_relay.py::"
+_BROKERS = "tests/runtime/test_brokers.py::"
 _CHAIN = "tests/runtime/test_chain.py::"
 _LOGS = "tests/runtime/test_logs.py::"
 
@@ -294,6 +295,27 @@ GUARDS = [
         "assignor = RoundRobinPartitionAssignor if of_units else RangePartitionAssignor",
         "assignor = RangePartitionAssignor",
         _PROCESS + "test_processes_share_the_units_topics",
+    ),
+    Guard(
+        "runtime: what a dead leader cannot say is no offset",
+        "runtime/kafka.py",
+        "if offset < 0:",
+        "if False:",
+        _BROKERS + "test_a_leader_that_is_dead_is_neither_believed_nor_besieged",
+    ),
+    Guard(
+        "runtime: a dead broker is asked in peace",
+        "runtime/kafka.py",
+        '"enable.sparse.connections": False,',
+        '"enable.sparse.connections": True,',
+        _BROKERS + "test_a_leader_that_is_dead_is_neither_believed_nor_besieged",
+    ),
+    Guard(
+        "runtime: who leads now is asked again and again",
+        "runtime/kafka.py",
+        "_LEADERS_MS = 5000",
+        "_LEADERS_MS = 300_000",
+        _BROKERS + "test_a_leader_that_is_dead_is_neither_believed_nor_besieged",
     ),
     Guard(
         "runtime: the relay stops before it makes a hole",
