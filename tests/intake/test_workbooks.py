@@ -44,7 +44,7 @@ def test_numbers_dates_and_texts_come_as_they_stand(tmp_path: Path) -> None:
         rows(
             ["姓名", "身份证号", "出生日期", "备注"],
             [" 测试甲 ", NUMBER, date(2015, 3, 12), True],
-            ["测试乙", 341702201503120110, 42075, None],
+            ["测试乙", 990000201503120136, 42075, None],
             ["测试丙", "", datetime(2015, 3, 12, 8, 30), 1.5],  # noqa: DTZ001
         ),
     )
@@ -53,7 +53,7 @@ def test_numbers_dates_and_texts_come_as_they_stand(tmp_path: Path) -> None:
     assert sheet.columns == ("姓名", "身份证号", "出生日期", "备注")
     assert sheet.rows == [
         (2, {"姓名": "测试甲", "身份证号": NUMBER, "出生日期": "2015-03-12", "备注": True}),
-        (3, {"姓名": "测试乙", "身份证号": pytest.approx(3.417022015031201e17), "出生日期": 42075}),
+        (3, {"姓名": "测试乙", "身份证号": pytest.approx(9.900002015031201e17), "出生日期": 42075}),
         (4, {"姓名": "测试丙", "出生日期": "2015-03-12 08:30:00", "备注": 1.5}),
     ]
     assert isinstance(sheet.rows[1][1]["身份证号"], float)
