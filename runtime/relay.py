@@ -113,7 +113,7 @@ class Relay:
         while not await session.fetchval(tables.TRY_LOCK, _LOCK_SPACE, self._service):
             if self._stopping.is_set():
                 return False
-            # Not until something is said here: what this process says the one that works publishes.
+            # Not until something is said here: that too is published by the one that works.
             await self._pause(self._stopping, _STANDBY)
         self.holding = True
         self._metrics.relay_working.set(1)
