@@ -10,7 +10,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Literal
 
-from contracts.topics import SERVICES
 from deploy.installation import Installation
 
 PATIENCE = 2.0
@@ -23,10 +22,10 @@ SILENT = 120.0
 Question = Literal["/health", "/health/live", "/health/ready"]
 
 
-def troubles(installation: Installation, service: str, question: Question = "/health") -> list[str] | None:
-    """What is wrong with a service in its own words, nothing if all is well; None: no process of it answers."""
+def troubles(installation: Installation, process: str, question: Question = "/health") -> list[str] | None:
+    """What is wrong with a service's process in its own words, nothing if all is well; None: it does not answer."""
     try:
-        port = json.loads(installation.state_file(service).read_text())["port"]
+        port = json.loads(installation.state_file(process).read_text())["port"]
         asked = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
         try:
             asked.request("GET", question)
@@ -41,23 +40,24 @@ def troubles(installation: Installation, service: str, question: Question = "/he
 async def end_the_silent(
     installation: Installation, process_id: Callable[[str], int | None], tell: Callable[[str], None]
 ) -> None:
-    """Kill a service that is not live for too long: its supervisor starts it again. Runs until it is cancelled.
+    """Kill a process that is not live for too long: its supervisor starts it again. Runs until it is cancelled.
 
     One that waits for its database at its start answers nobody yet, and begins anew: it holds nothing to lose, and from
     outside it looks like one that hangs.
     """
     seen: dict[str, tuple[int | None, float]] = {}
-    """Service -> its process, and when that was last live or new: a predecessor's silence is not its own."""
+    """Name -> its process, and when that was last live or new: a predecessor's silence is not its own."""
+    processes = list(installation.processes())
     while True:
         await asyncio.sleep(LOOK)
-        for service in SERVICES:
-            answer = await asyncio.to_thread(troubles, installation, service, "/health/live")
-            process, now = process_id(service), time.monotonic()
-            known, since = seen.get(service, (None, now))
+        for name in processes:
+            answer = await asyncio.to_thread(troubles, installation, name, "/health/live")
+            process, now = process_id(name), time.monotonic()
+            known, since = seen.get(name, (None, now))
             if answer == [] or process != known:
-                seen[service] = process, now
+                seen[name] = process, now
             elif process is not None and now - since > SILENT:
-                seen[service] = process, now
-                tell(f"{service} shows no life ({'; '.join(answer or ['no answer'])}) and is ended")
+                seen[name] = process, now
+                tell(f"{name} shows no life ({'; '.join(answer or ['no answer'])}) and is ended")
                 with suppress(ProcessLookupError):
                     os.kill(process, signal.SIGKILL)

@@ -21,6 +21,10 @@ from deploy.provision import OPERATOR_ROLE, county_topics
 DATABASE = "hutong"
 SETTINGS = "settings.json"
 """What the ops team sets for single services: ``{"notify": {"HUTONG_ALARM_WEBHOOK": "..."}}``. Read, never written."""
+PROCESSES = "HUTONG_PROCESSES"
+"""Among those: in how many processes a service runs."""
+HTTP_PORT = "HUTONG_HTTP_PORT"
+"""Of a service's first process; each of the others has the next one."""
 ADMIN = "admin"
 """The broker's super user: provisioning and the ops team's reading."""
 
@@ -183,21 +187,37 @@ class Installation:
 
     # ------------------------------------------------------------ what processes are told
 
-    def settings_env(self, service: str) -> dict[str, str]:
+    def processes(self) -> dict[str, tuple[str, int]]:
+        """Every service's processes by name -> the service, and the ordinal among its processes.
+
+        Raises:
+            NoInstallationError: what the ops team set cannot be read.
+        """
+        return {
+            _process(service, ordinal): (service, ordinal)
+            for service in SERVICES
+            for ordinal in range(int(self._set(service).get(PROCESSES, 1)))
+        }
+
+    def settings_env(self, service: str, ordinal: int = 0) -> dict[str, str]:
         """The environment of a service's process (``runtime.settings.Settings``).
 
         Raises:
             NoInstallationError: what the ops team set cannot be read.
         """
         login = self.login(service)
-        return self._set(service) | {
+        told = {name: value for name, value in self._set(service).items() if name != PROCESSES}
+        if int(told.get(HTTP_PORT, 0)):
+            told[HTTP_PORT] = str(int(told[HTTP_PORT]) + ordinal)
+        return told | {
+            "HUTONG_ORDINAL": str(ordinal),
             "HUTONG_KAFKA": self.bootstrap,
             "HUTONG_KAFKA_USER": login.user,
             "HUTONG_KAFKA_PASSWORD": login.password,
             "HUTONG_POSTGRES": self.dsn(service),
             "HUTONG_COUNTY": self.county,
             "HUTONG_PARTITIONS": str(self.partitions),
-            "HUTONG_STATE_FILE": str(self.state_file(service)),
+            "HUTONG_STATE_FILE": str(self.state_file(_process(service, ordinal))),
             "HUTONG_SECRETS_FILE": str(self.secrets_file(service)),
         }
 
@@ -213,9 +233,9 @@ class Installation:
 
     # ------------------------------------------------------------ files
 
-    def state_file(self, service: str) -> Path:
-        """Where a running service writes its process id and port."""
-        return self.home / "run" / f"{service}.json"
+    def state_file(self, process: str) -> Path:
+        """Where a running process of a service writes its process id and port."""
+        return self.home / "run" / f"{process}.json"
 
     def secrets_file(self, service: str) -> Path:
         return self.home / "secrets" / f"{service}.json"
@@ -236,13 +256,15 @@ class Installation:
             strangers = set(held) - set(SERVICES)
             if strangers:
                 raise ValueError(f"no service is called {min(strangers)}")
-            wrong = [name for name in held.get(service, {}) if not name.startswith("HUTONG_")]
+            mine = held.get(service, {})
+            wrong = [name for name in mine if not name.startswith("HUTONG_")]
             if wrong:
                 raise ValueError(f"{wrong[0]} is no setting of Hutong")
-            return {
-                name: value if isinstance(value, str) else json.dumps(value)
-                for name, value in held.get(service, {}).items()
-            }
+            for name, least in ((PROCESSES, 1), (HTTP_PORT, 0)):
+                said = str(mine.get(name, least))
+                if not said.isdecimal() or int(said) < least:
+                    raise ValueError(f"{name} of {service} must be a number, {least} or more")
+            return {name: value if isinstance(value, str) else json.dumps(value) for name, value in mine.items()}
         except FileNotFoundError:
             return {}
         except (ValueError, TypeError, AttributeError) as error:
@@ -277,6 +299,10 @@ class Installation:
             parking = _read(self.secrets_file(service)).get("parking_key", secrets.token_urlsafe(32))
             held = own.get(service, {}) | {"ops_public_key": ops["ops_public_key"], "parking_key": parking}
             write_private(self.secrets_file(service), json.dumps(held, indent=2))
+
+
+def _process(service: str, ordinal: int) -> str:
+    return service if ordinal == 0 else f"{service}.{ordinal}"
 
 
 def agency_keys(home: Path, units: Iterable[str]) -> dict[str, str]:

@@ -17,7 +17,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from contracts.topics import SERVICES
 from deploy.health import end_the_silent
 from deploy.installation import Installation, NoInstallationError, default_home
 
@@ -48,16 +47,16 @@ class Program:
 
 
 def programs(installation: Installation, *, with_clock: bool) -> tuple[Program, ...]:
-    """The five services, and the clock where time is not simulated."""
+    """The five services, each in as many processes as the ops team set, and the clock where time is not simulated."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("HUTONG_")}
     found = [
         Program(
-            service,
+            process,
             (sys.executable, "-m", "runtime", service),
-            inherited | installation.settings_env(service),
-            installation.logs / f"{service}.log",
+            inherited | installation.settings_env(service, ordinal),
+            installation.logs / f"{process}.log",
         )
-        for service in SERVICES
+        for process, (service, ordinal) in installation.processes().items()
     ]
     if with_clock:
         found.append(

@@ -16,6 +16,7 @@ from contracts.event import COUNTY_TIME
 from contracts.topics import SERVICES, TOPICS
 from deploy.commands.house import CommandError, House
 from deploy.health import troubles
+from deploy.installation import Installation
 from deploy.provision import Difference, compare, wanted
 from deploy.settled import Watch
 
@@ -30,7 +31,7 @@ _PARKED = " UNION ALL ".join(_PARKED_IN.format(service) for service in SERVICES)
 def status(context: typer.Context) -> None:
     house = House(context.obj)
     found, now = asyncio.run(_look(house))
-    said = {service: troubles(house.installation, service) for service in SERVICES}
+    said = {service: _told_by(house.installation, service) for service in SERVICES}
     table = Table("服务", "进程", "还没读", "还没发", "被搁置", "不成事件", "走到", title="五个服务")
     for service in SERVICES:
         answer = said[service]
@@ -45,6 +46,16 @@ def status(context: typer.Context) -> None:
     wrong = [service for service in SERVICES if said[service] != []]
     if wrong:
         raise CommandError(f"{'、'.join(wrong)} 没有正常运行。", f"原因见日志：{house.installation.logs}。")
+
+
+def _told_by(installation: Installation, service: str) -> list[str] | None:
+    """What is wrong with a service, as its processes tell; None: nobody answers."""
+    answers = {
+        name: troubles(installation, name) for name, (of, _) in installation.processes().items() if of == service
+    }
+    if all(answer is None for answer in answers.values()):
+        return None
+    return [one for name, answer in answers.items() for one in ([f"{name} 没有答复"] if answer is None else answer)]
 
 
 async def _look(house: House) -> tuple[dict[str, tuple[str, ...]], datetime | None]:

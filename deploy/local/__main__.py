@@ -269,9 +269,9 @@ async def _in_thread(work: Callable[[], object], undo: Callable[[], object]) -> 
 
 
 async def _ready(installation: Installation, supervisor: Supervisor) -> None:
-    """Until every service has what it needs to work."""
+    """Until every process has what it needs to work."""
     deadline = time.monotonic() + READY_S
-    waiting = list(SERVICES)
+    waiting = list(installation.processes())
     while waiting:
         supervisor.check()
         if await asyncio.to_thread(troubles, installation, waiting[0], "/health/ready") == []:

@@ -1,5 +1,6 @@
 """The `hutong` command in this process, and one house for all tests that need one running."""
 
+import json
 import os
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import psutil
 import pytest
 
 from deploy import cli
-from deploy.installation import Installation
+from deploy.installation import PROCESSES, SETTINGS, Installation
 from deploy.local import jars
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -68,8 +69,10 @@ def running_from(home: Path) -> list[psutil.Process]:
 
 @pytest.fixture(scope="session")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
-    """What `make up` starts; after the tests `make down` leaves no process."""
+    """What `make up` starts, eligibility twice; after the tests `make down` leaves no process."""
     home = tmp_path_factory.mktemp("house") / "installation"
+    home.mkdir()
+    (home / SETTINGS).write_text(json.dumps({"eligibility": {PROCESSES: 2}}))
     started = local("up", home)
     try:
         assert started.returncode == 0, started.stdout + started.stderr

@@ -151,6 +151,23 @@ def test_a_killed_service_and_a_killed_broker_come_back(house: Installation, hut
     assert re.search(r" Kafka ended\n.* Kafka started$", log, re.MULTILINE | re.DOTALL)
 
 
+def test_a_second_process_of_a_service_is_looked_at_too(house: Installation, hutong: Hutong) -> None:
+    """It is kept running as the first is; while it does not answer, that is said by its name."""
+    second = json.loads(house.state_file("eligibility.1").read_text())["pid"]
+    assert troubles(house, "eligibility.1") == []
+    os.kill(second, signal.SIGSTOP)
+    try:
+        said = hutong("status")
+        assert (said.code, "eligibility：eligibility.1 没有答复" in said.out) == (1, True), said.out
+    finally:
+        os.kill(second, signal.SIGKILL)
+    deadline = time.monotonic() + 60
+    while troubles(house, "eligibility.1") != []:
+        assert time.monotonic() < deadline, hutong("status").out
+        time.sleep(0.2)
+    assert json.loads(house.state_file("eligibility.1").read_text())["pid"] != second
+
+
 def test_ctrl_c_while_it_starts_leaves_no_process(tmp_path: Path) -> None:
     home = tmp_path / "installation"
     started = subprocess.Popen(

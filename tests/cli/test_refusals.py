@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import pytest
 
+from contracts.topics import SERVICES
 from deploy import health
 from deploy.commands import operate
 from deploy.commands.house import House
@@ -129,8 +130,34 @@ def test_what_an_installation_knows_itself_cannot_be_set(stopped: Installation) 
     assert stopped.settings_env("notify")["HUTONG_KAFKA"] == stopped.bootstrap
 
 
+def test_a_service_runs_in_as_many_processes_as_are_set(stopped: Installation) -> None:
+    """Each with an ordinal, a port and a state file of its own."""
+    (stopped.home / SETTINGS).write_text('{"registry": {"HUTONG_PROCESSES": 2, "HUTONG_HTTP_PORT": 9100}}')
+    assert [name for name, (service, _) in stopped.processes().items() if service == "registry"] == [
+        "registry",
+        "registry.1",
+    ]
+    assert len(stopped.processes()) == len(SERVICES) + 1
+    first, second = (stopped.settings_env("registry", ordinal) for ordinal in (0, 1))
+    own = ("HUTONG_ORDINAL", "HUTONG_HTTP_PORT", "HUTONG_STATE_FILE")
+    assert [first[name] for name in own] == ["0", "9100", str(stopped.state_file("registry"))]
+    assert [second[name] for name in own] == ["1", "9101", str(stopped.state_file("registry.1"))]
+    assert {name for name in first if first[name] != second[name]} == set(own)
+    assert "HUTONG_PROCESSES" not in first
+
+
 @pytest.mark.parametrize(
-    "text", ['{"notfiy": {}}', '{"notify": {"ALARM_COMMAND": "ring"}}', '{"notify"', "[]", '{"notify": 1}']
+    "text",
+    [
+        '{"notfiy": {}}',
+        '{"notify": {"ALARM_COMMAND": "ring"}}',
+        '{"notify": {"HUTONG_PROCESSES": 0}}',
+        '{"notify": {"HUTONG_PROCESSES": "two"}}',
+        '{"notify": {"HUTONG_HTTP_PORT": -1}}',
+        '{"notify"',
+        "[]",
+        '{"notify": 1}',
+    ],
 )
 def test_settings_that_cannot_be_read_are_refused_by_name(stopped: Installation, text: str) -> None:
     (stopped.home / SETTINGS).write_text(text)

@@ -90,4 +90,18 @@ GUARDS = [
         "    except ZeroDivisionError:",
         "tests/local/test_containers.py::test_without_an_engine_the_suite_on_containers_says_one_sentence",
     ),
+    Guard(
+        "house: a number of processes that is none is refused",
+        "deploy/installation.py",
+        "if not said.isdecimal() or int(said) < least:",
+        "if False:",
+        "tests/cli/test_refusals.py::test_settings_that_cannot_be_read_are_refused_by_name",
+    ),
+    Guard(
+        "house: a second process of a service is looked at",
+        "deploy/commands/operate.py",
+        "if of == service",
+        "if name == service",
+        _HOUSE + "test_a_second_process_of_a_service_is_looked_at_too",
+    ),
 ]
