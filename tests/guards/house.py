@@ -58,7 +58,7 @@ GUARDS = [
     Guard(
         "house: how the duty officer is rung reaches notify",
         "deploy/installation.py",
-        "        return self._set(service) | {",
+        "        return told | {",
         "        return {",
         _REFUSALS + "test_what_the_ops_team_set_reaches_its_service_alone",
     ),
