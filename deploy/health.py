@@ -6,7 +6,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Literal
 
@@ -38,7 +38,10 @@ def troubles(installation: Installation, process: str, question: Question = "/he
 
 
 async def end_the_silent(
-    installation: Installation, process_id: Callable[[str], int | None], tell: Callable[[str], None]
+    installation: Installation,
+    processes: Sequence[str],
+    process_id: Callable[[str], int | None],
+    tell: Callable[[str], None],
 ) -> None:
     """Kill a process that is not live for too long: its supervisor starts it again. Runs until it is cancelled.
 
@@ -47,7 +50,6 @@ async def end_the_silent(
     """
     seen: dict[str, tuple[int | None, float]] = {}
     """Name -> its process, and when that was last live or new: a predecessor's silence is not its own."""
-    processes = list(installation.processes())
     while True:
         await asyncio.sleep(LOOK)
         for name in processes:

@@ -193,11 +193,28 @@ class Installation:
         Raises:
             NoInstallationError: what the ops team set cannot be read.
         """
-        return {
+        found = {
             _process(service, ordinal): (service, ordinal)
             for service in SERVICES
             for ordinal in range(int(self._set(service).get(PROCESSES, 1)))
         }
+        ports: dict[int, str] = {}
+        for process, (service, ordinal) in found.items():
+            port = int(self._set(service).get(HTTP_PORT, 0))
+            other = ports.setdefault(port + ordinal, process) if port else process
+            if other != process:
+                why = f"{other} and {process} would both listen on {port + ordinal}"
+                raise NoInstallationError(self.home, self.home / SETTINGS, why)
+        return found
+
+    def running(self, service: str) -> list[str]:
+        """The processes of a service that were started last, by name, as far as they came to say so."""
+        return sorted({service, *(file.stem for file in (self.home / "run").glob(f"{service}.*json"))})
+
+    def forget_running(self) -> None:
+        """Nothing runs now: what ran last is nobody's answer."""
+        for file in (self.home / "run").glob("*.json"):
+            file.unlink()
 
     def settings_env(self, service: str, ordinal: int = 0) -> dict[str, str]:
         """The environment of a service's process (``runtime.settings.Settings``).
@@ -260,10 +277,10 @@ class Installation:
             wrong = [name for name in mine if not name.startswith("HUTONG_")]
             if wrong:
                 raise ValueError(f"{wrong[0]} is no setting of Hutong")
-            for name, least in ((PROCESSES, 1), (HTTP_PORT, 0)):
+            for name, least, most in ((PROCESSES, 1, 9), (HTTP_PORT, 0, 65_000)):
                 said = str(mine.get(name, least))
-                if not said.isdecimal() or int(said) < least:
-                    raise ValueError(f"{name} of {service} must be a number, {least} or more")
+                if not said.isdecimal() or not least <= int(said) <= most:
+                    raise ValueError(f"{name} of {service} must be a number from {least} to {most}")
             return {name: value if isinstance(value, str) else json.dumps(value) for name, value in mine.items()}
         except FileNotFoundError:
             return {}

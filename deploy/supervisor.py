@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from contracts.topics import SERVICES
 from deploy.health import end_the_silent
 from deploy.installation import Installation, NoInstallationError, default_home
 
@@ -86,6 +87,11 @@ class Supervisor:
         for program in self._programs.values():
             await self._spawn(program)
             self._keepers[program.name] = asyncio.create_task(self._keep(program), name=f"keep {program.name}")
+
+    @property
+    def services(self) -> list[str]:
+        """The names of its programs that are processes of a service."""
+        return [name for name in self._programs if name.partition(".")[0] in SERVICES]
 
     def process_id(self, name: str) -> int | None:
         """The process id of a program, None between its death and its next start."""
@@ -188,6 +194,7 @@ def _dies_with(parent: int) -> Callable[[], None] | None:
 async def run(installation: Installation, *, with_clock: bool = True, tell: Tell = print) -> int:
     """Run an installation until SIGTERM or SIGINT; the exit code."""
     supervisor = Supervisor(programs(installation, with_clock=with_clock), tell)
+    installation.forget_running()
     told = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -195,7 +202,7 @@ async def run(installation: Installation, *, with_clock: bool = True, tell: Tell
     try:
         await supervisor.start()
         running = asyncio.create_task(supervisor.wait())
-        watching = asyncio.create_task(end_the_silent(installation, supervisor.process_id, tell))
+        watching = asyncio.create_task(end_the_silent(installation, supervisor.services, supervisor.process_id, tell))
         stop = asyncio.create_task(told.wait())
         await asyncio.wait({running, stop}, return_when=asyncio.FIRST_COMPLETED)
         stop.cancel()

@@ -1,6 +1,7 @@
 """One subscriber of a service: which partitions it holds, where each of them stands, and what stops it."""
 
 import asyncio
+import contextlib
 import re
 import time
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiokafka import ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError
+from prometheus_client import Gauge
 
 from contracts.event import Event
 from runtime import standing
@@ -323,8 +325,15 @@ class Consumer:
         self.interrupt.set()
         self.ready.clear()
         async with self._busy:
+            for topic, partition in self.assigned:
+                self._untold(self.service.metrics.lag, topic, partition)
             self.assigned = set()
             self.blocked.clear()
+
+    def _untold(self, gauge: Gauge, topic: str, partition: int) -> None:
+        """What another process has now it tells itself; a figure that stays behind here would ring for ever."""
+        with contextlib.suppress(KeyError):
+            gauge.remove(self.name, topic, str(partition))
 
     def given(self, assigned: set[Place]) -> None:
         """Partitions were assigned, and are paused."""
@@ -335,7 +344,9 @@ class Consumer:
         for place in assigned:
             if self.keeps_back:
                 self.lane(*place).may_keep()  # whoever had it before may have kept something back
-        self.halted = {place: reason for place, reason in self.halted.items() if place in assigned}
+        for place in self.halted.keys() - assigned:
+            self._untold(self.service.metrics.halted, *place)
+            del self.halted[place]
         if not self.service.stopping:
             self.interrupt.clear()
         self.service.metrics.rebalances.labels(self.name).inc()

@@ -162,7 +162,6 @@ class Days:
         service.metrics.pages.inc()
         service.relay.wake()
         if done.resume is None:
-            service.metrics.day.labels(str(index)).set(at_midnight(day).timestamp())
             log.info("day_turned", index=index, day=day.isoformat())
         return True
 

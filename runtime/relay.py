@@ -115,6 +115,7 @@ class Relay:
                 return False
             # Not until something is said here: that too is published by the one that works.
             await self._pause(self._stopping, _STANDBY)
+            self._failures, self.failing = 0, None
         self.holding = True
         self._metrics.relay_working.set(1)
         log.info("relay_works")

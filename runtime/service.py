@@ -96,6 +96,7 @@ class Service:
         self.admin = kafka.Admin(settings, f"hutong-{name}-{settings.ordinal}")
         self.county_changed = asyncio.Event()
         self.stopping = False
+        self._begun_at = time.monotonic()
         self.failure: str | None = None
         self.on_failure: Callable[[], None] | None = None
         self.own_lanes: dict[tuple[str, int], int] = {}
@@ -143,7 +144,8 @@ class Service:
             self, consumer, needs_county=needs_county, of_units=of_units, gathers=gathers, keeps_back=keeps_back
         )
         settings = self.settings
-        assignor = RoundRobinPartitionAssignor if of_units else RangePartitionAssignor
+        # The second is what a group that knows no other is still held together by.
+        assignors = (RoundRobinPartitionAssignor, RangePartitionAssignor) if of_units else (RangePartitionAssignor,)
         return {
             "batch": True,
             "group_id": self.consumers[consumer].group,
@@ -155,7 +157,7 @@ class Service:
             "no_reply": True,
             "fetch_max_wait_ms": LONG_POLL_MS,
             "auto_offset_reset": "none",
-            "partition_assignment_strategy": (assignor,),
+            "partition_assignment_strategy": assignors,
             "session_timeout_ms": int(settings.session_timeout * 1000),
             "heartbeat_interval_ms": int(min(3.0, settings.session_timeout / 4) * 1000),
             "rebalance_timeout_ms": int(settings.rebalance_timeout * 1000),
@@ -346,6 +348,8 @@ class Service:
             if consumer.silent_since is not None and now - consumer.silent_since > patience / 2
         ]
         found += self.hanging()
+        if not self._tasks and not self.stopping and now - self._begun_at > 2 * patience:
+            found.append("it has been starting for too long")
         if self._tasks and now - self.watch.looked_at > patience:
             found.append("the watch has not looked for too long")
         found += [f"task {task.get_name()} has ended" for task in self._tasks if task.done() and not self.stopping]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from aiokafka import TopicPartition
 
+from contracts.event import at_midnight
 from runtime import tables
 from runtime.database import infrastructure
 from runtime.kafka import Described
@@ -132,6 +133,9 @@ class Watch:
         assert kept is not None
         service.metrics.kept_back_rows.set(kept["rows"])
         service.metrics.kept_back_age.set(kept["oldest"])
+        for index, day in (await service.days.state()).items():
+            if day is not None:
+                service.metrics.day.labels(str(index)).set(at_midnight(day).timestamp())
         parked = {row["consumer"]: row for row in await service.pool.fetch(tables.PARKED_STATE)}
         for name in service.consumers:
             row = parked.get(name)

@@ -242,12 +242,13 @@ async def _run(home: Path, folder: Path, tell: Voice, *, detach: bool) -> None:
             )
         tell("Starting five services and the clock ...")
         supervisor = Supervisor(programs(installation, with_clock=True), tell)
+        installation.forget_running()
         await supervisor.start()
         await _ready(installation, supervisor)
         if detach:
             tell.turn_to(installation.logs / "supervisor.log")  # nobody listens from here on
         stack.write_state()
-        watching = asyncio.create_task(end_the_silent(installation, supervisor.process_id, tell))
+        watching = asyncio.create_task(end_the_silent(installation, supervisor.services, supervisor.process_id, tell))
         await _keep(stack, supervisor, tell)
     finally:
         if watching is not None:
@@ -271,7 +272,7 @@ async def _in_thread(work: Callable[[], object], undo: Callable[[], object]) -> 
 async def _ready(installation: Installation, supervisor: Supervisor) -> None:
     """Until every process has what it needs to work."""
     deadline = time.monotonic() + READY_S
-    waiting = list(installation.processes())
+    waiting = supervisor.services
     while waiting:
         supervisor.check()
         if await asyncio.to_thread(troubles, installation, waiting[0], "/health/ready") == []:

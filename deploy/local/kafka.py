@@ -30,9 +30,10 @@ ADMIN = "admin"
 START_S = 90.0
 STOP_S = 20.0
 TRAINING_S = 120.0
-# One collector thread, not several, on a machine shared with PostgreSQL and the services; and the quick compiler alone:
-# a broker of minutes does not earn back what the other one takes of the same processors.
-JVM = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xlog:aot=off", "-Xlog:aot+codecache*=off", "-Xlog:cds=off")
+# One collector thread, not several, on a machine shared with PostgreSQL and the services.
+JVM = ("-XX:+UseSerialGC", "-Xlog:aot=off", "-Xlog:aot+codecache*=off", "-Xlog:cds=off")
+# The quick compiler alone: a broker of minutes does not earn back what the other one takes of the same processors.
+QUICK = ("-XX:TieredStopAtLevel=1",)
 
 # To standard output, which is the node's log file. Denials are logged at INFO by the authorizer's own logger.
 LOG4J = """\
@@ -66,7 +67,8 @@ class EmbeddedKafka:
     """One to a few brokers, each also a controller, below `directory`, which keeps data and passwords between starts.
 
     `port` and `controller_port` are the first broker's, the others take the next numbers; None means free ones, chosen
-    at the first start and kept. Raises StackError, always with one sentence.
+    at the first start and kept. `brief`: it is to run for minutes, not for years. Raises StackError, always with one
+    sentence.
     """
 
     admin_user = ADMIN
@@ -79,11 +81,13 @@ class EmbeddedKafka:
         port: int | None = None,
         controller_port: int | None = None,
         heap_mb: int = 512,
+        brief: bool = False,
     ) -> None:
         self.directory = directory.resolve()
         self.brokers = brokers
         self._wanted = (port, controller_port)
         self._heap_mb = heap_mb
+        self._brief = brief
         self._servers: list[Server | None] = [None] * brokers
         self._identity: _Identity | None = None
         self._classpath: list[Path] = []
@@ -299,7 +303,7 @@ class EmbeddedKafka:
         command = self._java(
             folder,
             "format",
-            ["-Xmx128m", *self._jvm(train=False)],
+            ["-Xmx128m", *QUICK, *self._jvm(train=False)],
             "kafka.tools.StorageTool",
             [
                 "format",
@@ -326,7 +330,7 @@ class EmbeddedKafka:
         command = self._java(
             folder,
             "server",
-            [f"-Xmx{self._heap_mb}m", *self._jvm(train=True)],
+            [f"-Xmx{self._heap_mb}m", *(QUICK if self._brief else ()), *self._jvm(train=True)],
             "kafka.Kafka",
             [str(folder / "server.properties")],
         )

@@ -22,7 +22,7 @@ class LocalStack:
     """Both servers below `directory`, which one process at a time may use; data and passwords stay there.
 
     A context manager. Leaving it, Ctrl-C, an exception and even `kill -9` of this process end both servers.
-    `durable=False` is for tests: see EmbeddedPostgres.
+    `durable=False` is for tests, which take minutes: see EmbeddedPostgres, and `brief` of EmbeddedKafka.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class LocalStack:
         durable: bool = True,
     ) -> None:
         self.directory = directory.resolve()
-        self.kafka = EmbeddedKafka(self.directory / "kafka", brokers=brokers, port=kafka_port)
+        self.kafka = EmbeddedKafka(self.directory / "kafka", brokers=brokers, port=kafka_port, brief=not durable)
         self.postgres = EmbeddedPostgres(self.directory / "postgres", port=postgres_port, durable=durable)
         self._lock: IO[str] | None = None
 

@@ -1,6 +1,7 @@
 """Whatever is wrong, `hutong` says it in one Chinese sentence with a remedy, and ends with a code."""
 
 import asyncio
+import json
 import os
 import re
 import shutil
@@ -146,6 +147,13 @@ def test_a_service_runs_in_as_many_processes_as_are_set(stopped: Installation) -
     assert "HUTONG_PROCESSES" not in first
 
 
+def test_two_processes_are_not_told_to_listen_on_one_port(stopped: Installation) -> None:
+    ports = {"registry": {"HUTONG_PROCESSES": 2, "HUTONG_HTTP_PORT": 9100}, "eligibility": {"HUTONG_HTTP_PORT": 9101}}
+    (stopped.home / SETTINGS).write_text(json.dumps(ports))
+    with pytest.raises(NoInstallationError, match=r"registry\.1 and eligibility would both listen on 9101"):
+        stopped.processes()
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -154,6 +162,7 @@ def test_a_service_runs_in_as_many_processes_as_are_set(stopped: Installation) -
         '{"notify": {"HUTONG_PROCESSES": 0}}',
         '{"notify": {"HUTONG_PROCESSES": "two"}}',
         '{"notify": {"HUTONG_HTTP_PORT": -1}}',
+        '{"notify": {"HUTONG_HTTP_PORT": 65536}}',
         '{"notify"',
         "[]",
         '{"notify": 1}',
@@ -211,7 +220,7 @@ def test_a_service_without_life_is_ended(stopped: Installation, monkeypatch: pyt
 
     async def watch() -> None:
         processes = {"registry": 4711}
-        watching = asyncio.create_task(health.end_the_silent(stopped, processes.get, told.append))
+        watching = asyncio.create_task(health.end_the_silent(stopped, list(processes), processes.get, told.append))
         while not killed:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
         watching.cancel()
@@ -239,7 +248,7 @@ def test_a_new_process_is_not_ended_for_the_silence_of_the_one_before(
     monkeypatch.setattr(os, "kill", lambda *_: None)
 
     async def watch() -> None:
-        watching = asyncio.create_task(health.end_the_silent(stopped, another, told.append))
+        watching = asyncio.create_task(health.end_the_silent(stopped, ["registry"], another, told.append))
         while len(processes) < 20:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
         watching.cancel()

@@ -93,15 +93,22 @@ GUARDS = [
     Guard(
         "house: a number of processes that is none is refused",
         "deploy/installation.py",
-        "if not said.isdecimal() or int(said) < least:",
+        "if not said.isdecimal() or not least <= int(said) <= most:",
         "if False:",
         "tests/cli/test_refusals.py::test_settings_that_cannot_be_read_are_refused_by_name",
     ),
     Guard(
         "house: a second process of a service is looked at",
         "deploy/commands/operate.py",
-        "if of == service",
-        "if name == service",
+        "answers = {process: troubles(installation, process) for process in installation.running(service)}",
+        "answers = {process: troubles(installation, process) for process in [service]}",
         _HOUSE + "test_a_second_process_of_a_service_is_looked_at_too",
+    ),
+    Guard(
+        "house: two processes do not listen on one port",
+        "deploy/installation.py",
+        "if other != process:",
+        "if False:",
+        _REFUSALS + "test_two_processes_are_not_told_to_listen_on_one_port",
     ),
 ]

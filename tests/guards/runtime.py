@@ -292,8 +292,8 @@ GUARDS = [
     Guard(
         "runtime: processes share the units' topics",
         "runtime/service.py",
-        "assignor = RoundRobinPartitionAssignor if of_units else RangePartitionAssignor",
-        "assignor = RangePartitionAssignor",
+        "assignors = (RoundRobinPartitionAssignor, RangePartitionAssignor) if of_units else (RangePartitionAssignor,)",
+        "assignors = (RangePartitionAssignor,)",
         _PROCESS + "test_processes_share_the_units_topics",
     ),
     Guard(
@@ -316,6 +316,41 @@ GUARDS = [
         "_LEADERS_MS = 5000",
         "_LEADERS_MS = 300_000",
         _BROKERS + "test_a_leader_that_is_dead_is_neither_believed_nor_besieged",
+    ),
+    Guard(
+        "runtime: a group that was shared by ranges takes a newer process",
+        "runtime/service.py",
+        "(RoundRobinPartitionAssignor, RangePartitionAssignor) if of_units",
+        "(RoundRobinPartitionAssignor,) if of_units",
+        _PROCESS + "test_a_group_that_was_shared_by_ranges_takes_a_process_that_would_rather_take_turns",
+    ),
+    Guard(
+        "runtime: who stands by again is no longer failing",
+        "runtime/relay.py",
+        "            await self._pause(self._stopping, _STANDBY)\n            self._failures, self.failing = 0, None\n",
+        "            await self._pause(self._stopping, _STANDBY)\n",
+        _RELAY + "test_who_stands_by_again_is_no_longer_failing",
+    ),
+    Guard(
+        "runtime: a process that does not begin to work is not live",
+        "runtime/service.py",
+        "if not self._tasks and not self.stopping and now - self._begun_at > 2 * patience:",
+        "if False:",
+        _PROCESS + "test_a_process_that_does_not_begin_to_work_is_not_live",
+    ),
+    Guard(
+        "runtime: what another process has now is told by it alone",
+        "runtime/consumer.py",
+        "            gauge.remove(self.name, topic, str(partition))",
+        "            pass",
+        _PROCESS + "test_what_another_process_has_now_is_no_longer_told_here",
+    ),
+    Guard(
+        "runtime: the day is told by every process",
+        "runtime/watch.py",
+        "service.metrics.day.labels(str(index)).set(at_midnight(day).timestamp())",
+        "pass",
+        _PROCESS + "test_the_day_is_told_by_every_process",
     ),
     Guard(
         "runtime: the relay stops before it makes a hole",

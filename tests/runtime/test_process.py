@@ -5,8 +5,15 @@ import json
 from datetime import date
 from uuid import uuid4
 
+from aiokafka import AIOKafkaConsumer
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from prometheus_client import generate_latest
+
+from contracts.event import at_midnight
+from runtime import Service, kafka
 from runtime.__main__ import FAILED
 from runtime.migrations import RUNTIME, migrate
+from tests.runtime import model
 from tests.runtime.harness import World, eventually
 from tests.runtime.model import MIGRATIONS
 
@@ -144,6 +151,64 @@ async def test_processes_share_the_units_topics(world: World) -> None:
         return all(latest) and latest[0].isdisjoint(latest[1]) and latest[0] | latest[1] > {f"{one}/0" for one in units}
 
     await eventually(shared, what="each hears some of the units' topics")
+
+
+async def test_a_group_that_was_shared_by_ranges_takes_a_process_that_would_rather_take_turns(world: World) -> None:
+    """A version before this one stopped a moment ago: its static member is still in the group."""
+    unit = f"model-{world.run}.unit-a.v1"
+    world.partitions = 1
+    world.make_topics(unit)
+    world.partitions = 4
+    world.settings["HUTONG_PARTITIONS"] = "4"
+    name = world.schema("alpha")
+    before = AIOKafkaConsumer(
+        unit,
+        bootstrap_servers=world.of("alpha").kafka,
+        group_id=f"hutong.{name}.main",
+        group_instance_id=f"hutong-{name}-main-0",
+        partition_assignment_strategy=(RangePartitionAssignor,),
+        session_timeout_ms=60_000,
+        **kafka._sasl(world.of("alpha")),
+    )
+    await before.start()
+    await before.stop()
+    now = world.start("gamma")
+
+    async def works() -> bool:
+        return bool(now.said("works"))
+
+    await eventually(works, what="it joins the group")
+
+
+async def test_a_process_that_does_not_begin_to_work_is_not_live(service: Service) -> None:
+    """What hangs before its consumers are there looks well to whoever asks for what has gone silent."""
+    assert service.silences() == []
+    service._begun_at -= 2 * service.settings.silence_patience
+    assert service.silences() == ["it has been starting for too long"]
+
+
+async def test_what_another_process_has_now_is_no_longer_told_here(service: Service) -> None:
+    """A lag that stays behind, a halt of a partition that is elsewhere: each would ring for ever."""
+    consumer, place = service.consumers["main"], (model.INPUT.name, 0)
+    consumer.assigned = {place}
+    service.metrics.lag.labels("main", *map(str, place)).set(7)
+    consumer.halt(*place, "for a test")
+    told = generate_latest(service.metrics.registry).decode()
+    assert f'hutong_halted{{consumer="main",partition="0",topic="{place[0]}"}} 1.0' in told
+    assert f'hutong_cursor_lag{{consumer="main",partition="0",topic="{place[0]}"}} 7.0' in told
+    await consumer.taken()
+    consumer.given(set())
+    told = generate_latest(service.metrics.registry).decode()
+    assert "hutong_halted{" not in told
+    assert "hutong_cursor_lag{" not in told
+
+
+async def test_the_day_is_told_by_every_process(service: Service) -> None:
+    """Whichever turned it: the one that did so yesterday is not to ring today."""
+    await service.pool.execute("update day_state set day = '2026-03-02' where index = 0")
+    await service.watch._gauges()
+    midnight = at_midnight(date(2026, 3, 2)).timestamp()
+    assert service.metrics.registry.get_sample_value("hutong_day_turned_timestamp_seconds", {"index": "0"}) == midnight
 
 
 async def parked_two(world: World) -> bool:

@@ -13,6 +13,7 @@ from aiokafka.errors import KafkaTimeoutError, OutOfOrderSequenceNumber, Produce
 from contracts.event import Envelope
 from runtime import Service, kafka, partition_of, relay, tables
 from runtime.batches import Heard
+from runtime.database import open_session
 from runtime.reader import Numbers, Turn
 from tests.runtime import model
 from tests.runtime.harness import World, eventually
@@ -192,6 +193,34 @@ async def test_who_stands_by_is_not_woken_by_what_it_says_itself(
     await published(service)
     service.relay.stop()
     await relaying
+
+
+async def test_who_stands_by_again_is_no_longer_failing(
+    service: Service, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its database was away; now it waits for its place in peace, and nobody is to look after it."""
+    monkeypatch.setattr(relay, "_STANDBY", 0.05)
+    away = True
+
+    async def sometimes(*arguments: Any, **more: Any) -> Any:
+        if away:
+            raise ConnectionRefusedError
+        return await open_session(*arguments, **more)
+
+    monkeypatch.setattr(relay, "open_session", sometimes)
+    assert await world.database.fetchval(tables.TRY_LOCK, relay._LOCK_SPACE, service.name)
+    relaying = asyncio.create_task(service.relay.run())
+
+    async def told() -> bool:
+        return "relay fails: ConnectionRefusedError" in service.troubles()
+
+    await eventually(told, what="it says that it fails")
+    away = False
+    await eventually(lambda: _not(told()), what="it says so no longer")
+    assert not service.relay.holding
+    service.relay.stop()
+    await relaying
+    assert await world.database.fetchval("select pg_advisory_unlock($1, hashtext($2))", relay._LOCK_SPACE, service.name)
 
 
 async def test_much_on_one_partition_does_not_hold_up_the_others(
