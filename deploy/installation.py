@@ -193,19 +193,12 @@ class Installation:
         Raises:
             NoInstallationError: what the ops team set cannot be read.
         """
-        found = {
+        told = self._settings()
+        return {
             _process(service, ordinal): (service, ordinal)
             for service in SERVICES
-            for ordinal in range(int(self._set(service).get(PROCESSES, 1)))
+            for ordinal in range(int(told[service].get(PROCESSES, 1)))
         }
-        ports: dict[int, str] = {}
-        for process, (service, ordinal) in found.items():
-            port = int(self._set(service).get(HTTP_PORT, 0))
-            other = ports.setdefault(port + ordinal, process) if port else process
-            if other != process:
-                why = f"{other} and {process} would both listen on {port + ordinal}"
-                raise NoInstallationError(self.home, self.home / SETTINGS, why)
-        return found
 
     def running(self, service: str) -> list[str]:
         """The processes of a service that were started last, by name, as far as they came to say so."""
@@ -223,7 +216,7 @@ class Installation:
             NoInstallationError: what the ops team set cannot be read.
         """
         login = self.login(service)
-        told = {name: value for name, value in self._set(service).items() if name != PROCESSES}
+        told = {name: value for name, value in self._settings()[service].items() if name != PROCESSES}
         if int(told.get(HTTP_PORT, 0)):
             told[HTTP_PORT] = str(int(told[HTTP_PORT]) + ordinal)
         return told | {
@@ -265,25 +258,19 @@ class Installation:
     def logs(self) -> Path:
         return self.home / "logs"
 
-    def _set(self, service: str) -> dict[str, str]:
-        """What the ops team set for one service, as text: a list or a number stands as JSON."""
+    def _settings(self) -> dict[str, dict[str, str]]:
+        """What the ops team set for each service, as text: a list or a number stands as JSON."""
         file = self.home / SETTINGS
         try:
             held = json.loads(file.read_text())
             strangers = set(held) - set(SERVICES)
             if strangers:
                 raise ValueError(f"no service is called {min(strangers)}")
-            mine = held.get(service, {})
-            wrong = [name for name in mine if not name.startswith("HUTONG_")]
-            if wrong:
-                raise ValueError(f"{wrong[0]} is no setting of Hutong")
-            for name, least, most in ((PROCESSES, 1, 9), (HTTP_PORT, 0, 65_000)):
-                said = str(mine.get(name, least))
-                if not said.isdecimal() or not least <= int(said) <= most:
-                    raise ValueError(f"{name} of {service} must be a number from {least} to {most}")
-            return {name: value if isinstance(value, str) else json.dumps(value) for name, value in mine.items()}
+            told = {service: _as_text(service, held.get(service, {})) for service in SERVICES}
+            _check_ports(told)
+            return told
         except FileNotFoundError:
-            return {}
+            return {service: {} for service in SERVICES}
         except (ValueError, TypeError, AttributeError) as error:
             raise NoInstallationError(self.home, file, str(error)) from None
 
@@ -316,6 +303,29 @@ class Installation:
             parking = _read(self.secrets_file(service)).get("parking_key", secrets.token_urlsafe(32))
             held = own.get(service, {}) | {"ops_public_key": ops["ops_public_key"], "parking_key": parking}
             write_private(self.secrets_file(service), json.dumps(held, indent=2))
+
+
+def _as_text(service: str, held: Mapping[str, Any]) -> dict[str, str]:
+    """One service's settings as a process is told them."""
+    wrong = [name for name in held if not name.startswith("HUTONG_")]
+    if wrong:
+        raise ValueError(f"{wrong[0]} is no setting of Hutong")
+    for name, least, most in ((PROCESSES, 1, 9), (HTTP_PORT, 0, 65_000)):
+        said = str(held.get(name, least))
+        if not said.isdecimal() or not least <= int(said) <= most:
+            raise ValueError(f"{name} of {service} must be a number from {least} to {most}")
+    return {name: value if isinstance(value, str) else json.dumps(value) for name, value in held.items()}
+
+
+def _check_ports(told: Mapping[str, Mapping[str, str]]) -> None:
+    taken: dict[int, str] = {}
+    for service, settings in told.items():
+        first = int(settings.get(HTTP_PORT, 0))
+        for ordinal in range(int(settings.get(PROCESSES, 1)) if first else 0):
+            process = _process(service, ordinal)
+            other = taken.setdefault(first + ordinal, process)
+            if other != process:
+                raise ValueError(f"{other} and {process} would both listen on {first + ordinal}")
 
 
 def _process(service: str, ordinal: int) -> str:

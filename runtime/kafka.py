@@ -13,7 +13,6 @@ from faststream.security import BaseSecurity, SASLScram512
 from runtime.settings import Settings
 
 _WAIT = 10.0
-_LEADERS_MS = 5000
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +69,7 @@ class Admin:
             # Or it asks a dead broker, as fast as a processor can, until its request has run out of time.
             "enable.sparse.connections": False,
             # Who leads a partition now it would not ask by itself for five minutes.
-            "topic.metadata.refresh.interval.ms": _LEADERS_MS,
+            "topic.metadata.refresh.interval.ms": 5000,
         }
         if settings.kafka_user is not None:
             config |= {

@@ -98,7 +98,7 @@ class Relay:
         # A frozen process must not keep its successor from publishing: an idle holder is cut off.
         session = await open_session(self._service, self._settings, idle_session_timeout="15000")
         try:
-            if not await self._hold(session):
+            if not await self._hold(session, backoff):
                 return
             producer = kafka.producer(self._settings, f"hutong-{self._service}-relay-{self._settings.ordinal}")
             try:
@@ -109,13 +109,13 @@ class Relay:
         finally:
             await session.close(timeout=5)
 
-    async def _hold(self, session: Any) -> bool:
+    async def _hold(self, session: Any, backoff: Backoff) -> bool:
         while not await session.fetchval(tables.TRY_LOCK, _LOCK_SPACE, self._service):
             if self._stopping.is_set():
                 return False
             # Not until something is said here: that too is published by the one that works.
             await self._pause(self._stopping, _STANDBY)
-            self._failures, self.failing = 0, None
+            self._is_well(backoff)
         self.holding = True
         self._metrics.relay_working.set(1)
         log.info("relay_works")
@@ -130,7 +130,7 @@ class Relay:
             self._wake.clear()
             rows = await session.fetch(tables.TO_PUBLISH, _WAVE)
             if not rows:
-                self._failures, self.failing = 0, None
+                self._is_well(backoff)
                 if self._stopping.is_set():
                     return
                 await self._pause(self._wake, _IDLE)
@@ -143,8 +143,11 @@ class Relay:
                     point("before_mark")
                     await self._mark(session, sent)
                     marks.update(sent.marks)
-            backoff.reset()
-            self._failures, self.failing = 0, None
+            self._is_well(backoff)
+
+    def _is_well(self, backoff: Backoff) -> None:
+        self._failures, self.failing = 0, None
+        backoff.reset()
 
     async def _send(self, producer: AIOKafkaProducer, rows: Sequence[Any], marks: dict[Lane, int], sent: Sent) -> None:
         following = dict(marks)

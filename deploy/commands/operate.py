@@ -51,7 +51,7 @@ def status(context: typer.Context) -> None:
 def _told_by(installation: Installation, service: str) -> list[str] | None:
     """What is wrong with a service, as its processes tell; None: nobody answers."""
     answers = {process: troubles(installation, process) for process in installation.running(service)}
-    if len(answers) == 1 or not any(answer is not None for answer in answers.values()):
+    if len(answers) == 1 or all(answer is None for answer in answers.values()):
         return answers[service]
     told = {process: ["没有答复"] if answer is None else answer for process, answer in answers.items()}
     return [f"{process} {one}" for process, answer in told.items() for one in answer]

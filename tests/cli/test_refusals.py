@@ -151,7 +151,7 @@ def test_two_processes_are_not_told_to_listen_on_one_port(stopped: Installation)
     ports = {"registry": {"HUTONG_PROCESSES": 2, "HUTONG_HTTP_PORT": 9100}, "eligibility": {"HUTONG_HTTP_PORT": 9101}}
     (stopped.home / SETTINGS).write_text(json.dumps(ports))
     with pytest.raises(NoInstallationError, match=r"registry\.1 and eligibility would both listen on 9101"):
-        stopped.processes()
+        stopped.settings_env("notify")
 
 
 @pytest.mark.parametrize(

@@ -297,6 +297,13 @@ GUARDS = [
         _PROCESS + "test_processes_share_the_units_topics",
     ),
     Guard(
+        "runtime: as many processes are at work as units have topics",
+        "runtime/watch.py",
+        "(sum(most) if consumer.of_units else max(most, default=0))",
+        "max(most, default=0)",
+        _WATCH + "test_a_process_beyond_the_units_topics_waits_in_peace",
+    ),
+    Guard(
         "runtime: what a dead leader cannot say is no offset",
         "runtime/kafka.py",
         "if offset < 0:",
@@ -313,8 +320,8 @@ GUARDS = [
     Guard(
         "runtime: who leads now is asked again and again",
         "runtime/kafka.py",
-        "_LEADERS_MS = 5000",
-        "_LEADERS_MS = 300_000",
+        '"topic.metadata.refresh.interval.ms": 5000,',
+        '"topic.metadata.refresh.interval.ms": 300_000,',
         _BROKERS + "test_a_leader_that_is_dead_is_neither_believed_nor_besieged",
     ),
     Guard(
@@ -327,7 +334,7 @@ GUARDS = [
     Guard(
         "runtime: who stands by again is no longer failing",
         "runtime/relay.py",
-        "            await self._pause(self._stopping, _STANDBY)\n            self._failures, self.failing = 0, None\n",
+        "            await self._pause(self._stopping, _STANDBY)\n            self._is_well(backoff)\n",
         "            await self._pause(self._stopping, _STANDBY)\n",
         _RELAY + "test_who_stands_by_again_is_no_longer_failing",
     ),

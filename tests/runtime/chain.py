@@ -31,7 +31,7 @@ from deploy.clock import Clock, Simulator
 from deploy.demo import handover, world
 from deploy.demo.plain_client import PlainClient, Record
 from deploy.install import Servers, activate, install, read_county
-from deploy.installation import ADMIN, DATABASE, Installation
+from deploy.installation import ADMIN, DATABASE, PROCESSES, SETTINGS, Installation
 from deploy.local.stack import LocalStack
 from deploy.provision import county_topics
 from deploy.settled import Watch
@@ -191,8 +191,9 @@ class Story:
         ``table``: what it needs there, and does not get before it is frozen.
         """
         log = self.installation.logs / f"{service}.log"
-        [program] = [one for one in programs(self.installation, with_clock=False) if one.name == service]
-        successor = Supervisor([another(program, 1, HUTONG_SESSION_TIMEOUT="6")])
+        set_processes(self.installation.home, 2)
+        [second] = [one for one in programs(self.installation, with_clock=False) if one.name == f"{service}.1"]
+        successor = Supervisor([replace(second, environment={**second.environment, "HUTONG_SESSION_TIMEOUT": "6"})])
         other = await asyncpg.connect(self.installation.postgres_admin, database=DATABASE)
         try:
             async with other.transaction():
@@ -281,15 +282,9 @@ def _admits(log: Path, after: int) -> bool:
     return any(line["event"] in ("retry", "fenced") for line in said)
 
 
-def another(program: Program, ordinal: int, **environment: str) -> Program:
-    """One more process of the same service."""
-    more = {"HUTONG_ORDINAL": str(ordinal), "HUTONG_STATE_FILE": str(program.log.with_suffix(f".{ordinal}.json"))}
-    return replace(
-        program,
-        name=f"{program.name}.{ordinal}",
-        environment={**program.environment, **more, **environment},
-        log=program.log.with_suffix(f".{ordinal}.log"),
-    )
+def set_processes(home: Path, many: int) -> None:
+    """As the ops team would: so many of each service."""
+    (home / SETTINGS).write_text(json.dumps({service: {PROCESSES: many} for service in SERVICES}))
 
 
 @asynccontextmanager
@@ -308,11 +303,11 @@ async def a_house(
     county = read_county(FOLDER, home)
     installation = await install(Servers.of(stack.state()), home, county, PARTITIONS)
     activate(installation, county, FIRST_DAY, "operator of 341722-mzj (test)")
+    set_processes(home, processes)
     running: tuple[Program, ...] = tuple(
         replace(program, environment={**program.environment, **(environment or {})})
         for program in programs(installation, with_clock=False)
     )
-    running += tuple(another(program, ordinal) for ordinal in range(1, processes) for program in running)
     if deaths is not None:
         running = deaths.doom(running)
     supervisor = Supervisor(running, deaths.hear if deaths is not None else lambda _: None)

@@ -108,3 +108,20 @@ async def test_a_consumer_that_hears_nothing_ends_the_process(world: World, serv
     assert any("is silent" in silence for silence in service.silences())
     service.watch.stop()
     await watching
+
+
+async def test_a_process_beyond_the_units_topics_waits_in_peace(service: Service) -> None:
+    """As many can be at work as there are topics of units, which have one partition each; of one topic as many as it
+    has partitions.
+    """
+    consumer = service.consumers["main"]
+    consumer.heard = [model.INPUT.name, model.STEP.name]
+
+    def spare(ordinal: int) -> bool:
+        service.settings = replace(service.settings, ordinal=ordinal)
+        return service.watch._spare(consumer)
+
+    many = service.settings.partitions
+    assert [spare(ordinal) for ordinal in (many - 1, many, 2 * many)] == [False, True, True]
+    consumer.of_units = True
+    assert [spare(ordinal) for ordinal in (many - 1, many, 2 * many)] == [False, False, True]
