@@ -19,6 +19,7 @@ from deploy import county as counties
 from deploy.demo.plain_client import PlainClient
 from deploy.installation import ADMIN, DATABASE, Installation, agency_keys
 from deploy.local.files import HOST, SOCKET_PORT
+from deploy.progress import Progress
 from deploy.provision import provision_broker, provision_database, wanted
 
 NAMESPACE = UUID("c2d2b1de-30c4-5b0a-8f3c-6b4a9b1b7c30")
@@ -75,6 +76,7 @@ async def install(servers: Servers, home: Path, county: County, partitions: int)
 
     Raises:
         ProvisioningError: the broker or the database refused a part.
+        NoProgressError: one of them stands still.
     """
     installation = Installation.prepare(
         home,
@@ -99,16 +101,20 @@ async def _database(installation: Installation) -> None:
     from runtime.migrations import migrate
     from runtime.settings import Settings
 
-    await provision_database(installation.postgres_admin, DATABASE, installation.roles)
-    folder = Path(services.__path__[0])
-    await asyncio.gather(
-        *(
-            migrate(
-                service, Settings.from_environment(installation.settings_env(service)), folder / service / "migrations"
-            )
-            for service in SERVICES
-        )
-    )
+    applied: list[str] = []
+
+    async def make() -> None:
+        await provision_database(installation.postgres_admin, DATABASE, installation.roles)
+        applied.append(DATABASE)
+        await asyncio.gather(*(migrations(service) for service in SERVICES))
+
+    async def migrations(service: str) -> None:
+        settings = Settings.from_environment(installation.settings_env(service))
+        await migrate(service, settings, Path(services.__path__[0]) / service / "migrations", applied.append)
+        applied.append(service)
+
+    progress = Progress("the making of the database", "PostgreSQL's log says what it does")
+    await progress.watch(make(), lambda: len(applied), "migrations")
 
 
 def in_force(installation: Installation, today: date) -> County | None:

@@ -15,6 +15,7 @@ from deploy.demo.run import DemoError, Options, run
 from deploy.install import ActivationError
 from deploy.local.errors import StackError
 from deploy.local.jars import home
+from deploy.progress import NoProgressError
 from deploy.provision import ProvisioningError
 from deploy.settled import NotSettledError
 from deploy.supervisor import GaveUpError
@@ -37,7 +38,7 @@ def main() -> int:
     options = Options(given.children, given.seed, given.days, given.keep, given.home)
     try:
         return asyncio.run(_interruptible(options))
-    except (StackError, ProvisioningError, ActivationError, DemoError) as error:
+    except (StackError, ProvisioningError, ActivationError, DemoError, NoProgressError) as error:
         return _failed(str(error))
     except BrokerRefusedError as error:
         return _failed(f"the broker refused a client: {error}")

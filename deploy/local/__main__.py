@@ -24,11 +24,12 @@ from contracts.event import COUNTY_TIME
 from contracts.topics import SERVICES
 from deploy.county import DEMO_COUNTY, CountyInvalid
 from deploy.demo.plain_client import BrokerRefusedError
-from deploy.health import end_the_silent, troubles
+from deploy.health import EVENT, end_the_silent, troubles
 from deploy.install import ActivationError, Servers, activate, in_force, install, read_county
 from deploy.installation import Installation, NoInstallationError, default_home
 from deploy.local.errors import StackError, from_os_error
 from deploy.local.stack import LocalStack, holder, read_state
+from deploy.progress import LogMilestones, NoProgressError, Progress
 from deploy.provision import ProvisioningError
 from deploy.supervisor import GaveUpError, Supervisor, programs
 
@@ -36,8 +37,6 @@ PARTITIONS = 4
 """Of the topics that services share, on one machine."""
 BY = "make up"
 """Who puts the county's data in force on a house that has none."""
-START_S = 300.0
-READY_S = 120.0
 STOP_S = 60.0
 LOOK_S = 1.0
 """Between two looks at the servers."""
@@ -66,7 +65,7 @@ def main() -> int:
                 return serve(home, options.county, detach=options.detach)
     except asyncpg.PostgresError as error:
         return _failed(f"The database refused: {error}")
-    except (StackError, ProvisioningError, ActivationError, GaveUpError, NoInstallationError) as error:
+    except (StackError, ProvisioningError, ActivationError, GaveUpError, NoInstallationError, NoProgressError) as error:
         return _failed(str(error))
     except CountyInvalid as error:
         return _failed(f"{options.county} is no county's data: {error}")
@@ -96,15 +95,12 @@ def up(home: Path, county: Path) -> int:
     )
     heard = threading.Thread(target=_pass_on, args=(started,), daemon=True)
     heard.start()
-    deadline = time.monotonic() + START_S
     try:
+        # It gives up by itself when it makes no progress.
         while read_state(home / "stack") is None or holder(home / "stack") != started.pid:
             if started.poll() is not None:
                 heard.join(1)
                 return 1
-            if time.monotonic() > deadline:
-                _end([psutil.Process(started.pid)])
-                raise StackError(f"It did not start within {START_S:.0f} s.")
             time.sleep(0.05)
     except KeyboardInterrupt:
         with suppress(psutil.NoSuchProcess):
@@ -271,17 +267,16 @@ async def _in_thread(work: Callable[[], object], undo: Callable[[], object]) -> 
 
 async def _ready(installation: Installation, supervisor: Supervisor) -> None:
     """Until every process has what it needs to work."""
-    deadline = time.monotonic() + READY_S
+    progress = Progress("the services' start", f"their logs in {installation.logs} say what they wait for")
+    milestones = {name: LogMilestones(installation.logs / f"{name}.log", EVENT) for name in supervisor.services}
     waiting = supervisor.services
     while waiting:
         supervisor.check()
         if await asyncio.to_thread(troubles, installation, waiting[0], "/health/ready") == []:
             waiting.pop(0)
-        elif time.monotonic() > deadline:
-            raise StackError(
-                f"{waiting[0]} was not ready within {READY_S:.0f} s; its log is {installation.logs / waiting[0]}.log"
-            )
         else:
+            ready = len(milestones) - len(waiting)
+            progress.look(ready + sum(log.count() for log in milestones.values()), "events of different kinds")
             await asyncio.sleep(0.1)
 
 

@@ -4,6 +4,7 @@ from tests.guards.guard import Guard
 
 _REFUSALS = "tests/cli/test_refusals.py::"
 _HOUSE = "tests/cli/test_house.py::"
+_PROGRESS = "tests/deploy/test_progress.py::"
 
 GUARDS = [
     Guard(
@@ -51,8 +52,8 @@ GUARDS = [
     Guard(
         "house: a new process is not ended for the silence of the one before",
         "deploy/health.py",
-        "            if answer == [] or process != known:",
-        "            if answer == [] or known is None:",
+        "            if life is None or process != life.process:",
+        "            if life is None:",
         _REFUSALS + "test_a_new_process_is_not_ended_for_the_silence_of_the_one_before",
     ),
     Guard(
@@ -110,5 +111,40 @@ GUARDS = [
         "if other != process:",
         "if False:",
         _REFUSALS + "test_two_processes_are_not_told_to_listen_on_one_port",
+    ),
+    Guard(
+        "house: a start that moves is waited for beyond the patience",
+        "deploy/progress.py",
+        "        if still > self._patience:",
+        "        if whole > self._patience:",
+        _PROGRESS + "test_a_broker_that_recovers_for_longer_than_the_patience_is_waited_for",
+    ),
+    Guard(
+        "house: a repeated line of a log is no progress",
+        "deploy/progress.py",
+        "found.groups() for found in",
+        "(*found.groups(), str(self._offset)) for found in",
+        _PROGRESS + "test_only_what_a_log_has_not_said_before_counts",
+    ),
+    Guard(
+        "house: the broker's log says what it recovers",
+        "deploy/local/kafka.py",
+        "logger.recovery.level = info",
+        "logger.recovery.level = warn",
+        "tests/local/test_stack.py::test_what_a_killed_broker_recovers_is_counted",
+    ),
+    Guard(
+        "house: work that is given up is ended",
+        "deploy/progress.py",
+        "            running.cancel()\n            await asyncio.gather(running, return_exceptions=True)\n",
+        "",
+        _PROGRESS + "test_work_that_stands_still_is_cancelled",
+    ),
+    Guard(
+        "house: a slow start is not ended while it makes progress",
+        "deploy/health.py",
+        "            elif life.shows(answer == []):",
+        "            elif answer == []:",
+        _REFUSALS + "test_a_process_is_not_ended_while_its_start_makes_progress",
     ),
 ]
