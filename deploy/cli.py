@@ -19,7 +19,7 @@ from deploy.commands.trace import trace
 from deploy.county import CountyInvalid
 from deploy.demo.plain_client import BrokerRefusedError
 from deploy.explain import FactsUnreadable
-from deploy.installation import NoInstallationError, default_home
+from deploy.installation import NoInstallationError, OtherFormatError, default_home
 
 INTERRUPTED = "已中断。"
 EXPECTED = {
@@ -75,6 +75,8 @@ def main() -> None:
     except TyperException as error:
         _end(_misused(error), 2)
     except (CountyInvalid, FactsUnreadable) as error:
+        _end(str(error), 1)
+    except OtherFormatError as error:
         _end(str(error), 1)
     except NoInstallationError as error:
         if error.damaged:

@@ -226,7 +226,7 @@ def main() -> int:
     try:
         return asyncio.run(run(Installation.load(options.home), with_clock=not options.no_clock))
     except NoInstallationError as error:
-        print(f"{error}.", file=sys.stderr)
+        print(str(error) if str(error).endswith("。") else f"{error}.", file=sys.stderr)
         return 3
 
 

@@ -26,7 +26,7 @@ from deploy.county import DEMO_COUNTY, CountyInvalid
 from deploy.demo.plain_client import BrokerRefusedError
 from deploy.health import EVENT, end_the_silent, troubles
 from deploy.install import ActivationError, Servers, activate, in_force, install, read_county
-from deploy.installation import Installation, NoInstallationError, default_home
+from deploy.installation import Installation, NoInstallationError, check_format, default_home
 from deploy.local.errors import StackError, from_os_error
 from deploy.local.stack import LocalStack, holder, read_state
 from deploy.progress import LogMilestones, NoProgressError, Progress
@@ -56,12 +56,14 @@ def main() -> int:
     try:
         match options.what:
             case "up":
+                check_format(home)
                 return up(home, options.county)
             case "down":
                 return down(home)
             case "status":
                 return status(home)
             case _:
+                check_format(home)
                 return serve(home, options.county, detach=options.detach)
     except asyncpg.PostgresError as error:
         return _failed(f"The database refused: {error}")
@@ -76,7 +78,7 @@ def main() -> int:
 
 
 def _failed(sentence: str) -> int:
-    print(f"{sentence.rstrip('.')}.", file=sys.stderr)
+    print(sentence if sentence.endswith("。") else f"{sentence.rstrip('.')}.", file=sys.stderr)
     return 1
 
 

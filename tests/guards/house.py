@@ -147,4 +147,11 @@ GUARDS = [
         "            elif answer == []:",
         _REFUSALS + "test_a_process_is_not_ended_while_its_start_makes_progress",
     ),
+    Guard(
+        "house: an installation of another format is not run",
+        "deploy/installation.py",
+        "            if held != FORMAT:",
+        "            if False:",
+        "tests/deploy/test_installation.py::test_an_installation_of_another_format_is_refused_and_kept",
+    ),
 ]
