@@ -83,10 +83,15 @@ def _failed(sentence: str) -> int:
 
 
 def up(home: Path, county: Path) -> int:
-    """Start the house in the background; return when all of it answers."""
+    """Start the house in the background; return when all of it answers.
+
+    Asked to stop meanwhile, it leaves nothing behind, also as a shell's background job (started with SIGINT ignored).
+    """
     if read_state(home / "stack") is not None:
         print("Running already.")
         return status(home)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     started = subprocess.Popen(
         [sys.executable, "-m", "deploy.local", "serve", "--detach", "--home", str(home), "--county", str(county)],
         stdin=subprocess.DEVNULL,

@@ -131,7 +131,7 @@ GUARDS = [
         "deploy/local/kafka.py",
         "logger.recovery.level = info",
         "logger.recovery.level = warn",
-        "tests/local/test_stack.py::test_what_a_killed_broker_recovers_is_counted",
+        "tests/local/test_stack.py::test_a_stack_keeps_its_data_through_restart_and_kill",
     ),
     Guard(
         "house: work that is given up is ended",
@@ -153,5 +153,19 @@ GUARDS = [
         "            if held != FORMAT:",
         "            if False:",
         "tests/deploy/test_installation.py::test_an_installation_of_another_format_is_refused_and_kept",
+    ),
+    Guard(
+        "house: make up that is stopped as a background job leaves nothing",
+        "deploy/local/__main__.py",
+        "        signal.signal(number, signal.default_int_handler)",
+        "        assert number",
+        _HOUSE + "test_who_stops_it_while_it_starts_leaves_no_process",
+    ),
+    Guard(
+        "house: what a test leaves running fails the run",
+        "tests/conftest.py",
+        "        session.exitstatus = pytest.ExitCode.TESTS_FAILED\n",
+        "",
+        "tests/local/test_processes.py::test_what_a_test_leaves_running_fails_the_run_and_is_ended",
     ),
 ]
