@@ -78,7 +78,19 @@ async def install(servers: Servers, home: Path, county: County, partitions: int)
         ProvisioningError: the broker or the database refused a part.
         NoProgressError: one of them stands still.
     """
-    installation = Installation.prepare(
+    installation = prepare(servers, home, county, partitions)
+    await provision(installation, county)
+    return installation
+
+
+def load() -> None:
+    """Import what an installation needs beyond this module: half a second, to be spent while the servers start."""
+    import runtime.migrations  # noqa: F401
+
+
+def prepare(servers: Servers, home: Path, county: County, partitions: int) -> Installation:
+    """The installation in a folder, at these servers' addresses: who runs its services needs no more to load them."""
+    return Installation.prepare(
         home,
         county,
         partitions,
@@ -88,13 +100,21 @@ async def install(servers: Servers, home: Path, county: County, partitions: int)
         postgres_port=servers.postgres_port,
         postgres_admin=servers.postgres_admin,
     )
+
+
+async def provision(installation: Installation, county: County) -> None:
+    """Make in the broker and the database what the installation's services need to begin.
+
+    Raises:
+        ProvisioningError: the broker or the database refused a part.
+        NoProgressError: one of them stands still.
+    """
     broker = asyncio.to_thread(
         lambda: provision_broker(
             AdminClient(installation.kafka(ADMIN)), wanted(county, installation.partitions), installation.users
         )
     )
     await asyncio.gather(broker, _database(installation))
-    return installation
 
 
 async def _database(installation: Installation) -> None:
@@ -161,7 +181,8 @@ def activate(installation: Installation, county: County, active_from: date, by: 
         correlation=event_id,
     )
     told: list[KafkaError | None] = []
-    producer = Producer({**installation.kafka("operator"), "acks": "all", "enable.idempotence": True})
+    # Sent twice it is the same event, so that nothing is gained by an idempotent producer, which begins slowly.
+    producer = Producer({**installation.kafka("operator"), "acks": "all"})
     producer.produce(
         event.topic_name,
         event.model_dump_json().encode(),

@@ -25,7 +25,7 @@ from contracts.topics import SERVICES
 from deploy.county import DEMO_COUNTY, CountyInvalid
 from deploy.demo.plain_client import BrokerRefusedError
 from deploy.health import EVENT, end_the_silent, troubles
-from deploy.install import ActivationError, Servers, activate, in_force, install, read_county
+from deploy.install import ActivationError, Servers, activate, in_force, load, prepare, provision, read_county
 from deploy.installation import Installation, NoInstallationError, check_format, default_home
 from deploy.local.errors import StackError, from_os_error
 from deploy.local.stack import LocalStack, holder, read_state
@@ -230,9 +230,13 @@ async def _run(home: Path, folder: Path, tell: Voice, *, detach: bool) -> None:
     watching: asyncio.Task[None] | None = None
     try:
         tell("Starting Kafka and PostgreSQL ...")
-        await _in_thread(stack.start, stack.stop)
+        await asyncio.gather(_in_thread(stack.start, stack.stop), asyncio.to_thread(load))
         tell("Making topics, users, access lists and schemas ...")
-        installation = await install(Servers.of(stack.state()), home, county, PARTITIONS)
+        installation = prepare(Servers.of(stack.state()), home, county, PARTITIONS)
+        installation.forget_running()
+        supervisor = Supervisor(programs(installation, with_clock=True), tell, held=True)
+        await supervisor.start()
+        await provision(installation, county)
         today = datetime.now(COUNTY_TIME).date()
         ruling = await asyncio.to_thread(in_force, installation, today)
         if ruling is None:
@@ -244,9 +248,7 @@ async def _run(home: Path, folder: Path, tell: Voice, *, detach: bool) -> None:
                 f"`hutong county activate {folder} --from DAY --by UNIT/PERSON` puts it in force."
             )
         tell("Starting five services and the clock ...")
-        supervisor = Supervisor(programs(installation, with_clock=True), tell)
-        installation.forget_running()
-        await supervisor.start()
+        supervisor.release()
         await _ready(installation, supervisor)
         if detach:
             tell.turn_to(installation.logs / "supervisor.log")  # nobody listens from here on

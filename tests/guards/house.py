@@ -155,6 +155,13 @@ GUARDS = [
         "tests/deploy/test_installation.py::test_an_installation_of_another_format_is_refused_and_kept",
     ),
     Guard(
+        "house: services that are held do not begin before what they need is there",
+        "deploy/supervisor.py",
+        "stdin=subprocess.DEVNULL if self._hold is None else self._hold[0],",
+        "stdin=subprocess.DEVNULL,",
+        "tests/deploy/test_supervisor.py::test_held_programs_begin_when_they_are_released",
+    ),
+    Guard(
         "house: make up that is stopped as a background job leaves nothing",
         "deploy/local/__main__.py",
         "        signal.signal(number, signal.default_int_handler)",
