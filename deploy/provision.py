@@ -202,12 +202,9 @@ def provision_broker(
             *_delete_grants(admin, found.surplus_grants),
             *_set_passwords(admin, {user: passwords[user] for user in users}),
         ]
-        # Whoever first asks for a group makes the broker create the topic of their offsets: not five services at once.
-        groups = admin.describe_consumer_groups([group_prefix(SERVICES[0])], request_timeout=PATIENCE)
         _await(asked, progress)
         if found or users:
             _wait_until_known(admin, want, found, progress)
-        wait(groups.values(), timeout=PATIENCE)
     except KafkaException as error:
         raise ProvisioningError(f"the broker refused: {_reason(error)}") from error
     return found
