@@ -38,7 +38,7 @@ LEFT = pytest.StashKey[list[str]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    processes.adopt_orphans()
+    processes.mark()
     if STACK == "containers":
         from tests.containers import check_engine
 

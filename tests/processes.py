@@ -1,27 +1,31 @@
 """What the tests start ends with them, whatever happens: by process id, and looked for when the suite ends."""
 
-import ctypes
 import os
-import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
 
-PR_SET_CHILD_SUBREAPER = 36
+MARK = "TESTS_OF_PROCESS"
+"""In the environment of whatever the suite starts: not one of the names that the supervisor leaves out."""
 PATIENCE_S = 20.0
 
 
-def adopt_orphans() -> None:
-    """What the tests' processes leave behind becomes a child of this process, so that :func:`left` finds it."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+def mark() -> None:
+    """What this process starts from now on can be told by its environment, also when its parent has gone."""
+    os.environ[MARK] = str(os.getpid())
 
 
 def left() -> list[psutil.Process]:
-    """Every process below this one that still runs."""
-    return [process for process in psutil.Process().children(recursive=True) if runs(process)]
+    """Every process that was started by this one, or by one of those, and still runs."""
+    return [
+        process
+        for process in psutil.process_iter(["environ"])
+        if (process.info["environ"] or {}).get(MARK) == str(os.getpid())
+        and process.pid != os.getpid()
+        and runs(process)
+    ]
 
 
 def runs(process: psutil.Process) -> bool:
