@@ -230,7 +230,9 @@ async def _run(home: Path, folder: Path, tell: Voice, *, detach: bool) -> None:
     watching: asyncio.Task[None] | None = None
     try:
         tell("Starting Kafka and PostgreSQL ...")
-        await asyncio.gather(_in_thread(stack.start, stack.stop), asyncio.to_thread(load))
+        loading = asyncio.create_task(asyncio.to_thread(load))
+        await _in_thread(stack.start, stack.stop)
+        await loading
         tell("Making topics, users, access lists and schemas ...")
         installation = prepare(Servers.of(stack.state()), home, county, PARTITIONS)
         installation.forget_running()
