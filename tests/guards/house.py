@@ -131,7 +131,7 @@ GUARDS = [
         "deploy/local/kafka.py",
         "logger.recovery.level = info",
         "logger.recovery.level = warn",
-        "tests/local/test_stack.py::test_a_stack_keeps_its_data_through_restart_and_kill",
+        "tests/local/test_stack.py::test_what_a_killed_broker_recovers_is_counted",
     ),
     Guard(
         "house: work that is given up is ended",
