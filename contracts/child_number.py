@@ -11,7 +11,7 @@ from uuid import UUID, uuid5
 
 DIGITS = 12
 _CHECK = "TRWAGMYFPDXBNJZSQVHLCKE"
-"""Remainder by 23 -> letter. 10 is a generator modulo 23, so no two of twelve places weigh the same; without I, O, U."""
+"""Remainder by 23 -> letter. 10 generates the units modulo 23, so each place weighs differently. No I, O or U."""
 _NAMESPACE = UUID("5b0a4c1e-8d0e-5f5b-9a54-7f6d5f9d8c11")
 _FORM = re.compile(rf"(\d{{{DIGITS}}})([{_CHECK}])")
 _FILLERS = re.compile(r"[\s\-‐-―−·.]+")

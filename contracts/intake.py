@@ -6,7 +6,7 @@ Kafka client: headers ``ce_id`` (a UUID, kept when the same thing is sent again)
 """
 
 from datetime import date, datetime
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -17,6 +17,20 @@ from contracts.vocabulary import FactName, FindingCode, IdentityField, Level, Re
 Cell = str | int | float | bool | None
 FactValue = bool | int | str
 PERIOD = r"^\d{4}H[12]$"
+
+ReducedDate = Annotated[str, Field(pattern=r"^\d{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|3[01]))?)?$")]
+"""A date as precise as it is known: ``2015-03-14``, ``2015-03`` or ``2015`` (ISO 8601, reduced precision)."""
+
+_MONTH = len("2015-03")
+
+
+def birth_key(birth_date: str | None, record: UUID) -> str:
+    """The key of a child's records: the month of birth, so that 2015-03 and 2015-03-14 share a partition.
+
+    A record that knows no more than the year, or nothing, is keyed by itself: a person reviews whose it is.
+    """
+    return birth_date[:_MONTH] if birth_date is not None and len(birth_date) >= _MONTH else str(record)
+
 
 # ---------------------------------------------------------------- said by units
 
@@ -170,7 +184,7 @@ class RecordRead(Event):
     submission: UUID | None
     valid_on: date
     recorded_at: datetime
-    birth_date: date | None
+    birth_date: ReducedDate | None
     finding: UUID | None = None
     """Set when the row is the identity that came with a person's finding (dataset ``finding``)."""
     identity: str
@@ -183,7 +197,7 @@ class RecordRead(Event):
 
     @property
     def key(self) -> str:
-        return self.birth_date.isoformat() if self.birth_date else str(self.record)
+        return birth_key(self.birth_date, self.record)
 
 
 class RecordDisappeared(Event):
@@ -197,11 +211,11 @@ class RecordDisappeared(Event):
     unit: str
     dataset: str
     period: str
-    birth_date: date | None
+    birth_date: ReducedDate | None
 
     @property
     def key(self) -> str:
-        return self.birth_date.isoformat() if self.birth_date else str(self.record)
+        return birth_key(self.birth_date, self.record)
 
 
 class SubmissionEnded(Event):
@@ -242,7 +256,7 @@ class FindingReported(Event):
     township: str | None
     on: date
     recorded_at: datetime
-    birth_date: date | None
+    birth_date: ReducedDate | None
     has_identity: bool
     """The identity also travels as a ``RecordRead`` of dataset ``finding``, so that matching can follow."""
     identity: str

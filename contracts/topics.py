@@ -67,7 +67,7 @@ CLOCK = Topic("clock.v1", "clock", ("clock",), (*SERVICES, "clock"), retention_d
 COUNTY = Topic("county.v1", "county and version", ("operator",), SERVICES, compacted=True)
 INTAKE_RECORD = Topic(
     "intake.record.v1",
-    "birth date",
+    "month of birth",
     ("intake",),
     ("registry",),
     partitions="services",

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import datetime
 from typing import Literal
 from uuid import UUID, uuid5
 
@@ -24,7 +24,7 @@ from services.intake.domain.submission import Submission
 from services.intake.domain.trouble import Trouble
 from services.intake.misread import Misread
 from services.intake.plans import Plans
-from services.intake.saying import facts_of, json_of, parted, say, stored, told, when
+from services.intake.saying import facts_of, iso, json_of, parted, say, stored, told, when
 from services.intake.secrets import Seal, Secrets
 
 _SPACE = UUID("5b7c1f0e-3f5a-5f0b-9d57-0a6f2d8f4c11")
@@ -209,7 +209,7 @@ class Counter:
         if ended != file.read:
             file.announced = ended
         said: list[Say] = []
-        disappeared: list[tuple[UUID, date | None]] = []
+        disappeared: list[tuple[UUID, str | None]] = []
         if file.outcome == "taken":
             whole = file.coverage == "full" and complete and not files.mostly_refused(file)
             if whole:
@@ -306,7 +306,7 @@ class Counter:
         met = await store.met(self._tx, {pair for one in understood if (pair := one.pair) is not None})
         met |= await store.met(self._tx, _places_of_doubles(understood, met))
         said: list[Say] = []
-        changed: dict[UUID, tuple[date | None, store.Kept]] = {}
+        changed: dict[UUID, tuple[str | None, store.Kept]] = {}
         newly_met: dict[tuple[UUID, UUID], store.Met] = {}
         parts: dict[UUID | None, _Part] = {}
         for one in understood:
@@ -323,13 +323,13 @@ class Counter:
             if fate == "said" and one.record is not None:
                 row = one.row or self._read(one, one.plan)
                 kept[one.record] = store.Kept(one.content, one.raw)
-                changed[one.record] = (row.birth_date, kept[one.record])
+                changed[one.record] = (iso(row.birth_date), kept[one.record])
                 said.append(self._record(one, row, one.record))
                 fate = "dropped" if any(trouble.refused == "cell" for trouble in one.troubles) else "whole"
             elif fate == "unchanged" and one.row is not None and one.raw is not None and one.record is not None:
                 # Written another way than last time, or read by another version: known at a glance from now on.
                 kept[one.record] = store.Kept(one.content, one.raw)
-                changed[one.record] = (one.row.birth_date, kept[one.record])
+                changed[one.record] = (iso(one.row.birth_date), kept[one.record])
             part.troubles += one.troubles
             _count(part, fate)
             if one.file is not None and one.file.state == "open":
@@ -460,7 +460,7 @@ class Counter:
             submission=file.id if file is not None else None,
             valid_on=min(spoken_of, on),
             recorded_at=at,
-            birth_date=row.birth_date,
+            birth_date=iso(row.birth_date),
             identity=self._seal(one.identity, record),
             facts=facts_of(row),
             content=one.content.hex(),

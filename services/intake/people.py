@@ -14,7 +14,7 @@ from services.intake.domain.action import ELSEWHERE, Refusal, called, refuse, un
 from services.intake.domain.row import read
 from services.intake.misread import Misread
 from services.intake.plans import Plans
-from services.intake.saying import aware, county_day, facts_of, json_of, say, when
+from services.intake.saying import aware, county_day, facts_of, iso, json_of, say, when
 from services.intake.secrets import Seal, Secrets
 
 _SPACE = UUID("8e0a7a52-5a1f-5c7e-8b43-d2f7f5c0e9aa")
@@ -196,7 +196,7 @@ def _finding(
         township=township,
         on=day,
         recorded_at=at,
-        birth_date=row.birth_date,
+        birth_date=iso(row.birth_date),
         has_identity=named,
         identity=seal(json_of(whole), finding),
         phone_reported_at=aware(event.at),
@@ -217,7 +217,7 @@ def _finding(
         submission=None,
         valid_on=day,
         recorded_at=at,
-        birth_date=row.birth_date,
+        birth_date=iso(row.birth_date),
         finding=finding,
         identity=seal(identity, record),
         facts=stated,

@@ -51,6 +51,11 @@ def _county_of(topic: str) -> str:
     return topic.split(".")[1].partition("-")[0]
 
 
+def iso(day: date | None) -> str | None:
+    """A birth date as contracts write it."""
+    return None if day is None else day.isoformat()
+
+
 def aware(at: datetime | None) -> datetime | None:
     """A moment without an offset is told in the county's time."""
     return at.replace(tzinfo=COUNTY_TIME) if at is not None and at.tzinfo is None else at

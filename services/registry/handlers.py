@@ -128,13 +128,18 @@ def _opened(event: RecordRead, vault: Vault) -> tuple[Evidence, Identity]:
     except (CannotOpen, ValueError):
         # The reason is shown to whoever looks after what is parked: which record, never what it says.
         raise Unprocessable(f"the identity of record {event.record} does not open") from None
-    return vault.evidence(event.record, event.birth_date, identity, event.flags), identity
+    return vault.evidence(event.record, _exact(event.birth_date), identity, event.flags), identity
+
+
+def _exact(birth_date: str | None) -> date | None:
+    """The day of birth, where it is known to the day: nothing less is evidence of who somebody is."""
+    return date.fromisoformat(birth_date) if birth_date is not None and len(birth_date) == len("2015-03-14") else None
 
 
 def _reading(event: RecordRead, evidence: Evidence | None) -> Reading:
     facts = dict(event.facts)
-    if event.birth_date is not None:
-        facts.setdefault(FactName.BIRTH_DATE, event.birth_date.isoformat())
+    if (born := _exact(event.birth_date)) is not None:
+        facts.setdefault(FactName.BIRTH_DATE, born.isoformat())
     return Reading(
         record=event.record,
         evidence=evidence,

@@ -41,7 +41,8 @@ def test_two_swapped_digits_are_noticed(number: str, one: int, other: int) -> No
 
 
 @pytest.mark.parametrize(
-    "typed", ["482109375516p", "4821 0937 5516 P", "４８２１－０９３７－５５１６－Ｐ", " 4821–0937–5516–p ", "4821.0937.5516.P"]
+    "typed",
+    ["482109375516p", "4821 0937 5516 P", "４８２１－０９３７－５５１６－Ｐ", " 4821–0937–5516–p ", "4821.0937.5516.P"],
 )
 def test_a_number_is_read_however_it_is_typed(typed: str) -> None:
     assert check_letter("482109375516") == "P"

@@ -27,6 +27,7 @@ DIVISION = r"\d{6}|\d{9}|\d{12}|abroad"
 PERIOD = r"\d{4}(H[12]|Q[1-4]|-\d{2}(/\d+)?)?"
 ITEM = r"B-\d{1,2}(\(\d{1,2}\))?"
 ROUTE = r"R\d{1,2}"
+REDUCED_DATE = r"\d{4}(-\d{2}(-\d{2})?)?"
 
 SHAPES: dict[str, tuple[str, ...]] = {
     UNITS_ID: (
@@ -41,6 +42,7 @@ SHAPES: dict[str, tuple[str, ...]] = {
     PERIOD: ("period",),
     ITEM: ("item",),
     ROUTE: ("route",),
+    REDUCED_DATE: ("birth_date",),
     r"[A-Za-z][A-Za-z0-9_-]{0,31}|": ("person",),  # an id of the county's data: intake refuses what could be a name
     r"[a-z_]+(:[A-Za-z0-9_-]+)?|": ("detail",),  # how a ring went: what a command prints is not asked
     r"[a-z0-9_.]+": ("template",),

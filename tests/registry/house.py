@@ -63,7 +63,7 @@ def read(row: Row, *, at: datetime = NOON, finding: UUID | None = None) -> Recor
         submission=None if row.period is None else an_id("submission", row.unit, row.dataset, row.period),
         valid_on=row.valid_on,
         recorded_at=at,
-        birth_date=row.born,
+        birth_date=None if row.born is None else row.born.isoformat(),
         finding=finding,
         identity=sealed(identity, record),
         facts=dict(row.facts),
@@ -74,7 +74,11 @@ def read(row: Row, *, at: datetime = NOON, finding: UUID | None = None) -> Recor
 
 def disappeared(row: Row, period: str = "2027H1") -> RecordDisappeared:
     return RecordDisappeared(
-        record=an_id("record", row.key), unit=row.unit, dataset=row.dataset, period=period, birth_date=row.born
+        record=an_id("record", row.key),
+        unit=row.unit,
+        dataset=row.dataset,
+        period=period,
+        birth_date=None if row.born is None else row.born.isoformat(),
     )
 
 

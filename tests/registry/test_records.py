@@ -166,6 +166,18 @@ async def test_a_row_that_lost_its_number_in_a_spreadsheet_stays(house: House) -
     assert len(await house.partition()) == 1
 
 
+async def test_a_row_that_knows_only_the_month_of_birth_opens_a_file_of_its_own(house: House) -> None:
+    """A month is no evidence of who somebody is: the row joins nobody by itself."""
+    row = a_row()
+    await house.rows(row)
+    vague = read(police(row)).model_copy(update={"birth_date": "2016-03"})
+
+    await house.hear(vague)
+
+    assert len(await house.partition()) == 2
+    assert vague.key == read(row).key
+
+
 async def test_a_corrected_birth_date_moves_a_row_to_another_lane(house: House) -> None:
     """What the old lane still has of it is older and changes nothing."""
     row = a_row()
