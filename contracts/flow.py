@@ -4,9 +4,11 @@ Read from top to bottom it is one record's journey. ``tests/contracts/test_flow.
 and topics that there are, and against what each service subscribes to and imports.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
-from contracts import clock, county, eligibility, intake, notify, referral, registry, topics
+from contracts import clock, county, desk, eligibility, intake, notify, referral, registry, topics
 from contracts.event import Event
 from contracts.topics import SERVICES, UNIT, Topic
 
@@ -97,3 +99,73 @@ STORY: tuple[Step, ...] = (
     _step(notify.AlarmRaised, "notify", topics.ALARM, "notify", "said first"),
     _step(notify.AlarmRang, "notify", topics.ALARM, "notify", "done second"),
 )
+
+Stage = Literal["door", "desk", "answers", "duties", "files"]
+"""What a planned shape waits for: answers to units; the desk; silence and the four facts; duties; files of any form."""
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A step that later work builds. Its shape is settled here, so that nobody builds another beside it."""
+
+    step: Step
+    stage: Stage
+
+
+def _planned(
+    stage: Stage, event: type[Event], said_by: str, on: Topic | tuple[Topic, ...], heard_by: str, so_that: str
+) -> Planned:
+    return Planned(_step(event, said_by, on, heard_by, so_that), stage)
+
+
+PLANNED: tuple[Planned, ...] = (
+    _planned("door", intake.MessagesRefused, "intake", topics.RECEIPT, UNIT, "what cannot be read is answered too"),
+    _planned("door", intake.AlertRaised, "intake", topics.INTAKE_ALERT, "notify", "a broken report reaches a person"),
+    _planned("door", intake.SubmissionWithdrawn, "intake", topics.INTAKE_RECORD, "registry", "a wrong file is undone"),
+    _planned("door", registry.ActionForwarded, "registry", topics.REGISTRY_ACTION, "referral", "merges are resolved"),
+    _planned("door", registry.RegistryDecidedAction, "registry", topics.REGISTRY_DECISION, "notify", "said once"),
+    _planned("door", referral.ReferralDecidedAction, "referral", topics.REFERRAL_DECISION, "notify", "said once"),
+    _planned("door", notify.ActionAnswered, "notify", topics.RECEIPT, UNIT, "the unit learns what its action did"),
+    _planned("desk", desk.DeskAction, "desk", topics.DESK_ACTION, "intake", "a form counts like a unit's action"),
+    _planned("desk", desk.DeskRecord, "desk", topics.DESK_RECORD, "intake", "a file is handed in on a page"),
+    _planned("desk", desk.DeskAnswer, "intake", topics.DESK_RECEIPT, "desk", "the page shows what became of it"),
+    _planned("desk", desk.PersonChanged, "desk", topics.DESK_ACCESS, "registry", "the registry knows who asks"),
+    _planned("desk", desk.AuthorisationChanged, "desk", topics.DESK_ACCESS, "registry", "no authorisation, no name"),
+    _planned("desk", desk.RecusalChanged, "desk", topics.DESK_ACCESS, "registry", "kin do not see the file"),
+    _planned("desk", desk.StateSnapshot, "registry eligibility referral notify", topics.STATES, "desk", "filled anew"),
+    _planned("answers", referral.ApplicationChanged, "referral", CASES, "notify", "applied is not granted"),
+)
+
+PLANNED_TOPICS: Mapping[str, Stage] = {topics.REPORT.name: "door"}
+"""Planned topics for events that exist: a report is ``contracts.intake.Action`` on a topic of its own."""
+
+PLANNED_RULES: Mapping[str, Stage] = {
+    "OWNER_OF": "door",
+    "is_report_of_danger": "door",
+}
+"""Names of ``contracts.vocabulary`` that stand for what several services will ask in the same way."""
+
+PLANNED_VERBS: Mapping[str, Stage] = {
+    "confirm-disappearances": "door",  # of a full file without many who were in the one before
+    "withdraw-submission": "door",
+    "apply": "answers",
+    "waive": "answers",  # 监护人放弃
+    "map-heading": "files",  # a unit says what a heading means
+    "confirm-heading": "files",  # the county agrees, from a date on
+}
+"""What people will be able to do; ``contracts.vocabulary.Verb`` takes each in when intake knows it."""
+
+PLANNED_FIELDS: Mapping[str, Stage] = {
+    "department.Begin.v1.population": "door",  # 口径、辖区、年龄段、期间、人数, and who signed the file
+    "intake.ActionTaken.v1.restricted": "door",  # the channel it came by decides where it is answered
+    "registry.ChildChanged.v1.not_seen": "answers",  # datasets whose whole file of the period lacks the child
+    "eligibility.ChildAssessed.v1.items.scope": "answers",  # inside or outside this list
+    "referral.Moved.v1.matter": "duties",  # several referrals of one matter
+    "referral.Moved.v1.leads": "duties",
+    "notify.AlarmRaised.v1.submission": "door",  # machine clues ring once a unit and file
+    "county.CountyActivated.v1.county.routes.observed": "answers",  # answers are counted, nobody is told
+    "county.CountyActivated.v1.county.datasets.absence_shows": "answers",
+    "county.CountyActivated.v1.county.catalogue.rule": "answers",  # a row without code: all / any / not over facts
+    "county.CountyActivated.v1.county.units.weekly_budget": "answers",
+}
+"""Fields that events in use will get. Growth: readers of today pass over them."""

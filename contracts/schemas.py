@@ -22,7 +22,7 @@ from typing import Any
 
 import contracts
 from contracts.event import KINDS, Event
-from contracts.flow import STORY
+from contracts.flow import PLANNED, STORY
 from contracts.topics import DAY, TOPICS, UNIT, Topic
 
 FOLDER = Path(__file__).with_name("schemas")
@@ -33,11 +33,16 @@ Schema = Mapping[str, Any]
 
 
 def kinds() -> dict[str, type[Event]]:
-    """Every event of the house, by its kind. Kinds that tests make are not the house's."""
+    """Every event that is published, by its kind: those of the contracts that are more than planned."""
     for module in pkgutil.iter_modules(contracts.__path__):
         if module.name != "schemas":
             importlib.import_module(f"contracts.{module.name}")
-    return {kind: event for kind, event in sorted(KINDS.items()) if event.__module__.startswith("contracts.")}
+    planned = {planned.step.event for planned in PLANNED}
+    return {
+        kind: event
+        for kind, event in sorted(KINDS.items())
+        if event.__module__.startswith("contracts.") and event not in planned
+    }
 
 
 def schema_of(event: type[Event]) -> dict[str, Any]:

@@ -166,6 +166,54 @@ TOPICS: tuple[Topic, ...] = (
 )
 
 
+REPORT = Topic(
+    "report.{unit}.v1",
+    "child or finding",
+    (UNIT,),
+    ("intake",),
+    retention_days=7,
+    sensitivity="identity",
+    family="acting",
+)
+"""For reports alone, so that not even a unit's own flood buries them."""
+INTAKE_ALERT = Topic("intake.alert.v1", "unit", ("intake",), ("notify",), sensitivity="restricted")
+REGISTRY_ACTION = Topic(
+    "registry.action.v1", "child", ("registry",), ("referral",), partitions="services", sensitivity="restricted"
+)
+REGISTRY_DECISION = Topic(
+    "registry.decision.v1", "action", ("registry",), ("notify",), partitions="services", sensitivity="restricted"
+)
+REFERRAL_DECISION = Topic(
+    "referral.decision.v1", "action", ("referral",), ("notify",), partitions="services", sensitivity="restricted"
+)
+DESK_ACTION = Topic(
+    "desk.action.v1", "child or unit", ("desk",), ("intake",), partitions="services", sensitivity="identity"
+)
+DESK_RECORD = Topic("desk.record.v1", "unit", ("desk",), ("intake",), partitions="services", sensitivity="identity")
+DESK_RECEIPT = Topic("desk.receipt.v1", "form or submission", ("intake",), ("desk",), retention_days=30)
+DESK_ACCESS = Topic("desk.access.v1", "person", ("desk",), ("registry",), sensitivity="identity")
+STATES = tuple(
+    Topic(f"{service}.state.v1", "id", (service,), ("desk",), partitions="services", sensitivity="restricted")
+    for service in SERVICES
+    if service != "intake"
+)
+"""A service's current state, for a desk whose read model is filled anew."""
+
+PLANNED: tuple[Topic, ...] = (
+    REPORT,
+    INTAKE_ALERT,
+    REGISTRY_ACTION,
+    REGISTRY_DECISION,
+    REFERRAL_DECISION,
+    DESK_ACTION,
+    DESK_RECORD,
+    DESK_RECEIPT,
+    DESK_ACCESS,
+    *STATES,
+)
+"""Topics that no code writes or reads yet (``contracts.flow.PLANNED`` says for what): nobody provisions them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Named:
     """One topic that exists on the broker: a family's topic for one unit, or a topic without family."""

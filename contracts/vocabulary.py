@@ -4,8 +4,9 @@ What a county may change (its units, items, townships, clocks) is not here: it i
 (``contracts.county``).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
+from typing import Literal
 
 
 class Answer(StrEnum):
@@ -85,6 +86,15 @@ class Move(StrEnum):
     WITHDRAWN = "withdrawn"
     REOPENED = "reopened"
     HANDED_OVER = "handed_over"  # the child's file was merged into another's, or split from it
+
+
+class ApplicationState(StrEnum):
+    """Where an application for a listed service stands. A refusal is one of two things, and they are told apart."""
+
+    APPLIED = "applied"  # 已申请
+    GRANTED = "granted"  # 已批准
+    NOT_APPROVED = "not_approved"  # 不予批准
+    WAIVED = "waived"  # 监护人放弃
 
 
 class ReturnReason(StrEnum):
@@ -305,6 +315,25 @@ class IdentityField(StrEnum):
     REPORTER = "reporter"
     NARRATIVE = "narrative"
     HOUSEHOLD_SIZE = "household_size"
+
+
+OWNER_OF: Mapping[Verb, Literal["registry", "referral"]] = {
+    verb: "registry" if verb in (Verb.VERIFY, Verb.MERGE, Verb.SPLIT) else "referral" for verb in Verb
+}
+"""The one service that says what an action did. To confirm or decline a review of two files is the registry's
+(``contracts.registry.is_question``); of anything else, referral's."""
+
+DANGER_ROUTES = frozenset({"R1", "R3", "R4", "R7", "R8", "R11", "R15"})
+
+
+def is_report_of_danger(routes: Iterable[str], level: Level | None) -> bool:
+    """Whether a person's finding reports danger: it is never refused, held up, queued behind others or withdrawn.
+
+    Args:
+        routes: the routes that the finding's codes take (``contracts.county.County.routes_for``).
+        level: what the person raised it to.
+    """
+    return level is Level.L0 or not DANGER_ROUTES.isdisjoint(routes)
 
 
 RESTRICTED_ROUTES = frozenset({*(f"R{n}" for n in range(1, 12)), *(f"R{n}" for n in range(14, 18))})
