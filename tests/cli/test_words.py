@@ -9,6 +9,9 @@ from uuid import uuid4
 
 import pytest
 
+from cli import labels
+from cli.trace import Story, tell
+from client.kafka_client import Record
 from contracts.referral import DutyMoved, LedgerMoved, ProposalEnded, ProposalMade, ReferralMoved
 from contracts.registry import FileHandedOver, MatchSettled
 from contracts.vocabulary import (
@@ -23,9 +26,6 @@ from contracts.vocabulary import (
     ReturnReason,
     Verb,
 )
-from deploy.commands import words
-from deploy.commands.trace import Story, tell
-from deploy.demo.plain_client import Record
 from services.intake.domain.row import _FLAGS
 from services.notify.domain import wording
 from services.registry.domain import matching
@@ -40,12 +40,12 @@ RAW = re.compile(r"[a-z]+_[a-z_]+|\b(?:sent|accepted|opened|merged|created|misse
 @pytest.mark.parametrize(
     ("codes", "table"),
     [
-        (ReferralState, words.STATES),
-        (Move, words.MOVES),
-        (Result, words.RESULTS),
-        (FindingCode, words.FINDINGS),
-        (IdentityField, words.IDENTITY),
-        (LedgerReason, words.LEDGER_REASONS),
+        (ReferralState, labels.STATES),
+        (Move, labels.MOVES),
+        (Result, labels.RESULTS),
+        (FindingCode, labels.FINDINGS),
+        (IdentityField, labels.IDENTITY),
+        (LedgerReason, labels.LEDGER_REASONS),
         (ReturnReason, wording.REASONS),
         (DutyKind, wording.DUTIES),
         (Verb, wording.VERBS),
@@ -71,7 +71,7 @@ def test_every_code_of_the_vocabulary_has_a_word(codes: type[StrEnum], table: Ma
 )
 def test_every_closed_word_of_an_event_has_a_chinese_one(event: Any, field: str) -> None:
     for code in get_args(event.model_fields[field].annotation):
-        assert words.code(code) != code
+        assert labels.code(code) != code
 
 
 def test_what_moves_a_referral_without_a_person_has_a_word() -> None:
@@ -79,14 +79,14 @@ def test_what_moves_a_referral_without_a_person_has_a_word() -> None:
     listed = re.search(r'because: str \| None = None\n    """(.*?)"""', inspect.getsource(ReferralMoved), re.DOTALL)
     assert listed is not None
     for code in re.findall(r"``(\w+)``", listed[1]):
-        assert words.code(code) != code, code
+        assert labels.code(code) != code, code
 
 
 def test_what_a_row_and_two_files_show_of_themselves_has_a_word() -> None:
     for code in (*_FLAGS.values(), "id_missing", "id_other_paper", "id_damaged", "birth_date_conflict"):
-        assert words.code(code) != code
+        assert labels.code(code) != code
     for code in re.findall(r'"((?:same|similar|two)_\w+)"', inspect.getsource(matching)):
-        assert words.code(code) != code
+        assert labels.code(code) != code
 
 
 @pytest.mark.parametrize(
@@ -107,14 +107,14 @@ def test_what_a_row_and_two_files_show_of_themselves_has_a_word() -> None:
     ],
 )
 def test_a_fact_is_told_with_its_value_in_words(name: FactName, value: object, told: str) -> None:
-    assert words.fact(name, value, COUNTY) == told
+    assert labels.fact(name, value, COUNTY) == told
 
 
 def test_a_unit_a_dataset_and_a_role_are_the_countys_words() -> None:
-    assert words.dataset("hukou", COUNTY) == "常住人口（户籍）信息"
-    assert words.dataset("verify", COUNTY) == "当场核实"
-    assert words.role("child_director", COUNTY) == "儿童主任"
-    assert words.unit("341722-jtj", COUNTY) == "教体局"
+    assert labels.dataset("hukou", COUNTY) == "常住人口（户籍）信息"
+    assert labels.dataset("verify", COUNTY) == "当场核实"
+    assert labels.role("child_director", COUNTY) == "儿童主任"
+    assert labels.unit("341722-jtj", COUNTY) == "教体局"
 
 
 def record(kind: str, **body: Any) -> Record:
@@ -218,20 +218,20 @@ LATER = "said_by_a_later_version"
 @pytest.mark.parametrize(
     "told",
     [
-        words.code,
-        words.state,
-        words.move,
-        words.result,
-        words.duty,
-        words.verb,
-        words.return_reason,
-        words.fact_name,
-        lambda said: words.findings([said]),
-        lambda said: words.fields([said]),
-        lambda said: words.ledger([said]),
-        lambda said: words.role(said, COUNTY),
-        lambda said: words.dataset(said, COUNTY),
-        lambda said: words.unit(said, COUNTY),
+        labels.code,
+        labels.state,
+        labels.move,
+        labels.result,
+        labels.duty,
+        labels.verb,
+        labels.return_reason,
+        labels.fact_name,
+        lambda said: labels.findings([said]),
+        lambda said: labels.fields([said]),
+        lambda said: labels.ledger([said]),
+        lambda said: labels.role(said, COUNTY),
+        lambda said: labels.dataset(said, COUNTY),
+        lambda said: labels.unit(said, COUNTY),
     ],
     ids=[
         *("code", "state", "move", "result", "duty", "verb", "return_reason", "fact_name"),
@@ -244,8 +244,8 @@ def test_a_code_of_a_later_version_stays_readable(told: Callable[[str], str]) ->
 
 
 def test_a_fact_and_a_refusal_of_a_later_version_are_told_too() -> None:
-    assert words.fact(LATER, "7", COUNTY) == f"{LATER} 7"
-    assert words.refusal(LATER) == wording.OTHER_REFUSAL[0]
+    assert labels.fact(LATER, "7", COUNTY) == f"{LATER} 7"
+    assert labels.refusal(LATER) == wording.OTHER_REFUSAL[0]
 
 
 def test_a_story_that_a_later_version_told_is_told_to_its_end() -> None:

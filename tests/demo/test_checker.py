@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from deploy.demo import checker, privacy
-from deploy.demo.checker import Outcome
-from deploy.demo.people import with_check
-from deploy.demo.plain_client import Record
+from client.kafka_client import Record
+from demo.checks import privacy
+from demo.checks.outcome import Outcome, check
+from demo.data.identities import with_check
 
 NAME = "测梓涵"
 NUMBER = with_check("34172120150102980")
@@ -125,7 +125,7 @@ def outcome(
 
 
 def wrong(found: Outcome) -> list[str]:
-    return [check.what for check in checker.check(found) if not check.right]
+    return [one.what for one in check(found) if not one.right]
 
 
 def test_a_right_outcome_passes() -> None:

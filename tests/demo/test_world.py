@@ -11,23 +11,30 @@ import openpyxl
 import pytest
 
 from contracts.vocabulary import FindingCode, Verb
-from deploy.demo import files, handover, world
-from deploy.demo.people import FIRST_ORDER, SURNAMES, add_months, age_on, valid, with_check
+from demo.data import files, population, submissions
+from demo.data.identities import FIRST_ORDER, SURNAMES, add_months, age_on, valid, with_check
 from tests.county import demo_county
 
 FIRST_DAY = date(2026, 9, 1)
-PLAIN = ("plain_client", "department_client", "police_system", "county_people", "checker", "privacy")
+PLAIN = (
+    "client.kafka_client",
+    "demo.actors.department",
+    "demo.actors.agency",
+    "demo.actors.county_staff",
+    "demo.checks.outcome",
+    "demo.checks.privacy",
+)
 """Modules of the demo that stand for other people's systems, or check ours."""
 
 
 @pytest.fixture(scope="module")
-def made() -> world.World:
-    return world.make(demo_county(), 300, 11, FIRST_DAY, 122)
+def made() -> population.World:
+    return population.make(demo_county(), 300, 11, FIRST_DAY, 122)
 
 
 @pytest.fixture(scope="module")
-def handed(made: world.World) -> tuple[handover.HandOver, ...]:
-    return handover.make(demo_county(), made)
+def handed(made: population.World) -> tuple[submissions.HandOver, ...]:
+    return submissions.make(demo_county(), made)
 
 
 def digest(folder: Path) -> dict[str, str]:
@@ -42,14 +49,14 @@ def test_the_same_seed_makes_the_same_bytes(tmp_path: Path) -> None:
     """Truth, events and workbooks; another seed makes others."""
     county = demo_county()
     for name, seed in (("one", 3), ("again", 3), ("other", 4)):
-        one = world.make(county, 60, seed, FIRST_DAY, 40)
-        files.write(tmp_path / name, one, handover.make(county, one))
+        one = population.make(county, 60, seed, FIRST_DAY, 40)
+        files.write(tmp_path / name, one, submissions.make(county, one))
 
     assert digest(tmp_path / "one") == digest(tmp_path / "again")
     assert digest(tmp_path / "one") != digest(tmp_path / "other")
 
 
-def test_every_id_number_is_valid_and_of_the_invented_sequence(made: world.World) -> None:
+def test_every_id_number_is_valid_and_of_the_invented_sequence(made: population.World) -> None:
     """Right checksum, the child's own birthday, an order number from 980 on, nobody twice."""
     numbers = [child.id_number for child in made.children if child.id_number]
     for child in made.children:
@@ -67,7 +74,7 @@ def test_a_checksum_computed_by_hand() -> None:
     assert not valid("110105194912310021")
 
 
-def test_nobody_could_be_taken_for_a_real_person(made: world.World) -> None:
+def test_nobody_could_be_taken_for_a_real_person(made: population.World) -> None:
     """Surnames that nobody has, telephones that nobody has, villages that say they are invented."""
     for child in made.children:
         assert child.name[0] in SURNAMES
@@ -75,17 +82,17 @@ def test_nobody_could_be_taken_for_a_real_person(made: world.World) -> None:
         assert "虚构" in child.family.address
 
 
-def test_every_cohort_and_state_is_there(made: world.World) -> None:
+def test_every_cohort_and_state_is_there(made: population.World) -> None:
     """At their stated shares, and at least one child each."""
     cohorts = Counter(child.cohort for child in made.children)
-    assert cohorts.keys() == world.COHORTS.keys()
-    for cohort, share in world.COHORTS.items():
+    assert cohorts.keys() == population.COHORTS.keys()
+    for cohort, share in population.COHORTS.items():
         assert abs(cohorts[cohort] - share * 300) <= 2 or cohort == "settled"
     states = Counter(state for child in made.children for state in child.states)
-    assert states.keys() == world.STATES.keys()
+    assert states.keys() == population.STATES.keys()
 
 
-def test_who_turns_sixteen_or_fills_six_months_does_so_in_between(made: world.World) -> None:
+def test_who_turns_sixteen_or_fills_six_months_does_so_in_between(made: population.World) -> None:
     """The days on which answers change lie within the demo, after the files came."""
     for child in made.children:
         if child.cohort == "turns_16":
@@ -110,9 +117,9 @@ def test_months_end_where_the_civil_code_ends_them() -> None:
     assert age_on(date(2010, 9, 1), date(2026, 9, 1)) == 16
 
 
-def test_twins_and_siblings_share_what_families_share(made: world.World) -> None:
+def test_twins_and_siblings_share_what_families_share(made: population.World) -> None:
     """One address and one telephone for several children; twins share the birthday too, but no number."""
-    by_family: dict[str, list[world.Child]] = {}
+    by_family: dict[str, list[population.Child]] = {}
     for child in made.children:
         by_family.setdefault(child.family.key, []).append(child)
     siblings = [family for family in by_family.values() if len(family) > 1]
@@ -123,7 +130,7 @@ def test_twins_and_siblings_share_what_families_share(made: world.World) -> None
         assert len({child.id_number for child in family}) == len(family)
 
 
-def test_every_header_is_one_the_county_knows(handed: tuple[handover.HandOver, ...]) -> None:
+def test_every_header_is_one_the_county_knows(handed: tuple[submissions.HandOver, ...]) -> None:
     """Files arrive under the county's own synonyms; the one forbidden column is planted on purpose."""
     county = demo_county()
     for one in handed:
@@ -131,13 +138,13 @@ def test_every_header_is_one_the_county_knows(handed: tuple[handover.HandOver, .
         assert dataset is not None
         names = {name for column in dataset.columns for name in column.names}
         strange = set(one.columns) - names
-        assert strange == ({handover.CONDUCT_COLUMN} if one.expect == "refused" else set())
+        assert strange == ({submissions.CONDUCT_COLUMN} if one.expect == "refused" else set())
         unit = county.unit(one.unit)
         assert unit is not None
         assert one.dataset in unit.submits
 
 
-def test_six_departments_and_eight_townships_hand_over_half_by_wire(handed: tuple[handover.HandOver, ...]) -> None:
+def test_six_departments_and_eight_townships_hand_over_half_by_wire(handed: tuple[submissions.HandOver, ...]) -> None:
     """Workbooks, whole files as events and single rows; every unit that holds something speaks."""
     taken = [one for one in handed if one.expect == "taken"]
     assert len({one.unit for one in taken if one.dataset == "village"}) == 8
@@ -151,16 +158,16 @@ def test_six_departments_and_eight_townships_hand_over_half_by_wire(handed: tupl
 def test_troubles_come_at_their_rates_and_spare_what_was_planted() -> None:
     """Counted over many rows; a row that carries a planted gap is left readable."""
     county = demo_county()
-    many = world.make(county, 3000, 5, FIRST_DAY, 122)
+    many = population.make(county, 3000, 5, FIRST_DAY, 122)
     planted = {gap.child for gap in many.gaps}
-    rows = [row for one in handover.make(county, many) if one.expect == "taken" for row in one.rows]
+    rows = [row for one in submissions.make(county, many) if one.expect == "taken" for row in one.rows]
     found = Counter(row.trouble for row in rows)
     for trouble in ("id_mistyped", "date_impossible", "name_spaced", "id_look_alike", "date_other_form"):
-        assert found[trouble] / len(rows) == pytest.approx(handover.RATES[trouble], rel=0.5)
+        assert found[trouble] / len(rows) == pytest.approx(submissions.RATES[trouble], rel=0.5)
     assert all(row.trouble is None for row in rows if row.child in planted)
 
 
-def test_every_planted_finding_is_one_a_person_may_report(made: world.World) -> None:
+def test_every_planted_finding_is_one_a_person_may_report(made: population.World) -> None:
     """The routes and roles of the truth are those of the county's data."""
     county = demo_county()
     assert len({one.ce_id for one in made.planted}) == len({one.child for one in made.planted}) == len(made.planted)
@@ -177,7 +184,7 @@ def test_every_planted_finding_is_one_a_person_may_report(made: world.World) -> 
         assert (FindingCode(gap.code) in route.findings, route.unit) == (True, gap.to_unit)
 
 
-def test_a_workbook_is_what_a_clerk_would_send(handed: tuple[handover.HandOver, ...], tmp_path: Path) -> None:
+def test_a_workbook_is_what_a_clerk_would_send(handed: tuple[submissions.HandOver, ...], tmp_path: Path) -> None:
     """A title above the header in some, a sum below in some; the header's cells are the columns."""
     books = [one for one in handed if one.way == "workbook"]
     assert {one.title is None for one in books} == {True, False}
@@ -195,9 +202,9 @@ def test_a_workbook_is_what_a_clerk_would_send(handed: tuple[handover.HandOver, 
 def test_other_people_s_systems_import_nothing_of_ours(module: str) -> None:
     """The clients and the checker stand alone: confluent-kafka, joserfc, the standard library."""
     code = (
-        f"import sys; import deploy.demo.{module}; "
-        "print(sorted(n for n in sys.modules if n.split('.')[0] in ('contracts', 'runtime', 'services', 'faststream') "
-        "or (n.startswith('deploy.') and not n.startswith('deploy.demo'))))"
+        f"import sys; import {module}; "
+        "print(sorted(n for n in sys.modules if n.split('.')[0] in "
+        "('contracts', 'workbooks', 'county', 'runtime', 'services', 'deploy', 'cli', 'faststream')))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

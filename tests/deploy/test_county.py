@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from cli.county import named
+from cli.main import app
+from cli.session import CommandError
 from contracts.county import County, CountyActivated
 from contracts.vocabulary import RESTRICTED_ROUTES, FactName, FindingCode, Level, TextStatus
-from deploy.cli import app
-from deploy.commands.counties import named
-from deploy.commands.house import CommandError
-from deploy.county import CountyInvalid, Problem, check, load
+from county.reader import CountyInvalid, Problem, check, load
 from deploy.install import read_county
 from services.eligibility.domain.assessment import RULEBOOK
 from services.eligibility.domain.sources import SOURCES

@@ -2,7 +2,7 @@
 
 from tests.guards.guard import Guard
 
-_FILE = "deploy/county.py"
+_FILE = "county/reader.py"
 _TESTS = "tests/deploy/test_county.py::"
 _LINE = _TESTS + "test_what_is_wrong_is_named_with_its_line"
 
@@ -129,13 +129,13 @@ GUARDS = [
     Guard(
         "county: what the check refuses comes into no house",
         "deploy/install.py",
-        "    if problems := counties.check(folder):",
+        "    if problems := check(folder):",
         "    if problems := []:",
         _TESTS + "test_what_the_check_refuses_comes_into_no_house",
     ),
     Guard(
         "county: somebody whom the county names puts it in force",
-        "deploy/commands/counties.py",
+        "cli/county.py",
         "        if person.id == person_id:",
         "        if person.id:",
         _TESTS + "test_a_county_is_put_in_force_by_somebody_whom_it_names",

@@ -37,7 +37,7 @@ GUARDS = [
     ),
     Guard(
         "rules: deployment does not consume",
-        "deploy/settled.py",
+        "deploy/quiescence.py",
         "import asyncpg\n",
         "import aiokafka\nimport asyncpg\n",
         _IMPORTS + "[Deployment administers Kafka but does not consume]",
