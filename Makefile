@@ -15,7 +15,7 @@ setup: ## make .venv with every package, as locked (quick when nothing changed)
 	@sh deploy/embedded/setup.sh
 
 jars: setup ## fetch Kafka's jars into .hutong/ (also done on the first start)
-	@$(PY) -m deploy.embedded.jars --quiet
+	@$(PY) -m deploy.embedded.prepare --quiet
 
 demo: jars ## one county from workbook to agency queue, on a stack of its own
 	@$(PY) -m demo
@@ -59,7 +59,7 @@ lock: setup ## resolve the dependencies anew (packages and jars); review the dif
 		.venv/bin/uv pip compile "$${part%%:*}" $$extras --universal --python-version 3.11 --generate-hashes --quiet \
 			--no-emit-index-url --no-emit-find-links --no-annotate --no-header --output-file "$${part##*:}" || exit 1; \
 	done
-	@$(PY) -m deploy.embedded.jars --lock
+	@$(PY) -m deploy.embedded.prepare --lock
 
 clean: ## stop what runs, remove the environment, every installation's data and every cache
 	@if [ -x $(PY) ]; then $(PY) -m deploy.embedded down; fi

@@ -11,7 +11,8 @@ import asyncpg
 from rich.console import Console
 
 from client.kafka_client import BrokerRefusedError
-from demo.run import DemoError, Options, run
+from demo.model import DemoError, Options
+from demo.run import run
 from deploy.embedded.errors import StackError
 from deploy.embedded.jars import home
 from deploy.install import ActivationError

