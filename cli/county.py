@@ -9,10 +9,11 @@ from rich.console import Console
 
 from cli.session import CommandError, House
 from contracts.county import County
-from county.reader import CountyInvalid
-from county.reader import check as problems_of
+from county.checks import check as problems_of
+from county.problem import CountyInvalid
 from deploy.install import ActivationError, read_county
 from deploy.install import activate as put_in_force
+from services.eligibility.requirements import REQUIREMENTS
 
 app = typer.Typer(no_args_is_help=True)
 Folder = Annotated[Path, typer.Argument(help="县的数据文件夹，例如 deploy/counties/341722。")]
@@ -27,7 +28,7 @@ def check(
 ) -> None:
     """逐行指出这个文件夹有什么问题。"""
     try:
-        found = problems_of(folder, source)
+        found = problems_of(folder, REQUIREMENTS, source)
     except (OSError, UnicodeDecodeError) as error:
         raise CommandError(f"读不了方案原文 {source}。", "请给一份 UTF-8 的文本文件。") from error
     for problem in found:

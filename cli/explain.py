@@ -97,7 +97,7 @@ def explain(
 
     Raises:
         FactsUnreadable: the file is no facts file; says what to write instead.
-        county.reader.CountyInvalid: the county's folder is no county.
+        county.problem.CountyInvalid: the county's folder is no county.
     """
     if until is not None and until < on:
         raise FactsUnreadable([Problem("--until", "早于 --on", "请写 --on 之后的一天")])

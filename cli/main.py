@@ -18,7 +18,7 @@ from cli.explain import FactsUnreadable
 from cli.session import NOT_RUNNING, UNREACHABLE, CommandError
 from cli.trace import trace
 from client.kafka_client import BrokerRefusedError
-from county.reader import CountyInvalid
+from county.problem import CountyInvalid
 from deploy.installation import NoInstallationError, default_home
 
 INTERRUPTED = "已中断。"

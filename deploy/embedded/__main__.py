@@ -23,7 +23,7 @@ import psutil
 from client.kafka_client import BrokerRefusedError
 from contracts.event import COUNTY_TIME
 from contracts.topics import SERVICES
-from county.reader import CountyInvalid
+from county.problem import CountyInvalid
 from deploy.counties import DEMO_COUNTY
 from deploy.embedded.errors import StackError, from_os_error
 from deploy.embedded.stack import LocalStack, holder, read_state

@@ -1,41 +1,26 @@
 """A county's folder is data: what is wrong with it is said by file and line, and nothing is guessed."""
 
 import os
-import re
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
-from cli.county import named
-from cli.main import app
-from cli.session import CommandError
-from contracts.county import County, CountyActivated
-from contracts.vocabulary import RESTRICTED_ROUTES, FactName, FindingCode, Level, TextStatus
-from county.reader import CountyInvalid, Problem, check, load
-from deploy.install import read_county
+from county.checks import check
+from county.problem import CountyInvalid, Problem
+from county.reader import load
 from services.eligibility.domain.assessment import RULEBOOK
 from services.eligibility.domain.sources import SOURCES
-from tests.county import FOLDER, a_county
+from services.eligibility.requirements import REQUIREMENTS
+from tests.county import FOLDER, a_county, copied, put
 
 PLAN = Path(os.environ.get("HUTONG_PLAN", Path(__file__).parents[3] / "shared" / "domain" / "plan.txt"))
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    return Path(shutil.copytree(FOLDER, tmp_path / "341722"))
-
-
-def put(folder: Path, file: str, old: str, new: str) -> int:
-    """Replace the one place where ``old`` stands; the line it stands on."""
-    path = folder / file
-    text = path.read_text("utf-8")
-    assert text.count(old) == 1, f"{old!r} stands {text.count(old)} times in {file}"
-    path.write_text(text.replace(old, new), "utf-8")
-    return text[: text.index(old)].count("\n") + 1
+    return copied(tmp_path)
 
 
 def only(problems: list[Problem]) -> Problem:
@@ -249,7 +234,7 @@ def test_what_is_wrong_is_named_with_its_line(name: str, folder: Path) -> None:
     if needs_plan and not PLAN.exists():
         pytest.skip("the policy's text is not here")
     line = put(folder, broken.file, broken.old, broken.new)
-    problems = check(folder, PLAN if needs_plan else None)
+    problems = check(folder, REQUIREMENTS, PLAN if needs_plan else None)
     said = [problem for problem in problems if broken.says in problem.message]
     assert said, [str(problem) for problem in problems]
     assert said[0].file == broken.file
@@ -276,7 +261,7 @@ def test_what_is_wrong_is_named_with_its_line(name: str, folder: Path) -> None:
 def test_whatever_a_file_holds_it_is_told_and_not_thrown(folder: Path, content: bytes, says: str) -> None:
     (folder / "townships.yaml").write_bytes(content)
 
-    told = [problem for problem in check(folder) if problem.file == "townships.yaml"]
+    told = [problem for problem in check(folder, REQUIREMENTS) if problem.file == "townships.yaml"]
 
     assert says in only(told).message
     with pytest.raises(CountyInvalid):
@@ -286,7 +271,7 @@ def test_whatever_a_file_holds_it_is_told_and_not_thrown(folder: Path, content: 
 def test_a_township_left_out_is_missed_where_people_answer_for_it(folder: Path) -> None:
     put(folder, "townships.yaml", '  - {code: "341722103", name: 丁香镇, unit: 341722-dingxiang}\n', "")
 
-    told = [problem for problem in check(folder) if "341722103 不在本县乡镇里" in problem.message]
+    told = [problem for problem in check(folder, REQUIREMENTS) if "341722103 不在本县乡镇里" in problem.message]
 
     assert told
     assert {problem.file for problem in told} == {"units.yaml"}
@@ -294,12 +279,12 @@ def test_a_township_left_out_is_missed_where_people_answer_for_it(folder: Path) 
 
 def test_a_folder_where_a_file_should_be_is_told(folder: Path) -> None:
     (folder / "zz.yaml").mkdir()
-    assert only(check(folder)).message == "打不开这个文件"
+    assert only(check(folder, REQUIREMENTS)).message == "打不开这个文件"
 
 
 def test_one_name_for_two_things_is_told_before_anything_that_follows_from_it(folder: Path) -> None:
     put(folder, "units.yaml", "- id: 341722-czj", "- id: 341722-gaj")
-    assert only(check(folder)).message == "单位 341722-gaj 写了两次"
+    assert only(check(folder, REQUIREMENTS)).message == "单位 341722-gaj 写了两次"
 
 
 def a_policy() -> str:
@@ -341,52 +326,27 @@ def test_what_is_quoted_and_every_row_are_looked_up_in_the_policy(
 ) -> None:
     policy = tmp_path / "方案.txt"
     policy.write_text(a_policy(), "utf-8")
-    assert check(FOLDER, policy) == []
+    assert check(FOLDER, REQUIREMENTS, policy) == []
     assert a_policy().count(old) == 1
     policy.write_text(a_policy().replace(old, new), "utf-8")
 
-    problem = only(check(FOLDER, policy))
+    problem = only(check(FOLDER, REQUIREMENTS, policy))
 
     assert says in problem.message
     assert problem.file == file
 
 
-def test_a_policy_that_cannot_be_read_is_said_by_the_command(tmp_path: Path) -> None:
-    (tmp_path / "方案.txt").write_bytes("方案".encode("gb18030"))
-    for source in ("方案.txt", "没有.txt"):
-        told = CliRunner().invoke(app, ["county", "check", str(FOLDER), "--source", str(tmp_path / source)])
-
-        assert isinstance(told.exception, CommandError)
-        assert "读不了方案原文" in str(told.exception)
-
-
-def test_every_problem_is_told_on_a_line_of_its_own(folder: Path) -> None:
-    line = put(folder, "units.yaml", "    recipient: tjj-01\n", "") - 3
-    told = CliRunner().invoke(app, ["county", "check", str(folder)])
-
-    said = "341722-tjj 的收件箱没有负责人。请写 recipient（人员编号）；没有人收，系统会向牵头单位报警"
-    assert told.stdout.splitlines() == [f"units.yaml:{line}: {said}"]
-    assert isinstance(told.exception, CommandError)
-
-
-def test_a_county_is_put_in_force_by_somebody_whom_it_names() -> None:
-    assert named("341722-mzj/mzj-01", a_county()) == "341722-mzj/county_civil_affairs/mzj-01"
-    for nobody in ("341722-mzj/county_lead", "341722-mzj", "341722-gaj/mzj-01", "mzj-01", ""):
-        with pytest.raises(CommandError, match="没有启用"):
-            named(nobody, a_county())
-
-
 def test_the_demo_county_has_nothing_wrong() -> None:
-    assert check(FOLDER) == []
+    assert check(FOLDER, REQUIREMENTS) == []
 
 
 @pytest.mark.skipif(not PLAN.exists(), reason="the policy's text is not here")
 def test_every_citation_of_the_demo_county_stands_in_the_policy() -> None:
-    assert check(FOLDER, PLAN) == []
+    assert check(FOLDER, REQUIREMENTS, PLAN) == []
 
 
 def test_an_empty_folder_is_no_county(tmp_path: Path) -> None:
-    assert "没有 .yaml 文件" in only(check(tmp_path)).message
+    assert "没有 .yaml 文件" in only(check(tmp_path, REQUIREMENTS)).message
     with pytest.raises(CountyInvalid):
         load(tmp_path)
 
@@ -394,119 +354,9 @@ def test_an_empty_folder_is_no_county(tmp_path: Path) -> None:
 def test_a_missing_part_is_missed(folder: Path) -> None:
     (folder / "holders.yaml").unlink()
     (folder / "catalogue.yaml").unlink()
-    assert only(check(folder)).message == "缺少 catalogue"
+    assert only(check(folder, REQUIREMENTS)).message == "缺少 catalogue"
 
 
 def test_a_file_in_another_encoding_is_refused_by_name(folder: Path) -> None:
     (folder / "townships.yaml").write_bytes("townships: []  # 乡镇".encode("gb18030"))
-    assert [problem.file for problem in check(folder)] == ["townships.yaml"]
-
-
-def test_public_keys_come_at_activation(tmp_path: Path) -> None:
-    """An agency that has handed in none gets a pair of its installation's; nobody else does."""
-    assert all(unit.public_key is None for unit in a_county().units)
-    county = read_county(FOLDER, tmp_path)
-    agencies = {unit.id for unit in county.units if "agency" in unit.families}
-    assert {unit.id for unit in county.units if unit.public_key is not None} == agencies
-
-
-@pytest.mark.parametrize("name", ["a length of stay below nought", "a unit under another's id"])
-def test_what_the_check_refuses_comes_into_no_house(name: str, folder: Path, tmp_path: Path) -> None:
-    """It has the form of a county: who starts a house on it is told what `hutong county check` says."""
-    broken = BREAKS[name]
-    put(folder, broken.file, broken.old, broken.new)
-    load(folder)
-    with pytest.raises(CountyInvalid, match=broken.says) as refused:
-        read_county(folder, tmp_path / "home")
-    assert refused.value.problems == check(folder)
-
-
-def test_the_county_travels_in_one_event_and_comes_back_the_same() -> None:
-    event = CountyActivated(county=a_county(), active_from=a_county().policy_effective_from, activated_by="341722-mzj")
-    text = event.model_dump_json()
-    assert len(text.encode()) < 900_000
-    assert CountyActivated.model_validate_json(text) == event
-
-
-# ---------------------------------------------------------------- what the policy asks of this county
-
-
-def test_all_rows_of_the_list_are_there_and_the_last_says_it_is_reconstructed() -> None:
-    county = a_county()
-    rows = [item for item in county.catalogue if "(" not in item.id]
-    assert [row.id for row in rows] == [f"B-{number}" for number in range(1, 22)]
-    assert [row.id for row in rows if row.text_status is TextStatus.RECONSTRUCTED] == ["B-21"]
-    assert {item.id.split("(")[0] for item in county.catalogue if item.sealed} == {"B-9"}
-
-
-def test_all_routes_of_the_policy_are_there_and_the_restricted_ones_are() -> None:
-    county = a_county()
-    routes = {route.id: route for route in county.routes}
-    assert {f"R{number}" for number in range(1, 34)} <= set(routes)
-    assert {route for route in routes if routes[route].restricted} == RESTRICTED_ROUTES | {"R34"}
-
-
-def test_every_finding_has_one_route_and_only_one() -> None:
-    county = a_county()
-    assert {code: len(county.routes_for(code)) for code in FindingCode} == dict.fromkeys(FindingCode, 1)
-
-
-def test_housing_learns_nothing_of_the_child() -> None:
-    route = a_county().routes_for(FindingCode.HOUSING_DIFFICULTY)[0]
-    assert set(route.whitelist) == {"guardian_name", "guardian_phone", "address", "household_size"}
-
-
-def test_the_reporter_is_on_no_whitelist() -> None:
-    assert all("reporter" not in route.whitelist for route in a_county().routes)
-
-
-def test_what_points_at_police_mind_guardianship_or_is_urgent_is_confirmed_first() -> None:
-    for route in a_county().routes:
-        if route.restricted or route.level in (Level.L0, Level.L1):
-            assert route.confirm_derived, route.id
-
-
-def test_old_codes_of_the_county_lead_to_it() -> None:
-    county = a_county()
-    for code, heir in {
-        "342922": "341722",
-        "342831": "341722",
-        "342728": "341722",
-        "341402": "340181",
-        "341422": "340281",
-    }.items():
-        division = county.division(code)
-        assert division is not None
-        assert division.successor == heir
-
-
-def test_the_industrial_park_is_answered_for_by_a_township() -> None:
-    county = a_county()
-    park = county.township("341722401001")
-    assert park is not None
-    assert park.unit in {township.unit for township in county.townships if township.code != park.code}
-
-
-def test_every_fact_can_be_asked_for() -> None:
-    assert set(a_county().holders) == set(FactName)
-
-
-def test_invented_criteria_say_that_they_are() -> None:
-    county: County = a_county()
-    assert county.criteria
-    assert all(criterion.invented for criterion in county.criteria)
-
-
-def test_every_criterion_is_asked_for_by_a_rule() -> None:
-    """A misspelt term would never be missed: its rule would go on answering unknown."""
-    rules = FOLDER.parents[2] / "services" / "eligibility" / "domain" / "rules"
-    source = "".join(file.read_text("utf-8") for file in rules.glob("*.py"))
-    assert {criterion.term for criterion in a_county().criteria} <= set(
-        re.findall(r'county_says\(case, "(\w+)"', source)
-    )
-
-
-def test_people_of_the_demo_are_recognisably_invented() -> None:
-    people = [person for unit in a_county().units for person in unit.people]
-    assert people
-    assert all(person.name.startswith("演示") for person in people)
+    assert [problem.file for problem in check(folder, REQUIREMENTS)] == ["townships.yaml"]
