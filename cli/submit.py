@@ -17,7 +17,7 @@ from client.kafka_client import PlainClient
 from contracts.county import County, Unit
 from contracts.intake import PERIOD
 from contracts.topics import DEPARTMENT, RECEIPT
-from services.intake.domain.headers import forbidden
+from workbooks.headers import forbidden
 from workbooks.reader import Sheet, WorkbookUnreadable, read_workbook, write_error_sheet
 
 NAMESPACE = UUID("0f5b6c1e-8f0f-5f3a-9a7c-3f2f3d1f7a10")

@@ -30,7 +30,7 @@ from python_calamine import (
 )
 
 from contracts.intake import Cell, Trouble
-from services.intake.domain.headers import fold
+from workbooks.headers import fold
 
 LARGEST = 100 * 1024 * 1024
 """Bytes. A county's largest file is a few megabytes."""

@@ -406,7 +406,7 @@ GUARDS = [
     ),
     Guard(
         "intake: marks that nobody sees make no name",
-        _INTAKE + "domain/text.py",
+        "workbooks/text.py",
         "        (0x2060, 0x206F),\n",
         "",
         _HOSTILE + "test_marks_that_nobody_sees_do_not_make_two_of_one_name",

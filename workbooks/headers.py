@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 
-from services.intake.domain.text import plain
+from workbooks.text import plain
 
 _REMARK = re.compile(
     r"\((?:必填|选填|必须|可空|文本|文本格式|18位|20位|年月日|年/月/日|是/否|有/无|男/女|1男2女|1/0|0/1|格式.*|如.*|例.*|示例.*|y{4}.*)\)$"
