@@ -31,9 +31,7 @@ from contracts.vocabulary import NUMBER_BOUNDS, Answer, FactName
 from county.reader import load
 from deploy.counties import DEMO_COUNTY
 from services.eligibility import words
-from services.eligibility.domain.answer import Missing, Reason
-from services.eligibility.domain.assessment import Assessment, Derived, Verdict, assess
-from services.eligibility.domain.facts import (
+from services.eligibility.offline import (
     CODES,
     DAYS,
     EARLIEST,
@@ -41,12 +39,18 @@ from services.eligibility.domain.facts import (
     LATEST,
     NUMBERS,
     WORDS,
+    Assessment,
     Claim,
+    Derived,
     Facts,
+    Missing,
+    Reason,
     UnreadableFact,
+    Verdict,
+    assess,
     facts_of,
+    terms_of,
 )
-from services.eligibility.wire import terms_of
 
 _PROVENANCE = frozenset({"value", "unit", "dataset", "period", "valid_on", "recorded_on", "chosen", "verified"})
 _PARTS = frozenset({"why", "on", "county", "facts", "expect"})

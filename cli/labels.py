@@ -1,7 +1,7 @@
 """What codes are called where people read the command line, as far as no service says them itself.
 
 Facts, their values and reasons are in ``services.eligibility.words``; return reasons, duties, verbs and refusals in
-``services.notify.domain.wording``; routes, items, units, roles and datasets are the county's own words.
+``services.notify.labels``; routes, items, units, roles and datasets are the county's own words.
 """
 
 from collections.abc import Mapping
@@ -19,8 +19,8 @@ from contracts.vocabulary import (
     Result,
 )
 from services.eligibility import words
-from services.intake.domain.trouble import TEXTS as TROUBLES
-from services.notify.domain import wording
+from services.intake.labels import TEXTS as TROUBLES
+from services.notify import labels as notices
 
 STATES: Mapping[ReferralState, str] = {
     ReferralState.DRAFT: "草拟",
@@ -215,7 +215,7 @@ _OUTSIDE = {"810000": "香港", "820000": "澳门", "830000": "台湾", "abroad"
 
 def code(said: str) -> str:
     """A code of an event; one that this version does not know stays as it is."""
-    for known in (CODES, wording.WHY):
+    for known in (CODES, notices.WHY):
         if said in known:
             return known[said]
     return TROUBLES[said][0].rstrip("。") if said in TROUBLES else said
@@ -239,19 +239,19 @@ def result(said: str) -> str:
 
 
 def duty(said: str) -> str:
-    return _word(wording.DUTIES, said)
+    return _word(notices.DUTIES, said)
 
 
 def verb(said: str) -> str:
-    return _word(wording.VERBS, said)
+    return _word(notices.VERBS, said)
 
 
 def refusal(said: str) -> str:
-    return wording.REFUSALS.get(said, wording.OTHER_REFUSAL)[0]
+    return notices.REFUSALS.get(said, notices.OTHER_REFUSAL)[0]
 
 
 def return_reason(said: str) -> str:
-    return _word(wording.REASONS, said)
+    return _word(notices.REASONS, said)
 
 
 def findings(codes: list[str]) -> str:
