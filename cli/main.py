@@ -5,6 +5,7 @@ Every error is one sentence with a remedy and an exit code; a stack trace is a d
 
 import re
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -42,10 +43,19 @@ app = typer.Typer(
 )
 
 
+def _show_version(asked: bool) -> None:
+    if asked:
+        print(version("hutong"))
+        raise typer.Exit
+
+
 @app.callback()
 def _installation(
     context: typer.Context,
     home: Annotated[Path | None, typer.Option("--home", help="安装所在的文件夹；默认是 make up 建的那一个。")] = None,
+    _version: Annotated[
+        bool, typer.Option("--version", help="显示版本号。", callback=_show_version, is_eager=True)
+    ] = False,
 ) -> None:
     context.obj = home or default_home()
 

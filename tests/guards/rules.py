@@ -36,6 +36,13 @@ GUARDS = [
         _IMPORTS + "[Each layer stands on those below it]",
     ),
     Guard(
+        "rules: no two modules import each other",
+        "deploy/embedded/jars.py",
+        "import sys\n",
+        "import sys\n\nimport deploy.embedded.archive\n",
+        _IMPORTS + "[No two modules import each other]",
+    ),
+    Guard(
         "rules: production never imports the demo",
         "deploy/install.py",
         "import services\n",
