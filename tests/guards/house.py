@@ -81,7 +81,7 @@ GUARDS = [
         "cli/trace.py",
         'notes.append(labels.result(body["result"]))',
         'notes.append(body["result"])',
-        "tests/cli/test_words.py::test_a_whole_story_shows_no_raw_code",
+        "tests/cli/test_labels.py::test_a_whole_story_shows_no_raw_code",
     ),
     Guard(
         "house: without a Docker Engine the suite on containers says one sentence",

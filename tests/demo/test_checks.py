@@ -1,5 +1,7 @@
 """The checker sees what it must see: each promise broken on purpose is reported, and a right outcome is not."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +11,14 @@ from client.kafka_client import Record
 from demo.checks import privacy
 from demo.checks.outcome import Outcome, check
 from demo.data.identities import with_check
+
+PLAIN = (
+    "demo.actors.department",
+    "demo.actors.agency",
+    "demo.actors.county_staff",
+    "demo.checks.outcome",
+    "demo.checks.privacy",
+)
 
 NAME = "测梓涵"
 NUMBER = with_check("34172120150102980")
@@ -237,3 +247,15 @@ def test_a_lost_record_is_seen() -> None:
 def test_what_is_personal_is_found_and_nothing_else(text: str, kinds: set[str]) -> None:
     """Names also when escaped, numbers also inside other numbers; hashes and times are not taken for people."""
     assert set(privacy.People.of(truth()).look(text)) == kinds
+
+
+@pytest.mark.parametrize("module", PLAIN)
+def test_actors_and_checks_import_nothing_of_hutong_but_the_client(module: str) -> None:
+    """The clients and the checker stand alone: confluent-kafka, joserfc, the standard library."""
+    code = (
+        f"import sys; import {module}; "
+        "print(sorted(n for n in sys.modules if n.split('.')[0] in "
+        "('contracts', 'workbooks', 'county', 'runtime', 'services', 'deploy', 'cli', 'faststream')))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
