@@ -12,14 +12,17 @@ from confluent_kafka import KafkaError, Producer
 from confluent_kafka.admin import AdminClient
 
 import services
+from client.kafka_client import PlainClient
 from contracts.county import County, CountyActivated
 from contracts.event import Envelope, at_midnight
 from contracts.topics import COUNTY, SERVICES
-from deploy import county as counties
-from deploy.demo.plain_client import PlainClient
+from county.checks import check
+from county.problem import CountyInvalid
+from county.reader import load
+from deploy.embedded.files import HOST, SOCKET_PORT
 from deploy.installation import ADMIN, DATABASE, Installation, agency_keys
-from deploy.local.files import HOST, SOCKET_PORT
 from deploy.provision import provision_broker, provision_database, wanted
+from services.eligibility.requirements import REQUIREMENTS
 
 NAMESPACE = UUID("c2d2b1de-30c4-5b0a-8f3c-6b4a9b1b7c30")
 PATIENCE = 30.0
@@ -35,9 +38,9 @@ def read_county(folder: Path, home: Path) -> County:
     Raises:
         CountyInvalid: the folder is no county, or something is wrong with it.
     """
-    if problems := counties.check(folder):
-        raise counties.CountyInvalid(problems)
-    plain = counties.load(folder)
+    if problems := check(folder, REQUIREMENTS):
+        raise CountyInvalid(problems)
+    plain = load(folder)
     without = [unit.id for unit in plain.units if "agency" in unit.families and unit.public_key is None]
     keys = agency_keys(home, without)
     units = tuple(

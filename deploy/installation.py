@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from contracts.county import County
 from contracts.topics import SERVICES
-from deploy.local import jars
+from deploy.embedded import jars
 from deploy.provision import OPERATOR_ROLE, county_topics
 
 DATABASE = "hutong"

@@ -14,10 +14,10 @@ import openpyxl
 import pytest
 
 from contracts.topics import SERVICES
-from deploy.health import troubles
+from deploy.embedded import jars
+from deploy.embedded.stack import read_state
+from deploy.health_probe import troubles
 from deploy.installation import Installation
-from deploy.local import jars
-from deploy.local.stack import read_state
 from tests.cli.conftest import ROOT, Hutong, Said, local, running_from
 from tests.conftest import embedded_only
 
@@ -171,7 +171,7 @@ def test_a_second_process_of_a_service_is_looked_at_too(house: Installation, hut
 def test_ctrl_c_while_it_starts_leaves_no_process(tmp_path: Path) -> None:
     home = tmp_path / "installation"
     started = subprocess.Popen(
-        [sys.executable, "-m", "deploy.local", "up", "--home", str(home)],
+        [sys.executable, "-m", "deploy.embedded", "up", "--home", str(home)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -196,7 +196,7 @@ def test_a_county_that_is_none_is_refused_before_anything_starts(tmp_path: Path)
         [
             sys.executable,
             "-m",
-            "deploy.local",
+            "deploy.embedded",
             "up",
             "--home",
             str(tmp_path / "home"),

@@ -13,7 +13,7 @@ from tests.conftest import embedded_only
 
 
 def command(home: Path, *more: str) -> list[str]:
-    return [sys.executable, "-m", "deploy.demo", "--home", str(home), *more]
+    return [sys.executable, "-m", "demo", "--home", str(home), *more]
 
 
 def left_behind(home: Path) -> list[str]:

@@ -15,9 +15,9 @@ from confluent_kafka.admin import (
 
 from contracts import topics
 from contracts.county import County
-from deploy import access, provision
+from deploy import acl_check, provision
+from deploy.embedded.stack import LocalStack
 from deploy.installation import Installation
-from deploy.local.stack import LocalStack
 from tests.conftest import Database
 from tests.county import demo_county
 
@@ -134,7 +134,7 @@ def test_a_line_of_another_form_is_seen_and_taken_away(
 
 def test_each_class_of_attempt_behaves_as_the_lists_say(installed: Installation, county: County) -> None:
     """Own topics work; another unit's, a service's and a wrong password are refused by the broker."""
-    tried = list(access.attempts(installed, county, "341722-jtj", "341722-gaj"))
+    tried = list(acl_check.attempts(installed, county, "341722-jtj", "341722-gaj"))
 
     assert {attempt.allowed for attempt in tried} == {True, False}
     assert len(tried) == 10

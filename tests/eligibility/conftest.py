@@ -16,7 +16,7 @@ from contracts.eligibility import ChildAssessed
 from contracts.event import Envelope, at_midnight
 from contracts.registry import ChildChanged, Fact
 from contracts.vocabulary import FactName
-from deploy.local.postgres import EmbeddedPostgres
+from deploy.embedded.postgres import EmbeddedPostgres
 from runtime import Batch, Heard, Page, Say, partition_of
 from runtime.migrations import migrate
 from runtime.settings import Settings

@@ -2,8 +2,10 @@
 
 from tests.guards.guard import Guard
 
-_FILE = "deploy/county.py"
-_TESTS = "tests/deploy/test_county.py::"
+_READER = "county/reader.py"
+_CHECKS = "county/checks.py"
+_CITATIONS = "county/citations.py"
+_TESTS = "tests/county/test_checks.py::"
 _LINE = _TESTS + "test_what_is_wrong_is_named_with_its_line"
 
 GUARDS = [
@@ -16,128 +18,128 @@ GUARDS = [
     ),
     Guard(
         "county: a key stands in one file",
-        _FILE,
+        _READER,
         "            if key in draft.values:\n",
         "            if not key:\n",
         _LINE,
     ),
     Guard(
         "county: a day that does not exist is told",
-        _FILE,
+        _READER,
         "        return loader.construct_object(node)\n    except ValueError:",
         "        return loader.construct_object(node)\n    except KeyError:",
         _LINE,
     ),
     Guard(
         "county: one name for two things is told first",
-        _FILE,
+        _CHECKS,
         "list(names(county)) or [",
         "list(names(county)) + [",
         _TESTS + "test_one_name_for_two_things_is_told_before_anything_that_follows_from_it",
     ),
     Guard(
         "county: a restricted matter goes only to other eyes",
-        _FILE,
+        _CHECKS,
         "            if route.restricted and not receiver.receives_restricted:",
         "            if not route.id:",
         _LINE,
     ),
     Guard(
         "county: what points at police, mind or guardianship is restricted",
-        _FILE,
+        _CHECKS,
         "        if route.id in RESTRICTED_ROUTES and not route.restricted:",
         "        if not route.id:",
         _LINE,
     ),
     Guard(
         "county: every finding goes somewhere",
-        _FILE,
+        _CHECKS,
         "        if code not in routed:",
         "        if not code:",
         _LINE,
     ),
     Guard(
         "county: an inbox has somebody who answers for it",
-        _FILE,
+        _CHECKS,
         "        elif unit.inbox and unit.recipient is None:",
         "        elif not unit.id:",
         _LINE,
     ),
     Guard(
         "county: a private key is no public key",
-        _FILE,
+        _CHECKS,
         '    elif "d" in jwk:',
         "    elif not jwk:",
         _LINE,
     ),
     Guard(
         "county: sealed matters have no column",
-        _FILE,
+        _CHECKS,
         "                if word.lower() in header.lower():",
         "                if not header:",
         _LINE,
     ),
     Guard(
         "county: whatever may be missing, somebody can be asked",
-        _FILE,
+        _CHECKS,
         "        if not county.holders.get(fact):",
         "        if not fact:",
         _LINE,
     ),
     Guard(
         "county: a term that no rule asks for is told",
-        _FILE,
-        "        if criterion.term not in COUNTY_TERMS:",
+        _CHECKS,
+        "        if criterion.term not in terms:",
         "        if not criterion.term:",
         _LINE,
     ),
     Guard(
         "county: nothing lasts less than a day",
-        _FILE,
+        _CHECKS,
         '    for part in ("cadence", "thresholds", "clocks", "duty_clocks"):',
         "    for part in ():",
         _LINE,
     ),
     Guard(
         "county: an item quotes its own row",
-        _FILE,
+        _CHECKS,
         "        if item.citation.article != own and item.text_status is TextStatus.COMPLETE:",
         "        if not own:",
         _LINE,
     ),
     Guard(
         "county: working days have no gaps",
-        _FILE,
+        _CHECKS,
         "        if year not in years:",
         "        if not year:",
         _LINE,
     ),
     Guard(
         "county: a phrase is looked up where it is said to stand",
-        _FILE,
+        _CITATIONS,
         "        elif not source.has(citation.article, citation.phrase):",
         "        elif not citation.phrase:",
         _TESTS + "test_what_is_quoted_and_every_row_are_looked_up_in_the_policy",
     ),
     Guard(
         "county: what the rules quote is looked up as well",
-        _FILE,
-        "for examine_by in (citations, rules, rows) for",
-        "for examine_by in (citations, rows) for",
+        _CHECKS,
+        "*rules(county, requirements, text), ",
+        "",
         _TESTS + "test_what_is_quoted_and_every_row_are_looked_up_in_the_policy",
     ),
     Guard(
         "county: what the check refuses comes into no house",
         "deploy/install.py",
-        "    if problems := counties.check(folder):",
+        "    if problems := check(folder, REQUIREMENTS):",
         "    if problems := []:",
-        _TESTS + "test_what_the_check_refuses_comes_into_no_house",
+        "tests/deploy/test_install.py::test_what_the_check_refuses_comes_into_no_house",
     ),
     Guard(
         "county: somebody whom the county names puts it in force",
-        "deploy/commands/counties.py",
+        "cli/county.py",
         "        if person.id == person_id:",
         "        if person.id:",
-        _TESTS + "test_a_county_is_put_in_force_by_somebody_whom_it_names",
+        "tests/cli/test_county.py::test_a_county_is_put_in_force_by_somebody_whom_it_names",
     ),
 ]

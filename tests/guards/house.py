@@ -8,21 +8,21 @@ _HOUSE = "tests/cli/test_house.py::"
 GUARDS = [
     Guard(
         "house: a wrong word shows no trace",
-        "deploy/cli.py",
+        "cli/main.py",
         "    except TyperException as error:",
         "    except ZeroDivisionError as error:",
         _REFUSALS + "test_a_wrong_word_is_answered_with_the_right_ones",
     ),
     Guard(
         "house: nobody waits for a broker that is not there",
-        "deploy/commands/house.py",
+        "cli/session.py",
         "        self.reach()\n        county = in_force",
         "        county = in_force",
         _REFUSALS + "test_servers_that_do_not_run_are_noticed_at_once",
     ),
     Guard(
         "house: a damaged file's text, which holds passwords, is not repeated",
-        "deploy/cli.py",
+        "cli/main.py",
         "        if error.damaged:",
         "        if False:",
         _REFUSALS + "test_a_damaged_installation_is_named",
@@ -43,14 +43,14 @@ GUARDS = [
     ),
     Guard(
         "house: a service without life is ended",
-        "deploy/health.py",
+        "deploy/health_probe.py",
         "                    os.kill(process, signal.SIGKILL)",
         "                    os.kill(process, 0)",
         _REFUSALS + "test_a_service_without_life_is_ended",
     ),
     Guard(
         "house: a new process is not ended for the silence of the one before",
-        "deploy/health.py",
+        "deploy/health_probe.py",
         "            if answer == [] or process != known:",
         "            if answer == [] or known is None:",
         _REFUSALS + "test_a_new_process_is_not_ended_for_the_silence_of_the_one_before",
@@ -64,7 +64,7 @@ GUARDS = [
     ),
     Guard(
         "house: a broker that dies is started again",
-        "deploy/local/__main__.py",
+        "deploy/embedded/__main__.py",
         "            if not server.running():",
         "            if name != 'Kafka' and not server.running():",
         _HOUSE + "test_a_killed_service_and_a_killed_broker_come_back",
@@ -78,17 +78,17 @@ GUARDS = [
     ),
     Guard(
         "house: a story shows no raw code",
-        "deploy/commands/trace.py",
-        'notes.append(words.result(body["result"]))',
+        "cli/trace.py",
+        'notes.append(labels.result(body["result"]))',
         'notes.append(body["result"])',
-        "tests/cli/test_words.py::test_a_whole_story_shows_no_raw_code",
+        "tests/cli/test_labels.py::test_a_whole_story_shows_no_raw_code",
     ),
     Guard(
         "house: without a Docker Engine the suite on containers says one sentence",
         "tests/containers.py",
         "    except docker.errors.DockerException:",
         "    except ZeroDivisionError:",
-        "tests/local/test_containers.py::test_without_an_engine_the_suite_on_containers_says_one_sentence",
+        "tests/deploy/embedded/test_containers.py::test_without_an_engine_the_suite_on_containers_says_one_sentence",
     ),
     Guard(
         "house: a number of processes that is none is refused",
@@ -99,7 +99,7 @@ GUARDS = [
     ),
     Guard(
         "house: a second process of a service is looked at",
-        "deploy/commands/operate.py",
+        "cli/operations.py",
         "answers = {process: troubles(installation, process) for process in installation.running(service)}",
         "answers = {process: troubles(installation, process) for process in [service]}",
         _HOUSE + "test_a_second_process_of_a_service_is_looked_at_too",

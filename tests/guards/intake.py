@@ -7,8 +7,8 @@ _ACTIONS = "tests/intake/test_actions.py::"
 _NUMBERS = "tests/intake/test_id_number.py::"
 _ROWS = "tests/intake/test_row.py::"
 _HOSTILE = "tests/intake/test_hostile.py::"
-_COMMANDS = "tests/intake/test_commands.py::"
-_BOOKS = "tests/intake/test_workbooks.py::"
+_COMMANDS = "tests/cli/test_submit.py::"
+_BOOKS = "tests/workbooks/test_reader.py::"
 _INTAKE = "services/intake/"
 
 GUARDS = [
@@ -406,7 +406,7 @@ GUARDS = [
     ),
     Guard(
         "intake: marks that nobody sees make no name",
-        _INTAKE + "domain/text.py",
+        "workbooks/text.py",
         "        (0x2060, 0x206F),\n",
         "",
         _HOSTILE + "test_marks_that_nobody_sees_do_not_make_two_of_one_name",
@@ -469,70 +469,70 @@ GUARDS = [
     ),
     Guard(
         "intake: nothing of a file with a sealed column is sent",
-        "deploy/commands/handover.py",
+        "cli/submit.py",
         "    sealed = forbidden(sheet.columns, county.sealed_columns)",
         "    sealed = [name for name in sheet.columns if name in county.sealed_columns]",
         _COMMANDS + "test_nothing_of_a_file_with_a_sealed_column_is_sent",
     ),
     Guard(
         "intake: a workbook says from when it counts",
-        "deploy/commands/handover.py",
+        "cli/submit.py",
         '        "date_1904": sheet.date_1904,\n',
         "",
         _COMMANDS + "test_a_workbook_goes_as_it_stands_and_comes_back_marked",
     ),
     Guard(
         "intake: nothing is sent for a period that is none",
-        "deploy/commands/handover.py",
+        "cli/submit.py",
         "    if not (period.isascii() and re.fullmatch(PERIOD, period)):",
         "    if not period:",
         _COMMANDS + "test_nothing_is_sent_that_would_be_refused_for_its_name",
     ),
     Guard(
         "intake: a quotation mark that is never closed is noticed",
-        "deploy/workbooks.py",
+        "workbooks/reader.py",
         ", strict=True)\n        return [[_stripped",
         ")\n        return [[_stripped",
         _BOOKS + "test_a_quotation_mark_that_is_never_closed_swallows_no_row",
     ),
     Guard(
         "intake: merged cells and the cells that are read are counted from the same column",
-        "deploy/workbooks.py",
+        "workbooks/reader.py",
         "    return 0 if sheet.start is None else sheet.start[1]\n",
         "    return 0\n",
         _BOOKS + "test_a_table_that_begins_further_right_is_read_like_any_other",
     ),
     Guard(
         "intake: a formula's error is no empty cell",
-        "deploy/workbooks.py",
+        "workbooks/reader.py",
         "            grid[row][column - left] = text\n",
         "            pass\n",
         _BOOKS + "test_what_became_of_a_formula_is_told_where_it_is_not_its_result",
     ),
     Guard(
         "intake: a formula whose result is an empty text has a result",
-        "deploy/workbooks.py",
+        "workbooks/reader.py",
         " and not _TEXT.search(attributes)",
         "",
         _BOOKS + "test_a_formula_with_its_result_is_that",
     ),
     Guard(
         "intake: a row of a form that nobody has filled in is no row",
-        "deploy/workbooks.py",
+        "workbooks/reader.py",
         "row < len(grid) and grid[row] and grid[row][column - left] is None",
         "row < len(grid) and grid[row][column - left] is None",
         _BOOKS + "test_what_became_of_a_formula_is_told_where_it_is_not_its_result",
     ),
     Guard(
         "intake: the marked copy is its owner's alone",
-        "deploy/workbooks.py",
+        "workbooks/reader.py",
         "        os.fchmod(descriptor, 0o600)",
         "        os.fchmod(descriptor, 0o644)",
         _BOOKS + "test_the_senders_rows_come_back_with_the_cells_marked",
     ),
     Guard(
         "intake: a call is told in the county's time",
-        "deploy/commands/act.py",
+        "cli/actions.py",
         "said.replace(tzinfo=COUNTY_TIME)",
         "said",
         _COMMANDS + "test_a_call_is_told_in_the_countys_time",

@@ -15,7 +15,7 @@ from contracts import topics
 from contracts.county import County
 from contracts.event import Envelope, Event, at_midnight
 from contracts.notify import AlarmRaised, Notice
-from deploy.local.postgres import EmbeddedPostgres
+from deploy.embedded.postgres import EmbeddedPostgres
 from runtime import Batch, Heard, Page, Say, partition_of
 from runtime.migrations import migrate
 from runtime.settings import Settings

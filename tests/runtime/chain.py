@@ -21,20 +21,20 @@ from confluent_kafka.admin import AdminClient
 from joserfc import jwe
 from joserfc.jwk import ECKey
 
+from client.kafka_client import PlainClient, Record
 from contracts.county import County
 from contracts.eligibility import ChildAssessed
 from contracts.event import at_midnight
 from contracts.intake import RowsAnswered
 from contracts.registry import ChildChanged, question_id
 from contracts.topics import ACTION, DEPARTMENT, DISCLOSURE, RESTRICTED_QUEUE, SERVICES
+from demo.data import population, submissions
 from deploy.clock import Clock, Simulator
-from deploy.demo import handover, world
-from deploy.demo.plain_client import PlainClient, Record
+from deploy.embedded.stack import LocalStack
 from deploy.install import Servers, activate, install, read_county
 from deploy.installation import ADMIN, DATABASE, PROCESSES, SETTINGS, Installation
-from deploy.local.stack import LocalStack
 from deploy.provision import county_topics
-from deploy.settled import Watch
+from deploy.quiescence import Watch
 from deploy.supervisor import Program, Supervisor, programs
 from runtime import Settings
 from services.registry.vault import Vault, decrypt
@@ -158,7 +158,7 @@ class Story:
         await asyncio.to_thread(self.simulator.go_on)
         await self.rest()
 
-    async def hand_over(self, file: handover.HandOver, *, times: int = 1) -> None:
+    async def hand_over(self, file: submissions.HandOver, *, times: int = 1) -> None:
         """A whole file, as a unit's plain client would send it; ``times``: how often each record, and then the file."""
         submission = str(file.submission)
         about = {"submission": submission, "dataset": file.dataset, "period": file.period}
@@ -323,8 +323,8 @@ async def a_house(
 async def tell(story: Story, *, times: int = 1) -> None:
     """Files, reports, an agency at work, three days. ``times``: how often a unit sends each of its records."""
     await story.begin(FIRST_DAY)
-    invented = world.make(story.county, 40, 5, FIRST_DAY, 30)
-    made = handover.make(story.county, invented)
+    invented = population.make(story.county, 40, 5, FIRST_DAY, 30)
+    made = submissions.make(story.county, invented)
     for dataset in FILES:
         file = next(one for one in made if one.dataset == dataset and one.expect == "taken")
         await story.hand_over(file, times=times)

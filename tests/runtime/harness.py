@@ -24,7 +24,7 @@ from contracts.clock import DayBegan, TimePassed
 from contracts.county import County, CountyActivated, WorkingDays
 from contracts.event import Envelope, Event
 from contracts.topics import CLOCK, COUNTY
-from deploy.local.stack import LocalStack
+from deploy.embedded.stack import LocalStack
 from runtime import Settings, partition_of
 from runtime.migrations import migrate
 from runtime.sealing import new_keys

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from contracts.topics import SERVICES
-from deploy.local.stack import LocalStack
+from deploy.embedded.stack import LocalStack
 from tests.runtime.chain import FILES, LEAD, POISON, SCHOOLS, Deaths, Outcome, Story, a_house, outcome, taken, tell
 
 POINTS = ("before_commit:2", "after_commit:2", "before_mark:2", "before_page:2", "after_page:2")

@@ -8,8 +8,9 @@ from typing import Literal
 from uuid import UUID
 
 from services.intake.domain.row import Plan
-from services.intake.domain.text import masked, number_masked, plain
+from services.intake.domain.text import masked, number_masked
 from services.intake.domain.trouble import Trouble
+from workbooks.text import plain
 
 Outcome = Literal["taken", "refused", "same_again", "older_period"]
 State = Literal["open", "answered", "repeated"]
