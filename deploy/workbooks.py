@@ -363,8 +363,15 @@ def _is_footer(row: Sequence[Any]) -> bool:
 _REFUSED = PatternFill("solid", fgColor="FFC7CE")
 _REMARKED = PatternFill("solid", fgColor="FFEB9C")
 _HEAD = PatternFill("solid", fgColor="D9E1F2")
+_PLACE_IN_SOURCE = "原表行号"
+_EXPLANATION = ("问题", "怎样更正")
 _SCOPES = {"cell": "此格未收", "row": "整行未收", "file": "整份未收", "nothing": "已收，请留意"}
 _WRAPPED = Alignment(wrap_text=True, vertical="top")
+
+
+def is_error_sheet(sheet: Sheet) -> bool:
+    """True when a file was made by ``write_error_sheet``, as its columns tell: it holds some rows of a list only."""
+    return sheet.columns[:1] == (_PLACE_IN_SOURCE,) and sheet.columns[-2:] == _EXPLANATION
 
 
 def write_error_sheet(path: Path, sheet: Sheet, troubles: Iterable[Trouble | Mapping[str, Any]]) -> None:
@@ -396,7 +403,7 @@ def write_error_sheet(path: Path, sheet: Sheet, troubles: Iterable[Trouble | Map
 
 
 def _write_rows(page: Worksheet, sheet: Sheet, by_row: Mapping[int, Sequence[Trouble]]) -> None:
-    headers = ["原表行号", *sheet.columns, "问题", "怎样更正"]
+    headers = [_PLACE_IN_SOURCE, *sheet.columns, *_EXPLANATION]
     for column, header in enumerate(headers, start=1):
         cell = page.cell(1, column)
         _put(cell, header)

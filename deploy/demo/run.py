@@ -370,7 +370,7 @@ def _submit(demo: Demo, handed: dict[str, Any]) -> None:
     sheet = submitting.sheet_of(demo.county, path, dataset)
     client = PlainClient(demo.installation.kafka(unit), unit)
     try:
-        answer, troubles = submitting.hand_over(client, unit, dataset, handed["period"], sheet)
+        answer, troubles = submitting.hand_over(client, unit, dataset, handed["period"], sheet, "full")
     finally:
         client.close()
     if troubles and answer["outcome"] == "taken":
