@@ -31,6 +31,7 @@ from deploy.demo import checker, department_client, files, handover, privacy, sh
 from deploy.demo.county_people import CountyPeople, Unit
 from deploy.demo.plain_client import PlainClient
 from deploy.demo.police_system import AgencySystem
+from deploy.files import private_folder
 from deploy.install import Servers, activate, install, read_county
 from deploy.installation import ADMIN, Installation
 from deploy.local.stack import LocalStack
@@ -105,8 +106,8 @@ async def run(options: Options, console: Console) -> int:
     """Run the demo; the exit code: 0 when every check holds."""
     began = time.monotonic()
     home = options.home.resolve()
+    private_folder(home, 0o711)
     _clear(home)
-    home.mkdir(parents=True, exist_ok=True)
     stack = LocalStack(home / "stack", postgres_port=0)
     supervisor: Supervisor | None = None
     database: asyncpg.Connection[asyncpg.Record] | None = None

@@ -18,9 +18,10 @@ from pathlib import Path
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
+from deploy.files import private_folder, write_private
 from deploy.local import jars
 from deploy.local.errors import StackError, from_os_error, from_server
-from deploy.local.files import HOST, accepts, free_ports, is_free, last_line, write_private
+from deploy.local.files import HOST, accepts, free_ports, is_free, last_line
 from deploy.local.process import Server
 
 # What confluent-kafka's clients take, as they declare it.
@@ -155,8 +156,7 @@ class EmbeddedKafka:
         if self._train is None:
             self._archive = quick_start_archive()
         try:
-            self.directory.mkdir(parents=True, exist_ok=True)
-            self.directory.chmod(0o700)
+            private_folder(self.directory)
             self._identity = self._load_or_make()
             for node in range(self.brokers):
                 self._format(node)
@@ -296,7 +296,7 @@ class EmbeddedKafka:
         folder = self._node(node)
         folder.mkdir(exist_ok=True)
         write_private(folder / "server.properties", self._properties(node))
-        (folder / "log4j2.properties").write_text(LOG4J, "utf-8")
+        write_private(folder / "log4j2.properties", LOG4J)
         if (folder / "data" / "meta.properties").exists():
             return
         known = self._known()

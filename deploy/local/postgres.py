@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from deploy.files import private_folder, write_private
 from deploy.local.errors import StackError, from_os_error, from_server
-from deploy.local.files import HOST, SOCKET_PORT, free_ports, is_free, last_line, write_private
+from deploy.local.files import HOST, SOCKET_PORT, free_ports, is_free, last_line
 from deploy.local.process import Server
 
 SUPERUSER = "postgres"
@@ -154,9 +155,8 @@ class EmbeddedPostgres:
         self.start()
 
     def _prepare(self) -> None:
-        self.directory.mkdir(parents=True, exist_ok=True)
         # Others may pass through, not look: the server's user must reach its data below.
-        self.directory.chmod(0o711)
+        private_folder(self.directory, 0o711)
         file = self.directory / "identity.json"
         kept: dict[str, Any] = {"password": secrets.token_hex(24)}
         if file.exists():
@@ -228,9 +228,7 @@ class EmbeddedPostgres:
             "pg_hba.conf": ACCESS.format(superuser=SUPERUSER),
         }
         for name, text in texts.items():
-            write_private(self.data / name, text)
-            if user is not None:
-                os.chown(self.data / name, *user)
+            write_private(self.data / name, text, owner=user)
 
     def _socket_folder(self, user: tuple[int, int] | None) -> Path:
         folder = self.directory / "run"
