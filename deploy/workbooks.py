@@ -3,14 +3,15 @@
 import csv
 import hashlib
 import io
-import os
+import itertools
 import re
 import zipfile
+import zlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import openpyxl
 from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
@@ -30,6 +31,7 @@ from python_calamine import (
 )
 
 from contracts.intake import Cell, Trouble
+from deploy.files import NotOursError, write_private
 from services.intake.domain.headers import fold
 
 LARGEST = 100 * 1024 * 1024
@@ -363,6 +365,10 @@ def _is_footer(row: Sequence[Any]) -> bool:
 _REFUSED = PatternFill("solid", fgColor="FFC7CE")
 _REMARKED = PatternFill("solid", fgColor="FFEB9C")
 _HEAD = PatternFill("solid", fgColor="D9E1F2")
+_AUTHOR = "hutong"
+_SAVED_BY_US = f"<cp:lastModifiedBy>{_AUTHOR}</cp:lastModifiedBy>".encode()
+_PROPERTIES_AT_MOST = 10_000
+"""Bytes. Those that are written here take a few hundred."""
 _PLACE_IN_SOURCE = "原表行号"
 _EXPLANATION = ("问题", "怎样更正")
 _SCOPES = {"cell": "此格未收", "row": "整行未收", "file": "整份未收", "nothing": "已收，请留意"}
@@ -374,10 +380,15 @@ def is_error_sheet(sheet: Sheet) -> bool:
     return sheet.columns[:1] == (_PLACE_IN_SOURCE,) and sheet.columns[-2:] == _EXPLANATION
 
 
-def write_error_sheet(path: Path, sheet: Sheet, troubles: Iterable[Trouble | Mapping[str, Any]]) -> None:
+def write_error_sheet(path: Path, sheet: Sheet, troubles: Iterable[Trouble | Mapping[str, Any]]) -> Path:
     """Write the sender's own rows that have troubles: cells marked, and beside them what is wrong and what to do.
 
-    The file holds what the sender's own file held: only its owner may read it.
+    The file holds what the sender's own file held: only its owner may read it. One that this function wrote before,
+    and that nobody has changed since, is replaced; whatever else stands there is left alone, and the file is written
+    under the next free name (``name2.xlsx``). Returns where it is.
+
+    Raises:
+        OSError: it cannot be written.
     """
     told = [one if isinstance(one, Trouble) else Trouble.model_validate(one) for one in troubles]
     by_row: dict[int, list[Trouble]] = {}
@@ -385,6 +396,7 @@ def write_error_sheet(path: Path, sheet: Sheet, troubles: Iterable[Trouble | Map
         if one.row is not None:
             by_row.setdefault(one.row, []).append(one)
     book = openpyxl.Workbook()
+    book.properties.lastModifiedBy = _AUTHOR
     page = book.active
     assert isinstance(page, Worksheet)
     page.title = "需要更正的行"
@@ -396,10 +408,27 @@ def write_error_sheet(path: Path, sheet: Sheet, troubles: Iterable[Trouble | Map
             book.remove(page)
     content = io.BytesIO()
     book.save(content)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        os.fchmod(descriptor, 0o600)  # one of last time may be open to others
-        file.write(content.getvalue())
+    names = (f"{path.stem}{number}{path.suffix}" for number in itertools.count(2))
+    places = itertools.chain([path], map(path.with_name, names))
+    return next(place for place in places if _is_written(place, content.getvalue()))
+
+
+def _is_written(place: Path, content: bytes) -> bool:
+    """False when something stands there that is to be left alone."""
+    try:
+        write_private(place, content, recognise=_is_unchanged)
+    except NotOursError:
+        return False
+    return True
+
+
+def _is_unchanged(file: BinaryIO) -> bool:
+    """True when a file is a marked copy as it was written: any program that saves it puts its own user's name there."""
+    try:
+        with zipfile.ZipFile(file) as book, book.open("docProps/core.xml") as properties:
+            return _SAVED_BY_US in properties.read(_PROPERTIES_AT_MOST)
+    except (zipfile.BadZipFile, zlib.error, KeyError, NotImplementedError, RuntimeError, EOFError):
+        return False
 
 
 def _write_rows(page: Worksheet, sheet: Sheet, by_row: Mapping[int, Sequence[Trouble]]) -> None:

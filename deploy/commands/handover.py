@@ -55,7 +55,7 @@ def submit(
     if any(trouble["row"] is not None for trouble in troubles):
         marked = file.with_name(f"{file.stem}.错误.xlsx")
         try:
-            write_error_sheet(marked, sheet, troubles)
+            marked = write_error_sheet(marked, sheet, troubles)
         except OSError:
             raise CommandError(
                 f"文件已报送，结果见上，但错误写不进 {marked}。", "请关闭正在使用它的程序、确认文件夹可写，再报一次。"

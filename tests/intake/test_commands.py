@@ -261,11 +261,22 @@ def test_nothing_is_sent_that_would_be_refused_for_its_name(
     assert clients == []
 
 
-def test_a_receipt_is_shown_even_if_the_marked_copy_cannot_be_written(
-    clients: list[Client], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    path = a_book(tmp_path, ["姓名", "出生日期"])
-    (tmp_path / "一.错误.xlsx").mkdir()
+def test_a_receipt_is_shown_even_if_the_marked_copy_cannot_be_written(clients: list[Client], tmp_path: Path) -> None:
+    """Its name would be longer than a name can be."""
+    book = a_book(tmp_path, ["姓名", "出生日期"])
+    path = book.rename(tmp_path / f"{'a' * 249}.xlsx")
 
     with pytest.raises(CommandError, match="结果见上"):
         submitted(clients, path)
+
+
+def test_the_marked_copy_is_not_written_through_a_link(clients: list[Client], tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("secret")
+    (tmp_path / "一.错误.xlsx").symlink_to(secret)
+
+    submitted(clients, a_book(tmp_path, ["姓名", "出生日期"]))
+
+    assert secret.read_text() == "secret"
+    assert (tmp_path / "一.错误.xlsx").is_symlink()
+    assert "内容过长" in str(openpyxl.load_workbook(tmp_path / "一.错误2.xlsx")["需要更正的行"]["D2"].value)
