@@ -178,6 +178,7 @@ class Chain:
             "period": period,
             "columns": list(file.columns),
             "rows": len(file.rows),
+            "coverage": "full",
         }
         client.say(topic, "department.Begin.v1", submission, begin)
         for row in file.rows:

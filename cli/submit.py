@@ -4,7 +4,7 @@ import re
 import time
 from collections import Counter
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID, uuid5
 
 import typer
@@ -12,16 +12,18 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from cli.error_sheet import write_error_sheet
 from cli.session import CommandError, House
 from client.kafka_client import PlainClient
 from contracts.county import County, Unit
 from contracts.intake import PERIOD
 from contracts.topics import DEPARTMENT, RECEIPT
 from workbooks.headers import forbidden
-from workbooks.reader import Sheet, WorkbookUnreadable, read_workbook, write_error_sheet
+from workbooks.reader import Sheet, WorkbookUnreadable, is_error_sheet, read_workbook
 
 NAMESPACE = UUID("0f5b6c1e-8f0f-5f3a-9a7c-3f2f3d1f7a10")
 """Under which submissions are named: the same file for the same period is the same submission."""
+Coverage = Literal["full", "delta"]
 PATIENCE = 60.0
 """Seconds until a receipt is missed: the answer comes within the minute."""
 
@@ -32,7 +34,7 @@ def submit(
     unit: Annotated[str, typer.Option(help="哪个单位报的，例如 教体局。")],
     period: Annotated[str, typer.Option(help="报送期，例如 2026H2。")],
     dataset: Annotated[str | None, typer.Option(help="数据集；单位只有一个时不用写。")] = None,
-    delta: Annotated[bool, typer.Option("--delta", help="只报有变化的；默认是全量。")] = False,
+    full: Annotated[bool | None, typer.Option("--full/--delta", help="完整名单，还是只报变化；必须写明。")] = None,
 ) -> None:
     if not (period.isascii() and re.fullmatch(PERIOD, period)):
         raise CommandError(f"报送期“{period}”写得不对。", "请用半角字符，例如 --period 2026H2（2026年下半年）。", 2)
@@ -41,6 +43,7 @@ def submit(
     speaker = house.unit(county, unit)
     chosen = which_dataset(county, speaker, dataset)
     sheet = sheet_of(county, file, chosen)
+    coverage = which_coverage(sheet, full=full)
     sealed = forbidden(sheet.columns, county.sealed_columns)
     if sealed:
         raise CommandError(
@@ -48,12 +51,12 @@ def submit(
             "请删去这一列再报；这类数据不得提供给任何单位（预防未成年人犯罪法第五十九条）。",
         )
     with house.client(speaker.id) as client, Progress(transient=True) as progress:
-        answer, troubles = hand_over(client, speaker.id, chosen, period, sheet, delta=delta, progress=progress)
+        answer, troubles = hand_over(client, speaker.id, chosen, period, sheet, coverage, progress)
     _print(answer, troubles)
     if any(trouble["row"] is not None for trouble in troubles):
         marked = file.with_name(f"{file.stem}.错误.xlsx")
         try:
-            write_error_sheet(marked, sheet, troubles)
+            marked = write_error_sheet(marked, sheet, troubles)
         except OSError:
             raise CommandError(
                 f"文件已报送，结果见上，但错误写不进 {marked}。", "请关闭正在使用它的程序、确认文件夹可写，再报一次。"
@@ -82,6 +85,31 @@ def which_dataset(county: County, unit: Unit, said: str | None) -> str:
     return said
 
 
+def which_coverage(sheet: Sheet, *, full: bool | None) -> Coverage:
+    """What a file says of the children who are not in it. ``full``: what the sender says; None: nothing.
+
+    A marked copy holds only the rows that had to be mended, and so says by itself that it is no complete list.
+
+    Raises:
+        CommandError: nobody says it, or a marked copy is given as a complete list.
+    """
+    if is_error_sheet(sheet):
+        if full:
+            raise CommandError(
+                "这是标出错误的副本，只有需要更正的行，不是完整名单，没有发出。",
+                "请改用 --delta，或者在原来的完整表格里改好再用 --full 报送。",
+                2,
+            )
+        return "delta"
+    if full is None:
+        raise CommandError(
+            "没有写明这份文件是完整名单还是只报变化，没有发出。",
+            "请加上 --full（完整名单：上次有、这次没有的孩子记为不再报送）或 --delta（只报变化：没有写到的孩子不变）。",
+            2,
+        )
+    return "full" if full else "delta"
+
+
 def sheet_of(county: County, file: Path, dataset: str) -> Sheet:
     """The file's rows as they stand.
 
@@ -102,8 +130,7 @@ def hand_over(
     dataset: str,
     period: str,
     sheet: Sheet,
-    *,
-    delta: bool = False,
+    coverage: Coverage,
     progress: Progress | None = None,
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Send a sheet as Begin, rows, End and wait for its receipt; the receipt and every trouble.
@@ -111,7 +138,9 @@ def hand_over(
     Raises:
         CommandError: no receipt within a minute.
     """
-    submission = str(uuid5(NAMESPACE, f"{unit}/{dataset}/{period}/{sheet.sha256}{'/delta' if delta else ''}"))
+    submission = str(
+        uuid5(NAMESPACE, f"{unit}/{dataset}/{period}/{sheet.sha256}{'/delta' if coverage == 'delta' else ''}")
+    )
     topic = DEPARTMENT.of(unit)
     named = UUID(submission)
     task = progress.add_task("发送", total=len(sheet.rows)) if progress else None
@@ -121,7 +150,7 @@ def hand_over(
         "period": period,
         "columns": list(sheet.columns),
         "rows": len(sheet.rows),
-        "coverage": "delta" if delta else "full",
+        "coverage": coverage,
         "file_sha256": sheet.sha256,
         "date_1904": sheet.date_1904,
     }

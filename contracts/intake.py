@@ -48,8 +48,9 @@ class Begin(Event):
     columns: tuple[str, ...]
     """The headers as they stand in the file."""
     rows: int = Field(ge=0)
-    coverage: Literal["full", "delta"] = "full"
-    """``full``: a child who was in the last full file and is not in this one is no longer reported."""
+    coverage: Literal["full", "delta"] | None = None
+    """``full``: a child who was in the last full file and is not in this one is no longer reported. ``delta``: only
+    these rows are spoken of. Not stated: taken as ``delta``, and the receipt says so."""
     file_sha256: str | None = None
     submitted_by: str = ""
     """Role, and the person's id in the county's data; never a name."""

@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from cli import submit, trace
+from cli.error_sheet import write_error_sheet
 from client.kafka_client import PlainClient
 from contracts.county import County
 from contracts.topics import INTAKE_RECORD
@@ -34,12 +35,12 @@ from deploy import acl_check
 from deploy.clock import Clock, Simulator
 from deploy.counties import DEMO_COUNTY
 from deploy.embedded.stack import LocalStack
+from deploy.files import private_folder
 from deploy.install import Servers, activate, install, read_county
 from deploy.installation import ADMIN
 from deploy.provision import OPERATOR_ROLE, compare, county_topics, wanted
 from deploy.quiescence import State, Watch
 from deploy.supervisor import Supervisor, programs
-from workbooks.reader import write_error_sheet
 
 PARTITIONS = 4
 FIRST_DAY = date(2026, 9, 1)
@@ -53,8 +54,8 @@ async def run(options: Options, console: Console) -> int:
     """Run the demo; the exit code: 0 when every check holds."""
     began = time.monotonic()
     home = options.home.resolve()
+    private_folder(home, 0o711)
     _clear(home)
-    home.mkdir(parents=True, exist_ok=True)
     stack = LocalStack(home / "stack", postgres_port=0)
     supervisor: Supervisor | None = None
     database: asyncpg.Connection[asyncpg.Record] | None = None
@@ -318,7 +319,7 @@ def _submit(demo: Demo, handed: dict[str, Any]) -> None:
     sheet = submit.sheet_of(demo.county, path, dataset)
     client = PlainClient(demo.installation.kafka(unit), unit)
     try:
-        answer, troubles = submit.hand_over(client, unit, dataset, handed["period"], sheet)
+        answer, troubles = submit.hand_over(client, unit, dataset, handed["period"], sheet, "full")
     finally:
         client.close()
     if troubles and answer["outcome"] == "taken":

@@ -7,7 +7,6 @@ own, for the agency's client; the product never reads it.
 import json
 import os
 import secrets
-import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any, Self
 from contracts.county import County
 from contracts.topics import SERVICES
 from deploy.embedded import jars
+from deploy.files import private_folder, write_private
 from deploy.provision import OPERATOR_ROLE, county_topics
 
 DATABASE = "hutong"
@@ -138,9 +138,8 @@ class Installation:
             postgres_admin=postgres_admin,
             roles=roles,
         )
-        home.mkdir(parents=True, exist_ok=True)
         # Others may pass through, not look: the embedded database's own user must reach its data below.
-        home.chmod(0o711)
+        private_folder(home, 0o711)
         made.save()
         made._make_secrets()
         return made
@@ -357,25 +356,6 @@ def principals(county: County) -> tuple[str, ...]:
     return tuple(
         sorted({principal for topic in county_topics(county) for principal in (*topic.writers, *topic.readers)})
     )
-
-
-def private_folder(folder: Path) -> None:
-    """A folder that only its owner may enter."""
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    folder.chmod(0o700)
-
-
-def write_private(file: Path, text: str) -> None:
-    """Write a file that only its owner may read, whole or not at all."""
-    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    handle, name = tempfile.mkstemp(dir=file.parent)  # made with mode 0600
-    try:
-        with os.fdopen(handle, "w") as out:
-            out.write(text)
-        Path(name).replace(file)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 def _file(home: Path) -> Path:

@@ -3,14 +3,14 @@
 import csv
 import hashlib
 import io
-import os
 import re
 import zipfile
+import zlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import openpyxl
 from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
@@ -363,21 +363,30 @@ def _is_footer(row: Sequence[Any]) -> bool:
 _REFUSED = PatternFill("solid", fgColor="FFC7CE")
 _REMARKED = PatternFill("solid", fgColor="FFEB9C")
 _HEAD = PatternFill("solid", fgColor="D9E1F2")
+_AUTHOR = "hutong"
+_SAVED_BY_US = f"<cp:lastModifiedBy>{_AUTHOR}</cp:lastModifiedBy>".encode()
+_PROPERTIES_AT_MOST = 10_000
+"""Bytes. Those that are written here take a few hundred."""
+_PLACE_IN_SOURCE = "原表行号"
+_EXPLANATION = ("问题", "怎样更正")
 _SCOPES = {"cell": "此格未收", "row": "整行未收", "file": "整份未收", "nothing": "已收，请留意"}
 _WRAPPED = Alignment(wrap_text=True, vertical="top")
 
 
-def write_error_sheet(path: Path, sheet: Sheet, troubles: Iterable[Trouble | Mapping[str, Any]]) -> None:
-    """Write the sender's own rows that have troubles: cells marked, and beside them what is wrong and what to do.
+def is_error_sheet(sheet: Sheet) -> bool:
+    """True when a file was made by ``error_sheet``, as its columns tell: it holds some rows of a list only."""
+    return sheet.columns[:1] == (_PLACE_IN_SOURCE,) and sheet.columns[-2:] == _EXPLANATION
 
-    The file holds what the sender's own file held: only its owner may read it.
-    """
+
+def error_sheet(sheet: Sheet, troubles: Iterable[Trouble | Mapping[str, Any]]) -> bytes:
+    """The sender's own rows that have troubles, as a workbook: marked cells, and beside them fault and remedy."""
     told = [one if isinstance(one, Trouble) else Trouble.model_validate(one) for one in troubles]
     by_row: dict[int, list[Trouble]] = {}
     for one in told:
         if one.row is not None:
             by_row.setdefault(one.row, []).append(one)
     book = openpyxl.Workbook()
+    book.properties.lastModifiedBy = _AUTHOR
     page = book.active
     assert isinstance(page, Worksheet)
     page.title = "需要更正的行"
@@ -389,14 +398,20 @@ def write_error_sheet(path: Path, sheet: Sheet, troubles: Iterable[Trouble | Map
             book.remove(page)
     content = io.BytesIO()
     book.save(content)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        os.fchmod(descriptor, 0o600)  # one of last time may be open to others
-        file.write(content.getvalue())
+    return content.getvalue()
+
+
+def is_unchanged_error_sheet(file: BinaryIO) -> bool:
+    """True when a file is an error sheet as it was written: any program that saves it puts its user's name there."""
+    try:
+        with zipfile.ZipFile(file) as book, book.open("docProps/core.xml") as properties:
+            return _SAVED_BY_US in properties.read(_PROPERTIES_AT_MOST)
+    except (zipfile.BadZipFile, zlib.error, KeyError, NotImplementedError, RuntimeError, EOFError):
+        return False
 
 
 def _write_rows(page: Worksheet, sheet: Sheet, by_row: Mapping[int, Sequence[Trouble]]) -> None:
-    headers = ["原表行号", *sheet.columns, "问题", "怎样更正"]
+    headers = [_PLACE_IN_SOURCE, *sheet.columns, *_EXPLANATION]
     for column, header in enumerate(headers, start=1):
         cell = page.cell(1, column)
         _put(cell, header)

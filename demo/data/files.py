@@ -19,7 +19,7 @@ from openpyxl.styles import Font
 
 from demo.data.population import Child, World
 from demo.data.submissions import NAMED, Cell, HandOver
-from deploy.installation import private_folder, write_private
+from deploy.files import private_folder, write_private
 
 _MADE = datetime(2020, 1, 1, tzinfo=UTC).replace(tzinfo=None)
 """The time in every workbook: a file's bytes must not depend on when it was written."""
@@ -34,9 +34,7 @@ def write(folder: Path, world: World, handovers: Iterable[HandOver]) -> Path:
         name = f"{handed.day:%m%d}-{handed.unit}-{handed.dataset}-{handed.expect}"
         if handed.way == "workbook":
             file = folder / "workbooks" / f"{name}.xlsx"
-            private_folder(file.parent)
-            file.write_bytes(workbook(handed))
-            file.chmod(0o600)
+            write_private(file, workbook(handed))
         else:
             file = folder / "events" / f"{name}.json"
             write_private(file, json.dumps(entry, ensure_ascii=False, indent=1))

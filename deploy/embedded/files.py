@@ -1,27 +1,12 @@
-"""Small things both servers need: private files, free ports, the line of a log that matters."""
+"""Small things both servers need: free ports, the line of a log that matters."""
 
-import os
 import re
 import socket
-import tempfile
-from pathlib import Path
 
 HOST = "127.0.0.1"
 SOCKET_PORT = 5432
 """What the name of PostgreSQL's Unix socket ends with where it has no port of its own."""
 _RELEVANT = re.compile(r"ERROR|FATAL|PANIC|Exception|[Ee]rror:")
-
-
-def write_private(path: Path, text: str) -> None:
-    """Writes a file that nobody else may read, whole or not at all."""
-    handle, name = tempfile.mkstemp(dir=path.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 def free_ports(count: int) -> list[int]:

@@ -159,7 +159,8 @@ def _download(jars: list[Jar], folder: Path, quiet: bool) -> None:
 @contextmanager
 def exclusive(folder: Path, name: str) -> Iterator[None]:
     """Holds the folder against another process that would write the same into it; the lock goes with the process."""
-    with (folder / name).open("w") as file:
+    handle = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+    with os.fdopen(handle, "w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 

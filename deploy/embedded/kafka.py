@@ -18,8 +18,9 @@ from confluent_kafka.admin import AdminClient
 from deploy.embedded import jars
 from deploy.embedded.archive import java_binary, quick_start_archive
 from deploy.embedded.errors import StackError, from_os_error, from_server
-from deploy.embedded.files import HOST, accepts, free_ports, is_free, last_line, write_private
+from deploy.embedded.files import HOST, accepts, free_ports, is_free, last_line
 from deploy.embedded.process import Server
+from deploy.files import private_folder, write_private
 
 # What confluent-kafka's clients take, as they declare it.
 ClientConfig = dict[str, str | int | float | bool]
@@ -153,8 +154,7 @@ class EmbeddedKafka:
         if self._train is None:
             self._archive = quick_start()
         try:
-            self.directory.mkdir(parents=True, exist_ok=True)
-            self.directory.chmod(0o700)
+            private_folder(self.directory)
             self._identity = self._load_or_make()
             for node in range(self.brokers):
                 self._format(node)
@@ -294,7 +294,7 @@ class EmbeddedKafka:
         folder = self._node(node)
         folder.mkdir(exist_ok=True)
         write_private(folder / "server.properties", self._properties(node))
-        (folder / "log4j2.properties").write_text(LOG4J, "utf-8")
+        write_private(folder / "log4j2.properties", LOG4J)
         if (folder / "data" / "meta.properties").exists():
             return
         known = self._known()

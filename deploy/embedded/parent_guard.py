@@ -36,7 +36,8 @@ def main() -> int:
         if libc is not None:
             libc.prctl(PR_SET_PDEATHSIG, options.signal, 0, 0, 0)
 
-    with open(options.log, "ab") as log:  # noqa: PTH123 - pathlib would double this script's start
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
+    with os.fdopen(os.open(options.log, flags, 0o600), "ab") as log:
         server = subprocess.Popen(
             options.command,
             stdin=subprocess.DEVNULL,

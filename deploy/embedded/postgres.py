@@ -14,8 +14,9 @@ from typing import Any
 from urllib.parse import quote
 
 from deploy.embedded.errors import StackError, from_os_error, from_server
-from deploy.embedded.files import HOST, SOCKET_PORT, free_ports, is_free, last_line, write_private
+from deploy.embedded.files import HOST, SOCKET_PORT, free_ports, is_free, last_line
 from deploy.embedded.process import Server
+from deploy.files import private_folder, write_private
 
 SUPERUSER = "postgres"
 # PostgreSQL refuses to run as root; this is the user that the wheel's own code makes and uses.
@@ -154,9 +155,8 @@ class EmbeddedPostgres:
         self.start()
 
     def _prepare(self) -> None:
-        self.directory.mkdir(parents=True, exist_ok=True)
         # Others may pass through, not look: the server's user must reach its data below.
-        self.directory.chmod(0o711)
+        private_folder(self.directory, 0o711)
         file = self.directory / "identity.json"
         kept: dict[str, Any] = {"password": secrets.token_hex(24)}
         if file.exists():
@@ -228,9 +228,7 @@ class EmbeddedPostgres:
             "pg_hba.conf": ACCESS.format(superuser=SUPERUSER),
         }
         for name, text in texts.items():
-            write_private(self.data / name, text)
-            if user is not None:
-                os.chown(self.data / name, *user)
+            write_private(self.data / name, text, owner=user)
 
     def _socket_folder(self, user: tuple[int, int] | None) -> Path:
         folder = self.directory / "run"

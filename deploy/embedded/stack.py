@@ -9,9 +9,9 @@ from types import TracebackType
 from typing import IO, Any, Self
 
 from deploy.embedded.errors import StackError, from_os_error
-from deploy.embedded.files import write_private
 from deploy.embedded.kafka import EmbeddedKafka
 from deploy.embedded.postgres import EmbeddedPostgres
+from deploy.files import private_folder, write_private
 
 STATE = "state.json"
 LOCK = "lock"
@@ -106,7 +106,7 @@ class LocalStack:
 
     def _take_directory(self) -> None:
         try:
-            self.directory.mkdir(parents=True, exist_ok=True)
+            private_folder(self.directory, 0o711)
             lock = (self.directory / LOCK).open("a+")
         except OSError as error:
             raise from_os_error(error, "making the stack's folder") from error

@@ -127,18 +127,21 @@ class Counter:
         event = heard.event
         at, on = when(heard, self._now)
         file_sha256 = files.hash_of(event.file_sha256)
+        coverage: files.Coverage = event.coverage or "unstated"
         before = self._files.get(event.submission)
         if before is not None and before.settled:
-            before.state, before.changed = "repeated", True
-            if before.is_the_same(
+            same = before.is_the_same(
                 dataset=event.dataset,
                 period=event.period,
-                coverage=event.coverage,
+                coverage=coverage,
                 rows=event.rows,
                 file_sha256=file_sha256,
-            ):
-                return [self._unread(heard, at, "same_again", (Trouble("same_file", "file"),))]
-            return [self._unread(heard, at, "refused", (Trouble("submission_reused", "file"),))]
+            )
+            if not same or not before.states_more(coverage):
+                before.state, before.changed = "repeated", True
+                if same:
+                    return [self._unread(heard, at, "same_again", (Trouble("same_file", "file"),))]
+                return [self._unread(heard, at, "refused", (Trouble("submission_reused", "file"),))]
         registered = self._plans.registered(self._unit, event.dataset)
         troubles = files.reasons_to_refuse(
             dataset=event.dataset,
@@ -153,7 +156,7 @@ class Counter:
         if troubles:
             outcome = "refused"
         elif file_sha256 is not None and await store.taken_before(
-            self._tx, self._unit, event.dataset, file_sha256, self._plans.county.version, event.coverage
+            self._tx, self._unit, event.dataset, file_sha256, self._plans.county.version, coverage
         ):
             outcome, troubles = "same_again", (Trouble("same_file", "file"),)
         else:
@@ -169,7 +172,7 @@ class Counter:
             # Of a refused file nothing is kept that the sender wrote.
             dataset="" if refused else event.dataset,
             period="" if refused else event.period,
-            coverage=event.coverage,
+            coverage=coverage,
             state="answered" if troubles else "open",
             outcome=outcome,
             columns=() if troubles else event.columns,
@@ -256,6 +259,8 @@ class Counter:
         event = heard.event
         at, _ = when(heard, self._now)
         trouble = _unreadable("file", event)
+        if event.said == Begin.kind and event.fields == ("coverage",):
+            trouble = Trouble("coverage_unknown", "file")
         if event.submission is not None:
             return [self._nothing_read(heard, at, event.submission, trouble)]
         answer = RowsAnswered(

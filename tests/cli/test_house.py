@@ -59,7 +59,7 @@ def test_a_workbook_comes_back_with_its_errors_marked(hutong: Hutong, tmp_path: 
     file = tmp_path / "学校.xlsx"
     book.save(file)
 
-    said = ok(hutong("submit", file, "--unit", "教体局", "--period", "2026H2"))
+    said = ok(hutong("submit", file, "--unit", "教体局", "--period", "2026H2", "--full"))
 
     assert "日历上没有这一天" in said
     marked = openpyxl.load_workbook(tmp_path / "学校.错误.xlsx")

@@ -1,7 +1,7 @@
 """`hutong act` and `hutong submit`: what they send is whole, and what must not leave the house does not."""
 
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -201,8 +201,8 @@ def a_book(folder: Path, columns: list[str], *, from_1904: bool = False) -> Path
     return path
 
 
-def submitted(clients: list[Client], path: Path, *more: str) -> Begin:
-    run("submit", str(path), "--unit", "教体局", "--period", "2026H2", *more)
+def submitted(clients: list[Client], path: Path, *more: str, coverage: Sequence[str] = ("--full",)) -> Begin:
+    run("submit", str(path), "--unit", "教体局", "--period", "2026H2", *coverage, *more)
     _, kind, body = clients[-1].said[0]
     assert kind == "department.Begin.v1"
     assert clients[-1].said[-1][1] == "department.End.v1"
@@ -220,10 +220,29 @@ def test_a_workbook_goes_as_it_stands_and_comes_back_marked(clients: list[Client
 
 def test_the_same_file_as_a_part_is_another_submission(clients: list[Client], tmp_path: Path) -> None:
     path = a_book(tmp_path, ["姓名", "出生日期"])
-    whole, again, part = (submitted(clients, path, *more) for more in ([], [], ["--delta"]))
+    whole, again, part = (submitted(clients, path, coverage=[said]) for said in ("--full", "--full", "--delta"))
 
     assert whole.submission == again.submission != part.submission
     assert not whole.date_1904
+    assert (whole.coverage, part.coverage) == ("full", "delta")
+
+
+def test_nothing_is_sent_until_the_coverage_is_stated(clients: list[Client], tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match=r"没有发出。请加上 --full（.*）或 --delta（.*）。$"):
+        submitted(clients, a_book(tmp_path, ["姓名", "出生日期"]), coverage=())
+    assert clients == []
+
+
+def test_a_marked_copy_is_no_complete_list(clients: list[Client], tmp_path: Path) -> None:
+    """It holds only the rows that had to be mended: as a complete list it would make all others disappear."""
+    submitted(clients, a_book(tmp_path, ["姓名", "出生日期"]))
+    clients.clear()
+    marked = tmp_path / "一.错误.xlsx"
+
+    with pytest.raises(CommandError, match="不是完整名单，没有发出"):
+        submitted(clients, marked)
+    assert clients == []
+    assert submitted(clients, marked, coverage=()).coverage == "delta"
 
 
 @pytest.mark.parametrize("header", ["有无前科", "行政处罚", "前　科", "不\u200b起诉"])
@@ -242,11 +261,22 @@ def test_nothing_is_sent_that_would_be_refused_for_its_name(
     assert clients == []
 
 
-def test_a_receipt_is_shown_even_if_the_marked_copy_cannot_be_written(
-    clients: list[Client], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    path = a_book(tmp_path, ["姓名", "出生日期"])
-    (tmp_path / "一.错误.xlsx").mkdir()
+def test_a_receipt_is_shown_even_if_the_marked_copy_cannot_be_written(clients: list[Client], tmp_path: Path) -> None:
+    """Its name would be longer than a name can be."""
+    book = a_book(tmp_path, ["姓名", "出生日期"])
+    path = book.rename(tmp_path / f"{'a' * 249}.xlsx")
 
     with pytest.raises(CommandError, match="结果见上"):
         submitted(clients, path)
+
+
+def test_the_marked_copy_is_not_written_through_a_link(clients: list[Client], tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("secret")
+    (tmp_path / "一.错误.xlsx").symlink_to(secret)
+
+    submitted(clients, a_book(tmp_path, ["姓名", "出生日期"]))
+
+    assert secret.read_text() == "secret"
+    assert (tmp_path / "一.错误.xlsx").is_symlink()
+    assert "内容过长" in str(openpyxl.load_workbook(tmp_path / "一.错误2.xlsx")["需要更正的行"]["D2"].value)

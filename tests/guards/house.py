@@ -4,6 +4,7 @@ from tests.guards.guard import Guard
 
 _REFUSALS = "tests/cli/test_refusals.py::"
 _HOUSE = "tests/cli/test_house.py::"
+_WRITING = "tests/deploy/test_files.py::"
 
 GUARDS = [
     Guard(
@@ -110,5 +111,89 @@ GUARDS = [
         "if other != process:",
         "if False:",
         _REFUSALS + "test_two_processes_are_not_told_to_listen_on_one_port",
+    ),
+    Guard(
+        "house: nothing is written over what is not ours",
+        "deploy/files.py",
+        "        if not _is_replaceable(folder, path.name, owner, recognise):",
+        "        if owner == path.name:",
+        _WRITING + "test_what_is_not_ours_is_left_alone",
+    ),
+    Guard(
+        "house: a link is not followed",
+        "deploy/files.py",
+        "        found = os.stat(name, dir_fd=folder, follow_symlinks=False)",
+        "        found = os.stat(name, dir_fd=folder)",
+        _WRITING + "test_what_is_not_ours_is_left_alone",
+    ),
+    Guard(
+        "house: a pipe is no file of ours",
+        "deploy/files.py",
+        "not stat.S_ISREG(found.st_mode) or ",
+        "",
+        _WRITING + "test_what_is_not_ours_is_left_alone",
+    ),
+    Guard(
+        "house: a file with a second name is left alone",
+        "deploy/files.py",
+        " or found.st_nlink != 1",
+        "",
+        _WRITING + "test_what_is_not_ours_is_left_alone",
+    ),
+    Guard(
+        "house: a file of another owner is left alone",
+        "deploy/files.py",
+        " or found.st_uid not in owners",
+        "",
+        _WRITING + "test_a_file_of_another_owner_is_left_alone",
+    ),
+    Guard(
+        "house: a file's writer says what it may replace",
+        "deploy/files.py",
+        "        return recognise(file)",
+        "        return file.readable()",
+        _WRITING + "test_a_file_that_its_writer_does_not_recognise_is_left_alone",
+    ),
+    Guard(
+        "house: what could not be written whole is removed",
+        "deploy/files.py",
+        "            os.unlink(unfinished, dir_fd=folder)",
+        "            os.stat(unfinished, dir_fd=folder)",
+        _WRITING + "test_a_file_that_finds_no_room_leaves_the_old_one_and_nothing_else",
+    ),
+    Guard(
+        "house: a file has its name only when it is whole",
+        "deploy/files.py",
+        '    unfinished = f".hutong-{secrets.token_hex(16)}"\n',
+        "    os.unlink(unfinished := name, dir_fd=folder)\n",
+        _WRITING + "test_a_writer_that_is_killed_before_it_renames_leaves_the_old_one_whole",
+    ),
+    Guard(
+        "house: a file is given to whom it is for",
+        "deploy/files.py",
+        "                os.fchown(handle, *owner)",
+        "                pass",
+        _WRITING + "test_a_file_can_be_given_to_whom_it_is_for",
+    ),
+    Guard(
+        "house: a folder of another owner is not ours to fill",
+        "deploy/files.py",
+        "    if folder.stat().st_uid != os.geteuid():",
+        "    if folder.stat().st_uid < 0:",
+        _WRITING + "test_a_folder_of_another_owner_is_not_ours_to_fill",
+    ),
+    Guard(
+        "house: a server's log is for its owner alone",
+        "deploy/embedded/parent_guard.py",
+        "flags, 0o600)",
+        "flags, 0o644)",
+        "tests/deploy/embedded/test_stack.py::test_a_servers_log_is_for_its_owner_alone",
+    ),
+    Guard(
+        "house: a lock is not taken through a link",
+        "deploy/embedded/jars.py",
+        " | os.O_NOFOLLOW | os.O_CLOEXEC",
+        " | os.O_TRUNC",
+        "tests/deploy/embedded/test_stack.py::test_a_lock_is_not_taken_through_a_link",
     ),
 ]

@@ -77,6 +77,7 @@ async def test_a_complete_action_is_passed_on_keyed_by_the_child(door: Door, ver
         ("result", "result"),
         ("inform-reporter", "channel"),
         ("close", "channel"),
+        ("close", "referral"),
         ("phone-report", "station"),
         ("phone-report", "at"),
         ("phone-report", "reached"),

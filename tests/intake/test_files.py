@@ -239,6 +239,57 @@ async def test_a_partial_file_makes_nobody_disappear(door: Door) -> None:
     assert full.answer.disappeared == 0
 
 
+async def test_a_file_that_does_not_state_its_coverage_makes_nobody_disappear_and_is_told_so_first(door: Door) -> None:
+    """Nor is it what the next file is compared with."""
+    await door.submit(children(3), submission=1, period="2026H1")
+    receipt = await door.submit([a_child(7, 没有这一列="1"), a_child(8)], submission=2, coverage=None)
+    full = await door.submit(children(2), submission=3)
+
+    assert (receipt.counts, receipt.answer.outcome, receipt.answer.disappeared) == ((2, 0, 0, 0), "taken", 0)
+    assert [trouble.code for trouble in receipt.answer.troubles] == ["coverage_missing", "column_unknown"]
+    assert "full" in receipt.answer.troubles[0].remedy
+    assert only(receipt.said, SubmissionEnded)[0].coverage == "delta"
+    assert [gone.birth_date for gone in only(full.said, RecordDisappeared)] == [BORN + timedelta(days=2)]
+
+
+async def test_a_file_sent_once_more_with_its_coverage_is_read_for_what_it_then_means(door: Door) -> None:
+    """As its receipt asked for: under the same id, whole; and from then on it is the same again."""
+    await door.submit(children(4), submission=1, period="2026H1")
+    await door.submit(children(3), submission=2, coverage=None, file_sha256="a")
+    unstated = await door.submit(children(3), submission=2, coverage=None, file_sha256="a")
+    stated = await door.submit(children(3), submission=2, coverage="full", file_sha256="a")
+    after = [await door.submit(children(3), submission=2, coverage=said, file_sha256="a") for said in ("full", None)]
+    part = await door.submit(children(3), submission=2, coverage="delta", file_sha256="a")
+
+    assert unstated.answer.outcome == "same_again"
+    assert (stated.answer.outcome, stated.counts, stated.answer.disappeared) == ("taken", (0, 0, 0, 3), 1)
+    assert not stated.codes
+    assert [receipt.answer.outcome for receipt in after] == ["same_again", "same_again"]
+    assert (part.answer.outcome, part.codes) == ("refused", Counter({"submission_reused": 1}))
+
+
+async def test_another_file_under_the_id_of_one_without_coverage_is_refused(door: Door) -> None:
+    await door.submit(children(3), submission=1, coverage=None)
+    other = await door.submit(children(2), submission=1)
+
+    assert (other.answer.outcome, other.codes) == ("refused", Counter({"submission_reused": 1}))
+
+
+@pytest.mark.parametrize("said", ["Full", "complete", "", 1])
+async def test_a_coverage_that_is_none_is_refused_by_name(door: Door, said: Any) -> None:
+    begin = {
+        "submission": str(an_id("s")),
+        "dataset": "school",
+        "period": "2026H2",
+        "columns": [*a_child(0)],
+        "rows": 1,
+    }
+    receipt = Receipt(await door.send("department.Begin.v1", begin | {"coverage": said}))
+
+    assert (receipt.answer.outcome, receipt.codes) == ("refused", Counter({"coverage_unknown": 1}))
+    assert all(word in receipt.answer.troubles[0].message for word in ("coverage", "full", "delta"))
+
+
 @pytest.mark.parametrize(("announced", "ended"), [(4, 3), (3, 4), (3, 2), (2, 3)])
 async def test_a_file_whose_rows_do_not_add_up_is_taken_but_its_silence_is_no_evidence(
     door: Door, announced: int, ended: int

@@ -162,7 +162,7 @@ class Story:
         """A whole file, as a unit's plain client would send it; ``times``: how often each record, and then the file."""
         submission = str(file.submission)
         about = {"submission": submission, "dataset": file.dataset, "period": file.period}
-        body = about | {"columns": list(file.columns), "rows": len(file.rows)}
+        body = about | {"columns": list(file.columns), "rows": len(file.rows), "coverage": "full"}
         said = [("department.Begin.v1", uuid5(SPACE, f"{submission}/begin"), body)]
         for row in file.rows:
             cells = {name: cell.isoformat() if isinstance(cell, date) else cell for name, cell in row.cells}

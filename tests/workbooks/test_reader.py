@@ -12,8 +12,9 @@ import pytest
 from openpyxl.utils.datetime import CALENDAR_MAC_1904
 from openpyxl.worksheet.worksheet import Worksheet
 
+from cli.error_sheet import write_error_sheet
 from contracts.intake import Trouble
-from workbooks.reader import Sheet, WorkbookUnreadable, read_workbook, write_error_sheet
+from workbooks.reader import Sheet, WorkbookUnreadable, read_workbook
 
 KNOWN = ["姓名", "身份证号", "出生日期", "家庭成员1姓名", "家庭成员1电话", "备注"]
 NUMBER = "34172220150312001X"
@@ -302,6 +303,9 @@ def test_the_same_bytes_have_the_same_hash(tmp_path: Path) -> None:
 # ------------------------------------------------------------------ the way back
 
 
+SHEET = Sheet(("姓名",), [(2, {"姓名": "测试甲"})], "hash")
+
+
 def a_trouble(row: int | None, column: str | None, code: str = "id_masked", refused: Any = "cell") -> Trouble:
     return Trouble(row=row, column=column, code=code, message="有问题。", remedy="这样改。", refused=refused)
 
@@ -314,7 +318,7 @@ def test_the_senders_rows_come_back_with_the_cells_marked(tmp_path: Path) -> Non
         header_row=4,
     )
     path = tmp_path / "errors.xlsx"
-    path.write_bytes(b"of last time")
+    write_error_sheet(path, sheet, [a_trouble(2, "姓名")])
     path.chmod(0o644)
     write_error_sheet(
         path,
@@ -351,6 +355,62 @@ def test_troubles_of_the_whole_file_stand_on_a_page_of_their_own(tmp_path: Path)
     assert book.sheetnames == ["整份文件"]
     assert book["整份文件"]["A2"].value == "有问题。（整份未收）"
     assert zipfile.is_zipfile(path)
+
+
+def a_link(place: Path, elsewhere: Path) -> None:
+    place.symlink_to(elsewhere)
+
+
+def a_hard_link(place: Path, elsewhere: Path) -> None:
+    place.hardlink_to(elsewhere)
+
+
+def a_file(place: Path, elsewhere: Path) -> None:
+    place.write_bytes(elsewhere.read_bytes())
+
+
+def an_edited_copy(place: Path, _: Path) -> None:
+    """Somebody has begun to mend it, and has saved it."""
+    write_error_sheet(place, SHEET, [a_trouble(2, "姓名")])
+    book = openpyxl.load_workbook(place)
+    book.properties.lastModifiedBy = "a clerk"
+    book.save(place)
+
+
+def another_workbook(place: Path, _: Path) -> None:
+    openpyxl.Workbook().save(place)
+
+
+def standing(path: Path) -> tuple[object, ...]:
+    found = path.lstat()
+    return found.st_ino, found.st_nlink, found.st_mode, found.st_mtime_ns, path.read_bytes()
+
+
+@pytest.mark.parametrize("make", [a_link, a_hard_link, a_file, another_workbook, an_edited_copy])
+def test_what_is_no_marked_copy_of_ours_is_left_alone(tmp_path: Path, make: Callable[[Path, Path], None]) -> None:
+    """The marked copy is then written beside it, and the next one replaces that."""
+    folder, secret = tmp_path / "a", tmp_path / "secret"
+    folder.mkdir()
+    secret.write_bytes(b"secret")
+    path = folder / "errors.xlsx"
+    make(path, secret)
+    before = standing(path), standing(secret)
+
+    places = [write_error_sheet(path, SHEET, [a_trouble(2, "姓名")]) for _ in range(2)]
+
+    assert places == [folder / "errors2.xlsx"] * 2
+    assert (standing(path), standing(secret)) == before
+    assert {each.name for each in folder.iterdir()} == {"errors.xlsx", "errors2.xlsx"}
+
+
+def test_the_marked_copy_of_last_time_is_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "errors.xlsx"
+    scopes = ("cell", "nothing")
+    places = [write_error_sheet(path, SHEET, [a_trouble(2, "姓名", refused=scope)]) for scope in scopes]
+
+    assert places == [path, path]
+    assert [each.name for each in tmp_path.iterdir()] == ["errors.xlsx"]
+    assert openpyxl.load_workbook(path).worksheets[0]["C2"].value == "“姓名”：有问题。（已收，请留意）"
 
 
 def test_the_error_sheet_can_be_mended_and_sent_again(tmp_path: Path) -> None:

@@ -266,7 +266,10 @@ def _incomplete(action: Action) -> Refusal | None:
     if action.verb is Verb.RETURN and action.reason is ReturnReason.WRONG_AREA:
         needed += ["to_unit"]
     if action.verb is Verb.CLOSE and action.referral is not None:
-        needed += ["channel"]  # without a referral it is the child's place on the ledger that should end
+        needed += ["channel"]
+    if action.verb is Verb.CLOSE and action.channel is not None:
+        # Without a referral it would be the child's place on the ledger that should end, and that is not checked so.
+        needed += ["referral"]
     missing = [name for name in needed if getattr(action, name) in (None, "", ())]
     return _with("field_missing", fields="、".join(missing)) if missing else None
 

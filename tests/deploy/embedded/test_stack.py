@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import textwrap
@@ -116,6 +117,15 @@ def test_a_jar_with_one_changed_byte_is_refused_by_name(kafka: EmbeddedKafka, tm
 
     with pytest.raises(StackError, match=rf"^{changed.name} is not the jar"):
         jars.fetch(tmp_path)
+
+
+def test_a_lock_is_not_taken_through_a_link(tmp_path: Path) -> None:
+    (tmp_path / "theirs").write_text("theirs")
+    (tmp_path / "lock").symlink_to(tmp_path / "theirs")
+
+    with pytest.raises(OSError, match="symbolic link"), jars.exclusive(tmp_path, "lock"):
+        pass
+    assert (tmp_path / "theirs").read_text() == "theirs"
 
 
 def test_the_lock_names_every_jar_once_and_no_address() -> None:
@@ -255,6 +265,11 @@ def test_who_runs_a_stack_is_known_while_it_runs_and_its_old_addresses_are_not(t
     finally:
         stack.stop()
     assert holder(tmp_path) is None
+
+
+@embedded_only
+def test_a_servers_log_is_for_its_owner_alone(postgres: EmbeddedPostgres, kafka: EmbeddedKafka) -> None:
+    assert [stat.S_IMODE(log.stat().st_mode) for log in (postgres.log, kafka.log)] == [0o600, 0o600]
 
 
 @embedded_only
