@@ -137,7 +137,7 @@ def test_each_class_of_attempt_behaves_as_the_lists_say(installed: Installation,
     tried = list(access.attempts(installed, county, "341722-jtj", "341722-gaj"))
 
     assert {attempt.allowed for attempt in tried} == {True, False}
-    assert len(tried) == 10
+    assert len(tried) == 14
     assert [attempt for attempt in tried if not attempt.right] == []
 
 

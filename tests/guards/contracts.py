@@ -146,8 +146,8 @@ GUARDS = [
     Guard(
         "contracts: a restricted inbox is for other eyes",
         "contracts/topics.py",
-        '    ("notify",),\n    (UNIT + "-restricted",),',
-        '    ("notify",),\n    (UNIT, UNIT + "-restricted"),',
+        '    ("notify",),\n    (RESTRICTED_UNIT,),',
+        '    ("notify",),\n    (UNIT, RESTRICTED_UNIT),',
         _TOPICS + "test_restricted_topics_of_units_are_read_by_other_eyes",
     ),
     Guard(

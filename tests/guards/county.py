@@ -66,8 +66,8 @@ GUARDS = [
     Guard(
         "county: a private key is no public key",
         _FILE,
-        '    elif "d" in jwk:',
-        "    elif not jwk:",
+        '    if "d" in jwk:',
+        "    if not jwk:",
         _LINE,
     ),
     Guard(
