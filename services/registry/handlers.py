@@ -367,7 +367,8 @@ async def on_day(page: Page, tx: Tx) -> PageDone:
     """
     after = UUID(page.resume) if page.resume is not None else UUID(int=0)
     rows = await store.gone(tx, page.index, after, page.limit)
-    said = [page.say(disclosing.gone(one.referral, unit, one.restricted)) for one in rows for unit in one.gone_from]
+    gone = [disclosing.gone(one.referral, unit, one.restricted) for one in rows for unit in one.gone_from]
+    said = [disclosing.said_as(page.say(tombstone), tombstone) for tombstone in gone]
     await store.forget_gone(tx, [one.referral for one in rows])
     return PageDone(said, str(rows[-1].referral) if len(rows) == page.limit else None)
 
