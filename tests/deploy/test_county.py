@@ -140,6 +140,21 @@ BREAKS = {
         "带着私钥",
         1,
     ),
+    "a key for a channel that is not there": Break(
+        "units.yaml",
+        "    short: 统计局\n",
+        '    short: 统计局\n    restricted_public_key: \'{"kty":"OKP","crv":"X25519","x":"a"}\'\n',
+        "341722-tjj 没有限制通道",
+        1,
+    ),
+    "one key for both of a unit's log-ins": Break(
+        "units.yaml",
+        "    short: 公安局\n",
+        '    short: 公安局\n    public_key: \'{"kty":"OKP","crv":"X25519","x":"a"}\'\n'
+        '    restricted_public_key: \'{"use":"enc","kty":"OKP","crv":"X25519","x":"a"}\'\n',
+        "341722-gaj 的 restricted_public_key 和 341722-gaj 的 public_key 是同一把",
+        2,
+    ),
     "a verb that nobody may use": Break(
         "roles.yaml", "reopen, merge, split]", "reopen, split]", "没有人能做 merge", None
     ),
@@ -403,11 +418,17 @@ def test_a_file_in_another_encoding_is_refused_by_name(folder: Path) -> None:
 
 
 def test_public_keys_come_at_activation(tmp_path: Path) -> None:
-    """An agency that has handed in none gets a pair of its installation's; nobody else does."""
-    assert all(unit.public_key is None for unit in a_county().units)
+    """A log-in whose agency has handed in none gets a pair of its installation's; nobody else does."""
+    assert all(unit.public_key is unit.restricted_public_key is None for unit in a_county().units)
     county = read_county(FOLDER, tmp_path)
     agencies = {unit.id for unit in county.units if "agency" in unit.families}
+    restricted = {unit.id for unit in county.units if "restricted_agency" in unit.families}
     assert {unit.id for unit in county.units if unit.public_key is not None} == agencies
+    assert {unit.id for unit in county.units if unit.restricted_public_key is not None} == restricted < agencies
+    keys = [key for unit in county.units for key in (unit.public_key, unit.restricted_public_key) if key is not None]
+    assert len(set(keys)) == len(agencies) + len(restricted)
+    files = {file.name.removesuffix(".jwk.json") for file in (tmp_path / "agencies").iterdir()}
+    assert files == agencies | {f"{unit}-restricted" for unit in restricted}
 
 
 @pytest.mark.parametrize("name", ["a length of stay below nought", "a unit under another's id"])

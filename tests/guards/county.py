@@ -127,6 +127,20 @@ GUARDS = [
         _TESTS + "test_what_is_quoted_and_every_row_are_looked_up_in_the_policy",
     ),
     Guard(
+        "county: the ordinary log-in's key does not open what is restricted",
+        _FILE,
+        "    if other != called:\n",
+        "    if not other:\n",
+        _LINE,
+    ),
+    Guard(
+        "county: a restricted agency has a second key",
+        "deploy/install.py",
+        '        needed["restricted_public_key"] = f"{unit.id}-restricted"',
+        '        needed["restricted_public_key"] = unit.id',
+        _TESTS + "test_public_keys_come_at_activation",
+    ),
+    Guard(
         "county: what the check refuses comes into no house",
         "deploy/install.py",
         "    if problems := counties.check(folder):",

@@ -710,6 +710,16 @@ async def test_an_entry_that_restricted_reasons_hold_leaves_no_trace_on_an_ordin
     assert seen(world) == []
 
 
+async def test_a_hidden_entry_is_none_to_who_asks_from_the_ordinary_log_in(world: World) -> None:
+    await world.hear(world.assessed())
+    before = await world.refused(Verb.CLOSE, RENLI, noted=True)
+    await confirm_all(world, await world.hear(world.finding(FindingCode.MENTAL_DISTRESS)))
+
+    assert await world.refused(Verb.CLOSE, RENLI, noted=True) == before == "not_on_ledger"
+    first, second = (one.event for one in world.said if isinstance(one.event, ReferralRefusedAction))
+    assert first.topic_name == second.topic_name == "referral.case.v1"
+
+
 @pytest.mark.parametrize("secret_day", [0, 3, 40])
 async def test_restricted_reasons_change_nothing_that_everybody_sees(world: World, secret_day: int) -> None:
     """The same child with and without them, told of before the ordinary reason and after: one and the same view."""
