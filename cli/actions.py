@@ -11,7 +11,7 @@ import typer
 
 from cli.session import CommandError, House
 from contracts.event import COUNTY_TIME
-from contracts.topics import ACTION, RECEIPT
+from contracts.topics import ACTION, RECEIPT, RESTRICTED_ACTION, RESTRICTED_RECEIPT
 from contracts.vocabulary import FactName, FindingCode, IdentityField, Level, Result, ReturnReason, Verb
 
 app = typer.Typer(no_args_is_help=True)
@@ -29,6 +29,7 @@ Reason = Annotated[str, typer.Option("--note", help="理由。系统只记写明
 Facts = Annotated[
     list[str] | None, typer.Option("--fact", help="当场核实的事实，名称=值，例如 school_status=enrolled，可写几个。")
 ]
+Restricted = Annotated[bool, typer.Option("--restricted", help="受限事项：从专人的账号办，答复也只到专人那里。")]
 Called = Annotated[datetime | None, typer.Option("--at", help="什么时候打的电话（本县时间）。")]
 Day = Annotated[datetime | None, typer.Option("--on", formats=["%Y-%m-%d"], help="哪一天；默认今天。")]
 
@@ -56,12 +57,15 @@ class Outcome(StrEnum):
     REFUSED = "refused"
 
 
-def _do(context: typer.Context, verb: Verb, unit: str, role: str, **fields: Any) -> None:
-    """Say the action as its unit, and wait until intake answers."""
+def _do(context: typer.Context, verb: Verb, unit: str, role: str, *, restricted: bool = False, **fields: Any) -> None:
+    """Say the action as its unit, or as the unit's log-in for restricted matters, and wait until intake answers."""
     house = House(context.obj)
     county = house.county()
     named = house.unit(county, unit)
     speaker = named.parent or named.id
+    user = f"{speaker}-restricted" if restricted else speaker
+    if restricted and user not in house.installation.users:
+        raise CommandError(f"{named.name}没有受限事项的专人账号。", "请去掉 --restricted，或请有专人账号的单位办理。")
     if named.parent is not None:
         fields["place"] = fields.get("place") or named.id
     if fields.get("to_unit"):
@@ -72,11 +76,14 @@ def _do(context: typer.Context, verb: Verb, unit: str, role: str, **fields: Any)
         **{name: value for name, value in fields.items() if value not in (None, "")},
     }
     key = str(fields.get("child") or fields.get("referral") or fields.get("finding") or "new")
-    with house.client(speaker) as client:
-        receipt = RECEIPT.of(speaker)
+    with house.client(user) as client:
+        action, receipt = (
+            family.of(speaker)
+            for family in ((RESTRICTED_ACTION, RESTRICTED_RECEIPT) if restricted else (ACTION, RECEIPT))
+        )
         for _ in client.read_new(receipt):
             pass  # older answers
-        ce_id = client.say(ACTION.of(speaker), "action.Action.v1", key, _plain(body))
+        ce_id = client.say(action, "action.Action.v1", key, _plain(body))
         client.flush()
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
@@ -160,11 +167,12 @@ def report(
     person: Person = "",
     place: Place = None,
     note: Annotated[str, typer.Option(help="情况说明；加密，只给必须办理的人看。")] = "",
+    restricted: Restricted = False,
 ) -> None:
     """报告一名儿童的情况。危及人身安全的，先打 110、120。"""
     _do(context, Verb.REPORT, unit, role, findings=finding, township=township, child=child,
         identity=_identity(identity or []), level=level, station=station, at=_moment(at), facts=_facts(fact),
-        on=_day(on), person=person, place=place, note=note)  # fmt: skip
+        on=_day(on), person=person, place=place, note=note, restricted=restricted)  # fmt: skip
 
 
 @app.command(Verb.PHONE_REPORT.value)
@@ -180,26 +188,40 @@ def phone_report(
     at: Called = None,
     person: Person = "",
     place: Place = None,
+    restricted: Restricted = False,
 ) -> None:
     """补记电话报告：写明转介（和儿童），或者写明报告。"""
     _do(context, Verb.PHONE_REPORT, unit, role, child=child, referral=referral, finding=finding, station=station,
-        reached=reached, at=_moment(at) or datetime.now(UTC).isoformat(), person=person, place=place)  # fmt: skip
+        reached=reached, at=_moment(at) or datetime.now(UTC).isoformat(), person=person, place=place,
+        restricted=restricted)  # fmt: skip
 
 
 @app.command(Verb.ACCEPT.value)
 def accept(
-    context: typer.Context, unit: UnitName, role: Role, child: Child, referral: Referral, person: Person = ""
+    context: typer.Context,
+    unit: UnitName,
+    role: Role,
+    child: Child,
+    referral: Referral,
+    person: Person = "",
+    restricted: Restricted = False,
 ) -> None:
     """签收。"""
-    _do(context, Verb.ACCEPT, unit, role, child=child, referral=referral, person=person)
+    _do(context, Verb.ACCEPT, unit, role, child=child, referral=referral, person=person, restricted=restricted)
 
 
 @app.command(Verb.START.value)
 def start(
-    context: typer.Context, unit: UnitName, role: Role, child: Child, referral: Referral, person: Person = ""
+    context: typer.Context,
+    unit: UnitName,
+    role: Role,
+    child: Child,
+    referral: Referral,
+    person: Person = "",
+    restricted: Restricted = False,
 ) -> None:
     """开始办理。"""
-    _do(context, Verb.START, unit, role, child=child, referral=referral, person=person)
+    _do(context, Verb.START, unit, role, child=child, referral=referral, person=person, restricted=restricted)
 
 
 @app.command(Verb.RETURN.value)
@@ -212,10 +234,11 @@ def give_back(
     reason: Annotated[ReturnReason, typer.Option(help="为什么退回。")],
     to_unit: Annotated[str | None, typer.Option(help="不属本辖区时，该由谁办。")] = None,
     person: Person = "",
+    restricted: Restricted = False,
 ) -> None:
     """退回。"""
     _do(context, Verb.RETURN, unit, role, child=child, referral=referral, reason=reason, to_unit=to_unit,
-        person=person)  # fmt: skip
+        person=person, restricted=restricted)  # fmt: skip
 
 
 @app.command(Verb.REROUTE.value)
@@ -227,9 +250,11 @@ def reroute(
     referral: Referral,
     to_unit: Annotated[str, typer.Option(help="改派给谁（单位编号）。")],
     person: Person = "",
+    restricted: Restricted = False,
 ) -> None:
     """改派。"""
-    _do(context, Verb.REROUTE, unit, role, child=child, referral=referral, to_unit=to_unit, person=person)
+    _do(context, Verb.REROUTE, unit, role, child=child, referral=referral, to_unit=to_unit, person=person,
+        restricted=restricted)  # fmt: skip
 
 
 @app.command(Verb.EXTEND.value)
@@ -242,9 +267,11 @@ def extend(
     days: Annotated[int, typer.Option(help="延几个工作日；只能延一次。")],
     note: Reason,
     person: Person = "",
+    restricted: Restricted = False,
 ) -> None:
     """延期。"""
-    _do(context, Verb.EXTEND, unit, role, child=child, referral=referral, days=days, person=person, note=note)
+    _do(context, Verb.EXTEND, unit, role, child=child, referral=referral, days=days, person=person, note=note,
+        restricted=restricted)  # fmt: skip
 
 
 @app.command(Verb.RESULT.value)
@@ -256,9 +283,11 @@ def result(
     referral: Referral,
     outcome: Annotated[Result, typer.Option("--result", help="结果（代码）。")],
     person: Person = "",
+    restricted: Restricted = False,
 ) -> None:
     """反馈结果。"""
-    _do(context, Verb.RESULT, unit, role, child=child, referral=referral, result=outcome, person=person)
+    _do(context, Verb.RESULT, unit, role, child=child, referral=referral, result=outcome, person=person,
+        restricted=restricted)  # fmt: skip
 
 
 @app.command(Verb.WITHDRAW.value)
@@ -270,9 +299,11 @@ def withdraw(
     referral: Referral,
     note: Reason,
     person: Person = "",
+    restricted: Restricted = False,
 ) -> None:
     """撤回。"""
-    _do(context, Verb.WITHDRAW, unit, role, child=child, referral=referral, person=person, note=note)
+    _do(context, Verb.WITHDRAW, unit, role, child=child, referral=referral, person=person, note=note,
+        restricted=restricted)  # fmt: skip
 
 
 @app.command(Verb.INFORM_REPORTER.value)
@@ -284,9 +315,11 @@ def inform_reporter(
     referral: Referral,
     channel: Channel,
     person: Person = "",
+    restricted: Restricted = False,
 ) -> None:
     """把处理结果告诉报告人。"""
-    _do(context, Verb.INFORM_REPORTER, unit, role, child=child, referral=referral, channel=channel, person=person)
+    _do(context, Verb.INFORM_REPORTER, unit, role, child=child, referral=referral, channel=channel, person=person,
+        restricted=restricted)  # fmt: skip
 
 
 @app.command(Verb.CLOSE.value)
@@ -299,9 +332,11 @@ def close(
     channel: Annotated[Means | None, typer.Option(help="怎样核实的。")] = None,
     person: Person = "",
     note: Reason = "",
+    restricted: Restricted = False,
 ) -> None:
     """销号：有结果、核实过、告诉过报告人，才能销。"""
-    _do(context, Verb.CLOSE, unit, role, child=child, referral=referral, channel=channel, person=person, note=note)
+    _do(context, Verb.CLOSE, unit, role, child=child, referral=referral, channel=channel, person=person, note=note,
+        restricted=restricted)  # fmt: skip
 
 
 @app.command(Verb.REOPEN.value)
@@ -313,9 +348,11 @@ def reopen(
     referral: Referral,
     note: Reason,
     person: Person = "",
+    restricted: Restricted = False,
 ) -> None:
     """九十天内重启。"""
-    _do(context, Verb.REOPEN, unit, role, child=child, referral=referral, person=person, note=note)
+    _do(context, Verb.REOPEN, unit, role, child=child, referral=referral, person=person, note=note,
+        restricted=restricted)  # fmt: skip
 
 
 @app.command(Verb.CONTACT.value)
@@ -329,10 +366,11 @@ def contact(
     on: Day = None,
     person: Person = "",
     place: Place = None,
+    restricted: Restricted = False,
 ) -> None:
     """每月联系。"""
     _do(context, Verb.CONTACT, unit, role, child=child, reached=reached, mode=mode,
-        on=_day(on), person=person, place=place)  # fmt: skip
+        on=_day(on), person=person, place=place, restricted=restricted)  # fmt: skip
 
 
 @app.command(Verb.VISIT.value)
@@ -346,10 +384,11 @@ def visit(
     on: Day = None,
     person: Person = "",
     place: Place = None,
+    restricted: Restricted = False,
 ) -> None:
     """每季走访。"""
     _do(context, Verb.VISIT, unit, role, child=child, at_residence=at_residence, findings=finding,
-        on=_day(on), person=person, place=place)  # fmt: skip
+        on=_day(on), person=person, place=place, restricted=restricted)  # fmt: skip
 
 
 @app.command(Verb.VERIFY.value)
@@ -363,10 +402,11 @@ def verify(
     on: Day = None,
     person: Person = "",
     place: Place = None,
+    restricted: Restricted = False,
 ) -> None:
     """当场核实。"""
     _do(context, Verb.VERIFY, unit, role, child=child, outcome=outcome, facts=_facts(fact), on=_day(on),
-        person=person, place=place)  # fmt: skip
+        person=person, place=place, restricted=restricted)  # fmt: skip
 
 
 @app.command(Verb.CONFIRM.value)
@@ -377,9 +417,10 @@ def confirm(
     child: Child,
     proposal: Annotated[uuid.UUID, typer.Option(help="建议或疑问的编号。")],
     person: Person = "",
+    restricted: Restricted = False,
 ) -> None:
     """确认一条建议，或者确认两份档案是同一名儿童。"""
-    _do(context, Verb.CONFIRM, unit, role, child=child, proposal=proposal, person=person)
+    _do(context, Verb.CONFIRM, unit, role, child=child, proposal=proposal, person=person, restricted=restricted)
 
 
 @app.command(Verb.DECLINE.value)
@@ -390,9 +431,10 @@ def decline(
     child: Child,
     proposal: Annotated[uuid.UUID, typer.Option(help="建议或疑问的编号。")],
     person: Person = "",
+    restricted: Restricted = False,
 ) -> None:
     """否定一条建议，或者判定两份档案不是同一名儿童。"""
-    _do(context, Verb.DECLINE, unit, role, child=child, proposal=proposal, person=person)
+    _do(context, Verb.DECLINE, unit, role, child=child, proposal=proposal, person=person, restricted=restricted)
 
 
 @app.command(Verb.MERGE.value)

@@ -113,8 +113,9 @@ def read(client: PlainClient, county: County, child: UUID, records: set[str]) ->
             if topic.family in families:
                 for record in fresh(topic.of(unit.id), lambda one: one.key in referrals):
                     story.entries[record.key] = record.body
-        if topics.DISCLOSURE.family in families:
-            story.disclosures += fresh(topics.DISCLOSURE.of(unit.id), lambda one: one.key in referrals)
+        for topic in (topics.DISCLOSURE, topics.RESTRICTED_DISCLOSURE):
+            if topic.family in families:
+                story.disclosures += fresh(topic.of(unit.id), lambda one: one.key in referrals)
         for topic in (topics.INBOX, topics.RESTRICTED_INBOX):
             if topic.family in families:
                 story.notices += fresh(

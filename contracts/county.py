@@ -88,7 +88,9 @@ class Unit(Data):
     """The person (id) who answers for the inbox; None is an alarm, not a loss."""
     people: tuple[Person, ...] = ()
     public_key: str | None = None
-    """JWK (JSON text) that disclosures are sealed to."""
+    """JWK (JSON text) that disclosures of ordinary referrals are sealed to."""
+    restricted_public_key: str | None = None
+    """JWK (JSON text) that disclosures of restricted referrals are sealed to. Other people hold its private half."""
     reports_at_once: bool = True
     """Its people have the duty to report: what they report goes out at once."""
 
@@ -109,6 +111,10 @@ class Unit(Data):
             if self.receives_restricted:
                 found.add("restricted_inbox")
         return frozenset(found)
+
+    def key_for(self, *, restricted: bool) -> str | None:
+        """The public key that a disclosure of such a referral is sealed to; None: the unit has handed in none."""
+        return self.restricted_public_key if restricted else self.public_key
 
 
 class Column(Data):

@@ -10,9 +10,7 @@ from typing import Literal
 
 from contracts import clock, county, desk, eligibility, intake, notify, referral, registry, topics
 from contracts.event import Event
-from contracts.topics import SERVICES, UNIT, Topic
-
-RESTRICTED_UNIT = UNIT + "-restricted"
+from contracts.topics import RESTRICTED_UNIT, SERVICES, UNIT, Topic
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +31,8 @@ def _step(event: type[Event], said_by: str, on: Topic | tuple[Topic, ...], heard
 
 
 ALL = " ".join(SERVICES)
+EYES = f"{UNIT} {RESTRICTED_UNIT}"
+"""A unit's two principals, each on its own topic."""
 CASES = (topics.REFERRAL_CASE, topics.REFERRAL_RESTRICTED)
 
 STORY: tuple[Step, ...] = (
@@ -51,11 +51,23 @@ STORY: tuple[Step, ...] = (
     _step(intake.Begin, UNIT, topics.DEPARTMENT, "intake", "a whole file begins"),
     _step(intake.Row, UNIT, topics.DEPARTMENT, "intake", "one row, of a file or on its own"),
     _step(intake.End, UNIT, topics.DEPARTMENT, "intake", "the file is complete"),
-    _step(intake.Action, UNIT, topics.ACTION, "intake", "a person reports, answers, contacts, visits, decides"),
+    _step(
+        intake.Action,
+        EYES,
+        (topics.ACTION, topics.RESTRICTED_ACTION),
+        "intake",
+        "a person reports, answers, contacts, visits, decides",
+    ),
     # Intake answers, and passes on what it let in.
     _step(intake.RowsAnswered, "intake", topics.RECEIPT, UNIT, "every refused cell is explained"),
     _step(intake.SubmissionAnswered, "intake", topics.RECEIPT, UNIT, "every row of a file is accounted for"),
-    _step(intake.ActionAnswered, "intake", topics.RECEIPT, UNIT, "an action is taken, or refused and why"),
+    _step(
+        intake.ActionAnswered,
+        "intake",
+        (topics.RECEIPT, topics.RESTRICTED_RECEIPT),
+        EYES,
+        "an action is taken, or refused and why",
+    ),
     _step(intake.RecordRead, "intake", topics.INTAKE_RECORD, "registry", "all records of one child meet in one lane"),
     _step(intake.RecordDisappeared, "intake", topics.INTAKE_RECORD, "registry", "a source falls silent about a child"),
     _step(intake.SubmissionEnded, "intake", topics.INTAKE_RECORD, "registry", "a dataset speaks for a new period"),
@@ -81,19 +93,23 @@ STORY: tuple[Step, ...] = (
         referral.QueueEntry,
         "referral",
         (topics.QUEUE, topics.RESTRICTED_QUEUE),
-        f"{UNIT} {RESTRICTED_UNIT}",
+        EYES,
         "the agency's queue is a table",
     ),
     # The one who knows names seals them for the one who must act.
     _step(
-        registry.Disclosed, "registry", topics.DISCLOSURE, f"{UNIT} {RESTRICTED_UNIT}", "only what the whitelist names"
+        registry.Disclosed,
+        "registry",
+        (topics.DISCLOSURE, topics.RESTRICTED_DISCLOSURE),
+        EYES,
+        "only what the whitelist names",
     ),
     # Everybody is told, once.
     _step(
         notify.Notice,
         "notify",
         (topics.INBOX, topics.RESTRICTED_INBOX),
-        f"{UNIT} {RESTRICTED_UNIT}",
+        EYES,
         "a line in Chinese without personal detail",
     ),
     _step(notify.AlarmRaised, "notify", topics.ALARM, "notify", "said first"),

@@ -2,7 +2,8 @@
 
 Units write ``Begin``, ``Row``, ``End`` and ``Action`` on their own topics as CloudEvents in binary mode, with any
 Kafka client: headers ``ce_id`` (a UUID, kept when the same thing is sent again), ``ce_type``, ``ce_source`` and
-``ce_specversion``; the value is JSON. The topic says who spoke.
+``ce_specversion``; the value is JSON. The topic says who spoke. An ``Action`` about a restricted matter comes from the
+unit's second log-in, on a topic of its own, and is answered on another.
 """
 
 from datetime import date, datetime
@@ -104,6 +105,7 @@ class Action(Event):
 
     kind = "action.Action.v1"
     topic = "action.{unit}.v1"
+    """Or ``action.{unit}.restricted.v1``: whatever concerns a restricted matter."""
     sensitivity: ClassVar[Sensitivity] = "identity"
 
     verb: Verb
@@ -264,6 +266,8 @@ class FindingReported(Event):
     """Sealed; additional data: the finding's id. Includes the reporter and the note."""
     phone_reported_at: datetime | None = None
     ce_id: UUID
+    restricted: bool = False
+    """It came by the unit's log-in for restricted matters, where its answers go."""
 
     @property
     def key(self) -> str:
@@ -307,6 +311,8 @@ class ActionTaken(Event):
     findings: tuple[FindingCode, ...] = ()
     other: UUID | None = None
     records: tuple[UUID, ...] = ()
+    restricted: bool = False
+    """It came by the unit's log-in for restricted matters, where its answers go."""
 
     @property
     def key(self) -> str:
@@ -398,6 +404,8 @@ class ActionAnswered(Event):
     topic = "receipt.{unit}.v1"
 
     unit: str
+    restricted: bool
+    """The action came by the unit's log-in for restricted matters."""
     ce_id: UUID
     verb: Verb | None
     outcome: Literal["taken", "refused", "same_again"]
@@ -412,7 +420,7 @@ class ActionAnswered(Event):
 
     @property
     def topic_name(self) -> str:
-        return self.topic.format(unit=self.unit)
+        return f"receipt.{self.unit}.restricted.v1" if self.restricted else f"receipt.{self.unit}.v1"
 
 
 class MessagesRefused(Event):

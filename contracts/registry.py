@@ -186,6 +186,8 @@ class RegistryRefusedAction(Event):
     topic = "registry.question.v1"
 
     child: UUID | None
+    restricted: bool
+    """The action came by the unit's log-in for restricted matters, and so does its answer."""
     unit: str
     ce_id: UUID
     verb: Verb
@@ -202,9 +204,10 @@ class Disclosed(Event):
 
     kind = "registry.Disclosed.v1"
     topic = "disclosure.{unit}.v1"
-    sensitivity: ClassVar[Sensitivity] = "restricted"
 
     unit: str
+    restricted: bool
+    """Sealed to the unit's second key, on a topic that its other log-in reads."""
     referral: UUID
     fields: tuple[IdentityField, ...]
     """Names of the sealed fields: only what the route's whitelist names."""
@@ -217,7 +220,7 @@ class Disclosed(Event):
 
     @property
     def topic_name(self) -> str:
-        return self.topic.format(unit=self.unit)
+        return f"disclosure.{self.unit}.restricted.v1" if self.restricted else f"disclosure.{self.unit}.v1"
 
     @property
     def tombstone(self) -> bool:

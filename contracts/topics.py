@@ -17,6 +17,8 @@ Family = Literal["none", "submitting", "acting", "agency", "restricted_agency", 
 SERVICES = ("intake", "registry", "eligibility", "referral", "notify")
 UNIT = "{unit}"
 """Stands for the unit's own principal among a family's writers and readers."""
+RESTRICTED_UNIT = UNIT + "-restricted"
+"""The unit's second principal, for restricted matters: other people, who log in for themselves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,25 @@ ACTION = Topic(
     sensitivity="identity",
     family="acting",
 )
+RESTRICTED_ACTION = Topic(
+    "action.{unit}.restricted.v1",
+    "child, referral or finding",
+    (RESTRICTED_UNIT,),
+    ("intake",),
+    retention_days=7,
+    sensitivity="identity",
+    family="restricted_agency",
+)
 RECEIPT = Topic("receipt.{unit}.v1", "submission or action", ("intake",), (UNIT,), retention_days=30, family="acting")
+RESTRICTED_RECEIPT = Topic(
+    "receipt.{unit}.restricted.v1",
+    "action",
+    ("intake",),
+    (RESTRICTED_UNIT,),
+    retention_days=30,
+    sensitivity="restricted",
+    family="restricted_agency",
+)
 CLOCK = Topic("clock.v1", "clock", ("clock",), (*SERVICES, "clock"), retention_days=90)
 """The clock reads its own last day back, to catch up what it missed; retention bounds how long it may be down."""
 COUNTY = Topic("county.v1", "county and version", ("operator",), SERVICES, compacted=True)
@@ -115,7 +135,7 @@ RESTRICTED_QUEUE = Topic(
     "referral.queue.{unit}.restricted.v1",
     "referral",
     ("referral",),
-    (UNIT + "-restricted",),
+    (RESTRICTED_UNIT,),
     compacted=True,
     retention_days=1,
     sensitivity="restricted",
@@ -125,18 +145,27 @@ DISCLOSURE = Topic(
     "disclosure.{unit}.v1",
     "referral",
     ("registry",),
-    (UNIT, UNIT + "-restricted"),
+    (UNIT,),
+    compacted=True,
+    retention_days=1,
+    family="agency",
+)
+RESTRICTED_DISCLOSURE = Topic(
+    "disclosure.{unit}.restricted.v1",
+    "referral",
+    ("registry",),
+    (RESTRICTED_UNIT,),
     compacted=True,
     retention_days=1,
     sensitivity="restricted",
-    family="agency",
+    family="restricted_agency",
 )
 INBOX = Topic("notify.inbox.{unit}.v1", "notice", ("notify",), (UNIT,), retention_days=90, family="inbox")
 RESTRICTED_INBOX = Topic(
     "notify.inbox.{unit}.restricted.v1",
     "notice",
     ("notify",),
-    (UNIT + "-restricted",),
+    (RESTRICTED_UNIT,),
     retention_days=90,
     sensitivity="restricted",
     family="restricted_inbox",
@@ -146,7 +175,9 @@ ALARM = Topic("notify.alarm.v1", "alarm", ("notify",), ("notify",), sensitivity=
 TOPICS: tuple[Topic, ...] = (
     DEPARTMENT,
     ACTION,
+    RESTRICTED_ACTION,
     RECEIPT,
+    RESTRICTED_RECEIPT,
     CLOCK,
     COUNTY,
     INTAKE_RECORD,
@@ -160,6 +191,7 @@ TOPICS: tuple[Topic, ...] = (
     QUEUE,
     RESTRICTED_QUEUE,
     DISCLOSURE,
+    RESTRICTED_DISCLOSURE,
     INBOX,
     RESTRICTED_INBOX,
     ALARM,

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from datetime import date
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel
 
@@ -149,22 +150,41 @@ def units(county: County) -> Iterator[Found]:
             for area in person.area:
                 if area[:9] not in areas:
                     yield (*where, "area"), f"{area} 不在本县乡镇里", "请改正，或在 townships.yaml 里加上这个乡镇"
-        if unit.public_key is not None:
-            yield from _public_key(unit, (*at, "public_key"))
         for dataset in unit.submits:
             if county.dataset(dataset) is None:
                 yield (*at, "submits"), f"没有登记数据集 {dataset}", "请在 datasets.yaml 里登记目的与依据"
 
 
-def _public_key(unit: Unit, path: Path_) -> Iterator[Found]:
+_KEY_MATERIAL = ("kty", "crv", "x", "y", "n", "e")
+"""What of a JWK is the key itself (RFC 7518, 6)."""
+
+
+def public_keys(county: County) -> Iterator[Found]:
+    """Every public key is one, and one log-in's alone: else the ordinary one could open what is restricted."""
+    holders: dict[tuple[Any, ...], str] = {}
+    for index, unit in enumerate(county.units):
+        if unit.restricted_public_key is not None and not unit.receives_restricted:
+            at: Path_ = ("units", index, "restricted_public_key")
+            yield at, f"{unit.id} 没有限制通道，用不上限制通道的公钥", "请删去，或写 receives_restricted: true"
+        for name in ("public_key", "restricted_public_key"):
+            text = getattr(unit, name)
+            if text is not None:
+                yield from _public_key(text, f"{unit.id} 的 {name}", ("units", index, name), holders)
+
+
+def _public_key(text: str, called: str, path: Path_, holders: dict[tuple[Any, ...], str]) -> Iterator[Found]:
     try:
-        jwk = json.loads(unit.public_key or "")
+        jwk = json.loads(text)
     except ValueError:
         jwk = None
     if not isinstance(jwk, dict) or "kty" not in jwk:
-        yield path, f"{unit.id} 的公钥不是 JWK", "请写一行 JSON，或留空由启用时提供"
-    elif "d" in jwk:
-        yield path, f"{unit.id} 的公钥里带着私钥", "请立即作废这把钥匙，换新的，只写公钥部分"
+        yield path, f"{called} 不是 JWK", "请写一行 JSON，或留空由启用时提供"
+        return
+    if "d" in jwk:
+        yield path, f"{called} 里带着私钥", "请立即作废这把钥匙，换新的，只写公钥部分"
+    other = holders.setdefault(tuple(str(jwk.get(part)) for part in _KEY_MATERIAL), called)
+    if other != called:
+        yield path, f"{called} 和 {other} 是同一把", "每个账号另做一对密钥，私钥由该账号的人保管，只写公钥部分"
 
 
 def roles(county: County) -> Iterator[Found]:
@@ -424,6 +444,7 @@ EXAMINATIONS: tuple[Callable[[County], Iterator[Found]], ...] = (
     general,
     divisions,
     units,
+    public_keys,
     roles,
     datasets,
     catalogue,

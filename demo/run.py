@@ -148,16 +148,21 @@ def _people(demo: Demo) -> None:
     """Everybody who acts: four agencies with systems of their own, and the people of the other units."""
     units = {unit.id: unit for unit in demo.county.units if unit.parent is None}
 
+    def users(unit: str) -> dict[bool, str]:
+        return {False: unit} | ({True: f"{unit}-restricted"} if units[unit].receives_restricted else {})
+
     def clients(unit: str) -> dict[bool, PlainClient]:
-        users = {False: unit}
-        if units[unit].receives_restricted:
-            users[True] = f"{unit}-restricted"
-        return {restricted: PlainClient(demo.installation.kafka(user), user) for restricted, user in users.items()}
+        return {
+            restricted: PlainClient(demo.installation.kafka(user), user) for restricted, user in users(unit).items()
+        }
 
     for short, role in AGENCIES.items():
         unit = f"{demo.county.code}-{short}"
-        key = json.loads(demo.installation.agency_key_file(unit).read_text())
-        demo.agencies.append(AgencySystem(unit, role, clients(unit), key, returns=1 if short == "gaj" else 0))
+        keys = {
+            restricted: json.loads(demo.installation.agency_key_file(user).read_text())
+            for restricted, user in users(unit).items()
+        }
+        demo.agencies.append(AgencySystem(unit, role, clients(unit), keys, returns=1 if short == "gaj" else 0))
     people = [
         Unit(f"{demo.county.code}-{short}", clients(f"{demo.county.code}-{short}"), role)
         for short, role in (("mzj", "county_civil_affairs"), ("jtj", "agency_officer"), ("wjw", "agency_officer"))

@@ -66,8 +66,17 @@ def attempts(
     yield Attempt(
         f"{unit} writes {topics.REGISTRY_CHILD.name}", False, _write(log_in, topics.REGISTRY_CHILD.name, ending)
     )
-    restricted = topics.RESTRICTED_QUEUE.of(other)
-    yield Attempt(f"{other} reads {restricted}", False, _read(installation.kafka(other), restricted, other, ending))
+    ordinary = installation.kafka(other)
+    for topic in (
+        topics.RESTRICTED_QUEUE,
+        topics.RESTRICTED_DISCLOSURE,
+        topics.RESTRICTED_RECEIPT,
+        topics.RESTRICTED_INBOX,
+    ):
+        name = topic.of(other)
+        yield Attempt(f"{other} reads {name}", False, _read(ordinary, name, other, ending))
+    action = topics.RESTRICTED_ACTION.of(other)
+    yield Attempt(f"{other} writes {action}", False, _write(ordinary, action, ending))
     reader = installation.kafka("eligibility")
     yield Attempt(
         f"eligibility reads {topics.INTAKE_RECORD.name}",

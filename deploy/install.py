@@ -13,7 +13,7 @@ from confluent_kafka.admin import AdminClient
 
 import services
 from client.kafka_client import PlainClient
-from contracts.county import County, CountyActivated
+from contracts.county import County, CountyActivated, Unit
 from contracts.event import Envelope, at_midnight
 from contracts.topics import COUNTY, SERVICES
 from county.checks import check
@@ -33,7 +33,7 @@ class ActivationError(Exception):
 
 
 def read_county(folder: Path, home: Path) -> County:
-    """The county of a folder. An agency that has handed in no public key gets a pair of this installation's.
+    """The county of a folder. A log-in whose agency has handed in no public key gets a pair of this installation's.
 
     Raises:
         CountyInvalid: the folder is no county, or something is wrong with it.
@@ -41,12 +41,22 @@ def read_county(folder: Path, home: Path) -> County:
     if problems := check(folder, REQUIREMENTS):
         raise CountyInvalid(problems)
     plain = load(folder)
-    without = [unit.id for unit in plain.units if "agency" in unit.families and unit.public_key is None]
-    keys = agency_keys(home, without)
+    keys = agency_keys(home, [principal for unit in plain.units for principal in _lacking(unit).values()])
     units = tuple(
-        unit.model_copy(update={"public_key": keys[unit.id]}) if unit.id in keys else unit for unit in plain.units
+        unit.model_copy(update={name: keys[principal] for name, principal in _lacking(unit).items()})
+        for unit in plain.units
     )
     return plain.model_copy(update={"units": units})
+
+
+def _lacking(unit: Unit) -> dict[str, str]:
+    """The public keys that disclosures to the unit need and that it has not handed in -> whose they are."""
+    needed = {}
+    if "agency" in unit.families:
+        needed["public_key"] = unit.id
+    if "restricted_agency" in unit.families:
+        needed["restricted_public_key"] = f"{unit.id}-restricted"
+    return {name: principal for name, principal in needed.items() if getattr(unit, name) is None}
 
 
 @dataclass(frozen=True, slots=True)

@@ -249,9 +249,9 @@ class Installation:
     def secrets_file(self, service: str) -> Path:
         return self.home / "secrets" / f"{service}.json"
 
-    def agency_key_file(self, unit: str) -> Path:
-        """The agency's own private key (JWK), as its system would keep it."""
-        return self.home / "agencies" / f"{unit}.jwk.json"
+    def agency_key_file(self, principal: str) -> Path:
+        """The private key (JWK) of one of an agency's log-ins, as that log-in's own system would keep it."""
+        return self.home / "agencies" / f"{principal}.jwk.json"
 
     @property
     def logs(self) -> Path:
@@ -331,23 +331,23 @@ def _process(service: str, ordinal: int) -> str:
     return service if ordinal == 0 else f"{service}.{ordinal}"
 
 
-def agency_keys(home: Path, units: Iterable[str]) -> dict[str, str]:
-    """A key pair made on the spot for every agency that has handed in none: unit -> public JWK (JSON text).
+def agency_keys(home: Path, principals: Iterable[str]) -> dict[str, str]:
+    """A key pair made on the spot for every log-in that has handed in none: principal -> public JWK (JSON text).
 
-    The private half is written for the agency's own client (``Installation.agency_key_file``) and goes nowhere else.
+    The private half is written for that log-in's own client (``Installation.agency_key_file``) and goes nowhere else.
     """
     from joserfc.jwk import ECKey  # whoever makes no key does not wait for the cryptography
 
     private_folder(home / "agencies")
     public = {}
-    for unit in units:
-        file = home / "agencies" / f"{unit}.jwk.json"
+    for principal in principals:
+        file = home / "agencies" / f"{principal}.jwk.json"
         held = _read(file)
         if not held:
             made = ECKey.generate_key("P-256", {"use": "enc", "alg": "ECDH-ES+A256KW"}).as_dict(private=True)
             held = {name: str(value) for name, value in made.items()}
             write_private(file, json.dumps(held))
-        public[unit] = json.dumps({name: value for name, value in held.items() if name != "d"}, sort_keys=True)
+        public[principal] = json.dumps({name: value for name, value in held.items() if name != "d"}, sort_keys=True)
     return public
 
 

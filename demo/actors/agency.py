@@ -1,7 +1,8 @@
-"""An agency's own system (in the demo: the police's): reads its queue and its disclosures, and answers.
+"""An agency's own system (in the demo: the police's): reads its queues and its disclosures, and answers.
 
-It is written against the departments' guide alone: nothing of Hutong is imported. A queue is a table keyed by
-referral; an event seen before (``ce_id``) is dropped; what it may know of a child is a JWE to its own key.
+A restricted referral is read, opened and answered by the second log-in alone, with a key of its own. It is written
+against the departments' guide alone: nothing of Hutong is imported. A queue is a table keyed by referral; an event seen
+before (``ce_id``) is dropped; what it may know of a child is a JWE to its own key.
 """
 
 import json
@@ -33,7 +34,8 @@ class Matter:
 class AgencySystem:
     """What one agency's computers and people do with its referrals.
 
-    ``clients``: the ordinary user and, where there is one, the user for restricted matters; never the same eyes.
+    ``clients``: the ordinary log-in and, where there is one, the log-in for restricted matters; ``private_keys``: of
+    each of them.
     ``returns``: how many ordinary referrals it sends back as 不属本单位.
     """
 
@@ -42,7 +44,7 @@ class AgencySystem:
         unit: str,
         role: str,
         clients: Mapping[bool, PlainClient],
-        private_key: Mapping[str, str],
+        private_keys: Mapping[bool, Mapping[str, str]],
         *,
         returns: int = 0,
         days_to_result: int = 3,
@@ -50,7 +52,7 @@ class AgencySystem:
         self.unit = unit
         self._role = role
         self._clients = clients
-        self._key = ECKey.import_key(dict(private_key))
+        self._keys = {restricted: ECKey.import_key(dict(key)) for restricted, key in private_keys.items()}
         self._returns_left = returns
         self._days = days_to_result
         self.table: dict[str, Matter] = {}
@@ -66,9 +68,9 @@ class AgencySystem:
 
     def topics(self) -> tuple[str, ...]:
         """What it reads."""
-        names = [f"disclosure.{self.unit}.v1"]
-        names += [self._queue(restricted) for restricted in self._clients]
-        return tuple(names)
+        return tuple(
+            name for restricted in self._clients for name in (self._queue(restricted), self._disclosures(restricted))
+        )
 
     def work(self, day: int, grown: Container[str]) -> int:
         """Read what is new and answer what is due on this day of the demo; how many answers were sent.
@@ -76,15 +78,15 @@ class AgencySystem:
         ``grown``: the topics to look into.
         """
         self._read_queues(grown)
-        if f"disclosure.{self.unit}.v1" in grown:
-            self._read_disclosures()
+        self._read_disclosures(grown)
         before = len(self.answered)
         for referral, matter in sorted(self.table.items()):
             if matter.answered >= matter.entry["version"]:
                 continue  # the answer to this state is on its way
             for verb, more in self._due(matter, day):
                 self._answer(verb, referral, matter, **more)
-        self._clients[False].flush()
+        for client in self._clients.values():
+            client.flush()
         return len(self.answered) - before
 
     def _read_queues(self, grown: Container[str]) -> None:
@@ -105,19 +107,21 @@ class AgencySystem:
                 elif record.body["version"] > known.entry["version"]:
                     known.entry = record.body
 
-    def _read_disclosures(self) -> None:
-        client = self._clients.get(True) or self._clients[False]
-        for record in client.read_new(f"disclosure.{self.unit}.v1"):
-            if record.ce_id in self.seen:
-                self.duplicates += 1
+    def _read_disclosures(self, grown: Container[str]) -> None:
+        for restricted, client in self._clients.items():
+            if self._disclosures(restricted) not in grown:
                 continue
-            self.seen.add(record.ce_id)
-            if record.body is None:
-                self.disclosed.pop(record.key, None)
-                continue
-            plain = jwe.decrypt_compact(record.body["jwe"], self._key).plaintext
-            self.disclosed[record.key] = json.loads(plain or b"{}")
-            self.opened += 1
+            for record in client.read_new(self._disclosures(restricted)):
+                if record.ce_id in self.seen:
+                    self.duplicates += 1
+                    continue
+                self.seen.add(record.ce_id)
+                if record.body is None:
+                    self.disclosed.pop(record.key, None)
+                    continue
+                plain = jwe.decrypt_compact(record.body["jwe"], self._keys[restricted]).plaintext
+                self.disclosed[record.key] = json.loads(plain or b"{}")
+                self.opened += 1
 
     def _due(self, matter: Matter, day: int) -> Iterator[tuple[str, dict[str, Any]]]:
         entry = matter.entry
@@ -143,9 +147,13 @@ class AgencySystem:
         body = {"verb": verb, "role": self._role, "referral": referral, "child": matter.entry["child"], **more}
         # The same answer to the same state of the same referral has the same id, however often it is sent.
         ce_id = str(uuid5(NAMESPACE, f"{self.unit}/{referral}/{matter.entry['version']}/{verb}"))
-        self._clients[False].say(f"action.{self.unit}.v1", "action.Action.v1", matter.entry["child"], body, ce_id=ce_id)
+        topic = f"action.{self.unit}.restricted.v1" if matter.restricted else f"action.{self.unit}.v1"
+        self._clients[matter.restricted].say(topic, "action.Action.v1", matter.entry["child"], body, ce_id=ce_id)
         matter.answered = matter.entry["version"]
         self.answered.append((verb, referral))
+
+    def _disclosures(self, restricted: bool) -> str:
+        return f"disclosure.{self.unit}.restricted.v1" if restricted else f"disclosure.{self.unit}.v1"
 
     def _queue(self, restricted: bool) -> str:
         return f"referral.queue.{self.unit}.restricted.v1" if restricted else f"referral.queue.{self.unit}.v1"

@@ -41,8 +41,8 @@ class Unit:
     seen: set[str] = field(default_factory=set)
     notices: list[dict[str, Any]] = field(default_factory=list)
     keeping: dict[str, Keeping] = field(default_factory=dict)
-    waiting: list[tuple[int, str, str, str]] = field(default_factory=list)
-    """(day, verb, referral, child) to be done."""
+    waiting: list[tuple[int, str, str, str, bool]] = field(default_factory=list)
+    """(day, verb, referral, child, restricted) to be done."""
     sent: int = 0
 
     def topics(self) -> tuple[str, ...]:
@@ -72,14 +72,19 @@ class Unit:
         self.notices += fresh
         return fresh
 
-    def act(self, verb: str, role: str, name: str, **more: Any) -> str:
-        """Send one action; the same ``name`` is the same action."""
+    def act(self, verb: str, role: str, name: str, *, restricted: bool = False, **more: Any) -> str:
+        """Send one action, from the log-in that knows of the matter; the same ``name`` is the same action."""
         ce_id = str(more.pop("ce_id", None) or uuid5(NAMESPACE, f"{self.id}/{verb}/{name}"))
         key = str(more.get("child") or more.get("referral") or "new")
         body = {"verb": verb, "role": role, **more}
-        self.clients[False].say(f"action.{self.id}.v1", "action.Action.v1", key, body, ce_id=ce_id)
+        topic = f"action.{self.id}.restricted.v1" if restricted else f"action.{self.id}.v1"
+        self.clients[restricted].say(topic, "action.Action.v1", key, body, ce_id=ce_id)
         self.sent += 1
         return ce_id
+
+    def flush(self) -> None:
+        for client in self.clients.values():
+            client.flush()
 
 
 class CountyPeople:
@@ -150,14 +155,14 @@ class CountyPeople:
                 self._on_notice(unit, notice, day)
             self._do_waiting(unit, day)
             self._look_after(unit, day, today)
-            unit.clients[False].flush()
+            unit.flush()
         return sum(unit.sent for unit in self.units.values()) - before
 
     def _on_notice(self, unit: Unit, notice: Mapping[str, Any], day: int) -> None:
-        about, child = notice["about"], notice["child"]
+        about, child, restricted = notice["about"], notice["child"], notice["restricted"]
         match notice["template"]:
             case "proposal.referral" | "proposal.ledger" if unit.decides_as:
-                unit.act("confirm", unit.decides_as, about, proposal=about)
+                unit.act("confirm", unit.decides_as, about, proposal=about, restricted=restricted)
                 self.confirmed += 1
             case "question.match":
                 same = self._same(about)
@@ -165,12 +170,13 @@ class CountyPeople:
                     unit.act("confirm" if same else "decline", unit.decides_as, about, proposal=about)
                     self.settled += 1
             case "referral.returned":
-                unit.act("reroute", unit.decides_as, about, referral=about, child=child, to_unit=self._lead)
+                where: dict[str, Any] = {"child": child, "to_unit": self._lead, "restricted": restricted}
+                unit.act("reroute", unit.decides_as, about, referral=about, **where)
                 self.rerouted += 1
             case "referral.result":
                 if self._by_person(about):
-                    unit.waiting.append((day + 1, "inform-reporter", about, child))
-                unit.waiting.append((day + 2, "close", about, child))
+                    unit.waiting.append((day + 1, "inform-reporter", about, child, restricted))
+                unit.waiting.append((day + 2, "close", about, child, restricted))
             case "ledger.opened" if unit.looks_after_as and child is not None:
                 unit.keeping.setdefault(child, Keeping(child, day, neglected=len(unit.keeping) % 4 == 3))
             case "ledger.closed":
@@ -179,9 +185,11 @@ class CountyPeople:
                 return
 
     def _do_waiting(self, unit: Unit, day: int) -> None:
-        for due, verb, referral, child in [one for one in unit.waiting if one[0] <= day]:
-            unit.waiting.remove((due, verb, referral, child))
-            unit.act(verb, unit.decides_as, f"{referral}/{due}", referral=referral, child=child, channel="phone")
+        for matter in [one for one in unit.waiting if one[0] <= day]:
+            unit.waiting.remove(matter)
+            due, verb, referral, child, restricted = matter
+            about: dict[str, Any] = {"referral": referral, "child": child, "restricted": restricted}
+            unit.act(verb, unit.decides_as, f"{referral}/{due}", channel="phone", **about)
             self.closed += verb == "close"
 
     def _look_after(self, unit: Unit, day: int, today: date) -> None:

@@ -5,11 +5,12 @@ from typing import cast
 from uuid import UUID
 
 from contracts.intake import Action, Begin, End, Row
+from contracts.topics import RESTRICTED_ACTION
 from runtime import Batch, Heard, Say, Tx
 from services.intake import store
 from services.intake.counter import Counter
 from services.intake.misread import Misread
-from services.intake.people import Taken, take
+from services.intake.people import Account, Taken, take
 from services.intake.plans import Desk
 from services.intake.secrets import Secrets
 
@@ -41,17 +42,18 @@ async def on_records(batch: Batch[Begin | Row | End | Misread], tx: Tx, *, secre
 async def on_actions(batch: Batch[Action | Misread], tx: Tx, *, secrets: Secrets, desk: Desk) -> list[Say]:
     """Check each action, pass it on, answer it."""
     unit = _unit(batch.topic)
+    account = Account(unit, restricted=batch.topic == RESTRICTED_ACTION.of(unit))
     plans = desk.plans(batch.county)
-    before = await store.taken_actions(tx, unit, {heard.envelope.id for heard in batch.events})
+    before = await store.taken_actions(tx, account.principal, {heard.envelope.id for heard in batch.events})
     newly: dict[UUID, UUID | None] = {}
     said: list[Say] = []
     seal = secrets.sealing()
     for heard in batch.events:
-        answer = take(heard, unit, plans, secrets, seal, batch.now, before)
+        answer = take(heard, account, plans, secrets, seal, batch.now, before)
         if isinstance(answer, Taken):
             before[heard.envelope.id] = newly[heard.envelope.id] = answer.finding
         said += answer.said
-    await store.save_actions(tx, unit, newly)
+    await store.save_actions(tx, account.principal, newly)
     return said
 
 

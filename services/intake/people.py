@@ -46,6 +46,19 @@ _LONGEST_NARRATIVE = 8000
 
 
 @dataclass(frozen=True, slots=True)
+class Account:
+    """The log-in that an action came by, as its topic shows it."""
+
+    unit: str
+    restricted: bool
+    """The unit's second one, for restricted matters: no answer to it is read by the first."""
+
+    @property
+    def principal(self) -> str:
+        return f"{self.unit}-restricted" if self.restricted else self.unit
+
+
+@dataclass(frozen=True, slots=True)
 class Answered:
     """The action was refused, or had been taken before."""
 
@@ -62,53 +75,59 @@ class Taken:
 
 def take(
     heard: Heard[Action | Misread],
-    unit: str,
+    account: Account,
     plans: Plans,
     secrets: Secrets,
     seal: Seal,
     now: datetime | None,
     before: Mapping[UUID, UUID | None],
 ) -> Taken | Answered:
-    """Decide about one action. ``before``: the unit's actions that were taken, with the finding each made."""
+    """Decide about one action. ``before``: the account's actions that were taken, with the finding each made."""
     event, ce_id = heard.event, heard.envelope.id
     at, on = when(heard, now)
     if ce_id in before:
-        again = ActionAnswered(unit=unit, ce_id=ce_id, verb=event.verb, outcome="same_again", finding=before[ce_id])
-        return Answered([say(heard, again, at)])
+        again = _answer(account, ce_id, event.verb, "same_again", None, before[ce_id])
+        return Answered([_answered(heard, again, at)])
     left_out: Refusal | None = None
     if isinstance(event, Misread):
         wrong = (("fields", "、".join(event.fields)),)
         if event.report is None:
-            unread = _answer(unit, ce_id, event.verb, "refused", Refusal("unreadable", wrong))
-            return Answered([say(heard, unread, at)])
+            unread = _answer(account, ce_id, event.verb, "refused", Refusal("unreadable", wrong))
+            return Answered([_answered(heard, unread, at)])
         left_out = Refusal("left_out", wrong) if event.fields else None
         event = event.report
     bad = unreadable_facts(event.facts, FACT_TYPES, on=on)
     unreadable = Refusal("fact_unreadable", (("facts", "、".join(bad)),)) if bad else None
-    refusal = refuse(event, plans.speaker(unit), on=on, called_on=county_day(event.at))
+    refusal = refuse(event, plans.speaker(account.unit), on=on, called_on=county_day(event.at))
     if refusal is None and event.verb is not Verb.REPORT:
         refusal = unreadable
     if refusal is not None:
-        return Answered([say(heard, _answer(unit, ce_id, event.verb, "refused", refusal), at)])
+        return Answered([_answered(heard, _answer(account, ce_id, event.verb, "refused", refusal), at)])
     if event.verb is not Verb.REPORT:
-        taken = _taken(event, unit, plans.offices, ce_id, at, on)
+        taken = _taken(event, account, plans.offices, ce_id, at, on)
         elsewhere = Refusal("station_unknown") if taken.station == ELSEWHERE else None
-        answer = _answer(unit, ce_id, event.verb, "taken", elsewhere)
-        return Taken([say(heard, taken, at), say(heard, answer, at)], None)
-    finding = uuid5(_SPACE, f"{unit}/{ce_id}")
+        answer = _answer(account, ce_id, event.verb, "taken", elsewhere)
+        return Taken([say(heard, taken, at), _answered(heard, answer, at)], None)
+    finding = uuid5(_SPACE, f"{account.principal}/{ce_id}")
     facts = {name: value for name, value in event.facts.items() if name not in bad}
     report = cast("Heard[Action]", replace(heard, event=event))
-    said, remark = _finding(report, unit, finding, facts, plans, secrets, seal, at, on)
-    answer = _answer(unit, ce_id, event.verb, "taken", left_out or unreadable or remark, finding)
-    return Taken([*said, say(heard, answer, at)], finding)
+    said, remark = _finding(report, account, finding, facts, plans, secrets, seal, at, on)
+    answer = _answer(account, ce_id, event.verb, "taken", left_out or unreadable or remark, finding)
+    return Taken([*said, _answered(heard, answer, at)], finding)
+
+
+def _answered(heard: Heard[Action | Misread], answer: ActionAnswered, at: datetime) -> Say:
+    said = say(heard, answer, at)
+    return replace(said, sensitivity="restricted") if answer.restricted else said
 
 
 def _answer(
-    unit: str, ce_id: UUID, verb: Verb | None, outcome: str, remark: Refusal | None, finding: UUID | None = None
+    account: Account, ce_id: UUID, verb: Verb | None, outcome: str, remark: Refusal | None, finding: UUID | None = None
 ) -> ActionAnswered:
     return ActionAnswered.model_validate(
         {
-            "unit": unit,
+            "unit": account.unit,
+            "restricted": account.restricted,
             "ce_id": ce_id,
             "verb": verb,
             "outcome": outcome,
@@ -120,10 +139,13 @@ def _answer(
     )
 
 
-def _taken(event: Action, unit: str, offices: Collection[str], ce_id: UUID, at: datetime, on: date) -> ActionTaken:
+def _taken(
+    event: Action, account: Account, offices: Collection[str], ce_id: UUID, at: datetime, on: date
+) -> ActionTaken:
     return ActionTaken(
         verb=event.verb,
-        unit=unit,
+        unit=account.unit,
+        restricted=account.restricted,
         place=event.place,
         role=event.role,
         person=event.person,
@@ -155,7 +177,7 @@ def _taken(event: Action, unit: str, offices: Collection[str], ce_id: UUID, at: 
 
 def _finding(
     heard: Heard[Action],
-    unit: str,
+    account: Account,
     finding: UUID,
     facts: dict[FactName, FactValue],
     plans: Plans,
@@ -186,7 +208,8 @@ def _finding(
     day = event.on or on
     reported = FindingReported(
         finding=finding,
-        unit=unit,
+        unit=account.unit,
+        restricted=account.restricted,
         place=event.place,
         role=event.role,
         person=event.person,
@@ -206,12 +229,12 @@ def _finding(
     remark = Refusal("township_unknown") if event.township is not None and township is None else None
     if not named:
         return said, Refusal("facts_not_taken") if facts else remark
-    record = secrets.record(unit, FINDING, ("finding", str(finding)))
+    record = secrets.record(account.unit, FINDING, ("finding", str(finding)))
     identity = json_of(who)
     stated = {**facts_of(row), **facts}
     read_as = RecordRead(
         record=record,
-        unit=unit,
+        unit=account.unit,
         dataset=FINDING,
         period=None,
         submission=None,

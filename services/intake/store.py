@@ -272,12 +272,15 @@ async def forget_unfinished(tx: Tx, unit: str, dataset: str, on: date) -> None:
     await tx.execute(FORGET_UNFINISHED, unit, dataset, on - timedelta(days=KEPT_DAYS))
 
 
-async def taken_actions(tx: Tx, unit: str, ce_ids: Collection[UUID]) -> dict[UUID, UUID | None]:
-    """Which of these actions were taken before, with the finding each made."""
-    rows = await tx.fetch(TAKEN_ACTIONS, unit, list(ce_ids))
+async def taken_actions(tx: Tx, principal: str, ce_ids: Collection[UUID]) -> dict[UUID, UUID | None]:
+    """Which of these actions were taken before from this log-in, with the finding each made.
+
+    A unit's two log-ins learn nothing of each other's actions, whatever ids they give them.
+    """
+    rows = await tx.fetch(TAKEN_ACTIONS, principal, list(ce_ids))
     return {row["ce_id"]: row["finding"] for row in rows}
 
 
-async def save_actions(tx: Tx, unit: str, taken: Mapping[UUID, UUID | None]) -> None:
+async def save_actions(tx: Tx, principal: str, taken: Mapping[UUID, UUID | None]) -> None:
     if taken:
-        await tx.execute(SAVE_ACTIONS, unit, list(taken), list(taken.values()))
+        await tx.execute(SAVE_ACTIONS, principal, list(taken), list(taken.values()))

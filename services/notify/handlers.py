@@ -162,8 +162,7 @@ def heed(event: Event, county: County, desk: Desk, partition: int) -> Heeded:
             found.lines = [Line(unit, "question.facts", {"fact": event.name}) for unit in dict.fromkeys(event.units)]
             return found
         case ReferralRefusedAction() | RegistryRefusedAction():
-            restricted = isinstance(event, ReferralRefusedAction) and event.restricted
-            found = Heeded(restricted, event.on, event.ce_id, event.child)
+            found = Heeded(event.restricted, event.on, event.ce_id, event.child)
             found.lines = [Line(event.unit, "action.refused", {"verb": event.verb, "refusal": event.code})]
             return found
         case _:

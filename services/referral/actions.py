@@ -134,12 +134,29 @@ def _on_referral(desk: Desk, action: ActionTaken) -> None:
     if action.referral is None and action.verb is Verb.PHONE_REPORT and action.finding is not None:
         _phone_report_of_finding(desk, action, action.finding)
         return
-    matter = None if action.referral is None else desk.referral(action.referral)
+    matter = _matter(desk, action)
     if matter is None:
         raise Refused("unknown_referral")
     if action.child is not None and not _is_of(desk, action.child, matter):
         raise Refused("other_child")
     _do(desk, matter, action)
+
+
+def _matter(desk: Desk, action: ActionTaken) -> Referral | None:
+    """The referral that the action names, if its log-in may know of it."""
+    found = None if action.referral is None else desk.referral(action.referral)
+    return None if found is not None and found.restricted and not action.restricted else found
+
+
+def _proposal(desk: Desk, action: ActionTaken) -> Proposal | None:
+    """The proposal that the action names, if its log-in may know of it."""
+    found = None if action.proposal is None else desk.proposal(action.proposal)
+    return None if found is not None and found.restricted and not action.restricted else found
+
+
+def _entry(entry: Ledger | None, action: ActionTaken) -> Ledger | None:
+    """The child's entry, if the action's log-in may know of it."""
+    return None if entry is not None and entry.hidden and not action.restricted else entry
 
 
 def _do(desk: Desk, matter: Referral, action: ActionTaken) -> None:
@@ -245,7 +262,7 @@ def _decide(desk: Desk, action: ActionTaken) -> None:
     """Confirm or decline. The questions of the registry are answered by the registry, those that it knows or not."""
     if action.proposal is not None and is_question(action.proposal):
         return
-    proposal = None if action.proposal is None else desk.proposal(action.proposal)
+    proposal = _proposal(desk, action)
     if proposal is None:
         raise Refused("unknown_proposal")
     if action.child is not None and desk.of(action.child).child.id != proposal.child:
@@ -268,7 +285,7 @@ def _decide(desk: Desk, action: ActionTaken) -> None:
 def _ask_to_close_ledger(desk: Desk, action: ActionTaken, child: UUID) -> None:
     """Closing the ledger takes a reason, a visit and a second person, in another unit or another role (G12)."""
     matters = desk.of(child)
-    entry = matters.on_ledger
+    entry = _entry(matters.on_ledger, action)
     asked = any(proposal.what == "ledger_closing" for proposal in matters.undecided())
     if entry is not None and not _may_look_after(desk, matters, action.unit):
         raise Refused("not_yours")
@@ -302,8 +319,8 @@ def _ask_to_close_ledger(desk: Desk, action: ActionTaken, child: UUID) -> None:
 
 
 def _refuse(desk: Desk, action: ActionTaken, code: str, state: ReferralState | None, story: UUID) -> None:
-    matter = None if action.referral is None else desk.referral(action.referral)
-    proposal = None if action.proposal is None else desk.proposal(action.proposal)
+    matter = _matter(desk, action)
+    proposal = _proposal(desk, action)
     restricted = _of_restricted(desk, action, matter, proposal)
     if matter is not None:
         child = matter.child
@@ -330,10 +347,15 @@ def _refuse(desk: Desk, action: ActionTaken, code: str, state: ReferralState | N
 
 
 def _of_restricted(desk: Desk, action: ActionTaken, matter: Referral | None, proposal: Proposal | None) -> bool:
-    """Whether an answer would tell of something restricted: whatever the action names, or would have changed."""
-    matters = desk.of_finding(action.finding) if action.finding is not None else []
-    if any(known is not None and known.restricted for known in (matter, proposal, *matters)):
+    """Whether the answer goes to the log-in for restricted matters.
+
+    It does if the action came from there; else if it would tell of something restricted that the action would have
+    changed, of which the ordinary log-in learns nothing at all.
+    """
+    if action.restricted:
         return True
+    if action.verb is Verb.PHONE_REPORT and action.referral is None and action.finding is not None:
+        return any(known.restricted for known in desk.of_finding(action.finding))
     if proposal is not None and proposal.what == "ledger_closing":
         return _has_hidden_reasons(desk.exactly(proposal.child).on_ledger)
     if action.child is None or matter is not None:
@@ -341,7 +363,7 @@ def _of_restricted(desk: Desk, action: ActionTaken, matter: Referral | None, pro
     entry = desk.of(action.child).on_ledger
     if action.verb is Verb.CLOSE:
         # What bars the closing may be a reason that nobody else is to know of.
-        return _has_hidden_reasons(entry)
+        return _has_hidden_reasons(_entry(entry, action))
     return action.verb in (Verb.CONTACT, Verb.VISIT) and entry is not None and entry.hidden
 
 

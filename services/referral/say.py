@@ -88,7 +88,9 @@ def queue_entry(county: County, referral: Referral, unit: str, *, gone: bool = F
         call_first=referral.call_first,
         hotlines=HOTLINES if referral.call_first else (),
         phone_reported=referral.phone_reported,
-        disclosure=bool(whitelist) and speaker is not None and speaker.public_key is not None,
+        disclosure=bool(whitelist)
+        and speaker is not None
+        and speaker.key_for(restricted=referral.restricted) is not None,
         gone=gone,
     )
 

@@ -55,6 +55,7 @@ async def on_referrals(batch: Batch[Event], tx: Tx, *, vault: Vault) -> list[Say
             event.finding,
             event.version,
             step.holding.unit,
+            event.restricted,
             event.route,
             tuple(event.whitelist),
             None if before is None else before.digest,
@@ -93,9 +94,13 @@ async def anew(batch: Batch[Event], tx: Tx, changed: Mapping[UUID, Heard[Event]]
     return said
 
 
-def gone(referral: UUID, unit: str) -> Disclosed:
+def gone(referral: UUID, unit: str, restricted: bool) -> Disclosed:
     """The tombstone: whoever keeps the topic as a table forgets this row."""
-    return Disclosed(unit=unit, referral=referral, fields=(), jwe=None)
+    return Disclosed(unit=unit, restricted=restricted, referral=referral, fields=(), jwe=None)
+
+
+def said_as(said: Say, disclosed: Disclosed) -> Say:
+    return replace(said, sensitivity="restricted") if disclosed.restricted else said
 
 
 def _give(
@@ -113,7 +118,7 @@ def _give(
     """
     assert to.unit is not None
     unit = county.unit(to.unit)
-    jwk = unit.public_key if unit is not None else None
+    jwk = unit.key_for(restricted=to.restricted) if unit is not None else None
     key = public_key(jwk) if jwk is not None else None
     fields = {name: identity[name] for name in sorted(identity) if name in to.whitelist}
     if not fields:
@@ -125,18 +130,20 @@ def _give(
         return to
     disclosed = Disclosed(
         unit=to.unit,
+        restricted=to.restricted,
         referral=to.referral,
         fields=tuple(fields),
         jwe=sealed(key, to.unit, to.referral, fields),
     )
-    said.append(heard.say(disclosed))
+    said.append(said_as(heard.say(disclosed), disclosed))
     now = replace(to, digest=digest, gone_from=tuple(one for one in to.gone_from if one != to.unit))
     log.append((heard.envelope.id, now, tuple(name.value for name in fields), heard.envelope.time))
     return now
 
 
 def _take_back(heard: Heard[Event], of: Disclosure, unit: str, said: list[Say]) -> Disclosure:
-    said.append(heard.say(gone(of.referral, unit)))
+    tombstone = gone(of.referral, unit, of.restricted)
+    said.append(said_as(heard.say(tombstone), tombstone))
     return replace(of, digest=None, gone_from=tuple(sorted({*of.gone_from, unit})))
 
 

@@ -294,7 +294,7 @@ async def on_findings(batch: Batch[Event], tx: Tx, *, vault: Vault) -> list[Say]
             standing[child] = store.Standing(child, file.state, None)
         place = standing[child]
         if event.child is not None and event.child not in known:
-            said.append(heard.say(_refusal(None, event.unit, event.ce_id, Verb.REPORT, "unknown_child", event.on)))
+            said.append(heard.say(_refusal(event, None, Verb.REPORT, "unknown_child")))
         said.append(heard.say(_passed_on(event, place, batch.county)))
     await _open(batch, tx, [file for _, file in news])
     readable = {finding: one.child for finding, one in told.items() if not standing[one.child].destroyed}
@@ -372,9 +372,10 @@ async def on_day(page: Page, tx: Tx) -> PageDone:
     """
     after = UUID(page.resume) if page.resume is not None else UUID(int=0)
     rows = await store.gone(tx, page.index, after, page.limit)
-    said = [page.say(disclosing.gone(referral, unit)) for referral, units in rows for unit in units]
-    await store.forget_gone(tx, [referral for referral, _ in rows])
-    return PageDone(said, str(rows[-1][0]) if len(rows) == page.limit else None)
+    gone = [disclosing.gone(one.referral, unit, one.restricted) for one in rows for unit in one.gone_from]
+    said = [disclosing.said_as(page.say(tombstone), tombstone) for tombstone in gone]
+    await store.forget_gone(tx, [one.referral for one in rows])
+    return PageDone(said, str(rows[-1].referral) if len(rows) == page.limit else None)
 
 
 # -------------------------------------------------------------------------------------------------------------- say
@@ -428,11 +429,19 @@ def _event(heard: Heard[Event], outcome: Outcome, county: County) -> Event:
         case Refused(child, code):
             action = heard.event
             assert isinstance(action, ActionTaken)
-            return _refusal(child, action.unit, action.ce_id, action.verb, code, action.on)
+            return _refusal(action, child, action.verb, code)
 
 
-def _refusal(child: UUID | None, unit: str, ce_id: UUID, verb: Verb, code: str, on: date) -> RegistryRefusedAction:
-    return RegistryRefusedAction(child=child, unit=unit, ce_id=ce_id, verb=verb, code=code, on=on)
+def _refusal(action: ActionTaken | FindingReported, child: UUID | None, verb: Verb, code: str) -> RegistryRefusedAction:
+    return RegistryRefusedAction(
+        child=child,
+        restricted=action.restricted,
+        unit=action.unit,
+        ce_id=action.ce_id,
+        verb=verb,
+        code=code,
+        on=action.on,
+    )
 
 
 class Written(AlreadyWritten, ChildChanged):

@@ -796,7 +796,7 @@ async def save_ends(tx: Tx, changed: Mapping[tuple[str, str, int], End]) -> None
 # ------------------------------------------------------------------------------------------------------- disclosures
 
 LOCK_DISCLOSURES = """
-    SELECT referral_id, child_id, finding_id, version, unit, route, whitelist, digest, gone_from
+    SELECT referral_id, child_id, finding_id, version, unit, restricted, route, whitelist, digest, gone_from
       FROM disclosure
      WHERE referral_id = ANY($1::uuid[])
      ORDER BY referral_id
@@ -804,7 +804,7 @@ LOCK_DISCLOSURES = """
 """
 
 LOCK_OPEN_DISCLOSURES = """
-    SELECT referral_id, child_id, finding_id, version, unit, route, whitelist, digest, gone_from
+    SELECT referral_id, child_id, finding_id, version, unit, restricted, route, whitelist, digest, gone_from
       FROM disclosure
      WHERE child_id = ANY($1::uuid[]) AND unit IS NOT NULL
      ORDER BY referral_id
@@ -812,13 +812,14 @@ LOCK_OPEN_DISCLOSURES = """
 """
 
 SAVE_DISCLOSURES = """
-    INSERT INTO disclosure (referral_id, child_id, partition, finding_id, version, unit, route, whitelist, digest,
-                            gone_from)
-    SELECT referral_id, child_id, partition, finding_id, version, unit, route, whitelist::text[], digest,
+    INSERT INTO disclosure (referral_id, child_id, partition, finding_id, version, unit, restricted, route, whitelist,
+                            digest, gone_from)
+    SELECT referral_id, child_id, partition, finding_id, version, unit, restricted, route, whitelist::text[], digest,
            gone_from::text[]
-      FROM unnest($1::uuid[], $2::uuid[], $3::int[], $4::uuid[], $5::int[], $6::text[], $7::text[], $8::text[],
-                  $9::bytea[], $10::text[])
-           AS new (referral_id, child_id, partition, finding_id, version, unit, route, whitelist, digest, gone_from)
+      FROM unnest($1::uuid[], $2::uuid[], $3::int[], $4::uuid[], $5::int[], $6::text[], $7::boolean[], $8::text[],
+                  $9::text[], $10::bytea[], $11::text[])
+           AS new (referral_id, child_id, partition, finding_id, version, unit, restricted, route, whitelist, digest,
+                   gone_from)
         ON CONFLICT (referral_id)
         DO UPDATE SET child_id = excluded.child_id, partition = excluded.partition, version = excluded.version,
                       finding_id = excluded.finding_id, unit = excluded.unit, route = excluded.route,
@@ -833,7 +834,7 @@ LOG_DISCLOSURES = """
 """
 
 GONE = """
-    SELECT referral_id, gone_from
+    SELECT referral_id, child_id, finding_id, version, unit, restricted, route, whitelist, digest, gone_from
       FROM disclosure
      WHERE partition = $1 AND gone_from <> '{}' AND referral_id > $2
      ORDER BY referral_id
@@ -853,6 +854,8 @@ class Disclosure:
     finding: UUID | None
     version: int
     unit: str | None
+    restricted: bool
+    """Of the referral, from its first move to its last: which of the unit's log-ins and keys it is for."""
     route: str
     whitelist: tuple[str, ...]
     digest: bytes | None = None
@@ -881,6 +884,7 @@ async def save_disclosures(tx: Tx, rows: Sequence[tuple[Disclosure, int]]) -> No
                     one.finding,
                     one.version,
                     one.unit,
+                    one.restricted,
                     one.route,
                     _array(one.whitelist),
                     one.digest,
@@ -906,10 +910,9 @@ async def log_disclosures(tx: Tx, rows: Sequence[tuple[UUID, Disclosure, Sequenc
         await tx.execute(LOG_DISCLOSURES, *(list(column) for column in columns))
 
 
-async def gone(tx: Tx, partition: int, after: UUID, limit: int) -> list[tuple[UUID, tuple[str, ...]]]:
-    """Referrals that ended lately, with the units that could read them."""
-    rows = await tx.fetch(GONE, partition, after, limit)
-    return [(row["referral_id"], tuple(row["gone_from"])) for row in rows]
+async def gone(tx: Tx, partition: int, after: UUID, limit: int) -> list[Disclosure]:
+    """Disclosures that were taken back lately from units that could read them."""
+    return [_disclosure(row) for row in await tx.fetch(GONE, partition, after, limit)]
 
 
 async def forget_gone(tx: Tx, referrals: Collection[UUID]) -> None:
@@ -923,6 +926,7 @@ def _disclosure(row: Record) -> Disclosure:
         row["finding_id"],
         row["version"],
         row["unit"],
+        row["restricted"],
         row["route"],
         tuple(row["whitelist"]),
         row["digest"],

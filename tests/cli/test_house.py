@@ -77,7 +77,7 @@ def test_a_finding_goes_all_its_way_by_hand(hutong: Hutong) -> None:
         pass
     referral, child = found.groups()
     about = ("--child", child, "--referral", referral)
-    police = ("--unit", "公安局", "--role", "police_officer")
+    police = ("--unit", "公安局", "--role", "police_officer", "--restricted")
     ok(hutong("act", "accept", *police, *about))
     ok(hutong("act", "start", *police, *about))
     ok(
@@ -88,7 +88,8 @@ def test_a_finding_goes_all_its_way_by_hand(hutong: Hutong) -> None:
             "民政局",
             "--role",
             "child_director",
-            *about,
+            "--finding",
+            finding,
             "--station",
             "110",
             "--reached",

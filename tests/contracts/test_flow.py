@@ -10,9 +10,9 @@ import pytest
 from contracts import flow, topics
 from contracts.clock import DayTurned
 from contracts.event import Event
-from contracts.flow import RESTRICTED_UNIT, STORY
+from contracts.flow import STORY
 from contracts.schemas import kinds
-from contracts.topics import SERVICES, TOPICS, UNIT, named
+from contracts.topics import RESTRICTED_UNIT, SERVICES, TOPICS, UNIT, named
 from runtime import Settings
 from runtime.sealing import new_keys
 from tests.county import a_county
@@ -194,5 +194,5 @@ def test_units_read_only_what_is_theirs() -> None:
         if RESTRICTED_UNIT in step.heard_by:
             assert any(RESTRICTED_UNIT in topic.readers for topic in step.on)
             for topic in step.on:
-                if topic.sensitivity == "restricted" and topic is not topics.DISCLOSURE:
+                if topic.sensitivity == "restricted":
                     assert UNIT not in topic.readers

@@ -49,7 +49,7 @@ def test_a_name_in_the_clear_stays_for_days_only(topic: Topic) -> None:
 def test_restricted_topics_of_units_are_read_by_other_eyes() -> None:
     for topic in TOPICS:
         if topic.name.endswith(".restricted.v1") and topic.family != "none":
-            assert topic.readers == (UNIT + "-restricted",)
+            assert {*topic.writers, *topic.readers} & {UNIT, UNIT + "-restricted"} == {UNIT + "-restricted"}
 
 
 # ---------------------------------------------------------------- days

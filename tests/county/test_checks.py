@@ -125,6 +125,21 @@ BREAKS = {
         "带着私钥",
         1,
     ),
+    "a key for a channel that is not there": Break(
+        "units.yaml",
+        "    short: 统计局\n",
+        '    short: 统计局\n    restricted_public_key: \'{"kty":"OKP","crv":"X25519","x":"a"}\'\n',
+        "341722-tjj 没有限制通道",
+        1,
+    ),
+    "one key for both of a unit's log-ins": Break(
+        "units.yaml",
+        "    short: 公安局\n",
+        '    short: 公安局\n    public_key: \'{"kty":"OKP","crv":"X25519","x":"a"}\'\n'
+        '    restricted_public_key: \'{"use":"enc","kty":"OKP","crv":"X25519","x":"a"}\'\n',
+        "341722-gaj 的 restricted_public_key 和 341722-gaj 的 public_key 是同一把",
+        2,
+    ),
     "a verb that nobody may use": Break(
         "roles.yaml", "reopen, merge, split]", "reopen, split]", "没有人能做 merge", None
     ),

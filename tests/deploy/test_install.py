@@ -19,11 +19,17 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_public_keys_come_at_activation(tmp_path: Path) -> None:
-    """An agency that has handed in none gets a pair of its installation's; nobody else does."""
-    assert all(unit.public_key is None for unit in a_county().units)
+    """A log-in whose agency has handed in none gets a pair of its installation's; nobody else does."""
+    assert all(unit.public_key is unit.restricted_public_key is None for unit in a_county().units)
     county = read_county(FOLDER, tmp_path)
     agencies = {unit.id for unit in county.units if "agency" in unit.families}
+    restricted = {unit.id for unit in county.units if "restricted_agency" in unit.families}
     assert {unit.id for unit in county.units if unit.public_key is not None} == agencies
+    assert {unit.id for unit in county.units if unit.restricted_public_key is not None} == restricted < agencies
+    keys = [key for unit in county.units for key in (unit.public_key, unit.restricted_public_key) if key is not None]
+    assert len(set(keys)) == len(agencies) + len(restricted)
+    files = {file.name.removesuffix(".jwk.json") for file in (tmp_path / "agencies").iterdir()}
+    assert files == agencies | {f"{unit}-restricted" for unit in restricted}
 
 
 @pytest.mark.parametrize("name", ["a length of stay below nought", "a unit under another's id"])

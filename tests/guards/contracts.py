@@ -4,6 +4,7 @@ from tests.guards.guard import Guard
 
 _SCHEMAS = "tests/contracts/test_schemas.py::"
 _FLOW = "tests/contracts/test_flow.py::"
+_RESTRICTED = "tests/restricted/test_restricted_matters.py::"
 _TOPICS = "tests/contracts/test_topics.py::"
 _ENVELOPE = "tests/contracts/test_envelope.py::"
 _CARRY = "tests/contracts/test_what_events_carry.py::"
@@ -144,10 +145,31 @@ GUARDS = [
         _FLOW + "test_whoever_may_write_a_topic_says_something_on_it_and_whoever_may_read_it_hears_something",
     ),
     Guard(
+        "contracts: a restricted disclosure has a topic of its own",
+        "contracts/registry.py",
+        'return f"disclosure.{self.unit}.restricted.v1" if self.restricted else',
+        'return f"disclosure.{self.unit}.v1" if self.restricted else',
+        _RESTRICTED + "test_every_ordinary_topic_is_the_same_with_and_without_a_restricted_matter",
+    ),
+    Guard(
+        "contracts: a restricted action is answered on a topic of its own",
+        "contracts/intake.py",
+        'return f"receipt.{self.unit}.restricted.v1" if self.restricted else',
+        'return f"receipt.{self.unit}.v1" if self.restricted else',
+        _RESTRICTED + "test_every_ordinary_topic_is_the_same_with_and_without_a_restricted_matter",
+    ),
+    Guard(
+        "contracts: an ordinary log-in reads no restricted disclosure",
+        "contracts/topics.py",
+        '    ("registry",),\n    (RESTRICTED_UNIT,),',
+        '    ("registry",),\n    (UNIT, RESTRICTED_UNIT),',
+        "tests/deploy/test_access.py::test_every_principal_may_do_on_every_topic_what_the_table_says",
+    ),
+    Guard(
         "contracts: a restricted inbox is for other eyes",
         "contracts/topics.py",
-        '    ("notify",),\n    (UNIT + "-restricted",),',
-        '    ("notify",),\n    (UNIT, UNIT + "-restricted"),',
+        '    ("notify",),\n    (RESTRICTED_UNIT,),',
+        '    ("notify",),\n    (UNIT, RESTRICTED_UNIT),',
         _TOPICS + "test_restricted_topics_of_units_are_read_by_other_eyes",
     ),
     Guard(

@@ -68,8 +68,8 @@ GUARDS = [
     Guard(
         "county: a private key is no public key",
         _CHECKS,
-        '    elif "d" in jwk:',
-        "    elif not jwk:",
+        '    if "d" in jwk:',
+        "    if not jwk:",
         _LINE,
     ),
     Guard(
@@ -127,6 +127,20 @@ GUARDS = [
         "*rules(county, requirements, text), ",
         "",
         _TESTS + "test_what_is_quoted_and_every_row_are_looked_up_in_the_policy",
+    ),
+    Guard(
+        "county: the ordinary log-in's key does not open what is restricted",
+        _CHECKS,
+        "    if other != called:\n",
+        "    if not other:\n",
+        _LINE,
+    ),
+    Guard(
+        "county: a restricted agency has a second key",
+        "deploy/install.py",
+        '        needed["restricted_public_key"] = f"{unit.id}-restricted"',
+        '        needed["restricted_public_key"] = unit.id',
+        "tests/deploy/test_install.py::test_public_keys_come_at_activation",
     ),
     Guard(
         "county: what the check refuses comes into no house",

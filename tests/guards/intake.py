@@ -615,6 +615,20 @@ GUARDS = [
         _COMMANDS + "test_a_call_is_told_in_the_countys_time",
     ),
     Guard(
+        "intake: the second log-in is told from the first",
+        _INTAKE + "handlers.py",
+        "restricted=batch.topic == RESTRICTED_ACTION.of(unit)",
+        "restricted=False",
+        _ACTIONS + "test_a_unit_s_two_log_ins_learn_nothing_of_each_other",
+    ),
+    Guard(
+        "intake: one log-in's ids are not the other's",
+        _INTAKE + "people.py",
+        '        return f"{self.unit}-restricted" if self.restricted else self.unit',
+        "        return self.unit",
+        _ACTIONS + "test_a_unit_s_two_log_ins_learn_nothing_of_each_other",
+    ),
+    Guard(
         "intake: the reporter travels with the finding alone",
         _INTAKE + "people.py",
         "    identity = json_of(who)\n",

@@ -366,6 +366,20 @@ GUARDS = [
         _DISCLOSURES + "test_what_is_gone_is_said_once_more_when_the_day_turns",
     ),
     Guard(
+        "registry: what is restricted is sealed to the second key",
+        _REGISTRY + "disclosing.py",
+        "unit.key_for(restricted=to.restricted)",
+        "unit.key_for(restricted=False)",
+        _DISCLOSURES + "test_what_is_restricted_is_sealed_to_the_second_key_on_a_topic_of_its_own",
+    ),
+    Guard(
+        "registry: its tombstone is where it was",
+        _REGISTRY + "handlers.py",
+        "disclosing.gone(one.referral, unit, one.restricted)",
+        "disclosing.gone(one.referral, unit, False)",
+        _DISCLOSURES + "test_what_is_restricted_is_sealed_to_the_second_key_on_a_topic_of_its_own",
+    ),
+    Guard(
         "registry: what turns out to be somebody else's is taken back",
         _REGISTRY + "disclosing.py",
         "        return to if to.digest is None else _take_back(heard, to, to.unit, said)\n",

@@ -63,11 +63,17 @@ class Door:
         return await self._apply(handlers.on_records, heard, size)
 
     async def act(
-        self, *actions: Action, unit: str = SCHOOL, ce_ids: Sequence[UUID] = (), size: int = 1000
+        self,
+        *actions: Action,
+        unit: str = SCHOOL,
+        ce_ids: Sequence[UUID] = (),
+        size: int = 1000,
+        restricted: bool = False,
     ) -> list[Event]:
-        """What a unit's people do, and what intake says to it."""
+        """What a unit's people do, from one of its log-ins, and what intake says to it."""
+        topic = f"action.{unit}.restricted.v1" if restricted else f"action.{unit}.v1"
         heard = [
-            self._heard(action, f"action.{unit}.v1", ce_ids[index] if index < len(ce_ids) else None)
+            self._heard(action, topic, ce_ids[index] if index < len(ce_ids) else None)
             for index, action in enumerate(actions)
         ]
         return await self._apply(handlers.on_actions, heard, size)

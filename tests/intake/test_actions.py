@@ -265,6 +265,23 @@ async def test_two_units_may_use_the_same_id(door: Door) -> None:
     assert one.finding != other.finding
 
 
+async def test_a_unit_s_two_log_ins_learn_nothing_of_each_other(door: Door) -> None:
+    """Each is answered on its own topic, whatever ids the other has used."""
+    ce_id = an_id("event")
+    said = await door.act(an_action("report"), unit=GAJ, ce_ids=[ce_id], restricted=True)
+    said += await door.act(an_action("report"), unit=GAJ, ce_ids=[ce_id])
+    said += await door.act(an_action("visit", child=None), unit=GAJ, restricted=True)
+
+    assert [(answer.topic_name, answer.outcome) for answer in only(said, ActionAnswered)] == [
+        ("receipt.341722-gaj.restricted.v1", "taken"),
+        ("receipt.341722-gaj.v1", "taken"),
+        ("receipt.341722-gaj.restricted.v1", "refused"),
+    ]
+    one, other = only(said, FindingReported)
+    assert (one.restricted, other.restricted) == (True, False)
+    assert one.finding != other.finding
+
+
 async def test_what_was_refused_may_be_sent_again_under_the_same_id(door: Door) -> None:
     ce_id = an_id("event")
     await door.act(an_action("visit", child=None), unit=MZJ, ce_ids=[ce_id])

@@ -207,6 +207,7 @@ def a_refusal(**changes: Any) -> ReferralRefusedAction:
 def a_registry_refusal(**changes: Any) -> RegistryRefusedAction:
     fields: dict[str, Any] = {
         "child": None,
+        "restricted": False,
         "unit": "341722-mzj",
         "ce_id": an_id("merge"),
         "verb": Verb.MERGE,

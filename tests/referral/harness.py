@@ -16,7 +16,7 @@ from contracts.county import County
 from contracts.eligibility import ChildAssessed, Derived, Verdict
 from contracts.event import COUNTY_TIME, Envelope, Event
 from contracts.intake import ActionTaken
-from contracts.referral import QueueEntry, ReferralMoved, ReferralRefusedAction
+from contracts.referral import ProposalMade, QueueEntry, ReferralMoved, ReferralRefusedAction
 from contracts.registry import FileHandedOver, FindingPassedOn
 from contracts.vocabulary import Answer, FindingCode, Level, ReferralState, Verb
 from runtime import Batch, Heard, Page, Say, partition_of
@@ -159,6 +159,7 @@ class World:
             "ce_id": uuid5(SPACE, f"ce/{self._offset + 1}"),
             "child": child or a_child(),
             "referral": referral,
+            "restricted": self.is_restricted(referral or changes.get("proposal")),
         }
         return self.heard(ActionTaken(**values | changes), topics.INTAKE_ACTION.name)
 
@@ -190,6 +191,15 @@ class World:
             "catalogue": "test",
         }
         return self.heard(ChildAssessed(**values | changes), topics.ELIGIBILITY_CHILD.name)
+
+    def is_restricted(self, named: UUID | None) -> bool:
+        """Whether a referral or proposal was said to be restricted: who knows of it acts from the second log-in."""
+        return any(
+            one.event.restricted
+            and named in (getattr(one.event, "referral", None), getattr(one.event, "proposal", None))
+            for one in self.said
+            if named is not None and isinstance(one.event, ReferralMoved | ProposalMade)
+        )
 
     def handed_over(self, child: UUID, from_child: UUID, reason: str = "merge", *findings: UUID) -> Heard[Event]:
         event = FileHandedOver.model_validate(

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from contracts.referral import QueueEntry, ReferralMoved, ReferralRefusedAction
+from contracts.referral import ProposalMade, QueueEntry, ReferralMoved, ReferralRefusedAction
 from contracts.registry import question_id
 from contracts.vocabulary import FindingCode, Level, Move, ReferralState, Result, ReturnReason, Verb
 from tests.referral.harness import (
@@ -16,6 +16,7 @@ from tests.referral.harness import (
     POLICE,
     RENLI,
     SCHOOLS,
+    UNATTENDED,
     World,
     a_child,
     at,
@@ -107,6 +108,31 @@ async def test_the_second_return_tells_the_coordinating_unit_who_assigns(world: 
 
     await world.moved(Verb.REROUTE, COORDINATOR, referral, to_unit=SCHOOLS)
     assert await world.refused(Verb.RETURN, SCHOOLS, referral, reason=ReturnReason.NOT_MY_DUTY) == "too_many_returns"
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_the_ordinary_log_in_is_told_of_a_restricted_proposal_what_it_is_told_of_an_unknown_one(
+    world: World, known: bool
+) -> None:
+    [proposal] = only(await world.hear(world.assessed(UNATTENDED)), ProposalMade)
+    asked = proposal.proposal if known else UUID(int=1)
+
+    said = await world.do(Verb.CONFIRM, RENLI, proposal=asked, restricted=False, role="township_civil_affairs")
+
+    [refusal] = said
+    assert isinstance(refusal, ReferralRefusedAction)
+    assert (refusal.code, refusal.topic_name, refusal.child) == ("unknown_proposal", "referral.case.v1", a_child())
+
+
+async def test_every_answer_to_the_second_log_in_is_restricted(world: World) -> None:
+    """Whatever it was about: it asked where nobody else reads."""
+    [moved] = await world.report()
+
+    said = await world.do(Verb.START, SCHOOLS, moved.referral, restricted=True)
+
+    assert [(one.code, one.topic_name) for one in only(said, ReferralRefusedAction)] == [
+        ("illegal_move", "referral.restricted.v1")
+    ]
 
 
 async def test_rerouting_a_restricted_matter_to_a_unit_without_eyes_for_it_gives_it_to_the_lead_unit(

@@ -697,17 +697,27 @@ async def test_an_entry_that_restricted_reasons_hold_leaves_no_trace_on_an_ordin
     await world.hear(world.assessed())
     await confirm_all(world, await world.hear(world.finding(FindingCode.MENTAL_DISTRESS)))
     await world.refused(Verb.CONTACT, POLICE, reached=True)
-    await world.refused(Verb.CLOSE, RENLI, noted=True)
+    await world.refused(Verb.CLOSE, RENLI, noted=True, restricted=True)
     await world.turn_to(date(2027, 2, 2))  # two contacts missed running
     await world.do(Verb.CONTACT, RENLI, reached=True, **DIRECTOR)
     await world.do(Verb.VISIT, RENLI, at_residence=True, **DIRECTOR)
-    [proposal] = only(await ask_to_close(world), ProposalMade)
-    await world.refused(Verb.CLOSE, RENLI, noted=True)
+    [proposal] = only(await ask_to_close(world, restricted=True), ProposalMade)
+    await world.refused(Verb.CLOSE, RENLI, noted=True, restricted=True)
     await world.do(Verb.CONFIRM, LEAD, proposal=proposal.proposal)
 
     moves = {one.event.move for one in world.said if isinstance(one.event, DutyMoved)}
     assert moves == {"created", "reminded", "missed", "fulfilled", "fulfilled_late"}
     assert seen(world) == []
+
+
+async def test_a_hidden_entry_is_none_to_who_asks_from_the_ordinary_log_in(world: World) -> None:
+    await world.hear(world.assessed())
+    before = await world.refused(Verb.CLOSE, RENLI, noted=True)
+    await confirm_all(world, await world.hear(world.finding(FindingCode.MENTAL_DISTRESS)))
+
+    assert await world.refused(Verb.CLOSE, RENLI, noted=True) == before == "not_on_ledger"
+    first, second = (one.event for one in world.said if isinstance(one.event, ReferralRefusedAction))
+    assert first.topic_name == second.topic_name == "referral.case.v1"
 
 
 @pytest.mark.parametrize("secret_day", [0, 3, 40])

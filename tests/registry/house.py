@@ -323,9 +323,7 @@ def only(said: Iterable[Event], kind: type[E]) -> list[E]:
     return [event for event in said if isinstance(event, kind)]
 
 
-def with_keys(county: County, keys: dict[str, str]) -> County:
-    """The county with public keys for these units."""
-    units = tuple(
-        unit.model_copy(update={"public_key": keys[unit.id]}) if unit.id in keys else unit for unit in county.units
-    )
+def with_keys(county: County, keys: dict[str, str], *, name: str = "public_key") -> County:
+    """The county with public keys for these units. ``name``: of the key."""
+    units = tuple(unit.model_copy(update={name: keys[unit.id]}) if unit.id in keys else unit for unit in county.units)
     return a_county(units=units)

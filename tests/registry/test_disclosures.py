@@ -23,6 +23,7 @@ GAJ, WJW = "341722-gaj", "341722-wjw"
 SENT = datetime(2026, 11, 23, 5, tzinfo=UTC)
 EC = jwk.ECKey.generate_key("P-256", {"use": "enc", "alg": "ECDH-ES+A256KW"})
 OKP = jwk.OKPKey.generate_key("X25519", {"use": "enc"})
+SECOND = jwk.ECKey.generate_key("P-256", {"use": "enc", "alg": "ECDH-ES+A256KW"})
 RSA = jwk.RSAKey.generate_key(2048, {"use": "enc"})
 WHITELIST = (IdentityField.NAME, IdentityField.GUARDIAN_PHONE, IdentityField.ADDRESS)
 
@@ -251,6 +252,32 @@ async def test_what_is_gone_is_said_once_more_when_the_day_turns(house: House) -
     assert sorted(one.referral for one in only(said, Disclosed)) == sorted(an_id("r", n) for n in range(5))
     assert all(one.tombstone for one in only(said, Disclosed))
     assert await house.turn_the_day() == []
+
+
+async def test_what_is_restricted_is_sealed_to_the_second_key_on_a_topic_of_its_own(house: House) -> None:
+    """From its first disclosure to the tombstone that the day repeats."""
+    house.county = with_keys(house.county, {GAJ: public(SECOND)}, name="restricted_public_key")
+    child = await a_child(house)
+
+    said = await house.refer(moved(child, 1, ReferralState.SENT, restricted=True))
+    [disclosed] = only(said, Disclosed)
+    assert opened(disclosed, SECOND)["name"] == "例小明"
+    with pytest.raises(JoseError):
+        opened(disclosed, EC)
+    said += await house.rows(
+        replace(a_row(), identity={**a_row().identity, IdentityField.GUARDIAN_PHONE: "19900000009"})
+    )
+    said += await house.refer(moved(child, 2, ReferralState.CLOSED, move=Move.CLOSED, restricted=True))
+    said += await house.turn_the_day()
+
+    assert [(one.topic_name, one.tombstone) for one in only(said, Disclosed)] == [
+        ("disclosure.341722-gaj.restricted.v1", gone) for gone in (False, False, True, True)
+    ]
+
+
+async def test_what_is_restricted_is_never_sealed_to_the_first_key(house: House) -> None:
+    """The agency has handed in no other: its people learn who the child is by telephone."""
+    assert await house.refer(moved(await a_child(house), 1, ReferralState.SENT, restricted=True)) == []
 
 
 async def test_who_reported_is_never_disclosed_unless_the_route_names_it(house: House) -> None:

@@ -27,7 +27,7 @@ from contracts.eligibility import ChildAssessed
 from contracts.event import at_midnight
 from contracts.intake import RowsAnswered
 from contracts.registry import ChildChanged, question_id
-from contracts.topics import ACTION, DEPARTMENT, DISCLOSURE, RESTRICTED_QUEUE, SERVICES
+from contracts.topics import ACTION, DEPARTMENT, DISCLOSURE, RESTRICTED_ACTION, RESTRICTED_QUEUE, SERVICES
 from demo.data import population, submissions
 from deploy.clock import Clock, Simulator
 from deploy.embedded.stack import LocalStack
@@ -176,12 +176,15 @@ class Story:
             await asyncio.to_thread(self._say, file.unit, DEPARTMENT.of(file.unit), submission, said)
         await self.rest()
 
-    async def act(self, unit: str, verb: str, role: str, *, times: int = 1, **more: Any) -> None:
-        """One action; ``times``: how often it is sent."""
+    async def act(
+        self, unit: str, verb: str, role: str, *, times: int = 1, restricted: bool = False, **more: Any
+    ) -> None:
+        """One action; ``times``: how often it is sent. ``restricted``: from the unit's second log-in."""
         key = str(more.get("child") or more.get("referral") or "new")
         ce_id = uuid5(SPACE, f"{unit}/{verb}/{json.dumps(more, sort_keys=True, ensure_ascii=False)}")
         said = [("action.Action.v1", ce_id, {"verb": verb, "role": role, **more})] * times
-        await asyncio.to_thread(self._say, unit, ACTION.of(unit), key, said)
+        user, topic = (f"{unit}-restricted", RESTRICTED_ACTION) if restricted else (unit, ACTION)
+        await asyncio.to_thread(self._say, user, topic.of(unit), key, said)
         await self.rest()
 
     @asynccontextmanager
@@ -339,8 +342,8 @@ async def tell(story: Story, *, times: int = 1) -> None:
     first, *others = await story.queue()
     assert others, "both reports are on the queue"
     for verb in ("accept", "start"):
-        await story.act(POLICE, verb, "police_officer", times=times, **first)
-    await story.act(POLICE, "result", "police_officer", times=times, **first, result="resolved")
+        await story.act(POLICE, verb, "police_officer", times=times, restricted=True, **first)
+    await story.act(POLICE, "result", "police_officer", times=times, restricted=True, result="resolved", **first)
     # Nobody asked, and nobody proposed: the one is the registry's to refuse, the other referral's.
     for nobodys in (question_id(SPACE), SPACE):
         await story.act(LEAD, "confirm", "county_civil_affairs", times=times, proposal=str(nobodys))
@@ -460,10 +463,11 @@ def _opener(installation: Installation, vault: Vault) -> Callable[[Record], Any]
             belongs_to = UUID(body["record"] if "record" in body else body["finding"])
             return body | {"identity": {str(k): v for k, v in vault.opened(body["identity"], belongs_to).items()}}
         if record.topic.startswith(DISCLOSURE.name.partition("{")[0]):
-            unit = record.topic.split(".")[1]
-            if unit not in keys:
-                keys[unit] = ECKey.import_key(json.loads(installation.agency_key_file(unit).read_text()))
-            return body | {"jwe": json.loads(jwe.decrypt_compact(body["jwe"], keys[unit]).plaintext or b"")}
+            _, unit, *which = record.topic.removesuffix(".v1").split(".")
+            user = "-".join((unit, *which))
+            if user not in keys:
+                keys[user] = ECKey.import_key(json.loads(installation.agency_key_file(user).read_text()))
+            return body | {"jwe": json.loads(jwe.decrypt_compact(body["jwe"], keys[user]).plaintext or b"")}
         return body
 
     return opened
