@@ -173,7 +173,6 @@ PLANNED_VERBS: Mapping[str, Stage] = {
 
 PLANNED_FIELDS: Mapping[str, Stage] = {
     "department.Begin.v1.population": "door",  # 口径、辖区、年龄段、期间、人数, and who signed the file
-    "intake.ActionTaken.v1.restricted": "door",  # the channel it came by decides where it is answered
     "registry.ChildChanged.v1.not_seen": "answers",  # datasets whose whole file of the period lacks the child
     "eligibility.ChildAssessed.v1.items.scope": "answers",  # inside or outside this list
     "referral.Moved.v1.matter": "duties",  # several referrals of one matter

@@ -430,6 +430,8 @@ class MessagesRefused(Event):
     topic = "receipt.{unit}.v1"
 
     unit: str
+    restricted: bool
+    """The messages came by the unit's log-in for restricted matters."""
     topic_written: str
     partition: int
     first_offset: int
@@ -448,7 +450,7 @@ class MessagesRefused(Event):
 
     @property
     def topic_name(self) -> str:
-        return self.topic.format(unit=self.unit)
+        return f"receipt.{self.unit}.restricted.v1" if self.restricted else f"receipt.{self.unit}.v1"
 
 
 class AlertRaised(Event):
