@@ -149,12 +149,10 @@ class Lane:
         backoff = Backoff(self._service.settings)
         tries = 0
         careful = False
-        self._began_at = time.monotonic()
         try:
             while not self._consumer.leaving:
                 try:
-                    self._attempt_at, self._locked_at = time.monotonic(), None
-                    return await self._once(raws, careful, more)
+                    return await self._attempt(raws, careful, more)
                 except Halt as halt:
                     self._consumer.halt(self.topic, self.partition, str(halt))
                     return False
@@ -181,6 +179,15 @@ class Lane:
         finally:
             self._began_at = self._attempt_at = None
             self._decoded.clear()
+
+    async def _attempt(self, raws: Sequence[Raw], careful: bool, more: bool) -> bool:
+        """One transaction, as soon as there is a session for it. Who waits to try again leaves his to others."""
+        async with self._consumer.slots:
+            if self._consumer.leaving:
+                return False
+            self._attempt_at, self._locked_at = time.monotonic(), None
+            self._began_at = self._began_at or self._attempt_at
+            return await self._once(raws, careful, more)
 
     async def catch_up(self) -> None:
         """Say what was kept back: no more is on its way, or it has been kept for long enough."""

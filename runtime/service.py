@@ -179,7 +179,9 @@ class Service:
         misread: Mapping[str, Misread] | None = None,
         reads: Mapping[type[Event], type[Event]] | None = None,
     ) -> None:
-        """Apply a batch: one transaction per partition, tried until it is committed.
+        """Hand a poll over to the workers of its partitions: one transaction per batch, tried until it is committed.
+
+        A worker that tries again holds up no other partition, and the next poll does not wait for it.
 
         Args:
             consumer: the name given to :meth:`exactly_once`.
@@ -195,7 +197,7 @@ class Service:
         if not records:
             found.learn(handlers, day, day_source, park_by, misread, reads)
             return
-        await found.apply(records)
+        found.hand_over(records)
 
     async def _house(self, records: Records) -> None:
         await self.apply(HOUSE, records, {COUNTY.name: self.counties.on_county, CLOCK.name: self.counties.on_clock})
@@ -434,13 +436,15 @@ class Service:
             self.fail(f"task {task.get_name()} failed")
 
     async def _leave(self) -> None:
-        """First of all on the way out: nothing waits any more."""
+        """First of all on the way out: nothing waits any more, and what is in flight is done."""
         self.stopping = True
         for consumer in self.consumers.values():
             consumer.interrupt.set()
         self.days.stop()
         self.watch.stop()
         log.info("leaves")
+        resting = [asyncio.create_task(consumer.rest()) for consumer in self.consumers.values()]
+        await asyncio.wait(resting, timeout=self.settings.stop_patience)
 
     async def _stop(self) -> None:
         """After the consumers have stopped: publish what was said, then let go."""
@@ -539,7 +543,7 @@ class Service:
         while not self.stopping:
             await asyncio.sleep(_LOOK_EVERY)
             for consumer in self.consumers.values():
-                await consumer.catch_up()
+                consumer.catch_up()
 
     async def _measure_loop(self) -> None:
         loop = asyncio.get_running_loop()

@@ -26,6 +26,7 @@ from contracts.event import Envelope, Event
 from contracts.topics import CLOCK, COUNTY
 from deploy.local.stack import LocalStack
 from runtime import Settings, partition_of
+from runtime.consumer import Consumer as RuntimeConsumer
 from runtime.migrations import migrate
 from runtime.sealing import new_keys
 from tests.runtime.model import MIGRATIONS, chained
@@ -411,6 +412,12 @@ class World:
             if process.running:
                 process.signal(signal.SIGCONT)
                 process.kill()
+
+
+async def applied(consumer: RuntimeConsumer, records: Sequence[Any]) -> None:
+    """Hand records over as a poll would, and wait until their workers are done with them."""
+    consumer.hand_over(records)
+    await consumer.rest()
 
 
 def names_of(log: Iterable[Any], kind: str) -> list[str]:

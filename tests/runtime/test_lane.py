@@ -18,7 +18,7 @@ from runtime.reader import Reader
 from runtime.replay import StillParked
 from runtime.sealing import CannotOpen
 from tests.runtime import model
-from tests.runtime.harness import World, eventually
+from tests.runtime.harness import World, applied, eventually
 
 PLACE = (model.INPUT.name, 0)
 
@@ -42,7 +42,7 @@ async def audited(service: Service) -> list[int]:
 
 
 async def apply(service: Service, *records: Any) -> None:
-    await service.consumers["main"].apply(records)
+    await applied(service.consumers["main"], records)
 
 
 async def test_records_polled_again_are_fenced(world: World, service: Service) -> None:
