@@ -111,7 +111,8 @@ class Process:
 
     def __init__(self, world: "World", which: str, ordinal: int = 0, **environment: str) -> None:
         self.which = which
-        self.log = world.folder / f"{which}-{ordinal}-{uuid4().hex[:6]}.log"
+        """One of the model services, or ``module:function`` of any other."""
+        self.log = world.folder / f"{which.partition(':')[0]}-{ordinal}-{uuid4().hex[:6]}.log"
         self.state = self.log.with_suffix(".json")
         variables = world.environment() | environment | {
             "HUTONG_ORDINAL": str(ordinal),
@@ -119,7 +120,7 @@ class Process:
         }  # fmt: skip
         with self.log.open("wb") as out:
             self.popen = subprocess.Popen(
-                [sys.executable, "-m", "runtime", f"tests.runtime.model:{which}"],
+                [sys.executable, "-m", "runtime", which if ":" in which else f"tests.runtime.model:{which}"],
                 cwd=ROOT, env=os.environ | variables, stdout=out, stderr=out,
             )  # fmt: skip
 
