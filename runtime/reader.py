@@ -15,6 +15,7 @@ from contracts.clock import DayBegan, DayTurned
 from contracts.event import KINDS, Envelope, Event, MalformedEnvelope
 from contracts.topics import Topic
 from runtime.batches import Heard
+from runtime.decoding import Undecodable
 
 
 class Raw(Protocol):
@@ -90,6 +91,8 @@ class Reader:
 
     def envelope(self, raw: Raw) -> Envelope | NoEvent:
         """Who said it. On a unit's own topic whatever its plain client says of itself is read as far as it can be."""
+        if isinstance(raw, Undecodable):
+            return NoEvent(raw, "in a batch with a header whose name is not UTF-8")
         if self._units_write:
             return Envelope.of_unit(
                 raw.headers, raw.key, raw.value, topic=self._name, received=moment_of(raw), county=self._county

@@ -19,7 +19,7 @@ from faststream.kafka.message import FAKE_CONSUMER, KafkaMessage
 import contracts
 from contracts.event import Event
 from contracts.topics import CLOCK, COUNTY, TOPICS, Topic
-from runtime import days, kafka, migrations, tables
+from runtime import days, decoding, kafka, migrations, tables
 from runtime import replay as releasing
 from runtime.backoff import Backoff
 from runtime.batches import DayHandler, Handler, Misread, ParkBy
@@ -84,6 +84,7 @@ class Service:
     ) -> None:
         for module in pkgutil.iter_modules(contracts.__path__):
             importlib.import_module(f"contracts.{module.name}")  # so that every event that can be said is known
+        decoding.install()
         self.name = name
         self.settings = settings
         self.catalogue = Catalogue(topics)

@@ -648,6 +648,13 @@ GUARDS = [
         _CONSUMER + "test_what_follows_a_piece_that_did_not_pass_waits_with_it",
     ),
     Guard(
+        "runtime: behind a batch that cannot be decoded the next is read",
+        "runtime/decoding.py",
+        "    fetcher.PartitionRecords = _Records\n",
+        "    return\n",
+        _WORKER + "test_behind_a_batch_that_cannot_be_decoded_the_next_is_read",
+    ),
+    Guard(
         "runtime: a seek discards what is queued",
         "runtime/consumer.py",
         "        self._worker((topic, partition)).discard()\n",

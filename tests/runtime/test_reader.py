@@ -150,7 +150,7 @@ def test_a_departments_plain_client_need_not_set_time_and_county() -> None:
     assert isinstance(reader().envelope(raw(few)), NoEvent)
 
 
-@pytest.mark.parametrize("milliseconds", [-(2**63), -(2**40) * 60, 2**63 - 1, 10**15, -1])
+@pytest.mark.parametrize("milliseconds", [-(2**63), -6 * 10**13, 2**63 - 1, 10**14, -1])
 def test_a_record_is_of_some_moment_whatever_its_writers_clock_says(milliseconds: int) -> None:
     record = raw(GOOD | {"ce_time": b"9" * 500})
     record.timestamp = milliseconds

@@ -2,13 +2,17 @@
 
 import asyncio
 import json
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.consumer import fetcher
+from aiokafka.record import default_records
+from aiokafka.record.memory_records import MemoryRecords
 
-from runtime import Batch, NotYet, Say, Service, Tx
+from runtime import Batch, NotYet, Say, Service, Tx, decoding, kafka
 from runtime.consumer import Consumer
 from runtime.worker import WAITING_BATCHES, WAITING_BYTES, Worker
 from tests.runtime import model
@@ -26,14 +30,23 @@ def puts(world: World, place: tuple[str, int], offsets: Iterable[int], name: str
 
 
 @pytest.fixture
-async def consumer(service: Service) -> Consumer:
+async def consumer(service: Service) -> AsyncIterator[Consumer]:
     """With two partitions, of which one at a time has a session."""
     found = service.consumers["main"]
-    await service.cursors(found, [PLACE, OTHER])
+
+    async def begun() -> bool:
+        try:
+            await service.cursors(found, [PLACE, OTHER])
+        except ConnectionError:
+            return False  # made a moment ago: its broker does not know it yet
+        return True
+
+    await eventually(begun, what="both partitions' logs have a beginning")
     found.assigned |= {PLACE, OTHER}
     found.ready |= {PLACE, OTHER}
     found.slots = asyncio.Semaphore(1)
-    return found
+    yield found
+    await found.taken()
 
 
 async def test_a_partition_that_is_tried_again_for_ever_holds_up_no_other(
@@ -85,9 +98,10 @@ async def test_what_is_taken_away_ends_with_the_transaction_in_flight(
     taking = asyncio.create_task(consumer.taken())
     consumer.hand_over(puts(world, PLACE, [3]))
     await asyncio.sleep(0)
-    assert not taking.done()
+    done = taking.done()
     over.set()
     await asyncio.wait_for(taking, 20)
+    assert not done
     assert await audited(service) == [0]
     assert not consumer.assigned
 
@@ -140,11 +154,48 @@ async def test_a_partition_of_which_enough_waits_is_not_polled(world: World, con
     await consumer.poll(Kafka())
     consumer.hand_over(large)
     await consumer.poll(Kafka())
-    assert polled == [{OTHER}], "with nobody who could take more nothing is polled"
     over.set()
     await consumer.rest()
     await consumer.poll(Kafka())
-    assert polled[-1] == {PLACE, OTHER}
+    assert polled == [{OTHER}, {PLACE, OTHER}], "with nobody who could take more nothing is polled"
+
+
+class NoName(str):
+    """A header's name that is not UTF-8, as a client of another make may send it."""
+
+    __slots__ = ()
+
+    def encode(self, *_: Any) -> bytes:
+        return b"\xff\xfe"
+
+
+async def put_undecodable(world: World, topic: str) -> None:
+    producer = AIOKafkaProducer(bootstrap_servers=world.stack.kafka, **kafka._sasl(world.of("alpha")))
+    await producer.start()
+    batch = producer.create_batch()
+    batch._builder = default_records._DefaultRecordBatchBuilderPy(2, 0, 0, -1, -1, -1, 10_000)
+    for offset in range(2):
+        batch.append(timestamp=1_772_323_200_000, key=b"k", value=b"{}", headers=[(NoName("x"), b"")] if offset else [])
+    await (await producer.send_batch(batch, topic, partition=0))
+    await producer.stop()
+
+
+def test_behind_a_batch_that_cannot_be_decoded_the_next_is_read() -> None:
+    fetched = b""
+    for base, wrong in ((0, False), (3, True), (6, False)):
+        builder = default_records._DefaultRecordBatchBuilderPy(2, 0, 0, -1, -1, -1, 10_000)
+        for offset in range(3):
+            builder.append(offset, 1, b"k", b"v", [(NoName("x"), b"")] if wrong and offset == 1 else [("x", b"")])
+        batch = bytearray(builder.build())
+        batch[:8] = base.to_bytes(8, "big")
+        fetched += batch
+    decoding.install()
+    place = TopicPartition("t", 0)
+    records = fetcher.PartitionRecords(place, MemoryRecords(fetched), [], 0, None, None, False, fetcher.READ_COMMITTED)
+    found = list(records)
+    assert [record.offset for record in found] == list(range(9))
+    assert [record.offset for record in found if isinstance(record, decoding.Undecodable)] == [4, 5]
+    assert records.next_fetch_offset == 9
 
 
 async def test_a_units_message_that_cannot_work_yet_holds_up_no_other_units(world: World) -> None:
@@ -161,6 +212,7 @@ async def test_a_units_message_that_cannot_work_yet_holds_up_no_other_units(worl
         world.raw(topic, "k", json.dumps({"name": name, "n": 1, "what": what}).encode(), headers, 0)
         world.flush()
 
+    await put_undecodable(world, units[0])
     unit_put(units[0], "stuck", "not yet")
 
     async def tried() -> bool:
@@ -174,4 +226,6 @@ async def test_a_units_message_that_cannot_work_yet_holds_up_no_other_units(worl
             return bool(await world.value("alpha", "select count(*) from audit where name like 'neigh%'") == number + 1)
 
         await eventually(heard, what="the other's is applied")
+    reason = "in a batch with a header whose name is not UTF-8"
+    assert await world.value("alpha", "select count(*) from dead_letter where reason = $1", reason) == 2
     assert await gamma.stop() == 0
