@@ -19,8 +19,9 @@ else:
     Database = asyncpg.Pool
     Session = asyncpg.Connection
 
-_ABOUT_THE_EVENT = ("22", "23", "P0")
-"""SQLSTATE classes that a single event can cause: data exceptions, constraint violations, raised by a function.
+_ABOUT_THE_EVENT = ("22", "23", "54", "P0")
+"""SQLSTATE classes that a single event can cause: data exceptions, constraint violations, limits (a text that no index
+takes), raised by a function.
 Every other class is the server's, the connection's or the deployment's matter."""
 
 

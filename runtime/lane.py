@@ -17,7 +17,7 @@ from runtime.errors import Halt, NotYet, Unprocessable
 from runtime.faults import point
 from runtime.logs import log, where
 from runtime.outbox import Row
-from runtime.reader import Mark, NoEvent, Numbers, Raw, Read, Reader, Seen, Turn, Unreadable
+from runtime.reader import Mark, NoEvent, Numbers, Raw, Read, Reader, Seen, Turn, Unreadable, is_shallow
 
 if TYPE_CHECKING:
     from runtime.consumer import Consumer
@@ -149,12 +149,10 @@ class Lane:
         backoff = Backoff(self._service.settings)
         tries = 0
         careful = False
-        self._began_at = time.monotonic()
         try:
             while not self._consumer.leaving:
                 try:
-                    self._attempt_at, self._locked_at = time.monotonic(), None
-                    return await self._once(raws, careful, more)
+                    return await self._attempt(raws, careful, more)
                 except Halt as halt:
                     self._consumer.halt(self.topic, self.partition, str(halt))
                     return False
@@ -182,6 +180,15 @@ class Lane:
             self._began_at = self._attempt_at = None
             self._decoded.clear()
 
+    async def _attempt(self, raws: Sequence[Raw], careful: bool, more: bool) -> bool:
+        """One transaction, as soon as there is a session for it. Who waits to try again leaves his to others."""
+        async with self._consumer.slots:
+            if self._consumer.leaving:
+                return False
+            self._attempt_at, self._locked_at = time.monotonic(), None
+            self._began_at = self._began_at or self._attempt_at
+            return await self._once(raws, careful, more)
+
     async def catch_up(self) -> None:
         """Say what was kept back: no more is on its way, or it has been kept for long enough."""
         while self.keeps_since is not None and await self.apply(()):
@@ -198,8 +205,8 @@ class Lane:
         work = Work(raws, facts["day"], facts["now"], facts["county"], None)
         events: list[Heard[Any]] = []
         for raw in raws:
-            envelope = self._reader.envelope(raw)
-            read = envelope if isinstance(envelope, NoEvent) else self._decode(raw, envelope)
+            decoded = self._decode_one(raw)
+            read = decoded if isinstance(decoded, NoEvent) else decoded[1]
             if isinstance(read, Unreadable | NoEvent):
                 raise Unprocessable(read.reason)
             if isinstance(read, Heard):
@@ -265,7 +272,7 @@ class Lane:
                 work, numbers, marks = await self._prepare(session, cursor, fresh)
                 await self._handle(session, work, careful)
                 keeps = await self._keep_back(session, work, cursor["lane"], more)
-                outcomes = _outcomes(work)
+                outcomes = _outcomes(work, of_unit=self._units_write)
                 self._poison.run = cursor["poison_run"]
                 run = self._poison.judge(outcomes)
                 await service.outbox.write(session, cursor["lane"], work.rows)
@@ -360,9 +367,7 @@ class Lane:
             work.dead.append(decoded)
             return False
         envelope, read = decoded
-        if self._reader.numbered(envelope):
-            assert envelope.lane is not None
-            assert envelope.sequence is not None
+        if envelope.lane is not None and envelope.sequence is not None:
             turn = numbers.turn(envelope.source, envelope.lane, envelope.sequence, now)
             if turn is Turn.HAD:
                 work.duplicates += 1
@@ -382,15 +387,23 @@ class Lane:
     def _decode_all(self, raws: Sequence[Raw]) -> None:
         for raw in raws:
             if raw.offset not in self._decoded:
-                envelope = self._reader.envelope(raw)
-                read = envelope if isinstance(envelope, NoEvent) else (envelope, self._decode(raw, envelope))
-                self._decoded[raw.offset] = read
+                self._decoded[raw.offset] = self._decode_one(raw)
+
+    def _decode_one(self, raw: Raw) -> tuple[Envelope, Read] | NoEvent:
+        """Read one record. Nothing is asked of anybody here, so whatever fails is this record's own matter."""
+        try:
+            envelope = self._reader.envelope(raw)
+            return envelope if isinstance(envelope, NoEvent) else (envelope, self._decode(raw, envelope))
+        except MemoryError:
+            raise
+        except Exception as error:  # noqa: BLE001 - what nobody thought of must stop no other record
+            return NoEvent(raw, f"{type(error).__name__} in {where(error)}")
 
     def _decode(self, raw: Raw, envelope: Envelope) -> Read:
         """An event, if need be one that stands for what cannot be read."""
         read = self._reader.decode(raw, envelope)
         if isinstance(read, Unreadable) and self._misread is not None and raw.value is not None:
-            event = self._misread(envelope, raw.value, read.reason)
+            event = self._misread(envelope, raw.value if is_shallow(raw.value) else b"", read.reason)
             if event is not None:
                 return Heard(event, envelope, raw.topic, raw.partition, raw.offset)
         return read
@@ -570,12 +583,17 @@ class Lane:
             self._service.relay.wake()
 
 
-def _outcomes(work: Work) -> list[bool]:
-    """Good and bad in offset order; what only queued behind another is neither."""
+def _outcomes(work: Work, *, of_unit: bool) -> list[bool]:
+    """Good and bad in offset order; what only queued behind another is neither.
+
+    On a unit's own topic nor is what cannot be read: its sender may send as much of it as he likes, and is still heard.
+    """
     bad = work.parked.bad | {dead.raw.offset for dead in work.dead}
     queued = {raw.offset for _, raw in work.parked.queued} - bad
-    offsets = [dead.raw.offset for dead in work.dead]
-    offsets += [read.offset if isinstance(read, Heard) else read.raw.offset for read in work.reads]
+    offsets = [read.offset for read in work.reads if isinstance(read, Heard)]
+    if not of_unit:
+        offsets += [dead.raw.offset for dead in work.dead]
+        offsets += [read.raw.offset for read in work.reads if isinstance(read, Unreadable)]
     return [offset in bad for offset in sorted(offsets) if offset not in queued]
 
 

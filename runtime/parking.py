@@ -10,7 +10,6 @@ import os
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
 from cryptography.exceptions import InvalidTag
@@ -19,7 +18,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from runtime import tables
 from runtime.database import Session
 from runtime.errors import Halt
-from runtime.reader import NoEvent, Raw
+from runtime.reader import NoEvent, Raw, moment_of
 from runtime.sealing import CannotOpen, Sealer
 from runtime.settings import Settings
 
@@ -161,7 +160,7 @@ async def save(session: Session, safe: Safe, consumer: str, topic: str, partitio
             partition,
             [key for key, _ in parked.queued],
             [raw.offset for _, raw in parked.queued],
-            [datetime.fromtimestamp(raw.timestamp / 1000, UTC) for _, raw in parked.queued],
+            [moment_of(raw) for _, raw in parked.queued],
             [safe.park(raw, consumer) for _, raw in parked.queued],
         )
 

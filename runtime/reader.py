@@ -10,10 +10,12 @@ from typing import Any, Protocol
 
 from pydantic import ValidationError
 
+from contracts import bounds
 from contracts.clock import DayBegan, DayTurned
 from contracts.event import KINDS, Envelope, Event, MalformedEnvelope
 from contracts.topics import Topic
 from runtime.batches import Heard
+from runtime.decoding import Undecodable
 
 
 class Raw(Protocol):
@@ -88,18 +90,17 @@ class Reader:
         self._kinds = {**KINDS, **(reads or {})}
 
     def envelope(self, raw: Raw) -> Envelope | NoEvent:
-        """Who said it. Headers a department's plain client need not set are filled in on a unit's own topic only."""
+        """Who said it. On a unit's own topic whatever its plain client says of itself is read as far as it can be."""
+        if isinstance(raw, Undecodable):
+            return NoEvent(raw, "in a batch with a header whose name is not UTF-8")
+        if self._units_write:
+            return Envelope.of_unit(
+                raw.headers, raw.key, raw.value, topic=self._name, received=moment_of(raw), county=self._county
+            )
         try:
-            if self._units_write:
-                received = datetime.fromtimestamp(raw.timestamp / 1000, UTC)
-                return Envelope.read(raw.headers, raw.key, received=received, county=self._county)
             return Envelope.read(raw.headers, raw.key)
         except MalformedEnvelope as error:
             return NoEvent(raw, str(error))
-
-    def numbered(self, envelope: Envelope) -> bool:
-        """True when the record carries a number that is to be believed: a unit's claims are not."""
-        return not self._units_write and envelope.lane is not None and envelope.sequence is not None
 
     def decode(self, raw: Raw, envelope: Envelope) -> Read:
         """Make an event of the record's bytes."""
@@ -124,8 +125,40 @@ class Reader:
         ):
             return Unreadable(raw, envelope, f"{envelope.type} does not belong on this topic")
         if isinstance(event, DayTurned) or (self._day_source and isinstance(event, DayBegan)):
-            return Mark(raw, envelope, event)
+            return Mark(raw, envelope, event) if _is_possible(event) else NoEvent(raw, "a day mark out of bounds")
         return Heard(event, envelope, raw.topic, raw.partition, raw.offset)
+
+
+def moment_of(raw: Raw) -> datetime:
+    """When the record was written, by its writer's clock or the broker's; the epoch if that is no moment at all."""
+    try:
+        moment = datetime.fromtimestamp(raw.timestamp / 1000, UTC)
+    except (ValueError, OverflowError, OSError):
+        return _EPOCH
+    return moment if bounds.FIRST_YEAR <= moment.year <= bounds.LAST_YEAR else _EPOCH
+
+
+def is_shallow(value: bytes) -> bool:
+    """False for JSON that is nested more deeply than anything we read."""
+    depth = 0
+    for bracket in _BRACKETS.finditer(value):
+        if bracket.lastgroup == "opens":
+            depth += 1
+            if depth > bounds.DEEPEST_JSON:
+                return False
+        elif bracket.lastgroup == "closes":
+            depth -= 1
+    return True
+
+
+_EPOCH = datetime.fromtimestamp(0, UTC)
+_BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*+"?|(?P<opens>[\[{])|(?P<closes>[\]}])', re.DOTALL)
+"""Strings, so that what stands in them is not counted."""
+
+
+def _is_possible(mark: DayTurned | DayBegan) -> bool:
+    lanes = mark.lanes if isinstance(mark, DayTurned) else 1
+    return bounds.FIRST_YEAR <= mark.day.year <= bounds.LAST_YEAR and 0 < lanes <= bounds.LARGEST_LANE
 
 
 class Turn(Enum):

@@ -16,6 +16,7 @@ _RELAY = "tests/runtime/test_relay.py::"
 _BROKERS = "tests/runtime/test_brokers.py::"
 _CHAIN = "tests/runtime/test_chain.py::"
 _LOGS = "tests/runtime/test_logs.py::"
+_WORKER = "tests/runtime/test_worker.py::"
 
 GUARDS = [
     Guard(
@@ -190,10 +191,38 @@ GUARDS = [
     ),
     Guard(
         "runtime: a unit's numbers are not believed",
-        "runtime/reader.py",
-        "return not self._units_write and envelope.lane is not None and envelope.sequence is not None",
-        "return envelope.lane is not None and envelope.sequence is not None",
+        "contracts/event.py",
+        "            correlation=event_id,\n        )\n",
+        "            correlation=event_id,\n            lane=0,\n            sequence=99,\n        )\n",
         _PROCESS + "test_a_unit_that_is_added_is_heard_and_parks_by_its_own_key",
+    ),
+    Guard(
+        "runtime: a record's moment is one",
+        "runtime/reader.py",
+        "    return moment if bounds.FIRST_YEAR <= moment.year <= bounds.LAST_YEAR else _EPOCH\n",
+        "    return moment\n",
+        _READER + "test_a_record_is_of_some_moment_whatever_its_writers_clock_says",
+    ),
+    Guard(
+        "runtime: a mark is within its bounds",
+        "runtime/reader.py",
+        "    return bounds.FIRST_YEAR <= mark.day.year <= bounds.LAST_YEAR and 0 < lanes <= bounds.LARGEST_LANE\n",
+        "    return lanes > 0\n",
+        _READER + "test_a_day_mark_that_cannot_be_is_none",
+    ),
+    Guard(
+        "runtime: JSON is not read at any depth",
+        "runtime/reader.py",
+        "            if depth > bounds.DEEPEST_JSON:\n",
+        "            if depth < 0:\n",
+        _READER + "test_how_deep_json_is_is_known_before_it_is_read",
+    ),
+    Guard(
+        "runtime: what fails while a message is read is the message's own",
+        "runtime/lane.py",
+        "        except MemoryError:\n            raise\n        except Exception as error:",
+        "        except LookupError as error:",
+        _LANE + "test_whatever_fails_while_a_message_is_read_is_that_messages_own",
     ),
     Guard(
         "runtime: one relay works at a time",
@@ -445,8 +474,8 @@ GUARDS = [
     ),
     Guard(
         "runtime: a failure of our own ends the process",
-        "runtime/consumer.py",
-        '            self.service.fail(f"consumer {self.name} failed")\n',
+        "runtime/worker.py",
+        '            consumer.service.fail(f"consumer {consumer.name} failed")\n',
         "",
         _LANE + "test_a_failure_outside_of_the_handlers_ends_the_process",
     ),
@@ -586,22 +615,22 @@ GUARDS = [
     Guard(
         "runtime: what is kept back waits until it is quiet",
         "runtime/consumer.py",
-        "(not self._more or lane.keeps_since < too_long)",
+        "(not self._brings_more(lane) or lane.keeps_since < too_long)",
         "(lane.keeps_since > 0 or lane.keeps_since < too_long)",
         _LATER + "test_it_is_said_when_it_is_quiet_and_not_before",
     ),
     Guard(
         "runtime: a few that follow a file do not prolong it",
-        "runtime/consumer.py",
-        "            if self._much:\n",
-        "            if more:\n",
+        "runtime/worker.py",
+        "                if self._much:\n",
+        "                if consumer.more:\n",
         _LATER + "test_a_few_that_follow_a_file_do_not_prolong_it",
     ),
     Guard(
         "runtime: nothing is kept back for too long",
         "runtime/consumer.py",
-        "(not self._more or lane.keeps_since < too_long)",
-        "(not self._more)",
+        "(not self._brings_more(lane) or lane.keeps_since < too_long)",
+        "(not self._brings_more(lane))",
         _LATER + "test_it_is_said_though_more_comes_when_it_was_kept_for_too_long",
     ),
     Guard(
@@ -614,9 +643,66 @@ GUARDS = [
     Guard(
         "runtime: what follows a piece that did not pass waits with it",
         "runtime/consumer.py",
-        "                    return\n\n        parts",
-        "                    pass\n\n        parts",
+        "        self._worker((topic, partition)).discard()\n",
+        "",
         _CONSUMER + "test_what_follows_a_piece_that_did_not_pass_waits_with_it",
+    ),
+    Guard(
+        "runtime: behind a batch that cannot be decoded the next is read",
+        "runtime/decoding.py",
+        "    fetcher.PartitionRecords = _Records\n",
+        "    return\n",
+        _WORKER + "test_behind_a_batch_that_cannot_be_decoded_the_next_is_read",
+    ),
+    Guard(
+        "runtime: a seek discards what is queued",
+        "runtime/consumer.py",
+        "        self._worker((topic, partition)).discard()\n",
+        "",
+        _WORKER + "test_what_is_halted_or_read_from_elsewhere_is_not_applied_from_the_queue",
+    ),
+    Guard(
+        "runtime: what stops a partition stops what is queued",
+        "runtime/consumer.py",
+        "        self._worker(place).discard()\n",
+        "",
+        _WORKER + "test_what_is_halted_or_read_from_elsewhere_is_not_applied_from_the_queue",
+    ),
+    Guard(
+        "runtime: nothing is polled into a full queue",
+        "runtime/consumer.py",
+        " if not self._worker(place).full]",
+        "]",
+        _WORKER + "test_a_partition_of_which_enough_waits_is_not_polled",
+    ),
+    Guard(
+        "runtime: what is polled again takes the place of what was polled before",
+        "runtime/worker.py",
+        "            while self._queue and self._queue[-1].offset >= raw.offset:\n",
+        "            while False:\n",
+        _WORKER + "test_what_is_polled_again_takes_the_place_of_what_was_polled_before",
+    ),
+    Guard(
+        "runtime: who waits to try again has no session",
+        "runtime/lane.py",
+        "                    return await self._attempt(raws, careful, more)\n",
+        "                    await self._consumer.slots.acquire()\n"
+        "                    return await self._once(raws, careful, more)\n",
+        _WORKER + "test_a_partition_that_is_tried_again_for_ever_holds_up_no_other",
+    ),
+    Guard(
+        "runtime: a poll waits for no worker",
+        "runtime/service.py",
+        "        found.hand_over(records)\n",
+        "        found.hand_over(records)\n        await found.rest()\n",
+        _WORKER + "test_a_units_message_that_cannot_work_yet_holds_up_no_other_units",
+    ),
+    Guard(
+        "runtime: what is taken away ends with the transaction in flight",
+        "runtime/consumer.py",
+        "        await self.rest()\n        self._workers.clear()\n",
+        "        self._workers.clear()\n",
+        _WORKER + "test_what_is_taken_away_ends_with_the_transaction_in_flight",
     ),
     Guard(
         "runtime: much computing holds up nobody",

@@ -50,6 +50,7 @@ from tests.registry.house import (
 )
 from tests.registry.people import FATHER, MOTHER, PHONE, Row, a_number, a_row, clinic, police
 from tests.registry.test_disclosures import EC, GAJ, moved, opened, public
+from tests.runtime.harness import applied
 
 RECORDS, ACTIONS, CASES = "intake.record.v1", "intake.action.v1", "referral.case.v1"
 CONSUMERS = {RECORDS: ("main",), ACTIONS: ("main", "express"), CASES: ("disclosures",)}
@@ -197,7 +198,7 @@ class Running:
             records = list(run)
             for consumer in CONSUMERS[topic]:
                 for start in range(0, len(records), size):
-                    await self.service.consumers[consumer].apply(records[start : start + size])
+                    await applied(self.service.consumers[consumer], records[start : start + size])
 
     async def said(self) -> list[dict[str, Any]]:
         """What stands in the outbox: in the order of each lane, sealed things opened."""

@@ -10,7 +10,7 @@ import signal
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid5
@@ -24,7 +24,7 @@ from joserfc.jwk import ECKey
 from client.kafka_client import PlainClient, Record
 from contracts.county import County
 from contracts.eligibility import ChildAssessed
-from contracts.event import at_midnight
+from contracts.event import Envelope, at_midnight
 from contracts.intake import RowsAnswered
 from contracts.registry import ChildChanged, question_id
 from contracts.topics import ACTION, DEPARTMENT, DISCLOSURE, RESTRICTED_ACTION, RESTRICTED_QUEUE, SERVICES
@@ -69,10 +69,10 @@ BY_CHANCE = {
 """Columns that tell when by the machine's clock, in which order lanes came, how often a file was begun, or how often a
 snapshot was said: of several changes in one batch there is one."""
 POISON: tuple[tuple[str, dict[str, bytes | None], bytes | None, bytes], ...] = (
-    ("header ce_id is missing", {"ce_id": b""}, b"{}", b"new"),
-    ("header ce_id is null", {"ce_id": None}, b"{}", b"new"),
-    ("header ce_type is not UTF-8", {"ce_type": b"\xff\xfe"}, b"{}", b"new"),
-    ("the record's key is not UTF-8", {}, b"{}", b"\xff"),
+    ("", {"ce_id": b""}, b"{}", b"new"),
+    ("", {"ce_id": None}, b"{ }", b"new"),
+    ("", {"ce_type": b"\xff\xfe"}, b"{}", b"new"),
+    ("", {"ce_lane": b"9" * 4400, "ce_sequence": b"9" * 4400, "ce_time": b"9999-12-31T23:59:59Z"}, b"{}", b"\xff"),
     ("null value on a topic that is not compacted", {}, None, b"new"),
     ("", {}, b"\xff\x00{", b"new"),
 )
@@ -228,7 +228,12 @@ class Story:
                 self.begun.add(ce_id)
                 about = {"ce_specversion": "1.0", "ce_id": ce_id, "ce_source": unit, "ce_type": kind}
                 for _, wrong, value, key in POISON:
-                    headers: Headers = list(({name: text.encode() for name, text in about.items()} | wrong).items())
+                    told = list(({name: text.encode() for name, text in about.items()} | wrong).items())
+                    read = Envelope.of_unit(
+                        told, key, value, topic=topic.of(unit), received=datetime.now(UTC), county=self.county.code
+                    )
+                    self.begun.add(str(read.id))
+                    headers: Headers = list(told)
                     producer.produce(topic.of(unit), value, key, headers=headers)
             assert producer.flush(30) == 0
 

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 from contracts.clock import DayBegan, TimePassed
 from contracts.event import Event
 from contracts.topics import CLOCK, TOPICS, Topic
-from runtime import Batch, Heard, Page, PageDone, Records, Say, Service, Settings, Tx, Unprocessable
+from runtime import Batch, Heard, NotYet, Page, PageDone, Records, Say, Service, Settings, Tx, Unprocessable
 from runtime.batches import Handler
 
 RUN = os.environ.get("MODEL_RUN", "none")
@@ -179,6 +179,8 @@ async def misbehave(event: Put, tx: Tx) -> None:
         return
     if event.what == "unprocessable":
         raise Unprocessable("the model refuses it")
+    if event.what == "not yet":
+        raise NotYet("the model waits")
     if event.what == "bug":
         raise KeyError("a bug")
     if event.what == "bad data":

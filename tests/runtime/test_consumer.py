@@ -12,7 +12,7 @@ import pytest
 from runtime import Batch, Say, Service, Tx, aside
 from runtime.consumer import LANES, LONG_POLL_MS, Consumer
 from tests.runtime import model
-from tests.runtime.harness import World
+from tests.runtime.harness import World, applied
 from tests.runtime.test_lane import PLACE, audited, put
 
 BATCH = 200
@@ -28,7 +28,7 @@ class Scripted:
         self.asked: list[tuple[int, int]] = []
         self.given = 0
 
-    async def getmany(self, *, timeout_ms: int, max_records: int) -> dict[str, list[int]]:
+    async def getmany(self, *_: Any, timeout_ms: int, max_records: int) -> dict[str, list[int]]:
         self.asked.append((timeout_ms, max_records))
         many = min(self.there.pop(0) if self.there else 0, max_records)
         start, self.given = self.given, self.given + many
@@ -36,7 +36,7 @@ class Scripted:
 
 
 def a_consumer(gathers: float) -> Consumer:
-    settings = SimpleNamespace(max_records=BATCH, gathered_records=BATCH, much=MUCH)
+    settings = SimpleNamespace(max_records=BATCH, gathered_records=BATCH, much=MUCH, parallel=2)
     return Consumer(cast("Service", SimpleNamespace(name="model", settings=settings)), "main", gathers=gathers)
 
 
@@ -99,7 +99,7 @@ async def batches_of(world: World, service: Service, *polls: Sequence[int]) -> l
     consumer = service.consumers["main"]
     consumer.learn({PLACE[0]: on_put}, None, None, None)
     for offsets in polls:
-        await consumer.apply([put(world, offset) for offset in offsets])
+        await applied(consumer, [put(world, offset) for offset in offsets])
     return given
 
 

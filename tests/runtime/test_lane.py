@@ -14,10 +14,11 @@ from contracts.event import Envelope, Event
 from runtime import NotYet, Service, Tx, Unprocessable
 from runtime.batches import Batch, Say
 from runtime.lane import Lane
+from runtime.reader import Reader
 from runtime.replay import StillParked
 from runtime.sealing import CannotOpen
 from tests.runtime import model
-from tests.runtime.harness import World, eventually
+from tests.runtime.harness import World, applied, eventually
 
 PLACE = (model.INPUT.name, 0)
 
@@ -41,7 +42,7 @@ async def audited(service: Service) -> list[int]:
 
 
 async def apply(service: Service, *records: Any) -> None:
-    await service.consumers["main"].apply(records)
+    await applied(service.consumers["main"], records)
 
 
 async def test_records_polled_again_are_fenced(world: World, service: Service) -> None:
@@ -239,6 +240,28 @@ async def test_what_cannot_be_read_goes_to_the_handler_that_answers_it(world: Wo
     await apply(service, *records)
     assert heard == [(0, 0), (1, -2), (2, 2)]
     assert await service.pool.fetchval("select array_agg(key) from parked_child") == ["n3"]
+
+
+async def test_whatever_fails_while_a_message_is_read_is_that_messages_own(
+    world: World, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also what nobody thought of, and what looks like a failure of a connection: its neighbours are applied."""
+    decode = Reader.decode
+
+    def breaks(self: Reader, raw: Any, envelope: Envelope) -> Any:
+        match raw.offset:
+            case 1:
+                raise OverflowError("例小明")
+            case 2:
+                raise OSError("例小明")
+        return decode(self, raw, envelope)
+
+    monkeypatch.setattr(Reader, "decode", breaks)
+    await asyncio.wait_for(apply(service, *(put(world, offset, f"n{offset}") for offset in range(4))), 20)
+    assert await audited(service) == [0, 3]
+    reasons = [row["reason"] for row in await service.pool.fetch("select reason from dead_letter order by id")]
+    assert [reason.split(":")[0] for reason in reasons] == ["OverflowError in test_lane.py", "OSError in test_lane.py"]
+    assert not service.consumers["main"].halted
 
 
 async def test_a_replay_that_fails_changes_nothing_and_quotes_nobody(world: World, service: Service) -> None:

@@ -94,6 +94,7 @@ def test_secrets_are_read_from_a_private_file_only(tmp_path: Path) -> None:
         (asyncpg.InterfaceError(""), True), (asyncpg.InternalClientError(), True), (ConnectionResetError(), True),
         (TimeoutError(), True), (KafkaTimeoutError(), True), (NotYet(), True),
         (asyncpg.UniqueViolationError(), False), (asyncpg.DivisionByZeroError(), False), (asyncpg.DataError(""), False),
+        (asyncpg.ProgramLimitExceededError(), False),
         (KeyError(), False), (Unprocessable(), False), (ValueError(), False),
     ],
 )  # fmt: skip

@@ -5,12 +5,16 @@ from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts import intake  # noqa: F401 - makes its events known
+from contracts import (
+    bounds,
+    intake,  # noqa: F401 - makes its events known
+)
 from contracts.topics import DEPARTMENT, INTAKE_RECORD
-from runtime.reader import NoEvent, Numbers, Reader, Seen, Turn, Unreadable
+from runtime.reader import NoEvent, Numbers, Reader, Seen, Turn, Unreadable, is_shallow
 from tests.runtime.harness import World, eventually
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -131,9 +135,11 @@ def test_what_a_unit_claims_about_numbers_is_not_believed_and_its_marks_are_refu
     unit = reader(units_write=True)
     envelope = unit.envelope(raw(GOOD))
     assert not isinstance(envelope, NoEvent)
-    assert not unit.numbered(envelope)
+    assert (envelope.lane, envelope.sequence) == (None, None)
     assert isinstance(unit.decode(raw(GOOD), envelope), NoEvent)
-    assert reader().numbered(envelope)
+    ours = reader().envelope(raw(GOOD))
+    assert not isinstance(ours, NoEvent)
+    assert (ours.lane, ours.sequence) == (0, 0)
 
 
 def test_a_departments_plain_client_need_not_set_time_and_county() -> None:
@@ -142,6 +148,32 @@ def test_a_departments_plain_client_need_not_set_time_and_county() -> None:
     assert not isinstance(envelope, NoEvent)
     assert (envelope.county, envelope.time) == ("999901", datetime(1970, 1, 1, tzinfo=UTC))
     assert isinstance(reader().envelope(raw(few)), NoEvent)
+
+
+@pytest.mark.parametrize("milliseconds", [-(2**63), -6 * 10**13, 2**63 - 1, 10**14, -1])
+def test_a_record_is_of_some_moment_whatever_its_writers_clock_says(milliseconds: int) -> None:
+    record = raw(GOOD | {"ce_time": b"9" * 500})
+    record.timestamp = milliseconds
+    envelope = reader(units_write=True).envelope(record)
+    assert not isinstance(envelope, NoEvent)
+    assert 1900 <= envelope.on.year <= 2999
+
+
+@pytest.mark.parametrize("mark", ['{"day": "9999-12-31", "lanes": 4}', '{"day": "2026-03-01", "lanes": 2147483648}'])
+def test_a_day_mark_that_cannot_be_is_none(mark: str) -> None:
+    marked = reader(marks=True)
+    record = raw(GOOD, mark.encode())
+    envelope = marked.envelope(record)
+    assert not isinstance(envelope, NoEvent)
+    assert isinstance(marked.decode(record, envelope), NoEvent)
+
+
+def test_how_deep_json_is_is_known_before_it_is_read() -> None:
+    deepest = b"[" * bounds.DEEPEST_JSON
+    assert is_shallow(deepest + b"]" * bounds.DEEPEST_JSON)
+    assert not is_shallow(deepest + b'{"a": 1')
+    assert is_shallow(b'{"a": "' + b"[" * 1000 + rb"\"" + b"[" * 1000 + b'"}')
+    assert is_shallow(b"[]" * 1000)
 
 
 def test_an_event_of_another_topic_is_not_read_here() -> None:
