@@ -205,7 +205,10 @@ class RecordDisappeared(Event):
 
 
 class SubmissionEnded(Event):
-    """A whole file was taken: every record of this dataset that did not disappear now speaks for this period."""
+    """A whole file was taken: every record of this dataset that did not disappear now speaks for this period.
+
+    It comes on every partition, behind the file's records there, and is about the records of that partition.
+    """
 
     kind = "intake.SubmissionEnded.v1"
     topic = "intake.record.v1"

@@ -193,4 +193,11 @@ GUARDS = [
         "            continue",
         _ENVELOPE + "test_what_is_wrong_is_named_and_never_shown",
     ),
+    Guard(
+        "contracts: the end of a whole file is broadcast",
+        "contracts/intake.py",
+        "    broadcast: ClassVar[bool] = True\n",
+        "",
+        "tests/registry/test_logs.py::test_an_unchanged_file_speaks_for_the_children_of_every_partition",
+    ),
 ]
