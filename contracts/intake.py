@@ -238,14 +238,12 @@ class FindingReported(Event):
     unit: str
     place: str | None
     role: str
-    person: str
     child: UUID | None
     findings: tuple[FindingCode, ...]
     level: Level | None
     township: str | None
     on: date
     recorded_at: datetime
-    birth_date: date | None
     has_identity: bool
     """The identity also travels as a ``RecordRead`` of dataset ``finding``, so that matching can follow."""
     identity: str
