@@ -1,10 +1,14 @@
 """The whole story on one page: who says which event on which topic, and who hears it.
 
 Read from top to bottom it is one record's journey. ``tests/contracts/test_flow.py`` holds it true: against the events
-and topics that there are, and against what each service subscribes to and imports.
+and topics that there are, and against what each service subscribes to and imports. What is declared must also be read:
+``tests/contracts/test_read_properties.py`` looks for the code that does, and where there is none in these lists.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+
+from pydantic import BaseModel
 
 from contracts import clock, county, eligibility, intake, notify, referral, registry, topics
 from contracts.event import Event
@@ -97,3 +101,63 @@ STORY: tuple[Step, ...] = (
     _step(notify.AlarmRaised, "notify", topics.ALARM, "notify", "said first"),
     _step(notify.AlarmRang, "notify", topics.ALARM, "notify", "done second"),
 )
+
+# ---------------------------------------------------------------- what is read where no code shows it
+
+Properties = Mapping[type[BaseModel], str]
+"""Names of a class's properties, with spaces between."""
+
+READ_BY_NAME: Mapping[str, Properties] = {
+    # What a record says, as JSON.
+    "deploy/commands/trace.py": {
+        intake.RecordRead: "submission",
+        intake.RecordDisappeared: "unit dataset",
+        registry.ChildChanged: "sources",
+        registry.FindingPassedOn: "candidate",
+        registry.FileHandedOver: "on",
+        registry.MatchAsked: "other evidence conflicts",
+        registry.MatchSettled: "other outcome",
+        referral.ProposalMade: "route ledger_reasons",
+        referral.ProposalEnded: "actor_unit",
+        referral.LedgerMoved: "reasons actor_unit",
+        referral.DutyMoved: "period",
+    },
+    # A dataset without them is refused.
+    "deploy/county.py": {county.Dataset: "purpose legal_basis retention"},
+}
+"""By the file that reads them under their names: type checkers do not see what ``record["name"]`` reads."""
+
+PLANNED: Mapping[str, Properties] = {
+    "the desk: a child's page": {
+        eligibility.Reason: "ok",
+        eligibility.Missing: "held_by",
+        eligibility.Verdict: "certainty doing",
+        eligibility.Derived: "reasons",
+        eligibility.ChildShown: "absorbs",
+        eligibility.ChildAssessed: "until ruleset catalogue",
+        registry.ChildChanged: "split_from",
+        county.Item: "group audience summary",
+        county.Person: "name",
+    },
+    "the desk: matters and who did what": {
+        referral.ReferralMoved: "findings item sent_at call_first reporter_informed actor_role",
+        referral.ProposalMade: "findings township",
+        referral.ProposalEnded: "actor_role",
+        referral.LedgerMoved: "township actor_role",
+        referral.DutyMoved: "provisional township",
+        registry.MatchSettled: "role",
+        registry.FindingPassedOn: "on",
+    },
+    "the desk: what falls due": {
+        county.Cadence: "submission_reminders_days",
+        county.Thresholds: "notice_before_16_days",
+    },
+    "answers to actions": {
+        registry.FindingPassedOn: "ce_id",
+        referral.ReferralRefusedAction: "referral state",
+    },
+    "coverage is said": {intake.Begin: "submitted_by"},
+    "not seen in this period's list": {registry.ChildChanged: "silent_sources questions"},
+    "sealed contents": {county.Item: "sealed"},
+}
+"""By the later step that will read them. A step that is done leaves nothing here."""
