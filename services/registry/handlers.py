@@ -85,7 +85,7 @@ async def on_records(batch: Batch[Event], tx: Tx, *, vault: Vault) -> list[Say]:
     cabinet = await desk.decide(len(batch.events), apply)
     news = await desk.save(cabinet)
     for unit, dataset, period in sorted(desk.completed(cabinet)):
-        log.info("submission complete", unit=unit, dataset=dataset, period=period)
+        log.info("submission_complete", unit=unit, dataset=dataset, period=period)
     said = await aside(len(news), _told, batch, cabinet, news, _at_once(batch, cabinet))
     return said + await _disclosed_anew(batch, tx, vault, cabinet, desk.said.keys())
 

@@ -175,8 +175,8 @@ GUARDS = [
     Guard(
         "registry: a part of a file vouches for its own rows only",
         _REGISTRY + "handlers.py",
-        ' and event.coverage == "full":\n',
-        ":\n",
+        '    return event.coverage == "full"\n',
+        "    return True\n",
         _RECORDS + "test_a_whole_file_dates_only_what_it_vouches_for",
     ),
     Guard(

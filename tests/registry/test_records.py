@@ -384,7 +384,7 @@ async def test_a_file_is_complete_when_every_partition_has_its_end(house: House)
         await house.hear(end, end, lane=3)
         await house.hear(end, lane=1)
     told = {"unit": "341722-jtj", "dataset": "school", "period": "2027H1"}
-    assert lines == [{"event": "submission complete", "log_level": "info", **told}]
+    assert lines == [{"event": "submission_complete", "log_level": "info", **told}]
 
 
 async def test_a_child_with_records_on_two_partitions_is_dated_by_each_of_them_alone(house: House) -> None:
