@@ -201,7 +201,6 @@ class Cadence(Data):
     """Entry after this day of the month: the first contact is due next month."""
     contact_reminder_day: int = 20
     visit_reminders_days: tuple[int, ...] = (30, 10)
-    refresh_months: int = 6
     submission_due: tuple[str, ...] = ("03-31", "09-30")
     submission_reminders_days: tuple[int, ...] = (14, 7, 1)
 
@@ -269,7 +268,6 @@ class County(Data):
     """Whose duty officer is alarmed for L0."""
     coordinating_unit: str
     """Where matters stuck between units go (R32)."""
-    mental_health_unit: str
     roles: dict[str, tuple[Verb, ...]]
     """Which verbs a person's role may use."""
     role_names: dict[str, str] = Field(default_factory=dict)

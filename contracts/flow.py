@@ -1,14 +1,17 @@
 """The whole story on one page: who says which event on which topic, and who hears it.
 
 Read from top to bottom it is one record's journey. ``tests/contracts/test_flow.py`` holds it true: against the events
-and topics that there are, and against what each service subscribes to and imports.
+and topics that there are, and against what each service subscribes to and imports. What is declared must also be read:
+``tests/contracts/test_read_properties.py`` looks for the code that does, and where there is none in these lists.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from contracts import clock, county, desk, eligibility, intake, notify, referral, registry, topics
+from pydantic import BaseModel
+
+from contracts import clock, county, desk, eligibility, intake, notify, planned, referral, registry, topics
 from contracts.event import Event
 from contracts.topics import RESTRICTED_UNIT, SERVICES, UNIT, Topic
 
@@ -135,13 +138,13 @@ def _planned(
 
 
 PLANNED: tuple[Planned, ...] = (
-    _planned("door", intake.MessagesRefused, "intake", topics.RECEIPT, UNIT, "what cannot be read is answered too"),
-    _planned("door", intake.AlertRaised, "intake", topics.INTAKE_ALERT, "notify", "a broken report reaches a person"),
-    _planned("door", intake.SubmissionWithdrawn, "intake", topics.INTAKE_RECORD, "registry", "a wrong file is undone"),
-    _planned("door", registry.ActionForwarded, "registry", topics.REGISTRY_ACTION, "referral", "merges are resolved"),
-    _planned("door", registry.RegistryDecidedAction, "registry", topics.REGISTRY_DECISION, "notify", "said once"),
-    _planned("door", referral.ReferralDecidedAction, "referral", topics.REFERRAL_DECISION, "notify", "said once"),
-    _planned("door", notify.ActionAnswered, "notify", topics.RECEIPT, UNIT, "the unit learns what its action did"),
+    _planned("door", planned.MessagesRefused, "intake", topics.RECEIPT, UNIT, "what cannot be read is answered too"),
+    _planned("door", planned.AlertRaised, "intake", topics.INTAKE_ALERT, "notify", "a broken report reaches a person"),
+    _planned("door", planned.SubmissionWithdrawn, "intake", topics.INTAKE_RECORD, "registry", "a wrong file is undone"),
+    _planned("door", planned.ActionForwarded, "registry", topics.REGISTRY_ACTION, "referral", "merges are resolved"),
+    _planned("door", planned.RegistryDecidedAction, "registry", topics.REGISTRY_DECISION, "notify", "said once"),
+    _planned("door", planned.ReferralDecidedAction, "referral", topics.REFERRAL_DECISION, "notify", "said once"),
+    _planned("door", planned.ActionAnswered, "notify", topics.RECEIPT, UNIT, "the unit learns what its action did"),
     _planned("desk", desk.DeskAction, "desk", topics.DESK_ACTION, "intake", "a form counts like a unit's action"),
     _planned("desk", desk.DeskRecord, "desk", topics.DESK_RECORD, "intake", "a file is handed in on a page"),
     _planned("desk", desk.DeskAnswer, "intake", topics.DESK_RECEIPT, "desk", "the page shows what became of it"),
@@ -149,7 +152,7 @@ PLANNED: tuple[Planned, ...] = (
     _planned("desk", desk.AuthorisationChanged, "desk", topics.DESK_ACCESS, "registry", "no authorisation, no name"),
     _planned("desk", desk.RecusalChanged, "desk", topics.DESK_ACCESS, "registry", "kin do not see the file"),
     _planned("desk", desk.StateSnapshot, "registry eligibility referral notify", topics.STATES, "desk", "filled anew"),
-    _planned("answers", referral.ApplicationChanged, "referral", CASES, "notify", "applied is not granted"),
+    _planned("answers", planned.ApplicationChanged, "referral", CASES, "notify", "applied is not granted"),
 )
 
 PLANNED_TOPICS: Mapping[str, Stage] = {topics.REPORT.name: "door"}
@@ -184,3 +187,61 @@ PLANNED_FIELDS: Mapping[str, Stage] = {
     "county.CountyActivated.v1.county.units.weekly_budget": "answers",
 }
 """Fields that events in use will get. Growth: readers of today pass over them."""
+
+# ---------------------------------------------------------------- what is read where no code shows it
+
+Properties = Mapping[type[BaseModel], str]
+"""Names of a class's properties, with spaces between."""
+
+READ_BY_NAME: Mapping[str, Properties] = {
+    # What a record says, as JSON.
+    "cli/trace.py": {
+        intake.RecordRead: "submission",
+        intake.RecordDisappeared: "unit dataset",
+        registry.ChildChanged: "sources",
+        registry.FindingPassedOn: "candidate",
+        registry.FileHandedOver: "on",
+        registry.MatchAsked: "other evidence conflicts",
+        registry.MatchSettled: "other outcome",
+        referral.ProposalMade: "route ledger_reasons",
+        referral.ProposalEnded: "actor_unit",
+        referral.LedgerMoved: "reasons actor_unit",
+        referral.DutyMoved: "period",
+    },
+    # A dataset without them is refused.
+    "county/checks.py": {county.Dataset: "purpose legal_basis retention"},
+}
+"""By the file that reads them under their names: type checkers do not see what ``record["name"]`` reads."""
+
+PLANNED_PROPERTIES: Mapping[Stage, Properties] = {
+    "door": {
+        intake.Begin: "submitted_by",
+        registry.FindingPassedOn: "ce_id",
+        referral.ReferralRefusedAction: "referral state",
+    },
+    "desk": {
+        eligibility.Reason: "ok",
+        eligibility.Missing: "held_by",
+        eligibility.Verdict: "certainty doing",
+        eligibility.Derived: "reasons",
+        eligibility.ChildShown: "absorbs",
+        eligibility.ChildAssessed: "until ruleset catalogue",
+        registry.ChildChanged: "split_from",
+        registry.MatchSettled: "role",
+        registry.FindingPassedOn: "on",
+        referral.ReferralMoved: "findings item sent_at call_first reporter_informed actor_role",
+        referral.ProposalMade: "findings township",
+        referral.ProposalEnded: "actor_role",
+        referral.LedgerMoved: "township actor_role",
+        referral.DutyMoved: "provisional township",
+        county.Item: "group audience summary",
+        county.Person: "name",
+        county.Cadence: "submission_reminders_days",
+        county.Thresholds: "notice_before_16_days",
+    },
+    "answers": {
+        registry.ChildChanged: "silent_sources questions",
+        county.Item: "sealed",
+    },
+}
+"""Properties that nobody reads yet, by the later work that will. What is done leaves nothing here."""

@@ -222,7 +222,10 @@ class RecordDisappeared(Event):
 
 
 class SubmissionEnded(Event):
-    """A whole file was taken: every record of this dataset that did not disappear now speaks for this period."""
+    """A whole file was taken: every record of this dataset that did not disappear now speaks for this period.
+
+    It comes on every partition, behind the file's records there, and is about the records of that partition.
+    """
 
     kind = "intake.SubmissionEnded.v1"
     topic = "intake.record.v1"
@@ -252,14 +255,12 @@ class FindingReported(Event):
     unit: str
     place: str | None
     role: str
-    person: str
     child: UUID | None
     findings: tuple[FindingCode, ...]
     level: Level | None
     township: str | None
     on: date
     recorded_at: datetime
-    birth_date: ReducedDate | None
     has_identity: bool
     """The identity also travels as a ``RecordRead`` of dataset ``finding``, so that matching can follow."""
     identity: str
@@ -421,71 +422,3 @@ class ActionAnswered(Event):
     @property
     def topic_name(self) -> str:
         return f"receipt.{self.unit}.restricted.v1" if self.restricted else f"receipt.{self.unit}.v1"
-
-
-class MessagesRefused(Event):
-    """The answer to messages of a unit that could not be read at all: by place, as no id could be read."""
-
-    kind = "intake.MessagesRefused.v1"
-    topic = "receipt.{unit}.v1"
-
-    unit: str
-    restricted: bool
-    """The messages came by the unit's log-in for restricted matters."""
-    topic_written: str
-    partition: int
-    first_offset: int
-    last_offset: int
-    """One answer may cover a range of offsets."""
-    count: int
-    code: str
-    message: str
-    """Chinese sentence: what is wrong."""
-    remedy: str
-    """Chinese sentence: what to do."""
-
-    @property
-    def key(self) -> str:
-        return f"{self.topic_written}/{self.partition}"
-
-    @property
-    def topic_name(self) -> str:
-        return f"receipt.{self.unit}.restricted.v1" if self.restricted else f"receipt.{self.unit}.v1"
-
-
-class AlertRaised(Event):
-    """Something at intake that a person must hear of now: a broken message that may be a report, or a flood."""
-
-    kind = "intake.AlertRaised.v1"
-    topic = "intake.alert.v1"
-    sensitivity: ClassVar[Sensitivity] = "restricted"
-
-    alert: UUID
-    unit: str
-    reason: Literal["unreadable_report", "flood"]
-    count: int
-    """Since the last alert of this unit and reason; a unit has one in ten minutes."""
-    at: datetime
-
-    @property
-    def key(self) -> str:
-        return self.unit
-
-
-class SubmissionWithdrawn(Event):
-    """The newest file of a dataset was withdrawn by its unit within thirty days: the file before it holds again."""
-
-    kind = "intake.SubmissionWithdrawn.v1"
-    topic = "intake.record.v1"
-    sensitivity: ClassVar[Sensitivity] = "identity"
-    broadcast: ClassVar[bool] = True
-
-    submission: UUID
-    unit: str
-    dataset: str
-    period: str
-    on: date
-
-    @property
-    def key(self) -> str:
-        return str(self.submission)

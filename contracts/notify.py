@@ -68,28 +68,3 @@ class AlarmRang(Event):
     @property
     def key(self) -> str:
         return str(self.alarm)
-
-
-class ActionAnswered(Event):
-    """The second receipt of an action: what it did, in a sentence, within two seconds; success too."""
-
-    kind = "notify.ActionAnswered.v1"
-    topic: ClassVar[str] = "receipt.{unit}.v1"
-
-    unit: str
-    restricted: bool
-    ce_id: UUID
-    outcome: Literal["done", "not_done"]
-    code: str
-    message: str
-    """Chinese sentence: what became of it."""
-    remedy: str
-    """Chinese sentence: what to do instead; empty when it was done."""
-
-    @property
-    def key(self) -> str:
-        return str(self.ce_id)
-
-    @property
-    def topic_name(self) -> str:
-        return f"receipt.{self.unit}.restricted.v1" if self.restricted else f"receipt.{self.unit}.v1"

@@ -6,9 +6,8 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 
-from contracts.event import Event, Sensitivity
+from contracts.event import Event
 from contracts.vocabulary import (
-    ApplicationState,
     DutyKind,
     FindingCode,
     IdentityField,
@@ -228,43 +227,3 @@ class QueueEntry(Event):
     @property
     def tombstone(self) -> bool:
         return self.gone
-
-
-class ReferralDecidedAction(Event):
-    """What an action did, by the service that owns its verb (``contracts.vocabulary.OWNER_OF``), success included."""
-
-    kind = "referral.ActionDecided.v1"
-    topic: ClassVar[str] = "referral.decision.v1"
-    sensitivity: ClassVar[Sensitivity] = "restricted"
-
-    ce_id: UUID
-    unit: str
-    restricted: bool
-    """The action came from the unit's restricted log-in, and its answer goes there."""
-    verb: Verb
-    outcome: Literal["done", "not_done"]
-    code: str
-    referral: UUID | None
-    on: date
-
-    @property
-    def key(self) -> str:
-        return str(self.ce_id)
-
-
-class ApplicationChanged(_Case):
-    """An application for a listed service: applied for, not approved, granted, or waived by the guardian.
-
-    It stands apart from being entitled (eligibility's answer) and from receiving (a fact of the registry).
-    """
-
-    kind = "referral.ApplicationChanged.v1"
-    topic: ClassVar[str] = "referral.case.v1"
-
-    application: UUID
-    version: int
-    item: str
-    state: ApplicationState
-    unit: str
-    actor_unit: str
-    actor_role: str

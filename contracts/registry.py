@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict
 
 from contracts.event import Event, Sensitivity
-from contracts.intake import ActionTaken, FactValue
+from contracts.intake import FactValue
 from contracts.vocabulary import FactName, FindingCode, IdentityField, Level, Verb
 
 
@@ -225,45 +225,6 @@ class Disclosed(Event):
     @property
     def tombstone(self) -> bool:
         return self.jwe is None
-
-
-class RegistryDecidedAction(Event):
-    """What an action did, by the service that owns its verb (``contracts.vocabulary.OWNER_OF``), success included."""
-
-    kind = "registry.ActionDecided.v1"
-    topic = "registry.decision.v1"
-    sensitivity: ClassVar[Sensitivity] = "restricted"
-
-    ce_id: UUID
-    unit: str
-    restricted: bool
-    """The action came from the unit's restricted log-in, and its answer goes there."""
-    verb: Verb
-    outcome: Literal["done", "not_done"]
-    code: str
-    child: UUID | None
-    on: date
-
-    @property
-    def key(self) -> str:
-        return str(self.ce_id)
-
-
-class ActionForwarded(Event):
-    """An action about a child, keyed by the file that holds now: merges are resolved, unknown children refused."""
-
-    kind = "registry.ActionForwarded.v1"
-    topic = "registry.action.v1"
-    sensitivity: ClassVar[Sensitivity] = "restricted"
-
-    child: UUID
-    named: UUID
-    """The child as the unit named it."""
-    action: ActionTaken
-
-    @property
-    def key(self) -> str:
-        return str(self.child)
 
 
 _DATES = {

@@ -37,7 +37,7 @@ def kinds() -> dict[str, type[Event]]:
     for module in pkgutil.iter_modules(contracts.__path__):
         if module.name != "schemas":
             importlib.import_module(f"contracts.{module.name}")
-    planned = {planned.step.event for planned in PLANNED}
+    planned = {one.step.event for one in PLANNED}
     return {
         kind: event
         for kind, event in sorted(KINDS.items())

@@ -91,9 +91,9 @@ def _town_units(county: County) -> list[Unit]:
 
 def general(county: County) -> Iterator[Found]:
     """The offices that the county names once."""
-    for name in ("lead_unit", "duty_unit", "coordinating_unit", "mental_health_unit"):
+    for name in ("lead_unit", "duty_unit", "coordinating_unit"):
         yield from _unknown_unit(county, (name,), getattr(county, name))
-    for name in ("lead_unit", "mental_health_unit", "coordinating_unit"):
+    for name in ("lead_unit", "coordinating_unit"):
         unit = county.unit(getattr(county, name))
         if unit is not None and not unit.receives_restricted:
             yield (name,), f"{unit.id} 没有限制通道的收件箱", "请在 units.yaml 给它加上 receives_restricted: true"

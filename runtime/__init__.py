@@ -7,6 +7,7 @@ A service declares what it hears with FastStream's own subscribers and hands eac
 from runtime.aside import aside
 from runtime.batches import Batch, Heard, Page, PageDone, Say
 from runtime.errors import NotYet, Unprocessable
+from runtime.logs import log
 from runtime.partitions import partition_of
 from runtime.service import Records, Service
 from runtime.settings import MissingSecret, Settings
@@ -27,5 +28,6 @@ __all__ = [
     "Tx",
     "Unprocessable",
     "aside",
+    "log",
     "partition_of",
 ]

@@ -57,7 +57,7 @@ class Outbox:
         self._of_topic: dict[str, int] = {}
 
     def rows(self, said: Sequence[Say]) -> list[Row]:
-        """Rows in the order they were said.
+        """Rows in the order they were said. A broadcast event has one on every partition, each with an id of its own.
 
         Raises:
             Unprocessable: a value is larger than the broker takes, or a header cannot be stored among the others.
@@ -73,7 +73,11 @@ class Outbox:
             nth = counts[counted]
             counts[counted] = nth + 1
             topic = event.topic_name
-            rows.append(self._row(one, event, key, nth, topic, self._place(topic, key)))
+            partitions = self._partitions_of(topic)
+            if event.broadcast:
+                rows += [self._row(one, event, key, f"{nth}/{index}", topic, index) for index in range(partitions)]
+            else:
+                rows.append(self._row(one, event, key, nth, topic, partition_of(key, partitions)))
         return rows
 
     def marks(self, page: Page) -> list[Row]:
@@ -136,16 +140,16 @@ class Outbox:
         if numbered:
             await session.execute(tables.WRITE, lane, *_columns(numbered))
 
-    def _place(self, topic: str, key: str) -> int:
+    def _partitions_of(self, topic: str) -> int:
         partitions = self._of_topic.get(topic)
         if partitions is None:
             entry = self._catalogue.topic(topic)
             if self._service not in entry.writers:
                 raise UnknownTopic(f"{self._service} may not write {topic}")
             partitions = self._of_topic[topic] = self._catalogue.partitions(topic, self._partitions)
-        return partition_of(key, partitions)
+        return partitions
 
-    def _row(self, said: Say, event: Event, key: str, nth: int, topic: str, partition: int) -> Row:
+    def _row(self, said: Say, event: Event, key: str, nth: int | str, topic: str, partition: int) -> Row:
         kind = event.kind
         value = None if event.tombstone else event.encoded()
         if value is not None and len(value) > self._max_bytes:

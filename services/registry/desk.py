@@ -14,7 +14,7 @@ from runtime import NotYet, Tx, aside, partition_of
 from services.registry import store
 from services.registry.domain import names
 from services.registry.domain.cabinet import Cabinet, Missing
-from services.registry.domain.facts import Holder, SchoolYear
+from services.registry.domain.facts import End, Holder, SchoolYear, complete
 from services.registry.domain.files import Asked, ChildFile, HandedOver, Question, Seat, Settled, Told
 from services.registry.domain.matching import Evidence, Hash
 from services.registry.store import Stored, ToSave
@@ -113,7 +113,7 @@ class Desk:
     _questions: dict[UUID, Question] = field(default_factory=dict)
     _names: dict[UUID, str] = field(default_factory=dict)
     _keys: dict[UUID, ChildKey] = field(default_factory=dict)
-    _ends_before: dict[tuple[str, str, int], object] = field(default_factory=dict)
+    _ends_before: dict[tuple[str, str, int], End] = field(default_factory=dict)
     _apart_before: set[frozenset[UUID]] = field(default_factory=set)
 
     @property
@@ -298,6 +298,15 @@ class Desk:
                 return None
             key = self._keys[child] = self.vault.key(child, stored.wrapped)
         return key
+
+    def completed(self, cabinet: Cabinet) -> set[tuple[str, str, str]]:
+        """(unit, dataset, period) of whole files whose end this batch brought to the last lane that had not had it."""
+        return {
+            (unit, dataset, end.period)
+            for (unit, dataset, lane), end in cabinet.ends.items()
+            if end != self._ends_before.get((unit, dataset, lane))
+            and complete(cabinet.ends, unit, dataset, end.valid_on, self.partitions)
+        }
 
     # ------------------------------------------------------------ save
 

@@ -21,7 +21,7 @@ from contracts.registry import (
     is_question,
 )
 from contracts.vocabulary import FactName, IdentityField, Verb
-from runtime import Batch, Heard, NotYet, Page, PageDone, Say, Tx, Unprocessable, aside, partition_of
+from runtime import Batch, Heard, NotYet, Page, PageDone, Say, Tx, Unprocessable, aside, log, partition_of
 from runtime.sealing import CannotOpen
 from services.registry import disclosing, store
 from services.registry.desk import Desk, Said
@@ -51,7 +51,8 @@ BY_RULE = "rule"
 async def on_records(batch: Batch[Event], tx: Tx, *, vault: Vault) -> list[Say]:
     """Departments' rows: whose are they, and what stands now?"""
     desk = _desk(batch, tx, vault)
-    ended = [event for heard in batch.events if isinstance(event := heard.event, SubmissionEnded)]
+    # A part of a file vouches for its own rows only.
+    ended = [event for heard in batch.events if isinstance(event := heard.event, SubmissionEnded) and _is_whole(event)]
     await store.watch_ends(tx, closing=bool(ended))
     for heard in batch.events:
         if isinstance(heard.event, RecordRead | RecordDisappeared):
@@ -78,14 +79,19 @@ async def on_records(batch: Batch[Event], tx: Tx, *, vault: Vault) -> list[Say]:
                 _put_down(desk, cabinet.read(n, reading), reading, identity)
             elif isinstance(event, RecordDisappeared):
                 cabinet.disappear(n, event.record, event.period)
-            elif isinstance(event, SubmissionEnded) and event.coverage == "full":
-                # A part of a file vouches for its own rows only.
+            elif isinstance(event, SubmissionEnded) and _is_whole(event):
                 cabinet.end(n, event.unit, event.dataset, event.period, event.valid_on)
 
     cabinet = await desk.decide(len(batch.events), apply)
     news = await desk.save(cabinet)
+    for unit, dataset, period in sorted(desk.completed(cabinet)):
+        log.info("submission_complete", unit=unit, dataset=dataset, period=period)
     said = await aside(len(news), _told, batch, cabinet, news, _at_once(batch, cabinet))
     return said + await _disclosed_anew(batch, tx, vault, cabinet, desk.said.keys())
+
+
+def _is_whole(event: SubmissionEnded) -> bool:
+    return event.coverage == "full"
 
 
 def _at_once(batch: Batch[Event], cabinet: Cabinet) -> set[UUID]:

@@ -7,6 +7,7 @@ _FLOW = "tests/contracts/test_flow.py::"
 _RESTRICTED = "tests/restricted/test_restricted_matters.py::"
 _TOPICS = "tests/contracts/test_topics.py::"
 _ENVELOPE = "tests/contracts/test_envelope.py::"
+_READ = "tests/contracts/test_read_properties.py::"
 _CARRY = "tests/contracts/test_what_events_carry.py::"
 _GROWTH = _SCHEMAS + "test_no_change_of_any_event_passes_for_growth"
 
@@ -249,5 +250,54 @@ GUARDS = [
         "    except MalformedEnvelope:\n        return received\n",
         "    except KeyError:\n        return received\n",
         _ENVELOPE + "test_no_header_of_a_unit_costs_it_its_answer",
+    ),
+    Guard(
+        "contracts: an event declares nothing that nobody reads",
+        "runtime/outbox.py",
+        "            if event.broadcast:\n",
+        "            if partitions < 0:\n",
+        _READ + "test_whatever_is_declared_is_read_by_code_or_by_whom_the_story_names",
+    ),
+    Guard(
+        "contracts: a topic declares nothing that nobody reads",
+        "contracts/topics.py",
+        "    days: bool = False\n",
+        "    days: bool = False\n    broadcast: bool = False\n",
+        _READ + "test_whatever_is_declared_is_read_by_code_or_by_whom_the_story_names",
+    ),
+    Guard(
+        "contracts: there is no setting that nobody reads",
+        "runtime/settings.py",
+        '    log_level: str = "INFO"\n',
+        '    log_level: str = "INFO"\n    days: int = 1\n',
+        _READ + "test_whatever_is_declared_is_read_by_code_or_by_whom_the_story_names",
+    ),
+    Guard(
+        "contracts: the county sets nothing that nobody reads",
+        "contracts/county.py",
+        "    entry_cutoff_day: int = 20\n",
+        "    entry_cutoff_day: int = 20\n    lead_unit: int = 1\n",
+        _READ + "test_whatever_is_declared_is_read_by_code_or_by_whom_the_story_names",
+    ),
+    Guard(
+        "contracts: what is read now is no longer planned",
+        "contracts/flow.py",
+        '        county.Item: "sealed",\n',
+        '        county.Item: "sealed title",\n',
+        _READ + "test_the_storys_lists_name_only_what_code_does_not_read",
+    ),
+    Guard(
+        "contracts: a property is read of its own class",
+        "tests/read_properties.py",
+        "if not any((base, _last(full)) in reads for base in self.bases[_first(full)])",
+        "if _last(full) not in {name for _, name in reads}",
+        _READ + "test_another_classes_property_of_the_same_name_is_not_this_ones",
+    ),
+    Guard(
+        "contracts: the end of a whole file is broadcast",
+        "contracts/intake.py",
+        "    broadcast: ClassVar[bool] = True\n",
+        "",
+        "tests/registry/test_logs.py::test_an_unchanged_file_speaks_for_the_children_of_every_partition",
     ),
 ]

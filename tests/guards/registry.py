@@ -175,8 +175,8 @@ GUARDS = [
     Guard(
         "registry: a part of a file vouches for its own rows only",
         _REGISTRY + "handlers.py",
-        ' and event.coverage == "full":\n',
-        ":\n",
+        '    return event.coverage == "full"\n',
+        "    return True\n",
         _RECORDS + "test_a_whole_file_dates_only_what_it_vouches_for",
     ),
     Guard(
@@ -192,6 +192,27 @@ GUARDS = [
         "    if FactName.GUARDIAN_STATUS in by_name:\n",
         "    if FactName.GUARDIAN_STATUS not in by_name and None in by_name:\n",
         _RECORDS + "test_what_stands_in_a_file_after_a_persons_finding_is_news",
+    ),
+    Guard(
+        "registry: a file is complete when every partition has its end",
+        _DOMAIN + "facts.py",
+        "for lane in range(lanes)]",
+        "for lane in range(lanes - 1)]",
+        _RECORDS + "test_a_file_is_complete_when_every_partition_has_its_end",
+    ),
+    Guard(
+        "registry: an end dates the records of its own partition",
+        _DOMAIN + "facts.py",
+        "    end = ends.get((source.unit, source.dataset, source.lane))\n    if end is None or source.silent",
+        "    end = ends.get((source.unit, source.dataset, 0))\n    if end is None or source.silent",
+        _RECORDS + "test_a_child_with_records_on_two_partitions_is_dated_by_each_of_them_alone",
+    ),
+    Guard(
+        "registry: a record that changes its partition is dated by the ends of the new one",
+        _DOMAIN + "cabinet.py",
+        "            source = replace(source, lane=self.lane)\n",
+        "            source = replace(source, lane=self.lane, ended=1_000_000)\n",
+        _RECORDS + "test_what_was_said_before_a_birth_date_was_known_is_dated_by_the_file_between",
     ),
     Guard(
         "registry: nobody changes a child while a whole file ends",

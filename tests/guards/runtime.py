@@ -105,6 +105,27 @@ GUARDS = [
         _PARTS + "test_a_value_over_the_brokers_limit_is_refused_before_it_is_committed",
     ),
     Guard(
+        "runtime: a broadcast event goes to every partition",
+        "runtime/outbox.py",
+        "            if event.broadcast:\n",
+        "            if event.broadcast and partitions < 0:\n",
+        "tests/registry/test_logs.py::test_an_unchanged_file_speaks_for_the_children_of_every_partition",
+    ),
+    Guard(
+        "runtime: a broadcast event reaches every partition of the broker",
+        "runtime/outbox.py",
+        "            if event.broadcast:\n",
+        "            if event.broadcast and partitions < 0:\n",
+        "tests/runtime/test_whole_files.py::test_an_unchanged_file_speaks_for_the_children_of_every_partition",
+    ),
+    Guard(
+        "runtime: a broadcast event has an id on each partition",
+        "runtime/outbox.py",
+        'f"{nth}/{index}"',
+        "nth",
+        _PARTS + "test_a_broadcast_event_goes_to_every_partition_each_time_with_an_id_of_its_own",
+    ),
+    Guard(
         "runtime: a header that would be taken for two is refused",
         "runtime/outbox.py",
         "if headers.count(SEPARATOR) != len(pairs) - 1:",

@@ -314,7 +314,7 @@ async def test_a_finding_about_a_child_not_on_file_carries_who_it_is_sealed(door
     assert isinstance(record, RecordRead)
     assert isinstance(answer, ActionAnswered)
     assert (finding.key, finding.child, finding.has_identity) == (str(finding.finding), None, True)
-    assert (finding.birth_date, finding.township, finding.phone_reported_at) == ("2015-03-12", "341722100", NOON)
+    assert (finding.township, finding.phone_reported_at) == ("341722100", NOON)
     assert finding.findings == (FindingCode.UNATTENDED,)
     assert door.opened(finding) == {
         "name": "测试甲",

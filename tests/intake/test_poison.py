@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from contracts import topics
 from contracts.county import CountyActivated
-from deploy.local.stack import LocalStack
+from deploy.embedded.stack import LocalStack
 from runtime import Settings, migrations
 from runtime.sealing import new_keys
 from tests.county import a_county

@@ -9,6 +9,7 @@ from typing import Any
 
 import asyncpg
 import pytest
+from structlog.testing import capture_logs
 
 from contracts.event import Event
 from contracts.registry import ChildChanged, FactsContradict, FileHandedOver, MatchAsked, MatchSettled
@@ -17,7 +18,7 @@ from runtime import NotYet, Unprocessable
 from services.registry import handlers, store
 from services.registry.names import identity_of
 from tests.registry.house import MZJ, NOON, House, Step, action, an_id, disappeared, ended, only, read, reported
-from tests.registry.people import FATHER, MOTHER, PHONE, Row, a_number, a_row, clinic, police, village
+from tests.registry.people import BORN, FATHER, MOTHER, PHONE, Row, a_number, a_row, clinic, police, village
 
 
 async def test_a_first_row_opens_a_file(house: House) -> None:
@@ -381,6 +382,60 @@ async def test_a_whole_file_dates_only_what_it_vouches_for(house: House, how: st
     else:
         await house.hear(ended(row, "2025H2", date(2025, 9, 30)))
     assert house.chosen(await house.child_of(row))[FactName.SCHOOL_GRADE] == 5
+
+
+async def test_a_file_is_complete_when_every_partition_has_its_end(house: House) -> None:
+    """In whatever order they come; and when one comes again, nothing is completed."""
+    end = ended(a_row())
+    with capture_logs() as lines:
+        for lane in (2, 0, 1, 2, 0):
+            await house.hear(end, lane=lane)
+        assert lines == []
+        await house.hear(ended(a_row(), coverage="delta"), lane=3)
+        assert lines == []
+        await house.hear(end, end, lane=3)
+        await house.hear(end, lane=1)
+    told = {"unit": "341722-jtj", "dataset": "school", "period": "2027H1"}
+    assert lines == [{"event": "submission_complete", "log_level": "info", **told}]
+
+
+async def test_a_child_with_records_on_two_partitions_is_dated_by_each_of_them_alone(house: House) -> None:
+    """Two rows of one file with different birth dates; a person says that they speak of one child."""
+    old = a_row("old", valid_on=date(2026, 3, 31), period="2026H1")
+    born = date(2016, 5, 3)
+    other = a_row("other", born=born, id_number=a_number(born), valid_on=date(2026, 6, 30), period="2026H1")
+    await house.rows(old, lane=0)
+    await house.rows(replace(other, facts={FactName.SCHOOL_GRADE: 5}), lane=1)
+    child = await house.child_of(old)
+    await house.act(action(Verb.MERGE, child=child, other=await house.child_of(other)))
+    assert house.chosen(child)[FactName.SCHOOL_GRADE] == 5
+
+    await house.hear(ended(old), lane=0)
+    assert house.chosen(child)[FactName.SCHOOL_GRADE] == 4
+    await house.hear(ended(old), lane=1)
+
+    days = {fact.value: fact.valid_on for fact in house.snapshot(child).facts if fact.name is FactName.SCHOOL_GRADE}
+    assert days == {4: date(2027, 3, 31), 5: date(2027, 3, 31)}
+
+
+@pytest.mark.parametrize("first", [0, 1])
+async def test_what_was_said_before_a_birth_date_was_known_is_dated_by_the_file_between(
+    house: House, first: int
+) -> None:
+    """The file ended on both partitions before the date was added, however far the partition of the record is."""
+    old = a_row(born=None, valid_on=date(2026, 3, 31), period="2026H1")
+    added = {FactName.SCHOOL_STATUS: "enrolled"}
+    corrected = replace(old, born=BORN, period=None, valid_on=date(2027, 4, 1), facts=added)
+    await house.rows(old, lane=0)
+    end = ended(old)
+    if first == 0:
+        await house.hear(end, lane=0)
+    await house.hear(end, read(corrected, at=NOON + timedelta(hours=1)), lane=1)
+    if first == 1:
+        await house.hear(end, lane=0)
+    days = {fact.name: fact.valid_on for fact in house.snapshot(await house.child_of(old)).facts}
+    assert days[FactName.SCHOOL_GRADE] == date(2027, 3, 31)
+    assert days[FactName.SCHOOL_STATUS] == date(2027, 4, 1)
 
 
 @pytest.mark.parametrize(

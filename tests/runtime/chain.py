@@ -86,8 +86,9 @@ class Outcome:
 
     tables: dict[str, list[str]] = field(default_factory=dict)
     """``service.table`` -> its rows, decrypted, in an order of their own."""
-    said: dict[tuple[str, str], list[str]] = field(default_factory=dict)
-    """(topic, key) -> what a reader takes of it, in order. Of snapshots the last of each day."""
+    said: dict[tuple[str, int, str], list[str]] = field(default_factory=dict)
+    """(topic, partition, key) -> what a reader takes of it, in order. Of snapshots the last of each day. What is
+    broadcast stands under its key on each partition."""
     receipts: dict[str, list[str]] = field(default_factory=dict)
     """What a unit was told of each submission and action: rows are answered batch by batch, so they are added up."""
     records: list[Record] = field(default_factory=list)
@@ -394,7 +395,7 @@ async def outcome(story: Story) -> Outcome:
         line = _text({"type": record.kind, "id": record.ce_id, "body": opened(record)})
         if record.kind in SNAPSHOTS:
             line = _text(_without(record.body, {"assessment", "child_version"}))
-        lines = found.said.setdefault((record.topic, record.key), [])
+        lines = found.said.setdefault((*place, record.key), [])
         day = days.get(place, "")
         if record.kind in SNAPSHOTS:
             lines[:] = [one for one in lines if not one.startswith(day + " ")]

@@ -94,7 +94,6 @@ def county() -> County:
         lead_unit="999901-mzj",
         duty_unit="999901-mzj",
         coordinating_unit="999901-mzj",
-        mental_health_unit="999901-mzj",
         roles={},
         datasets=(),
         sealed_columns=(),

@@ -227,6 +227,20 @@ def test_a_header_that_would_be_taken_for_two_is_refused_before_it_is_committed(
         outbox().rows([replace(heard(1).say(Small(name="a")), **changes)])
 
 
+def test_a_broadcast_event_goes_to_every_partition_each_time_with_an_id_of_its_own() -> None:
+    class Everywhere(Small):
+        kind: ClassVar[str] = "parts.Everywhere.v1"
+        broadcast: ClassVar[bool] = True
+
+    said = [heard(1).say(Everywhere(name="a")), heard(1).say(Everywhere(name="a")), heard(1).say(Small(name="a"))]
+    rows = outbox().rows(said)
+    assert [row.partition for row in rows] == [*range(4), *range(4), partition_of("a", 4)]
+    assert {(row.topic, row.key, row.value) for row in rows} == {("parts.v1", b"a", rows[0].value)}
+    ids = [headers(row)["ce_id"] for row in rows]
+    assert len(set(ids)) == 9
+    assert [headers(row)["ce_id"] for row in outbox().rows(said)] == ids, "the same whenever it is said"
+
+
 def test_a_tombstone_has_no_value() -> None:
     assert outbox().rows([heard(1).say(Small(name="a", gone=True))])[0].value is None
 
