@@ -704,14 +704,6 @@ GUARDS = [
         _WORKER + "test_what_is_polled_again_takes_the_place_of_what_was_polled_before",
     ),
     Guard(
-        "runtime: who waits to try again has no session",
-        "runtime/lane.py",
-        "                    return await self._attempt(raws, careful, more)\n",
-        "                    await self._consumer.slots.acquire()\n"
-        "                    return await self._once(raws, careful, more)\n",
-        _WORKER + "test_a_partition_that_is_tried_again_for_ever_holds_up_no_other",
-    ),
-    Guard(
         "runtime: a poll waits for no worker",
         "runtime/service.py",
         "        found.hand_over(records)\n",
