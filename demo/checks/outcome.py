@@ -108,6 +108,7 @@ def check(outcome: Outcome) -> list[Check]:
         planted_once(outcome),
         gaps_once(outcome, files),
         queues_once(outcome),
+        restricted_apart(outcome),
         joins_right(outcome, persons),
         joins_complete(outcome, persons),
         migrants_right(outcome, files),
@@ -351,6 +352,27 @@ def queues_once(outcome: Outcome) -> Check:
                 wrong.append(f"{topic}: version {record.body['version']} of {record.key} comes again")
             last[record.key] = record.body["version"]
     return Check("no queue shows the same state of a referral twice", looked, tuple(wrong))
+
+
+def restricted_apart(outcome: Outcome) -> Check:
+    """No topic of a unit's ordinary log-in names a restricted referral or proposal."""
+    hidden = {
+        record.body[name]
+        for record in outcome.of("referral.restricted.v1")
+        for name in ("referral", "proposal")
+        if record.body.get(name) is not None
+    }
+    families = ("action.", "receipt.", "referral.queue.", "disclosure.", "notify.inbox.")
+    wrong = []
+    looked = 0
+    for topic, records in outcome.events.items():
+        if not topic.startswith(families) or topic.endswith(".restricted.v1"):
+            continue
+        for record in records:
+            looked += 1
+            named = {record.key, *(text for text in (record.body or {}).values() if isinstance(text, str))}
+            wrong += [f"{topic}: {record.kind} names {one}" for one in sorted(hidden & named)]
+    return Check("no ordinary topic of a unit names a restricted matter", looked, tuple(wrong))
 
 
 # ---------------------------------------------------------------- answers

@@ -98,7 +98,7 @@ def topics() -> dict[str, list[Record]]:
     }  # fmt: skip
     action = {"ce_id": REPORT, "outcome": "taken", "finding": "f1", "code": ""}
     notice = {
-        "notice": "n1", "unit": "u", "restricted": False, "template": "referral.sent", "about": "r1", "child": "file-1",
+        "notice": "n1", "unit": "u", "restricted": False, "template": "referral.sent", "about": "r2", "child": "file-1",
         "text": "有一条转介待办", "on": "2026-09-03",
     }  # fmt: skip
     assessed = {"child": "file-1", "on": "2026-09-03", "migrant": {"answer": "yes"}}
@@ -159,6 +159,15 @@ def _seen_by_all(said: dict[str, list[Record]]) -> None:
     said["referral.queue.341722-mzj.v1"] = [record("q3", "referral.QueueEntry.v1", {"version": 1}, key="r1")]
 
 
+def _disclosed_to_all(said: dict[str, list[Record]]) -> None:
+    sealed = {"referral": "r1", "fields": ["name"], "jwe": "x"}
+    said["disclosure.341722-mzj.v1"] = [record("d1", "registry.Disclosed.v1", sealed, key="r1")]
+
+
+def _announced_to_all(said: dict[str, list[Record]]) -> None:
+    said["notify.inbox.u.v1"][0].body["about"] = "r1"
+
+
 def _gap_forgotten(said: dict[str, list[Record]]) -> None:
     said["referral.case.v1"].clear()
 
@@ -188,6 +197,8 @@ def _wrong_answer(said: dict[str, list[Record]]) -> None:
         (_report_refused, "every report of a person was taken once"),
         (_referred_twice, "every reported finding is one referral"),
         (_seen_by_all, "every reported finding is one referral"),
+        (_disclosed_to_all, "no ordinary topic of a unit names a restricted matter"),
+        (_announced_to_all, "no ordinary topic of a unit names a restricted matter"),
         (_gap_forgotten, "every gap in the facts is one referral"),
         (_same_state_twice, "no queue shows the same state"),
         (_told_twice, "no notice comes twice"),
