@@ -201,7 +201,6 @@ _NEEDS: Mapping[Verb, tuple[str, ...]] = {
     Verb.CONFIRM: ("proposal",),
     Verb.DECLINE: ("proposal",),
     Verb.MERGE: ("other",),
-    Verb.SPLIT: ("records",),
 }
 
 
@@ -267,6 +266,8 @@ def _incomplete(action: Action) -> Refusal | None:
         needed += ["to_unit"]
     if action.verb is Verb.CLOSE and action.referral is not None:
         needed += ["channel"]  # without a referral it is the child's place on the ledger that should end
+    if action.verb is Verb.SPLIT and action.other is None:
+        needed += ["records"]  # two files that were merged are enough to take the merge back
     missing = [name for name in needed if getattr(action, name) in (None, "", ())]
     return _with("field_missing", fields="、".join(missing)) if missing else None
 
