@@ -75,9 +75,7 @@ class AgencySystem:
 
         ``grown``: the topics to look into.
         """
-        self._read_queues(grown)
-        if f"disclosure.{self.unit}.v1" in grown:
-            self._read_disclosures()
+        self.read(grown)
         before = len(self.answered)
         for referral, matter in sorted(self.table.items()):
             if matter.answered >= matter.entry["version"]:
@@ -86,6 +84,12 @@ class AgencySystem:
                 self._answer(verb, referral, matter, **more)
         self._clients[False].flush()
         return len(self.answered) - before
+
+    def read(self, grown: Container[str]) -> None:
+        """Read what is new in these topics into ``table`` and ``disclosed``."""
+        self._read_queues(grown)
+        if f"disclosure.{self.unit}.v1" in grown:
+            self._read_disclosures()
 
     def _read_queues(self, grown: Container[str]) -> None:
         for restricted, client in self._clients.items():
