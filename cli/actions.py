@@ -456,7 +456,9 @@ def split(
     unit: UnitName,
     role: Role,
     child: Child,
-    record: Annotated[list[uuid.UUID], typer.Option(help="属于另一名儿童的记录。")],
+    record: Annotated[
+        list[uuid.UUID] | None, typer.Option(help="属于另一名儿童的记录；只写 --other，就是撤销合并。")
+    ] = None,
     other: Annotated[uuid.UUID | None, typer.Option(help="那名儿童的档案，已有就写。")] = None,
     person: Person = "",
 ) -> None:

@@ -161,7 +161,7 @@ class Action(Event):
     other: UUID | None = None
     """merge: the child whose file is absorbed. split: the file the records go to, if it exists."""
     records: tuple[UUID, ...] = ()
-    """split: the source records that belong to somebody else."""
+    """split: the source records that belong to somebody else; none: what the absorbed file ``other`` brought."""
 
     @property
     def key(self) -> str:

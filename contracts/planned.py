@@ -1,4 +1,4 @@
-"""Events that later work will publish (``contracts.flow.PLANNED``): their shapes are settled, and no code uses them yet.
+"""Events that later work will publish (``contracts.flow.PLANNED``): their shapes are settled, no code uses them yet.
 
 Whoever builds one moves it to the module of the service that publishes it.
 """

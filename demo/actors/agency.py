@@ -77,8 +77,7 @@ class AgencySystem:
 
         ``grown``: the topics to look into.
         """
-        self._read_queues(grown)
-        self._read_disclosures(grown)
+        self.read(grown)
         before = len(self.answered)
         for referral, matter in sorted(self.table.items()):
             if matter.answered >= matter.entry["version"]:
@@ -88,6 +87,11 @@ class AgencySystem:
         for client in self._clients.values():
             client.flush()
         return len(self.answered) - before
+
+    def read(self, grown: Container[str]) -> None:
+        """Read what is new in these topics into ``table`` and ``disclosed``."""
+        self._read_queues(grown)
+        self._read_disclosures(grown)
 
     def _read_queues(self, grown: Container[str]) -> None:
         for restricted, client in self._clients.items():

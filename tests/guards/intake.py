@@ -13,6 +13,13 @@ _INTAKE = "services/intake/"
 
 GUARDS = [
     Guard(
+        "intake: a merge is taken back by naming the two files",
+        _INTAKE + "domain/action.py",
+        "if action.verb is Verb.SPLIT and action.other is None:",
+        "if action.verb is Verb.SPLIT:",
+        _ACTIONS + "test_a_merge_is_taken_back_by_naming_the_two_files",
+    ),
+    Guard(
         "intake: what a spreadsheet left of a number is never guessed",
         _INTAKE + "domain/id_number.py",
         'if text.endswith("000") and not typed:',

@@ -106,6 +106,13 @@ async def test_empty_lists_are_missing_too(door: Door) -> None:
     assert await refusal(door, an_action("report", findings=[])) == "field_missing"
 
 
+async def test_a_merge_is_taken_back_by_naming_the_two_files(door: Door) -> None:
+    """Who merged them does not know the numbers of their records; the registry knows what each brought."""
+    said = await door.act(an_action("split", records=[], other=an_id("other")), unit=MZJ)
+
+    assert [(one.other, one.records) for one in only(said, ActionTaken)] == [(an_id("other"), ())]
+
+
 async def test_false_is_an_answer(door: Door) -> None:
     """An attempt that reached nobody, a visit elsewhere: said, and judged later."""
     said = await door.act(an_action("contact", reached=False), an_action("visit", at_residence=False), unit=MZJ)

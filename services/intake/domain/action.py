@@ -201,7 +201,6 @@ _NEEDS: Mapping[Verb, tuple[str, ...]] = {
     Verb.CONFIRM: ("proposal",),
     Verb.DECLINE: ("proposal",),
     Verb.MERGE: ("other",),
-    Verb.SPLIT: ("records",),
 }
 
 
@@ -270,6 +269,8 @@ def _incomplete(action: Action) -> Refusal | None:
     if action.verb is Verb.CLOSE and action.channel is not None:
         # Without a referral it would be the child's place on the ledger that should end, and that is not checked so.
         needed += ["referral"]
+    if action.verb is Verb.SPLIT and action.other is None:
+        needed += ["records"]  # two files that were merged are enough to take the merge back
     missing = [name for name in needed if getattr(action, name) in (None, "", ())]
     return _with("field_missing", fields="、".join(missing)) if missing else None
 
