@@ -139,7 +139,7 @@ class Chain:
         """How many rows were news, from the receipts of these files, which must all have been taken."""
         read = news = answered = 0
         for unit in sorted({file.unit for file in files}):
-            for record in self._clients[unit].read_new(RECEIPT.of(unit)):
+            for record in self._clients[unit].read_new(RECEIPT.name_for(unit)):
                 if record.headers["ce_type"] != "intake.SubmissionAnswered.v1" or record.body is None:
                     continue
                 if record.body["outcome"] != "taken":
@@ -169,7 +169,7 @@ class Chain:
         return Way(rate, times)
 
     def _send(self, file: submissions.HandOver, period: str) -> int:
-        topic = DEPARTMENT.of(file.unit)
+        topic = DEPARTMENT.name_for(file.unit)
         submission = str(uuid5(NAMESPACE, f"{file.submission}/{period}"))
         client = self._clients[file.unit]
         begin = {
@@ -202,7 +202,7 @@ class Chain:
             while sent < rate * passed:
                 file, row = rows[sent % len(rows)]
                 body = {"dataset": file.dataset, "cells": _plain(_changed(row, dice))}
-                self._clients[file.unit].say(DEPARTMENT.of(file.unit), "department.Row.v1", "row", body)
+                self._clients[file.unit].say(DEPARTMENT.name_for(file.unit), "department.Row.v1", "row", body)
                 sent += 1
             time.sleep(0.005)  # the pace of the load, not a wait for anything
         for client in self._clients.values():
@@ -212,7 +212,7 @@ class Chain:
         school, police = f"{self.county.code}-jtj", f"{self.county.code}-gaj"
         reporter = PlainClient(self.installation.kafka(school), school)
         reader = PlainClient(self.installation.kafka(f"{police}-restricted"), f"{police}-restricted")
-        topic = RESTRICTED_QUEUE.of(police)
+        topic = RESTRICTED_QUEUE.name_for(police)
         for _ in reader.read_new(topic):
             pass
         waiting: dict[str, float] = {}
@@ -228,7 +228,7 @@ class Chain:
                     "township": self.county.townships[0].code,
                     "identity": {"name": name},
                 }
-                ce_id = reporter.say(ACTION.of(school), "action.Action.v1", "new", body)
+                ce_id = reporter.say(ACTION.name_for(school), "action.Action.v1", "new", body)
                 reporter.flush()
                 waiting[ce_id] = time.perf_counter()
             for record in reader.read_new(topic):

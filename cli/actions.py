@@ -78,7 +78,7 @@ def _do(context: typer.Context, verb: Verb, unit: str, role: str, *, restricted:
     key = str(fields.get("child") or fields.get("referral") or fields.get("finding") or "new")
     with house.client(user) as client:
         action, receipt = (
-            family.of(speaker)
+            family.name_for(speaker)
             for family in ((RESTRICTED_ACTION, RESTRICTED_RECEIPT) if restricted else (ACTION, RECEIPT))
         )
         for _ in client.read_new(receipt):

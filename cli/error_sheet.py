@@ -5,12 +5,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from contracts.intake import Trouble
+from contracts.intake import Problem
 from deploy.files import NotOursError, write_private
 from workbooks.reader import Sheet, error_sheet, is_unchanged_error_sheet
 
 
-def write_error_sheet(path: Path, sheet: Sheet, troubles: Iterable[Trouble | Mapping[str, Any]]) -> Path:
+def write_error_sheet(path: Path, sheet: Sheet, troubles: Iterable[Problem | Mapping[str, Any]]) -> Path:
     """Write the sender's own rows that have troubles to a workbook that only its owner may read.
 
     One that this function wrote before, and that nobody has changed since, is replaced. Whatever else has the name is

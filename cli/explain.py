@@ -418,7 +418,7 @@ def _verdict_data(verdict: Verdict, county: County) -> dict[str, Any]:
         "subject": verdict.subject,
         "title": _title(verdict.subject, county),
         "answer": verdict.answer,
-        "doing": verdict.doing,
+        "fulfilment": verdict.doing,
         "reasons": [_reason_data(reason, county) for reason in verdict.reasons],
         "missing": [
             {"fact": one.fact, "criterion": one.criterion, "held_by": one.held_by, "text": text}
@@ -448,7 +448,7 @@ def _derived_data(one: Derived, county: County) -> dict[str, Any]:
 
 def _reason_data(reason: Reason, county: County) -> dict[str, Any]:
     text = words.sentence(reason.code, reason.params, county)
-    return {"code": reason.code, "ok": reason.ok, "params": reason.params, "text": text}
+    return {"code": reason.code, "supports": reason.ok, "params": reason.params, "text": text}
 
 
 def _title(subject: str, county: County) -> str:

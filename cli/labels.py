@@ -14,9 +14,9 @@ from contracts.vocabulary import (
     FindingCode,
     IdentityField,
     LedgerReason,
-    Move,
     ReferralState,
     Result,
+    Transition,
 )
 from services.eligibility import words
 from services.intake.labels import TEXTS as TROUBLES
@@ -33,21 +33,21 @@ STATES: Mapping[ReferralState, str] = {
     ReferralState.WITHDRAWN: "已撤回",
 }
 
-MOVES: Mapping[Move, str] = {
-    Move.SENT: "转出",
-    Move.ACCEPTED: "签收",
-    Move.STARTED: "开始办理",
-    Move.RETURNED: "退回",
-    Move.REROUTED: "改派",
-    Move.ESCALATED: "督办",
-    Move.EXTENDED: "延期",
-    Move.RESULT_REPORTED: "反馈结果",
-    Move.REPORTER_INFORMED: "告知报告人",
-    Move.PHONE_REPORTED: "补记电话报告",
-    Move.CLOSED: "销号",
-    Move.WITHDRAWN: "撤回",
-    Move.REOPENED: "重启",
-    Move.HANDED_OVER: "随档案移交",
+MOVES: Mapping[Transition, str] = {
+    Transition.SENT: "转出",
+    Transition.ACCEPTED: "签收",
+    Transition.STARTED: "开始办理",
+    Transition.RETURNED: "退回",
+    Transition.REROUTED: "改派",
+    Transition.ESCALATED: "督办",
+    Transition.EXTENDED: "延期",
+    Transition.RESULT_REPORTED: "反馈结果",
+    Transition.REPORTER_INFORMED: "告知报告人",
+    Transition.PHONE_REPORTED: "补记电话报告",
+    Transition.CLOSED: "销号",
+    Transition.WITHDRAWN: "撤回",
+    Transition.REOPENED: "重启",
+    Transition.HANDED_OVER: "随档案移交",
 }
 
 RESULTS: Mapping[Result, str] = {

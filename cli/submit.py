@@ -141,7 +141,7 @@ def hand_over(
     submission = str(
         uuid5(NAMESPACE, f"{unit}/{dataset}/{period}/{sheet.sha256}{'/delta' if coverage == 'delta' else ''}")
     )
-    topic = DEPARTMENT.of(unit)
+    topic = DEPARTMENT.name_for(unit)
     named = UUID(submission)
     task = progress.add_task("发送", total=len(sheet.rows)) if progress else None
     begin = {
@@ -154,7 +154,7 @@ def hand_over(
         "file_sha256": sheet.sha256,
         "date_1904": sheet.date_1904,
     }
-    receipt = RECEIPT.of(unit)
+    receipt = RECEIPT.name_for(unit)
     for _ in client.read_new(receipt):
         pass  # what was answered before is not about this file; from here on only what is new is read
     client.say(topic, "department.Begin.v1", submission, begin, ce_id=str(uuid5(named, "begin")))
@@ -178,7 +178,7 @@ def _receipt(client: PlainClient, topic: str, submission: str) -> tuple[dict[str
             if record.ce_id in seen or record.body is None or record.body.get("submission") != submission:
                 continue
             seen.add(record.ce_id)
-            troubles.extend(record.body["troubles"])
+            troubles.extend(record.body["problems"])
             if record.kind == "intake.SubmissionAnswered.v1":
                 return record.body, troubles
     raise CommandError(

@@ -17,7 +17,7 @@ from contracts import topics
 from contracts.county import County
 from contracts.eligibility import ChildAssessed, Verdict
 from contracts.event import COUNTY_TIME
-from contracts.vocabulary import Answer, Move
+from contracts.vocabulary import Answer, Transition
 from services.eligibility import words as reasons
 
 
@@ -87,7 +87,7 @@ def read(client: PlainClient, county: County, child: UUID, records: set[str]) ->
 
     def fresh(name: str, keep: Callable[[Record], bool]) -> Iterator[Record]:
         for record in client.read_new(name):
-            if record.body is not None and record.kind != "clock.DayTurned.v1" and keep(record):
+            if record.body is not None and record.kind != "clock.DayWatermark.v1" and keep(record):
                 if record.ce_id not in seen:
                     seen.add(record.ce_id)
                     yield record
@@ -101,7 +101,7 @@ def read(client: PlainClient, county: County, child: UUID, records: set[str]) ->
     story.records = list(fresh(topics.INTAKE_RECORD.name, lambda one: one.body.get("record") in records))
     story.files = list(fresh(topics.REGISTRY_CHILD.name, of_child))
     story.findings = list(fresh(topics.REGISTRY_FINDING.name, of_child))
-    story.questions = list(fresh(topics.REGISTRY_QUESTION.name, of_either))
+    story.questions = list(fresh(topics.REGISTRY_REVIEW.name, of_either))
     story.answers = list(fresh(topics.ELIGIBILITY_CHILD.name, of_child))
     for name in (topics.REFERRAL_CASE.name, topics.REFERRAL_RESTRICTED.name):
         story.cases += fresh(name, of_child)
@@ -111,15 +111,15 @@ def read(client: PlainClient, county: County, child: UUID, records: set[str]) ->
         families = unit.families
         for topic in (topics.QUEUE, topics.RESTRICTED_QUEUE):
             if topic.family in families:
-                for record in fresh(topic.of(unit.id), lambda one: one.key in referrals):
+                for record in fresh(topic.name_for(unit.id), lambda one: one.key in referrals):
                     story.entries[record.key] = record.body
         for topic in (topics.DISCLOSURE, topics.RESTRICTED_DISCLOSURE):
             if topic.family in families:
-                story.disclosures += fresh(topic.of(unit.id), lambda one: one.key in referrals)
+                story.disclosures += fresh(topic.name_for(unit.id), lambda one: one.key in referrals)
         for topic in (topics.INBOX, topics.RESTRICTED_INBOX):
             if topic.family in families:
                 story.notices += fresh(
-                    topic.of(unit.id), lambda one: key == one.body.get("child") or one.body.get("about") in about
+                    topic.name_for(unit.id), lambda one: key == one.body.get("child") or one.body.get("subject") in about
                 )
     return story
 
@@ -160,12 +160,12 @@ def _told_records(story: Story, county: County) -> Iterator[str]:
 def _told_findings(story: Story, county: County) -> Iterator[str]:
     for record in story.findings:
         body = record.body
-        if record.kind == "registry.FindingPassedOn.v1":
+        if record.kind == "registry.FindingAssigned.v1":
             found = labels.findings(body["findings"])
             who = f"{labels.unit(body['place'] or body['unit'], county)}（{labels.role(body['role'], county)}）"
             known = "儿童尚未建档" if body["candidate"] else "儿童已有档案"
             yield f"{_when(record)}　{who}报告：{found}；{known}"
-        elif record.kind == "registry.FileHandedOver.v1":
+        elif record.kind == "registry.FileReassigned.v1":
             yield f"{body['on']}　档案 {body['from_child']} 并入这一份（{labels.code(body['reason'])}）"
 
 
@@ -182,15 +182,15 @@ def _told_file(story: Story, county: County) -> Iterator[str]:
             yield f"{labels.fact(fact['name'], fact['value'], county)}（{source}）"
     for record in story.questions:
         body = record.body
-        if record.kind == "registry.MatchAsked.v1":
+        if record.kind == "registry.ReviewRequested.v1":
             evidence = "、".join(map(labels.code, (*body["evidence"], *body["conflicts"])))
             yield f"{body['on']}　请人判断：与 {body['other']} 是不是同一名儿童（{evidence}）"
-        elif record.kind == "registry.MatchSettled.v1":
+        elif record.kind == "registry.ReviewResolved.v1":
             yield f"{body['on']}　{labels.unit(body['unit'], county)}判断：{labels.code(body['outcome'])}"
-        elif record.kind == "registry.FactsContradict.v1":
+        elif record.kind == "registry.FactConflictFound.v1":
             units = "、".join(labels.unit(unit, county) for unit in body["units"])
             yield f"{body['on']}　{labels.fact_name(body['name'])}各说不一：{units}"
-        elif record.kind == "registry.RefusedAction.v1":
+        elif record.kind == "registry.ActionRefused.v1":
             yield _refused(body, county, f"{body['on']}")
 
 
@@ -221,7 +221,7 @@ def _told_cases(story: Story, county: County) -> Iterator[str]:
         body = record.body
         when = _when(record)
         who = labels.unit(body["actor_unit"], county) if body.get("actor_unit") else "时钟"
-        if record.kind == "referral.Moved.v1":
+        if record.kind == "referral.ReferralChanged.v1":
             if body["referral"] not in told:
                 told.add(body["referral"])
                 yield from _told_opening(story, county, body)
@@ -230,15 +230,15 @@ def _told_cases(story: Story, county: County) -> Iterator[str]:
             what = _route(body["route"], county) if body["route"] else labels.ledger(body["ledger_reasons"])
             until = _moment(body["decide_by"])
             unit = labels.unit(body["unit"], county)
-            yield f"{when}　提请{unit}确认：{labels.code(body['what'])}（{what}），期限 {until}"
+            yield f"{when}　提请{unit}确认：{labels.code(body['subject'])}（{what}），期限 {until}"
         elif record.kind == "referral.ProposalEnded.v1":
-            yield f"{when}　{who}：{labels.code(body['what'])}，{labels.code(body['outcome'])}"
-        elif record.kind == "referral.LedgerMoved.v1":
-            yield f"{when}　重点关爱台账{labels.code(body['move'])}（{labels.ledger(body['reasons'])}）"
-        elif record.kind == "referral.DutyMoved.v1":
+            yield f"{when}　{who}：{labels.code(body['subject'])}，{labels.code(body['outcome'])}"
+        elif record.kind == "referral.LedgerEntryChanged.v1":
+            yield f"{when}　重点关爱台账{labels.code(body['change'])}（{labels.ledger(body['reasons'])}）"
+        elif record.kind == "referral.DutyChanged.v1":
             duty = f"{labels.duty(body['duty_kind'])} {body['period']}"
-            yield f"{when}　{duty}：{labels.code(body['move'])}，期限 {body['due_on']}"
-        elif record.kind == "referral.RefusedAction.v1":
+            yield f"{when}　{duty}：{labels.code(body['change'])}，期限 {body['due_on']}"
+        elif record.kind == "referral.ActionRefused.v1":
             yield _refused(body, county, when)
     for record in story.disclosures:
         unit = labels.unit(record.body["unit"], county)
@@ -263,21 +263,21 @@ def _told_opening(story: Story, county: County, body: dict[str, Any]) -> Iterato
 
 def _move(body: dict[str, Any], county: County) -> str:
     notes = []
-    if body["move"] in ("sent", "rerouted"):
+    if body["transition"] in ("sent", "rerouted"):
         terms = (("签收期限", body["accept_by"]), ("结果期限", body["result_by"]))
         notes += [f"{name} {_moment(term)}" for name, term in terms if term]
     if body["reason"]:
         notes.append(labels.return_reason(body["reason"]))
-    if body.get("because"):
-        notes.append(labels.code(body["because"]))
+    if body.get("cause"):
+        notes.append(labels.code(body["cause"]))
     if body.get("overdue"):
         notes.append(labels.code(body["overdue"]))
-    if body["result"] and body["move"] == Move.RESULT_REPORTED:
+    if body["result"] and body["transition"] == Transition.RESULT_REPORTED:
         notes.append(labels.result(body["result"]))
     if body["escalated_to"]:
         notes.append(f"提级到{labels.unit(body['escalated_to'], county)}")
     more = f"（{'，'.join(notes)}）" if notes else ""
-    return f"{labels.move(body['move'])} → {labels.unit(body['to_unit'], county)}，{labels.state(body['state'])}{more}"
+    return f"{labels.move(body['transition'])} → {labels.unit(body['to_unit'], county)}，{labels.state(body['state'])}{more}"
 
 
 def _told_notices(story: Story, county: County) -> Iterator[str]:

@@ -40,13 +40,13 @@ def queue(context: typer.Context, unit: UnitName, restricted: Restricted = False
         raise CommandError(f"{found.name}没有{'受限' if restricted else ''}转介队列。", "用 hutong topics 看谁有。")
     latest: dict[str, dict[str, object]] = {}
     with house.reader() as client:
-        for record in client.read_new(family.of(found.id)):
+        for record in client.read_new(family.name_for(found.id)):
             if record.body is None:
                 latest.pop(record.key, None)
             elif record.body["version"] >= int(str(latest.get(record.key, {}).get("version", 0))):
                 latest[record.key] = record.body
     print(f"{found.name}的{'受限' if restricted else ''}队列")
-    open_ones = [entry for entry in latest.values() if entry["yours"]]
+    open_ones = [entry for entry in latest.values() if entry["assigned"]]
     for entry in sorted(open_ones, key=lambda one: (str(one["level"]), str(one["sent_at"]))):
         call = "　先打电话" if entry["call_first"] and not entry["phone_reported"] else ""
         print(f"{entry['level']}　{labels.state(str(entry['state']))}　{entry['route']} {entry['title']}{call}")
@@ -74,7 +74,7 @@ def inbox(
     )
     print(f"{found.name}的{'受限' if restricted else ''}收件箱")
     for row in reversed(rows):
-        ids = [f"{name} {row[column]}" for name, column in (("事项", "about"), ("儿童", "child")) if row[column]]
+        ids = [f"{name} {row[column]}" for name, column in (("事项", "subject"), ("儿童", "child")) if row[column]]
         print(f"{row['on_day']}　{labels.code(row['urgency'])}　{row['text']}")
         if ids:
             print(f"    {'　'.join(ids)}")

@@ -26,7 +26,7 @@ _WITHOUT_ID = UUID("0b1f6a53-5a0f-5f0e-9d3a-3d3a6d2f7c11")
 _CLAIMS = frozenset({"ce_id", "ce_source", "ce_type", "ce_time", "ce_partitionkey"})
 """All that is read of the headers that a unit's client sets."""
 _OURS = _CLAIMS | {
-    "ce_specversion", "ce_county", "ce_correlationid", "ce_causationid", "ce_sensitivity", "ce_lane", "ce_sequence",
+    "ce_specversion", "ce_county", "ce_correlationid", "ce_causationid", "ce_sensitivity", "ce_producerid", "ce_sequence",
     "ce_traceparent",
 }  # fmt: skip
 
@@ -84,7 +84,7 @@ class Event(BaseModel):
         return False
 
 
-class AlreadyWritten(BaseModel):
+class PreSerialized(BaseModel):
     """Mixed into an event whose writer has made its JSON: to make an object of it only to write it costs far more."""
 
     _value: bytes = PrivateAttr()
@@ -120,7 +120,7 @@ class Envelope:
     causation: UUID | None = None
     """The event that made a service say this one."""
     sensitivity: Sensitivity = "normal"
-    lane: int | None = None
+    producer_id: int | None = None
     """The writer's lane; with ``source`` and ``sequence`` it numbers the events of one output partition densely."""
     sequence: int | None = None
     traceparent: str | None = None
@@ -130,8 +130,8 @@ class Envelope:
         """The county's calendar day of ``time``."""
         return self.time.astimezone(COUNTY_TIME).date()
 
-    def numbered(self, lane: int, sequence: int) -> Self:
-        return replace(self, lane=lane, sequence=sequence)
+    def with_sequence(self, producer_id: int, sequence: int) -> Self:
+        return replace(self, producer_id=producer_id, sequence=sequence)
 
     def headers(self) -> list[tuple[str, bytes]]:
         """The Kafka headers of CloudEvents' binary mode."""
@@ -149,8 +149,8 @@ class Envelope:
         ]
         if self.causation is not None:
             pairs.append(("ce_causationid", str(self.causation)))
-        if self.lane is not None:
-            pairs.append(("ce_lane", str(self.lane)))
+        if self.producer_id is not None:
+            pairs.append(("ce_producerid", str(self.producer_id)))
         if self.sequence is not None:
             pairs.append(("ce_sequence", str(self.sequence)))
         if self.traceparent is not None:
@@ -178,7 +178,7 @@ class Envelope:
             correlation=_uuid(found, "ce_correlationid", default=event_id),
             causation=_uuid(found, "ce_causationid") if "ce_causationid" in found else None,
             sensitivity=_sensitivity(found),
-            lane=_number(found, "ce_lane", bounds.LARGEST_LANE),
+            producer_id=_number(found, "ce_producerid", bounds.LARGEST_LANE),
             sequence=_number(found, "ce_sequence", bounds.LARGEST_SEQUENCE),
             traceparent=found.get("ce_traceparent"),
         )

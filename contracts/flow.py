@@ -21,11 +21,11 @@ class Step:
     """One event's way. Services that read the topic but pass the event over do not hear it."""
 
     event: type[Event]
-    said_by: tuple[str, ...]
-    on: tuple[Topic, ...]
+    producers: tuple[str, ...]
+    topics: tuple[Topic, ...]
     """More than one: the event itself says which (``restricted``)."""
-    heard_by: tuple[str, ...]
-    so_that: str
+    consumers: tuple[str, ...]
+    purpose: str
 
 
 def _step(event: type[Event], said_by: str, on: Topic | tuple[Topic, ...], heard_by: str, so_that: str) -> Step:
@@ -38,15 +38,15 @@ EYES = f"{UNIT} {RESTRICTED_UNIT}"
 """A unit's two principals, each on its own topic."""
 CASES = (topics.REFERRAL_CASE, topics.REFERRAL_RESTRICTED)
 
-STORY: tuple[Step, ...] = (
+FLOW: tuple[Step, ...] = (
     # The county and its clock.
     _step(county.CountyActivated, "operator", topics.COUNTY, ALL, "every rule reads the county's own data"),
     _step(clock.DayBegan, "clock", topics.CLOCK, f"{ALL} clock", "the day enters at the head of the chain"),
     _step(clock.TimePassed, "clock", topics.CLOCK, f"{ALL} clock", "clocks in hours run"),
     _step(
-        clock.DayTurned,
+        clock.DayWatermark,
         "intake registry eligibility referral",
-        tuple(topic for topic in topics.TOPICS if topic.days),
+        tuple(topic for topic in topics.TOPICS if topic.carries_watermarks),
         "registry eligibility referral notify",
         "a lane turns its page when all upstream lanes have",
     ),
@@ -75,23 +75,23 @@ STORY: tuple[Step, ...] = (
     _step(intake.RecordDisappeared, "intake", topics.INTAKE_RECORD, "registry", "a source falls silent about a child"),
     _step(intake.SubmissionEnded, "intake", topics.INTAKE_RECORD, "registry", "a dataset speaks for a new period"),
     _step(intake.FindingReported, "intake", topics.INTAKE_ACTION, "registry", "a finding gets its child at once"),
-    _step(intake.ActionTaken, "intake", topics.INTAKE_ACTION, "registry referral", "people's actions take effect"),
+    _step(intake.ActionAccepted, "intake", topics.INTAKE_ACTION, "registry referral", "people's actions take effect"),
     # The registry keeps one file a child.
     _step(registry.ChildChanged, "registry", topics.REGISTRY_CHILD, "eligibility", "the file is assessed anew"),
-    _step(registry.FindingPassedOn, "registry", topics.REGISTRY_FINDING, "referral", "the express way"),
-    _step(registry.FileHandedOver, "registry", topics.REGISTRY_FINDING, "referral", "matters follow the child's file"),
-    _step(registry.MatchAsked, "registry", topics.REGISTRY_QUESTION, "notify", "a person decides who is who"),
-    _step(registry.MatchSettled, "registry", topics.REGISTRY_QUESTION, "notify", "the question is answered"),
-    _step(registry.FactsContradict, "registry", topics.REGISTRY_QUESTION, "notify", "departments check what they say"),
-    _step(registry.RegistryRefusedAction, "registry", topics.REGISTRY_QUESTION, "notify", "the unit learns why"),
+    _step(registry.FindingAssigned, "registry", topics.REGISTRY_FINDING, "referral", "the express way"),
+    _step(registry.FileReassigned, "registry", topics.REGISTRY_FINDING, "referral", "matters follow the child's file"),
+    _step(registry.ReviewRequested, "registry", topics.REGISTRY_REVIEW, "notify", "a person decides who is who"),
+    _step(registry.ReviewResolved, "registry", topics.REGISTRY_REVIEW, "notify", "the question is answered"),
+    _step(registry.FactConflictFound, "registry", topics.REGISTRY_REVIEW, "notify", "departments check what they say"),
+    _step(registry.RegistryActionRefused, "registry", topics.REGISTRY_REVIEW, "notify", "the unit learns why"),
     # Eligibility answers; referral makes it somebody's task.
     _step(eligibility.ChildAssessed, "eligibility", topics.ELIGIBILITY_CHILD, "referral", "what is wrong is acted on"),
-    _step(referral.ReferralMoved, "referral", CASES, "notify registry", "units are told; the registry seals names"),
+    _step(referral.ReferralChanged, "referral", CASES, "notify registry", "units are told; the registry seals names"),
     _step(referral.ProposalMade, "referral", CASES, "notify", "a person confirms what a rule suggests"),
     _step(referral.ProposalEnded, "referral", CASES, "notify", "somebody decided, or nobody in time"),
-    _step(referral.LedgerMoved, "referral", CASES, "notify", "the key-care ledger changed"),
-    _step(referral.DutyMoved, "referral", CASES, "notify", "contacts and visits come due"),
-    _step(referral.ReferralRefusedAction, "referral", CASES, "notify", "the unit learns why"),
+    _step(referral.LedgerEntryChanged, "referral", CASES, "notify", "the key-care ledger changed"),
+    _step(referral.DutyChanged, "referral", CASES, "notify", "contacts and visits come due"),
+    _step(referral.ReferralActionRefused, "referral", CASES, "notify", "the unit learns why"),
     _step(
         referral.QueueEntry,
         "referral",
@@ -116,7 +116,7 @@ STORY: tuple[Step, ...] = (
         "a line in Chinese without personal detail",
     ),
     _step(notify.AlarmRaised, "notify", topics.ALARM, "notify", "said first"),
-    _step(notify.AlarmRang, "notify", topics.ALARM, "notify", "done second"),
+    _step(notify.AlarmDelivered, "notify", topics.ALARM, "notify", "done second"),
 )
 
 Stage = Literal["door", "desk", "answers", "duties", "files"]
@@ -178,8 +178,8 @@ PLANNED_FIELDS: Mapping[str, Stage] = {
     "department.Begin.v1.population": "door",  # 口径、辖区、年龄段、期间、人数, and who signed the file
     "registry.ChildChanged.v1.not_seen": "answers",  # datasets whose whole file of the period lacks the child
     "eligibility.ChildAssessed.v1.items.scope": "answers",  # inside or outside this list
-    "referral.Moved.v1.matter": "duties",  # several referrals of one matter
-    "referral.Moved.v1.leads": "duties",
+    "referral.ReferralChanged.v1.matter": "duties",  # several referrals of one matter
+    "referral.ReferralChanged.v1.leads": "duties",
     "notify.AlarmRaised.v1.submission": "door",  # machine clues ring once a unit and file
     "county.CountyActivated.v1.county.routes.observed": "answers",  # answers are counted, nobody is told
     "county.CountyActivated.v1.county.datasets.absence_shows": "answers",
@@ -199,14 +199,14 @@ READ_BY_NAME: Mapping[str, Properties] = {
         intake.RecordRead: "submission",
         intake.RecordDisappeared: "unit dataset",
         registry.ChildChanged: "sources",
-        registry.FindingPassedOn: "candidate",
-        registry.FileHandedOver: "on",
-        registry.MatchAsked: "other evidence conflicts",
-        registry.MatchSettled: "other outcome",
+        registry.FindingAssigned: "candidate",
+        registry.FileReassigned: "on",
+        registry.ReviewRequested: "other evidence conflicts",
+        registry.ReviewResolved: "other outcome",
         referral.ProposalMade: "route ledger_reasons",
         referral.ProposalEnded: "actor_unit",
-        referral.LedgerMoved: "reasons actor_unit",
-        referral.DutyMoved: "period",
+        referral.LedgerEntryChanged: "reasons actor_unit",
+        referral.DutyChanged: "period",
     },
     # A dataset without them is refused.
     "county/checks.py": {county.Dataset: "purpose legal_basis retention"},
@@ -216,31 +216,31 @@ READ_BY_NAME: Mapping[str, Properties] = {
 PLANNED_PROPERTIES: Mapping[Stage, Properties] = {
     "door": {
         intake.Begin: "submitted_by",
-        registry.FindingPassedOn: "ce_id",
-        referral.ReferralRefusedAction: "referral state",
+        registry.FindingAssigned: "ce_id",
+        referral.ReferralActionRefused: "referral state",
     },
     "desk": {
-        eligibility.Reason: "ok",
-        eligibility.Missing: "held_by",
-        eligibility.Verdict: "certainty doing",
-        eligibility.Derived: "reasons",
-        eligibility.ChildShown: "absorbs",
+        eligibility.Reason: "supports",
+        eligibility.MissingFact: "held_by",
+        eligibility.Verdict: "certainty fulfilment",
+        eligibility.DerivedFinding: "reasons",
+        eligibility.ChildAssessmentSummary: "absorbs",
         eligibility.ChildAssessed: "until ruleset catalogue",
         registry.ChildChanged: "split_from",
-        registry.MatchSettled: "role",
-        registry.FindingPassedOn: "on",
-        referral.ReferralMoved: "findings item sent_at call_first reporter_informed actor_role",
+        registry.ReviewResolved: "role",
+        registry.FindingAssigned: "on",
+        referral.ReferralChanged: "findings item sent_at call_first reporter_informed actor_role",
         referral.ProposalMade: "findings township",
         referral.ProposalEnded: "actor_role",
-        referral.LedgerMoved: "township actor_role",
-        referral.DutyMoved: "provisional township",
+        referral.LedgerEntryChanged: "township actor_role",
+        referral.DutyChanged: "provisional township",
         county.Item: "group audience summary",
         county.Person: "name",
         county.Cadence: "submission_reminders_days",
         county.Thresholds: "notice_before_16_days",
     },
     "answers": {
-        registry.ChildChanged: "silent_sources questions",
+        registry.ChildChanged: "silent_sources open_reviews",
         county.Item: "sealed",
     },
 }

@@ -275,10 +275,10 @@ class FindingReported(Event):
         return str(self.child or self.finding)
 
 
-class ActionTaken(Event):
+class ActionAccepted(Event):
     """Any other action of a unit's people, checked for unit, role and authority. No free text, no identity."""
 
-    kind = "intake.ActionTaken.v1"
+    kind = "intake.ActionAccepted.v1"
     topic = "intake.action.v1"
     sensitivity: ClassVar[Sensitivity] = "normal"
 
@@ -320,7 +320,7 @@ class ActionTaken(Event):
         return str(self.child or self.referral or self.finding or self.proposal)
 
 
-class Trouble(BaseModel):
+class Problem(BaseModel):
     """One refused cell or row, explained so that the sender can mend it. Contents are masked."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
@@ -333,7 +333,7 @@ class Trouble(BaseModel):
     """Chinese sentence: what is wrong."""
     remedy: str
     """Chinese sentence: what to do."""
-    shown: str = ""
+    excerpt: str = ""
     """The content, masked."""
     refused: Literal["cell", "row", "file", "nothing"]
     """What was not taken. ``nothing``: a remark; the content was taken as far as it could be."""
@@ -354,7 +354,7 @@ class RowsAnswered(Event):
     accepted_with_drops: int
     refused: int
     unchanged: int
-    troubles: tuple[Trouble, ...]
+    problems: tuple[Problem, ...]
     answers: tuple[UUID, ...] = ()
     """``ce_id`` of the single rows that this part answers."""
 
@@ -386,7 +386,7 @@ class SubmissionAnswered(Event):
     unchanged: int
     disappeared: int = 0
     late: bool = False
-    troubles: tuple[Trouble, ...] = ()
+    problems: tuple[Problem, ...] = ()
     """Troubles of the file as a whole; those of rows are in ``RowsAnswered``."""
 
     @property

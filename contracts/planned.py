@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 from uuid import UUID
 
 from contracts.event import Event, Sensitivity
-from contracts.intake import ActionTaken
+from contracts.intake import ActionAccepted
 from contracts.vocabulary import ApplicationState, Verb
 
 
@@ -112,7 +112,7 @@ class ActionForwarded(Event):
     child: UUID
     named: UUID
     """The child as the unit named it."""
-    action: ActionTaken
+    action: ActionAccepted
 
     @property
     def key(self) -> str:

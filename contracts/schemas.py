@@ -22,7 +22,7 @@ from typing import Any
 
 import contracts
 from contracts.event import KINDS, Event
-from contracts.flow import PLANNED, STORY
+from contracts.flow import FLOW, PLANNED
 from contracts.topics import DAY, TOPICS, UNIT, Topic
 
 FOLDER = Path(__file__).with_name("schemas")
@@ -175,7 +175,7 @@ _ENVELOPE: dict[str, Any] = {
         "ce_correlationid": {"type": "string", "format": "uuid", "description": "The first event of the story."},
         "ce_causationid": {"type": "string", "format": "uuid"},
         "ce_sensitivity": {"enum": ["normal", "restricted", "identity"]},
-        "ce_lane": {"type": "string", "description": "With ce_source and ce_sequence: the dense number of an event."},
+        "ce_producerid": {"type": "string", "description": "With ce_source and ce_sequence: the dense number of an event."},
         "ce_sequence": {"type": "string"},
         "ce_traceparent": {"type": "string"},
     },
@@ -194,7 +194,9 @@ def _channel(topic: Topic) -> dict[str, Any]:
         "address": topic.name,
         "description": f"In order by {topic.key}. Sensitivity: {topic.sensitivity}.",
         "messages": {
-            step.event.kind: {"$ref": f"#/components/messages/{step.event.kind}"} for step in STORY if topic in step.on
+            step.event.kind: {"$ref": f"#/components/messages/{step.event.kind}"}
+            for step in FLOW
+            if topic in step.topics
         },
         "bindings": {"kafka": {"topicConfiguration": settings, "bindingVersion": "0.5.0"}},
     }
@@ -207,11 +209,11 @@ def _channel(topic: Topic) -> dict[str, Any]:
 
 def _operations() -> Iterator[tuple[str, dict[str, Any]]]:
     said: dict[tuple[str, str, str], list[str]] = {}
-    for step in STORY:
-        for topic in step.on:
+    for step in FLOW:
+        for topic in step.topics:
             for action, names, allowed in (
-                ("send", step.said_by, topic.writers),
-                ("receive", step.heard_by, topic.readers),
+                ("send", step.producers, topic.writers),
+                ("receive", step.consumers, topic.readers),
             ):
                 for name in names:
                     if name in allowed:

@@ -37,10 +37,10 @@ class Topic:
     """For deleted topics: longer than the longest outage. For compacted ones: the bound on a tombstone's delay."""
     sensitivity: Literal["normal", "restricted", "identity"] = "normal"
     family: Family = "none"
-    days: bool = False
-    """True when the writer marks every turned day on each partition (``contracts.clock.DayTurned``)."""
+    carries_watermarks: bool = False
+    """True when the writer marks every turned day on each partition (``contracts.clock.DayWatermark``)."""
 
-    def of(self, unit: str) -> str:
+    def name_for(self, unit: str) -> str:
         """The topic's name for one unit."""
         return self.name.format(unit=unit)
 
@@ -92,7 +92,7 @@ INTAKE_RECORD = Topic(
     ("registry",),
     partitions="services",
     sensitivity="identity",
-    days=True,
+    carries_watermarks=True,
 )
 INTAKE_ACTION = Topic(
     "intake.action.v1",
@@ -101,13 +101,17 @@ INTAKE_ACTION = Topic(
     ("registry", "referral"),
     partitions="services",
     sensitivity="identity",
-    days=True,
+    carries_watermarks=True,
 )
-REGISTRY_CHILD = Topic("registry.child.v1", "child", ("registry",), ("eligibility",), partitions="services", days=True)
+REGISTRY_CHILD = Topic(
+    "registry.child.v1", "child", ("registry",), ("eligibility",), partitions="services", carries_watermarks=True
+)
 REGISTRY_FINDING = Topic(
     "registry.finding.v1", "child", ("registry",), ("referral",), partitions="services", sensitivity="restricted"
 )
-REGISTRY_QUESTION = Topic("registry.question.v1", "child", ("registry",), ("notify",), partitions="services", days=True)
+REGISTRY_REVIEW = Topic(
+    "registry.review.v1", "child", ("registry",), ("notify",), partitions="services", carries_watermarks=True
+)
 ELIGIBILITY_CHILD = Topic(
     "eligibility.child.v1",
     "child",
@@ -115,10 +119,10 @@ ELIGIBILITY_CHILD = Topic(
     ("referral",),
     partitions="services",
     sensitivity="restricted",
-    days=True,
+    carries_watermarks=True,
 )
 REFERRAL_CASE = Topic(
-    "referral.case.v1", "child", ("referral",), ("notify", "registry"), partitions="services", days=True
+    "referral.case.v1", "child", ("referral",), ("notify", "registry"), partitions="services", carries_watermarks=True
 )
 REFERRAL_RESTRICTED = Topic(
     "referral.restricted.v1",
@@ -184,7 +188,7 @@ TOPICS: tuple[Topic, ...] = (
     INTAKE_ACTION,
     REGISTRY_CHILD,
     REGISTRY_FINDING,
-    REGISTRY_QUESTION,
+    REGISTRY_REVIEW,
     ELIGIBILITY_CHILD,
     REFERRAL_CASE,
     REFERRAL_RESTRICTED,
@@ -247,7 +251,7 @@ PLANNED: tuple[Topic, ...] = (
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
+class ProvisionedTopic:
     """One topic that exists on the broker: a family's topic for one unit, or a topic without family."""
 
     name: str
@@ -263,16 +267,16 @@ class Named:
         return _filled(self.topic.readers, self.unit)
 
 
-def named(units: Iterable[tuple[str, frozenset[str]]]) -> Iterator[Named]:
+def provisioned_topics(units: Iterable[tuple[str, frozenset[str]]]) -> Iterator[ProvisionedTopic]:
     """Every topic of a county. ``units``: each unit's id with the families it has topics in."""
     pairs = list(units)
     for topic in TOPICS:
         if topic.family == "none":
-            yield Named(topic.name, topic, None)
+            yield ProvisionedTopic(topic.name, topic, None)
             continue
         for unit, families in pairs:
             if topic.family in families:
-                yield Named(topic.of(unit), topic, unit)
+                yield ProvisionedTopic(topic.name_for(unit), topic, unit)
 
 
 def _filled(principals: tuple[str, ...], unit: str | None) -> tuple[str, ...]:

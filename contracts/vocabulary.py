@@ -42,7 +42,7 @@ class Level(StrEnum):
     L3 = "L3"
 
 
-class Doing(StrEnum):
+class Fulfilment(StrEnum):
     """Where a listed item is done: granted here, or granted by the hukou county with our help."""
 
     LOCAL = "local"
@@ -69,7 +69,7 @@ class ReferralState(StrEnum):
     WITHDRAWN = "withdrawn"  # 撤回
 
 
-class Move(StrEnum):
+class Transition(StrEnum):
     """What can happen to a referral. ``ESCALATED`` and ``EXTENDED`` change its clock, not its state."""
 
     SENT = "sent"
@@ -267,7 +267,7 @@ class FactName(StrEnum):
     DECEASED = "deceased"  # ISO date
 
 
-SAID_OF_A_YEAR = frozenset({FactName.SCHOOL_STAGE, FactName.SCHOOL_GRADE, FactName.RESIDENCE_PERMIT})
+SCHOOL_YEAR_FACTS = frozenset({FactName.SCHOOL_STAGE, FactName.SCHOOL_GRADE, FactName.RESIDENCE_PERMIT})
 """Facts that are another statement when they are said again in the next school year: the child repeats the grade, the
 permit was signed. When anything else was said last is part of what is said only where a person has found something out
 about the guardianship (``guardian_status``): the registry tells no news of other days, and no rule may ask for them."""

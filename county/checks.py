@@ -295,7 +295,7 @@ def routes(county: County) -> Iterator[Found]:
                 )
         for unit in route.inform:
             yield from _unknown_unit(county, (*at, "inform"), unit, township=True)
-            told = county.speaker(unit)
+            told = county.sending_unit(unit)
             if told is not None and route.restricted and not told.receives_restricted:
                 yield (
                     (*at, "inform"),

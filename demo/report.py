@@ -93,7 +93,7 @@ def refused(console: Console, outcome: Outcome) -> None:
     troubles: Counter[str] = Counter()
     words: dict[str, tuple[str, str]] = {}
     for record in outcome.of("receipt."):
-        for trouble in record.body.get("troubles", ()):
+        for trouble in record.body.get("problems", ()):
             troubles[trouble["code"]] += 1
             words.setdefault(trouble["code"], (trouble["message"], trouble["remedy"]))
     table = Table("times", "what was wrong (as the sender reads it)", "what the sender is asked to do",
@@ -112,7 +112,7 @@ async def files(console: Console, demo: Demo, outcome: Outcome) -> None:
     persons = whose(outcome)
     spread = files_of(outcome, persons)
     several = sum(len(found) > 1 for found in spread.values())
-    contradictions = sum(1 for _ in outcome.of("registry.question.v1", "registry.FactsContradict.v1"))
+    contradictions = sum(1 for _ in outcome.of("registry.review.v1", "registry.FactConflictFound.v1"))
     console.print(
         f"[bold]Files.[/] {len(persons)} records of {len(spread)} children lie in "
         f"{len(set(outcome.record_child.values()))} files: {counts.get('on_file', 0)} on file, "
@@ -164,9 +164,9 @@ def referrals(console: Console, outcome: Outcome, names: Mapping[str, str]) -> N
                 if record.body is not None:
                     newest[topic, record.key] = record.body
     moved = Counter(
-        record.body["move"]
+        record.body["transition"]
         for name in ("referral.case.v1", "referral.restricted.v1")
-        for record in outcome.of(name, "referral.Moved.v1")
+        for record in outcome.of(name, "referral.ReferralChanged.v1")
     )
     desks: dict[tuple[str, bool], list[dict[str, Any]]] = defaultdict(list)
     for entry in newest.values():
@@ -175,7 +175,7 @@ def referrals(console: Console, outcome: Outcome, names: Mapping[str, str]) -> N
     for heading in ("unit", "queue", "came", "not signed for", "in hand", "answered", "gone", "L0/L1", "next clock"):
         table.add_column(heading, justify="right" if heading not in ("unit", "queue", "next clock") else "left")
     for (unit, restricted), entries in sorted(desks.items()):
-        here = [one for one in entries if one["yours"]]
+        here = [one for one in entries if one["assigned"]]
         states = Counter(one["state"] for one in here)
         clocks = [
             one["accept_by"] if one["state"] == "sent" else one["result_by"]

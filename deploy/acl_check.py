@@ -52,7 +52,7 @@ def attempts(
     ``ending``: set by another thread when nobody waits for an answer any more.
     """
     ending = ending or Event()
-    own, others = topics.RECEIPT.of(unit), topics.RECEIPT.of(other)
+    own, others = topics.RECEIPT.name_for(unit), topics.RECEIPT.name_for(other)
     log_in = installation.kafka(unit)
     yield Attempt(f"{unit} reads its own {own}", True, _read(log_in, own, unit, ending))
     yield Attempt(f"{unit} reads {others}", False, _read(log_in, others, unit, ending))
@@ -61,7 +61,9 @@ def attempts(
     )
     yield Attempt(f"{unit} joins a group of a service", False, _join(log_in, own, "hutong.intake.main", ending))
     yield Attempt(
-        f"{unit} writes {topics.DEPARTMENT.of(other)}", False, _write(log_in, topics.DEPARTMENT.of(other), ending)
+        f"{unit} writes {topics.DEPARTMENT.name_for(other)}",
+        False,
+        _write(log_in, topics.DEPARTMENT.name_for(other), ending),
     )
     yield Attempt(
         f"{unit} writes {topics.REGISTRY_CHILD.name}", False, _write(log_in, topics.REGISTRY_CHILD.name, ending)
@@ -73,9 +75,9 @@ def attempts(
         topics.RESTRICTED_RECEIPT,
         topics.RESTRICTED_INBOX,
     ):
-        name = topic.of(other)
+        name = topic.name_for(other)
         yield Attempt(f"{other} reads {name}", False, _read(ordinary, name, other, ending))
-    action = topics.RESTRICTED_ACTION.of(other)
+    action = topics.RESTRICTED_ACTION.name_for(other)
     yield Attempt(f"{other} writes {action}", False, _write(ordinary, action, ending))
     reader = installation.kafka("eligibility")
     yield Attempt(

@@ -30,7 +30,7 @@ from confluent_kafka.admin import (
 )
 
 from contracts.county import County
-from contracts.topics import DAY, SERVICES, Named, named
+from contracts.topics import DAY, SERVICES, ProvisionedTopic, provisioned_topics
 
 PATIENCE = 60.0
 """Seconds a single request to the broker may take."""
@@ -128,9 +128,9 @@ def wanted(county: County, partitions: int) -> Wanted:
     )
 
 
-def county_topics(county: County) -> Iterable[Named]:
+def county_topics(county: County) -> Iterable[ProvisionedTopic]:
     """Every topic that a county has."""
-    return named((unit.id, unit.families) for unit in county.units)
+    return provisioned_topics((unit.id, unit.families) for unit in county.units)
 
 
 def group_prefix(principal: str) -> str:
@@ -242,7 +242,7 @@ def _wait_until_known(admin: AdminClient, want: Wanted) -> None:
         time.sleep(0.1)
 
 
-def _configs(topic: Named) -> dict[str, str]:
+def _configs(topic: ProvisionedTopic) -> dict[str, str]:
     days = topic.topic.retention_days
     configs = {
         "max.message.bytes": str(MAX_RECORD_BYTES),
@@ -264,7 +264,7 @@ def _configs(topic: Named) -> dict[str, str]:
     return configs
 
 
-def _grants_on(topic: Named) -> Iterable[Grant]:
+def _grants_on(topic: ProvisionedTopic) -> Iterable[Grant]:
     for writer in topic.writers:
         yield Grant(writer, "topic", topic.name, "WRITE")
         yield Grant(writer, "topic", topic.name, "DESCRIBE")

@@ -15,12 +15,12 @@ from prometheus_client import Gauge
 from contracts.event import Event
 from runtime import standing
 from runtime.backoff import Backoff
-from runtime.batches import DayHandler, Handler, Misread, ParkBy
+from runtime.batches import DayHandler, Handler, MalformedHandler, ParkKey
 from runtime.database import infrastructure
 from runtime.kafka import Described
 from runtime.lane import Lane
 from runtime.logs import log
-from runtime.reader import Raw
+from runtime.reader import ConsumerRecord
 from runtime.worker import Worker
 
 if TYPE_CHECKING:
@@ -67,8 +67,8 @@ class Consumer:
         self.reads: dict[str, type[Event]] = {}
         self.day_topics: frozenset[str] = frozenset()
         """The inputs whose marks turn the service's day; empty for all consumers but one."""
-        self._park_by: Mapping[str, ParkBy] = {}
-        self._misread: Mapping[str, Misread] = {}
+        self._park_by: Mapping[str, ParkKey] = {}
+        self._misread: Mapping[str, MalformedHandler] = {}
         self.subscriber: Any = None
         self.listener = Listener(self)
         self.interrupt = asyncio.Event()
@@ -98,8 +98,8 @@ class Consumer:
         handlers: Mapping[str, Handler],
         day: DayHandler | None,
         day_source: str | None,
-        park_by: Mapping[str, ParkBy] | None,
-        misread: Mapping[str, Misread] | None = None,
+        park_by: Mapping[str, ParkKey] | None,
+        misread: Mapping[str, MalformedHandler] | None = None,
         reads: Mapping[type[Event], type[Event]] | None = None,
     ) -> None:
         """Remember what the service does with each topic."""
@@ -131,7 +131,7 @@ class Consumer:
             return sorted(name for name in existing if pattern.fullmatch(name))
         return sorted(self.subscriber.topic_names_for_subscribe)
 
-    async def poll(self, kafka: Any) -> tuple[Raw, ...]:
+    async def poll(self, kafka: Any) -> tuple[ConsumerRecord, ...]:
         """FastStream's own poll without the sleep it adds to an empty one, which wakes in vain and makes news late.
 
         Where a file is on its way and nobody waits for a single row of it, more is gathered while more comes: the
@@ -143,7 +143,7 @@ class Consumer:
             await self._room()
             return ()
         part, most = settings.max_records, LANES * self.largest_batch
-        found: dict[Any, list[Raw]] = await kafka.getmany(*places, timeout_ms=LONG_POLL_MS, max_records=part)
+        found: dict[Any, list[ConsumerRecord]] = await kafka.getmany(*places, timeout_ms=LONG_POLL_MS, max_records=part)
         many = sum(map(len, found.values()))
         until = time.monotonic() + self.gathers
         self._much = self.gathers > 0 and many >= settings.much
@@ -177,13 +177,13 @@ class Consumer:
     def found_much(self) -> None:
         self._much_at = time.monotonic()
 
-    def park_by_of(self, topic: str) -> ParkBy | None:
+    def park_by_of(self, topic: str) -> ParkKey | None:
         return self._park_by.get(topic) or self._park_by.get(self.service.catalogue.topic(topic).name)
 
-    def misread_of(self, topic: str) -> Misread | None:
+    def misread_of(self, topic: str) -> MalformedHandler | None:
         return self._misread.get(topic) or self._misread.get(self.service.catalogue.topic(topic).name)
 
-    def hand_over(self, records: Sequence[Raw]) -> None:
+    def hand_over(self, records: Sequence[ConsumerRecord]) -> None:
         """Queue what was polled, each record at the worker of its partition."""
         for place, part in groupby(records, key=lambda raw: (raw.topic, raw.partition)):
             if place in self.ready and not self.leaving:

@@ -6,7 +6,7 @@ import asyncpg
 from aiokafka.errors import KafkaError
 from confluent_kafka import KafkaException
 
-from runtime.errors import NotYet
+from runtime.errors import RetryLater
 from runtime.settings import Settings
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def infrastructure(error: BaseException) -> bool:
         return False
     if isinstance(error, asyncpg.InterfaceError | asyncpg.InternalClientError):
         return True
-    return isinstance(error, OSError | TimeoutError | KafkaError | KafkaException | NotYet)
+    return isinstance(error, OSError | TimeoutError | KafkaError | KafkaException | RetryLater)
 
 
 def server_settings(schema: str, settings: Settings) -> dict[str, str]:

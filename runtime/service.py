@@ -22,7 +22,7 @@ from contracts.topics import CLOCK, COUNTY, TOPICS, Topic
 from runtime import days, decoding, kafka, migrations, tables
 from runtime import replay as releasing
 from runtime.backoff import Backoff
-from runtime.batches import DayHandler, Handler, Misread, ParkBy
+from runtime.batches import DayHandler, Handler, MalformedHandler, ParkKey
 from runtime.catalogue import Catalogue
 from runtime.consumer import LONG_POLL_MS, Consumer, Place
 from runtime.county import Counties
@@ -176,8 +176,8 @@ class Service:
         *,
         day: DayHandler | None = None,
         day_source: str | None = None,
-        park_by: Mapping[str, ParkBy] | None = None,
-        misread: Mapping[str, Misread] | None = None,
+        park_by: Mapping[str, ParkKey] | None = None,
+        misread: Mapping[str, MalformedHandler] | None = None,
         reads: Mapping[type[Event], type[Event]] | None = None,
     ) -> None:
         """Hand a poll over to the workers of its partitions: one transaction per batch, tried until it is committed.
@@ -490,7 +490,7 @@ class Service:
         for consumer in self.consumers.values():
             if consumer.subscriber is not None:
                 heard = consumer.names(self.catalogue.single_names)
-                with_days = {name for name in heard if self.catalogue.topic(name).days}
+                with_days = {name for name in heard if self.catalogue.topic(name).carries_watermarks}
                 bearing[consumer.name] = frozenset(
                     with_days | ({consumer.day_source} if consumer.day_source else set())
                 )

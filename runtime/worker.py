@@ -7,7 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from runtime.logs import log
-from runtime.reader import Raw
+from runtime.reader import ConsumerRecord
 
 if TYPE_CHECKING:
     from runtime.consumer import Consumer
@@ -24,7 +24,7 @@ class Worker:
     def __init__(self, consumer: "Consumer", topic: str, partition: int) -> None:
         self._consumer = consumer
         self._place = (topic, partition)
-        self._queue: deque[Raw] = deque()
+        self._queue: deque[ConsumerRecord] = deque()
         self._bytes = 0
         self._much = False
         """The last poll that brought records of this partition brought much."""
@@ -45,7 +45,7 @@ class Worker:
         """It is at work on what looks like a file."""
         return self.working and self._much
 
-    def put(self, raws: Sequence[Raw], *, much: bool) -> None:
+    def put(self, raws: Sequence[ConsumerRecord], *, much: bool) -> None:
         """Queue what was polled; after a seek it takes the place of what had been polled before.
 
         ``much``: it looks like a file on its way.
@@ -95,7 +95,7 @@ class Worker:
             log.error("worker_failed", consumer=consumer.name, error=type(error).__name__, exc_info=True)
             consumer.service.fail(f"consumer {consumer.name} failed")
 
-    def _take(self) -> list[Raw]:
+    def _take(self) -> list[ConsumerRecord]:
         batch = list(islice(self._queue, self._consumer.largest_batch))
         for raw in batch:
             self._queue.popleft()

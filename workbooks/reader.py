@@ -29,7 +29,7 @@ from python_calamine import (
     SheetVisibleEnum,
 )
 
-from contracts.intake import Cell, Trouble
+from contracts.intake import Cell, Problem
 from workbooks.headers import fold
 
 LARGEST = 100 * 1024 * 1024
@@ -378,10 +378,10 @@ def is_error_sheet(sheet: Sheet) -> bool:
     return sheet.columns[:1] == (_PLACE_IN_SOURCE,) and sheet.columns[-2:] == _EXPLANATION
 
 
-def error_sheet(sheet: Sheet, troubles: Iterable[Trouble | Mapping[str, Any]]) -> bytes:
+def error_sheet(sheet: Sheet, troubles: Iterable[Problem | Mapping[str, Any]]) -> bytes:
     """The sender's own rows that have troubles, as a workbook: marked cells, and beside them fault and remedy."""
-    told = [one if isinstance(one, Trouble) else Trouble.model_validate(one) for one in troubles]
-    by_row: dict[int, list[Trouble]] = {}
+    told = [one if isinstance(one, Problem) else Problem.model_validate(one) for one in troubles]
+    by_row: dict[int, list[Problem]] = {}
     for one in told:
         if one.row is not None:
             by_row.setdefault(one.row, []).append(one)
@@ -410,7 +410,7 @@ def is_unchanged_error_sheet(file: BinaryIO) -> bool:
         return False
 
 
-def _write_rows(page: Worksheet, sheet: Sheet, by_row: Mapping[int, Sequence[Trouble]]) -> None:
+def _write_rows(page: Worksheet, sheet: Sheet, by_row: Mapping[int, Sequence[Problem]]) -> None:
     headers = [_PLACE_IN_SOURCE, *sheet.columns, *_EXPLANATION]
     for column, header in enumerate(headers, start=1):
         cell = page.cell(1, column)
@@ -441,7 +441,7 @@ def _write_rows(page: Worksheet, sheet: Sheet, by_row: Mapping[int, Sequence[Tro
         page.column_dimensions[get_column_letter(column)].width = 60 if column >= len(headers) - 1 else 18
 
 
-def _write_whole(page: Worksheet, whole: Sequence[Trouble]) -> None:
+def _write_whole(page: Worksheet, whole: Sequence[Problem]) -> None:
     for column, header in enumerate(("问题", "怎样更正"), start=1):
         cell = page.cell(1, column)
         _put(cell, header)
@@ -454,7 +454,7 @@ def _write_whole(page: Worksheet, whole: Sequence[Trouble]) -> None:
             page.cell(line, column).alignment = _WRAPPED
 
 
-def _named(one: Trouble) -> str:
+def _named(one: Problem) -> str:
     return f"“{one.column}”：" if one.column else ""
 
 

@@ -129,7 +129,7 @@ class AgencySystem:
 
     def _due(self, matter: Matter, day: int) -> Iterator[tuple[str, dict[str, Any]]]:
         entry = matter.entry
-        if not entry["yours"]:
+        if not entry["assigned"]:
             return
         match entry["state"]:
             case "sent":

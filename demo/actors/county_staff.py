@@ -159,7 +159,7 @@ class CountyPeople:
         return sum(unit.sent for unit in self.units.values()) - before
 
     def _on_notice(self, unit: Unit, notice: Mapping[str, Any], day: int) -> None:
-        about, child, restricted = notice["about"], notice["child"], notice["restricted"]
+        about, child, restricted = notice["subject"], notice["child"], notice["restricted"]
         match notice["template"]:
             case "proposal.referral" | "proposal.ledger" if unit.decides_as:
                 unit.act("confirm", unit.decides_as, about, proposal=about, restricted=restricted)

@@ -157,7 +157,7 @@ def troubles_named(outcome: Outcome) -> Check:
     """Every cell that was spoilt beyond repair is named in the receipt, at its row."""
     named: dict[tuple[str, str | None, int | None], set[str]] = defaultdict(set)
     for record in outcome.of("receipt.", "intake.RowsAnswered.v1"):
-        for trouble in record.body["troubles"]:
+        for trouble in record.body["problems"]:
             named[record.body["unit"], record.body["submission"], trouble["row"]].add(trouble["code"])
     wrong: list[str] = []
     looked = 0
@@ -258,8 +258,8 @@ def reports_taken(outcome: Outcome) -> Check:
 
 def moves(outcome: Outcome) -> list[Record]:
     return [
-        *outcome.of("referral.case.v1", "referral.Moved.v1"),
-        *outcome.of("referral.restricted.v1", "referral.Moved.v1"),
+        *outcome.of("referral.case.v1", "referral.ReferralChanged.v1"),
+        *outcome.of("referral.restricted.v1", "referral.ReferralChanged.v1"),
     ]
 
 
@@ -286,7 +286,7 @@ def planted_once(outcome: Outcome) -> Check:
     }
     sent: dict[str, dict[str, dict[str, Any]]] = defaultdict(dict)
     for record in moves(outcome):
-        if record.body["move"] == "sent" and record.body["finding"] is not None:
+        if record.body["transition"] == "sent" and record.body["finding"] is not None:
             sent[record.body["finding"]].setdefault(record.body["referral"], record.body)
     queues = queue_of(outcome)
     wrong = []
@@ -315,7 +315,7 @@ def gaps_once(outcome: Outcome, files: Mapping[str, Counter[str]]) -> Check:
     """Every gap that the facts show is one referral, on the right unit's queue."""
     sent: dict[tuple[str, str], dict[str, dict[str, Any]]] = defaultdict(dict)
     for record in moves(outcome):
-        if record.body["move"] == "sent" and record.body["finding"] is None:
+        if record.body["transition"] == "sent" and record.body["finding"] is None:
             for code in record.body["findings"]:
                 sent[record.body["child"], code].setdefault(record.body["referral"], record.body)
     queues = queue_of(outcome)
@@ -431,8 +431,8 @@ def notices_once(outcome: Outcome) -> Check:
     for record in outcome.of("notify.inbox.", "notify.Notice.v1"):
         body = record.body
         ids[body["notice"]] += 1
-        if body["about"] is not None:
-            told = (body["unit"], body["restricted"], body["template"], body["about"], body["on"], body["text"])
+        if body["subject"] is not None:
+            told = (body["unit"], body["restricted"], body["template"], body["subject"], body["on"], body["text"])
             sentences[told] += 1
     wrong = [f"notice {notice}: {number} times" for notice, number in ids.items() if number > 1]
     wrong += [f"{said[0]} is told {said[2]} about {said[3]} {number} times on {said[4]}"
@@ -446,7 +446,7 @@ def nothing_missing(outcome: Outcome) -> Check:
     for topic, records in outcome.topics.items():
         for record in records:
             if "ce_sequence" in record.headers:
-                lane = (topic, record.partition, record.headers["ce_source"], record.headers.get("ce_lane", ""))
+                lane = (topic, record.partition, record.headers["ce_source"], record.headers.get("ce_producerid", ""))
                 numbers[lane].add(int(record.headers["ce_sequence"]))
     wrong = [
         f"{lane[0]}/{lane[1]}: {max(seen) + 1 - len(seen)} events of {lane[2]} lane {lane[3]} are missing"

@@ -6,10 +6,10 @@ from datetime import date, datetime
 from typing import cast
 from uuid import UUID, uuid5
 
-from contracts.intake import Action, ActionAnswered, ActionTaken, FactValue, FindingReported, RecordRead
+from contracts.intake import Action, ActionAccepted, ActionAnswered, FactValue, FindingReported, RecordRead
 from contracts.registry import FACT_TYPES
 from contracts.vocabulary import FactName, IdentityField, Verb
-from runtime import Heard, Say
+from runtime import InboundEvent, OutboundEvent
 from services.intake.domain.action import ELSEWHERE, Refusal, called, refuse, unreadable_facts
 from services.intake.domain.row import read
 from services.intake.misread import Misread
@@ -62,19 +62,19 @@ class Account:
 class Answered:
     """The action was refused, or had been taken before."""
 
-    said: list[Say]
+    said: list[OutboundEvent]
 
 
 @dataclass(frozen=True, slots=True)
 class Taken:
     """The action was taken now."""
 
-    said: list[Say]
+    said: list[OutboundEvent]
     finding: UUID | None
 
 
 def take(
-    heard: Heard[Action | Misread],
+    heard: InboundEvent[Action | Misread],
     account: Account,
     plans: Plans,
     secrets: Secrets,
@@ -110,13 +110,13 @@ def take(
         return Taken([say(heard, taken, at), _answered(heard, answer, at)], None)
     finding = uuid5(_SPACE, f"{account.principal}/{ce_id}")
     facts = {name: value for name, value in event.facts.items() if name not in bad}
-    report = cast("Heard[Action]", replace(heard, event=event))
+    report = cast("InboundEvent[Action]", replace(heard, event=event))
     said, remark = _finding(report, account, finding, facts, plans, secrets, seal, at, on)
     answer = _answer(account, ce_id, event.verb, "taken", left_out or unreadable or remark, finding)
     return Taken([*said, _answered(heard, answer, at)], finding)
 
 
-def _answered(heard: Heard[Action | Misread], answer: ActionAnswered, at: datetime) -> Say:
+def _answered(heard: InboundEvent[Action | Misread], answer: ActionAnswered, at: datetime) -> OutboundEvent:
     said = say(heard, answer, at)
     return replace(said, sensitivity="restricted") if answer.restricted else said
 
@@ -141,8 +141,8 @@ def _answer(
 
 def _taken(
     event: Action, account: Account, offices: Collection[str], ce_id: UUID, at: datetime, on: date
-) -> ActionTaken:
-    return ActionTaken(
+) -> ActionAccepted:
+    return ActionAccepted(
         verb=event.verb,
         unit=account.unit,
         restricted=account.restricted,
@@ -176,7 +176,7 @@ def _taken(
 
 
 def _finding(
-    heard: Heard[Action],
+    heard: InboundEvent[Action],
     account: Account,
     finding: UUID,
     facts: dict[FactName, FactValue],
@@ -185,7 +185,7 @@ def _finding(
     seal: Seal,
     at: datetime,
     on: date,
-) -> tuple[list[Say], Refusal | None]:
+) -> tuple[list[OutboundEvent], Refusal | None]:
     """A person's finding, and the identity that came with it if it names somebody. Nothing in it holds it up."""
     event = heard.event
     row = read(plans.identity, {str(name): text for name, text in event.identity.items()}, number=None, on=on)

@@ -8,7 +8,7 @@ from uuid import UUID
 import orjson
 
 from contracts.vocabulary import FactName
-from runtime import Record, Tx, aside
+from runtime import Record, Tx, run_in_thread
 from services.registry.domain.facts import End, Layer, Source
 from services.registry.domain.files import ChildFile, Question, Seat, Told
 from services.registry.domain.matching import NOTHING, Evidence, Hash, Holds
@@ -75,7 +75,7 @@ class Stored:
 async def lock(tx: Tx, children: Collection[UUID]) -> dict[UUID, Stored]:
     """The files of these children, locked in the order of their ids. Who is not on file is not in the answer."""
     rows = await tx.fetch(LOCK, sorted(children, key=lambda child: child.bytes))
-    return await aside(len(rows), _stored, rows)
+    return await run_in_thread(len(rows), _stored, rows)
 
 
 def _stored(rows: Sequence[Record]) -> dict[UUID, Stored]:
@@ -101,12 +101,12 @@ async def open_files(tx: Tx, files: Sequence[ToSave]) -> bool:
     """Store files that were not there. False: another transaction has opened one of them meanwhile."""
     if not files:
         return True
-    return await tx.execute(OPEN, *await aside(len(files), _columns, files)) == f"INSERT 0 {len(files)}"
+    return await tx.execute(OPEN, *await run_in_thread(len(files), _columns, files)) == f"INSERT 0 {len(files)}"
 
 
 async def change_files(tx: Tx, files: Sequence[ToSave]) -> None:
     if files:
-        await tx.execute(CHANGE, *await aside(len(files), _columns, files))
+        await tx.execute(CHANGE, *await run_in_thread(len(files), _columns, files))
 
 
 async def new_keys(tx: Tx, keys: Mapping[UUID, bytes]) -> None:
@@ -278,14 +278,14 @@ class StoredSeat:
 
 async def records(tx: Tx, ids: Collection[UUID]) -> dict[UUID, StoredSeat]:
     rows = await tx.fetch(RECORDS, list(ids))
-    seats = await aside(len(rows), _seats, rows)
+    seats = await run_in_thread(len(rows), _seats, rows)
     return {row["record_id"]: StoredSeat(seats[row["record_id"]], row["child_version"]) for row in rows}
 
 
 async def records_of(tx: Tx, children: Collection[UUID]) -> dict[UUID, Seat]:
     """Every record of these children; to be read with their files locked."""
     rows = await tx.fetch(RECORDS_OF, list(children))
-    return await aside(len(rows), _seats, rows)
+    return await run_in_thread(len(rows), _seats, rows)
 
 
 def _seats(rows: Sequence[Record]) -> dict[UUID, Seat]:
@@ -338,12 +338,14 @@ async def new_records(tx: Tx, rows: Sequence[RecordToSave]) -> bool:
     """Store records that were not there. False: another transaction has stored one of them meanwhile."""
     if not rows:
         return True
-    return await tx.execute(NEW_RECORDS, *await aside(len(rows), _record_columns, rows)) == f"INSERT 0 {len(rows)}"
+    return (
+        await tx.execute(NEW_RECORDS, *await run_in_thread(len(rows), _record_columns, rows)) == f"INSERT 0 {len(rows)}"
+    )
 
 
 async def change_records(tx: Tx, rows: Sequence[RecordToSave]) -> None:
     if rows:
-        await tx.execute(CHANGE_RECORDS, *await aside(len(rows), _record_columns, rows))
+        await tx.execute(CHANGE_RECORDS, *await run_in_thread(len(rows), _record_columns, rows))
 
 
 async def read_again(tx: Tx, rows: Sequence[tuple[UUID, datetime, date]]) -> None:

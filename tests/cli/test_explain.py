@@ -104,7 +104,7 @@ def test_json_says_the_same_for_machines(child: Path) -> None:
     assert answers["migrant"]["answer"] == "no"
     assert answers["migrant"]["until"] == "2026-08-20"
     assert answers["migrant"]["reasons"][0]["code"] == "not_here_long_enough"
-    assert answers["B-12(2)"]["doing"] == "either"
+    assert answers["B-12(2)"]["fulfilment"] == "either"
     assert [change["on"] for change in told["changes"]] == ["2026-08-20"]
     assert told["changes"][0]["answers"][0]["before"] == "no"
     assert [one["route"] for one in told["changes"][0]["begun"]] == ["R25"]

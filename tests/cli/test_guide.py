@@ -84,7 +84,7 @@ def test_every_topic_of_a_unit_stands_in_the_guide() -> None:
     for topic in TOPICS:
         if topic.family != "none":
             unit = RESTRICTED if "restricted" in topic.name else UNIT
-            assert f"`{topic.of(unit)}`" in GUIDE, topic.name
+            assert f"`{topic.name_for(unit)}`" in GUIDE, topic.name
 
 
 def test_the_example_uses_nothing_of_ours() -> None:

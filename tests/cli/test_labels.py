@@ -12,18 +12,18 @@ import pytest
 from cli import labels
 from cli.trace import Story, tell
 from client.kafka_client import Record
-from contracts.referral import DutyMoved, LedgerMoved, ProposalEnded, ProposalMade, ReferralMoved
-from contracts.registry import FileHandedOver, MatchSettled
+from contracts.referral import DutyChanged, LedgerEntryChanged, ProposalEnded, ProposalMade, ReferralChanged
+from contracts.registry import FileReassigned, ReviewResolved
 from contracts.vocabulary import (
     DutyKind,
     FactName,
     FindingCode,
     IdentityField,
     LedgerReason,
-    Move,
     ReferralState,
     Result,
     ReturnReason,
+    Transition,
     Verb,
 )
 from services.intake.domain.row import _FLAGS
@@ -41,7 +41,7 @@ RAW = re.compile(r"[a-z]+_[a-z_]+|\b(?:sent|accepted|opened|merged|created|misse
     ("codes", "table"),
     [
         (ReferralState, labels.STATES),
-        (Move, labels.MOVES),
+        (Transition, labels.MOVES),
         (Result, labels.RESULTS),
         (FindingCode, labels.FINDINGS),
         (IdentityField, labels.IDENTITY),
@@ -60,12 +60,12 @@ def test_every_code_of_the_vocabulary_has_a_word(codes: type[StrEnum], table: Ma
 @pytest.mark.parametrize(
     ("event", "field"),
     [
-        (ProposalMade, "what"),
+        (ProposalMade, "subject"),
         (ProposalEnded, "outcome"),
-        (LedgerMoved, "move"),
-        (DutyMoved, "move"),
-        (FileHandedOver, "reason"),
-        (MatchSettled, "outcome"),
+        (LedgerEntryChanged, "change"),
+        (DutyChanged, "change"),
+        (FileReassigned, "reason"),
+        (ReviewResolved, "outcome"),
     ],
     ids=lambda value: value if isinstance(value, str) else value.__name__,
 )
@@ -76,7 +76,7 @@ def test_every_closed_word_of_an_event_has_a_chinese_one(event: Any, field: str)
 
 def test_what_moves_a_referral_without_a_person_has_a_word() -> None:
     """The contract lists them in its description."""
-    listed = re.search(r'because: str \| None = None\n    """(.*?)"""', inspect.getsource(ReferralMoved), re.DOTALL)
+    listed = re.search(r'cause: str \| None = None\n    """(.*?)"""', inspect.getsource(ReferralChanged), re.DOTALL)
     assert listed is not None
     for code in re.findall(r"``(\w+)``", listed[1]):
         assert labels.code(code) != code, code
@@ -124,10 +124,10 @@ def record(kind: str, **body: Any) -> Record:
 
 def moved(move: str, state: str, **more: Any) -> Record:
     base: dict[str, Any] = dict.fromkeys(
-        ("accept_by", "result_by", "reason", "because", "overdue", "result", "escalated_to", "actor_unit")
+        ("accept_by", "result_by", "reason", "cause", "overdue", "result", "escalated_to", "actor_unit")
     )
     body = {"referral": str(REFERRAL), "route": "R12", "level": "L2", "to_unit": "341722-jtj", "version": 1}
-    return record("referral.Moved.v1", **{**base, **body, "move": move, "state": state, **more})
+    return record("referral.ReferralChanged.v1", **{**base, **body, "transition": move, "state": state, **more})
 
 
 def test_a_whole_story_shows_no_raw_code() -> None:
@@ -146,10 +146,10 @@ def test_a_whole_story_shows_no_raw_code() -> None:
         ],
         findings=[
             record(
-                "registry.FindingPassedOn.v1", unit="341722-jtj", place=None, role="teacher", candidate=True,
+                "registry.FindingAssigned.v1", unit="341722-jtj", place=None, role="teacher", candidate=True,
                 findings=["out_of_school", "suspected_violence"],
             ),
-            record("registry.FileHandedOver.v1", on="2026-11-01", from_child=other, reason="matched"),
+            record("registry.FileReassigned.v1", on="2026-11-01", from_child=other, reason="matched"),
         ],
         files=[
             record(
@@ -159,35 +159,36 @@ def test_a_whole_story_shows_no_raw_code() -> None:
         ],
         questions=[
             record(
-                "registry.MatchAsked.v1", on="2026-11-02", other=other, question=question,
+                "registry.ReviewRequested.v1", on="2026-11-02", other=other, question=question,
                 evidence=["same_name", "same_phone"], conflicts=["two_valid_numbers"],
             ),
-            record("registry.MatchSettled.v1", on="2026-11-03", unit="341722-mzj", outcome="kept_apart"),
-            record("registry.FactsContradict.v1", on="2026-11-03", name="school_status", units=["341722-jtj"]),
-            record("registry.RefusedAction.v1", on="2026-11-03", unit="341722-jtj", verb="merge", code="same_file"),
+            record("registry.ReviewResolved.v1", on="2026-11-03", unit="341722-mzj", outcome="kept_apart"),
+            record("registry.FactConflictFound.v1", on="2026-11-03", name="school_status", units=["341722-jtj"]),
+            record("registry.ActionRefused.v1", on="2026-11-03", unit="341722-jtj", verb="merge", code="same_file"),
         ],
         cases=[
             moved("sent", "sent", accept_by="2026-12-01T16:00:00Z"),
             moved("returned", "returned", reason="not_my_duty", actor_unit="341722-jtj"),
             moved("rerouted", "sent", to_unit="341722-renli", actor_unit="341722-mzj"),
             moved("escalated", "sent", overdue="accept", escalated_to="341722-mzj"),
-            moved("escalated", "returned", because="returned_too_often", escalated_to="341722-feg"),
+            moved("escalated", "returned", cause="returned_too_often", escalated_to="341722-feg"),
             moved("result_reported", "result_reported", result="service_in_place", actor_unit="341722-jtj"),
-            moved("withdrawn", "withdrawn", because="no_longer_shown"),
+            moved("withdrawn", "withdrawn", cause="no_longer_shown"),
             record(
-                "referral.ProposalMade.v1", what="ledger", route=None, ledger_reasons=["family_hardship"],
+                "referral.ProposalMade.v1", subject="ledger", route=None, ledger_reasons=["family_hardship"],
                 unit="341722-renli", decide_by="2026-12-01T16:00:00Z",
             ),
             record(
-                "referral.ProposalMade.v1", what="referral", route="R34", ledger_reasons=[], unit="341722-renli",
+                "referral.ProposalMade.v1", subject="referral", route="R34", ledger_reasons=[], unit="341722-renli",
                 decide_by="2026-12-01T16:00:00Z",
             ),
-            record("referral.ProposalEnded.v1", what="ledger", outcome="confirmed", actor_unit="341722-renli"),
-            record("referral.LedgerMoved.v1", move="opened", reasons=["mind_or_behaviour"]),
+            record("referral.ProposalEnded.v1", subject="ledger", outcome="confirmed", actor_unit="341722-renli"),
+            record("referral.LedgerEntryChanged.v1", change="opened", reasons=["mind_or_behaviour"]),
             record(
-                "referral.DutyMoved.v1", duty_kind="first_visit", period="2026-11", move="missed", due_on="2026-11-20"
+                "referral.DutyChanged.v1", duty_kind="first_visit", period="2026-11", change="missed",
+                due_on="2026-11-20",
             ),
-            record("referral.RefusedAction.v1", unit="341722-jtj", verb="close", code="reporter_not_informed"),
+            record("referral.ActionRefused.v1", unit="341722-jtj", verb="close", code="reporter_not_informed"),
         ],
         disclosures=[
             record("registry.Disclosed.v1", unit="341722-gaj", fields=["address", "birth_date", "guardian_phone"])
@@ -254,8 +255,8 @@ def test_a_story_that_a_later_version_told_is_told_to_its_end() -> None:
         cases=[
             moved(LATER, LATER, reason=LATER),
             moved("result_reported", "result_reported", result=LATER),
-            record("referral.LedgerMoved.v1", move=LATER, reasons=[LATER]),
-            record("referral.DutyMoved.v1", duty_kind=LATER, period="2026-11", move=LATER, due_on="2026-11-20"),
+            record("referral.LedgerEntryChanged.v1", change=LATER, reasons=[LATER]),
+            record("referral.DutyChanged.v1", duty_kind=LATER, period="2026-11", change=LATER, due_on="2026-11-20"),
         ],
     )
     text = "\n".join(tell(story, COUNTY))

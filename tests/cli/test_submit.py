@@ -68,10 +68,10 @@ class Client:
             counts = dict.fromkeys(("accepted", "accepted_with_drops", "unchanged", "disappeared"), 0)
             trouble: dict[str, Any] = {
                 "row": 2, "column": "姓名", "code": "too_long", "message": "内容过长。", "remedy": "请核对。",
-                "shown": "", "refused": "cell",
+                "excerpt": "", "refused": "cell",
             }  # fmt: skip
             answer = {"submission": body["submission"], "outcome": self.outcome, "rows": 1, "refused": 1, **counts}
-            self._new.append(self._record("intake.SubmissionAnswered.v1", answer | {"troubles": [trouble]}))
+            self._new.append(self._record("intake.SubmissionAnswered.v1", answer | {"problems": [trouble]}))
         return ce_id
 
     def flush(self) -> None:

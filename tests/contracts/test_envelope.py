@@ -22,7 +22,8 @@ def envelope(**changes: Any) -> Envelope:
     values: dict[str, Any] = {
         "id": ID, "source": "/hutong/341722/registry/x", "type": "registry.ChildChanged.v1",
         "time": datetime(2026, 3, 1, 8, 30, tzinfo=UTC), "key": "child-1", "county": "341722",
-        "correlation": UUID(int=2), "causation": UUID(int=3), "lane": 4, "sequence": 5, "sensitivity": "identity",
+        "correlation": UUID(int=2), "causation": UUID(int=3), "producer_id": 4, "sequence": 5,
+        "sensitivity": "identity",
         "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
     }  # fmt: skip
     return Envelope(**(values | changes))
@@ -44,9 +45,9 @@ def test_the_sdk_reads_what_we_write() -> None:
     assert event.get_specversion() == "1.0"
     assert event.get_datacontenttype() == "application/json"
     assert event.get_data() == {"a": 1}
-    names = ("partitionkey", "county", "lane", "sequence", "sensitivity")
+    names = ("partitionkey", "county", "producerid", "sequence", "sensitivity")
     assert {name: event.get_extension(name) for name in names} == {
-        "partitionkey": "child-1", "county": "341722", "lane": "4", "sequence": "5", "sensitivity": "identity",
+        "partitionkey": "child-1", "county": "341722", "producerid": "4", "sequence": "5", "sensitivity": "identity",
     }  # fmt: skip
     assert event.get_extension("correlationid") == str(ours.correlation)
     assert event.get_extension("causationid") == str(ours.causation)
@@ -67,7 +68,7 @@ def test_we_read_what_the_sdk_writes() -> None:
     )  # fmt: skip
     assert read.time == datetime(2026, 3, 1, 8, 30, tzinfo=UTC)
     assert read.correlation == ID, "the first event of a story is its own correlation"
-    assert (read.causation, read.lane, read.sequence) == (None, None, None)
+    assert (read.causation, read.producer_id, read.sequence) == (None, None, None)
 
 
 def test_what_is_written_in_chinese_is_read_on_both_sides() -> None:
@@ -98,9 +99,9 @@ texts = st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs
     st.integers(0, bounds.LARGEST_LANE), st.integers(0, bounds.LARGEST_SEQUENCE),
 )  # fmt: skip
 def test_what_is_written_is_read_back(
-    event: UUID, source: str, key: str, time: datetime, lane: int, sequence: int
+    event: UUID, source: str, key: str, time: datetime, producer_id: int, sequence: int
 ) -> None:
-    ours = envelope(id=event, source=source, key=key, time=time, lane=lane, sequence=sequence)
+    ours = envelope(id=event, source=source, key=key, time=time, producer_id=producer_id, sequence=sequence)
     assert Envelope.read(ours.headers(), key.encode()) == ours
 
 
@@ -110,12 +111,12 @@ def test_what_is_written_is_read_back(
         ("ce_id", None, "ce_id is null"), ("ce_id", b"7", "ce_id must be a UUID"),
         ("ce_source", b"", "ce_source is missing"),
         ("ce_type", b"\xff", "ce_type must be UTF-8"), ("ce_time", b"yesterday", "RFC 3339"),
-        ("ce_time", b"2026-03-01T00:00:00", "offset from UTC"), ("ce_lane", b"-1", "whole number"),
+        ("ce_time", b"2026-03-01T00:00:00", "offset from UTC"), ("ce_producerid", b"-1", "whole number"),
         ("ce_sequence", b"1.5", "whole number"), ("ce_sequence", "１".encode(), "whole number"),
         ("ce_sensitivity", b"secret", "ce_sensitivity"), ("ce_specversion", b"2.0", "ce_specversion"),
         ("ce_correlationid", b"x", "ce_correlationid"), ("ce_county", b"", "ce_county"),
         ("ce_source", b"a\x00b", "zero bytes"), ("ce_traceparent", b"0" * (bounds.LONGEST_HEADER + 1), "1024 bytes"),
-        ("ce_lane", b"9" * 4400, "ce_lane must be"), ("ce_lane", b"2147483648", "2147483647 at most"),
+        ("ce_producerid", b"9" * 4400, "ce_producerid must be"), ("ce_producerid", b"2147483648", "2147483647 at most"),
         ("ce_sequence", b"9" * 1024, "whole number"), ("ce_sequence", b"9223372036854775808", "at most"),
         ("ce_time", b"0001-01-01T00:00:00+14:00", "between 1900"), ("ce_time", b"9999-12-31T23:59:59Z", "and 2999"),
         ("ce_partitionkey", b"k" * (bounds.LONGEST_KEY + 1), "1000 bytes"),
@@ -159,11 +160,11 @@ UNIT: dict[str, Any] = {
 def test_of_what_a_unit_claims_only_what_is_its_own_to_say_is_read() -> None:
     """Its lane and sequence would be numbers of ours; its correlation would be somebody else's story."""
     ours = envelope()
-    read = Envelope.of_unit(headers(ce_lane=b"9" * 4400, ce_county=b"999999"), b"key", b"{}", **UNIT)
+    read = Envelope.of_unit(headers(ce_producerid=b"9" * 4400, ce_county=b"999999"), b"key", b"{}", **UNIT)
     assert (read.id, read.source, read.type, read.time, read.key) == (
         ours.id, ours.source, ours.type, ours.time, ours.key,
     )  # fmt: skip
-    assert (read.lane, read.sequence, read.causation, read.traceparent) == (None, None, None, None)
+    assert (read.producer_id, read.sequence, read.causation, read.traceparent) == (None, None, None, None)
     assert (read.correlation, read.county, read.sensitivity) == (ours.id, "341722", "normal")
 
 

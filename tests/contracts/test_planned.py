@@ -16,28 +16,28 @@ from tests.county import a_county
 
 def test_no_planned_event_is_in_the_flow_or_published() -> None:
     planned = {one.step.event for one in PLANNED}
-    assert planned.isdisjoint(step.event for step in flow.STORY)
+    assert planned.isdisjoint(step.event for step in flow.FLOW)
     assert planned.isdisjoint(kinds().values())
     assert not {f"{event.kind}.json" for event in planned} & files().keys()
 
 
 def test_every_event_of_the_contracts_is_published_or_planned() -> None:
     known = {event for event in KINDS.values() if event.__module__.startswith("contracts.")}
-    assert known == {step.event for step in flow.STORY} | {one.step.event for one in PLANNED}
+    assert known == {step.event for step in flow.FLOW} | {one.step.event for one in PLANNED}
 
 
 @pytest.mark.parametrize("planned", PLANNED, ids=lambda planned: planned.step.event.__name__)
 def test_a_planned_event_goes_where_its_step_says_and_its_writers_and_readers_may(planned: flow.Planned) -> None:
     step = planned.step
-    assert step.on[0].name == step.event.topic
-    for topic in step.on:
-        assert set(topic.writers) & set(step.said_by) or topic in topics.TOPICS
-        assert set(topic.readers) & set(step.heard_by)
+    assert step.topics[0].name == step.event.topic
+    for topic in step.topics:
+        assert set(topic.writers) & set(step.producers) or topic in topics.TOPICS
+        assert set(topic.readers) & set(step.consumers)
 
 
 def test_no_planned_topic_is_provisioned_and_each_waits_for_something() -> None:
     assert not set(topics.PLANNED) & set(topics.TOPICS)
-    written = {topic.name for one in PLANNED for topic in one.step.on}
+    written = {topic.name for one in PLANNED for topic in one.step.topics}
     assert {topic.name for topic in topics.PLANNED} <= written | PLANNED_TOPICS.keys()
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from contracts.flow import PLANNED, PLANNED_PROPERTIES, READ_BY_NAME, STORY, Properties
+from contracts.flow import FLOW, PLANNED, PLANNED_PROPERTIES, READ_BY_NAME, Properties
 from contracts.topics import RESTRICTED_UNIT, UNIT
 from tests.read_properties import ROOT, Found, find, production
 
@@ -28,7 +28,7 @@ def listed() -> list[str]:
 @pytest.mark.timeout(300)
 def test_whatever_is_declared_is_read_by_code_or_by_whom_the_story_names(found: Found) -> None:
     """Units and agencies read the values of their topics whole; what is planned is read by nobody yet."""
-    wholes = [step.event for step in STORY if {UNIT, RESTRICTED_UNIT} & set(step.heard_by)]
+    wholes = [step.event for step in FLOW if {UNIT, RESTRICTED_UNIT} & set(step.consumers)]
     wholes += [planned.step.event for planned in PLANNED]
     held = found.held_by(f"{kind.__module__}.{kind.__qualname__}" for kind in wholes)
     named = set(listed())

@@ -35,7 +35,7 @@ def record(
         "ce_id": f"{topic}-{n}",
         "ce_type": kind,
         "ce_source": "service",
-        "ce_lane": "1",
+        "ce_producerid": "1",
         "ce_sequence": str(n),
     }
     if cause is not None:
@@ -85,7 +85,7 @@ def truth() -> dict[str, Any]:
 
 def moved(referral: str, finding: str | None, code: str, route: str, to_unit: str, **more: Any) -> dict[str, Any]:
     return {
-        "referral": referral, "move": "sent", "finding": finding, "findings": [code], "route": route,
+        "referral": referral, "transition": "sent", "finding": finding, "findings": [code], "route": route,
         "to_unit": to_unit, "child": "file-1", **more,
     }  # fmt: skip
 
@@ -94,11 +94,11 @@ def topics() -> dict[str, list[Record]]:
     """What comes out when everything is right."""
     answer = {
         "submission": "s1", "outcome": "taken", "rows": 1, "accepted": 1, "accepted_with_drops": 0, "refused": 0,
-        "unchanged": 0, "troubles": [], "unit": "u",
+        "unchanged": 0, "problems": [], "unit": "u",
     }  # fmt: skip
     action = {"ce_id": REPORT, "outcome": "taken", "finding": "f1", "code": ""}
     notice = {
-        "notice": "n1", "unit": "u", "restricted": False, "template": "referral.sent", "about": "r2", "child": "file-1",
+        "notice": "n1", "unit": "u", "restricted": False, "template": "referral.sent", "subject": "r2", "child": "file-1",
         "text": "有一条转介待办", "on": "2026-09-03",
     }  # fmt: skip
     assessed = {"child": "file-1", "on": "2026-09-03", "migrant": {"answer": "yes"}}
@@ -113,10 +113,10 @@ def topics() -> dict[str, list[Record]]:
         ],
         "eligibility.child.v1": [record("eligibility.child.v1", "eligibility.ChildAssessed.v1", assessed)],
         "referral.restricted.v1": [
-            record("referral.restricted.v1", "referral.Moved.v1", moved("r1", "f1", "unattended", "R4", "341722-mzj"))
+            record("referral.restricted.v1", "referral.ReferralChanged.v1", moved("r1", "f1", "unattended", "R4", "341722-mzj"))
         ],
         "referral.case.v1": [
-            record("referral.case.v1", "referral.Moved.v1", moved("r2", None, "uninsured", "R25", "341722-rsj"))
+            record("referral.case.v1", "referral.ReferralChanged.v1", moved("r2", None, "uninsured", "R25", "341722-rsj"))
         ],
         "referral.queue.341722-mzj.restricted.v1": [
             record("q1", "referral.QueueEntry.v1", {"version": 1}, key="r1"),
@@ -152,7 +152,7 @@ def _report_refused(said: dict[str, list[Record]]) -> None:
 
 def _referred_twice(said: dict[str, list[Record]]) -> None:
     again = moved("r9", "f1", "unattended", "R4", "341722-mzj")
-    said["referral.restricted.v1"].append(record("referral.restricted.v1", "referral.Moved.v1", again, n=1))
+    said["referral.restricted.v1"].append(record("referral.restricted.v1", "referral.ReferralChanged.v1", again, n=1))
 
 
 def _seen_by_all(said: dict[str, list[Record]]) -> None:
@@ -165,7 +165,7 @@ def _disclosed_to_all(said: dict[str, list[Record]]) -> None:
 
 
 def _announced_to_all(said: dict[str, list[Record]]) -> None:
-    said["notify.inbox.u.v1"][0].body["about"] = "r1"
+    said["notify.inbox.u.v1"][0].body["subject"] = "r1"
 
 
 def _gap_forgotten(said: dict[str, list[Record]]) -> None:

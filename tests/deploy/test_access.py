@@ -36,7 +36,7 @@ INNER = {
     "intake.action.v1": ("intake", "registry referral"),
     "registry.child.v1": ("registry", "eligibility"),
     "registry.finding.v1": ("registry", "referral"),
-    "registry.question.v1": ("registry", "notify"),
+    "registry.review.v1": ("registry", "notify"),
     "eligibility.child.v1": ("eligibility", "referral"),
     "referral.case.v1": ("referral", "registry notify"),
     "referral.restricted.v1": ("referral", "registry notify"),

@@ -92,29 +92,29 @@ GUARDS = [
     Guard(
         "contracts: what is published is what the contracts say",
         "contracts/registry.py",
-        "    questions: int = 0\n",
-        "    questions: int = 0\n    remarks: int = 0\n",
+        "    open_reviews: int = 0\n",
+        "    open_reviews: int = 0\n    remarks: int = 0\n",
         _SCHEMAS + "test_what_is_published_is_what_the_contracts_say",
     ),
     Guard(
         "contracts: a service hears what the story lets it hear",
         "services/notify/app.py",
-        "        topics.REGISTRY_QUESTION.name,\n        **",
-        "        topics.REGISTRY_QUESTION.name,\n        topics.REGISTRY_CHILD.name,\n        **",
+        "        topics.REGISTRY_REVIEW.name,\n        **",
+        "        topics.REGISTRY_REVIEW.name,\n        topics.REGISTRY_CHILD.name,\n        **",
         _FLOW + "test_a_service_subscribes_to_what_the_story_lets_it_hear",
     ),
     Guard(
         "contracts: however the topic is named",
         "services/notify/app.py",
-        "        topics.REGISTRY_QUESTION.name,\n        **",
-        '        topics.REGISTRY_QUESTION.name,\n        "registry.child.v1",\n        **',
+        "        topics.REGISTRY_REVIEW.name,\n        **",
+        '        topics.REGISTRY_REVIEW.name,\n        "registry.child.v1",\n        **',
         _FLOW + "test_a_service_subscribes_to_what_the_story_lets_it_hear",
     ),
     Guard(
         "contracts: a service says what the story lets it say",
         "services/notify/handlers.py",
         "def _once(",
-        "def _settle() -> Event:\n    return MatchSettled()\n\n\ndef _once(",
+        "def _settle() -> Event:\n    return ReviewResolved()\n\n\ndef _once(",
         _FLOW + "test_a_service_makes_the_events_that_the_story_lets_it_say_and_no_others",
     ),
     Guard(
@@ -127,7 +127,7 @@ GUARDS = [
     Guard(
         "contracts: every event has its place in the story",
         "contracts/flow.py",
-        '    _step(notify.AlarmRang, "notify", topics.ALARM, "notify", "done second"),\n',
+        '    _step(notify.AlarmDelivered, "notify", topics.ALARM, "notify", "done second"),\n',
         "",
         _FLOW + "test_every_event_has_its_place_in_the_story_once",
     ),
@@ -261,8 +261,8 @@ GUARDS = [
     Guard(
         "contracts: a topic declares nothing that nobody reads",
         "contracts/topics.py",
-        "    days: bool = False\n",
-        "    days: bool = False\n    broadcast: bool = False\n",
+        "    carries_watermarks: bool = False\n",
+        "    carries_watermarks: bool = False\n    broadcast: bool = False\n",
         _READ + "test_whatever_is_declared_is_read_by_code_or_by_whom_the_story_names",
     ),
     Guard(

@@ -624,7 +624,7 @@ GUARDS = [
     Guard(
         "intake: the second log-in is told from the first",
         _INTAKE + "handlers.py",
-        "restricted=batch.topic == RESTRICTED_ACTION.of(unit)",
+        "restricted=batch.topic == RESTRICTED_ACTION.name_for(unit)",
         "restricted=False",
         _ACTIONS + "test_a_unit_s_two_log_ins_learn_nothing_of_each_other",
     ),

@@ -18,8 +18,8 @@ GUARDS = [
     Guard(
         "referral: the table of moves is the policy's",
         _DOMAIN + "referral.py",
-        "    (SENT, Move.WITHDRAWN): WITHDRAWN,\n",
-        "    (SENT, Move.WITHDRAWN): WITHDRAWN,\n    (SENT, Move.STARTED): IN_PROGRESS,\n",
+        "    (SENT, Transition.WITHDRAWN): WITHDRAWN,\n",
+        "    (SENT, Transition.WITHDRAWN): WITHDRAWN,\n    (SENT, Transition.STARTED): IN_PROGRESS,\n",
         _MACHINE + "test_the_table_is_the_one_of_the_policy",
     ),
     Guard(
@@ -144,8 +144,8 @@ GUARDS = [
     Guard(
         "referral: the clock starts at SENT, not when somebody signs",
         _DOMAIN + "referral.py",
-        "_stepped(referral, Move.ACCEPTED)",
-        '_stepped(referral, Move.ACCEPTED, {"sent_at": at})',
+        "_stepped(referral, Transition.ACCEPTED)",
+        '_stepped(referral, Transition.ACCEPTED, {"sent_at": at})',
         _MACHINE + "test_the_clock_starts_at_sent_and_acceptance_does_not_touch_it",
     ),
     Guard(
@@ -426,7 +426,7 @@ GUARDS = [
     Guard(
         "referral: a question is the registry's to answer",
         "services/referral/actions.py",
-        "    if action.proposal is not None and is_question(action.proposal):\n        return\n",
+        "    if action.proposal is not None and is_review(action.proposal):\n        return\n",
         "",
         _ACTIONS + "test_verbs_of_the_registry_are_none_of_ours",
     ),

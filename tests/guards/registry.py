@@ -125,7 +125,7 @@ GUARDS = [
     Guard(
         "registry: what another lane changed meanwhile is read again",
         _REGISTRY + "desk.py",
-        "            if await aside(len(self._stored), self._forget_what_moved):\n                continue\n",
+        "            if await run_in_thread(len(self._stored), self._forget_what_moved):\n                continue\n",
         "",
         _RECORDS + "test_a_record_that_changes_while_it_is_looked_at_is_looked_at_again",
     ),
@@ -453,14 +453,14 @@ GUARDS = [
     Guard(
         "registry: a proposal that is no question is referral's to answer",
         _REGISTRY + "handlers.py",
-        "        return event.proposal is not None and is_question(event.proposal)\n",
+        "        return event.proposal is not None and is_review(event.proposal)\n",
         "        return event.proposal is not None\n",
         _PERSONS + "test_somebody_elses_proposals_are_none_of_the_registrys_business",
     ),
     Guard(
         "registry: a question's id says that it is one",
         _REGISTRY + "vault.py",
-        "        return question_id(self.new_id(words))\n",
+        "        return review_id(self.new_id(words))\n",
         "        return self.new_id(words)\n",
         _PERSONS + "test_every_question_has_the_id_of_one_and_no_child_has",
     ),

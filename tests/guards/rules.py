@@ -17,8 +17,8 @@ GUARDS = [
     Guard(
         "rules: the runtime stands on the contracts alone",
         "runtime/errors.py",
-        "class Unprocessable(Exception):",
-        "import services\n\n\nclass Unprocessable(Exception):",
+        "class UnprocessableEvent(Exception):",
+        "import services\n\n\nclass UnprocessableEvent(Exception):",
         _IMPORTS + "[Each layer stands on those below it]",
     ),
     Guard(
@@ -108,8 +108,8 @@ GUARDS = [
     Guard(
         "rules: no service asks what time it is",
         "services/referral/handlers.py",
-        "async def on_day(page: Page, tx: Tx) -> PageDone:\n",
-        "async def on_day(page: Page, tx: Tx) -> PageDone:\n    __import__('time').time()\n",
+        "async def on_day(page: DayPage, tx: Tx) -> DayPageResult:\n",
+        "async def on_day(page: DayPage, tx: Tx) -> DayPageResult:\n    __import__('time').time()\n",
         _DOMAIN + "test_no_service_asks_for_the_time_or_for_chance",
     ),
     Guard(

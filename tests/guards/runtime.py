@@ -36,15 +36,15 @@ GUARDS = [
     Guard(
         "runtime: the reader drops numbers it has had",
         "runtime/reader.py",
-        "        if sequence <= known.last_seq:\n            return Turn.HAD\n",
+        "        if sequence <= known.last_sequence:\n            return SequenceCheck.DUPLICATE\n",
         "",
         _ONCE + "test_two_hops_apply_every_event_once_and_in_order_and_its_repetition_not_at_all",
     ),
     Guard(
         "runtime: the reader takes only the next number",
         "runtime/reader.py",
-        "if sequence > known.last_seq + 1:",
-        "if sequence > known.last_seq + 1_000_000:",
+        "if sequence > known.last_sequence + 1:",
+        "if sequence > known.last_sequence + 1_000_000:",
         _READER + "test_what_comes_too_early_is_taken_when_its_turn_comes",
     ),
     Guard(
@@ -206,8 +206,8 @@ GUARDS = [
     Guard(
         "runtime: a mark is refused where nobody may set one",
         "runtime/reader.py",
-        "        if kind is DayTurned and not self._marks:\n",
-        "        if kind is DayTurned and self._marks is None:\n",
+        "        if kind is DayWatermark and not self._marks:\n",
+        "        if kind is DayWatermark and self._marks is None:\n",
         _DAYS + "test_a_mark_on_a_topic_that_carries_no_days_is_refused",
     ),
     Guard(
@@ -285,7 +285,7 @@ GUARDS = [
     Guard(
         "runtime: the five services drop numbers they have had",
         "runtime/reader.py",
-        "        if sequence <= known.last_seq:\n            return Turn.HAD\n",
+        "        if sequence <= known.last_sequence:\n            return SequenceCheck.DUPLICATE\n",
         "",
         _CHAIN + "test_whatever_dies_on_the_way_the_same_comes_out_of_the_chain",
     ),
@@ -587,7 +587,7 @@ GUARDS = [
     Guard(
         "runtime: what goes at once is not kept back",
         "runtime/outbox.py",
-        "at_once = {(row.topic, row.key) for row in rows if row.snapshot and row.at_once}",
+        "at_once = {(row.topic, row.key) for row in rows if row.snapshot and row.bypass_coalescing}",
         "at_once: set[tuple[str, bytes]] = set()",
         _LATER + "test_what_goes_at_once_is_not_kept_back",
     ),

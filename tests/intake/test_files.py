@@ -246,8 +246,8 @@ async def test_a_file_that_does_not_state_its_coverage_makes_nobody_disappear_an
     full = await door.submit(children(2), submission=3)
 
     assert (receipt.counts, receipt.answer.outcome, receipt.answer.disappeared) == ((2, 0, 0, 0), "taken", 0)
-    assert [trouble.code for trouble in receipt.answer.troubles] == ["coverage_missing", "column_unknown"]
-    assert "full" in receipt.answer.troubles[0].remedy
+    assert [trouble.code for trouble in receipt.answer.problems] == ["coverage_missing", "column_unknown"]
+    assert "full" in receipt.answer.problems[0].remedy
     assert only(receipt.said, SubmissionEnded)[0].coverage == "delta"
     assert [gone.birth_date for gone in only(full.said, RecordDisappeared)] == [BORN + timedelta(days=2)]
 
@@ -287,7 +287,7 @@ async def test_a_coverage_that_is_none_is_refused_by_name(door: Door, said: Any)
     receipt = Receipt(await door.send("department.Begin.v1", begin | {"coverage": said}))
 
     assert (receipt.answer.outcome, receipt.codes) == ("refused", Counter({"coverage_unknown": 1}))
-    assert all(word in receipt.answer.troubles[0].message for word in ("coverage", "full", "delta"))
+    assert all(word in receipt.answer.problems[0].message for word in ("coverage", "full", "delta"))
 
 
 @pytest.mark.parametrize(("announced", "ended"), [(4, 3), (3, 4), (3, 2), (2, 3)])
@@ -351,7 +351,7 @@ async def test_a_row_that_stands_twice_is_taken_once(door: Door) -> None:
     receipt = await door.submit([a_child(0), a_child(0), a_child(0, 年级="四年级")])
 
     assert receipt.counts == (1, 0, 1, 1)
-    [trouble] = [trouble for part in receipt.parts for trouble in part.troubles]
+    [trouble] = [trouble for part in receipt.parts for trouble in part.problems]
     assert (trouble.code, trouble.row, trouble.refused) == ("duplicate_row", 4, "row")
     assert "第2行" in trouble.message
     assert receipt.records[0].facts[FactName.SCHOOL_GRADE] == 3
@@ -411,8 +411,8 @@ async def test_unregistered_columns_are_named_and_not_read(door: Door) -> None:
     receipt = await door.submit([a_child(1, 家里几头牛="3")])
 
     assert receipt.codes == Counter({"column_unknown": 1})
-    assert receipt.answer.troubles[0].refused == "nothing"
-    assert "家里几头牛" in receipt.answer.troubles[0].message
+    assert receipt.answer.problems[0].refused == "nothing"
+    assert "家里几头牛" in receipt.answer.problems[0].message
     assert receipt.counts == (1, 0, 0, 0)
 
 
@@ -429,7 +429,7 @@ async def test_rows_without_a_beginning_are_refused_and_so_is_their_end(door: Do
     said = await door.hand_over(row, end)
 
     [part] = only(said, RowsAnswered)
-    assert (part.read, part.refused, part.troubles[0].code) == (1, 1, "no_begin")
+    assert (part.read, part.refused, part.problems[0].code) == (1, 1, "no_begin")
     assert Receipt(said).answer.outcome == "refused"
     assert Receipt(said).answer.rows == 0
 
@@ -440,7 +440,7 @@ async def test_rows_after_the_end_are_refused(door: Door) -> None:
 
     last = said[-1]
     assert isinstance(last, RowsAnswered)
-    assert (last.read, last.refused, last.troubles[0].code) == (1, 1, "after_end")
+    assert (last.read, last.refused, last.problems[0].code) == (1, 1, "after_end")
     assert len(only(said, RecordRead)) == 1
 
 
@@ -554,7 +554,7 @@ async def test_a_row_on_its_own_is_refused(door: Door, row: dict[str, Any], code
 
     [part] = said
     assert isinstance(part, RowsAnswered)
-    assert (part.refused, [trouble.code for trouble in part.troubles]) == (1, [code])
+    assert (part.refused, [trouble.code for trouble in part.problems]) == (1, [code])
 
 
 async def test_a_row_cannot_speak_of_tomorrow(door: Door) -> None:
@@ -563,7 +563,7 @@ async def test_a_row_cannot_speak_of_tomorrow(door: Door) -> None:
     [record] = only(said, RecordRead)
     [part] = only(said, RowsAnswered)
     assert record.valid_on == date(2026, 11, 23)
-    assert part.troubles[0].code == "valid_on_future"
+    assert part.problems[0].code == "valid_on_future"
 
 
 async def test_a_unit_nobody_registered_hands_over_nothing(door: Door) -> None:

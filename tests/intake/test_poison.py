@@ -25,7 +25,7 @@ from tests.runtime.harness import Process, World, eventually, servers_of
 
 pytestmark = pytest.mark.timeout(600)
 DATABASE = "intake_poison"
-WRITABLE = (topics.DEPARTMENT.of(SCHOOL), topics.ACTION.of(SCHOOL))
+WRITABLE = (topics.DEPARTMENT.name_for(SCHOOL), topics.ACTION.name_for(SCHOOL))
 """All that a unit may write."""
 KINDS = {
     WRITABLE[0]: ("department.Begin.v1", "department.Row.v1", "department.End.v1"),
@@ -41,7 +41,7 @@ texts = st.sampled_from([b"", b"\xff\xfe", b"\xed\xa0\x80", b"a\x00b", "\u202e�
 header_values = st.none() | st.binary(max_size=40) | huge | moments | texts
 names = st.sampled_from(
     ["ce_id", "ce_source", "ce_type", "ce_time", "ce_specversion", "ce_partitionkey", "ce_county", "ce_correlationid",
-     "ce_causationid", "ce_sensitivity", "ce_lane", "ce_sequence", "ce_traceparent", "content-type", "ce_其他"]
+     "ce_causationid", "ce_sensitivity", "ce_producerid", "ce_sequence", "ce_traceparent", "content-type", "ce_其他"]
 )  # fmt: skip
 scalars = (
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20)
@@ -81,7 +81,7 @@ class Intake:
         self.process = process
         self.database = database
         self._receipts = Consumer(world.stack.config() | {"group.id": f"reader-{uuid4()}", "enable.auto.commit": False})
-        self._receipts.assign([TopicPartition(topics.RECEIPT.of(RENLI), 0, 0)])
+        self._receipts.assign([TopicPartition(topics.RECEIPT.name_for(RENLI), 0, 0)])
         self._answered: dict[UUID, str] = {}
 
     def send(self, message: Message) -> None:
@@ -93,7 +93,9 @@ class Intake:
         ce_id = uuid4()
         body = an_action("report", role="child_director").model_dump_json(exclude_none=True).encode()
         about = {"ce_id": str(ce_id), "ce_source": "/a neighbour", "ce_type": "action.Action.v1"}
-        self.send((topics.ACTION.of(RENLI), b"new", body, [(name, text.encode()) for name, text in about.items()]))
+        self.send(
+            (topics.ACTION.name_for(RENLI), b"new", body, [(name, text.encode()) for name, text in about.items()])
+        )
         return ce_id
 
     async def answer(self, ce_id: UUID) -> str:
@@ -162,7 +164,7 @@ async def intake(stack: LocalStack, tmp_path_factory: pytest.TempPathFactory) ->
 def make_topics(world: World) -> None:
     """Those of the two units, and what intake says to the services."""
     there = world.admin.list_topics(timeout=10).topics
-    single = [*WRITABLE, topics.ACTION.of(RENLI), *(topics.RECEIPT.of(unit) for unit in (SCHOOL, RENLI))]
+    single = [*WRITABLE, topics.ACTION.name_for(RENLI), *(topics.RECEIPT.name_for(unit) for unit in (SCHOOL, RENLI))]
     shared = [topics.INTAKE_RECORD.name, topics.INTAKE_ACTION.name]
     wanted = [(name, 1) for name in single] + [(name, world.partitions) for name in shared]
     new = [NewTopic(name, many, 1) for name, many in wanted if name not in there]
@@ -174,7 +176,7 @@ def numbers_without_end() -> Iterator[Message]:
     for topic in WRITABLE:
         kind = KINDS[topic][-1].encode()
         about: Headers = [("ce_id", str(uuid4()).encode()), ("ce_source", b"/s"), ("ce_type", kind)]
-        yield topic, b"k", b"{}", [*about, ("ce_lane", b"9" * 4400), ("ce_sequence", b"9" * 4400)]
+        yield topic, b"k", b"{}", [*about, ("ce_producerid", b"9" * 4400), ("ce_sequence", b"9" * 4400)]
 
 
 @settings(deadline=None, max_examples=25, suppress_health_check=list(HealthCheck))
@@ -197,7 +199,7 @@ async def test_whatever_one_unit_sends_its_neighbour_is_heard(intake: Intake, se
 async def test_a_message_of_no_form_is_answered(intake: Intake) -> None:
     """Under the id that stands for it: a report whose client sets no readable header at all is no report unheard."""
     wrong: Any = [("ce_id", b"\xff"), ("ce_type", None), ("ce_time", b"9" * 4400), ("ce_sensitivity", b"\x00")]
-    intake.send((topics.ACTION.of(RENLI), b"\xff", b"{}", wrong))
+    intake.send((topics.ACTION.name_for(RENLI), b"\xff", b"{}", wrong))
     intake.world.flush()
     before = set(intake._answered)
 

@@ -18,16 +18,16 @@ from contracts.event import Envelope, Event
 from contracts.registry import (
     ChildChanged,
     Disclosed,
-    FactsContradict,
-    FileHandedOver,
-    FindingPassedOn,
-    MatchAsked,
-    MatchSettled,
-    RegistryRefusedAction,
+    FactConflictFound,
+    FileReassigned,
+    FindingAssigned,
+    RegistryActionRefused,
+    ReviewRequested,
+    ReviewResolved,
 )
 from contracts.topics import TOPICS
-from contracts.vocabulary import FactName, IdentityField, Move, ReferralState, Verb
-from runtime import Heard, Service, Settings, partition_of, tables
+from contracts.vocabulary import FactName, IdentityField, ReferralState, Transition, Verb
+from runtime import InboundEvent, Service, Settings, partition_of, tables
 from runtime.catalogue import Catalogue
 from runtime.outbox import Outbox
 from runtime.sealing import new_keys
@@ -111,9 +111,9 @@ def a_log(seed: int, asked: Sequence[UUID] = (), size: int = 400) -> list[Step]:
                 number = chance.randrange(6)
                 state, move = chance.choice(
                     [
-                        (ReferralState.SENT, Move.SENT),
-                        (ReferralState.CLOSED, Move.CLOSED),
-                        (ReferralState.SENT, Move.SENT),
+                        (ReferralState.SENT, Transition.SENT),
+                        (ReferralState.CLOSED, Transition.CLOSED),
+                        (ReferralState.SENT, Transition.SENT),
                     ]
                 )
                 version = len(log)
@@ -180,7 +180,7 @@ def _action(
 
 async def with_decisions(house: House, seed: int) -> list[Step]:
     """The log in which persons also answer what the registry asks in it."""
-    asked = [one.question for one in only(await house.play(a_log(seed)), MatchAsked)]
+    asked = [one.review for one in only(await house.play(a_log(seed)), ReviewRequested)]
     await house.forget()
     return a_log(seed, asked)
 
@@ -247,7 +247,7 @@ def _records(log: Sequence[Step], *, twice: bool) -> list[Any]:
                 timestamp=0,
                 key=event.key.encode(),
                 value=event.model_dump_json().encode(),
-                headers=envelope.numbered(step.lane, number).headers(),
+                headers=envelope.with_sequence(step.lane, number).headers(),
             )
         )
 
@@ -354,8 +354,8 @@ async def test_a_log_cut_differently_or_heard_twice_ends_the_same(
         seen[way] = (await one.house.state(), unskipped(said), newest(said))
         assert await one.service.parked() == []
     state, said, _ = seen["one by one"]
-    kinds: list[type[Event]] = [MatchAsked, MatchSettled, FileHandedOver, FindingPassedOn, FactsContradict]
-    kinds.append(RegistryRefusedAction)
+    kinds: list[type[Event]] = [ReviewRequested, ReviewResolved, FileReassigned, FindingAssigned, FactConflictFound]
+    kinds.append(RegistryActionRefused)
     assert {kind.kind for kind in kinds} == {event["type"] for event in said}
     assert [name for name, rows in state.items() if not rows] == []
     for way, found in seen.items():
@@ -367,7 +367,7 @@ def published(events: Sequence[Event], at: datetime = NOON) -> list[Step]:
     """What intake's outbox makes of these events: each partition in order, one partition after the other."""
     outbox = Outbox("intake", "/hutong/341722/intake/x", Catalogue(TOPICS), LANES, 1_000_000)
     cause = Envelope(SPACE, "/a-client", "department.End.v1", at, "key", COUNTY.code, SPACE)
-    said = [Heard(event, cause, "department.341722-jtj.v1", 0, n).say(event) for n, event in enumerate(events)]
+    said = [InboundEvent(event, cause, "department.341722-jtj.v1", 0, n).emit(event) for n, event in enumerate(events)]
     kinds = {event.kind: type(event) for event in events}
     steps = []
     for row in outbox.rows(said):
@@ -415,7 +415,7 @@ async def test_an_unchanged_file_speaks_for_the_children_of_every_partition(
             and (fact["period"], fact["valid_on"]) == ("2026H2", "2026-09-30")
         }
         assert dated == standing
-        told = [event["value"] for event in said if event["type"] == FactsContradict.kind]
+        told = [event["value"] for event in said if event["type"] == FactConflictFound.kind]
         contradicted = {str(a_vault().new_id(str(an_id("record", row.key)))) for row in children[::2]}
         assert sorted(one["child"] for one in told) == sorted(contradicted)
         assert {one["name"] for one in told} == {FactName.SCHOOL_GRADE}

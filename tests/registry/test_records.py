@@ -12,9 +12,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from contracts.event import Event
-from contracts.registry import ChildChanged, FactsContradict, FileHandedOver, MatchAsked, MatchSettled
+from contracts.registry import ChildChanged, FactConflictFound, FileReassigned, ReviewRequested, ReviewResolved
 from contracts.vocabulary import FactName, IdentityField, Verb
-from runtime import NotYet, Unprocessable
+from runtime import RetryLater, UnprocessableEvent
 from services.registry import handlers, store
 from services.registry.names import identity_of
 from tests.registry.house import MZJ, NOON, House, Step, action, an_id, disappeared, ended, only, read, reported
@@ -57,7 +57,7 @@ async def test_twins_are_two_children(house: House) -> None:
     assert await house.child_of(one) != await house.child_of(other)
     assert await house.child_of(clinic(one)) == await house.child_of(one)
     assert await house.child_of(clinic(other)) == await house.child_of(other)
-    assert only(said, MatchAsked) == []
+    assert only(said, ReviewRequested) == []
 
 
 async def test_a_lead_is_asked_about_once(house: House) -> None:
@@ -72,12 +72,12 @@ async def test_a_lead_is_asked_about_once(house: House) -> None:
     said = await house.rows(row, before)
     again = await house.rows(lead)
 
-    [asked] = only(said, MatchAsked)
+    [asked] = only(said, ReviewRequested)
     assert asked.unit == MZJ
     assert asked.evidence == ("same_birth_date", "same_name", "same_phone")
     assert {asked.child, asked.other} == {await house.child_of(row), await house.child_of(lead)}
-    assert [house.snapshot(child).questions for child in (asked.child, asked.other)] == [1, 1]
-    assert only(again, MatchAsked) == []
+    assert [house.snapshot(child).open_reviews for child in (asked.child, asked.other)] == [1, 1]
+    assert only(again, ReviewRequested) == []
 
 
 async def test_names_with_a_lost_character_are_compared_letter_by_letter(house: House) -> None:
@@ -89,7 +89,7 @@ async def test_names_with_a_lost_character_are_compared_letter_by_letter(house: 
     await house.rows(row)
     said = await house.rows(lead, stranger)
 
-    [asked] = only(said, MatchAsked)
+    [asked] = only(said, ReviewRequested)
     assert {asked.child, asked.other} == {await house.child_of(row), await house.child_of(lead)}
 
 
@@ -100,7 +100,7 @@ async def test_two_valid_numbers_are_asked_about_and_never_joined(house: House) 
     said = await house.rows(one, other)
 
     assert len(await house.partition()) == 2
-    [asked] = only(said, MatchAsked)
+    [asked] = only(said, ReviewRequested)
     assert asked.conflicts == ("two_valid_numbers",)
 
 
@@ -113,16 +113,16 @@ async def test_a_row_that_gets_its_number_joins_the_file_that_has_it(house: Hous
 
     said = await house.rows(replace(late, identity=row.identity))
 
-    [handed] = only(said, FileHandedOver)
+    [handed] = only(said, FileReassigned)
     assert (handed.child, handed.from_child, handed.reason) == (survivor, absorbed, "matched")
-    [settled] = only(said, MatchSettled)
+    [settled] = only(said, ReviewResolved)
     assert settled.outcome == "merged"
     assert house.snapshot(absorbed).state == "absorbed"
     assert house.snapshot(absorbed).absorbed_by == survivor
     assert house.snapshot(absorbed).facts == ()
     assert house.snapshot(survivor).absorbs == (absorbed,)
     assert house.snapshot(survivor).sources == ("school", "vaccination")
-    assert house.snapshot(survivor).questions == 0
+    assert house.snapshot(survivor).open_reviews == 0
 
 
 async def test_a_row_whose_number_is_corrected_leaves_the_file_it_was_in(house: House) -> None:
@@ -136,7 +136,7 @@ async def test_a_row_whose_number_is_corrected_leaves_the_file_it_was_in(house: 
     assert await house.child_of(row) == before
     assert await house.child_of(wrong) != before
     assert house.snapshot(before).sources == ("school",)
-    [asked] = only(said, MatchAsked)
+    [asked] = only(said, ReviewRequested)
     assert asked.conflicts == ("two_valid_numbers",)
 
 
@@ -256,7 +256,7 @@ async def test_a_record_that_changes_while_it_is_looked_at_is_looked_at_again(ho
         return found
 
     tx = After(house.tx, store.RECORDS, correct)
-    with pytest.raises(NotYet):
+    with pytest.raises(RetryLater):
         async with house.tx.transaction():
             await handlers.on_records(house.batch([read(row)]), tx, vault=house.vault)
 
@@ -308,7 +308,7 @@ async def test_what_a_person_is_asked_or_reports_waits_for_no_file(house: House)
 
 async def test_an_identity_that_does_not_open_is_parked_and_not_guessed(house: House) -> None:
     broken = read(a_row()).model_copy(update={"identity": read(a_row("other")).identity})
-    with pytest.raises(Unprocessable, match=str(broken.record)):
+    with pytest.raises(UnprocessableEvent, match=str(broken.record)):
         await house.hear(broken)
 
 
@@ -513,9 +513,9 @@ async def test_departments_that_contradict_are_reported_once(house: House) -> No
     said = await house.rows(row, town)
     again = await house.rows(replace(town, facts={FactName.SCHOOL_GRADE: 6}))
 
-    [found] = only(said, FactsContradict)
+    [found] = only(said, FactConflictFound)
     assert (found.name, found.units) == (FactName.SCHOOL_GRADE, ("341722-jtj", "341722-renli"))
-    assert only(again, FactsContradict) == []
+    assert only(again, FactConflictFound) == []
     claims = [fact for fact in house.snapshot(found.child).facts if fact.name is FactName.SCHOOL_GRADE]
     assert {(fact.value, fact.chosen) for fact in claims} == {(4, True), (6, False)}
 
@@ -607,7 +607,7 @@ def _content(files: dict[Any, ChildChanged]) -> dict[Any, Any]:
             set(file.absorbs),
             file.sources,
             file.silent_sources,
-            file.questions,
+            file.open_reviews,
             [(fact.name, fact.value, fact.unit, fact.chosen) for fact in file.facts],
         ]
         for child, file in files.items()

@@ -19,7 +19,7 @@ from contracts.county import County
 from contracts.event import Envelope, Event
 from contracts.intake import Action
 from contracts.registry import Disclosed
-from runtime import Batch, Heard, Page, Say, partition_of
+from runtime import Batch, DayPage, InboundEvent, OutboundEvent, partition_of
 from runtime.sealing import Sealer
 from services.intake import handlers as intake
 from services.intake.plans import Desk
@@ -75,7 +75,7 @@ class Chain:
                 ("referral", referral.on_actions),
             ),
             "registry.finding.v1": (("referral", referral.on_findings),),
-            "registry.question.v1": (("notify", notify.on_question),),
+            "registry.review.v1": (("notify", notify.on_question),),
             "referral.case.v1": cases,
             "referral.restricted.v1": cases,
         }
@@ -98,7 +98,7 @@ class Chain:
             event, topic, made = waiting.popleft()
             envelope = Envelope(made, f"/{topic}", event.kind, self.now, event.key, self.county.code, made)
             partition = partition_of(event.key, PARTITIONS)
-            batch = Batch([Heard(event, envelope, topic, partition, 0)], topic, partition, self.today, self.now,
+            batch = Batch([InboundEvent(event, envelope, topic, partition, 0)], topic, partition, self.today, self.now,
                           self.county, PARTITIONS)  # fmt: skip
             family = "action" if topic.startswith("action.") else topic
             for place, (service, handler) in enumerate(self._handlers.get(family, ())):
@@ -118,17 +118,17 @@ class Chain:
                 resume: str | None = None
                 while True:
                     cause = uuid5(SPACE, f"{service}/{self.today}/{index}/{resume}")
-                    page = Page(self.today, index, PARTITIONS, resume, 500, self.county, self.now, cause, cause,
+                    page = DayPage(self.today, index, PARTITIONS, resume, 500, self.county, self.now, cause, cause,
                                 self.county.code)  # fmt: skip
                     async with self.sessions[service].transaction():
                         done = await on_day(page, self.sessions[service])
-                    for event, topic, made in self._said(done.said, cause):
+                    for event, topic, made in self._said(done.events, cause):
                         await self.tell(event, topic, made)
                     resume = done.resume
                     if resume is None:
                         break
 
-    def _said(self, said: list[Say], cause: UUID) -> list[tuple[Event, str, UUID]]:
+    def _said(self, said: list[OutboundEvent], cause: UUID) -> list[tuple[Event, str, UUID]]:
         """Keep what is said, and name it after its cause, so that nothing said beside it changes its name."""
         named: Counter[str] = Counter()
         told = []

@@ -164,7 +164,7 @@ async def test_it_is_signed_for_worked_on_and_closed_from_the_second_log_in_alon
         answers = [one["outcome"] for one in chain.read(f"receipt.{POLICE}.restricted.v1")]
         assert answers == ["taken"] * 5
         inbox = chain.read(f"notify.inbox.{POLICE}.restricted.v1")
-        assert [one["about"] for one in inbox if one["template"] == "action.refused"] == [_id("r-again")]
+        assert [one["subject"] for one in inbox if one["template"] == "action.refused"] == [_id("r-again")]
         first, *_, last = chain.topics[f"disclosure.{POLICE}.restricted.v1"]
         assert json.loads(str(first.body))["jwe"]["name"] == "例小明"
         assert json.loads(str(first.body))["jwe"]["narrative"] == "只给承办人看的话"
@@ -177,7 +177,7 @@ async def test_from_the_ordinary_log_in_it_is_refused_in_the_words_of_one_that_i
     async with begin() as chain:
         matter = await lived(chain, "suspected_violence", None, POLICE)
         refused = {
-            one["about"]: one["text"]
+            one["subject"]: one["text"]
             for one in chain.read(f"notify.inbox.{POLICE}.v1")
             if one["template"] == "action.refused"
         }

@@ -26,7 +26,7 @@ from contracts.county import County
 from contracts.eligibility import ChildAssessed
 from contracts.event import Envelope, at_midnight
 from contracts.intake import RowsAnswered
-from contracts.registry import ChildChanged, question_id
+from contracts.registry import ChildChanged, review_id
 from contracts.topics import ACTION, DEPARTMENT, DISCLOSURE, RESTRICTED_ACTION, RESTRICTED_QUEUE, SERVICES
 from demo.data import population, submissions
 from deploy.clock import Clock, Simulator
@@ -72,7 +72,7 @@ POISON: tuple[tuple[str, dict[str, bytes | None], bytes | None, bytes], ...] = (
     ("", {"ce_id": b""}, b"{}", b"new"),
     ("", {"ce_id": None}, b"{ }", b"new"),
     ("", {"ce_type": b"\xff\xfe"}, b"{}", b"new"),
-    ("", {"ce_lane": b"9" * 4400, "ce_sequence": b"9" * 4400, "ce_time": b"9999-12-31T23:59:59Z"}, b"{}", b"\xff"),
+    ("", {"ce_producerid": b"9" * 4400, "ce_sequence": b"9" * 4400, "ce_time": b"9999-12-31T23:59:59Z"}, b"{}", b"\xff"),
     ("null value on a topic that is not compacted", {}, None, b"new"),
     ("", {}, b"\xff\x00{", b"new"),
 )
@@ -174,7 +174,7 @@ class Story:
         self.begun.add(submission)
         said = [one for one in said for _ in range(times)] * times
         async with self.disturb(file.dataset) if self.disturb is not None else nullcontext():
-            await asyncio.to_thread(self._say, file.unit, DEPARTMENT.of(file.unit), submission, said)
+            await asyncio.to_thread(self._say, file.unit, DEPARTMENT.name_for(file.unit), submission, said)
         await self.rest()
 
     async def act(
@@ -185,7 +185,7 @@ class Story:
         ce_id = uuid5(SPACE, f"{unit}/{verb}/{json.dumps(more, sort_keys=True, ensure_ascii=False)}")
         said = [("action.Action.v1", ce_id, {"verb": verb, "role": role, **more})] * times
         user, topic = (f"{unit}-restricted", RESTRICTED_ACTION) if restricted else (unit, ACTION)
-        await asyncio.to_thread(self._say, user, topic.of(unit), key, said)
+        await asyncio.to_thread(self._say, user, topic.name_for(unit), key, said)
         await self.rest()
 
     @asynccontextmanager
@@ -231,11 +231,16 @@ class Story:
                 for _, wrong, value, key in POISON:
                     told = list(({name: text.encode() for name, text in about.items()} | wrong).items())
                     read = Envelope.of_unit(
-                        told, key, value, topic=topic.of(unit), received=datetime.now(UTC), county=self.county.code
+                        told,
+                        key,
+                        value,
+                        topic=topic.name_for(unit),
+                        received=datetime.now(UTC),
+                        county=self.county.code,
                     )
                     self.begun.add(str(read.id))
                     headers: Headers = list(told)
-                    producer.produce(topic.of(unit), value, key, headers=headers)
+                    producer.produce(topic.name_for(unit), value, key, headers=headers)
             assert producer.flush(30) == 0
 
         await asyncio.to_thread(pour)
@@ -243,7 +248,7 @@ class Story:
     async def queue(self) -> list[dict[str, str]]:
         """What stands on the restricted queue of the police: referral and child."""
         user = f"{POLICE}-restricted"
-        records = await asyncio.to_thread(lambda: read(self.installation, user, [RESTRICTED_QUEUE.of(POLICE)]))
+        records = await asyncio.to_thread(lambda: read(self.installation, user, [RESTRICTED_QUEUE.name_for(POLICE)]))
         standing = {record.key: record.body for record in taken(records)}
         return [
             {"referral": referral, "child": body["child"]}
@@ -351,7 +356,7 @@ async def tell(story: Story, *, times: int = 1) -> None:
         await story.act(POLICE, verb, "police_officer", times=times, restricted=True, **first)
     await story.act(POLICE, "result", "police_officer", times=times, restricted=True, result="resolved", **first)
     # Nobody asked, and nobody proposed: the one is the registry's to refuse, the other referral's.
-    for nobodys in (question_id(SPACE), SPACE):
+    for nobodys in (review_id(SPACE), SPACE):
         await story.act(LEAD, "confirm", "county_civil_affairs", times=times, proposal=str(nobodys))
     await story.begin(FIRST_DAY + timedelta(days=2))
 
@@ -386,7 +391,7 @@ async def outcome(story: Story) -> Outcome:
     days: dict[tuple[str, int], str] = {}
     for record in taken(found.records):
         place = (record.topic, record.partition)
-        if record.kind == "clock.DayTurned.v1":
+        if record.kind == "clock.DayWatermark.v1":
             days[place] = max(days.get(place, ""), record.body["day"])
             continue
         if record.topic.startswith("receipt."):
@@ -415,7 +420,7 @@ def _add_up(receipts: dict[str, list[str]], record: Record) -> None:
     for count in ("read", "accepted", "accepted_with_drops", "refused", "unchanged"):
         sums = receipts.setdefault(f"{record.topic} {record.key} {count}", ["0"])
         sums[0] = str(int(sums[0]) + body[count])
-    for told in ("answers", "troubles"):
+    for told in ("answers", "problems"):
         lines = receipts.setdefault(f"{record.topic} {record.key} {told}", [])
         lines += map(_text, body[told])
 
@@ -449,7 +454,7 @@ def taken(records: Iterable[Record]) -> Iterator[Record]:
                 seen.add((record.topic, record.ce_id))
                 yield record
             continue
-        lane = (record.topic, record.partition, record.headers["ce_source"], record.headers["ce_lane"])
+        lane = (record.topic, record.partition, record.headers["ce_source"], record.headers["ce_producerid"])
         sequence = int(record.headers["ce_sequence"])
         wanted = following.get(lane, 0)
         assert sequence <= wanted, f"{record.topic}/{record.partition} has a hole before {sequence}"

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from runtime import Batch, Say, Service, Tx, aside
+from runtime import Batch, OutboundEvent, Service, Tx, run_in_thread
 from runtime.consumer import LANES, LONG_POLL_MS, Consumer
 from tests.runtime import model
 from tests.runtime.harness import World, applied
@@ -92,7 +92,7 @@ async def batches_of(world: World, service: Service, *polls: Sequence[int]) -> l
     """What the handler was given of these polls."""
     given: list[list[int]] = []
 
-    async def on_put(batch: Batch[Any], tx: Tx) -> list[Say]:
+    async def on_put(batch: Batch[Any], tx: Tx) -> list[OutboundEvent]:
         given.append([one.event.n for one in batch.events])
         return await model.on_put(batch, tx)
 
@@ -121,5 +121,5 @@ async def test_what_is_computed_aside_holds_up_nobody() -> None:
     async def somebody() -> None:
         served.set()
 
-    computed, _ = await asyncio.gather(aside(10_000, served.wait, 5), somebody())
+    computed, _ = await asyncio.gather(run_in_thread(10_000, served.wait, 5), somebody())
     assert computed, "the loop was free meanwhile"

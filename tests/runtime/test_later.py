@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from runtime import Batch, Say, Service, Tx, partition_of
-from runtime.batches import Heard
+from runtime import Batch, OutboundEvent, Service, Tx, partition_of
+from runtime.batches import InboundEvent
 from runtime.consumer import QUIET
 from runtime.faults import EXIT_CODE
 from runtime.lane import Lane, Work
@@ -25,14 +25,14 @@ class Stood(model.Step):
     snapshot = True
 
 
-async def on_put(batch: Batch[Any], tx: Tx) -> list[Say]:
+async def on_put(batch: Batch[Any], tx: Tx) -> list[OutboundEvent]:
     """A step of everything, and where the name stands after it."""
     await model.fold(batch, tx)
     said = []
     for one in batch.events:
         name, n = one.event.name, one.event.n
-        said.append(one.say(model.Step(name=name, n=n, digest="")))
-        said.append(one.say(Stood(name=name, n=n, digest=""), at_once=one.event.what == "at once"))
+        said.append(one.emit(model.Step(name=name, n=n, digest="")))
+        said.append(one.emit(Stood(name=name, n=n, digest=""), bypass_coalescing=one.event.what == "at once"))
         if one.event.what == "bug":
             raise KeyError("a bug")
     return said
@@ -88,9 +88,9 @@ async def test_what_was_kept_back_gives_way_to_what_is_said_now(world: World, se
     """By whichever lane: an older snapshot never follows a newer one."""
     await lane.apply([put(world, 0, "a"), put(world, 1, "b"), put(world, 2, "c")], more=True)
     await lane.apply([put(world, 3, "a", "at once")], more=True)
-    heard = Heard(model.Put(name="b", n=4), world.envelope("model.Put.v1", "b"), "", 1, 0)
+    heard = InboundEvent(model.Put(name="b", n=4), world.envelope("model.Put.v1", "b"), "", 1, 0)
     async with service.pool.acquire() as session, session.transaction():
-        rows = service.outbox.rows([heard.say(Stood(name="b", n=4, digest=""))])
+        rows = service.outbox.rows([heard.emit(Stood(name="b", n=4, digest=""))])
         await service.outbox.write(session, next(iter(service.own_lanes.values())), rows)
     await lane.catch_up()
     assert await said(service) == [("a", 3), ("b", 4), ("c", 2)]
@@ -296,6 +296,6 @@ async def test_a_day_ends_when_all_is_said_that_was_kept_back_in_it(world: World
     await eventually(published, what="all is published")
     own = await world.value("beta", "select lane from input_lane where topic = '@day' and partition = 0")
     there = [record for record in world.log_of(world.end) if record.partition() == partition_of("a", world.partitions)]
-    kinds = [(headers["ce_type"], headers["ce_lane"]) for headers in (dict(record.headers()) for record in there)]
+    kinds = [(headers["ce_type"], headers["ce_producerid"]) for headers in (dict(record.headers()) for record in there)]
     stood = [place for place, (kind, _) in enumerate(kinds) if kind == b"model.Stands.v1"]
-    assert stood[-1] < kinds.index((b"clock.DayTurned.v1", b"%d" % own))
+    assert stood[-1] < kinds.index((b"clock.DayWatermark.v1", b"%d" % own))

@@ -6,8 +6,8 @@ from uuid import uuid5
 
 import pytest
 
-from contracts.registry import ChildChanged, FactsContradict
-from contracts.topics import INTAKE_RECORD, REGISTRY_CHILD, REGISTRY_QUESTION
+from contracts.registry import ChildChanged, FactConflictFound
+from contracts.topics import INTAKE_RECORD, REGISTRY_CHILD, REGISTRY_REVIEW
 from contracts.vocabulary import FactName
 from demo.data.submissions import HandedRow, HandOver
 from deploy.embedded.stack import LocalStack
@@ -77,8 +77,8 @@ def assert_every_child_is_dated(story: Story) -> None:
 def assert_who_contradicts_is_reported(story: Story) -> None:
     told = [
         one.body["name"]
-        for one in taken(read(story.installation, ADMIN, [REGISTRY_QUESTION.name]))
-        if one.kind == FactsContradict.kind
+        for one in taken(read(story.installation, ADMIN, [REGISTRY_REVIEW.name]))
+        if one.kind == FactConflictFound.kind
     ]
     assert told == [FactName.HUKOU_DIVISION] * (len(BORN) // 2)
 

@@ -12,7 +12,7 @@ from aiokafka.consumer import fetcher
 from aiokafka.record import default_records
 from aiokafka.record.memory_records import MemoryRecords
 
-from runtime import Batch, NotYet, Say, Service, Tx, decoding, kafka
+from runtime import Batch, OutboundEvent, RetryLater, Service, Tx, decoding, kafka
 from runtime.consumer import Consumer
 from runtime.worker import WAITING_BATCHES, WAITING_BYTES, Worker
 from tests.runtime import model
@@ -54,11 +54,11 @@ async def test_a_partition_that_is_tried_again_for_ever_holds_up_no_other(
 ) -> None:
     tries = 0
 
-    async def on_put(batch: Batch[Any], tx: Tx) -> list[Say]:
+    async def on_put(batch: Batch[Any], tx: Tx) -> list[OutboundEvent]:
         nonlocal tries
         if batch.partition == PLACE[1]:
             tries += 1
-            raise NotYet("for ever")
+            raise RetryLater("for ever")
         return await model.on_put(batch, tx)
 
     consumer.learn({PLACE[0]: on_put}, None, None, None)
@@ -86,7 +86,7 @@ async def test_what_is_taken_away_ends_with_the_transaction_in_flight(
 ) -> None:
     begun, over = asyncio.Event(), asyncio.Event()
 
-    async def on_put(batch: Batch[Any], tx: Tx) -> list[Say]:
+    async def on_put(batch: Batch[Any], tx: Tx) -> list[OutboundEvent]:
         begun.set()
         await over.wait()
         return await model.on_put(batch, tx)
@@ -142,7 +142,7 @@ async def test_a_partition_of_which_enough_waits_is_not_polled(world: World, con
 
     over = asyncio.Event()
 
-    async def on_put(batch: Batch[Any], tx: Tx) -> list[Say]:
+    async def on_put(batch: Batch[Any], tx: Tx) -> list[OutboundEvent]:
         await over.wait()
         return await model.on_put(batch, tx)
 

@@ -112,7 +112,7 @@ def test_the_agency_has_it_in_its_queue(county: RunningCounty, notes: Notes) -> 
     [(notes.referral, matter)] = county.agency(DISABLED_ID).table.items()
     notes.child = matter.entry["child"]
 
-    assert (matter.entry["route"], matter.entry["state"], matter.entry["yours"]) == ("R22", "sent", True)
+    assert (matter.entry["route"], matter.entry["state"], matter.entry["assigned"]) == ("R22", "sent", True)
     assert f"转介 {notes.referral}　儿童 {notes.child}" in county.see("queue", "残联")
 
 

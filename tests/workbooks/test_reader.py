@@ -13,7 +13,7 @@ from openpyxl.utils.datetime import CALENDAR_MAC_1904
 from openpyxl.worksheet.worksheet import Worksheet
 
 from cli.error_sheet import write_error_sheet
-from contracts.intake import Trouble
+from contracts.intake import Problem
 from workbooks.reader import Sheet, WorkbookUnreadable, read_workbook
 
 KNOWN = ["姓名", "身份证号", "出生日期", "家庭成员1姓名", "家庭成员1电话", "备注"]
@@ -306,8 +306,8 @@ def test_the_same_bytes_have_the_same_hash(tmp_path: Path) -> None:
 SHEET = Sheet(("姓名",), [(2, {"姓名": "测试甲"})], "hash")
 
 
-def a_trouble(row: int | None, column: str | None, code: str = "id_masked", refused: Any = "cell") -> Trouble:
-    return Trouble(row=row, column=column, code=code, message="有问题。", remedy="这样改。", refused=refused)
+def a_trouble(row: int | None, column: str | None, code: str = "id_masked", refused: Any = "cell") -> Problem:
+    return Problem(row=row, column=column, code=code, message="有问题。", remedy="这样改。", refused=refused)
 
 
 def test_the_senders_rows_come_back_with_the_cells_marked(tmp_path: Path) -> None:

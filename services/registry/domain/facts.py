@@ -10,7 +10,7 @@ from datetime import date
 from typing import NamedTuple
 from uuid import UUID
 
-from contracts.vocabulary import SAID_OF_A_YEAR, FactName
+from contracts.vocabulary import SCHOOL_YEAR_FACTS, FactName
 
 Value = bool | int | str
 Holder = Callable[[FactName, str], int]
@@ -254,7 +254,7 @@ def lay(sources: Collection[Source], ends: Ends, holder: Holder, school_year: Sc
         contested.update(
             _key_of(by_record[claim.record]) for claim in stays if str(claim.value) > claim.valid_on.isoformat()
         )
-    for name in SAID_OF_A_YEAR & by_name.keys():
+    for name in SCHOOL_YEAR_FACTS & by_name.keys():
         contested.update(
             f"{_key_of(source)} {school_year(claim.valid_on)}"
             for claim in by_name[name]
@@ -268,7 +268,7 @@ def lay(sources: Collection[Source], ends: Ends, holder: Holder, school_year: Sc
         days = [
             (claim.name, str(school_year(claim.valid_on)))
             for claim, chosen in claims
-            if chosen and claim.name in SAID_OF_A_YEAR
+            if chosen and claim.name in SCHOOL_YEAR_FACTS
         ]
     return Laid(tuple(claims), tuple(contradictions), tuple(sorted(contested)), tuple(days))
 
