@@ -4,7 +4,7 @@ PY := .venv/bin/python
 .DEFAULT_GOAL := help
 
 # Folders that may still be missing in a partial checkout are left out, not an error.
-CODE := $(wildcard contracts runtime services deploy tests benchmarks)
+CODE := $(wildcard contracts workbooks county client runtime services deploy cli demo tests benchmarks scripts)
 
 .PHONY: help setup jars demo test check format up down bench guards test-containers schemas lock clean
 
@@ -12,13 +12,13 @@ help: ## this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## make .venv with every package, as locked (quick when nothing changed)
-	@sh deploy/local/setup.sh
+	@sh deploy/embedded/setup.sh
 
 jars: setup ## fetch Kafka's jars into .hutong/ (also done on the first start)
-	@$(PY) -m deploy.local.jars --quiet
+	@$(PY) -m deploy.embedded.prepare --quiet
 
 demo: jars ## one county from workbook to agency queue, on a stack of its own
-	@$(PY) -m deploy.demo
+	@$(PY) -m demo
 
 test: jars ## the whole suite
 	@$(PY) -m pytest
@@ -29,17 +29,17 @@ check: setup ## lint, format, types, import rules, published schemas, links in t
 	@.venv/bin/mypy $(CODE)
 	@.venv/bin/lint-imports --no-logo
 	@$(PY) -m contracts.schemas --check
-	@$(PY) -m tests.docs_links
+	@$(PY) -m scripts.check_docs
 
 format: setup ## put the code into the project's format
 	@.venv/bin/ruff check --fix $(CODE)
 	@.venv/bin/ruff format $(CODE)
 
 up: jars ## a whole house in the background for work by hand (COUNTY=folder of another county's data)
-	@$(PY) -m deploy.local up $(if $(COUNTY),--county "$(COUNTY)")
+	@$(PY) -m deploy.embedded up $(if $(COUNTY),--county "$(COUNTY)")
 
 down: setup ## stop what `make up` started; its data stays
-	@$(PY) -m deploy.local down
+	@$(PY) -m deploy.embedded down
 
 bench: setup ## the benchmarks: each prints a table and a ratio
 	@$(PY) -m benchmarks
@@ -59,9 +59,9 @@ lock: setup ## resolve the dependencies anew (packages and jars); review the dif
 		.venv/bin/uv pip compile "$${part%%:*}" $$extras --universal --python-version 3.11 --generate-hashes --quiet \
 			--no-emit-index-url --no-emit-find-links --no-annotate --no-header --output-file "$${part##*:}" || exit 1; \
 	done
-	@$(PY) -m deploy.local.jars --lock
+	@$(PY) -m deploy.embedded.prepare --lock
 
 clean: ## stop what runs, remove the environment, every installation's data and every cache
-	@if [ -x $(PY) ]; then $(PY) -m deploy.local down; fi
+	@if [ -x $(PY) ]; then $(PY) -m deploy.embedded down; fi
 	@rm -rf .venv .hutong .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from benchmarks import floor
 from benchmarks.chain import Chain, Load, NotTakenError, Way, files, refreshed
-from deploy.local.stack import LocalStack
+from deploy.embedded.stack import LocalStack
 
 NATION = 427_000_000
 """Records of the nation's half-yearly refresh: 71 million children, six departments."""

@@ -15,17 +15,17 @@ import asyncpg
 import psutil
 from confluent_kafka.admin import AdminClient
 
+from client.kafka_client import PlainClient
 from contracts.county import County
 from contracts.topics import ACTION, DEPARTMENT, RECEIPT, RESTRICTED_QUEUE, SERVICES
+from demo.data import population, submissions
 from deploy.clock import Clock, Simulator
-from deploy.county import DEMO_COUNTY
-from deploy.demo import handover, world
-from deploy.demo.plain_client import PlainClient
+from deploy.counties import DEMO_COUNTY
+from deploy.embedded.stack import LocalStack
 from deploy.install import Servers, activate, install, read_county
 from deploy.installation import ADMIN, Installation
-from deploy.local.stack import LocalStack
 from deploy.provision import OPERATOR_ROLE
-from deploy.settled import Watch
+from deploy.quiescence import Watch
 from deploy.supervisor import Supervisor, programs
 
 NAMESPACE = UUID("3f0cdb7e-7f2b-5b0e-a5d1-52f7b2a9c4d0")
@@ -109,7 +109,7 @@ class Chain:
             client.close()
         await self._database.close()
 
-    async def take(self, what: str, files: Sequence[handover.HandOver], period: str) -> Load:
+    async def take(self, what: str, files: Sequence[submissions.HandOver], period: str) -> Load:
         """Hand everything over while nobody reads, then let the services have it.
 
         Raises:
@@ -135,11 +135,11 @@ class Chain:
             {name: after[name] - before[name] for name in after},
         )
 
-    def _taken(self, files: Sequence[handover.HandOver], rows: int) -> int:
+    def _taken(self, files: Sequence[submissions.HandOver], rows: int) -> int:
         """How many rows were news, from the receipts of these files, which must all have been taken."""
         read = news = answered = 0
         for unit in sorted({file.unit for file in files}):
-            for record in self._clients[unit].read_new(RECEIPT.of(unit)):
+            for record in self._clients[unit].read_new(RECEIPT.name_for(unit)):
                 if record.headers["ce_type"] != "intake.SubmissionAnswered.v1" or record.body is None:
                     continue
                 if record.body["outcome"] != "taken":
@@ -159,7 +159,7 @@ class Chain:
         )
         return {row["service"]: int(row["said"]) for row in await self._database.fetch(query)}
 
-    async def findings(self, rate: float, files: Sequence[handover.HandOver], period: str, seconds: float) -> Way:
+    async def findings(self, rate: float, files: Sequence[submissions.HandOver], period: str, seconds: float) -> Way:
         """Report findings five times a second while rows come in at a steady rate."""
         rows = [(file, row) for file in files for row in file.rows]
         steady = asyncio.create_task(asyncio.to_thread(self._steadily, rows, rate, period, seconds))
@@ -168,8 +168,8 @@ class Chain:
         await self._watch.settled(FIRST_DAY, patience=600, between=RARELY)
         return Way(rate, times)
 
-    def _send(self, file: handover.HandOver, period: str) -> int:
-        topic = DEPARTMENT.of(file.unit)
+    def _send(self, file: submissions.HandOver, period: str) -> int:
+        topic = DEPARTMENT.name_for(file.unit)
         submission = str(uuid5(NAMESPACE, f"{file.submission}/{period}"))
         client = self._clients[file.unit]
         begin = {
@@ -178,6 +178,7 @@ class Chain:
             "period": period,
             "columns": list(file.columns),
             "rows": len(file.rows),
+            "coverage": "full",
         }
         client.say(topic, "department.Begin.v1", submission, begin)
         for row in file.rows:
@@ -188,7 +189,11 @@ class Chain:
         return len(file.rows)
 
     def _steadily(
-        self, rows: Sequence[tuple[handover.HandOver, handover.HandedRow]], rate: float, period: str, seconds: float
+        self,
+        rows: Sequence[tuple[submissions.HandOver, submissions.HandedRow]],
+        rate: float,
+        period: str,
+        seconds: float,
     ) -> None:
         dice = random.Random(period)
         begun = time.perf_counter()
@@ -197,7 +202,7 @@ class Chain:
             while sent < rate * passed:
                 file, row = rows[sent % len(rows)]
                 body = {"dataset": file.dataset, "cells": _plain(_changed(row, dice))}
-                self._clients[file.unit].say(DEPARTMENT.of(file.unit), "department.Row.v1", "row", body)
+                self._clients[file.unit].say(DEPARTMENT.name_for(file.unit), "department.Row.v1", "row", body)
                 sent += 1
             time.sleep(0.005)  # the pace of the load, not a wait for anything
         for client in self._clients.values():
@@ -207,7 +212,7 @@ class Chain:
         school, police = f"{self.county.code}-jtj", f"{self.county.code}-gaj"
         reporter = PlainClient(self.installation.kafka(school), school)
         reader = PlainClient(self.installation.kafka(f"{police}-restricted"), f"{police}-restricted")
-        topic = RESTRICTED_QUEUE.of(police)
+        topic = RESTRICTED_QUEUE.name_for(police)
         for _ in reader.read_new(topic):
             pass
         waiting: dict[str, float] = {}
@@ -223,7 +228,7 @@ class Chain:
                     "township": self.county.townships[0].code,
                     "identity": {"name": name},
                 }
-                ce_id = reporter.say(ACTION.of(school), "action.Action.v1", "new", body)
+                ce_id = reporter.say(ACTION.name_for(school), "action.Action.v1", "new", body)
                 reporter.flush()
                 waiting[ce_id] = time.perf_counter()
             for record in reader.read_new(topic):
@@ -268,13 +273,13 @@ def _seconds(process: psutil.Process) -> float:
     return float(times.user + times.system)
 
 
-def files(county: County, children: int, seed: int) -> list[handover.HandOver]:
+def files(county: County, children: int, seed: int) -> list[submissions.HandOver]:
     """Six departments' and eight townships' whole files about an invented county, without the demo's mishaps."""
-    made = handover.make(county, world.make(county, children, seed, FIRST_DAY, 30))
+    made = submissions.make(county, population.make(county, children, seed, FIRST_DAY, 30))
     return [file for file in made if file.expect == "taken"]
 
 
-def refreshed(made: Sequence[handover.HandOver], seed: int) -> list[handover.HandOver]:
+def refreshed(made: Sequence[submissions.HandOver], seed: int) -> list[submissions.HandOver]:
     """The same files half a year later: one row in twenty says something else."""
     dice = random.Random(seed)
     return [
@@ -287,14 +292,14 @@ def refreshed(made: Sequence[handover.HandOver], seed: int) -> list[handover.Han
     ]
 
 
-def _changed(row: handover.HandedRow, dice: random.Random) -> handover.HandedRow:
+def _changed(row: submissions.HandedRow, dice: random.Random) -> submissions.HandedRow:
     """The same child, moved to another village where the row says which, with another telephone or registered house."""
     cells = tuple((name, _otherwise(name, cell, dice)) for name, cell in row.cells)
     assert cells != row.cells, f"none of {[name for name, _ in cells]} was changed"
     return replace(row, cells=cells)
 
 
-def _otherwise(name: str, cell: handover.Cell, dice: random.Random) -> handover.Cell:
+def _otherwise(name: str, cell: submissions.Cell, dice: random.Random) -> submissions.Cell:
     if isinstance(cell, str) and _VILLAGE.fullmatch(cell):
         return f"{cell[:9]}{dice.randrange(1, 900):03d}"
     if "电话" in name or "手机" in name:
@@ -304,6 +309,6 @@ def _otherwise(name: str, cell: handover.Cell, dice: random.Random) -> handover.
     return cell
 
 
-def _plain(row: handover.HandedRow) -> dict[str, Any]:
+def _plain(row: submissions.HandedRow) -> dict[str, Any]:
     """A row's cells as JSON holds them."""
     return {name: cell.isoformat() if isinstance(cell, date) else cell for name, cell in row.cells}

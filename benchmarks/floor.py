@@ -13,7 +13,7 @@ import asyncpg
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from deploy.local.stack import LocalStack
+from deploy.embedded.stack import LocalStack
 
 HOPS = 4
 PAYLOAD = 350

@@ -1,7 +1,7 @@
 """Said by the clock, and forwarded in-band by every service: time is an event.
 
 No domain code asks what time it is. ``DayBegan`` is published once for each county day on ``clock.v1``;
-``TimePassed`` every ten minutes. A service that has done a day's work says ``DayTurned`` on every partition of
+``TimePassed`` every ten minutes. A service that has done a day's work says ``DayWatermark`` on every partition of
 its output topics; a reader's day turns when it has it from all the writer's lanes.
 """
 
@@ -37,18 +37,18 @@ class TimePassed(Event):
         return "clock"
 
 
-class DayTurned(Event):
+class DayWatermark(Event):
     """A watermark: this lane of the writer has said everything it has to say about the days before ``day``.
 
     It travels on the writer's own output topics. ``lanes`` is how many lanes of this writer mark this partition;
     the page turns when all of them have.
     """
 
-    kind = "clock.DayTurned.v1"
+    kind = "clock.DayWatermark.v1"
     topic: ClassVar[str] = "{any}"
 
     day: date
-    lanes: int
+    producers: int
 
     @property
     def key(self) -> str:

@@ -12,10 +12,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from contracts.event import Event
 from contracts.vocabulary import (
     Certainty,
-    Doing,
     DutyKind,
     FactName,
     FindingCode,
+    Fulfilment,
     IdentityField,
     Level,
     TextStatus,
@@ -23,13 +23,13 @@ from contracts.vocabulary import (
 )
 
 
-class Data(BaseModel):
+class CountyModel(BaseModel):
     """A part of the county's data. Unknown keys are errors: a misspelt threshold must not be silently ignored."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Citation(Data):
+class Citation(CountyModel):
     """Where a rule or a route comes from."""
 
     place: str
@@ -41,14 +41,14 @@ class Citation(Data):
     """For the plan itself: ``一``..``八``, ``三、工作要求``, or ``row 1``..``row 21``; None for any other text."""
 
 
-class Township(Data):
+class Township(CountyModel):
     code: str = Field(pattern=r"^\d{9}$")
     name: str
     unit: str
     """The unit that answers for it."""
 
 
-class Division(Data):
+class Division(CountyModel):
     """An administrative division code and what became of it."""
 
     code: str = Field(pattern=r"^\d{6}$")
@@ -59,7 +59,7 @@ class Division(Data):
     """For an abolished code: the code that took its place."""
 
 
-class Person(Data):
+class Person(CountyModel):
     """A named role in a unit. Ids, never personal numbers."""
 
     id: str
@@ -69,7 +69,7 @@ class Person(Data):
     """Township or village codes this person answers for; empty: the whole unit."""
 
 
-class Unit(Data):
+class Unit(CountyModel):
     """A unit with traffic of its own, or a smaller place that speaks through its parent."""
 
     id: str = Field(pattern=r"^\d{6}-[a-z0-9]+$")
@@ -88,7 +88,9 @@ class Unit(Data):
     """The person (id) who answers for the inbox; None is an alarm, not a loss."""
     people: tuple[Person, ...] = ()
     public_key: str | None = None
-    """JWK (JSON text) that disclosures are sealed to."""
+    """JWK (JSON text) that disclosures of ordinary referrals are sealed to."""
+    restricted_public_key: str | None = None
+    """JWK (JSON text) that disclosures of restricted referrals are sealed to. Other people hold its private half."""
     reports_at_once: bool = True
     """Its people have the duty to report: what they report goes out at once."""
 
@@ -110,8 +112,12 @@ class Unit(Data):
                 found.add("restricted_inbox")
         return frozenset(found)
 
+    def key_for(self, *, restricted: bool) -> str | None:
+        """The public key that a disclosure of such a referral is sealed to; None: the unit has handed in none."""
+        return self.restricted_public_key if restricted else self.public_key
 
-class Column(Data):
+
+class Column(CountyModel):
     """One column of a dataset."""
 
     field: str
@@ -120,7 +126,7 @@ class Column(Data):
     """Headers under which it arrives, the usual one first."""
 
 
-class Dataset(Data):
+class Dataset(CountyModel):
     """What one unit hands over, registered with purpose and basis (personal-information duties P1)."""
 
     id: str
@@ -135,7 +141,7 @@ class Dataset(Data):
     """The column field that is the unit's own number of a row; else the ID number, else name + birth date."""
 
 
-class Item(Data):
+class Item(CountyModel):
     """A row of the list (``B-4``) or one of its numbered items (``B-4(6)``)."""
 
     id: str = Field(pattern=r"^B-\d{1,2}(\(\d{1,2}\))?$")
@@ -144,13 +150,13 @@ class Item(Data):
     title: str
     summary: str
     units: tuple[str, ...]
-    doing: Doing
+    fulfilment: Fulfilment
     citation: Citation
     text_status: TextStatus = TextStatus.COMPLETE
     sealed: bool = False
 
 
-class Route(Data):
+class Route(CountyModel):
     """Where a finding goes, and how fast (policy part 4.2)."""
 
     id: str = Field(pattern=r"^R\d{1,2}$")
@@ -171,7 +177,7 @@ class Route(Data):
     """What the receiver does, in Chinese."""
 
 
-class Clock(Data):
+class Clock(CountyModel):
     """How long a level may take, counted from SENT. Hours or working days; proposals of the county."""
 
     accept_hours: int | None = None
@@ -184,7 +190,7 @@ class Clock(Data):
     """How long a township may take to confirm a derived finding of this level."""
 
 
-class Cadence(Data):
+class Cadence(CountyModel):
     """Duties that time itself makes."""
 
     contact_months: int = 1
@@ -195,12 +201,11 @@ class Cadence(Data):
     """Entry after this day of the month: the first contact is due next month."""
     contact_reminder_day: int = 20
     visit_reminders_days: tuple[int, ...] = (30, 10)
-    refresh_months: int = 6
     submission_due: tuple[str, ...] = ("03-31", "09-30")
     submission_reminders_days: tuple[int, ...] = (14, 7, 1)
 
 
-class Thresholds(Data):
+class Thresholds(CountyModel):
     """Policy part 11. Each has a source; what has none is the county's own choice."""
 
     age_limit: int = 16
@@ -223,7 +228,7 @@ class Thresholds(Data):
         return int(month), int(day)
 
 
-class Criterion(Data):
+class Criterion(CountyModel):
     """A term that the law leaves to the county. Not set: every rule that needs it answers unknown."""
 
     term: str
@@ -236,7 +241,7 @@ class Criterion(Data):
     """True in the demo's county: said wherever it is used."""
 
 
-class WorkingDays(Data):
+class WorkingDays(CountyModel):
     """The State Council's calendar. A year not listed is computed from weekends and marked provisional."""
 
     published_years: tuple[int, ...]
@@ -246,7 +251,7 @@ class WorkingDays(Data):
     """Weekend days that are worked."""
 
 
-class County(Data):
+class County(CountyModel):
     """Everything a county may decide for itself."""
 
     code: str = Field(pattern=r"^\d{6}$")
@@ -263,7 +268,6 @@ class County(Data):
     """Whose duty officer is alarmed for L0."""
     coordinating_unit: str
     """Where matters stuck between units go (R32)."""
-    mental_health_unit: str
     roles: dict[str, tuple[Verb, ...]]
     """Which verbs a person's role may use."""
     role_names: dict[str, str] = Field(default_factory=dict)
@@ -319,7 +323,7 @@ class County(Data):
     def unit(self, unit: str) -> Unit | None:
         return self._units.get(unit)
 
-    def speaker(self, unit: str) -> Unit | None:
+    def sending_unit(self, unit: str) -> Unit | None:
         """The unit whose topics a unit speaks through: itself, or its parent."""
         found = self._units.get(unit)
         if found is None or found.parent is None:

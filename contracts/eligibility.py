@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict
 
 from contracts.event import Event, Sensitivity
-from contracts.vocabulary import Answer, Certainty, Doing, FactName, FindingCode, Level
+from contracts.vocabulary import Answer, Certainty, FactName, FindingCode, Fulfilment, Level
 
 
 class Reason(BaseModel):
@@ -16,12 +16,12 @@ class Reason(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     code: str
-    ok: bool | None
+    supports: bool | None
     """What this reason speaks for; None: it could not be told."""
     params: dict[str, str | int | bool] = {}
 
 
-class Missing(BaseModel):
+class MissingFact(BaseModel):
     """A fact nobody has told us, and who holds it."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -41,16 +41,16 @@ class Verdict(BaseModel):
     """``migrant``, ``statistical`` or an item of the list (``B-4(1)``)."""
     answer: Answer
     reasons: tuple[Reason, ...] = ()
-    missing: tuple[Missing, ...] = ()
+    missing: tuple[MissingFact, ...] = ()
     citations: tuple[str, ...] = ()
     """Codes of the rule's citations (``services.eligibility`` rulebook, county catalogue)."""
     certainty: Certainty = Certainty.STATED
-    doing: Doing | None = None
+    fulfilment: Fulfilment | None = None
     until: date | None = None
     """The first day on which the answer may differ without any news; None: never."""
 
 
-class Derived(BaseModel):
+class DerivedFinding(BaseModel):
     """A finding that the facts show. What becomes of it depends on its route and level."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -64,7 +64,7 @@ class Derived(BaseModel):
     """It points at police, psychiatry, guardianship or conduct, or is L0/L1: the township confirms."""
 
 
-class ChildShown(Event):
+class ChildAssessmentSummary(Event):
     """What of an assessment somebody must act on. A reader of no more than this need not take the list's answers."""
 
     topic = "eligibility.child.v1"
@@ -84,14 +84,14 @@ class ChildShown(Event):
     """9 digits, if the residence lies in the county."""
     migrant: Verdict
     statistical: Verdict
-    derived: tuple[Derived, ...]
+    derived: tuple[DerivedFinding, ...]
 
     @property
     def key(self) -> str:
         return str(self.child)
 
 
-class ChildAssessed(ChildShown):
+class ChildAssessed(ChildAssessmentSummary):
     """All answers about one child as of a day: a full snapshot. The newest (child_version, assessment) wins."""
 
     kind = "eligibility.ChildAssessed.v1"

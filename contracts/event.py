@@ -9,15 +9,26 @@ An event's facts are the JSON value of a Kafka record; who said it, when and bec
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
+from hashlib import sha256
 from typing import ClassVar, Literal, Self, cast
-from uuid import UUID
+from uuid import UUID, uuid5
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, PrivateAttr
 
+from contracts import bounds
+
 COUNTY_TIME = ZoneInfo("Asia/Shanghai")
 CONTENT_TYPE = "application/json"
 SPEC_VERSION = "1.0"
+_WITHOUT_ID = UUID("0b1f6a53-5a0f-5f0e-9d3a-3d3a6d2f7c11")
+"""The namespace of the ids of messages that have none."""
+_CLAIMS = frozenset({"ce_id", "ce_source", "ce_type", "ce_time", "ce_partitionkey"})
+"""All that is read of the headers that a unit's client sets."""
+_OURS = _CLAIMS | {
+    "ce_specversion", "ce_county", "ce_correlationid", "ce_causationid", "ce_sensitivity", "ce_producerid", "ce_sequence",
+    "ce_traceparent",
+}  # fmt: skip
 
 Sensitivity = Literal["normal", "restricted", "identity"]
 
@@ -73,7 +84,7 @@ class Event(BaseModel):
         return False
 
 
-class AlreadyWritten(BaseModel):
+class PreSerialized(BaseModel):
     """Mixed into an event whose writer has made its JSON: to make an object of it only to write it costs far more."""
 
     _value: bytes = PrivateAttr()
@@ -109,7 +120,7 @@ class Envelope:
     causation: UUID | None = None
     """The event that made a service say this one."""
     sensitivity: Sensitivity = "normal"
-    lane: int | None = None
+    producer_id: int | None = None
     """The writer's lane; with ``source`` and ``sequence`` it numbers the events of one output partition densely."""
     sequence: int | None = None
     traceparent: str | None = None
@@ -119,8 +130,8 @@ class Envelope:
         """The county's calendar day of ``time``."""
         return self.time.astimezone(COUNTY_TIME).date()
 
-    def numbered(self, lane: int, sequence: int) -> Self:
-        return replace(self, lane=lane, sequence=sequence)
+    def with_sequence(self, producer_id: int, sequence: int) -> Self:
+        return replace(self, producer_id=producer_id, sequence=sequence)
 
     def headers(self) -> list[tuple[str, bytes]]:
         """The Kafka headers of CloudEvents' binary mode."""
@@ -138,8 +149,8 @@ class Envelope:
         ]
         if self.causation is not None:
             pairs.append(("ce_causationid", str(self.causation)))
-        if self.lane is not None:
-            pairs.append(("ce_lane", str(self.lane)))
+        if self.producer_id is not None:
+            pairs.append(("ce_producerid", str(self.producer_id)))
         if self.sequence is not None:
             pairs.append(("ce_sequence", str(self.sequence)))
         if self.traceparent is not None:
@@ -147,42 +158,58 @@ class Envelope:
         return [(name, value.encode()) for name, value in pairs]
 
     @classmethod
-    def read(
-        cls,
-        headers: Iterable[tuple[str, bytes | None]],
-        key: bytes | None,
-        *,
-        received: datetime | None = None,
-        county: str | None = None,
-    ) -> Self:
-        """Read the headers of a record.
-
-        ``received`` and ``county`` stand in for headers that a department's plain client need not set.
+    def read(cls, headers: Iterable[tuple[str, bytes | None]], key: bytes | None) -> Self:
+        """Read the headers of a record that one of our own services or tools wrote.
 
         Raises:
-            MalformedEnvelope: a required header is missing, null, not UTF-8 or not of its form.
+            MalformedEnvelope: a required header is missing, or one is null, not UTF-8, too long or not of its form.
         """
         found = _text_of(headers)
         if found.get("ce_specversion", SPEC_VERSION) != SPEC_VERSION:
             raise MalformedEnvelope(f"ce_specversion must be {SPEC_VERSION}")
         event_id = _uuid(found, "ce_id")
-        try:
-            partition_key = found.get("ce_partitionkey") or (key or b"").decode()
-        except UnicodeDecodeError:
-            raise MalformedEnvelope("the record's key is not UTF-8") from None
         return cls(
             id=event_id,
             source=_required(found, "ce_source"),
             type=_required(found, "ce_type"),
-            time=_time(found, received),
-            key=partition_key,
-            county=found.get("ce_county") or county or _required(found, "ce_county"),
+            time=_time(found),
+            key=_key(found, key),
+            county=_required(found, "ce_county"),
             correlation=_uuid(found, "ce_correlationid", default=event_id),
             causation=_uuid(found, "ce_causationid") if "ce_causationid" in found else None,
             sensitivity=_sensitivity(found),
-            lane=_number(found, "ce_lane"),
-            sequence=_number(found, "ce_sequence"),
+            producer_id=_number(found, "ce_producerid", bounds.LARGEST_LANE),
+            sequence=_number(found, "ce_sequence", bounds.LARGEST_SEQUENCE),
             traceparent=found.get("ce_traceparent"),
+        )
+
+    @classmethod
+    def of_unit(
+        cls,
+        headers: Iterable[tuple[str, bytes | None]],
+        key: bytes | None,
+        value: bytes | None,
+        *,
+        topic: str,
+        received: datetime,
+        county: str,
+    ) -> Self:
+        """What the client of a unit says of its message: claims, each of which is read if it can be read.
+
+        A message without a readable type has the type ``""``. One without a UUID has the same id whenever the same
+        bytes are sent with the same id text. Lane, sequence, county, correlation, causation, sensitivity and trace
+        are for our own services to set: here they are not even read.
+        """
+        found = _claims_of(headers)
+        event_id = _claimed_id(found.get("ce_id", ""), topic, value)
+        return cls(
+            id=event_id,
+            source=found.get("ce_source") or f"/{topic}",
+            type=found.get("ce_type", ""),
+            time=_claimed_time(found, received),
+            key=_text(found.get("ce_partitionkey", "").encode() or key, bounds.LONGEST_KEY) or "",
+            county=county,
+            correlation=event_id,
         )
 
 
@@ -191,18 +218,58 @@ def at_midnight(day: date) -> datetime:
     return datetime(day.year, day.month, day.day, tzinfo=COUNTY_TIME).astimezone(UTC)
 
 
+def _text(value: bytes | None, longest: int) -> str | None:
+    """The text that ``value`` is; None: it is no text that can be stored and sent on."""
+    if value is None or len(value) > longest or b"\x00" in value:
+        return None
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return None
+
+
 def _text_of(headers: Iterable[tuple[str, bytes | None]]) -> dict[str, str]:
     found: dict[str, str] = {}
     for name, value in headers:
-        if not (name.startswith("ce_") or name == "content-type"):
+        if name not in _OURS:
             continue
         if value is None:
             raise MalformedEnvelope(f"header {name} is null")
-        try:
-            found[name] = value.decode()
-        except UnicodeDecodeError:
-            raise MalformedEnvelope(f"header {name} is not UTF-8") from None
+        text = _text(value, bounds.LONGEST_HEADER)
+        if text is None:
+            raise MalformedEnvelope(
+                f"header {name} must be UTF-8 without zero bytes, of {bounds.LONGEST_HEADER} bytes at most"
+            )
+        found[name] = text
     return found
+
+
+def _claims_of(headers: Iterable[tuple[str, bytes | None]]) -> dict[str, str]:
+    claims = ((name, _text(value, bounds.LONGEST_HEADER)) for name, value in headers if name in _CLAIMS)
+    return {name: text for name, text in claims if text is not None}
+
+
+def _claimed_id(text: str, topic: str, value: bytes | None) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        return uuid5(_WITHOUT_ID, f"{topic}/{text}/{sha256(value or b'').hexdigest()}")
+
+
+def _claimed_time(found: Mapping[str, str], received: datetime) -> datetime:
+    try:
+        return _time(found)
+    except MalformedEnvelope:
+        return received
+
+
+def _key(found: Mapping[str, str], key: bytes | None) -> str:
+    text = found.get("ce_partitionkey") or _text(key or b"", bounds.LONGEST_KEY)
+    if text is None or len(text.encode()) > bounds.LONGEST_KEY:
+        raise MalformedEnvelope(
+            f"the record's key must be UTF-8 without zero bytes, of {bounds.LONGEST_KEY} bytes at most"
+        )
+    return text
 
 
 def _required(found: Mapping[str, str], name: str) -> str:
@@ -223,12 +290,12 @@ def _uuid(found: Mapping[str, str], name: str, default: UUID | None = None) -> U
         raise MalformedEnvelope(f"header {name} must be a UUID") from None
 
 
-def _number(found: Mapping[str, str], name: str) -> int | None:
+def _number(found: Mapping[str, str], name: str, largest: int) -> int | None:
     value = found.get(name)
     if value is None:
         return None
-    if not (value.isascii() and value.isdigit()):
-        raise MalformedEnvelope(f"header {name} must be a whole number")
+    if not (value.isascii() and value.isdigit() and int(value) <= largest):
+        raise MalformedEnvelope(f"header {name} must be a whole number, {largest} at most")
     return int(value)
 
 
@@ -244,16 +311,15 @@ def _sensitivity(found: Mapping[str, str]) -> Sensitivity:
             raise MalformedEnvelope("ce_sensitivity must be normal, restricted or identity")
 
 
-def _time(found: Mapping[str, str], received: datetime | None) -> datetime:
-    value = found.get("ce_time")
-    if value is None:
-        if received is None:
-            raise MalformedEnvelope("header ce_time is missing")
-        return received
+def _time(found: Mapping[str, str]) -> datetime:
     try:
-        time = datetime.fromisoformat(value)
-    except ValueError:
+        time = datetime.fromisoformat(_required(found, "ce_time"))
+    except ValueError as error:
+        if isinstance(error, MalformedEnvelope):
+            raise
         raise MalformedEnvelope("header ce_time must be RFC 3339") from None
     if time.tzinfo is None:
         raise MalformedEnvelope("header ce_time must carry its offset from UTC")
+    if not bounds.FIRST_YEAR <= time.year <= bounds.LAST_YEAR:
+        raise MalformedEnvelope(f"header ce_time must be between {bounds.FIRST_YEAR} and {bounds.LAST_YEAR}")
     return time

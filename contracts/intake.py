@@ -2,11 +2,12 @@
 
 Units write ``Begin``, ``Row``, ``End`` and ``Action`` on their own topics as CloudEvents in binary mode, with any
 Kafka client: headers ``ce_id`` (a UUID, kept when the same thing is sent again), ``ce_type``, ``ce_source`` and
-``ce_specversion``; the value is JSON. The topic says who spoke.
+``ce_specversion``; the value is JSON. The topic says who spoke. An ``Action`` about a restricted matter comes from the
+unit's second log-in, on a topic of its own, and is answered on another.
 """
 
 from datetime import date, datetime
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -17,6 +18,20 @@ from contracts.vocabulary import FactName, FindingCode, IdentityField, Level, Re
 Cell = str | int | float | bool | None
 FactValue = bool | int | str
 PERIOD = r"^\d{4}H[12]$"
+
+ReducedDate = Annotated[str, Field(pattern=r"^\d{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|3[01]))?)?$")]
+"""A date as precise as it is known: ``2015-03-14``, ``2015-03`` or ``2015`` (ISO 8601, reduced precision)."""
+
+_MONTH = len("2015-03")
+
+
+def birth_key(birth_date: str | None, record: UUID) -> str:
+    """The key of a child's records: the month of birth, so that 2015-03 and 2015-03-14 share a partition.
+
+    A record that knows no more than the year, or nothing, is keyed by itself: a person reviews whose it is.
+    """
+    return birth_date[:_MONTH] if birth_date is not None and len(birth_date) >= _MONTH else str(record)
+
 
 # ---------------------------------------------------------------- said by units
 
@@ -34,8 +49,9 @@ class Begin(Event):
     columns: tuple[str, ...]
     """The headers as they stand in the file."""
     rows: int = Field(ge=0)
-    coverage: Literal["full", "delta"] = "full"
-    """``full``: a child who was in the last full file and is not in this one is no longer reported."""
+    coverage: Literal["full", "delta"] | None = None
+    """``full``: a child who was in the last full file and is not in this one is no longer reported. ``delta``: only
+    these rows are spoken of. Not stated: taken as ``delta``, and the receipt says so."""
     file_sha256: str | None = None
     submitted_by: str = ""
     """Role, and the person's id in the county's data; never a name."""
@@ -89,6 +105,7 @@ class Action(Event):
 
     kind = "action.Action.v1"
     topic = "action.{unit}.v1"
+    """Or ``action.{unit}.restricted.v1``: whatever concerns a restricted matter."""
     sensitivity: ClassVar[Sensitivity] = "identity"
 
     verb: Verb
@@ -144,7 +161,7 @@ class Action(Event):
     other: UUID | None = None
     """merge: the child whose file is absorbed. split: the file the records go to, if it exists."""
     records: tuple[UUID, ...] = ()
-    """split: the source records that belong to somebody else."""
+    """split: the source records that belong to somebody else; none: what the absorbed file ``other`` brought."""
 
     @property
     def key(self) -> str:
@@ -170,7 +187,7 @@ class RecordRead(Event):
     submission: UUID | None
     valid_on: date
     recorded_at: datetime
-    birth_date: date | None
+    birth_date: ReducedDate | None
     finding: UUID | None = None
     """Set when the row is the identity that came with a person's finding (dataset ``finding``)."""
     identity: str
@@ -183,7 +200,7 @@ class RecordRead(Event):
 
     @property
     def key(self) -> str:
-        return self.birth_date.isoformat() if self.birth_date else str(self.record)
+        return birth_key(self.birth_date, self.record)
 
 
 class RecordDisappeared(Event):
@@ -197,15 +214,18 @@ class RecordDisappeared(Event):
     unit: str
     dataset: str
     period: str
-    birth_date: date | None
+    birth_date: ReducedDate | None
 
     @property
     def key(self) -> str:
-        return self.birth_date.isoformat() if self.birth_date else str(self.record)
+        return birth_key(self.birth_date, self.record)
 
 
 class SubmissionEnded(Event):
-    """A whole file was taken: every record of this dataset that did not disappear now speaks for this period."""
+    """A whole file was taken: every record of this dataset that did not disappear now speaks for this period.
+
+    It comes on every partition, behind the file's records there, and is about the records of that partition.
+    """
 
     kind = "intake.SubmissionEnded.v1"
     topic = "intake.record.v1"
@@ -235,30 +255,30 @@ class FindingReported(Event):
     unit: str
     place: str | None
     role: str
-    person: str
     child: UUID | None
     findings: tuple[FindingCode, ...]
     level: Level | None
     township: str | None
     on: date
     recorded_at: datetime
-    birth_date: date | None
     has_identity: bool
     """The identity also travels as a ``RecordRead`` of dataset ``finding``, so that matching can follow."""
     identity: str
     """Sealed; additional data: the finding's id. Includes the reporter and the note."""
     phone_reported_at: datetime | None = None
     ce_id: UUID
+    restricted: bool = False
+    """It came by the unit's log-in for restricted matters, where its answers go."""
 
     @property
     def key(self) -> str:
         return str(self.child or self.finding)
 
 
-class ActionTaken(Event):
+class ActionAccepted(Event):
     """Any other action of a unit's people, checked for unit, role and authority. No free text, no identity."""
 
-    kind = "intake.ActionTaken.v1"
+    kind = "intake.ActionAccepted.v1"
     topic = "intake.action.v1"
     sensitivity: ClassVar[Sensitivity] = "normal"
 
@@ -292,13 +312,15 @@ class ActionTaken(Event):
     findings: tuple[FindingCode, ...] = ()
     other: UUID | None = None
     records: tuple[UUID, ...] = ()
+    restricted: bool = False
+    """It came by the unit's log-in for restricted matters, where its answers go."""
 
     @property
     def key(self) -> str:
         return str(self.child or self.referral or self.finding or self.proposal)
 
 
-class Trouble(BaseModel):
+class Problem(BaseModel):
     """One refused cell or row, explained so that the sender can mend it. Contents are masked."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
@@ -311,7 +333,7 @@ class Trouble(BaseModel):
     """Chinese sentence: what is wrong."""
     remedy: str
     """Chinese sentence: what to do."""
-    shown: str = ""
+    excerpt: str = ""
     """The content, masked."""
     refused: Literal["cell", "row", "file", "nothing"]
     """What was not taken. ``nothing``: a remark; the content was taken as far as it could be."""
@@ -332,7 +354,7 @@ class RowsAnswered(Event):
     accepted_with_drops: int
     refused: int
     unchanged: int
-    troubles: tuple[Trouble, ...]
+    problems: tuple[Problem, ...]
     answers: tuple[UUID, ...] = ()
     """``ce_id`` of the single rows that this part answers."""
 
@@ -364,7 +386,7 @@ class SubmissionAnswered(Event):
     unchanged: int
     disappeared: int = 0
     late: bool = False
-    troubles: tuple[Trouble, ...] = ()
+    problems: tuple[Problem, ...] = ()
     """Troubles of the file as a whole; those of rows are in ``RowsAnswered``."""
 
     @property
@@ -383,6 +405,8 @@ class ActionAnswered(Event):
     topic = "receipt.{unit}.v1"
 
     unit: str
+    restricted: bool
+    """The action came by the unit's log-in for restricted matters."""
     ce_id: UUID
     verb: Verb | None
     outcome: Literal["taken", "refused", "same_again"]
@@ -397,4 +421,4 @@ class ActionAnswered(Event):
 
     @property
     def topic_name(self) -> str:
-        return self.topic.format(unit=self.unit)
+        return f"receipt.{self.unit}.restricted.v1" if self.restricted else f"receipt.{self.unit}.v1"

@@ -19,7 +19,7 @@ class Notice(Event):
     template: str
     text: str
     urgency: Literal["call", "urgent", "normal", "digest"]
-    about: UUID | None
+    subject: UUID | None
     """The referral, proposal, duty, question or action it is about."""
     child: UUID | None
     due: datetime | None = None
@@ -43,8 +43,8 @@ class AlarmRaised(Event):
 
     alarm: UUID
     unit: str
-    what: Literal["l0", "escalated", "no_recipient"]
-    about: UUID | None
+    trigger: Literal["l0", "escalated", "no_recipient"]
+    subject: UUID | None
     text: str
     on: date
 
@@ -53,15 +53,15 @@ class AlarmRaised(Event):
         return str(self.alarm)
 
 
-class AlarmRang(Event):
+class AlarmDelivered(Event):
     """How the ringing went; ``alarm`` was the idempotency key."""
 
-    kind = "notify.AlarmRang.v1"
+    kind = "notify.AlarmDelivered.v1"
     topic: ClassVar[str] = "notify.alarm.v1"
     sensitivity: ClassVar[Sensitivity] = "restricted"
 
     alarm: UUID
-    way: Literal["command", "webhook", "none"]
+    channel: Literal["command", "webhook", "none"]
     outcome: Literal["done", "failed", "no_way_set"]
     detail: str = ""
 

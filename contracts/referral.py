@@ -13,10 +13,10 @@ from contracts.vocabulary import (
     IdentityField,
     LedgerReason,
     Level,
-    Move,
     ReferralState,
     Result,
     ReturnReason,
+    Transition,
     Verb,
 )
 
@@ -46,16 +46,16 @@ class _Case(Event):
         return "referral.restricted.v1" if self.restricted else "referral.case.v1"
 
 
-class ReferralMoved(_Case):
+class ReferralChanged(_Case):
     """Something happened to a referral; its state afterwards."""
 
-    kind = "referral.Moved.v1"
+    kind = "referral.ReferralChanged.v1"
     topic: ClassVar[str] = "referral.case.v1"
 
     referral: UUID
     version: int
     """Counts this referral's moves."""
-    move: Move
+    transition: Transition
     state: ReferralState
     route: str
     level: Level
@@ -84,7 +84,7 @@ class ReferralMoved(_Case):
     """Until when the call that comes first is to be recorded."""
     phone_reported: bool
     reason: ReturnReason | None = None
-    because: str | None = None
+    cause: str | None = None
     """Why, where no person chose a reason: ``no_longer_shown``, ``finding_added``, ``level_raised``, ``shown_again``,
     ``sent_again``, ``returned_too_often``, ``refused_by_guardian``, ``not_reached``, ``no_restricted_queue``,
     ``township_unknown``, ``no_such_route``, ``no_such_unit``, ``calendar_published``."""
@@ -107,7 +107,7 @@ class ProposalMade(_Case):
     topic: ClassVar[str] = "referral.case.v1"
 
     proposal: UUID
-    what: Literal["referral", "ledger", "ledger_closing"]
+    subject: Literal["referral", "ledger", "ledger_closing"]
     unit: str
     route: str | None
     level: Level | None
@@ -122,7 +122,7 @@ class ProposalEnded(_Case):
     topic: ClassVar[str] = "referral.case.v1"
 
     proposal: UUID
-    what: Literal["referral", "ledger", "ledger_closing"]
+    subject: Literal["referral", "ledger", "ledger_closing"]
     outcome: Literal["confirmed", "declined", "escalated", "no_longer_shown"]
     unit: str
     actor_unit: str | None
@@ -130,13 +130,13 @@ class ProposalEnded(_Case):
     escalated_to: str | None = None
 
 
-class LedgerMoved(_Case):
+class LedgerEntryChanged(_Case):
     """The key-care ledger: a child's entry opened, changed its grounds, or closed (by a person only)."""
 
-    kind = "referral.LedgerMoved.v1"
+    kind = "referral.LedgerEntryChanged.v1"
     topic: ClassVar[str] = "referral.case.v1"
 
-    move: Literal["opened", "changed", "closed"]
+    change: Literal["opened", "changed", "closed"]
     reasons: tuple[LedgerReason, ...]
     unit: str
     township: str | None
@@ -144,15 +144,15 @@ class LedgerMoved(_Case):
     actor_role: str
 
 
-class DutyMoved(_Case):
+class DutyChanged(_Case):
     """A monthly contact or quarterly visit: created, reminded, fulfilled or missed."""
 
-    kind = "referral.DutyMoved.v1"
+    kind = "referral.DutyChanged.v1"
     topic: ClassVar[str] = "referral.case.v1"
 
     duty: UUID
     duty_kind: DutyKind
-    move: Literal["created", "reminded", "fulfilled", "missed", "fulfilled_late", "cancelled"]
+    change: Literal["created", "reminded", "fulfilled", "missed", "fulfilled_late", "cancelled"]
     period: str
     """``2026-11`` or ``2026Q4``."""
     due_on: date
@@ -162,10 +162,10 @@ class DutyMoved(_Case):
     township: str | None
 
 
-class ReferralRefusedAction(_Case):
+class ReferralActionRefused(_Case):
     """An action that intake let in but referral cannot do: notify answers the unit with the reason."""
 
-    kind = "referral.RefusedAction.v1"
+    kind = "referral.ActionRefused.v1"
     topic: ClassVar[str] = "referral.case.v1"
 
     unit: str
@@ -193,7 +193,7 @@ class QueueEntry(Event):
     version: int
     """Take the newest."""
     state: ReferralState
-    yours: bool
+    assigned: bool
     """False: it went to another unit, was withdrawn or is closed; nothing is left to do."""
     route: str
     title: str
@@ -214,7 +214,7 @@ class QueueEntry(Event):
     phone_reported: bool
     disclosure: bool
     """What you may know of the child is on your disclosure topic under the same key."""
-    gone: bool = False
+    deleted: bool = False
 
     @property
     def key(self) -> str:
@@ -226,4 +226,4 @@ class QueueEntry(Event):
 
     @property
     def tombstone(self) -> bool:
-        return self.gone
+        return self.deleted

@@ -52,7 +52,7 @@ class ChildChanged(Event):
     """Datasets that know this child."""
     silent_sources: tuple[str, ...] = ()
     """Datasets that no longer report the child."""
-    questions: int = 0
+    open_reviews: int = 0
     """Match questions open about this file."""
 
     @property
@@ -60,10 +60,10 @@ class ChildChanged(Event):
         return str(self.child)
 
 
-class FindingPassedOn(Event):
+class FindingAssigned(Event):
     """A person's finding, now about a child. The express way: never held up."""
 
-    kind = "registry.FindingPassedOn.v1"
+    kind = "registry.FindingAssigned.v1"
     topic = "registry.finding.v1"
     sensitivity: ClassVar[Sensitivity] = "restricted"
 
@@ -89,10 +89,10 @@ class FindingPassedOn(Event):
         return str(self.child)
 
 
-class FileHandedOver(Event):
+class FileReassigned(Event):
     """A merge or a split by a person, for those who keep matters by child. Keyed by the file that receives."""
 
-    kind = "registry.FileHandedOver.v1"
+    kind = "registry.FileReassigned.v1"
     topic = "registry.finding.v1"
     sensitivity: ClassVar[Sensitivity] = "restricted"
 
@@ -112,12 +112,12 @@ class FileHandedOver(Event):
 _QUESTION = 8
 
 
-def question_id(made: UUID) -> UUID:
+def review_id(made: UUID) -> UUID:
     """The same id, marked as a question's."""
     return UUID(int=made.int & ~(0xF << 76) | _QUESTION << 76)
 
 
-def is_question(asked: UUID) -> bool:
+def is_review(asked: UUID) -> bool:
     """Whose a confirm or decline is: a question's is the registry's, any other id is referral's.
 
     An id that neither of the two knows is thus refused by one of them, and never by both.
@@ -125,13 +125,13 @@ def is_question(asked: UUID) -> bool:
     return asked.version == _QUESTION
 
 
-class MatchAsked(Event):
+class ReviewRequested(Event):
     """Rung 3: two files could be one child. A person decides; the evidence is in codes."""
 
-    kind = "registry.MatchAsked.v1"
-    topic = "registry.question.v1"
+    kind = "registry.ReviewRequested.v1"
+    topic = "registry.review.v1"
 
-    question: UUID
+    review: UUID
     child: UUID
     other: UUID
     evidence: tuple[str, ...]
@@ -146,11 +146,11 @@ class MatchAsked(Event):
         return str(self.child)
 
 
-class MatchSettled(Event):
-    kind = "registry.MatchSettled.v1"
-    topic = "registry.question.v1"
+class ReviewResolved(Event):
+    kind = "registry.ReviewResolved.v1"
+    topic = "registry.review.v1"
 
-    question: UUID
+    review: UUID
     child: UUID
     other: UUID
     outcome: Literal["merged", "kept_apart", "split"]
@@ -163,11 +163,11 @@ class MatchSettled(Event):
         return str(self.child)
 
 
-class FactsContradict(Event):
+class FactConflictFound(Event):
     """Two departments say different things of the same child and the same time."""
 
-    kind = "registry.FactsContradict.v1"
-    topic = "registry.question.v1"
+    kind = "registry.FactConflictFound.v1"
+    topic = "registry.review.v1"
 
     child: UUID
     name: FactName
@@ -179,13 +179,15 @@ class FactsContradict(Event):
         return str(self.child)
 
 
-class RegistryRefusedAction(Event):
+class RegistryActionRefused(Event):
     """An action that intake let in but the registry cannot do: notify answers the unit."""
 
-    kind = "registry.RefusedAction.v1"
-    topic = "registry.question.v1"
+    kind = "registry.ActionRefused.v1"
+    topic = "registry.review.v1"
 
     child: UUID | None
+    restricted: bool
+    """The action came by the unit's log-in for restricted matters, and so does its answer."""
     unit: str
     ce_id: UUID
     verb: Verb
@@ -202,9 +204,10 @@ class Disclosed(Event):
 
     kind = "registry.Disclosed.v1"
     topic = "disclosure.{unit}.v1"
-    sensitivity: ClassVar[Sensitivity] = "restricted"
 
     unit: str
+    restricted: bool
+    """Sealed to the unit's second key, on a topic that its other log-in reads."""
     referral: UUID
     fields: tuple[IdentityField, ...]
     """Names of the sealed fields: only what the route's whitelist names."""
@@ -217,7 +220,7 @@ class Disclosed(Event):
 
     @property
     def topic_name(self) -> str:
-        return self.topic.format(unit=self.unit)
+        return f"disclosure.{self.unit}.restricted.v1" if self.restricted else f"disclosure.{self.unit}.v1"
 
     @property
     def tombstone(self) -> bool:

@@ -1,11 +1,11 @@
 """The published form of every event: JSON Schema 2020-12 a kind, and one AsyncAPI 3 document of the whole house.
 
 ``python -m contracts.schemas --write`` writes them to ``contracts/schemas``; ``--check`` fails when they are not
-current, or when a contract changed in any way but growth: a new kind, or a new field that may be missing. Everything
-else is a new major version, that is a new class with a new kind. A file that was published is never deleted.
+current, or when a contract that was released changed in any way but growth: a new kind, or a new field that may be
+missing. Everything else is a new major version, that is a new class with a new kind.
 
-What was published is what stands in the folder, and, where git knows, in the last commit and in every release (a tag
-``v...``): a file that is edited or deleted by hand gives nothing free.
+A contract is released with the first tag ``v...`` that has its file; until then it may change freely. Git's tags are
+asked, not the folder: a file that is edited or deleted by hand frees nobody from what was released.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from typing import Any
 
 import contracts
 from contracts.event import KINDS, Event
-from contracts.flow import STORY
+from contracts.flow import FLOW, PLANNED
 from contracts.topics import DAY, TOPICS, UNIT, Topic
 
 FOLDER = Path(__file__).with_name("schemas")
@@ -33,11 +33,16 @@ Schema = Mapping[str, Any]
 
 
 def kinds() -> dict[str, type[Event]]:
-    """Every event of the house, by its kind. Kinds that tests make are not the house's."""
+    """Every event that is published, by its kind: those of the contracts that are more than planned."""
     for module in pkgutil.iter_modules(contracts.__path__):
         if module.name != "schemas":
             importlib.import_module(f"contracts.{module.name}")
-    return {kind: event for kind, event in sorted(KINDS.items()) if event.__module__.startswith("contracts.")}
+    planned = {one.step.event for one in PLANNED}
+    return {
+        kind: event
+        for kind, event in sorted(KINDS.items())
+        if event.__module__.startswith("contracts.") and event not in planned
+    }
 
 
 def schema_of(event: type[Event]) -> dict[str, Any]:
@@ -170,7 +175,7 @@ _ENVELOPE: dict[str, Any] = {
         "ce_correlationid": {"type": "string", "format": "uuid", "description": "The first event of the story."},
         "ce_causationid": {"type": "string", "format": "uuid"},
         "ce_sensitivity": {"enum": ["normal", "restricted", "identity"]},
-        "ce_lane": {"type": "string", "description": "With ce_source and ce_sequence: the dense number of an event."},
+        "ce_producerid": {"type": "string", "description": "With ce_source and ce_sequence: the dense number of an event."},
         "ce_sequence": {"type": "string"},
         "ce_traceparent": {"type": "string"},
     },
@@ -189,7 +194,9 @@ def _channel(topic: Topic) -> dict[str, Any]:
         "address": topic.name,
         "description": f"In order by {topic.key}. Sensitivity: {topic.sensitivity}.",
         "messages": {
-            step.event.kind: {"$ref": f"#/components/messages/{step.event.kind}"} for step in STORY if topic in step.on
+            step.event.kind: {"$ref": f"#/components/messages/{step.event.kind}"}
+            for step in FLOW
+            if topic in step.topics
         },
         "bindings": {"kafka": {"topicConfiguration": settings, "bindingVersion": "0.5.0"}},
     }
@@ -202,11 +209,11 @@ def _channel(topic: Topic) -> dict[str, Any]:
 
 def _operations() -> Iterator[tuple[str, dict[str, Any]]]:
     said: dict[tuple[str, str, str], list[str]] = {}
-    for step in STORY:
-        for topic in step.on:
+    for step in FLOW:
+        for topic in step.topics:
             for action, names, allowed in (
-                ("send", step.said_by, topic.writers),
-                ("receive", step.heard_by, topic.readers),
+                ("send", step.producers, topic.writers),
+                ("receive", step.consumers, topic.readers),
             ):
                 for name in names:
                     if name in allowed:
@@ -252,12 +259,11 @@ def _text(document: Schema) -> str:
 
 
 def broken(folder: Path = FOLDER) -> list[str]:
-    """Changes that are not growth of what has been published; each once, however many versions it breaks."""
-    standing = {file.stem: file.read_text("utf-8") for file in sorted(folder.glob("*.json"))}
-    found = {problem: problem for problem in _broken(standing)}
-    for version in versions(folder):
-        for problem in _broken(published_in(version, folder)):
-            found.setdefault(problem, f"{problem} (since {version})")
+    """Changes that are not growth of what was released; each once, however many releases it breaks."""
+    found: dict[str, str] = {}
+    for release in releases(folder):
+        for problem in _broken(published_in(release, folder)):
+            found.setdefault(problem, f"{problem} (since {release})")
     return list(found.values())
 
 
@@ -275,16 +281,14 @@ def _broken(published: Mapping[str, str]) -> list[str]:
     return found
 
 
-def versions(folder: Path = FOLDER) -> list[str]:
-    """The releases and the last commit of the folder; none where there is no git, or no commit."""
-    tags = _git(folder, "tag", "--list", "v*")
-    head = _git(folder, "rev-parse", "--verify", "--quiet", "HEAD")
-    return [*(tags or b"").decode().split(), *(["HEAD"] if head else [])]
+def releases(folder: Path = FOLDER) -> list[str]:
+    """The tags of the folder's releases; none where there is no git."""
+    return (_git(folder, "tag", "--list", "v*") or b"").decode().split()
 
 
-def published_in(version: str, folder: Path = FOLDER) -> dict[str, str]:
-    """The schemas of a version: kind -> text. Empty where it had none."""
-    archive = _git(folder, "archive", version, ".")
+def published_in(release: str, folder: Path = FOLDER) -> dict[str, str]:
+    """The schemas of a release: kind -> text. Empty where it had none."""
+    archive = _git(folder, "archive", release, ".")
     if not archive:
         return {}
     with tarfile.open(fileobj=io.BytesIO(archive)) as tree:
@@ -301,21 +305,26 @@ def _git(folder: Path, *words: str) -> bytes | None:
 
 
 def stale(folder: Path = FOLDER) -> list[str]:
-    """Files that are missing or not as they should be."""
-    return [
+    """Files that are missing, not as they should be, or of a kind that no longer exists."""
+    wanted = files()
+    found = [
         name
-        for name, text in files().items()
+        for name, text in wanted.items()
         if not (folder / name).exists() or (folder / name).read_text("utf-8") != text
     ]
+    return found + sorted(file.name for file in folder.glob("*.json") if file.name not in wanted)
 
 
 def write(folder: Path = FOLDER) -> list[str]:
-    """Write what is not current; the names of what was written."""
+    """Write what is not current and delete what no longer exists; the names of both."""
     folder.mkdir(exist_ok=True)
     wanted = files()
     names = stale(folder)
     for name in names:
-        (folder / name).write_text(wanted[name], "utf-8")
+        if name in wanted:
+            (folder / name).write_text(wanted[name], "utf-8")
+        else:
+            (folder / name).unlink()
     return names
 
 
@@ -331,8 +340,6 @@ def main(arguments: list[str] | None = None) -> int:
     if problems:
         print("Not growth: make a new class with the next major version, and keep the old one.", file=sys.stderr)
         return 1
-    if not versions():
-        print("No git here: compared with the folder alone.", file=sys.stderr)
     names = stale() if options.check else write()
     for name in names:
         print(f"{name}: {'not current, run `make schemas`' if options.check else 'written'}", file=sys.stderr)

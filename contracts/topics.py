@@ -17,6 +17,8 @@ Family = Literal["none", "submitting", "acting", "agency", "restricted_agency", 
 SERVICES = ("intake", "registry", "eligibility", "referral", "notify")
 UNIT = "{unit}"
 """Stands for the unit's own principal among a family's writers and readers."""
+RESTRICTED_UNIT = UNIT + "-restricted"
+"""The unit's second principal, for restricted matters: other people, who log in for themselves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +37,10 @@ class Topic:
     """For deleted topics: longer than the longest outage. For compacted ones: the bound on a tombstone's delay."""
     sensitivity: Literal["normal", "restricted", "identity"] = "normal"
     family: Family = "none"
-    days: bool = False
-    """True when the writer marks every turned day on each partition (``contracts.clock.DayTurned``)."""
+    carries_watermarks: bool = False
+    """True when the writer marks every turned day on each partition (``contracts.clock.DayWatermark``)."""
 
-    def of(self, unit: str) -> str:
+    def name_for(self, unit: str) -> str:
         """The topic's name for one unit."""
         return self.name.format(unit=unit)
 
@@ -61,18 +63,36 @@ ACTION = Topic(
     sensitivity="identity",
     family="acting",
 )
+RESTRICTED_ACTION = Topic(
+    "action.{unit}.restricted.v1",
+    "child, referral or finding",
+    (RESTRICTED_UNIT,),
+    ("intake",),
+    retention_days=7,
+    sensitivity="identity",
+    family="restricted_agency",
+)
 RECEIPT = Topic("receipt.{unit}.v1", "submission or action", ("intake",), (UNIT,), retention_days=30, family="acting")
+RESTRICTED_RECEIPT = Topic(
+    "receipt.{unit}.restricted.v1",
+    "action",
+    ("intake",),
+    (RESTRICTED_UNIT,),
+    retention_days=30,
+    sensitivity="restricted",
+    family="restricted_agency",
+)
 CLOCK = Topic("clock.v1", "clock", ("clock",), (*SERVICES, "clock"), retention_days=90)
 """The clock reads its own last day back, to catch up what it missed; retention bounds how long it may be down."""
 COUNTY = Topic("county.v1", "county and version", ("operator",), SERVICES, compacted=True)
 INTAKE_RECORD = Topic(
     "intake.record.v1",
-    "birth date",
+    "month of birth",
     ("intake",),
     ("registry",),
     partitions="services",
     sensitivity="identity",
-    days=True,
+    carries_watermarks=True,
 )
 INTAKE_ACTION = Topic(
     "intake.action.v1",
@@ -81,13 +101,17 @@ INTAKE_ACTION = Topic(
     ("registry", "referral"),
     partitions="services",
     sensitivity="identity",
-    days=True,
+    carries_watermarks=True,
 )
-REGISTRY_CHILD = Topic("registry.child.v1", "child", ("registry",), ("eligibility",), partitions="services", days=True)
+REGISTRY_CHILD = Topic(
+    "registry.child.v1", "child", ("registry",), ("eligibility",), partitions="services", carries_watermarks=True
+)
 REGISTRY_FINDING = Topic(
     "registry.finding.v1", "child", ("registry",), ("referral",), partitions="services", sensitivity="restricted"
 )
-REGISTRY_QUESTION = Topic("registry.question.v1", "child", ("registry",), ("notify",), partitions="services", days=True)
+REGISTRY_REVIEW = Topic(
+    "registry.review.v1", "child", ("registry",), ("notify",), partitions="services", carries_watermarks=True
+)
 ELIGIBILITY_CHILD = Topic(
     "eligibility.child.v1",
     "child",
@@ -95,10 +119,10 @@ ELIGIBILITY_CHILD = Topic(
     ("referral",),
     partitions="services",
     sensitivity="restricted",
-    days=True,
+    carries_watermarks=True,
 )
 REFERRAL_CASE = Topic(
-    "referral.case.v1", "child", ("referral",), ("notify", "registry"), partitions="services", days=True
+    "referral.case.v1", "child", ("referral",), ("notify", "registry"), partitions="services", carries_watermarks=True
 )
 REFERRAL_RESTRICTED = Topic(
     "referral.restricted.v1",
@@ -115,7 +139,7 @@ RESTRICTED_QUEUE = Topic(
     "referral.queue.{unit}.restricted.v1",
     "referral",
     ("referral",),
-    (UNIT + "-restricted",),
+    (RESTRICTED_UNIT,),
     compacted=True,
     retention_days=1,
     sensitivity="restricted",
@@ -125,18 +149,27 @@ DISCLOSURE = Topic(
     "disclosure.{unit}.v1",
     "referral",
     ("registry",),
-    (UNIT, UNIT + "-restricted"),
+    (UNIT,),
+    compacted=True,
+    retention_days=1,
+    family="agency",
+)
+RESTRICTED_DISCLOSURE = Topic(
+    "disclosure.{unit}.restricted.v1",
+    "referral",
+    ("registry",),
+    (RESTRICTED_UNIT,),
     compacted=True,
     retention_days=1,
     sensitivity="restricted",
-    family="agency",
+    family="restricted_agency",
 )
 INBOX = Topic("notify.inbox.{unit}.v1", "notice", ("notify",), (UNIT,), retention_days=90, family="inbox")
 RESTRICTED_INBOX = Topic(
     "notify.inbox.{unit}.restricted.v1",
     "notice",
     ("notify",),
-    (UNIT + "-restricted",),
+    (RESTRICTED_UNIT,),
     retention_days=90,
     sensitivity="restricted",
     family="restricted_inbox",
@@ -146,28 +179,79 @@ ALARM = Topic("notify.alarm.v1", "alarm", ("notify",), ("notify",), sensitivity=
 TOPICS: tuple[Topic, ...] = (
     DEPARTMENT,
     ACTION,
+    RESTRICTED_ACTION,
     RECEIPT,
+    RESTRICTED_RECEIPT,
     CLOCK,
     COUNTY,
     INTAKE_RECORD,
     INTAKE_ACTION,
     REGISTRY_CHILD,
     REGISTRY_FINDING,
-    REGISTRY_QUESTION,
+    REGISTRY_REVIEW,
     ELIGIBILITY_CHILD,
     REFERRAL_CASE,
     REFERRAL_RESTRICTED,
     QUEUE,
     RESTRICTED_QUEUE,
     DISCLOSURE,
+    RESTRICTED_DISCLOSURE,
     INBOX,
     RESTRICTED_INBOX,
     ALARM,
 )
 
 
+REPORT = Topic(
+    "report.{unit}.v1",
+    "child or finding",
+    (UNIT,),
+    ("intake",),
+    retention_days=7,
+    sensitivity="identity",
+    family="acting",
+)
+"""For reports alone, so that not even a unit's own flood buries them."""
+INTAKE_ALERT = Topic("intake.alert.v1", "unit", ("intake",), ("notify",), sensitivity="restricted")
+REGISTRY_ACTION = Topic(
+    "registry.action.v1", "child", ("registry",), ("referral",), partitions="services", sensitivity="restricted"
+)
+REGISTRY_DECISION = Topic(
+    "registry.decision.v1", "action", ("registry",), ("notify",), partitions="services", sensitivity="restricted"
+)
+REFERRAL_DECISION = Topic(
+    "referral.decision.v1", "action", ("referral",), ("notify",), partitions="services", sensitivity="restricted"
+)
+DESK_ACTION = Topic(
+    "desk.action.v1", "child or unit", ("desk",), ("intake",), partitions="services", sensitivity="identity"
+)
+DESK_RECORD = Topic("desk.record.v1", "unit", ("desk",), ("intake",), partitions="services", sensitivity="identity")
+DESK_RECEIPT = Topic("desk.receipt.v1", "form or submission", ("intake",), ("desk",), retention_days=30)
+DESK_ACCESS = Topic("desk.access.v1", "person", ("desk",), ("registry",), sensitivity="identity")
+STATES = tuple(
+    Topic(f"{service}.state.v1", "id", (service,), ("desk",), partitions="services", sensitivity="restricted")
+    for service in SERVICES
+    if service != "intake"
+)
+"""A service's current state, for a desk whose read model is filled anew."""
+
+PLANNED: tuple[Topic, ...] = (
+    REPORT,
+    INTAKE_ALERT,
+    REGISTRY_ACTION,
+    REGISTRY_DECISION,
+    REFERRAL_DECISION,
+    DESK_ACTION,
+    DESK_RECORD,
+    DESK_RECEIPT,
+    DESK_ACCESS,
+    *STATES,
+)
+"""Topics that no code writes or reads yet (``contracts.flow.PLANNED`` says for what): nobody provisions them."""
+
+
 @dataclass(frozen=True, slots=True)
-class Named:
+class ProvisionedTopic:
     """One topic that exists on the broker: a family's topic for one unit, or a topic without family."""
 
     name: str
@@ -183,16 +267,16 @@ class Named:
         return _filled(self.topic.readers, self.unit)
 
 
-def named(units: Iterable[tuple[str, frozenset[str]]]) -> Iterator[Named]:
+def provisioned_topics(units: Iterable[tuple[str, frozenset[str]]]) -> Iterator[ProvisionedTopic]:
     """Every topic of a county. ``units``: each unit's id with the families it has topics in."""
     pairs = list(units)
     for topic in TOPICS:
         if topic.family == "none":
-            yield Named(topic.name, topic, None)
+            yield ProvisionedTopic(topic.name, topic, None)
             continue
         for unit, families in pairs:
             if topic.family in families:
-                yield Named(topic.of(unit), topic, unit)
+                yield ProvisionedTopic(topic.name_for(unit), topic, unit)
 
 
 def _filled(principals: tuple[str, ...], unit: str | None) -> tuple[str, ...]:

@@ -4,8 +4,9 @@ What a county may change (its units, items, townships, clocks) is not here: it i
 (``contracts.county``).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
+from typing import Literal
 
 
 class Answer(StrEnum):
@@ -41,7 +42,7 @@ class Level(StrEnum):
     L3 = "L3"
 
 
-class Doing(StrEnum):
+class Fulfilment(StrEnum):
     """Where a listed item is done: granted here, or granted by the hukou county with our help."""
 
     LOCAL = "local"
@@ -68,7 +69,7 @@ class ReferralState(StrEnum):
     WITHDRAWN = "withdrawn"  # 撤回
 
 
-class Move(StrEnum):
+class Transition(StrEnum):
     """What can happen to a referral. ``ESCALATED`` and ``EXTENDED`` change its clock, not its state."""
 
     SENT = "sent"
@@ -85,6 +86,15 @@ class Move(StrEnum):
     WITHDRAWN = "withdrawn"
     REOPENED = "reopened"
     HANDED_OVER = "handed_over"  # the child's file was merged into another's, or split from it
+
+
+class ApplicationState(StrEnum):
+    """Where an application for a listed service stands. A refusal is one of two things, and they are told apart."""
+
+    APPLIED = "applied"  # 已申请
+    GRANTED = "granted"  # 已批准
+    NOT_APPROVED = "not_approved"  # 不予批准
+    WAIVED = "waived"  # 监护人放弃
 
 
 class ReturnReason(StrEnum):
@@ -257,7 +267,7 @@ class FactName(StrEnum):
     DECEASED = "deceased"  # ISO date
 
 
-SAID_OF_A_YEAR = frozenset({FactName.SCHOOL_STAGE, FactName.SCHOOL_GRADE, FactName.RESIDENCE_PERMIT})
+SCHOOL_YEAR_FACTS = frozenset({FactName.SCHOOL_STAGE, FactName.SCHOOL_GRADE, FactName.RESIDENCE_PERMIT})
 """Facts that are another statement when they are said again in the next school year: the child repeats the grade, the
 permit was signed. When anything else was said last is part of what is said only where a person has found something out
 about the guardianship (``guardian_status``): the registry tells no news of other days, and no rule may ask for them."""
@@ -305,6 +315,25 @@ class IdentityField(StrEnum):
     REPORTER = "reporter"
     NARRATIVE = "narrative"
     HOUSEHOLD_SIZE = "household_size"
+
+
+OWNER_OF: Mapping[Verb, Literal["registry", "referral"]] = {
+    verb: "registry" if verb in (Verb.VERIFY, Verb.MERGE, Verb.SPLIT) else "referral" for verb in Verb
+}
+"""The one service that says what an action did. To confirm or decline a review of two files is the registry's
+(``contracts.registry.is_question``); of anything else, referral's."""
+
+DANGER_ROUTES = frozenset({"R1", "R3", "R4", "R7", "R8", "R11", "R15"})
+
+
+def is_report_of_danger(routes: Iterable[str], level: Level | None) -> bool:
+    """Whether a person's finding reports danger: it is never refused, held up, queued behind others or withdrawn.
+
+    Args:
+        routes: the routes that the finding's codes take (``contracts.county.County.routes_for``).
+        level: what the person raised it to.
+    """
+    return level is Level.L0 or not DANGER_ROUTES.isdisjoint(routes)
 
 
 RESTRICTED_ROUTES = frozenset({*(f"R{n}" for n in range(1, 12)), *(f"R{n}" for n in range(14, 18))})

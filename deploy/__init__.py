@@ -1,1 +1,1 @@
-"""Installing and running Hutong: the command line, the embedded stack, the counties' data."""
+"""Installing and running Hutong: provisioning, the supervisor, the embedded stack, the counties' data."""

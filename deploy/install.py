@@ -12,15 +12,18 @@ from confluent_kafka import KafkaError, Producer
 from confluent_kafka.admin import AdminClient
 
 import services
-from contracts.county import County, CountyActivated
+from client.kafka_client import PlainClient
+from contracts.county import County, CountyActivated, Unit
 from contracts.event import Envelope, at_midnight
 from contracts.topics import COUNTY, SERVICES
-from deploy import county as counties
-from deploy.demo.plain_client import PlainClient
+from county.checks import check
+from county.problem import CountyInvalid
+from county.reader import load
+from deploy.embedded.files import HOST, SOCKET_PORT
 from deploy.installation import ADMIN, DATABASE, Installation, agency_keys
-from deploy.local.files import HOST, SOCKET_PORT
 from deploy.progress import Progress
 from deploy.provision import provision_broker, provision_database, wanted
+from services.eligibility.requirements import REQUIREMENTS
 
 NAMESPACE = UUID("c2d2b1de-30c4-5b0a-8f3c-6b4a9b1b7c30")
 PATIENCE = 30.0
@@ -31,20 +34,30 @@ class ActivationError(Exception):
 
 
 def read_county(folder: Path, home: Path) -> County:
-    """The county of a folder. An agency that has handed in no public key gets a pair of this installation's.
+    """The county of a folder. A log-in whose agency has handed in no public key gets a pair of this installation's.
 
     Raises:
         CountyInvalid: the folder is no county, or something is wrong with it.
     """
-    if problems := counties.check(folder):
-        raise counties.CountyInvalid(problems)
-    plain = counties.load(folder)
-    without = [unit.id for unit in plain.units if "agency" in unit.families and unit.public_key is None]
-    keys = agency_keys(home, without)
+    if problems := check(folder, REQUIREMENTS):
+        raise CountyInvalid(problems)
+    plain = load(folder)
+    keys = agency_keys(home, [principal for unit in plain.units for principal in _lacking(unit).values()])
     units = tuple(
-        unit.model_copy(update={"public_key": keys[unit.id]}) if unit.id in keys else unit for unit in plain.units
+        unit.model_copy(update={name: keys[principal] for name, principal in _lacking(unit).items()})
+        for unit in plain.units
     )
     return plain.model_copy(update={"units": units})
+
+
+def _lacking(unit: Unit) -> dict[str, str]:
+    """The public keys that disclosures to the unit need and that it has not handed in -> whose they are."""
+    needed = {}
+    if "agency" in unit.families:
+        needed["public_key"] = unit.id
+    if "restricted_agency" in unit.families:
+        needed["restricted_public_key"] = f"{unit.id}-restricted"
+    return {name: principal for name, principal in needed.items() if getattr(unit, name) is None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +96,7 @@ async def install(servers: Servers, home: Path, county: County, partitions: int)
     return installation
 
 
-def load() -> None:
+def preload() -> None:
     """Import what an installation needs beyond this module: half a second, to be spent while the servers start."""
     import runtime.migrations  # noqa: F401
 

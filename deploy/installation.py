@@ -7,7 +7,6 @@ own, for the agency's client; the product never reads it.
 import json
 import os
 import secrets
-import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -15,7 +14,8 @@ from typing import Any, Self
 
 from contracts.county import County
 from contracts.topics import SERVICES
-from deploy.local import jars
+from deploy.embedded import jars
+from deploy.files import private_folder, write_private
 from deploy.provision import OPERATOR_ROLE, county_topics
 
 DATABASE = "hutong"
@@ -170,9 +170,8 @@ class Installation:
             postgres_admin=postgres_admin,
             roles=roles,
         )
-        home.mkdir(parents=True, exist_ok=True)
         # Others may pass through, not look: the embedded database's own user must reach its data below.
-        home.chmod(0o711)
+        private_folder(home, 0o711)
         made.save()
         made._make_secrets()
         return made
@@ -282,9 +281,9 @@ class Installation:
     def secrets_file(self, service: str) -> Path:
         return self.home / "secrets" / f"{service}.json"
 
-    def agency_key_file(self, unit: str) -> Path:
-        """The agency's own private key (JWK), as its system would keep it."""
-        return self.home / "agencies" / f"{unit}.jwk.json"
+    def agency_key_file(self, principal: str) -> Path:
+        """The private key (JWK) of one of an agency's log-ins, as that log-in's own system would keep it."""
+        return self.home / "agencies" / f"{principal}.jwk.json"
 
     @property
     def logs(self) -> Path:
@@ -364,23 +363,23 @@ def _process(service: str, ordinal: int) -> str:
     return service if ordinal == 0 else f"{service}.{ordinal}"
 
 
-def agency_keys(home: Path, units: Iterable[str]) -> dict[str, str]:
-    """A key pair made on the spot for every agency that has handed in none: unit -> public JWK (JSON text).
+def agency_keys(home: Path, principals: Iterable[str]) -> dict[str, str]:
+    """A key pair made on the spot for every log-in that has handed in none: principal -> public JWK (JSON text).
 
-    The private half is written for the agency's own client (``Installation.agency_key_file``) and goes nowhere else.
+    The private half is written for that log-in's own client (``Installation.agency_key_file``) and goes nowhere else.
     """
     from joserfc.jwk import ECKey  # whoever makes no key does not wait for the cryptography
 
     private_folder(home / "agencies")
     public = {}
-    for unit in units:
-        file = home / "agencies" / f"{unit}.jwk.json"
+    for principal in principals:
+        file = home / "agencies" / f"{principal}.jwk.json"
         held = _read(file)
         if not held:
             made = ECKey.generate_key("P-256", {"use": "enc", "alg": "ECDH-ES+A256KW"}).as_dict(private=True)
             held = {name: str(value) for name, value in made.items()}
             write_private(file, json.dumps(held))
-        public[unit] = json.dumps({name: value for name, value in held.items() if name != "d"}, sort_keys=True)
+        public[principal] = json.dumps({name: value for name, value in held.items() if name != "d"}, sort_keys=True)
     return public
 
 
@@ -389,25 +388,6 @@ def principals(county: County) -> tuple[str, ...]:
     return tuple(
         sorted({principal for topic in county_topics(county) for principal in (*topic.writers, *topic.readers)})
     )
-
-
-def private_folder(folder: Path) -> None:
-    """A folder that only its owner may enter."""
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    folder.chmod(0o700)
-
-
-def write_private(file: Path, text: str) -> None:
-    """Write a file that only its owner may read, whole or not at all."""
-    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    handle, name = tempfile.mkstemp(dir=file.parent)  # made with mode 0600
-    try:
-        with os.fdopen(handle, "w") as out:
-            out.write(text)
-        Path(name).replace(file)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 def _file(home: Path) -> Path:

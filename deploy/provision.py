@@ -31,7 +31,7 @@ from confluent_kafka.admin import (
 )
 
 from contracts.county import County
-from contracts.topics import DAY, SERVICES, Named, named
+from contracts.topics import DAY, SERVICES, ProvisionedTopic, provisioned_topics
 from deploy.progress import BETWEEN, PATIENCE, Progress, start_limit
 
 BETWEEN_LOOKS = 0.05
@@ -141,9 +141,9 @@ def wanted(county: County, partitions: int) -> Wanted:
     )
 
 
-def county_topics(county: County) -> Iterable[Named]:
+def county_topics(county: County) -> Iterable[ProvisionedTopic]:
     """Every topic that a county has."""
-    return named((unit.id, unit.families) for unit in county.units)
+    return provisioned_topics((unit.id, unit.families) for unit in county.units)
 
 
 def group_prefix(principal: str) -> str:
@@ -294,7 +294,7 @@ def _wait_until_known(admin: AdminClient, want: Wanted, found: Difference, progr
         time.sleep(BETWEEN_LOOKS)
 
 
-def _configs(topic: Named) -> dict[str, str]:
+def _configs(topic: ProvisionedTopic) -> dict[str, str]:
     days = topic.topic.retention_days
     configs = {
         "max.message.bytes": str(MAX_RECORD_BYTES),
@@ -316,7 +316,7 @@ def _configs(topic: Named) -> dict[str, str]:
     return configs
 
 
-def _grants_on(topic: Named) -> Iterable[Grant]:
+def _grants_on(topic: ProvisionedTopic) -> Iterable[Grant]:
     for writer in topic.writers:
         yield Grant(writer, "topic", topic.name, "WRITE")
         yield Grant(writer, "topic", topic.name, "DESCRIBE")

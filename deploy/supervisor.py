@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from contracts.topics import SERVICES
-from deploy.health import end_the_silent
+from deploy.health_probe import end_the_silent
 from deploy.installation import Installation, NoInstallationError, default_home
 
 STOP_PATIENCE = 15.0

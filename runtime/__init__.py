@@ -4,9 +4,10 @@ A service declares what it hears with FastStream's own subscribers and hands eac
 :meth:`runtime.service.Service.apply`. What the runtime promises is written in ``docs/decisions/``.
 """
 
-from runtime.aside import aside
-from runtime.batches import Batch, Heard, Page, PageDone, Say
-from runtime.errors import NotYet, Unprocessable
+from runtime.aside import run_in_thread
+from runtime.batches import Batch, DayPage, DayPageResult, InboundEvent, OutboundEvent
+from runtime.errors import RetryLater, UnprocessableEvent
+from runtime.logs import log
 from runtime.partitions import partition_of
 from runtime.service import Records, Service
 from runtime.settings import MissingSecret, Settings
@@ -14,18 +15,19 @@ from runtime.transaction import Record, Tx
 
 __all__ = [
     "Batch",
-    "Heard",
+    "DayPage",
+    "DayPageResult",
+    "InboundEvent",
     "MissingSecret",
-    "NotYet",
-    "Page",
-    "PageDone",
+    "OutboundEvent",
     "Record",
     "Records",
-    "Say",
+    "RetryLater",
     "Service",
     "Settings",
     "Tx",
-    "Unprocessable",
-    "aside",
+    "UnprocessableEvent",
+    "log",
     "partition_of",
+    "run_in_thread",
 ]

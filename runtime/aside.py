@@ -11,7 +11,7 @@ _MUCH = 200
 """Events: some tens of milliseconds."""
 
 
-async def aside(many: int, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+async def run_in_thread(many: int, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Do pure work on a batch of ``many`` events: where they are many, in a thread.
 
     The loop meanwhile serves the process's other consumers: a file must not hold up what a person reports. Nothing is

@@ -14,8 +14,8 @@ E_co = TypeVar("E_co", bound=Event, covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Say:
-    """An event to be published, and what made it so. Made by :meth:`Heard.say` and :meth:`Page.say`."""
+class OutboundEvent:
+    """An event to be published, and what made it so. Made by :meth:`InboundEvent.say` and :meth:`DayPage.say`."""
 
     event: Event
     cause: UUID
@@ -25,12 +25,12 @@ class Say:
     county: str
     sensitivity: Sensitivity
     traceparent: str | None = None
-    at_once: bool = False
+    bypass_coalescing: bool = False
     """A snapshot that is not kept back, however much of a file is on its way."""
 
 
 @dataclass(frozen=True, slots=True)
-class Heard(Generic[E_co]):
+class InboundEvent(Generic[E_co]):
     """One event as it was read."""
 
     event: E_co
@@ -39,10 +39,10 @@ class Heard(Generic[E_co]):
     partition: int
     offset: int
 
-    def say(self, event: Event, *, correlation: UUID | None = None, at_once: bool = False) -> Say:
+    def emit(self, event: Event, *, correlation: UUID | None = None, bypass_coalescing: bool = False) -> OutboundEvent:
         """What this event causes. Time, county and correlation are inherited from it."""
         cause = self.envelope
-        return Say(
+        return OutboundEvent(
             event=event,
             cause=cause.id,
             correlation=correlation or cause.correlation,
@@ -50,7 +50,7 @@ class Heard(Generic[E_co]):
             county=cause.county,
             sensitivity=event.sensitivity,
             traceparent=cause.traceparent,
-            at_once=at_once,
+            bypass_coalescing=bypass_coalescing,
         )
 
 
@@ -58,7 +58,7 @@ class Heard(Generic[E_co]):
 class Batch(Generic[E_co]):
     """Consecutive events of one input partition, in offset order, all before the next day mark."""
 
-    events: Sequence[Heard[E_co]]
+    events: Sequence[InboundEvent[E_co]]
     topic: str
     partition: int
     on: date | None
@@ -72,7 +72,7 @@ class Batch(Generic[E_co]):
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class DayPage:
     """One page of a day's work for one partition index."""
 
     day: date
@@ -85,34 +85,34 @@ class Page:
     now: datetime
     cause: UUID = field(repr=False)
     """Of this page: derived from county, service, day, index and ``resume``."""
-    story: UUID = field(repr=False)
+    correlation: UUID = field(repr=False)
     """The correlation of whatever this day causes."""
-    code: str = field(repr=False)
+    county_code: str = field(repr=False)
     """The county's code."""
 
-    def say(self, event: Event, *, correlation: UUID | None = None, time: datetime | None = None) -> Say:
+    def emit(self, event: Event, *, correlation: UUID | None = None, time: datetime | None = None) -> OutboundEvent:
         """What this day causes. Its time is the day's midnight unless said otherwise."""
-        return Say(
+        return OutboundEvent(
             event=event,
             cause=self.cause,
-            correlation=correlation or self.story,
+            correlation=correlation or self.correlation,
             time=time or at_midnight(self.day),
-            county=self.code,
+            county=self.county_code,
             sensitivity=event.sensitivity,
         )
 
 
 @dataclass(slots=True)
-class PageDone:
+class DayPageResult:
     """What a page said, and where the next one starts. ``resume`` None: this index has done the day."""
 
-    said: list[Say]
+    events: list[OutboundEvent]
     resume: str | None
 
 
-Handler = Callable[[Batch[Any], Tx], Awaitable[list[Say]]]
-DayHandler = Callable[[Page, Tx], Awaitable[PageDone]]
-ParkBy = Callable[[Any, Envelope], str]
+Handler = Callable[[Batch[Any], Tx], Awaitable[list[OutboundEvent]]]
+DayHandler = Callable[[DayPage, Tx], Awaitable[DayPageResult]]
+ParkKey = Callable[[Any, Envelope], str]
 """The key an event is parked under: ``(event, envelope) -> key``. The default is the record's key."""
-Misread = Callable[[Envelope, bytes, str], Event | None]
+MalformedHandler = Callable[[Envelope, bytes, str], Event | None]
 """What a handler hears of an event that cannot be read: ``(envelope, value, reason) -> event``. None: it is parked."""

@@ -50,4 +50,4 @@ class Catalogue:
 
     def days_said_by(self, service: str) -> list[str]:
         """The topics on which ``service`` marks every turned day."""
-        return [topic.name for topic in self._single if topic.days and service in topic.writers]
+        return [topic.name for topic in self._single if topic.carries_watermarks and service in topic.writers]

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import re
 import time
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain, groupby
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +15,13 @@ from prometheus_client import Gauge
 from contracts.event import Event
 from runtime import standing
 from runtime.backoff import Backoff
-from runtime.batches import DayHandler, Handler, Misread, ParkBy
+from runtime.batches import DayHandler, Handler, MalformedHandler, ParkKey
 from runtime.database import infrastructure
 from runtime.kafka import Described
 from runtime.lane import Lane
 from runtime.logs import log
-from runtime.reader import Raw
+from runtime.reader import ConsumerRecord
+from runtime.worker import Worker
 
 if TYPE_CHECKING:
     from runtime.service import Service
@@ -57,15 +58,17 @@ class Consumer:
         self.of_units = of_units
         self.gathers = gathers
         self.keeps_back = keeps_back
-        self._most = service.settings.gathered_records if gathers else service.settings.max_records
+        self.largest_batch = service.settings.gathered_records if gathers else service.settings.max_records
+        self.slots = asyncio.Semaphore(service.settings.parallel)
+        """Of those who have a session: who waits to try again has none."""
         self.handlers: Mapping[str, Handler] = {}
         self.day: DayHandler | None = None
         self.day_source: str | None = None
         self.reads: dict[str, type[Event]] = {}
         self.day_topics: frozenset[str] = frozenset()
         """The inputs whose marks turn the service's day; empty for all consumers but one."""
-        self._park_by: Mapping[str, ParkBy] = {}
-        self._misread: Mapping[str, Misread] = {}
+        self._park_by: Mapping[str, ParkKey] = {}
+        self._misread: Mapping[str, MalformedHandler] = {}
         self.subscriber: Any = None
         self.listener = Listener(self)
         self.interrupt = asyncio.Event()
@@ -75,9 +78,11 @@ class Consumer:
         self.blocked: set[Place] = set()
         self.silent_since: float | None = None
         self.assignments = 0
-        self._busy = asyncio.Lock()
         self._positioning = asyncio.Lock()
         self._lanes: dict[Place, Lane] = {}
+        self._workers: dict[Place, Worker] = {}
+        self.room = asyncio.Event()
+        """Set when a worker has taken what was queued."""
         self.ready: set[Place] = set()
         """Assigned, positioned, and neither halted nor waiting for a day."""
         self.heard: list[str] = []
@@ -93,8 +98,8 @@ class Consumer:
         handlers: Mapping[str, Handler],
         day: DayHandler | None,
         day_source: str | None,
-        park_by: Mapping[str, ParkBy] | None,
-        misread: Mapping[str, Misread] | None = None,
+        park_by: Mapping[str, ParkKey] | None,
+        misread: Mapping[str, MalformedHandler] | None = None,
         reads: Mapping[type[Event], type[Event]] | None = None,
     ) -> None:
         """Remember what the service does with each topic."""
@@ -110,9 +115,9 @@ class Consumer:
         return self.interrupt.is_set()
 
     @property
-    def working(self) -> bool:
-        """True while a batch is being applied, or tried again."""
-        return self._busy.locked()
+    def waiting(self) -> list[Place]:
+        """The partitions that could go on and have nothing to do."""
+        return [place for place in self.ready if not self._worker(place).working]
 
     @property
     def kafka(self) -> Any:
@@ -126,22 +131,28 @@ class Consumer:
             return sorted(name for name in existing if pattern.fullmatch(name))
         return sorted(self.subscriber.topic_names_for_subscribe)
 
-    async def poll(self, kafka: Any) -> tuple[Raw, ...]:
+    async def poll(self, kafka: Any) -> tuple[ConsumerRecord, ...]:
         """FastStream's own poll without the sleep it adds to an empty one, which wakes in vain and makes news late.
 
         Where a file is on its way and nobody waits for a single row of it, more is gathered while more comes: the
         larger a batch, the less a record costs, and what is said of a child once is not said for every record.
         """
         settings = self.service.settings
-        part, most = settings.max_records, LANES * self._most
-        found: dict[Any, list[Raw]] = await kafka.getmany(timeout_ms=LONG_POLL_MS, max_records=part)
+        places = [TopicPartition(*place) for place in self.ready if not self._worker(place).full]
+        if self.ready and not places:
+            await self._room()
+            return ()
+        part, most = settings.max_records, LANES * self.largest_batch
+        found: dict[Any, list[ConsumerRecord]] = await kafka.getmany(*places, timeout_ms=LONG_POLL_MS, max_records=part)
         many = sum(map(len, found.values()))
         until = time.monotonic() + self.gathers
         self._much = self.gathers > 0 and many >= settings.much
+        if self._much:
+            self.found_much()
         while settings.much <= many < most and not self.leaving and time.monotonic() < until:
-            self._much_at = time.monotonic()
+            self.found_much()
             await asyncio.sleep(0)  # a poll that finds something does not let anybody else have a turn
-            more = await kafka.getmany(timeout_ms=LONG_POLL_MS, max_records=min(part, most - many))
+            more = await kafka.getmany(*places, timeout_ms=LONG_POLL_MS, max_records=min(part, most - many))
             if not more:
                 break
             for place, raws in more.items():
@@ -149,43 +160,52 @@ class Consumer:
                 many += len(raws)
         return tuple(chain.from_iterable(found.values()))
 
+    async def _room(self) -> None:
+        """Wait for a worker that can take more, no longer than a poll waits."""
+        self.room.clear()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.room.wait(), LONG_POLL_MS / 1000)
+
     def handler_of(self, topic: str) -> Handler | None:
         return self.handlers.get(topic) or self.handlers.get(self.service.catalogue.topic(topic).name)
 
     @property
-    def _more(self) -> bool:
+    def more(self) -> bool:
         """More of a file is on its way."""
         return time.monotonic() - self._much_at < QUIET
 
-    def park_by_of(self, topic: str) -> ParkBy | None:
+    def found_much(self) -> None:
+        self._much_at = time.monotonic()
+
+    def park_by_of(self, topic: str) -> ParkKey | None:
         return self._park_by.get(topic) or self._park_by.get(self.service.catalogue.topic(topic).name)
 
-    def misread_of(self, topic: str) -> Misread | None:
+    def misread_of(self, topic: str) -> MalformedHandler | None:
         return self._misread.get(topic) or self._misread.get(self.service.catalogue.topic(topic).name)
 
-    async def apply(self, records: Sequence[Raw]) -> None:
-        """Apply what was polled: each partition in order, some partitions at a time."""
-        more = self._more
+    def hand_over(self, records: Sequence[ConsumerRecord]) -> None:
+        """Queue what was polled, each record at the worker of its partition."""
+        for place, part in groupby(records, key=lambda raw: (raw.topic, raw.partition)):
+            if place in self.ready and not self.leaving:
+                self._worker(place).put(list(part), much=self._much)
 
-        async def one(lane: Lane, part: Sequence[Raw]) -> None:
-            for start in range(0, len(part), self._most):
-                if not await lane.apply(part[start : start + self._most], more=more):
-                    return
-
-        parts = [(place, list(part)) for place, part in groupby(records, key=lambda raw: (raw.topic, raw.partition))]
-        async with self._busy:
-            await self._together(one(self.lane(*place), part) for place, part in parts if place in self.ready)
-            if self._much:
-                self._much_at = time.monotonic()
-
-    async def catch_up(self) -> None:
+    def catch_up(self) -> None:
         """Let lanes say what they kept back: all if no more is on its way, else those that have kept it too long."""
-        if not self._due:
-            return
-        async with self._busy:  # while that was waited for, more may have come
-            # A halted lane says what it had kept: what is committed is not held up by what stands before it now.
-            able = self.ready | self.halted.keys()
-            await self._together(lane.catch_up() for lane in self._due if (lane.topic, lane.partition) in able)
+        # A halted lane says what it had kept: what is committed is not held up by what stands before it now.
+        able = self.ready | self.halted.keys()
+        for lane in self._due:
+            if (lane.topic, lane.partition) in able and not self.leaving:
+                self._worker((lane.topic, lane.partition)).catch_up()
+
+    async def rest(self) -> None:
+        """Wait until every worker has done what is queued; or, while partitions are being taken, what is in flight."""
+        await asyncio.gather(*(worker.rest() for worker in self._workers.values()))
+
+    def _worker(self, place: Place) -> Worker:
+        worker = self._workers.get(place)
+        if worker is None:
+            worker = self._workers[place] = Worker(self, *place)
+        return worker
 
     @property
     def _due(self) -> list[Lane]:
@@ -193,23 +213,11 @@ class Consumer:
         return [
             lane
             for lane in self._lanes.values()
-            if lane.keeps_since is not None and (not self._more or lane.keeps_since < too_long)
+            if lane.keeps_since is not None and (not self._brings_more(lane) or lane.keeps_since < too_long)
         ]
 
-    async def _together(self, work: Iterable[Coroutine[Any, Any, None]]) -> None:
-        """Lanes at work, some at a time."""
-        limit = asyncio.Semaphore(self.service.settings.parallel)
-
-        async def limited(one: Coroutine[Any, Any, None]) -> None:
-            async with limit:
-                await one
-
-        try:
-            await asyncio.gather(*map(limited, work))
-        except Exception as error:  # noqa: BLE001 - whatever it is, the process ends
-            # Not raised: FastStream would log it once more, and go on as if nothing had been.
-            log.error("lane_failed", consumer=self.name, error=type(error).__name__, exc_info=True)
-            self.service.fail(f"consumer {self.name} failed")
+    def _brings_more(self, lane: Lane) -> bool:
+        return self.more or self._worker((lane.topic, lane.partition)).brings_much
 
     @property
     def lanes(self) -> Iterable[Lane]:
@@ -259,11 +267,14 @@ class Consumer:
         self.service.days.kick()
 
     def seek(self, topic: str, partition: int, offset: int) -> None:
+        """Read a partition from another place: what is queued of it is not applied."""
+        self._worker((topic, partition)).discard()
         if (topic, partition) in self.assigned and self.kafka is not None:
             self.kafka.seek(TopicPartition(topic, partition), offset)
 
     def _pause(self, place: Place) -> None:
         self.ready.discard(place)
+        self._worker(place).discard()
         if place in self.assigned and self.kafka is not None:
             self.kafka.pause(TopicPartition(*place))
 
@@ -301,7 +312,7 @@ class Consumer:
                     self.blocked.add(place)
                     continue
             self.blocked.discard(place)
-            self.kafka.seek(TopicPartition(*place), cursor["next_offset"])
+            self.seek(*place, cursor["next_offset"])
             self.ready.add(place)
             self.kafka.resume(TopicPartition(*place))
         if missing:
@@ -324,11 +335,12 @@ class Consumer:
         """Partitions are being taken away: end waits, and let the transaction in flight finish."""
         self.interrupt.set()
         self.ready.clear()
-        async with self._busy:
-            for topic, partition in self.assigned:
-                self._untold(self.service.metrics.lag, topic, partition)
-            self.assigned = set()
-            self.blocked.clear()
+        await self.rest()
+        self._workers.clear()
+        for topic, partition in self.assigned:
+            self._untold(self.service.metrics.lag, topic, partition)
+        self.assigned = set()
+        self.blocked.clear()
 
     def _untold(self, gauge: Gauge, topic: str, partition: int) -> None:
         """What another process has now it tells itself; a figure that stays behind here would ring for ever."""

@@ -4,9 +4,9 @@ from contracts.clock import DayBegan, TimePassed
 from contracts.county import County, CountyActivated
 from contracts.event import at_midnight
 from runtime import tables
-from runtime.batches import Batch, Say
+from runtime.batches import Batch, OutboundEvent
 from runtime.database import Session
-from runtime.errors import NotYet
+from runtime.errors import RetryLater
 from runtime.logs import log
 from runtime.transaction import Tx
 
@@ -22,23 +22,23 @@ class Counties:
         """The county's data of one stored version.
 
         Raises:
-            NotYet: no version has been activated.
+            RetryLater: no version has been activated.
         """
         if version is None:
-            raise NotYet("no county is active")
+            raise RetryLater("no county is active")
         known = self._known.get(version)
         if known is None:
             name, _, position = version.rpartition("@")
             body = await session.fetchval(tables.COUNTY, name, int(position))
             if body is None:
-                raise NotYet("the county was activated again")
+                raise RetryLater("the county was activated again")
             known = County.model_validate_json(body)
             if len(self._known) > 8:
                 self._known.clear()
             self._known[version] = known
         return known
 
-    async def on_county(self, batch: Batch[CountyActivated], tx: Tx) -> list[Say]:
+    async def on_county(self, batch: Batch[CountyActivated], tx: Tx) -> list[OutboundEvent]:
         """Store what was activated."""
         for heard in batch.events:
             event = heard.event
@@ -55,7 +55,7 @@ class Counties:
             log.info("county_activated", version=event.county.version, active_from=event.active_from.isoformat())
         return []
 
-    async def on_clock(self, batch: Batch[TimePassed | DayBegan], tx: Tx) -> list[Say]:
+    async def on_clock(self, batch: Batch[TimePassed | DayBegan], tx: Tx) -> list[OutboundEvent]:
         """Remember the last moment the county's clock told."""
         moments = [
             event.at if isinstance(event, TimePassed) else at_midnight(event.day)

@@ -6,7 +6,7 @@ import asyncpg
 from aiokafka.errors import KafkaError
 from confluent_kafka import KafkaException
 
-from runtime.errors import NotYet
+from runtime.errors import RetryLater
 from runtime.settings import Settings
 
 if TYPE_CHECKING:
@@ -19,8 +19,9 @@ else:
     Database = asyncpg.Pool
     Session = asyncpg.Connection
 
-_ABOUT_THE_EVENT = ("22", "23", "P0")
-"""SQLSTATE classes that a single event can cause: data exceptions, constraint violations, raised by a function.
+_ABOUT_THE_EVENT = ("22", "23", "54", "P0")
+"""SQLSTATE classes that a single event can cause: data exceptions, constraint violations, limits (a text that no index
+takes), raised by a function.
 Every other class is the server's, the connection's or the deployment's matter."""
 
 
@@ -32,7 +33,7 @@ def infrastructure(error: BaseException) -> bool:
         return False
     if isinstance(error, asyncpg.InterfaceError | asyncpg.InternalClientError):
         return True
-    return isinstance(error, OSError | TimeoutError | KafkaError | KafkaException | NotYet)
+    return isinstance(error, OSError | TimeoutError | KafkaError | KafkaException | RetryLater)
 
 
 def server_settings(schema: str, settings: Settings) -> dict[str, str]:

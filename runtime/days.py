@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from contracts.event import at_midnight
 from runtime import tables
 from runtime.backoff import Backoff
-from runtime.batches import Page, PageDone
+from runtime.batches import DayPage, DayPageResult
 from runtime.database import Session, infrastructure
 from runtime.faults import point
 from runtime.logs import log
@@ -147,12 +147,12 @@ class Days:
                 if day is None:
                     return False
                 page = await self._open(session, consumer, day, index, resume)
-                done = await consumer.day(page, session) if consumer.day is not None else PageDone([], None)
+                done = await consumer.day(page, session) if consumer.day is not None else DayPageResult([], None)
                 if done.resume is not None and done.resume == resume:
                     raise StuckPage
-                rows = service.outbox.rows(done.said)
+                rows = service.outbox.rows(done.events)
                 if done.resume is None:
-                    rows += service.outbox.marks(page)
+                    rows += service.outbox.watermarks(page)
                     await session.execute(tables.SAVE_DAY, index, day, None, None)
                 else:
                     await session.execute(tables.SAVE_DAY, index, state["day"], day, done.resume)
@@ -165,7 +165,7 @@ class Days:
             log.info("day_turned", index=index, day=day.isoformat())
         return True
 
-    async def _open(self, session: Session, consumer: "Consumer", day: date, index: int, resume: str | None) -> Page:
+    async def _open(self, session: Session, consumer: "Consumer", day: date, index: int, resume: str | None) -> DayPage:
         service = self._service
         facts = await session.fetchrow(tables.DAY_FACTS, day)
         assert facts is not None
@@ -176,7 +176,7 @@ class Days:
         if consumer.day is not None:
             county = await service.counties.of(session, facts["county"])
         now: datetime = facts["now"] or at_midnight(day)
-        return Page(
+        return DayPage(
             day=day,
             index=index,
             partitions=service.settings.partitions,
@@ -185,8 +185,8 @@ class Days:
             county=county,
             now=now.astimezone(UTC),
             cause=cause,
-            story=story,
-            code=service.settings.county,
+            correlation=story,
+            county_code=service.settings.county,
         )
 
     async def _unblock(self) -> None:

@@ -1,14 +1,14 @@
 """Named failures: what a handler may say about an event, and what stops a partition."""
 
 
-class Unprocessable(Exception):
+class UnprocessableEvent(Exception):
     """The event can never work. It is parked with its key; later events of that key queue behind it.
 
     The message is stored and shown: ids and codes only, no personal data.
     """
 
 
-class NotYet(Exception):
+class RetryLater(Exception):
     """It cannot work yet, whichever the event. The transaction rolls back and is tried again, for ever."""
 
 

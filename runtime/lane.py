@@ -9,15 +9,26 @@ from typing import TYPE_CHECKING, Any
 from contracts.clock import DayBegan
 from contracts.event import Envelope
 from runtime import parking, tables
-from runtime.aside import aside
+from runtime.aside import run_in_thread
 from runtime.backoff import Backoff
-from runtime.batches import Batch, Heard
+from runtime.batches import Batch, InboundEvent
 from runtime.database import Session, infrastructure
-from runtime.errors import Halt, NotYet, Unprocessable
+from runtime.errors import Halt, RetryLater, UnprocessableEvent
 from runtime.faults import point
 from runtime.logs import log, where
-from runtime.outbox import Row
-from runtime.reader import Mark, NoEvent, Numbers, Raw, Read, Reader, Seen, Turn, Unreadable
+from runtime.outbox import OutboxRow
+from runtime.reader import (
+    ConsumerRecord,
+    DeadLetter,
+    Decoded,
+    RecordDecoder,
+    SequenceCheck,
+    SequenceState,
+    SequenceTracker,
+    UnreadableEvent,
+    WatermarkRecord,
+    is_shallow,
+)
 
 if TYPE_CHECKING:
     from runtime.consumer import Consumer
@@ -64,7 +75,7 @@ class Known:
     """What is remembered between batches. True only while nobody else has moved the cursor."""
 
     next_offset: int
-    seen: dict[tuple[str, int], Seen]
+    seen: dict[tuple[str, int], SequenceState]
     marks: dict[tuple[str, int], tuple[int, date]]
 
 
@@ -72,21 +83,21 @@ class Known:
 class Work:
     """One attempt at a batch."""
 
-    raws: Sequence[Raw]
+    raws: Sequence[ConsumerRecord]
     day: date | None
     now: datetime | None
     county: str | None
     lane_day: date | None
     parked: parking.Parked = field(default_factory=parking.Parked)
-    reads: list[Heard[Any] | Unreadable] = field(default_factory=list)
-    dead: list[NoEvent] = field(default_factory=list)
+    reads: list[InboundEvent[Any] | UnreadableEvent] = field(default_factory=list)
+    dead: list[DeadLetter] = field(default_factory=list)
     kept: int = 0
     """How many snapshots it keeps back."""
     used: int = 0
     """How many of ``raws`` this transaction passes."""
     duplicates: int = 0
     early: int = 0
-    rows: list[Row] = field(default_factory=list)
+    rows: list[OutboxRow] = field(default_factory=list)
     applied: int = 0
     marked: bool = False
     """The batch ends with the mark that completes a day: the lane waits until its index has turned it."""
@@ -107,13 +118,13 @@ class Lane:
         self._one_partition = self._entry.partitions == "one"
         self._units_write = service.catalogue.written_by_units(topic)
         self.bears_days = topic in consumer.day_topics
-        self._reader = Reader(
+        self._reader = RecordDecoder(
             self._entry,
             topic,
             settings.county,
             units_write=self._units_write,
-            marks=self._entry.days,
-            day_source=self.bears_days and not self._entry.days,
+            marks=self._entry.carries_watermarks,
+            day_source=self.bears_days and not self._entry.carries_watermarks,
             reads=consumer.reads,
         )
         self._handler = consumer.handler_of(topic)
@@ -123,7 +134,7 @@ class Lane:
         self._park_by = consumer.park_by_of(topic)
         self._misread = consumer.misread_of(topic)
         self._known: Known | None = None
-        self._decoded: dict[int, tuple[Envelope, Read] | NoEvent] = {}
+        self._decoded: dict[int, tuple[Envelope, Decoded] | DeadLetter] = {}
         self._legal_gap: tuple[int, int] | None = None
         self._poison = parking.Poison(settings.poison_in_a_row, settings.poison_share, settings.poison_window)
         self._began_at: float | None = None
@@ -141,7 +152,7 @@ class Lane:
         """For how many seconds one attempt has been going on."""
         return 0.0 if self._attempt_at is None else time.monotonic() - self._attempt_at
 
-    async def apply(self, raws: Sequence[Raw], *, more: bool = False) -> bool:
+    async def apply(self, raws: Sequence[ConsumerRecord], *, more: bool = False) -> bool:
         """Apply records until they are committed (True), or the partition is halted, blocked or taken away.
 
         ``more``: of a file, is on its way. No records: what was kept back is said, a part of it at a time.
@@ -149,12 +160,10 @@ class Lane:
         backoff = Backoff(self._service.settings)
         tries = 0
         careful = False
-        self._began_at = time.monotonic()
         try:
             while not self._consumer.leaving:
                 try:
-                    self._attempt_at, self._locked_at = time.monotonic(), None
-                    return await self._once(raws, careful, more)
+                    return await self._attempt(raws, careful, more)
                 except Halt as halt:
                     self._consumer.halt(self.topic, self.partition, str(halt))
                     return False
@@ -164,7 +173,7 @@ class Lane:
                 except Gap as gap:
                     if await self._overrun(gap, backoff):
                         return False
-                except Unprocessable as error:
+                except UnprocessableEvent as error:
                     if careful:
                         raise RuntimeError("an unprocessable event was not found by halving") from error
                     careful = True
@@ -182,12 +191,21 @@ class Lane:
             self._began_at = self._attempt_at = None
             self._decoded.clear()
 
+    async def _attempt(self, raws: Sequence[ConsumerRecord], careful: bool, more: bool) -> bool:
+        """One transaction, as soon as there is a session for it. Who waits to try again leaves his to others."""
+        async with self._consumer.slots:
+            if self._consumer.leaving:
+                return False
+            self._attempt_at, self._locked_at = time.monotonic(), None
+            self._began_at = self._began_at or self._attempt_at
+            return await self._once(raws, careful, more)
+
     async def catch_up(self) -> None:
         """Say what was kept back: no more is on its way, or it has been kept for long enough."""
         while self.keeps_since is not None and await self.apply(()):
             pass
 
-    async def release(self, session: Session, raws: Sequence[Raw]) -> list[Row]:
+    async def release(self, session: Session, raws: Sequence[ConsumerRecord]) -> list[OutboxRow]:
         """Decide parked events, for the day the lane is in now.
 
         Raises:
@@ -196,13 +214,13 @@ class Lane:
         facts = await session.fetchrow(tables.FACTS, self._consumer.name, self.partition, self._one_partition)
         assert facts is not None
         work = Work(raws, facts["day"], facts["now"], facts["county"], None)
-        events: list[Heard[Any]] = []
+        events: list[InboundEvent[Any]] = []
         for raw in raws:
-            envelope = self._reader.envelope(raw)
-            read = envelope if isinstance(envelope, NoEvent) else self._decode(raw, envelope)
-            if isinstance(read, Unreadable | NoEvent):
-                raise Unprocessable(read.reason)
-            if isinstance(read, Heard):
+            decoded = self._decode_one(raw)
+            read = decoded if isinstance(decoded, DeadLetter) else decoded[1]
+            if isinstance(read, UnreadableEvent | DeadLetter):
+                raise UnprocessableEvent(read.reason)
+            if isinstance(read, InboundEvent):
                 events.append(read)
         if not events or self._handler is None:
             return []
@@ -221,7 +239,7 @@ class Lane:
         self._attempt_at = None
         self._service.metrics.retries.labels(self._consumer.name, cause).inc()
         about = {"consumer": self._consumer.name, "topic": self.topic, "partition": self.partition, "error": cause}
-        if isinstance(error, NotYet):
+        if isinstance(error, RetryLater):
             log.info("not_yet", reason=str(error), **about)
         elif infrastructure(error):
             log.warning("retry", after=round(backoff.following, 2), **about)
@@ -247,11 +265,11 @@ class Lane:
         self._consumer.seek(self.topic, self.partition, gap.wanted)
         return True
 
-    async def _once(self, raws: Sequence[Raw], careful: bool, more: bool) -> bool:
+    async def _once(self, raws: Sequence[ConsumerRecord], careful: bool, more: bool) -> bool:
         """One transaction. What follows a day mark is left: it is read again when the day has turned."""
         service = self._service
         started = time.perf_counter()
-        await aside(len(raws), self._decode_all, raws)
+        await run_in_thread(len(raws), self._decode_all, raws)
         async with service.pool.acquire(timeout=service.settings.lock_timeout) as session:  # noqa: SIM117
             async with session.transaction():
                 cursor = await session.fetchrow(tables.LOCK_CURSOR, self._consumer.name, self.topic, self.partition)
@@ -265,7 +283,7 @@ class Lane:
                 work, numbers, marks = await self._prepare(session, cursor, fresh)
                 await self._handle(session, work, careful)
                 keeps = await self._keep_back(session, work, cursor["lane"], more)
-                outcomes = _outcomes(work)
+                outcomes = _outcomes(work, of_unit=self._units_write)
                 self._poison.run = cursor["poison_run"]
                 run = self._poison.judge(outcomes)
                 await service.outbox.write(session, cursor["lane"], work.rows)
@@ -294,12 +312,12 @@ class Lane:
         keeps = self.keeps_since is not None
         if more:
             said = len(work.rows)
-            work.rows = await outbox.keep_back(session, lane, work.rows)
+            work.rows = await outbox.coalesce(session, lane, work.rows)
             work.kept = said - len(work.rows)
             keeps = keeps or work.kept > 0
-        kept: list[Row] = []
+        kept: list[OutboxRow] = []
         while work.marked or not work.raws:
-            taken = await outbox.kept_back(session, lane, _KEPT_AT_ONCE)
+            taken = await outbox.take_coalesced(session, lane, _KEPT_AT_ONCE)
             kept += taken
             keeps = len(taken) == _KEPT_AT_ONCE
             if not keeps or not work.marked:
@@ -307,7 +325,7 @@ class Lane:
         work.rows = kept + work.rows
         return keeps
 
-    def _after_fence(self, raws: Sequence[Raw], next_offset: int) -> Sequence[Raw]:
+    def _after_fence(self, raws: Sequence[ConsumerRecord], next_offset: int) -> Sequence[ConsumerRecord]:
         fresh = raws if raws[0].offset >= next_offset else [raw for raw in raws if raw.offset >= next_offset]
         if len(fresh) < len(raws):
             self._service.metrics.fenced.labels(*self._labels).inc(len(raws) - len(fresh))
@@ -319,7 +337,9 @@ class Lane:
             self._service.metrics.gaps.labels(*self._labels).inc()
         return fresh
 
-    async def _prepare(self, session: Session, cursor: Any, fresh: Sequence[Raw]) -> tuple[Work, Numbers, DayMarks]:
+    async def _prepare(
+        self, session: Session, cursor: Any, fresh: Sequence[ConsumerRecord]
+    ) -> tuple[Work, SequenceTracker, DayMarks]:
         """Read what the batch needs and decode it, up to the mark that ends the lane's day."""
         consumer = self._consumer.name
         facts = await session.fetchrow(tables.FACTS, consumer, self.partition, self._one_partition)
@@ -330,7 +350,7 @@ class Lane:
         known = self._known
         if known is None or known.next_offset != cursor["next_offset"]:
             known = await self._recall(session, cursor["next_offset"])
-        numbers = Numbers(known.seen, from_first=cursor["from_first"])
+        numbers = SequenceTracker(known.seen, from_first=cursor["from_first"])
         marks = DayMarks(dict(known.marks))
         work = Work(fresh, facts["day"], facts["now"], facts["county"], lane_day)
         for raw in fresh:
@@ -344,7 +364,7 @@ class Lane:
     async def _recall(self, session: Session, next_offset: int) -> Known:
         place = (self._consumer.name, self.topic, self.partition)
         seen = {
-            (row["source"], row["lane"]): Seen(row["last_seq"], row["hole_since"])
+            (row["source"], row["lane"]): SequenceState(row["last_seq"], row["hole_since"])
             for row in await session.fetch(tables.SEEN, *place)
         }
         marks: dict[tuple[str, int], tuple[int, date]] = {}
@@ -353,84 +373,92 @@ class Lane:
             marks = {(row["source"], row["lane"]): (row["lanes"], row["day"]) for row in rows}
         return Known(next_offset, seen, marks)
 
-    def _read(self, raw: Raw, work: Work, numbers: Numbers, marks: DayMarks, now: datetime) -> bool:
+    def _read(self, raw: ConsumerRecord, work: Work, numbers: SequenceTracker, marks: DayMarks, now: datetime) -> bool:
         """Take one record into the batch. True: it is the mark that ends the lane's day."""
         decoded = self._decoded[raw.offset]
-        if isinstance(decoded, NoEvent):
+        if isinstance(decoded, DeadLetter):
             work.dead.append(decoded)
             return False
         envelope, read = decoded
-        if self._reader.numbered(envelope):
-            assert envelope.lane is not None
-            assert envelope.sequence is not None
-            turn = numbers.turn(envelope.source, envelope.lane, envelope.sequence, now)
-            if turn is Turn.HAD:
+        if envelope.producer_id is not None and envelope.sequence is not None:
+            turn = numbers.check(envelope.source, envelope.producer_id, envelope.sequence, now)
+            if turn is SequenceCheck.DUPLICATE:
                 work.duplicates += 1
                 return False
-            if turn is Turn.EARLY:
+            if turn is SequenceCheck.OUT_OF_ORDER:
                 work.early += 1
                 self._impatient(numbers, envelope, now)
                 return False
-        if isinstance(read, Mark):
+        if isinstance(read, WatermarkRecord):
             return self.bears_days and self._marked(read, work, marks)
-        if isinstance(read, NoEvent):
+        if isinstance(read, DeadLetter):
             work.dead.append(read)
         elif read is not None:
             work.reads.append(read)
         return False
 
-    def _decode_all(self, raws: Sequence[Raw]) -> None:
+    def _decode_all(self, raws: Sequence[ConsumerRecord]) -> None:
         for raw in raws:
             if raw.offset not in self._decoded:
-                envelope = self._reader.envelope(raw)
-                read = envelope if isinstance(envelope, NoEvent) else (envelope, self._decode(raw, envelope))
-                self._decoded[raw.offset] = read
+                self._decoded[raw.offset] = self._decode_one(raw)
 
-    def _decode(self, raw: Raw, envelope: Envelope) -> Read:
+    def _decode_one(self, raw: ConsumerRecord) -> tuple[Envelope, Decoded] | DeadLetter:
+        """Read one record. Nothing is asked of anybody here, so whatever fails is this record's own matter."""
+        try:
+            envelope = self._reader.envelope(raw)
+            return envelope if isinstance(envelope, DeadLetter) else (envelope, self._decode(raw, envelope))
+        except MemoryError:
+            raise
+        except Exception as error:  # noqa: BLE001 - what nobody thought of must stop no other record
+            return DeadLetter(raw, f"{type(error).__name__} in {where(error)}")
+
+    def _decode(self, raw: ConsumerRecord, envelope: Envelope) -> Decoded:
         """An event, if need be one that stands for what cannot be read."""
         read = self._reader.decode(raw, envelope)
-        if isinstance(read, Unreadable) and self._misread is not None and raw.value is not None:
-            event = self._misread(envelope, raw.value, read.reason)
+        if isinstance(read, UnreadableEvent) and self._misread is not None and raw.value is not None:
+            event = self._misread(envelope, raw.value if is_shallow(raw.value) else b"", read.reason)
             if event is not None:
-                return Heard(event, envelope, raw.topic, raw.partition, raw.offset)
+                return InboundEvent(event, envelope, raw.topic, raw.partition, raw.offset)
         return read
 
-    def _impatient(self, numbers: Numbers, envelope: Envelope, now: datetime) -> None:
-        assert envelope.lane is not None
-        seen = numbers.seen[envelope.source, envelope.lane]
+    def _impatient(self, numbers: SequenceTracker, envelope: Envelope, now: datetime) -> None:
+        assert envelope.producer_id is not None
+        seen = numbers.seen[envelope.source, envelope.producer_id]
         patience = self._service.settings.hole_patience
-        if seen.hole_since is not None and (now - seen.hole_since).total_seconds() > patience:
-            raise Halt(f"number {seen.last_seq + 1} of lane {envelope.lane} of {envelope.source} does not come")
+        if seen.gap_since is not None and (now - seen.gap_since).total_seconds() > patience:
+            raise Halt(
+                f"number {seen.last_sequence + 1} of lane {envelope.producer_id} of {envelope.source} does not come"
+            )
 
-    def _marked(self, mark: Mark, work: Work, marks: DayMarks) -> bool:
+    def _marked(self, mark: WatermarkRecord, work: Work, marks: DayMarks) -> bool:
         event = mark.event
         if isinstance(event, DayBegan):
             day: date | None = event.day
             if work.lane_day is not None and (event.day - work.lane_day).days > _LONGEST_CLOCK_JUMP:
                 raise Halt(f"the clock jumped from {work.lane_day} to {event.day}")
-        elif mark.envelope.lane is None:
-            work.dead.append(NoEvent(mark.raw, "a day mark of no lane"))
+        elif mark.envelope.producer_id is None:
+            work.dead.append(DeadLetter(mark.raw, "a day mark of no lane"))
             return False
         else:
-            day = marks.reached(mark.envelope.source, mark.envelope.lane, event.lanes, event.day)
+            day = marks.reached(mark.envelope.source, mark.envelope.producer_id, event.producers, event.day)
         if day is None or (work.lane_day is not None and day <= work.lane_day):
             return False
         work.lane_day = day
         work.marked = True
         return True
 
-    async def _parked_among(self, session: Session, reads: Sequence[Heard[Any] | Unreadable]) -> set[str]:
+    async def _parked_among(self, session: Session, reads: Sequence[InboundEvent[Any] | UnreadableEvent]) -> set[str]:
         keys = {key for read in reads for key in self._keys(read)}
         rows = await session.fetch(tables.PARKED_KEYS, self._consumer.name, sorted(keys))
         return {row["key"] for row in rows}
 
-    def _keys(self, read: Heard[Any] | Unreadable) -> tuple[str, ...]:
+    def _keys(self, read: InboundEvent[Any] | UnreadableEvent) -> tuple[str, ...]:
         """What an event queues behind: its own park key, and its record's key, under which the unreadable park.
 
         On a unit's own topic the unreadable park alone: its keys are its own choice, and may all be the same.
         """
         envelope = read.envelope
-        if isinstance(read, Unreadable):
+        if isinstance(read, UnreadableEvent):
             return (str(envelope.id),) if self._units_write else (envelope.key,)
         if self._park_by is None:
             return (envelope.key,)
@@ -438,14 +466,14 @@ class Lane:
         return (own,) if self._units_write else (own, envelope.key)
 
     async def _handle(self, session: Session, work: Work, careful: bool) -> None:
-        events: list[Heard[Any]] = []
+        events: list[InboundEvent[Any]] = []
         raws = {raw.offset: raw for raw in work.raws} if work.parked.keys or careful else {}
         for read in work.reads:
-            offset = read.offset if isinstance(read, Heard) else read.raw.offset
+            offset = read.offset if isinstance(read, InboundEvent) else read.raw.offset
             held = work.parked.holds(*self._keys(read)) if work.parked.keys else None
             if held is not None:
                 work.parked.queue(held, raws.get(offset) or _raw(work.raws, offset))
-            elif isinstance(read, Unreadable):
+            elif isinstance(read, UnreadableEvent):
                 work.parked.park(self._keys(read)[0], read.raw, read.reason)
             else:
                 events.append(read)
@@ -457,7 +485,7 @@ class Lane:
             work.rows = await self._decide(session, work, events)
         work.applied = len(events) - len(work.parked.bad.intersection(heard.offset for heard in events))
 
-    async def _decide(self, session: Session, work: Work, events: Sequence[Heard[Any]]) -> list[Row]:
+    async def _decide(self, session: Session, work: Work, events: Sequence[InboundEvent[Any]]) -> list[OutboxRow]:
         assert self._handler is not None
         county = await self._county(session, work.county)
         batch: Batch[Any] = Batch(
@@ -470,7 +498,7 @@ class Lane:
             partitions=self._service.settings.partitions,
         )
         said = await self._handler(batch, session)
-        return await aside(len(said), self._service.outbox.rows, said)
+        return await run_in_thread(len(said), self._service.outbox.rows, said)
 
     async def _county(self, session: Session, version: str | None) -> Any:
         if not self._consumer.needs_county:
@@ -478,8 +506,8 @@ class Lane:
         return await self._service.counties.of(session, version)
 
     async def _halve(
-        self, session: Session, work: Work, events: Sequence[Heard[Any]], raws: dict[int, Raw]
-    ) -> list[Row]:
+        self, session: Session, work: Work, events: Sequence[InboundEvent[Any]], raws: dict[int, ConsumerRecord]
+    ) -> list[OutboxRow]:
         """Find the events that cannot work: each half in a savepoint of its own, down to one event."""
         events = self._not_parked(work, events, raws)
         if not events:
@@ -497,8 +525,10 @@ class Lane:
         first = await self._halve(session, work, events[:middle], raws)
         return first + await self._halve(session, work, events[middle:], raws)
 
-    def _not_parked(self, work: Work, events: Sequence[Heard[Any]], raws: dict[int, Raw]) -> list[Heard[Any]]:
-        free: list[Heard[Any]] = []
+    def _not_parked(
+        self, work: Work, events: Sequence[InboundEvent[Any]], raws: dict[int, ConsumerRecord]
+    ) -> list[InboundEvent[Any]]:
+        free: list[InboundEvent[Any]] = []
         for heard in events:
             held = work.parked.holds(*self._keys(heard))
             if held is None:
@@ -507,12 +537,12 @@ class Lane:
                 work.parked.queue(held, raws[heard.offset])
         return free
 
-    def _park(self, work: Work, heard: Heard[Any], raw: Raw, error: Exception) -> None:
-        reason = str(error) if isinstance(error, Unprocessable) else f"{type(error).__name__} in {where(error)}"
+    def _park(self, work: Work, heard: InboundEvent[Any], raw: ConsumerRecord, error: Exception) -> None:
+        reason = str(error) if isinstance(error, UnprocessableEvent) else f"{type(error).__name__} in {where(error)}"
         work.parked.park(self._keys(heard)[0], raw, reason)
 
     async def _save(
-        self, session: Session, work: Work, numbers: Numbers, marks: DayMarks, next_offset: int, run: int
+        self, session: Session, work: Work, numbers: SequenceTracker, marks: DayMarks, next_offset: int, run: int
     ) -> None:
         place = (self._consumer.name, self.topic, self.partition)
         if work.parked.queued:
@@ -527,8 +557,8 @@ class Lane:
                 *place,
                 [source for source, _ in keys],
                 [lane for _, lane in keys],
-                [one.last_seq for one in seen],
-                [one.hole_since for one in seen],
+                [one.last_sequence for one in seen],
+                [one.gap_since for one in seen],
             )
         if marks.changed:
             keys = sorted(marks.changed)
@@ -570,14 +600,19 @@ class Lane:
             self._service.relay.wake()
 
 
-def _outcomes(work: Work) -> list[bool]:
-    """Good and bad in offset order; what only queued behind another is neither."""
+def _outcomes(work: Work, *, of_unit: bool) -> list[bool]:
+    """Good and bad in offset order; what only queued behind another is neither.
+
+    On a unit's own topic nor is what cannot be read: its sender may send as much of it as he likes, and is still heard.
+    """
     bad = work.parked.bad | {dead.raw.offset for dead in work.dead}
     queued = {raw.offset for _, raw in work.parked.queued} - bad
-    offsets = [dead.raw.offset for dead in work.dead]
-    offsets += [read.offset if isinstance(read, Heard) else read.raw.offset for read in work.reads]
+    offsets = [read.offset for read in work.reads if isinstance(read, InboundEvent)]
+    if not of_unit:
+        offsets += [dead.raw.offset for dead in work.dead]
+        offsets += [read.raw.offset for read in work.reads if isinstance(read, UnreadableEvent)]
     return [offset in bad for offset in sorted(offsets) if offset not in queued]
 
 
-def _raw(raws: Sequence[Raw], offset: int) -> Raw:
+def _raw(raws: Sequence[ConsumerRecord], offset: int) -> ConsumerRecord:
     return next(raw for raw in raws if raw.offset == offset)

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from datetime import date
 from uuid import UUID, uuid5
 
-from contracts.clock import DayTurned
+from contracts.clock import DayWatermark
 from contracts.event import Envelope, Event, at_midnight
 from runtime import tables
-from runtime.batches import Page, Say
+from runtime.batches import DayPage, OutboundEvent
 from runtime.catalogue import Catalogue
 from runtime.database import Session
-from runtime.errors import UnknownTopic, Unprocessable
+from runtime.errors import UnknownTopic, UnprocessableEvent
 from runtime.partitions import partition_of
 
 SEPARATOR = b"\x00"
@@ -22,7 +22,7 @@ _AT_ONCE = 2_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class OutboxRow:
     """An event as it is published, but for its number."""
 
     topic: str
@@ -31,7 +31,7 @@ class Row:
     value: bytes | None
     headers: bytes
     snapshot: bool = False
-    at_once: bool = False
+    bypass_coalescing: bool = False
 
 
 class Outbox:
@@ -56,8 +56,8 @@ class Outbox:
         self._days = catalogue.days_said_by(service)
         self._of_topic: dict[str, int] = {}
 
-    def rows(self, said: Sequence[Say]) -> list[Row]:
-        """Rows in the order they were said.
+    def rows(self, said: Sequence[OutboundEvent]) -> list[OutboxRow]:
+        """Rows in the order they were said. A broadcast event has one on every partition, each with an id of its own.
 
         Raises:
             Unprocessable: a value is larger than the broker takes, or a header cannot be stored among the others.
@@ -65,7 +65,7 @@ class Outbox:
             UnknownTopic: nobody provisioned this topic for this service.
         """
         counts: Counter[tuple[UUID, str, str]] = Counter()
-        rows: list[Row] = []
+        rows: list[OutboxRow] = []
         for one in said:
             event = one.event
             key = event.key
@@ -73,22 +73,26 @@ class Outbox:
             nth = counts[counted]
             counts[counted] = nth + 1
             topic = event.topic_name
-            rows.append(self._row(one, event, key, nth, topic, self._place(topic, key)))
+            partitions = self._partitions_of(topic)
+            if event.broadcast:
+                rows += [self._row(one, event, key, f"{nth}/{index}", topic, index) for index in range(partitions)]
+            else:
+                rows.append(self._row(one, event, key, nth, topic, partition_of(key, partitions)))
         return rows
 
-    def marks(self, page: Page) -> list[Row]:
+    def watermarks(self, page: DayPage) -> list[OutboxRow]:
         """The day has turned: a mark for every partition of every topic that carries days."""
-        event = DayTurned(day=page.day, lanes=self._partitions)
-        said = page.say(event)
+        event = DayWatermark(day=page.day, producers=self._partitions)
+        said = page.emit(event)
         return [
             self._row(said, event, event.key, index, topic, index)
             for topic in self._days
             for index in range(self._catalogue.partitions(topic, self._partitions))
         ]
 
-    async def keep_back(self, session: Session, lane: int, rows: Sequence[Row]) -> list[Row]:
+    async def coalesce(self, session: Session, lane: int, rows: Sequence[OutboxRow]) -> list[OutboxRow]:
         """Keep snapshots, each in the place of an older one; none of a key that goes at once. Returns the rest."""
-        at_once = {(row.topic, row.key) for row in rows if row.snapshot and row.at_once}
+        at_once = {(row.topic, row.key) for row in rows if row.snapshot and row.bypass_coalescing}
         kept = {(row.topic, row.key): row for row in rows if row.snapshot and (row.topic, row.key) not in at_once}
         if not kept:
             return list(rows)
@@ -96,11 +100,11 @@ class Outbox:
         await session.execute(tables.KEEP_BACK, lane, *columns)
         return [row for row in rows if not row.snapshot or (row.topic, row.key) in at_once]
 
-    async def kept_back(self, session: Session, lane: int, limit: int) -> list[Row]:
+    async def take_coalesced(self, session: Session, lane: int, limit: int) -> list[OutboxRow]:
         """Some of what a lane has kept back; it is no longer."""
-        return [Row(*row) for row in await session.fetch(tables.TAKE_KEPT_BACK, lane, limit)]
+        return [OutboxRow(*row) for row in await session.fetch(tables.TAKE_KEPT_BACK, lane, limit)]
 
-    async def write(self, session: Session, lane: int, rows: Sequence[Row]) -> None:
+    async def write(self, session: Session, lane: int, rows: Sequence[OutboxRow]) -> None:
         """Take the next numbers of the lane, under a lock until commit, and write.
 
         A snapshot that is kept back gives way to the one that is written now, whichever lane had kept it.
@@ -136,20 +140,22 @@ class Outbox:
         if numbered:
             await session.execute(tables.WRITE, lane, *_columns(numbered))
 
-    def _place(self, topic: str, key: str) -> int:
+    def _partitions_of(self, topic: str) -> int:
         partitions = self._of_topic.get(topic)
         if partitions is None:
             entry = self._catalogue.topic(topic)
             if self._service not in entry.writers:
                 raise UnknownTopic(f"{self._service} may not write {topic}")
             partitions = self._of_topic[topic] = self._catalogue.partitions(topic, self._partitions)
-        return partition_of(key, partitions)
+        return partitions
 
-    def _row(self, said: Say, event: Event, key: str, nth: int, topic: str, partition: int) -> Row:
+    def _row(
+        self, said: OutboundEvent, event: Event, key: str, nth: int | str, topic: str, partition: int
+    ) -> OutboxRow:
         kind = event.kind
         value = None if event.tombstone else event.encoded()
         if value is not None and len(value) > self._max_bytes:
-            raise Unprocessable(f"{kind} of {len(value)} bytes is larger than the broker takes")
+            raise UnprocessableEvent(f"{kind} of {len(value)} bytes is larger than the broker takes")
         envelope = Envelope(
             id=uuid5(said.cause, f"{self._service}|{kind}|{key}|{nth}"),
             source=self.source,
@@ -167,9 +173,9 @@ class Outbox:
             pairs += (name.encode(), text)
         headers = SEPARATOR.join(pairs)
         if headers.count(SEPARATOR) != len(pairs) - 1:
-            raise Unprocessable("a header with a zero byte")
+            raise UnprocessableEvent("a header with a zero byte")
         snapshot = event.snapshot and value is not None
-        return Row(topic, partition, key.encode(), value, headers, snapshot, said.at_once)
+        return OutboxRow(topic, partition, key.encode(), value, headers, snapshot, said.bypass_coalescing)
 
 
 def _columns(rows: Sequence[tuple[object, ...]]) -> list[list[object]]:

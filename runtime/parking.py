@@ -10,7 +10,6 @@ import os
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
 from cryptography.exceptions import InvalidTag
@@ -19,7 +18,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from runtime import tables
 from runtime.database import Session
 from runtime.errors import Halt
-from runtime.reader import NoEvent, Raw
+from runtime.reader import ConsumerRecord, DeadLetter, moment_of
 from runtime.sealing import CannotOpen, Sealer
 from runtime.settings import Settings
 
@@ -52,7 +51,7 @@ class Safe:
         self._parking = AESGCM(_key(settings.secret("parking_key")))
         self._sealer = Sealer(settings.secret("ops_public_key"))
 
-    def park(self, raw: Raw, consumer: str) -> bytes:
+    def park(self, raw: ConsumerRecord, consumer: str) -> bytes:
         """A record under the parking key, bound to its place."""
         nonce = os.urandom(_NONCE)
         place = _place(consumer, raw.topic, raw.partition, raw.offset)
@@ -73,7 +72,7 @@ class Safe:
             raise CannotOpen("parked with another key") from None
         return _unpacked(plain, topic, partition, offset)
 
-    def bury(self, raws: Sequence[Raw], consumer: str) -> list[bytes]:
+    def bury(self, raws: Sequence[ConsumerRecord], consumer: str) -> list[bytes]:
         """Dead records, sealed to the ops team under ``consumer/topic/partition/offset``."""
         batch = self._sealer.batch()
         return [batch.seal(_packed(raw), _place(consumer, raw.topic, raw.partition, raw.offset)) for raw in raws]
@@ -128,7 +127,7 @@ class Parked:
     """Parked before this batch or by it."""
     new: list[tuple[str, int, str]] = field(default_factory=list)
     """key, offset, reason"""
-    queued: list[tuple[str, Raw]] = field(default_factory=list)
+    queued: list[tuple[str, ConsumerRecord]] = field(default_factory=list)
     bad: set[int] = field(default_factory=set)
     """Offsets that were found bad themselves, not only queued behind another."""
 
@@ -136,14 +135,14 @@ class Parked:
         """The key among these that is parked."""
         return next((key for key in keys if key in self.keys), None)
 
-    def park(self, key: str, raw: Raw, reason: str) -> None:
+    def park(self, key: str, raw: ConsumerRecord, reason: str) -> None:
         if key not in self.keys:
             self.keys.add(key)
             self.new.append((key, raw.offset, reason[:300]))
         self.bad.add(raw.offset)
         self.queued.append((key, raw))
 
-    def queue(self, key: str, raw: Raw) -> None:
+    def queue(self, key: str, raw: ConsumerRecord) -> None:
         self.queued.append((key, raw))
 
 
@@ -161,13 +160,13 @@ async def save(session: Session, safe: Safe, consumer: str, topic: str, partitio
             partition,
             [key for key, _ in parked.queued],
             [raw.offset for _, raw in parked.queued],
-            [datetime.fromtimestamp(raw.timestamp / 1000, UTC) for _, raw in parked.queued],
+            [moment_of(raw) for _, raw in parked.queued],
             [safe.park(raw, consumer) for _, raw in parked.queued],
         )
 
 
 async def bury(
-    session: Session, safe: Safe, consumer: str, topic: str, partition: int, dead: Sequence[NoEvent]
+    session: Session, safe: Safe, consumer: str, topic: str, partition: int, dead: Sequence[DeadLetter]
 ) -> None:
     """Write what was no event."""
     raws = [one.raw for one in dead]
@@ -186,7 +185,7 @@ def _place(consumer: str, topic: str, partition: int, offset: int) -> bytes:
     return f"{consumer}/{topic}/{partition}/{offset}".encode()
 
 
-def _packed(raw: Raw) -> bytes:
+def _packed(raw: ConsumerRecord) -> bytes:
     body: dict[str, Any] = {
         "key": _b64(raw.key),
         "value": _b64(raw.value),

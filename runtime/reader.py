@@ -10,13 +10,16 @@ from typing import Any, Protocol
 
 from pydantic import ValidationError
 
-from contracts.clock import DayBegan, DayTurned
+from contracts import bounds
+from contracts.clock import DayBegan, DayWatermark
 from contracts.event import KINDS, Envelope, Event, MalformedEnvelope
+from contracts.flow import FLOW
 from contracts.topics import Topic
-from runtime.batches import Heard
+from runtime.batches import InboundEvent
+from runtime.decoding import Undecodable
 
 
-class Raw(Protocol):
+class ConsumerRecord(Protocol):
     """A record as aiokafka reads it."""
 
     @property
@@ -36,36 +39,36 @@ class Raw(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Unreadable:
+class UnreadableEvent:
     """An event that this code cannot read: its key is known, so it is parked."""
 
-    raw: Raw
+    raw: ConsumerRecord
     envelope: Envelope
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
-class NoEvent:
+class DeadLetter:
     """Bytes that are no event: nobody's key is known, so they go to the dead letters."""
 
-    raw: Raw
+    raw: ConsumerRecord
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class WatermarkRecord:
     """A day mark of one upstream lane."""
 
-    raw: Raw
+    raw: ConsumerRecord
     envelope: Envelope
-    event: DayTurned | DayBegan
+    event: DayWatermark | DayBegan
 
 
-Read = Heard[Any] | Unreadable | NoEvent | Mark | None
+Decoded = InboundEvent[Any] | UnreadableEvent | DeadLetter | WatermarkRecord | None
 """None: a tombstone, which says nothing to a service."""
 
 
-class Reader:
+class RecordDecoder:
     """Decodes the records of one topic."""
 
     def __init__(
@@ -87,90 +90,132 @@ class Reader:
         self._day_source = day_source
         self._kinds = {**KINDS, **(reads or {})}
 
-    def envelope(self, raw: Raw) -> Envelope | NoEvent:
-        """Who said it. Headers a department's plain client need not set are filled in on a unit's own topic only."""
+    def envelope(self, raw: ConsumerRecord) -> Envelope | DeadLetter:
+        """Who said it. On a unit's own topic whatever its plain client says of itself is read as far as it can be."""
+        if isinstance(raw, Undecodable):
+            return DeadLetter(raw, "in a batch with a header whose name is not UTF-8")
+        if self._units_write:
+            return Envelope.of_unit(
+                raw.headers, raw.key, raw.value, topic=self._name, received=moment_of(raw), county=self._county
+            )
         try:
-            if self._units_write:
-                received = datetime.fromtimestamp(raw.timestamp / 1000, UTC)
-                return Envelope.read(raw.headers, raw.key, received=received, county=self._county)
             return Envelope.read(raw.headers, raw.key)
         except MalformedEnvelope as error:
-            return NoEvent(raw, str(error))
+            return DeadLetter(raw, str(error))
 
-    def numbered(self, envelope: Envelope) -> bool:
-        """True when the record carries a number that is to be believed: a unit's claims are not."""
-        return not self._units_write and envelope.lane is not None and envelope.sequence is not None
+    def _belongs(self, kind: type[Event], event: Event) -> bool:
+        """Whether an event may be on this topic: a restricted matter has the same type as an ordinary one."""
+        return (
+            self._entry.name in _FAMILIES.get(kind, ())
+            or kind.topic == self._entry.name
+            or self._name in (kind.topic, event.topic_name)
+        )
 
-    def decode(self, raw: Raw, envelope: Envelope) -> Read:
+    def decode(self, raw: ConsumerRecord, envelope: Envelope) -> Decoded:
         """Make an event of the record's bytes."""
         if raw.value is None:
-            return None if self._entry.compacted else NoEvent(raw, "null value on a topic that is not compacted")
+            return None if self._entry.compacted else DeadLetter(raw, "null value on a topic that is not compacted")
         kind = self._kinds.get(envelope.type)
         if kind is None:
-            return Unreadable(raw, envelope, f"unknown ce_type {_kind(envelope.type)}".rstrip())
-        if kind is DayTurned and not self._marks:
-            return NoEvent(raw, "a day mark where nobody may set one")
+            return UnreadableEvent(raw, envelope, f"unknown ce_type {_kind(envelope.type)}".rstrip())
+        if kind is DayWatermark and not self._marks:
+            return DeadLetter(raw, "a day mark where nobody may set one")
         try:
             event: Event = kind.model_validate_json(raw.value)
         except ValidationError as error:
-            return Unreadable(raw, envelope, _places(error, kind))
+            return UnreadableEvent(raw, envelope, _places(error, kind))
         except RecursionError:
-            return Unreadable(raw, envelope, "nested too deeply")
-        # The event itself says where it goes: a restricted matter has the same type as an ordinary one.
-        if (
-            kind is not DayTurned
-            and self._name not in (kind.topic, event.topic_name)
-            and kind.topic != self._entry.name
-        ):
-            return Unreadable(raw, envelope, f"{envelope.type} does not belong on this topic")
-        if isinstance(event, DayTurned) or (self._day_source and isinstance(event, DayBegan)):
-            return Mark(raw, envelope, event)
-        return Heard(event, envelope, raw.topic, raw.partition, raw.offset)
+            return UnreadableEvent(raw, envelope, "nested too deeply")
+        if kind is not DayWatermark and not self._belongs(kind, event):
+            return UnreadableEvent(raw, envelope, f"{envelope.type} does not belong on this topic")
+        if isinstance(event, DayWatermark) or (self._day_source and isinstance(event, DayBegan)):
+            return (
+                WatermarkRecord(raw, envelope, event)
+                if _is_possible(event)
+                else DeadLetter(raw, "a day mark out of bounds")
+            )
+        return InboundEvent(event, envelope, raw.topic, raw.partition, raw.offset)
 
 
-class Turn(Enum):
+def moment_of(raw: ConsumerRecord) -> datetime:
+    """When the record was written, by its writer's clock or the broker's; the epoch if that is no moment at all."""
+    try:
+        moment = datetime.fromtimestamp(raw.timestamp / 1000, UTC)
+    except (ValueError, OverflowError, OSError):
+        return _EPOCH
+    return moment if bounds.FIRST_YEAR <= moment.year <= bounds.LAST_YEAR else _EPOCH
+
+
+def is_shallow(value: bytes) -> bool:
+    """False for JSON that is nested more deeply than anything we read."""
+    depth = 0
+    for bracket in _BRACKETS.finditer(value):
+        if bracket.lastgroup == "opens":
+            depth += 1
+            if depth > bounds.DEEPEST_JSON:
+                return False
+        elif bracket.lastgroup == "closes":
+            depth -= 1
+    return True
+
+
+_EPOCH = datetime.fromtimestamp(0, UTC)
+_BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*+"?|(?P<opens>[\[{])|(?P<closes>[\]}])', re.DOTALL)
+"""Strings, so that what stands in them is not counted."""
+
+
+def _is_possible(mark: DayWatermark | DayBegan) -> bool:
+    lanes = mark.producers if isinstance(mark, DayWatermark) else 1
+    return bounds.FIRST_YEAR <= mark.day.year <= bounds.LAST_YEAR and 0 < lanes <= bounds.LARGEST_LANE
+
+
+_FAMILIES = {step.event: frozenset(topic.name for topic in step.topics) for step in FLOW}
+"""The topics, or families of topics, of each event."""
+
+
+class SequenceCheck(Enum):
     """What a number means to its reader."""
 
     NEXT = "next"
-    HAD = "had"
-    EARLY = "early"
+    DUPLICATE = "had"
+    OUT_OF_ORDER = "early"
 
 
 @dataclass(slots=True)
-class Seen:
-    last_seq: int
-    hole_since: datetime | None
+class SequenceState:
+    last_sequence: int
+    gap_since: datetime | None
 
 
-class Numbers:
+class SequenceTracker:
     """The duplicate filter of one input partition: per writer and lane, exactly the next number is taken."""
 
-    def __init__(self, seen: Mapping[tuple[str, int], Seen], *, from_first: bool) -> None:
-        self._seen = {key: Seen(value.last_seq, value.hole_since) for key, value in seen.items()}
+    def __init__(self, seen: Mapping[tuple[str, int], SequenceState], *, from_first: bool) -> None:
+        self._seen = {key: SequenceState(value.last_sequence, value.gap_since) for key, value in seen.items()}
         self._from_first = from_first
         self.changed: set[tuple[str, int]] = set()
 
     @property
-    def seen(self) -> dict[tuple[str, int], Seen]:
+    def seen(self) -> dict[tuple[str, int], SequenceState]:
         return self._seen
 
-    def turn(self, source: str, lane: int, sequence: int, now: datetime) -> Turn:
+    def check(self, source: str, lane: int, sequence: int, now: datetime) -> SequenceCheck:
         """Judge one number and remember it."""
         key = (source, lane)
         known = self._seen.get(key)
         if known is None:
             # A log read from its first record begins every lane with 0; of an older log any number may be the first.
             start = 0 if self._from_first else sequence
-            known = self._seen[key] = Seen(start - 1, None)
-        if sequence <= known.last_seq:
-            return Turn.HAD
+            known = self._seen[key] = SequenceState(start - 1, None)
+        if sequence <= known.last_sequence:
+            return SequenceCheck.DUPLICATE
         self.changed.add(key)
-        if sequence > known.last_seq + 1:
-            known.hole_since = known.hole_since or now
-            return Turn.EARLY
-        known.last_seq = sequence
-        known.hole_since = None
-        return Turn.NEXT
+        if sequence > known.last_sequence + 1:
+            known.gap_since = known.gap_since or now
+            return SequenceCheck.OUT_OF_ORDER
+        known.last_sequence = sequence
+        known.gap_since = None
+        return SequenceCheck.NEXT
 
 
 def _places(error: ValidationError, kind: type[Event]) -> str:

@@ -195,7 +195,7 @@ class Relay:
     def _headers(self, row: Any) -> list[tuple[str, bytes]]:
         parts = row["headers"].split(SEPARATOR)
         headers = [(self._name(name), value) for name, value in zip(parts[::2], parts[1::2], strict=True)]
-        headers.append(("ce_lane", b"%d" % row["lane"]))
+        headers.append(("ce_producerid", b"%d" % row["lane"]))
         headers.append(("ce_sequence", b"%d" % row["seq"]))
         return headers
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from runtime import tables
 from runtime.database import infrastructure
-from runtime.errors import NotYet, Unprocessable
+from runtime.errors import RetryLater, UnprocessableEvent
 from runtime.logs import where
-from runtime.outbox import Row
+from runtime.outbox import OutboxRow
 from runtime.sealing import CannotOpen
 
 if TYPE_CHECKING:
@@ -61,14 +61,14 @@ async def release(service: "Service", key: str) -> int:
         count = 0
         for name in consumers:
             stored = await session.fetch(tables.PARKED_EVENTS, name, key)
-            rows: list[Row] = []
+            rows: list[OutboxRow] = []
             for place, part in groupby(stored, key=lambda row: (row["topic"], row["partition"])):
                 held = list(part)
                 try:
                     raws = [service.safe.take_out(row["record"], name, *place, row["offset"]) for row in held]
                     rows += await service.consumers[name].lane(*place).release(session, raws)
                 except Exception as error:
-                    if infrastructure(error) and not isinstance(error, NotYet):
+                    if infrastructure(error) and not isinstance(error, RetryLater):
                         raise
                     raise StillParked(f"{place[0]}/{place[1]} from offset {held[0]['offset']}: {_why(error)}") from None
                 count += len(held)
@@ -79,5 +79,5 @@ async def release(service: "Service", key: str) -> int:
 
 def _why(error: Exception) -> str:
     """Its words where they are ours; of anything else the place alone: a message may quote somebody's data."""
-    ours = isinstance(error, Unprocessable | NotYet | CannotOpen)
+    ours = isinstance(error, UnprocessableEvent | RetryLater | CannotOpen)
     return str(error) if ours else f"{type(error).__name__} in {where(error)}"

@@ -19,10 +19,10 @@ from faststream.kafka.message import FAKE_CONSUMER, KafkaMessage
 import contracts
 from contracts.event import Event
 from contracts.topics import CLOCK, COUNTY, TOPICS, Topic
-from runtime import days, kafka, migrations, tables
+from runtime import days, decoding, kafka, migrations, tables
 from runtime import replay as releasing
 from runtime.backoff import Backoff
-from runtime.batches import DayHandler, Handler, Misread, ParkBy
+from runtime.batches import DayHandler, Handler, MalformedHandler, ParkKey
 from runtime.catalogue import Catalogue
 from runtime.consumer import LONG_POLL_MS, Consumer, Place
 from runtime.county import Counties
@@ -84,6 +84,7 @@ class Service:
     ) -> None:
         for module in pkgutil.iter_modules(contracts.__path__):
             importlib.import_module(f"contracts.{module.name}")  # so that every event that can be said is known
+        decoding.install()
         self.name = name
         self.settings = settings
         self.catalogue = Catalogue(topics)
@@ -175,11 +176,13 @@ class Service:
         *,
         day: DayHandler | None = None,
         day_source: str | None = None,
-        park_by: Mapping[str, ParkBy] | None = None,
-        misread: Mapping[str, Misread] | None = None,
+        park_by: Mapping[str, ParkKey] | None = None,
+        misread: Mapping[str, MalformedHandler] | None = None,
         reads: Mapping[type[Event], type[Event]] | None = None,
     ) -> None:
-        """Apply a batch: one transaction per partition, tried until it is committed.
+        """Hand a poll over to the workers of its partitions: one transaction per batch, tried until it is committed.
+
+        A worker that tries again holds up no other partition, and the next poll does not wait for it.
 
         Args:
             consumer: the name given to :meth:`exactly_once`.
@@ -195,7 +198,7 @@ class Service:
         if not records:
             found.learn(handlers, day, day_source, park_by, misread, reads)
             return
-        await found.apply(records)
+        found.hand_over(records)
 
     async def _house(self, records: Records) -> None:
         await self.apply(HOUSE, records, {COUNTY.name: self.counties.on_county, CLOCK.name: self.counties.on_clock})
@@ -434,13 +437,15 @@ class Service:
             self.fail(f"task {task.get_name()} failed")
 
     async def _leave(self) -> None:
-        """First of all on the way out: nothing waits any more."""
+        """First of all on the way out: nothing waits any more, and what is in flight is done."""
         self.stopping = True
         for consumer in self.consumers.values():
             consumer.interrupt.set()
         self.days.stop()
         self.watch.stop()
         log.info("leaves")
+        resting = [asyncio.create_task(consumer.rest()) for consumer in self.consumers.values()]
+        await asyncio.wait(resting, timeout=self.settings.stop_patience)
 
     async def _stop(self) -> None:
         """After the consumers have stopped: publish what was said, then let go."""
@@ -485,7 +490,7 @@ class Service:
         for consumer in self.consumers.values():
             if consumer.subscriber is not None:
                 heard = consumer.names(self.catalogue.single_names)
-                with_days = {name for name in heard if self.catalogue.topic(name).days}
+                with_days = {name for name in heard if self.catalogue.topic(name).carries_watermarks}
                 bearing[consumer.name] = frozenset(
                     with_days | ({consumer.day_source} if consumer.day_source else set())
                 )
@@ -539,7 +544,7 @@ class Service:
         while not self.stopping:
             await asyncio.sleep(_LOOK_EVERY)
             for consumer in self.consumers.values():
-                await consumer.catch_up()
+                consumer.catch_up()
 
     async def _measure_loop(self) -> None:
         loop = asyncio.get_running_loop()

@@ -111,7 +111,7 @@ class Watch:
             return True
         if not consumer.assigned:
             return not (consumer.assignments and self._spare(consumer))
-        if consumer.working or not consumer.ready:
+        if not consumer.waiting:
             return False
         patience = self._service.settings.silence_patience * 1000 / 2
         polled = [consumer.kafka.last_poll_timestamp(TopicPartition(*place)) for place in consumer.ready]

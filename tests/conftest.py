@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import asyncpg
 import pytest
 
-from deploy.local import StackError
-from deploy.local.kafka import ClientConfig, EmbeddedKafka
-from deploy.local.postgres import EmbeddedPostgres
-from deploy.local.stack import LocalStack
+from deploy.embedded import StackError
+from deploy.embedded.kafka import ClientConfig, EmbeddedKafka
+from deploy.embedded.postgres import EmbeddedPostgres
+from deploy.embedded.stack import LocalStack
 from tests import processes
 
 

@@ -24,11 +24,11 @@ os.environ.setdefault("TESTCONTAINERS_RYUK_DISABLED", "true")
 from testcontainers.core.container import DockerContainer
 from testcontainers.core.docker_client import DockerClient
 
-from deploy.local import StackError, jars
-from deploy.local.files import HOST, last_line
-from deploy.local.kafka import ADMIN, LOG4J, EmbeddedKafka
-from deploy.local.postgres import SETTINGS, SUPERUSER, EmbeddedPostgres
-from deploy.local.stack import LocalStack
+from deploy.embedded import StackError, jars
+from deploy.embedded.files import HOST, last_line
+from deploy.embedded.kafka import ADMIN, LOG4J, EmbeddedKafka
+from deploy.embedded.postgres import SETTINGS, SUPERUSER, EmbeddedPostgres
+from deploy.embedded.stack import LocalStack
 
 # Which host and process a container belongs to.
 OWNER = "hutong.test.owner"

@@ -10,7 +10,7 @@ from contracts.county import County
 from contracts.eligibility import ChildAssessed
 from contracts.registry import ChildChanged
 from contracts.vocabulary import FactName
-from runtime import Batch, Page, PageDone, Say, Tx, Unprocessable, partition_of
+from runtime import Batch, DayPage, DayPageResult, OutboundEvent, Tx, UnprocessableEvent, partition_of
 from services.eligibility import store
 from services.eligibility.domain.assessment import assess, withdrawn
 from services.eligibility.domain.facts import Claim, UnreadableFact, facts_of
@@ -23,12 +23,12 @@ _EVERYONE = "everyone"
 _DUE = "due"
 
 
-async def on_children(batch: Batch[ChildChanged], tx: Tx) -> list[Say]:
+async def on_children(batch: Batch[ChildChanged], tx: Tx) -> list[OutboundEvent]:
     """Each newer snapshot is assessed on its own, in order, so that what is said does not depend on the cut."""
     files = await store.load(tx, {heard.event.child for heard in batch.events})
     desk = Desk(batch.county)
     touched: dict[UUID, File] = {}
-    said: list[Say] = []
+    said: list[OutboundEvent] = []
     for heard in batch.events:
         event = heard.event
         known = files.get(event.child)
@@ -42,13 +42,13 @@ async def on_children(batch: Batch[ChildChanged], tx: Tx) -> list[Say]:
             file, news = desk.decide(file, claims, on)
         files[event.child] = touched[event.child] = file
         if news is not None:
-            said.append(heard.say(news))
+            said.append(heard.emit(news))
     await store.save(tx, list(touched.values()))
     await store.keep(tx, desk.decisions)
     return said
 
 
-async def on_day(page: Page, tx: Tx) -> PageDone:
+async def on_day(page: DayPage, tx: Tx) -> DayPageResult:
     """Children whose answers may differ on this day; all of them when the rules or the county's data have changed."""
     basis = basis_of(page.county)
     phase, _, after = (page.resume or "").partition(":")
@@ -58,26 +58,26 @@ async def on_day(page: Page, tx: Tx) -> PageDone:
         files = await store.on_other_basis(tx, page.index, basis, UUID(after) if after else _FIRST, page.limit)
         said = await _assess_again(files, page, tx)
         if len(files) == page.limit:
-            return PageDone(said, f"{_EVERYONE}:{files[-1].child}")
+            return DayPageResult(said, f"{_EVERYONE}:{files[-1].child}")
         await store.set_basis(tx, page.index, basis)
-        return PageDone(said, f"{_DUE}:")
+        return DayPageResult(said, f"{_DUE}:")
     files = await store.due(tx, page.index, page.day, _place(after), page.limit)
     said = await _assess_again(files, page, tx)
     if len(files) < page.limit:
-        return PageDone(said, None)
+        return DayPageResult(said, None)
     last_day, last_child = max((file.until, file.child) for file in files if file.until is not None)
-    return PageDone(said, f"{_DUE}:{last_day.isoformat()}/{last_child}")
+    return DayPageResult(said, f"{_DUE}:{last_day.isoformat()}/{last_child}")
 
 
-async def _assess_again(files: Iterable[File], page: Page, tx: Tx) -> list[Say]:
+async def _assess_again(files: Iterable[File], page: DayPage, tx: Tx) -> list[OutboundEvent]:
     desk = Desk(page.county)
     changed: list[File] = []
-    said: list[Say] = []
+    said: list[OutboundEvent] = []
     for known in files:
         file, news = desk.decide(known, unpacked(known.claims), page.day)
         changed.append(file)
         if news is not None:
-            said.append(page.say(news))
+            said.append(page.emit(news))
     await store.save(tx, changed)
     await store.keep(tx, desk.decisions)
     return said
@@ -124,7 +124,7 @@ class Desk:
             try:
                 facts = facts_of(claims)
             except UnreadableFact as error:
-                raise Unprocessable(f"unreadable_fact {error.name}") from error
+                raise UnprocessableEvent(f"unreadable_fact {error.name}") from error
             result, residence = assess(facts, self._terms, on), facts.codes.get(FactName.RESIDENCE_DIVISION)
         content = content_of(
             result,

@@ -10,7 +10,7 @@ import orjson
 
 from contracts.county import County, Route
 from contracts.eligibility import ChildAssessed
-from contracts.event import AlreadyWritten
+from contracts.event import PreSerialized
 from contracts.registry import Fact
 from contracts.vocabulary import Certainty, FactName, FindingCode
 from services.eligibility.domain.answer import Missing, Reason
@@ -66,7 +66,7 @@ def _terms(county: County) -> Terms:
             )
             for criterion in county.criteria
         },
-        items={item.id: item.doing for item in county.catalogue},
+        items={item.id: item.fulfilment for item in county.catalogue},
         undefined={term: not_defined(term, _definers(county, item)) for term, item in COUNTY_TERMS.items()},
         ways={code: _way(routes[0]) for code in FindingCode if (routes := county.routes_for(code))},
         asks={
@@ -206,7 +206,7 @@ def _verdict(one: Verdict) -> dict[str, Any]:
     if one.certainty is not Certainty.STATED:
         said["certainty"] = one.certainty
     if one.doing is not None:
-        said["doing"] = one.doing
+        said["fulfilment"] = one.doing
     if one.until is not None:
         said["until"] = one.until
     return said
@@ -214,8 +214,8 @@ def _verdict(one: Verdict) -> dict[str, Any]:
 
 def _reason(one: Reason) -> dict[str, Any]:
     if one.params:
-        return {"code": one.code, "ok": one.ok, "params": one.params}
-    return {"code": one.code, "ok": one.ok}
+        return {"code": one.code, "supports": one.ok, "params": one.params}
+    return {"code": one.code, "supports": one.ok}
 
 
 def _missing(one: Missing) -> dict[str, Any]:
@@ -224,7 +224,7 @@ def _missing(one: Missing) -> dict[str, Any]:
     return {"fact": one.fact, "criterion": one.criterion, "held_by": one.held_by}
 
 
-class Written(AlreadyWritten, ChildAssessed):
+class Written(PreSerialized, ChildAssessed):
     """A snapshot as the rules wrote it."""
 
 

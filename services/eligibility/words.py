@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from contracts.county import County
-from contracts.vocabulary import Answer, Certainty, Doing, FactName, Level
+from contracts.vocabulary import Answer, Certainty, FactName, Fulfilment, Level
 from services.eligibility.domain.answer import Param
 from services.eligibility.domain.rulebook import RULES
 from services.eligibility.domain.sources import SOURCES, Citation
@@ -18,10 +18,10 @@ CERTAINTIES: Mapping[Certainty, str] = {
     Certainty.INFERRED: "我们的处理办法，没有依据可引",
 }
 
-DOINGS: Mapping[Doing, str] = {
-    Doing.LOCAL: "在居住地",
-    Doing.ASSIST: "协助向户籍地申请",
-    Doing.EITHER: "居住地、户籍地都可以",
+DOINGS: Mapping[Fulfilment, str] = {
+    Fulfilment.LOCAL: "在居住地",
+    Fulfilment.ASSIST: "协助向户籍地申请",
+    Fulfilment.EITHER: "居住地、户籍地都可以",
 }
 
 LEVELS: Mapping[Level, str] = {Level.L0: "立即，先打电话", Level.L1: "当天", Level.L2: "及时", Level.L3: "一般"}

@@ -22,7 +22,8 @@ def create(settings: Settings) -> Service:
 
     # Every unit of this county; a unit that is added is heard as soon as its topic exists.
     handed_over = _family(topics.DEPARTMENT, settings.county)
-    done = _family(topics.ACTION, settings.county)
+    acting = (topics.ACTION, topics.RESTRICTED_ACTION)
+    done = "|".join(_family(topic, settings.county) for topic in acting)
 
     @broker.subscriber(
         pattern=rf"(?:{handed_over}|{re.escape(topics.CLOCK.name)})$", **service.exactly_once("main", of_units=True)
@@ -38,14 +39,14 @@ def create(settings: Settings) -> Service:
         )
 
     # A consumer of its own: no file holds up what a person reports.
-    @broker.subscriber(pattern=rf"{done}$", **service.exactly_once("actions", of_units=True))
+    @broker.subscriber(pattern=rf"(?:{done})$", **service.exactly_once("actions", of_units=True))
     async def actions(records: Records) -> None:
         await service.apply(
             "actions",
             records,
-            {topics.ACTION.name: on_actions},
-            park_by={topics.ACTION.name: _each_alone},
-            misread={topics.ACTION.name: misread.on_actions},
+            {topic.name: on_actions for topic in acting},
+            park_by={topic.name: _each_alone for topic in acting},
+            misread={topic.name: misread.on_actions for topic in acting},
         )
 
     return service

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import datetime
 from typing import Literal
 from uuid import UUID, uuid5
 
@@ -16,7 +16,7 @@ from contracts.intake import (
     SubmissionAnswered,
     SubmissionEnded,
 )
-from runtime import Heard, Say, Tx
+from runtime import InboundEvent, OutboundEvent, Tx
 from services.intake import store
 from services.intake.domain import submission as files
 from services.intake.domain.row import Plan, ReadRow, read, usual_key
@@ -24,7 +24,7 @@ from services.intake.domain.submission import Submission
 from services.intake.domain.trouble import Trouble
 from services.intake.misread import Misread
 from services.intake.plans import Plans
-from services.intake.saying import facts_of, json_of, parted, say, stored, told, when
+from services.intake.saying import facts_of, iso, json_of, parted, say, stored, told, when
 from services.intake.secrets import Seal, Secrets
 
 _SPACE = UUID("5b7c1f0e-3f5a-5f0b-9d57-0a6f2d8f4c11")
@@ -38,7 +38,7 @@ twice, and is neither counted nor answered twice."""
 class _Part:
     """Part of a receipt while it is written: of the rows of one file, or of rows on their own."""
 
-    last: Heard[Row | Misread]
+    last: InboundEvent[Row | Misread]
     """The row that causes it to be said."""
     read: int = 0
     accepted: int = 0
@@ -65,7 +65,7 @@ def _count(counted: _Part | Submission, fate: Fate) -> None:
 class _Understood:
     """A row on its way through the batch."""
 
-    heard: Heard[Row | Misread]
+    heard: InboundEvent[Row | Misread]
     file: Submission | None
     dataset: str
     plan: Plan | None = None
@@ -123,22 +123,25 @@ class Counter:
         for file in changed:
             file.changed = False
 
-    async def begin(self, heard: Heard[Begin]) -> list[Say]:
+    async def begin(self, heard: InboundEvent[Begin]) -> list[OutboundEvent]:
         event = heard.event
         at, on = when(heard, self._now)
         file_sha256 = files.hash_of(event.file_sha256)
+        coverage: files.Coverage = event.coverage or "unstated"
         before = self._files.get(event.submission)
         if before is not None and before.settled:
-            before.state, before.changed = "repeated", True
-            if before.is_the_same(
+            same = before.is_the_same(
                 dataset=event.dataset,
                 period=event.period,
-                coverage=event.coverage,
+                coverage=coverage,
                 rows=event.rows,
                 file_sha256=file_sha256,
-            ):
-                return [self._unread(heard, at, "same_again", (Trouble("same_file", "file"),))]
-            return [self._unread(heard, at, "refused", (Trouble("submission_reused", "file"),))]
+            )
+            if not same or not before.states_more(coverage):
+                before.state, before.changed = "repeated", True
+                if same:
+                    return [self._unread(heard, at, "same_again", (Trouble("same_file", "file"),))]
+                return [self._unread(heard, at, "refused", (Trouble("submission_reused", "file"),))]
         registered = self._plans.registered(self._unit, event.dataset)
         troubles = files.reasons_to_refuse(
             dataset=event.dataset,
@@ -153,7 +156,7 @@ class Counter:
         if troubles:
             outcome = "refused"
         elif file_sha256 is not None and await store.taken_before(
-            self._tx, self._unit, event.dataset, file_sha256, self._plans.county.version, event.coverage
+            self._tx, self._unit, event.dataset, file_sha256, self._plans.county.version, coverage
         ):
             outcome, troubles = "same_again", (Trouble("same_file", "file"),)
         else:
@@ -169,7 +172,7 @@ class Counter:
             # Of a refused file nothing is kept that the sender wrote.
             dataset="" if refused else event.dataset,
             period="" if refused else event.period,
-            coverage=event.coverage,
+            coverage=coverage,
             state="answered" if troubles else "open",
             outcome=outcome,
             columns=() if troubles else event.columns,
@@ -188,7 +191,7 @@ class Counter:
         await store.forget_unfinished(self._tx, self._unit, event.dataset, on)
         return []
 
-    async def end(self, heard: Heard[End]) -> list[Say]:
+    async def end(self, heard: InboundEvent[End]) -> list[OutboundEvent]:
         event = heard.event
         at, _ = when(heard, self._now)
         file = self._files.get(event.submission)
@@ -208,8 +211,8 @@ class Counter:
         file.state, file.columns, file.changed = "answered", (), True
         if ended != file.read:
             file.announced = ended
-        said: list[Say] = []
-        disappeared: list[tuple[UUID, date | None]] = []
+        said: list[OutboundEvent] = []
+        disappeared: list[tuple[UUID, str | None]] = []
         if file.outcome == "taken":
             whole = file.coverage == "full" and complete and not files.mostly_refused(file)
             if whole:
@@ -251,11 +254,13 @@ class Counter:
                     file.outcome, file.changed = "older_period", True
         await store.overtake(self._tx, self._unit, newer.dataset, newer.period)
 
-    def misread(self, heard: Heard[Misread]) -> list[Say]:
+    def misread(self, heard: InboundEvent[Misread]) -> list[OutboundEvent]:
         """Answer what could not be read and is no row."""
         event = heard.event
         at, _ = when(heard, self._now)
         trouble = _unreadable("file", event)
+        if event.said == Begin.kind and event.fields == ("coverage",):
+            trouble = Trouble("coverage_unknown", "file")
         if event.submission is not None:
             return [self._nothing_read(heard, at, event.submission, trouble)]
         answer = RowsAnswered(
@@ -266,14 +271,14 @@ class Counter:
             accepted_with_drops=0,
             refused=0,
             unchanged=0,
-            troubles=told([trouble]),
+            problems=told([trouble]),
             answers=(heard.envelope.id,),
         )
         return [say(heard, answer, at)]
 
     def _nothing_read(
-        self, heard: Heard[End] | Heard[Misread], at: datetime, submission: UUID, trouble: Trouble
-    ) -> Say:
+        self, heard: InboundEvent[End] | InboundEvent[Misread], at: datetime, submission: UUID, trouble: Trouble
+    ) -> OutboundEvent:
         """The answer to a beginning or an end that belongs to no file."""
         answer = SubmissionAnswered(
             unit=self._unit,
@@ -286,11 +291,11 @@ class Counter:
             accepted_with_drops=0,
             refused=0,
             unchanged=0,
-            troubles=told([trouble]),
+            problems=told([trouble]),
         )
         return say(heard, answer, at, submission)
 
-    async def rows(self, run: Sequence[Heard[Row | Misread]]) -> list[Say]:
+    async def rows(self, run: Sequence[InboundEvent[Row | Misread]]) -> list[OutboundEvent]:
         """Read rows, or know them again; say onward what changed; answer all."""
         understood = [self._glance(heard) for heard in run]
         guessed = {one.record for one in understood if one.record is not None}
@@ -305,8 +310,8 @@ class Counter:
         kept |= await store.kept(self._tx, {one.record for one in understood if one.record is not None} - guessed)
         met = await store.met(self._tx, {pair for one in understood if (pair := one.pair) is not None})
         met |= await store.met(self._tx, _places_of_doubles(understood, met))
-        said: list[Say] = []
-        changed: dict[UUID, tuple[date | None, store.Kept]] = {}
+        said: list[OutboundEvent] = []
+        changed: dict[UUID, tuple[str | None, store.Kept]] = {}
         newly_met: dict[tuple[UUID, UUID], store.Met] = {}
         parts: dict[UUID | None, _Part] = {}
         for one in understood:
@@ -323,13 +328,13 @@ class Counter:
             if fate == "said" and one.record is not None:
                 row = one.row or self._read(one, one.plan)
                 kept[one.record] = store.Kept(one.content, one.raw)
-                changed[one.record] = (row.birth_date, kept[one.record])
+                changed[one.record] = (iso(row.birth_date), kept[one.record])
                 said.append(self._record(one, row, one.record))
                 fate = "dropped" if any(trouble.refused == "cell" for trouble in one.troubles) else "whole"
             elif fate == "unchanged" and one.row is not None and one.raw is not None and one.record is not None:
                 # Written another way than last time, or read by another version: known at a glance from now on.
                 kept[one.record] = store.Kept(one.content, one.raw)
-                changed[one.record] = (one.row.birth_date, kept[one.record])
+                changed[one.record] = (iso(one.row.birth_date), kept[one.record])
             part.troubles += one.troubles
             _count(part, fate)
             if one.file is not None and one.file.state == "open":
@@ -368,7 +373,7 @@ class Counter:
         known = kept.get(one.record)
         return "unchanged" if known is not None and known.content == one.content else "said"
 
-    def _glance(self, heard: Heard[Row | Misread]) -> _Understood:
+    def _glance(self, heard: InboundEvent[Row | Misread]) -> _Understood:
         """What can be told of a row before it is read: that it is refused, or perhaps that it is as it was."""
         event = heard.event
         file = self._files.get(event.submission) if event.submission is not None else None
@@ -444,7 +449,7 @@ class Counter:
             return _row("column_unknown", number, columns=files.hinted(plan.unknown)), None
         return None, plan
 
-    def _record(self, one: _Understood, row: ReadRow, record: UUID) -> Say:
+    def _record(self, one: _Understood, row: ReadRow, record: UUID) -> OutboundEvent:
         at, on = when(one.heard, self._now)
         file = one.file
         heard = one.heard.event
@@ -460,7 +465,7 @@ class Counter:
             submission=file.id if file is not None else None,
             valid_on=min(spoken_of, on),
             recorded_at=at,
-            birth_date=row.birth_date,
+            birth_date=iso(row.birth_date),
             identity=self._seal(one.identity, record),
             facts=facts_of(row),
             content=one.content.hex(),
@@ -468,7 +473,7 @@ class Counter:
         )
         return say(one.heard, event, at, file.id if file is not None else None)
 
-    def _parts(self, submission: UUID | None, part: _Part) -> Iterator[Say]:
+    def _parts(self, submission: UUID | None, part: _Part) -> Iterator[OutboundEvent]:
         """One receipt, or several when its troubles are many; the first carries the counts."""
         at, _ = when(part.last, self._now)
         first = True
@@ -481,13 +486,15 @@ class Counter:
                 accepted_with_drops=part.accepted_with_drops if first else 0,
                 refused=part.refused if first else 0,
                 unchanged=part.unchanged if first else 0,
-                troubles=troubles,
+                problems=troubles,
                 answers=tuple(part.answers) if first else (),
             )
             first = False
             yield say(part.last, event, at, submission)
 
-    def _unread(self, heard: Heard[Begin], at: datetime, outcome: files.Outcome, troubles: Sequence[Trouble]) -> Say:
+    def _unread(
+        self, heard: InboundEvent[Begin], at: datetime, outcome: files.Outcome, troubles: Sequence[Trouble]
+    ) -> OutboundEvent:
         """The answer to a file that is not read: all its rows fare alike."""
         event = heard.event
         rows = min(event.rows, files.MOST_ROWS)
@@ -503,19 +510,19 @@ class Counter:
             refused=rows if outcome == "refused" else 0,
             unchanged=0 if outcome == "refused" else rows,
             late=False,
-            troubles=told(troubles),
+            problems=told(troubles),
         )
         return say(heard, answer, at, event.submission)
 
     def _answer(
         self,
-        heard: Heard[End],
+        heard: InboundEvent[End],
         at: datetime,
         file: Submission,
         outcome: files.Outcome,
         troubles: Sequence[Trouble],
         disappeared: int = 0,
-    ) -> Say:
+    ) -> OutboundEvent:
         answer = SubmissionAnswered(
             unit=self._unit,
             submission=file.id,
@@ -529,7 +536,7 @@ class Counter:
             unchanged=file.unchanged,
             disappeared=disappeared,
             late=file.late,
-            troubles=told(troubles),
+            problems=told(troubles),
         )
         return say(heard, answer, at, file.id)
 

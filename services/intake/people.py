@@ -6,15 +6,15 @@ from datetime import date, datetime
 from typing import cast
 from uuid import UUID, uuid5
 
-from contracts.intake import Action, ActionAnswered, ActionTaken, FactValue, FindingReported, RecordRead
+from contracts.intake import Action, ActionAccepted, ActionAnswered, FactValue, FindingReported, RecordRead
 from contracts.registry import FACT_TYPES
 from contracts.vocabulary import FactName, IdentityField, Verb
-from runtime import Heard, Say
+from runtime import InboundEvent, OutboundEvent
 from services.intake.domain.action import ELSEWHERE, Refusal, called, refuse, unreadable_facts
 from services.intake.domain.row import read
 from services.intake.misread import Misread
 from services.intake.plans import Plans
-from services.intake.saying import aware, county_day, facts_of, json_of, say, when
+from services.intake.saying import aware, county_day, facts_of, iso, json_of, say, when
 from services.intake.secrets import Seal, Secrets
 
 _SPACE = UUID("8e0a7a52-5a1f-5c7e-8b43-d2f7f5c0e9aa")
@@ -46,69 +46,88 @@ _LONGEST_NARRATIVE = 8000
 
 
 @dataclass(frozen=True, slots=True)
+class Account:
+    """The log-in that an action came by, as its topic shows it."""
+
+    unit: str
+    restricted: bool
+    """The unit's second one, for restricted matters: no answer to it is read by the first."""
+
+    @property
+    def principal(self) -> str:
+        return f"{self.unit}-restricted" if self.restricted else self.unit
+
+
+@dataclass(frozen=True, slots=True)
 class Answered:
     """The action was refused, or had been taken before."""
 
-    said: list[Say]
+    said: list[OutboundEvent]
 
 
 @dataclass(frozen=True, slots=True)
 class Taken:
     """The action was taken now."""
 
-    said: list[Say]
+    said: list[OutboundEvent]
     finding: UUID | None
 
 
 def take(
-    heard: Heard[Action | Misread],
-    unit: str,
+    heard: InboundEvent[Action | Misread],
+    account: Account,
     plans: Plans,
     secrets: Secrets,
     seal: Seal,
     now: datetime | None,
     before: Mapping[UUID, UUID | None],
 ) -> Taken | Answered:
-    """Decide about one action. ``before``: the unit's actions that were taken, with the finding each made."""
+    """Decide about one action. ``before``: the account's actions that were taken, with the finding each made."""
     event, ce_id = heard.event, heard.envelope.id
     at, on = when(heard, now)
     if ce_id in before:
-        again = ActionAnswered(unit=unit, ce_id=ce_id, verb=event.verb, outcome="same_again", finding=before[ce_id])
-        return Answered([say(heard, again, at)])
+        again = _answer(account, ce_id, event.verb, "same_again", None, before[ce_id])
+        return Answered([_answered(heard, again, at)])
     left_out: Refusal | None = None
     if isinstance(event, Misread):
         wrong = (("fields", "、".join(event.fields)),)
         if event.report is None:
-            unread = _answer(unit, ce_id, event.verb, "refused", Refusal("unreadable", wrong))
-            return Answered([say(heard, unread, at)])
+            unread = _answer(account, ce_id, event.verb, "refused", Refusal("unreadable", wrong))
+            return Answered([_answered(heard, unread, at)])
         left_out = Refusal("left_out", wrong) if event.fields else None
         event = event.report
     bad = unreadable_facts(event.facts, FACT_TYPES, on=on)
     unreadable = Refusal("fact_unreadable", (("facts", "、".join(bad)),)) if bad else None
-    refusal = refuse(event, plans.speaker(unit), on=on, called_on=county_day(event.at))
+    refusal = refuse(event, plans.speaker(account.unit), on=on, called_on=county_day(event.at))
     if refusal is None and event.verb is not Verb.REPORT:
         refusal = unreadable
     if refusal is not None:
-        return Answered([say(heard, _answer(unit, ce_id, event.verb, "refused", refusal), at)])
+        return Answered([_answered(heard, _answer(account, ce_id, event.verb, "refused", refusal), at)])
     if event.verb is not Verb.REPORT:
-        taken = _taken(event, unit, plans.offices, ce_id, at, on)
+        taken = _taken(event, account, plans.offices, ce_id, at, on)
         elsewhere = Refusal("station_unknown") if taken.station == ELSEWHERE else None
-        answer = _answer(unit, ce_id, event.verb, "taken", elsewhere)
-        return Taken([say(heard, taken, at), say(heard, answer, at)], None)
-    finding = uuid5(_SPACE, f"{unit}/{ce_id}")
+        answer = _answer(account, ce_id, event.verb, "taken", elsewhere)
+        return Taken([say(heard, taken, at), _answered(heard, answer, at)], None)
+    finding = uuid5(_SPACE, f"{account.principal}/{ce_id}")
     facts = {name: value for name, value in event.facts.items() if name not in bad}
-    report = cast("Heard[Action]", replace(heard, event=event))
-    said, remark = _finding(report, unit, finding, facts, plans, secrets, seal, at, on)
-    answer = _answer(unit, ce_id, event.verb, "taken", left_out or unreadable or remark, finding)
-    return Taken([*said, say(heard, answer, at)], finding)
+    report = cast("InboundEvent[Action]", replace(heard, event=event))
+    said, remark = _finding(report, account, finding, facts, plans, secrets, seal, at, on)
+    answer = _answer(account, ce_id, event.verb, "taken", left_out or unreadable or remark, finding)
+    return Taken([*said, _answered(heard, answer, at)], finding)
+
+
+def _answered(heard: InboundEvent[Action | Misread], answer: ActionAnswered, at: datetime) -> OutboundEvent:
+    said = say(heard, answer, at)
+    return replace(said, sensitivity="restricted") if answer.restricted else said
 
 
 def _answer(
-    unit: str, ce_id: UUID, verb: Verb | None, outcome: str, remark: Refusal | None, finding: UUID | None = None
+    account: Account, ce_id: UUID, verb: Verb | None, outcome: str, remark: Refusal | None, finding: UUID | None = None
 ) -> ActionAnswered:
     return ActionAnswered.model_validate(
         {
-            "unit": unit,
+            "unit": account.unit,
+            "restricted": account.restricted,
             "ce_id": ce_id,
             "verb": verb,
             "outcome": outcome,
@@ -120,10 +139,13 @@ def _answer(
     )
 
 
-def _taken(event: Action, unit: str, offices: Collection[str], ce_id: UUID, at: datetime, on: date) -> ActionTaken:
-    return ActionTaken(
+def _taken(
+    event: Action, account: Account, offices: Collection[str], ce_id: UUID, at: datetime, on: date
+) -> ActionAccepted:
+    return ActionAccepted(
         verb=event.verb,
-        unit=unit,
+        unit=account.unit,
+        restricted=account.restricted,
         place=event.place,
         role=event.role,
         person=event.person,
@@ -154,8 +176,8 @@ def _taken(event: Action, unit: str, offices: Collection[str], ce_id: UUID, at: 
 
 
 def _finding(
-    heard: Heard[Action],
-    unit: str,
+    heard: InboundEvent[Action],
+    account: Account,
     finding: UUID,
     facts: dict[FactName, FactValue],
     plans: Plans,
@@ -163,7 +185,7 @@ def _finding(
     seal: Seal,
     at: datetime,
     on: date,
-) -> tuple[list[Say], Refusal | None]:
+) -> tuple[list[OutboundEvent], Refusal | None]:
     """A person's finding, and the identity that came with it if it names somebody. Nothing in it holds it up."""
     event = heard.event
     row = read(plans.identity, {str(name): text for name, text in event.identity.items()}, number=None, on=on)
@@ -186,17 +208,16 @@ def _finding(
     day = event.on or on
     reported = FindingReported(
         finding=finding,
-        unit=unit,
+        unit=account.unit,
+        restricted=account.restricted,
         place=event.place,
         role=event.role,
-        person=event.person,
         child=event.child,
         findings=event.findings,
         level=event.level,
         township=township,
         on=day,
         recorded_at=at,
-        birth_date=row.birth_date,
         has_identity=named,
         identity=seal(json_of(whole), finding),
         phone_reported_at=aware(event.at),
@@ -206,18 +227,18 @@ def _finding(
     remark = Refusal("township_unknown") if event.township is not None and township is None else None
     if not named:
         return said, Refusal("facts_not_taken") if facts else remark
-    record = secrets.record(unit, FINDING, ("finding", str(finding)))
+    record = secrets.record(account.unit, FINDING, ("finding", str(finding)))
     identity = json_of(who)
     stated = {**facts_of(row), **facts}
     read_as = RecordRead(
         record=record,
-        unit=unit,
+        unit=account.unit,
         dataset=FINDING,
         period=None,
         submission=None,
         valid_on=day,
         recorded_at=at,
-        birth_date=row.birth_date,
+        birth_date=iso(row.birth_date),
         finding=finding,
         identity=seal(identity, record),
         facts=stated,

@@ -11,9 +11,9 @@ import orjson
 
 from contracts.event import COUNTY_TIME, Event
 from contracts.intake import Cell, FactValue
-from contracts.intake import Trouble as Told
+from contracts.intake import Problem as Told
 from contracts.vocabulary import FactName
-from runtime import Heard, Say
+from runtime import InboundEvent, OutboundEvent
 from services.intake.domain.row import ReadRow
 from services.intake.domain.trouble import Trouble
 
@@ -23,7 +23,7 @@ _TRACE = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 """``traceparent`` of W3C Trace Context. Headers are stored with zero bytes between them: nothing else goes in."""
 
 
-def when(heard: Heard[Any], now: datetime | None) -> tuple[datetime, date]:
+def when(heard: InboundEvent[Any], now: datetime | None) -> tuple[datetime, date]:
     """When the county learned of it: by its own clock; before that ever told the time, by the record's."""
     at = now or heard.envelope.time
     return at, _day_of(at)
@@ -38,17 +38,24 @@ def _day_of(at: datetime) -> date:
         return at.date()
 
 
-def say(heard: Heard[Any], event: Event, at: datetime, correlation: UUID | None = None) -> Say:
+def say(heard: InboundEvent[Any], event: Event, at: datetime, correlation: UUID | None = None) -> OutboundEvent:
     """Like ``heard.say``; but a unit's own idea of time and county travels no further."""
     cause = heard.envelope
     trace = cause.traceparent if cause.traceparent and _TRACE.fullmatch(cause.traceparent) else None
-    return Say(event, cause.id, correlation or cause.correlation, at, _county_of(heard.topic), event.sensitivity, trace)
+    return OutboundEvent(
+        event, cause.id, correlation or cause.correlation, at, _county_of(heard.topic), event.sensitivity, trace
+    )
 
 
 @lru_cache
 def _county_of(topic: str) -> str:
     """The topic says who spoke, and so of which county he is: ``action.341722-jtj.v1``."""
     return topic.split(".")[1].partition("-")[0]
+
+
+def iso(day: date | None) -> str | None:
+    """A birth date as contracts write it."""
+    return None if day is None else day.isoformat()
 
 
 def aware(at: datetime | None) -> datetime | None:
@@ -88,7 +95,7 @@ def told(troubles: Iterable[Trouble]) -> tuple[Told, ...]:
             code=trouble.code,
             message=trouble.message,
             remedy=trouble.remedy,
-            shown=trouble.shown,
+            excerpt=trouble.shown,
             refused=trouble.refused,
         )
         for trouble in troubles
@@ -100,7 +107,7 @@ def parted(troubles: Sequence[Told]) -> Iterator[tuple[Told, ...]]:
     part: list[Told] = []
     size = 0
     for trouble in troubles:
-        weight = 150 + 3 * len(trouble.message + trouble.remedy + trouble.shown + (trouble.column or ""))
+        weight = 150 + 3 * len(trouble.message + trouble.remedy + trouble.excerpt + (trouble.column or ""))
         if part and size + weight > _MOST_BYTES:
             yield tuple(part)
             part, size = [], 0

@@ -71,7 +71,7 @@ SAVE_MET = """
 
 SAVE_RECORDS = """
     INSERT INTO record (record, birth_date, content, raw)
-    SELECT * FROM unnest($1::uuid[], $2::date[], $3::bytea[], $4::bytea[])
+    SELECT * FROM unnest($1::uuid[], $2::text[], $3::bytea[], $4::bytea[])
         ON CONFLICT (record)
         DO UPDATE SET birth_date = excluded.birth_date,
                       content = excluded.content,
@@ -228,7 +228,7 @@ async def met(tx: Tx, wanted: Collection[tuple[UUID, UUID]]) -> dict[tuple[UUID,
     return {(row["pass"], row["record"]): (row["number"], row["content"]) for row in rows}
 
 
-async def save_records(tx: Tx, changed: Mapping[UUID, tuple[date | None, Kept]]) -> None:
+async def save_records(tx: Tx, changed: Mapping[UUID, tuple[str | None, Kept]]) -> None:
     """Remember what was said onward of each row."""
     if changed:
         values = changed.values()
@@ -248,7 +248,7 @@ async def save_met(tx: Tx, rows: Mapping[tuple[UUID, UUID], Met]) -> None:
         await tx.execute(SAVE_MET, *map(list, columns))
 
 
-async def forget_disappeared(tx: Tx, unit: str, dataset: str, pass_id: UUID) -> list[tuple[UUID, date | None]]:
+async def forget_disappeared(tx: Tx, unit: str, dataset: str, pass_id: UUID) -> list[tuple[UUID, str | None]]:
     """The rows of the last complete full file that this pass did not meet; they count as never said from now on."""
     before = await tx.fetchval(FULL_PASS, unit, dataset)
     if before is None:
@@ -272,12 +272,15 @@ async def forget_unfinished(tx: Tx, unit: str, dataset: str, on: date) -> None:
     await tx.execute(FORGET_UNFINISHED, unit, dataset, on - timedelta(days=KEPT_DAYS))
 
 
-async def taken_actions(tx: Tx, unit: str, ce_ids: Collection[UUID]) -> dict[UUID, UUID | None]:
-    """Which of these actions were taken before, with the finding each made."""
-    rows = await tx.fetch(TAKEN_ACTIONS, unit, list(ce_ids))
+async def taken_actions(tx: Tx, principal: str, ce_ids: Collection[UUID]) -> dict[UUID, UUID | None]:
+    """Which of these actions were taken before from this log-in, with the finding each made.
+
+    A unit's two log-ins learn nothing of each other's actions, whatever ids they give them.
+    """
+    rows = await tx.fetch(TAKEN_ACTIONS, principal, list(ce_ids))
     return {row["ce_id"]: row["finding"] for row in rows}
 
 
-async def save_actions(tx: Tx, unit: str, taken: Mapping[UUID, UUID | None]) -> None:
+async def save_actions(tx: Tx, principal: str, taken: Mapping[UUID, UUID | None]) -> None:
     if taken:
-        await tx.execute(SAVE_ACTIONS, unit, list(taken), list(taken.values()))
+        await tx.execute(SAVE_ACTIONS, principal, list(taken), list(taken.values()))

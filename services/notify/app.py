@@ -18,7 +18,7 @@ def create(settings: Settings) -> Service:
     @broker.subscriber(
         topics.REFERRAL_CASE.name,
         topics.REFERRAL_RESTRICTED.name,
-        topics.REGISTRY_QUESTION.name,
+        topics.REGISTRY_REVIEW.name,
         **service.exactly_once("main", gathers=0.5),
     )
     async def main(records: Records) -> None:
@@ -28,7 +28,7 @@ def create(settings: Settings) -> Service:
             {
                 topics.REFERRAL_CASE.name: handlers.on_case,
                 topics.REFERRAL_RESTRICTED.name: handlers.on_case,
-                topics.REGISTRY_QUESTION.name: handlers.on_question,
+                topics.REGISTRY_REVIEW.name: handlers.on_question,
             },
             day=handlers.on_day,
         )

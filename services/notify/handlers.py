@@ -10,16 +10,16 @@ from contracts.county import County
 from contracts.event import Event, at_midnight
 from contracts.notify import AlarmRaised, Notice
 from contracts.referral import (
-    DutyMoved,
-    LedgerMoved,
+    DutyChanged,
+    LedgerEntryChanged,
     ProposalEnded,
     ProposalMade,
-    ReferralMoved,
-    ReferralRefusedAction,
+    ReferralActionRefused,
+    ReferralChanged,
 )
-from contracts.registry import FactsContradict, MatchAsked, MatchSettled, RegistryRefusedAction
+from contracts.registry import FactConflictFound, RegistryActionRefused, ReviewRequested, ReviewResolved
 from contracts.vocabulary import Level
-from runtime import Batch, Heard, Page, PageDone, Say, Tx
+from runtime import Batch, DayPage, DayPageResult, InboundEvent, OutboundEvent, Tx
 from services.notify import store
 from services.notify.domain import digest, telling, wording
 from services.notify.domain.addressing import Office, address
@@ -64,17 +64,17 @@ class Heeded:
     matters: list[Matter] = field(default_factory=list)
 
 
-async def on_case(batch: Batch[Event], tx: Tx) -> list[Say]:
+async def on_case(batch: Batch[Event], tx: Tx) -> list[OutboundEvent]:
     """Referrals, proposals, the ledger, duties and refused actions; ordinary or restricted."""
     return await _tell(batch, tx)
 
 
-async def on_question(batch: Batch[Event], tx: Tx) -> list[Say]:
+async def on_question(batch: Batch[Event], tx: Tx) -> list[OutboundEvent]:
     """What the registry asks a person, and what it had to refuse."""
     return await _tell(batch, tx)
 
 
-async def on_day(page: Page, tx: Tx) -> PageDone:
+async def on_day(page: DayPage, tx: Tx) -> DayPageResult:
     """The day's digests.
 
     Every lane counts its own children when it turns its page, so that the numbers are those of the turn of the day
@@ -85,13 +85,13 @@ async def on_day(page: Page, tx: Tx) -> PageDone:
     if phase == "count":
         last = await store.count_matters(tx, page.day, page.index, at_midnight(page.day), after, page.limit)
         if last is not None:
-            return PageDone([], f"count:{last}")
+            return DayPageResult([], f"count:{last}")
         counted = await store.lane_counted(tx, page.day, page.index)
-        return PageDone([], "say:" if counted >= page.partitions else None)
+        return DayPageResult([], "say:" if counted >= page.partitions else None)
     return await _say_digests(page, tx, after)
 
 
-async def _tell(batch: Batch[Event], tx: Tx) -> list[Say]:
+async def _tell(batch: Batch[Event], tx: Tx) -> list[OutboundEvent]:
     desk = Desk.of(batch.county)
     heeded = [(heard, heed(heard.event, batch.county, desk, batch.partition)) for heard in batch.events]
     told = [_addressed(heard, what, desk) for heard, what in heeded]
@@ -99,16 +99,16 @@ async def _tell(batch: Batch[Event], tx: Tx) -> list[Say]:
     new_lines = await store.keep_lines(tx, [line for lines in told for line in lines])
     new_alarms = await store.raise_alarms(tx, _once(alarm for raised in alarms for alarm in raised))
     await store.keep_matters(tx, store.newest([matter for _, what in heeded for matter in what.matters]))
-    said: list[Say] = []
+    said: list[OutboundEvent] = []
     for (heard, _), lines, raised in zip(heeded, told, alarms, strict=True):
         for alarm in raised:
             if alarm.alarm in new_alarms:
                 new_alarms.remove(alarm.alarm)
-                said.append(heard.say(_alarm_event(alarm)))
+                said.append(heard.emit(_alarm_event(alarm)))
         for line in lines:
             if line.notice in new_lines:
                 new_lines.remove(line.notice)
-                said.append(_said(heard.say(_notice_event(line)), line))
+                said.append(_said(heard.emit(_notice_event(line)), line))
     return said
 
 
@@ -118,11 +118,11 @@ async def _tell(batch: Batch[Event], tx: Tx) -> list[Say]:
 def heed(event: Event, county: County, desk: Desk, partition: int) -> Heeded:
     """Who is told what, who is rung, and whose turn it is."""
     match event:
-        case ReferralMoved():
+        case ReferralChanged():
             return _of_referral(event, county, desk, partition)
         case ProposalMade():
             found = Heeded(event.restricted, event.on, event.proposal, event.child)
-            found.lines = telling.of_proposal(event.what, event.unit, event.level, event.decide_by, desk.named)
+            found.lines = telling.of_proposal(event.subject, event.unit, event.level, event.decide_by, desk.named)
             found.rings = telling.ring_of_proposal(event.unit, event.level, desk.named)
             found.matters = [
                 _matter("proposal", event.proposal, 1, event, event.unit, "decide", event.decide_by, partition)
@@ -133,7 +133,7 @@ def heed(event: Event, county: County, desk: Desk, partition: int) -> Heeded:
             escalated = event.outcome == "escalated"
             if escalated:
                 found.lines, found.rings = telling.of_late_proposal(
-                    event.what, event.unit, event.escalated_to, desk.named
+                    event.subject, event.unit, event.escalated_to, desk.named
                 )
             unit = (event.escalated_to or desk.named.lead) if escalated else event.unit
             turn: Turn | None = "decide" if escalated else None
@@ -141,38 +141,37 @@ def heed(event: Event, county: County, desk: Desk, partition: int) -> Heeded:
                 _matter("proposal", event.proposal, 2 if escalated else 3, event, unit, turn, None, partition)
             ]
             return found
-        case LedgerMoved():
+        case LedgerEntryChanged():
             found = Heeded(event.restricted, event.on, None, event.child)
-            if event.move != "changed":
-                found.lines = [Line(event.unit, f"ledger.{event.move}", {"days": county.first_visit_days})]
+            if event.change != "changed":
+                found.lines = [Line(event.unit, f"ledger.{event.change}", {"days": county.first_visit_days})]
             return found
-        case DutyMoved():
+        case DutyChanged():
             return _of_duty(event, partition)
-        case MatchAsked():
-            found = Heeded(False, event.on, event.question, event.child)
+        case ReviewRequested():
+            found = Heeded(False, event.on, event.review, event.child)
             found.lines = [Line(event.unit, "question.match")]
-            found.matters = [_matter("question", event.question, 1, event, event.unit, "question", None, partition)]
+            found.matters = [_matter("question", event.review, 1, event, event.unit, "question", None, partition)]
             return found
-        case MatchSettled():
-            found = Heeded(False, event.on, event.question, event.child)
-            found.matters = [_matter("question", event.question, 2, event, event.unit, None, None, partition)]
+        case ReviewResolved():
+            found = Heeded(False, event.on, event.review, event.child)
+            found.matters = [_matter("question", event.review, 2, event, event.unit, None, None, partition)]
             return found
-        case FactsContradict():
+        case FactConflictFound():
             found = Heeded(False, event.on, None, event.child)
             found.lines = [Line(unit, "question.facts", {"fact": event.name}) for unit in dict.fromkeys(event.units)]
             return found
-        case ReferralRefusedAction() | RegistryRefusedAction():
-            restricted = isinstance(event, ReferralRefusedAction) and event.restricted
-            found = Heeded(restricted, event.on, event.ce_id, event.child)
+        case ReferralActionRefused() | RegistryActionRefused():
+            found = Heeded(event.restricted, event.on, event.ce_id, event.child)
             found.lines = [Line(event.unit, "action.refused", {"verb": event.verb, "refusal": event.code})]
             return found
         case _:
             raise TypeError(f"nobody said what {type(event).__name__} means to notify")
 
 
-def _of_referral(event: ReferralMoved, county: County, desk: Desk, partition: int) -> Heeded:
+def _of_referral(event: ReferralChanged, county: County, desk: Desk, partition: int) -> Heeded:
     moved = telling.Moved(
-        move=event.move,
+        move=event.transition,
         state=event.state,
         level=event.level,
         to_unit=_unit(county, event.to_unit, event.township),
@@ -183,7 +182,7 @@ def _of_referral(event: ReferralMoved, county: County, desk: Desk, partition: in
         reporters=event.reporters or ((event.reporter_unit,) if event.reporter_unit else ()),
         actor_unit=event.actor_unit,
         escalated_to=event.escalated_to,
-        why=event.overdue or event.because,
+        why=event.overdue or event.cause,
         reason=event.reason,
         right_unit=_speaker(county, event.right_unit),
         result=event.result,
@@ -207,14 +206,14 @@ def _of_referral(event: ReferralMoved, county: County, desk: Desk, partition: in
     )
 
 
-def _of_duty(event: DutyMoved, partition: int) -> Heeded:
+def _of_duty(event: DutyChanged, partition: int) -> Heeded:
     found = Heeded(event.restricted, event.on, event.duty, event.child)
-    if event.move == "missed":
+    if event.change == "missed":
         found.lines = [Line(event.unit, "duty.missed", {"duty": event.duty_kind, "due": event.due_on})]
     turn = telling.DUTY_TURNS.get(event.duty_kind)
     if turn is not None:
-        rank = telling.DUTY_RANK[event.move]
-        is_open = event.move in ("created", "reminded", "missed")
+        rank = telling.DUTY_RANK[event.change]
+        is_open = event.change in ("created", "reminded", "missed")
         due = at_midnight(event.due_on + timedelta(days=1))
         found.matters = [
             _matter("duty", event.duty, rank, event, event.unit, turn if is_open else None, due, partition)
@@ -226,14 +225,14 @@ def _matter(
     kind: telling.MatterKind,
     matter: UUID,
     rank: int,
-    event: ReferralMoved | ProposalMade | ProposalEnded | DutyMoved | MatchAsked | MatchSettled,
+    event: ReferralChanged | ProposalMade | ProposalEnded | DutyChanged | ReviewRequested | ReviewResolved,
     unit: str,
     turn: Turn | None,
     due: datetime | None,
     partition: int,
 ) -> Matter:
-    level = event.level if isinstance(event, ReferralMoved | ProposalMade) else None
-    restricted = event.restricted if not isinstance(event, MatchAsked | MatchSettled) else False
+    level = event.level if isinstance(event, ReferralChanged | ProposalMade) else None
+    restricted = event.restricted if not isinstance(event, ReviewRequested | ReviewResolved) else False
     return Matter(
         kind=kind,
         id=matter,
@@ -259,14 +258,14 @@ def _unit(county: County, unit: str, township: str | None) -> str:
 
 def _speaker(county: County, unit: str | None) -> str | None:
     """The unit that a smaller place speaks through: which school it is would say too much of a child."""
-    speaker = county.speaker(unit) if unit is not None else None
+    speaker = county.sending_unit(unit) if unit is not None else None
     return unit if speaker is None else speaker.id
 
 
 # ---------------------------------------------------------------- into inboxes
 
 
-def _addressed(heard: Heard[Event], what: Heeded, desk: Desk) -> list[Told]:
+def _addressed(heard: InboundEvent[Event], what: Heeded, desk: Desk) -> list[Told]:
     """The lines of an event with their inboxes; nobody is told the same twice."""
     found: dict[tuple[str, str], Told] = {}
     for line in what.lines:
@@ -301,7 +300,7 @@ def _line(line: Line, cause: UUID, time: datetime, what: Heeded, desk: Desk) -> 
     )
 
 
-def _alarms(heard: Heard[Event], what: Heeded, told: Iterable[Told], desk: Desk) -> list[Raised]:
+def _alarms(heard: InboundEvent[Event], what: Heeded, told: Iterable[Told], desk: Desk) -> list[Raised]:
     time = heard.envelope.time
     raised = [
         Raised(
@@ -348,7 +347,7 @@ def _notice_event(line: Told) -> Notice:
         template=line.template,
         text=line.text,
         urgency=line.urgency,
-        about=line.about,
+        subject=line.about,
         child=line.child,
         due=line.due,
         on=line.on,
@@ -357,26 +356,26 @@ def _notice_event(line: Told) -> Notice:
 
 def _alarm_event(alarm: Raised) -> AlarmRaised:
     return AlarmRaised(
-        alarm=alarm.alarm, unit=alarm.unit, what=alarm.what, about=alarm.about, text=alarm.text, on=alarm.on
+        alarm=alarm.alarm, unit=alarm.unit, trigger=alarm.what, subject=alarm.about, text=alarm.text, on=alarm.on
     )
 
 
-def _said(say: Say, line: Told) -> Say:
+def _said(say: OutboundEvent, line: Told) -> OutboundEvent:
     return replace(say, sensitivity="restricted") if line.restricted else say
 
 
-async def tell_failure(heard: Heard[Any], alarm: AlarmRaised, desk: Desk, tx: Tx) -> list[Say]:
+async def tell_failure(heard: InboundEvent[Any], alarm: AlarmRaised, desk: Desk, tx: Tx) -> list[OutboundEvent]:
     """An alarm did not get through: the lead unit reads so in its inbox, once however many ways failed."""
-    what = Heeded(True, alarm.on, alarm.about, None, [Line(desk.named.lead, "alarm.failed")])
+    what = Heeded(True, alarm.on, alarm.subject, None, [Line(desk.named.lead, "alarm.failed")])
     lines = _addressed(heard, what, desk)
     new = await store.keep_lines(tx, lines)
-    return [_said(heard.say(_notice_event(line)), line) for line in lines if line.notice in new]
+    return [_said(heard.emit(_notice_event(line)), line) for line in lines if line.notice in new]
 
 
 # ---------------------------------------------------------------- digests
 
 
-async def _say_digests(page: Page, tx: Tx, after: str) -> PageDone:
+async def _say_digests(page: DayPage, tx: Tx, after: str) -> DayPageResult:
     desk = Desk.of(page.county)
     rows = await store.sums(tx, page.day, after, page.limit)
     told = [line for unit, restricted, counts in rows for line in _digests(page, desk, unit, restricted, counts)]
@@ -385,17 +384,17 @@ async def _say_digests(page: Page, tx: Tx, after: str) -> PageDone:
     alarms = _once(_unattended(told, desk, page.day, midnight))
     rung = await store.raise_alarms(tx, alarms)
     # The cause is the digest's own, not the page's: which lane comes last is chance, what it says is not.
-    said = [replace(page.say(_alarm_event(alarm)), cause=alarm.alarm) for alarm in alarms if alarm.alarm in rung]
+    said = [replace(page.emit(_alarm_event(alarm)), cause=alarm.alarm) for alarm in alarms if alarm.alarm in rung]
     said += [
-        _said(replace(page.say(_notice_event(line)), cause=line.cause), line) for line in told if line.notice in new
+        _said(replace(page.emit(_notice_event(line)), cause=line.cause), line) for line in told if line.notice in new
     ]
     if len({unit for unit, _, _ in rows}) == page.limit:
-        return PageDone(said, f"say:{rows[-1][0]}")
+        return DayPageResult(said, f"say:{rows[-1][0]}")
     await store.forget_parts(tx, page.day)
-    return PageDone(said, None)
+    return DayPageResult(said, None)
 
 
-def _digests(page: Page, desk: Desk, unit: str, restricted: bool, counts: digest.Counts) -> list[Told]:
+def _digests(page: DayPage, desk: Desk, unit: str, restricted: bool, counts: digest.Counts) -> list[Told]:
     texts = {"digest.daily": digest.daily(counts)}
     if page.day.day == 1:
         texts["digest.monthly"] = digest.monthly(counts)

@@ -23,8 +23,8 @@ from uuid import UUID
 import httpx
 
 from contracts.event import Event
-from contracts.notify import AlarmRaised, AlarmRang
-from runtime import Batch, NotYet, Say, Tx
+from contracts.notify import AlarmDelivered, AlarmRaised
+from runtime import Batch, OutboundEvent, RetryLater, Tx
 from services.notify import handlers, store
 
 Tried = Literal["command", "webhook"]
@@ -119,11 +119,11 @@ class Bell:
     _failed: dict[UUID, int] = field(default_factory=dict)
     _ended: dict[UUID, Attempt] = field(default_factory=dict)
 
-    async def on_alarms(self, batch: Batch[Event], tx: Tx) -> list[Say]:
+    async def on_alarms(self, batch: Batch[Event], tx: Tx) -> list[OutboundEvent]:
         """Ring for every alarm that has not been rung; say how it went.
 
         Raises:
-            NotYet: an attempt failed and is to be made again.
+            RetryLater: an attempt failed and is to be made again.
         """
         way = self.ways.of(self.rings)
         if way is None:
@@ -136,12 +136,12 @@ class Bell:
         wanted = [event for alarm, (_, event) in raised.items() if alarm not in known]
         await self._ring(tx, wanted, way)
         desk = handlers.Desk.of(batch.county)
-        said: list[Say] = []
+        said: list[OutboundEvent] = []
         for event in wanted:
             heard, _ = raised[event.alarm]
             rang = _rang(event, way, self._ended[event.alarm])
-            await store.keep_ringing(tx, rang.alarm, rang.way, rang.outcome, rang.detail)
-            said.append(heard.say(rang))
+            await store.keep_ringing(tx, rang.alarm, rang.channel, rang.outcome, rang.detail)
+            said.append(heard.emit(rang))
             if rang.outcome == "failed":
                 said += await handlers.tell_failure(heard, event, desk, tx)
         return said
@@ -151,7 +151,7 @@ class Bell:
         await _kept_alive(tx, asyncio.gather(*(self._try(event, way, slots) for event in wanted)))
         waiting = sum(event.alarm not in self._ended for event in wanted)
         if waiting:
-            raise NotYet(f"{waiting} rings failed and will be tried again")
+            raise RetryLater(f"{waiting} rings failed and will be tried again")
 
     async def _try(self, event: AlarmRaised, way: Way, slots: asyncio.Semaphore) -> None:
         alarm = event.alarm
@@ -174,8 +174,8 @@ class Bell:
         environment |= {
             "HUTONG_ALARM_ID": alarm,
             "HUTONG_ALARM_UNIT": event.unit,
-            "HUTONG_ALARM_WHAT": event.what,
-            "HUTONG_ALARM_ABOUT": "" if event.about is None else str(event.about),
+            "HUTONG_ALARM_WHAT": event.trigger,
+            "HUTONG_ALARM_ABOUT": "" if event.subject is None else str(event.subject),
         }
         try:
             process = await asyncio.create_subprocess_exec(
@@ -207,8 +207,8 @@ class Bell:
         body = {
             "alarm": alarm,
             "unit": event.unit,
-            "what": event.what,
-            "about": None if event.about is None else str(event.about),
+            "trigger": event.trigger,
+            "subject": None if event.subject is None else str(event.subject),
             "text": event.text,
             "on": event.on.isoformat(),
         }
@@ -224,11 +224,11 @@ class Bell:
             return Attempt(False, f"not_reached:{type(error).__name__}")
 
 
-def _rang(event: AlarmRaised, way: Way, attempt: Attempt) -> AlarmRang:
+def _rang(event: AlarmRaised, way: Way, attempt: Attempt) -> AlarmDelivered:
     outcome: Literal["done", "failed", "no_way_set"] = "done" if attempt.done else "failed"
     if way == "none":
         outcome = "no_way_set"
-    return AlarmRang(alarm=event.alarm, way=way, outcome=outcome, detail=attempt.detail)
+    return AlarmDelivered(alarm=event.alarm, channel=way, outcome=outcome, detail=attempt.detail)
 
 
 async def _kept_alive(tx: Tx, work: Awaitable[T]) -> T:

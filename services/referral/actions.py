@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from uuid import UUID
 
-from contracts.intake import ActionTaken
-from contracts.referral import ReferralRefusedAction
-from contracts.registry import is_question
+from contracts.intake import ActionAccepted
+from contracts.referral import ReferralActionRefused
+from contracts.registry import is_review
 from contracts.vocabulary import ReferralState, Verb
 from services.referral import casework, routing, store
 from services.referral.desk import Desk
@@ -20,7 +20,7 @@ BY_PERSON = frozenset({"phone", "in_person"})
 """A check is a call or a visit (policy 4.4, rule 3)."""
 
 
-def taken(desk: Desk, action: ActionTaken, story: UUID) -> None:
+def taken(desk: Desk, action: ActionAccepted, story: UUID) -> None:
     """Do what was asked, or say why not. Verbs of the registry are not ours."""
     try:
         if action.verb in ON_REFERRALS:
@@ -33,11 +33,11 @@ def taken(desk: Desk, action: ActionTaken, story: UUID) -> None:
         _refuse(desk, action, refused.code, refused.state, story)
 
 
-def actor_of(action: ActionTaken) -> Actor:
+def actor_of(action: ActionAccepted) -> Actor:
     return Actor(action.unit, action.role, action.person)
 
 
-def _reason_given(action: ActionTaken) -> bool:
+def _reason_given(action: ActionAccepted) -> bool:
     """A code, or words. Intake knows whether there were words; where it did not say, it has looked itself."""
     return action.reason is not None or action.result is not None or action.noted is not False
 
@@ -45,22 +45,22 @@ def _reason_given(action: ActionTaken) -> bool:
 # ---------------------------------------------------------------- referrals
 
 
-def _accept(desk: Desk, matter: Referral, action: ActionTaken) -> Moves:
+def _accept(desk: Desk, matter: Referral, action: ActionAccepted) -> Moves:
     return referral.accept(matter, actor_of(action), action.recorded_at)
 
 
-def _start(desk: Desk, matter: Referral, action: ActionTaken) -> Moves:
+def _start(desk: Desk, matter: Referral, action: ActionAccepted) -> Moves:
     return referral.start(matter, actor_of(action), action.recorded_at)
 
 
-def _return(desk: Desk, matter: Referral, action: ActionTaken) -> Moves:
+def _return(desk: Desk, matter: Referral, action: ActionAccepted) -> Moves:
     right_unit = _known_unit(desk, action.to_unit, matter.state)
     return referral.give_back(
         matter, desk.rules, actor_of(action), action.recorded_at, reason=action.reason, right_unit=right_unit
     )
 
 
-def _reroute(desk: Desk, matter: Referral, action: ActionTaken) -> Moves:
+def _reroute(desk: Desk, matter: Referral, action: ActionAccepted) -> Moves:
     wanted = _known_unit(desk, action.to_unit, matter.state)
     fit = None if wanted is None else routing.fit(desk.county, matter.route, wanted)
     return referral.reroute(
@@ -73,7 +73,7 @@ def _reroute(desk: Desk, matter: Referral, action: ActionTaken) -> Moves:
     )
 
 
-def _extend(desk: Desk, matter: Referral, action: ActionTaken) -> Moves:
+def _extend(desk: Desk, matter: Referral, action: ActionAccepted) -> Moves:
     return referral.extend(
         matter,
         desk.rules,
@@ -84,32 +84,32 @@ def _extend(desk: Desk, matter: Referral, action: ActionTaken) -> Moves:
     )
 
 
-def _result(desk: Desk, matter: Referral, action: ActionTaken) -> Moves:
+def _result(desk: Desk, matter: Referral, action: ActionAccepted) -> Moves:
     return referral.report_result(matter, desk.rules, actor_of(action), action.recorded_at, result=action.result)
 
 
-def _withdraw(desk: Desk, matter: Referral, action: ActionTaken) -> Moves:
+def _withdraw(desk: Desk, matter: Referral, action: ActionAccepted) -> Moves:
     return referral.withdraw(matter, actor_of(action), action.recorded_at, reason_given=_reason_given(action))
 
 
-def _inform_reporter(desk: Desk, matter: Referral, action: ActionTaken) -> Moves:
+def _inform_reporter(desk: Desk, matter: Referral, action: ActionAccepted) -> Moves:
     return referral.inform_reporter(matter, desk.rules, actor_of(action), action.recorded_at)
 
 
-def _close(desk: Desk, matter: Referral, action: ActionTaken) -> Moves:
+def _close(desk: Desk, matter: Referral, action: ActionAccepted) -> Moves:
     checked = action.channel in BY_PERSON
     return referral.close(matter, desk.rules, actor_of(action), action.recorded_at, checked=checked)
 
 
-def _reopen(desk: Desk, matter: Referral, action: ActionTaken) -> Moves:
+def _reopen(desk: Desk, matter: Referral, action: ActionAccepted) -> Moves:
     return referral.reopen(matter, desk.rules, actor_of(action), action.recorded_at)
 
 
-def _phone_report(desk: Desk, matter: Referral, action: ActionTaken) -> Moves:
+def _phone_report(desk: Desk, matter: Referral, action: ActionAccepted) -> Moves:
     return referral.phone_report(matter, desk.rules, actor_of(action), action.recorded_at, reached=action.reached)
 
 
-ON_REFERRALS: dict[Verb, Callable[[Desk, Referral, ActionTaken], Moves]] = {
+ON_REFERRALS: dict[Verb, Callable[[Desk, Referral, ActionAccepted], Moves]] = {
     Verb.ACCEPT: _accept,
     Verb.START: _start,
     Verb.RETURN: _return,
@@ -127,14 +127,14 @@ ON_REFERRALS: dict[Verb, Callable[[Desk, Referral, ActionTaken], Moves]] = {
 OURS = frozenset({*ON_REFERRALS, Verb.CONTACT, Verb.VISIT, Verb.CONFIRM, Verb.DECLINE})
 
 
-def _on_referral(desk: Desk, action: ActionTaken) -> None:
+def _on_referral(desk: Desk, action: ActionAccepted) -> None:
     if action.referral is None and action.verb is Verb.CLOSE and action.child is not None:
         _ask_to_close_ledger(desk, action, action.child)
         return
     if action.referral is None and action.verb is Verb.PHONE_REPORT and action.finding is not None:
         _phone_report_of_finding(desk, action, action.finding)
         return
-    matter = None if action.referral is None else desk.referral(action.referral)
+    matter = _matter(desk, action)
     if matter is None:
         raise Refused("unknown_referral")
     if action.child is not None and not _is_of(desk, action.child, matter):
@@ -142,13 +142,30 @@ def _on_referral(desk: Desk, action: ActionTaken) -> None:
     _do(desk, matter, action)
 
 
-def _do(desk: Desk, matter: Referral, action: ActionTaken) -> None:
+def _matter(desk: Desk, action: ActionAccepted) -> Referral | None:
+    """The referral that the action names, if its log-in may know of it."""
+    found = None if action.referral is None else desk.referral(action.referral)
+    return None if found is not None and found.restricted and not action.restricted else found
+
+
+def _proposal(desk: Desk, action: ActionAccepted) -> Proposal | None:
+    """The proposal that the action names, if its log-in may know of it."""
+    found = None if action.proposal is None else desk.proposal(action.proposal)
+    return None if found is not None and found.restricted and not action.restricted else found
+
+
+def _entry(entry: Ledger | None, action: ActionAccepted) -> Ledger | None:
+    """The child's entry, if the action's log-in may know of it."""
+    return None if entry is not None and entry.hidden and not action.restricted else entry
+
+
+def _do(desk: Desk, matter: Referral, action: ActionAccepted) -> None:
     moves = ON_REFERRALS[action.verb](desk, matter, action)
     call = store.Call(action.unit, action.station, action.at) if action.verb is Verb.PHONE_REPORT else None
     desk.move(moves, action.on, channel=action.channel or action.mode, call=call)
 
 
-def _phone_report_of_finding(desk: Desk, action: ActionTaken, finding: UUID) -> None:
+def _phone_report_of_finding(desk: Desk, action: ActionAccepted, finding: UUID) -> None:
     """The caller knows the finding, not the referral: the call counts for each that must be called about.
 
     The finding comes by way of the registry and may come later than the call.
@@ -172,7 +189,7 @@ def _is_of(desk: Desk, child: UUID, matter: Referral) -> bool:
 def _known_unit(desk: Desk, unit: str | None, state: ReferralState) -> str | None:
     if unit is None:
         return None
-    speaker = desk.county.speaker(unit)
+    speaker = desk.county.sending_unit(unit)
     if speaker is None:
         raise Refused("unknown_unit", state)
     return speaker.id
@@ -181,7 +198,7 @@ def _known_unit(desk: Desk, unit: str | None, state: ReferralState) -> str | Non
 # ---------------------------------------------------------------- contact and visit
 
 
-def _seen(desk: Desk, action: ActionTaken, story: UUID) -> None:
+def _seen(desk: Desk, action: ActionAccepted, story: UUID) -> None:
     """What was found on a contact or a visit is a finding like any other, whoever made it.
 
     The act itself is kept; where the child is on the ledger, it may fulfil what is owed.
@@ -241,11 +258,11 @@ def _may_look_after(desk: Desk, matters: Matters, unit: str) -> bool:
 # ---------------------------------------------------------------- proposals
 
 
-def _decide(desk: Desk, action: ActionTaken) -> None:
+def _decide(desk: Desk, action: ActionAccepted) -> None:
     """Confirm or decline. The questions of the registry are answered by the registry, those that it knows or not."""
-    if action.proposal is not None and is_question(action.proposal):
+    if action.proposal is not None and is_review(action.proposal):
         return
-    proposal = None if action.proposal is None else desk.proposal(action.proposal)
+    proposal = _proposal(desk, action)
     if proposal is None:
         raise Refused("unknown_proposal")
     if action.child is not None and desk.of(action.child).child.id != proposal.child:
@@ -265,10 +282,10 @@ def _decide(desk: Desk, action: ActionTaken) -> None:
         casework.settled(desk, matters, decided)
 
 
-def _ask_to_close_ledger(desk: Desk, action: ActionTaken, child: UUID) -> None:
+def _ask_to_close_ledger(desk: Desk, action: ActionAccepted, child: UUID) -> None:
     """Closing the ledger takes a reason, a visit and a second person, in another unit or another role (G12)."""
     matters = desk.of(child)
-    entry = matters.on_ledger
+    entry = _entry(matters.on_ledger, action)
     asked = any(proposal.what == "ledger_closing" for proposal in matters.undecided())
     if entry is not None and not _may_look_after(desk, matters, action.unit):
         raise Refused("not_yours")
@@ -301,9 +318,9 @@ def _ask_to_close_ledger(desk: Desk, action: ActionTaken, child: UUID) -> None:
 # ---------------------------------------------------------------- refusals
 
 
-def _refuse(desk: Desk, action: ActionTaken, code: str, state: ReferralState | None, story: UUID) -> None:
-    matter = None if action.referral is None else desk.referral(action.referral)
-    proposal = None if action.proposal is None else desk.proposal(action.proposal)
+def _refuse(desk: Desk, action: ActionAccepted, code: str, state: ReferralState | None, story: UUID) -> None:
+    matter = _matter(desk, action)
+    proposal = _proposal(desk, action)
     restricted = _of_restricted(desk, action, matter, proposal)
     if matter is not None:
         child = matter.child
@@ -313,7 +330,7 @@ def _refuse(desk: Desk, action: ActionTaken, code: str, state: ReferralState | N
         # No child is known: the unit's own number of the action keeps its answers in order.
         child = action.child or action.referral or action.proposal or action.ce_id
     desk.tell(
-        ReferralRefusedAction(
+        ReferralActionRefused(
             child=child,
             restricted=restricted,
             on=county_day(action.recorded_at),
@@ -329,11 +346,16 @@ def _refuse(desk: Desk, action: ActionTaken, code: str, state: ReferralState | N
     )
 
 
-def _of_restricted(desk: Desk, action: ActionTaken, matter: Referral | None, proposal: Proposal | None) -> bool:
-    """Whether an answer would tell of something restricted: whatever the action names, or would have changed."""
-    matters = desk.of_finding(action.finding) if action.finding is not None else []
-    if any(known is not None and known.restricted for known in (matter, proposal, *matters)):
+def _of_restricted(desk: Desk, action: ActionAccepted, matter: Referral | None, proposal: Proposal | None) -> bool:
+    """Whether the answer goes to the log-in for restricted matters.
+
+    It does if the action came from there; else if it would tell of something restricted that the action would have
+    changed, of which the ordinary log-in learns nothing at all.
+    """
+    if action.restricted:
         return True
+    if action.verb is Verb.PHONE_REPORT and action.referral is None and action.finding is not None:
+        return any(known.restricted for known in desk.of_finding(action.finding))
     if proposal is not None and proposal.what == "ledger_closing":
         return _has_hidden_reasons(desk.exactly(proposal.child).on_ledger)
     if action.child is None or matter is not None:
@@ -341,7 +363,7 @@ def _of_restricted(desk: Desk, action: ActionTaken, matter: Referral | None, pro
     entry = desk.of(action.child).on_ledger
     if action.verb is Verb.CLOSE:
         # What bars the closing may be a reason that nobody else is to know of.
-        return _has_hidden_reasons(entry)
+        return _has_hidden_reasons(_entry(entry, action))
     return action.verb in (Verb.CONTACT, Verb.VISIT) and entry is not None and entry.hidden
 
 

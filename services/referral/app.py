@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from contracts import topics
-from contracts.eligibility import ChildAssessed, ChildShown
+from contracts.eligibility import ChildAssessed, ChildAssessmentSummary
 from runtime import Records, Service, Settings
 from services.referral import handlers
 
@@ -25,7 +25,7 @@ def create(settings: Settings) -> Service:
                 topics.INTAKE_ACTION.name: handlers.on_actions,
             },
             day=handlers.on_day,
-            reads={ChildAssessed: ChildShown},
+            reads={ChildAssessed: ChildAssessmentSummary},
         )
 
     @broker.subscriber(topics.REGISTRY_FINDING.name, **service.exactly_once("express"))

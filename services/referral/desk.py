@@ -8,7 +8,7 @@ from uuid import UUID
 
 from contracts.county import County
 from contracts.event import Event
-from runtime import Heard, Page, Say, Tx
+from runtime import DayPage, InboundEvent, OutboundEvent, Tx
 from services.referral import routing, say, store
 from services.referral.domain.duties import Duty
 from services.referral.domain.gaps import Gap
@@ -28,11 +28,11 @@ class Desk:
         self.county = county
         self.rules: Rules = routing.rules_of(county)
         self.cadence = routing.cadence_of(county)
-        self.said: list[Say] = []
+        self.said: list[OutboundEvent] = []
         self._partitions = partitions
         self._matters = matters
         self._child_of: dict[UUID, UUID] = {}
-        self._speak: Callable[[Event, UUID], Say] = _nobody_speaks
+        self._speak: Callable[[Event, UUID], OutboundEvent] = _nobody_speaks
         self._cause = UUID(int=0)
         self._children: dict[UUID, Child] = {}
         self._referrals: dict[UUID, Referral] = {}
@@ -80,14 +80,14 @@ class Desk:
 
     # ------------------------------------------------------------ who is speaking
 
-    def hear(self, heard: Heard[Any]) -> None:
+    def hear(self, heard: InboundEvent[Any]) -> None:
         """What is noted from here on was caused by this event."""
-        self._speak = lambda event, story: heard.say(event, correlation=story)
+        self._speak = lambda event, story: heard.emit(event, correlation=story)
         self._cause = heard.envelope.id
 
-    def turn_to(self, page: Page) -> None:
+    def turn_to(self, page: DayPage) -> None:
         """What is noted from here on was caused by the day."""
-        self._speak = lambda event, story: page.say(event, correlation=story)
+        self._speak = lambda event, story: page.emit(event, correlation=story)
         self._cause = page.cause
 
     def tell(self, event: Event, story: UUID, *, restricted: bool) -> None:
@@ -245,7 +245,7 @@ class Desk:
         self.note_duty(duty)
         self.tell(say.duty_moved(duty, move, on), duty.story, restricted=duty.restricted)
 
-    async def close(self, tx: Tx) -> list[Say]:
+    async def close(self, tx: Tx) -> list[OutboundEvent]:
         """Save what was noted; what was said, in order."""
         await store.save(
             tx,
@@ -263,5 +263,5 @@ class Desk:
         return self.said
 
 
-def _nobody_speaks(event: Event, story: UUID) -> Say:
+def _nobody_speaks(event: Event, story: UUID) -> OutboundEvent:
     raise AssertionError("the desk has not heard anything yet")

@@ -5,12 +5,12 @@ from datetime import date, datetime
 from uuid import UUID
 
 from contracts.clock import TimePassed
-from contracts.eligibility import ChildShown, Derived
+from contracts.eligibility import ChildAssessmentSummary, DerivedFinding
 from contracts.event import Event, at_midnight
-from contracts.intake import ActionTaken
-from contracts.registry import FileHandedOver, FindingPassedOn
+from contracts.intake import ActionAccepted
+from contracts.registry import FileReassigned, FindingAssigned
 from contracts.vocabulary import DutyKind, FindingCode, Verb
-from runtime import Batch, Heard, Page, PageDone, Say, Tx
+from runtime import Batch, DayPage, DayPageResult, InboundEvent, OutboundEvent, Tx
 from services.referral import actions, casework, routing, store
 from services.referral.desk import Desk
 from services.referral.domain import duties, gaps, proposals, referral
@@ -27,33 +27,33 @@ PART = 500
 # ---------------------------------------------------------------- the express way
 
 
-async def on_findings(batch: Batch[Event], tx: Tx) -> list[Say]:
+async def on_findings(batch: Batch[Event], tx: Tx) -> list[OutboundEvent]:
     """A person's finding is a referral at once; a matter follows its file."""
     children: set[UUID] = set()
     findings: set[UUID] = set()
     for heard in batch.events:
         match heard.event:
-            case FindingPassedOn() as found:
+            case FindingAssigned() as found:
                 children.add(found.child)
                 findings.add(found.finding)
-            case FileHandedOver() as handed:
+            case FileReassigned() as handed:
                 children |= {handed.child, handed.from_child}
     callers = await store.meet_findings(tx, findings)
-    if any(isinstance(heard.event, FileHandedOver) for heard in batch.events):
+    if any(isinstance(heard.event, FileReassigned) for heard in batch.events):
         desk = await _desk(batch, tx, children)
     else:
         desk = await Desk.for_findings(tx, batch.county, batch.partitions, children)
     for heard in batch.events:
         desk.hear(heard)
         match heard.event:
-            case FindingPassedOn() as found:
+            case FindingAssigned() as found:
                 _found(desk, heard, found, callers[found.finding])
-            case FileHandedOver() as handed:
+            case FileReassigned() as handed:
                 _handed_over(desk, heard, handed)
     return await desk.close(tx)
 
 
-def _found(desk: Desk, heard: Heard[Event], found: FindingPassedOn, callers: frozenset[str]) -> None:
+def _found(desk: Desk, heard: InboundEvent[Event], found: FindingAssigned, callers: frozenset[str]) -> None:
     casework.found(
         desk,
         desk.of(found.child),
@@ -73,7 +73,7 @@ def _found(desk: Desk, heard: Heard[Event], found: FindingPassedOn, callers: fro
     )
 
 
-def _handed_over(desk: Desk, heard: Heard[Event], handed: FileHandedOver) -> None:
+def _handed_over(desk: Desk, heard: InboundEvent[Event], handed: FileReassigned) -> None:
     source, target = desk.exactly(handed.from_child), desk.of(handed.child)
     at = heard.envelope.time
     if handed.reason == "split" or target is source:
@@ -90,9 +90,9 @@ def _handed_over(desk: Desk, heard: Heard[Event], handed: FileHandedOver) -> Non
 # ---------------------------------------------------------------- what facts show
 
 
-async def on_assessed(batch: Batch[Event], tx: Tx) -> list[Say]:
+async def on_assessed(batch: Batch[Event], tx: Tx) -> list[OutboundEvent]:
     """What must be confirmed first is proposed with the very assessment that shows it; the rest waits for the day."""
-    assessments = [(heard, heard.event) for heard in batch.events if isinstance(heard.event, ChildShown)]
+    assessments = [(heard, heard.event) for heard in batch.events if isinstance(heard.event, ChildAssessmentSummary)]
     children = {child for _, one in assessments for child in (one.child, one.absorbed_by) if child is not None}
     desk = await Desk.glance(tx, batch.county, batch.partitions, children)
     # Most assessments show what the last one showed: only the others need the child's matters.
@@ -105,14 +105,14 @@ async def on_assessed(batch: Batch[Event], tx: Tx) -> list[Say]:
     return await desk.close(tx)
 
 
-def _changes(desk: Desk, heard: Heard[Event], assessed: ChildShown) -> tuple[Gap, ...]:
+def _changes(desk: Desk, heard: InboundEvent[Event], assessed: ChildAssessmentSummary) -> tuple[Gap, ...]:
     """The gaps that this assessment changes. An absorbed file shows nothing."""
     shown = () if assessed.state == "absorbed" else map(_shown, assessed.derived)
     gaps_before = desk.exactly(assessed.child).gaps
     return gaps.compare(assessed.child, gaps_before, shown, heard.envelope.correlation)
 
 
-def _assessed(desk: Desk, heard: Heard[Event], assessed: ChildShown) -> None:
+def _assessed(desk: Desk, heard: InboundEvent[Event], assessed: ChildAssessmentSummary) -> None:
     matters = desk.exactly(assessed.child)
     before = matters.child
     if (assessed.child_version, assessed.assessment) <= (before.version, before.assessment):
@@ -140,7 +140,7 @@ def _assessed(desk: Desk, heard: Heard[Event], assessed: ChildShown) -> None:
             desk.note_child(replace(matters.child, turn=True))
 
 
-def _shown(derived: Derived) -> Shown:
+def _shown(derived: DerivedFinding) -> Shown:
     return Shown(
         route=derived.route,
         code=derived.code,
@@ -153,18 +153,18 @@ def _shown(derived: Derived) -> Shown:
 # ---------------------------------------------------------------- what people do
 
 
-async def on_actions(batch: Batch[Event], tx: Tx) -> list[Say]:
+async def on_actions(batch: Batch[Event], tx: Tx) -> list[OutboundEvent]:
     """Every action is done, or refused by name."""
     taken = [
         heard.event
         for heard in batch.events
-        if isinstance(heard.event, ActionTaken) and heard.event.verb in actions.OURS
+        if isinstance(heard.event, ActionAccepted) and heard.event.verb in actions.OURS
     ]
     called = {action.finding for action in taken if action.verb is Verb.PHONE_REPORT and action.finding is not None}
     await store.meet_findings(tx, called)
     desk = await _desk_for(batch, tx, taken, called)
     for heard in batch.events:
-        if isinstance(heard.event, ActionTaken):
+        if isinstance(heard.event, ActionAccepted):
             desk.hear(heard)
             actions.taken(desk, heard.event, heard.envelope.correlation)
     return await desk.close(tx)
@@ -173,13 +173,13 @@ async def on_actions(batch: Batch[Event], tx: Tx) -> list[Say]:
 # ---------------------------------------------------------------- time
 
 
-async def on_ticks(batch: Batch[Event], tx: Tx) -> list[Say]:
+async def on_ticks(batch: Batch[Event], tx: Tx) -> list[OutboundEvent]:
     """The ten-minute tick: clocks in hours, and proposals that nobody has decided."""
     ticks = [(heard, heard.event.at) for heard in batch.events if isinstance(heard.event, TimePassed)]
     if not ticks:
         return []
     children = sorted(await store.alarmed(tx, max(at for _, at in ticks)))
-    said: list[list[Say]] = [[] for _ in ticks]
+    said: list[list[OutboundEvent]] = [[] for _ in ticks]
     # After an outage there may be many: the transaction is never idle for long.
     for start in range(0, len(children), PART):
         desk = await _desk(batch, tx, set(children[start : start + PART]))
@@ -193,7 +193,7 @@ async def on_ticks(batch: Batch[Event], tx: Tx) -> list[Say]:
     return [one for told in said for one in told]
 
 
-async def on_day(page: Page, tx: Tx) -> PageDone:
+async def on_day(page: DayPage, tx: Tx) -> DayPageResult:
     """One page of a day: gaps that stand, clocks in days, duties, tombstones."""
     midnight = at_midnight(page.day)
     children = await store.concerned(
@@ -204,7 +204,7 @@ async def on_day(page: Page, tx: Tx) -> PageDone:
     for child in children:
         _turn(desk, desk.exactly(child), page.day, midnight)
     resume = str(children[-1]) if len(children) == page.limit else None
-    return PageDone(await desk.close(tx), resume)
+    return DayPageResult(await desk.close(tx), resume)
 
 
 def _turn(desk: Desk, matters: Matters, day: date, midnight: datetime) -> None:
@@ -309,7 +309,7 @@ def _two_running(desk: Desk, matters: Matters, missed: Duty, at: datetime) -> No
         desk.propose(proposal, county_day(at))
 
 
-async def _desk_for(batch: Batch[Event], tx: Tx, taken: list[ActionTaken], called: set[UUID]) -> Desk:
+async def _desk_for(batch: Batch[Event], tx: Tx, taken: list[ActionAccepted], called: set[UUID]) -> Desk:
     """The matters of these actions. What was handed to another file before its row was locked is followed there."""
 
     async def held() -> set[UUID]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from contracts.county import County, Route
 from contracts.vocabulary import RESTRICTED_ROUTES, FindingCode
-from runtime import Unprocessable
+from runtime import UnprocessableEvent
 from services.referral.domain.calendar import Calendar
 from services.referral.domain.duties import Cadence
 from services.referral.domain.rules import Pace, Rules
@@ -81,7 +81,7 @@ def routed(county: County, findings: Iterable[FindingCode]) -> list[tuple[Route,
 def _unrouted(county: County, code: FindingCode) -> tuple[Route, ...]:
     route = county.route(UNROUTED)
     if route is None:
-        raise Unprocessable(f"no route of the county names {code.value}, and it has no route {UNROUTED}")
+        raise UnprocessableEvent(f"no route of the county names {code.value}, and it has no route {UNROUTED}")
     return (route,)
 
 
@@ -120,7 +120,7 @@ def receiver(county: County, route: str, township: str | None) -> Receiver:
 
 def fit(county: County, route: str, unit: str) -> Receiver:
     """The unit itself, if it may have referrals on this route; else the lead unit."""
-    speaker = county.speaker(unit)
+    speaker = county.sending_unit(unit)
     if speaker is None:
         return Receiver(county.lead_unit, "no_such_unit")
     if is_restricted(county, route) and not speaker.receives_restricted and speaker.id != county.lead_unit:

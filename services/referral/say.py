@@ -4,8 +4,16 @@ from datetime import date
 from typing import Literal
 
 from contracts.county import County
-from contracts.referral import Basis, DutyMoved, LedgerMoved, ProposalEnded, ProposalMade, QueueEntry, ReferralMoved
-from contracts.vocabulary import HOTLINES, Move
+from contracts.referral import (
+    Basis,
+    DutyChanged,
+    LedgerEntryChanged,
+    ProposalEnded,
+    ProposalMade,
+    QueueEntry,
+    ReferralChanged,
+)
+from contracts.vocabulary import HOTLINES, Transition
 from services.referral import routing
 from services.referral.domain.duties import Duty
 from services.referral.domain.ledger import Ledger, open_reasons
@@ -16,16 +24,16 @@ LedgerMove = Literal["opened", "changed", "closed"]
 DutyMove = Literal["created", "reminded", "fulfilled", "missed", "fulfilled_late", "cancelled"]
 
 
-def referral_moved(county: County, moved: Moved, on: date) -> ReferralMoved:
+def referral_moved(county: County, moved: Moved, on: date) -> ReferralChanged:
     referral = moved.referral
     route = county.route(referral.route)
-    return ReferralMoved(
+    return ReferralChanged(
         child=referral.child,
         restricted=referral.restricted,
         on=on,
         referral=referral.id,
         version=referral.version,
-        move=moved.move,
+        transition=moved.move,
         state=referral.state,
         route=referral.route,
         level=referral.level,
@@ -35,7 +43,7 @@ def referral_moved(county: County, moved: Moved, on: date) -> ReferralMoved:
         from_unit=referral.from_unit,
         to_unit=referral.to_unit,
         previous_unit=moved.previous_unit,
-        right_unit=referral.right_unit if moved.move is Move.RETURNED else None,
+        right_unit=referral.right_unit if moved.move is Transition.RETURNED else None,
         inform=routing.informed(county, referral.route, referral.township),
         township=referral.township,
         whitelist=() if route is None else route.whitelist,
@@ -48,7 +56,7 @@ def referral_moved(county: County, moved: Moved, on: date) -> ReferralMoved:
         phone_by=referral.phone_by,
         phone_reported=referral.phone_reported,
         reason=moved.reason,
-        because=moved.because,
+        cause=moved.because,
         result=referral.result,
         reporter_unit=referral.reporter_unit,
         reporters=tuple(dict.fromkeys(referral.reporters)),
@@ -71,7 +79,7 @@ def queue_entry(county: County, referral: Referral, unit: str, *, gone: bool = F
         child=referral.child,
         version=referral.version,
         state=referral.state,
-        yours=not gone and referral.holder == unit,
+        assigned=not gone and referral.holder == unit,
         route=referral.route,
         title=referral.route if route is None else route.title,
         level=referral.level,
@@ -88,8 +96,10 @@ def queue_entry(county: County, referral: Referral, unit: str, *, gone: bool = F
         call_first=referral.call_first,
         hotlines=HOTLINES if referral.call_first else (),
         phone_reported=referral.phone_reported,
-        disclosure=bool(whitelist) and speaker is not None and speaker.public_key is not None,
-        gone=gone,
+        disclosure=bool(whitelist)
+        and speaker is not None
+        and speaker.key_for(restricted=referral.restricted) is not None,
+        deleted=gone,
     )
 
 
@@ -99,7 +109,7 @@ def proposal_made(proposal: Proposal, on: date) -> ProposalMade:
         restricted=proposal.restricted,
         on=on,
         proposal=proposal.id,
-        what=proposal.what,
+        subject=proposal.what,
         unit=proposal.unit,
         route=proposal.route,
         level=proposal.level,
@@ -117,7 +127,7 @@ def proposal_ended(proposal: Proposal, on: date, actor: Actor, escalated_to: str
         restricted=proposal.restricted,
         on=on,
         proposal=proposal.id,
-        what=proposal.what,
+        subject=proposal.what,
         outcome=proposal.state,
         unit=proposal.unit,
         actor_unit=actor.unit,
@@ -126,12 +136,14 @@ def proposal_ended(proposal: Proposal, on: date, actor: Actor, escalated_to: str
     )
 
 
-def ledger_moved(ledger: Ledger, move: LedgerMove, on: date, unit: str, role: str, *, restricted: bool) -> LedgerMoved:
-    return LedgerMoved(
+def ledger_moved(
+    ledger: Ledger, move: LedgerMove, on: date, unit: str, role: str, *, restricted: bool
+) -> LedgerEntryChanged:
+    return LedgerEntryChanged(
         child=ledger.child,
         restricted=restricted,
         on=on,
-        move=move,
+        change=move,
         reasons=ledger.reasons if restricted else open_reasons(ledger.reasons),
         unit=ledger.unit,
         township=ledger.township,
@@ -140,14 +152,14 @@ def ledger_moved(ledger: Ledger, move: LedgerMove, on: date, unit: str, role: st
     )
 
 
-def duty_moved(duty: Duty, move: DutyMove, on: date) -> DutyMoved:
-    return DutyMoved(
+def duty_moved(duty: Duty, move: DutyMove, on: date) -> DutyChanged:
+    return DutyChanged(
         child=duty.child,
         restricted=duty.restricted,
         on=on,
         duty=duty.id,
         duty_kind=duty.kind,
-        move=move,
+        change=move,
         period=duty.period,
         due_on=duty.due_on,
         provisional=duty.provisional,

@@ -10,11 +10,11 @@ import orjson
 from contracts.county import County
 from contracts.event import Envelope
 from contracts.vocabulary import FactName, IdentityField
-from runtime import NotYet, Tx, aside, partition_of
+from runtime import RetryLater, Tx, partition_of, run_in_thread
 from services.registry import store
 from services.registry.domain import names
 from services.registry.domain.cabinet import Cabinet, Missing
-from services.registry.domain.facts import Holder, SchoolYear
+from services.registry.domain.facts import End, Holder, SchoolYear, complete
 from services.registry.domain.files import Asked, ChildFile, HandedOver, Question, Seat, Settled, Told
 from services.registry.domain.matching import Evidence, Hash
 from services.registry.store import Stored, ToSave
@@ -113,7 +113,7 @@ class Desk:
     _questions: dict[UUID, Question] = field(default_factory=dict)
     _names: dict[UUID, str] = field(default_factory=dict)
     _keys: dict[UUID, ChildKey] = field(default_factory=dict)
-    _ends_before: dict[tuple[str, str, int], object] = field(default_factory=dict)
+    _ends_before: dict[tuple[str, str, int], End] = field(default_factory=dict)
     _apart_before: set[frozenset[UUID]] = field(default_factory=set)
 
     @property
@@ -141,7 +141,7 @@ class Desk:
             self.same.clear()
             self.clear.clear()
             try:
-                await aside(many, apply, cabinet)
+                await run_in_thread(many, apply, cabinet)
             except Missing as more:
                 new = more.children - self._whole, more.keys - self._finds.keys(), more.names - self._names.keys()
                 if not any(new):
@@ -160,7 +160,7 @@ class Desk:
             unread = self.records - self._looked_up
             if unread:
                 await self._look_up(unread)
-            wanted = (await aside(len(self.shown), self._keys_needed) | keys) - self._finds.keys()
+            wanted = (await run_in_thread(len(self.shown), self._keys_needed) | keys) - self._finds.keys()
             if wanted:
                 self._finds |= {key: {} for key in wanted}
                 for key, child, version in await store.find(self.tx, wanted):
@@ -174,9 +174,9 @@ class Desk:
                 self.children |= {
                     one.file.absorbed_by for one in found_files.values() if one.file.absorbed_by is not None
                 }
-            if await aside(len(self._stored), self._forget_what_moved):
+            if await run_in_thread(len(self._stored), self._forget_what_moved):
                 continue
-            self.whole |= await aside(len(self.shown), self._unclear)
+            self.whole |= await run_in_thread(len(self.shown), self._unclear)
             whole = (self.whole & self._stored.keys()) - self._whole
             if whole:
                 self._members |= await store.records_of(self.tx, whole)
@@ -299,6 +299,15 @@ class Desk:
             key = self._keys[child] = self.vault.key(child, stored.wrapped)
         return key
 
+    def completed(self, cabinet: Cabinet) -> set[tuple[str, str, str]]:
+        """(unit, dataset, period) of whole files whose end this batch brought to the last lane that had not had it."""
+        return {
+            (unit, dataset, end.period)
+            for (unit, dataset, lane), end in cabinet.ends.items()
+            if end != self._ends_before.get((unit, dataset, lane))
+            and complete(cabinet.ends, unit, dataset, end.valid_on, self.partitions)
+        }
+
     # ------------------------------------------------------------ save
 
     async def save(self, cabinet: Cabinet) -> dict[UUID, ChildFile]:
@@ -315,9 +324,9 @@ class Desk:
         return news
 
     async def _save_files(self, cabinet: Cabinet) -> dict[UUID, ChildFile]:
-        new, changed, news = await aside(len(cabinet.touched), self._files, cabinet)
+        new, changed, news = await run_in_thread(len(cabinet.touched), self._files, cabinet)
         if not await store.open_files(self.tx, new):
-            raise NotYet("another lane has just opened one of these files")
+            raise RetryLater("another lane has just opened one of these files")
         await store.change_files(self.tx, changed)
         return news
 
@@ -378,7 +387,7 @@ class Desk:
         added_to = {record for record, said in self.said.items() if said.adds and record in self._records}
         stored = await store.identities(self.tx, rekeyed | added_to) if rekeyed or added_to else {}
         made: dict[UUID, bytes] = {}
-        new, changed = await aside(len(self.said), self._encrypted, cabinet, stored, made)
+        new, changed = await run_in_thread(len(self.said), self._encrypted, cabinet, stored, made)
         moved: list[tuple[UUID, Seat, bool, bytes | None]] = []
         for record in sorted(cabinet.moved - self.said.keys(), key=lambda one: one.bytes):
             seat = cabinet.seats[record]
@@ -390,7 +399,7 @@ class Desk:
             moved.append((record, seat, record in rekeyed, again))
         await store.new_keys(self.tx, made)
         if not await store.new_records(self.tx, new):
-            raise NotYet("another lane has just read one of these records")
+            raise RetryLater("another lane has just read one of these records")
         await store.change_records(self.tx, changed)
         await store.move_records(self.tx, moved)
         await store.read_again(

@@ -14,10 +14,10 @@ from joserfc.jwk import ECKey, OKPKey, RSAKey, import_key
 
 from contracts.county import County
 from contracts.event import Event
-from contracts.referral import ReferralMoved
+from contracts.referral import ReferralChanged
 from contracts.registry import Disclosed
 from contracts.vocabulary import IdentityField
-from runtime import Batch, Heard, Say, Tx, partition_of
+from runtime import Batch, InboundEvent, OutboundEvent, Tx, partition_of
 from services.registry import store
 from services.registry.domain.disclosure import Holding, after
 from services.registry.names import OF_THE_REPORT, identity_of, report_of
@@ -30,9 +30,9 @@ PublicKey = RSAKey | ECKey | OKPKey
 _REGISTRY = jwe.JWERegistry(algorithms=[*_WRAPPING.values(), _CONTENT], strict_check_header=False)
 
 
-async def on_referrals(batch: Batch[Event], tx: Tx, *, vault: Vault) -> list[Say]:
+async def on_referrals(batch: Batch[Event], tx: Tx, *, vault: Vault) -> list[OutboundEvent]:
     """A referral moved: who has it may know the child; who had it may not any more."""
-    moves = [(heard, heard.event) for heard in batch.events if isinstance(heard.event, ReferralMoved)]
+    moves = [(heard, heard.event) for heard in batch.events if isinstance(heard.event, ReferralChanged)]
     if not moves:
         return []
     # Whoever is changing these children is done first, or sees what is disclosed here and makes it anew.
@@ -41,7 +41,7 @@ async def on_referrals(batch: Batch[Event], tx: Tx, *, vault: Vault) -> list[Say
     identities = await identity_of(tx, vault, {event.child for _, event in moves})
     wanted = {event.finding for _, event in moves if event.finding and OF_THE_REPORT & set(event.whitelist)}
     reports = await report_of(tx, vault, wanted)
-    said: list[Say] = []
+    said: list[OutboundEvent] = []
     log: list[tuple[UUID, Disclosure, tuple[str, ...], Any]] = []
     for heard, event in moves:
         before = known.get(event.referral)
@@ -55,6 +55,7 @@ async def on_referrals(batch: Batch[Event], tx: Tx, *, vault: Vault) -> list[Say
             event.finding,
             event.version,
             step.holding.unit,
+            event.restricted,
             event.route,
             tuple(event.whitelist),
             None if before is None else before.digest,
@@ -71,7 +72,9 @@ async def on_referrals(batch: Batch[Event], tx: Tx, *, vault: Vault) -> list[Say
     return said
 
 
-async def anew(batch: Batch[Event], tx: Tx, changed: Mapping[UUID, Heard[Event]], *, vault: Vault) -> list[Say]:
+async def anew(
+    batch: Batch[Event], tx: Tx, changed: Mapping[UUID, InboundEvent[Event]], *, vault: Vault
+) -> list[OutboundEvent]:
     """Seal the newest for whoever may know these children, where what they may know has changed."""
     if not changed:
         return []
@@ -81,7 +84,7 @@ async def anew(batch: Batch[Event], tx: Tx, changed: Mapping[UUID, Heard[Event]]
     identities = await identity_of(tx, vault, {one.child for one in known})
     wanted = {one.finding for one in known if one.finding and OF_THE_REPORT & set(one.whitelist)}
     reports = await report_of(tx, vault, wanted)
-    said: list[Say] = []
+    said: list[OutboundEvent] = []
     log: list[tuple[UUID, Disclosure, tuple[str, ...], Any]] = []
     rows = []
     for one in known:
@@ -93,18 +96,22 @@ async def anew(batch: Batch[Event], tx: Tx, changed: Mapping[UUID, Heard[Event]]
     return said
 
 
-def gone(referral: UUID, unit: str) -> Disclosed:
+def gone(referral: UUID, unit: str, restricted: bool) -> Disclosed:
     """The tombstone: whoever keeps the topic as a table forgets this row."""
-    return Disclosed(unit=unit, referral=referral, fields=(), jwe=None)
+    return Disclosed(unit=unit, restricted=restricted, referral=referral, fields=(), jwe=None)
+
+
+def said_as(said: OutboundEvent, disclosed: Disclosed) -> OutboundEvent:
+    return replace(said, sensitivity="restricted") if disclosed.restricted else said
 
 
 def _give(
     county: County,
-    heard: Heard[Event],
+    heard: InboundEvent[Event],
     to: Disclosure,
     identity: Identity,
     vault: Vault,
-    said: list[Say],
+    said: list[OutboundEvent],
     log: list[tuple[UUID, Disclosure, tuple[str, ...], Any]],
 ) -> Disclosure:
     """Disclose to whoever has the referral, unless that is what it already has, or it has no key.
@@ -113,7 +120,7 @@ def _give(
     """
     assert to.unit is not None
     unit = county.unit(to.unit)
-    jwk = unit.public_key if unit is not None else None
+    jwk = unit.key_for(restricted=to.restricted) if unit is not None else None
     key = public_key(jwk) if jwk is not None else None
     fields = {name: identity[name] for name in sorted(identity) if name in to.whitelist}
     if not fields:
@@ -125,18 +132,20 @@ def _give(
         return to
     disclosed = Disclosed(
         unit=to.unit,
+        restricted=to.restricted,
         referral=to.referral,
         fields=tuple(fields),
         jwe=sealed(key, to.unit, to.referral, fields),
     )
-    said.append(heard.say(disclosed))
+    said.append(said_as(heard.emit(disclosed), disclosed))
     now = replace(to, digest=digest, gone_from=tuple(one for one in to.gone_from if one != to.unit))
     log.append((heard.envelope.id, now, tuple(name.value for name in fields), heard.envelope.time))
     return now
 
 
-def _take_back(heard: Heard[Event], of: Disclosure, unit: str, said: list[Say]) -> Disclosure:
-    said.append(heard.say(gone(of.referral, unit)))
+def _take_back(heard: InboundEvent[Event], of: Disclosure, unit: str, said: list[OutboundEvent]) -> Disclosure:
+    tombstone = gone(of.referral, unit, of.restricted)
+    said.append(said_as(heard.emit(tombstone), tombstone))
     return replace(of, digest=None, gone_from=tuple(sorted({*of.gone_from, unit})))
 
 

@@ -8,20 +8,32 @@ from uuid import UUID
 import orjson
 
 from contracts.county import County
-from contracts.event import COUNTY_TIME, AlreadyWritten, Event
-from contracts.intake import ActionTaken, FindingReported, RecordDisappeared, RecordRead, SubmissionEnded
+from contracts.event import COUNTY_TIME, Event, PreSerialized
+from contracts.intake import ActionAccepted, FindingReported, RecordDisappeared, RecordRead, SubmissionEnded
 from contracts.registry import (
     ChildChanged,
-    FactsContradict,
-    FileHandedOver,
-    FindingPassedOn,
-    MatchAsked,
-    MatchSettled,
-    RegistryRefusedAction,
-    is_question,
+    FactConflictFound,
+    FileReassigned,
+    FindingAssigned,
+    RegistryActionRefused,
+    ReviewRequested,
+    ReviewResolved,
+    is_review,
 )
 from contracts.vocabulary import FactName, IdentityField, Verb
-from runtime import Batch, Heard, NotYet, Page, PageDone, Say, Tx, Unprocessable, aside, partition_of
+from runtime import (
+    Batch,
+    DayPage,
+    DayPageResult,
+    InboundEvent,
+    OutboundEvent,
+    RetryLater,
+    Tx,
+    UnprocessableEvent,
+    log,
+    partition_of,
+    run_in_thread,
+)
 from runtime.sealing import CannotOpen
 from services.registry import disclosing, store
 from services.registry.desk import Desk, Said
@@ -48,16 +60,17 @@ BY_RULE = "rule"
 # ------------------------------------------------------------------------------------------------------------ records
 
 
-async def on_records(batch: Batch[Event], tx: Tx, *, vault: Vault) -> list[Say]:
+async def on_records(batch: Batch[Event], tx: Tx, *, vault: Vault) -> list[OutboundEvent]:
     """Departments' rows: whose are they, and what stands now?"""
     desk = _desk(batch, tx, vault)
-    ended = [event for heard in batch.events if isinstance(event := heard.event, SubmissionEnded)]
+    # A part of a file vouches for its own rows only.
+    ended = [event for heard in batch.events if isinstance(event := heard.event, SubmissionEnded) and _is_whole(event)]
     await store.watch_ends(tx, closing=bool(ended))
     for heard in batch.events:
         if isinstance(heard.event, RecordRead | RecordDisappeared):
             desk.records.add(heard.event.record)
     known = await desk.contents()
-    read = await aside(len(batch.events), _read, batch.events, known, vault)
+    read = await run_in_thread(len(batch.events), _read, batch.events, known, vault)
     for reading, _ in read.values():
         if reading.evidence is not None:
             desk.shown.append(reading.evidence)
@@ -78,14 +91,19 @@ async def on_records(batch: Batch[Event], tx: Tx, *, vault: Vault) -> list[Say]:
                 _put_down(desk, cabinet.read(n, reading), reading, identity)
             elif isinstance(event, RecordDisappeared):
                 cabinet.disappear(n, event.record, event.period)
-            elif isinstance(event, SubmissionEnded) and event.coverage == "full":
-                # A part of a file vouches for its own rows only.
+            elif isinstance(event, SubmissionEnded) and _is_whole(event):
                 cabinet.end(n, event.unit, event.dataset, event.period, event.valid_on)
 
     cabinet = await desk.decide(len(batch.events), apply)
     news = await desk.save(cabinet)
-    said = await aside(len(news), _told, batch, cabinet, news, _at_once(batch, cabinet))
+    for unit, dataset, period in sorted(desk.completed(cabinet)):
+        log.info("submission_complete", unit=unit, dataset=dataset, period=period)
+    said = await run_in_thread(len(news), _told, batch, cabinet, news, _at_once(batch, cabinet))
     return said + await _disclosed_anew(batch, tx, vault, cabinet, desk.said.keys())
+
+
+def _is_whole(event: SubmissionEnded) -> bool:
+    return event.coverage == "full"
 
 
 def _at_once(batch: Batch[Event], cabinet: Cabinet) -> set[UUID]:
@@ -105,7 +123,9 @@ def _at_once(batch: Batch[Event], cabinet: Cabinet) -> set[UUID]:
     return at_once
 
 
-def _read(events: Sequence[Heard[Event]], known: dict[UUID, str], vault: Vault) -> dict[int, tuple[Reading, Identity]]:
+def _read(
+    events: Sequence[InboundEvent[Event]], known: dict[UUID, str], vault: Vault
+) -> dict[int, tuple[Reading, Identity]]:
     """Rows by their place in the batch; ``known`` are the contents of records as they were last read."""
     read: dict[int, tuple[Reading, Identity]] = {}
     for n, heard in enumerate(events):
@@ -127,14 +147,19 @@ def _opened(event: RecordRead, vault: Vault) -> tuple[Evidence, Identity]:
         identity = vault.opened(event.identity, event.record)
     except (CannotOpen, ValueError):
         # The reason is shown to whoever looks after what is parked: which record, never what it says.
-        raise Unprocessable(f"the identity of record {event.record} does not open") from None
-    return vault.evidence(event.record, event.birth_date, identity, event.flags), identity
+        raise UnprocessableEvent(f"the identity of record {event.record} does not open") from None
+    return vault.evidence(event.record, _exact(event.birth_date), identity, event.flags), identity
+
+
+def _exact(birth_date: str | None) -> date | None:
+    """The day of birth, where it is known to the day: nothing less is evidence of who somebody is."""
+    return date.fromisoformat(birth_date) if birth_date is not None and len(birth_date) == len("2015-03-14") else None
 
 
 def _reading(event: RecordRead, evidence: Evidence | None) -> Reading:
     facts = dict(event.facts)
-    if event.birth_date is not None:
-        facts.setdefault(FactName.BIRTH_DATE, event.birth_date.isoformat())
+    if (born := _exact(event.birth_date)) is not None:
+        facts.setdefault(FactName.BIRTH_DATE, born.isoformat())
     return Reading(
         record=event.record,
         evidence=evidence,
@@ -166,7 +191,7 @@ def _put_down(desk: Desk, how: How, reading: Reading, identity: Identity) -> Non
         case "same":
             desk.same.setdefault(record, []).append(reading.valid_on)
         case "unread":
-            raise NotYet(f"another lane has just changed record {record}")
+            raise RetryLater(f"another lane has just changed record {record}")
 
 
 # ------------------------------------------------------------------------------------------------------------ persons
@@ -174,12 +199,12 @@ def _put_down(desk: Desk, how: How, reading: Reading, identity: Identity) -> Non
 _DECISIONS = frozenset({Verb.MERGE, Verb.SPLIT, Verb.CONFIRM, Verb.DECLINE})
 
 
-async def on_actions(batch: Batch[Event], tx: Tx, *, vault: Vault) -> list[Say]:
+async def on_actions(batch: Batch[Event], tx: Tx, *, vault: Vault) -> list[OutboundEvent]:
     """What persons decided about files: verified, merged, split, answered. Other verbs are others' matters."""
     mine = [
         (n, heard, heard.event)
         for n, heard in enumerate(batch.events)
-        if isinstance(heard.event, ActionTaken) and _is_mine(heard.event)
+        if isinstance(heard.event, ActionAccepted) and _is_mine(heard.event)
     ]
     if not mine:
         return []
@@ -228,17 +253,17 @@ async def on_actions(batch: Batch[Event], tx: Tx, *, vault: Vault) -> list[Say]:
     return said + await _disclosed_anew(batch, tx, vault, cabinet, ())
 
 
-def _is_mine(event: ActionTaken) -> bool:
+def _is_mine(event: ActionAccepted) -> bool:
     if event.verb in (Verb.CONFIRM, Verb.DECLINE):
-        return event.proposal is not None and is_question(event.proposal)
+        return event.proposal is not None and is_review(event.proposal)
     return event.verb in (Verb.VERIFY, Verb.MERGE, Verb.SPLIT)
 
 
-def _act(cabinet: Cabinet, n: int, event: ActionTaken, asked: dict[UUID, str]) -> UUID | None:
+def _act(cabinet: Cabinet, n: int, event: ActionAccepted, asked: dict[UUID, str]) -> UUID | None:
     """Apply one action. Returns the child that was verified, if one was."""
     by = Person(event.unit, event.role, event.on)
     match event:
-        case ActionTaken(verb=Verb.CONFIRM | Verb.DECLINE, proposal=UUID() as question):
+        case ActionAccepted(verb=Verb.CONFIRM | Verb.DECLINE, proposal=UUID() as question):
             if question not in asked:
                 cabinet.outcomes.append((n, Refused(None, "unknown_proposal")))
             elif asked[question] != event.unit:
@@ -247,12 +272,12 @@ def _act(cabinet: Cabinet, n: int, event: ActionTaken, asked: dict[UUID, str]) -
                 cabinet.confirm(n, question, by)
             else:
                 cabinet.decline(n, question, by)
-        case ActionTaken(verb=Verb.VERIFY, child=UUID() as child):
+        case ActionAccepted(verb=Verb.VERIFY, child=UUID() as child):
             recorded_on = event.recorded_at.astimezone(COUNTY_TIME).date()
             return cabinet.verify(n, child, by, recorded_on, event.facts, seen=event.outcome == "confirmed")
-        case ActionTaken(verb=Verb.MERGE, child=UUID() as child, other=UUID() as other):
+        case ActionAccepted(verb=Verb.MERGE, child=UUID() as child, other=UUID() as other):
             cabinet.merge(n, child, other, by)
-        case ActionTaken(verb=Verb.SPLIT, child=UUID() as child):
+        case ActionAccepted(verb=Verb.SPLIT, child=UUID() as child):
             cabinet.split(n, child, event.records, event.other, by)
         case _:
             cabinet.outcomes.append((n, Refused(event.child, "child_missing")))
@@ -262,7 +287,7 @@ def _act(cabinet: Cabinet, n: int, event: ActionTaken, asked: dict[UUID, str]) -
 # -------------------------------------------------------------------------------------------------- the express way
 
 
-async def on_findings(batch: Batch[Event], tx: Tx, *, vault: Vault) -> list[Say]:
+async def on_findings(batch: Batch[Event], tx: Tx, *, vault: Vault) -> list[OutboundEvent]:
     """A person's finding is about a child at once: the one it names, or a candidate. Matching comes later."""
     reported = [(heard, heard.event) for heard in batch.events if isinstance(heard.event, FindingReported)]
     if not reported:
@@ -279,8 +304,8 @@ async def on_findings(batch: Batch[Event], tx: Tx, *, vault: Vault) -> list[Say]
     told = await store.told(tx, tell)
     standing = await store.standing(tx, {one.child for one in told.values()})
 
-    news: list[tuple[Heard[Event], ChildFile]] = []
-    said: list[Say] = []
+    news: list[tuple[InboundEvent[Event], ChildFile]] = []
+    said: list[OutboundEvent] = []
     for heard, event in reported:
         child = told[event.finding].child
         if child not in standing:
@@ -289,12 +314,12 @@ async def on_findings(batch: Batch[Event], tx: Tx, *, vault: Vault) -> list[Say]
             standing[child] = store.Standing(child, file.state, None)
         place = standing[child]
         if event.child is not None and event.child not in known:
-            said.append(heard.say(_refusal(None, event.unit, event.ce_id, Verb.REPORT, "unknown_child", event.on)))
-        said.append(heard.say(_passed_on(event, place, batch.county)))
+            said.append(heard.emit(_refusal(event, None, Verb.REPORT, "unknown_child")))
+        said.append(heard.emit(_passed_on(event, place, batch.county)))
     await _open(batch, tx, [file for _, file in news])
     readable = {finding: one.child for finding, one in told.items() if not standing[one.child].destroyed}
     await _keep(tx, vault, [event for _, event in reported if event.finding in readable], readable)
-    said += [heard.say(_snapshot(file, 0)) for heard, file in news]
+    said += [heard.emit(_snapshot(file, 0)) for heard, file in news]
     # What a person says of a child on file may be what an agency was lacking.
     new = {file.child for _, file in news}
     changed = {
@@ -306,9 +331,9 @@ async def on_findings(batch: Batch[Event], tx: Tx, *, vault: Vault) -> list[Say]
     return said + await disclosing.anew(batch, tx, changed, vault=vault)
 
 
-def _passed_on(event: FindingReported, place: store.Standing, county: County) -> FindingPassedOn:
+def _passed_on(event: FindingReported, place: store.Standing, county: County) -> FindingAssigned:
     home = county.township(place.residence)
-    return FindingPassedOn(
+    return FindingAssigned(
         finding=event.finding,
         child=place.child,
         candidate=place.state == "candidate",
@@ -332,7 +357,7 @@ async def _open(batch: Batch[Event], tx: Tx, files: Sequence[ChildFile]) -> None
         for file in sorted(files, key=lambda file: file.child.bytes)
     ]
     if not await store.open_files(tx, rows):
-        raise NotYet("another lane has just opened one of these candidates")
+        raise RetryLater("another lane has just opened one of these candidates")
 
 
 async def _keep(tx: Tx, vault: Vault, reported: Sequence[FindingReported], child_of: dict[UUID, UUID]) -> None:
@@ -359,7 +384,7 @@ async def _keep(tx: Tx, vault: Vault, reported: Sequence[FindingReported], child
 # ---------------------------------------------------------------------------------------------------- a day's work
 
 
-async def on_day(page: Page, tx: Tx) -> PageDone:
+async def on_day(page: DayPage, tx: Tx) -> DayPageResult:
     """What was taken back yesterday is taken back once more.
 
     A record may have made an agency's copy anew from another lane in the very moment its referral closed; whatever
@@ -367,9 +392,10 @@ async def on_day(page: Page, tx: Tx) -> PageDone:
     """
     after = UUID(page.resume) if page.resume is not None else UUID(int=0)
     rows = await store.gone(tx, page.index, after, page.limit)
-    said = [page.say(disclosing.gone(referral, unit)) for referral, units in rows for unit in units]
-    await store.forget_gone(tx, [referral for referral, _ in rows])
-    return PageDone(said, str(rows[-1][0]) if len(rows) == page.limit else None)
+    gone = [disclosing.gone(one.referral, unit, one.restricted) for one in rows for unit in one.gone_from]
+    said = [disclosing.said_as(page.emit(tombstone), tombstone) for tombstone in gone]
+    await store.forget_gone(tx, [one.referral for one in rows])
+    return DayPageResult(said, str(rows[-1].referral) if len(rows) == page.limit else None)
 
 
 # -------------------------------------------------------------------------------------------------------------- say
@@ -380,23 +406,25 @@ def _desk(batch: Batch[Event], tx: Tx, vault: Vault) -> Desk:
     return Desk(tx, vault, batch.county, batch.partition, batch.partitions, lambda n: events[n].envelope)
 
 
-def _told(batch: Batch[Event], cabinet: Cabinet, news: dict[UUID, ChildFile], at_once: Collection[UUID]) -> list[Say]:
+def _told(
+    batch: Batch[Event], cabinet: Cabinet, news: dict[UUID, ChildFile], at_once: Collection[UUID]
+) -> list[OutboundEvent]:
     """What may not be skipped, in the order it happened; then each child's file, once."""
-    said = [batch.events[n].say(_event(batch.events[n], outcome, batch.county)) for n, outcome in cabinet.outcomes]
+    said = [batch.events[n].emit(_event(batch.events[n], outcome, batch.county)) for n, outcome in cabinet.outcomes]
     return said + [
-        batch.events[cabinet.touched[child]].say(
-            _snapshot(file, cabinet.open_questions(child) if file.asked else 0), at_once=child in at_once
+        batch.events[cabinet.touched[child]].emit(
+            _snapshot(file, cabinet.open_questions(child) if file.asked else 0), bypass_coalescing=child in at_once
         )
         for child, file in news.items()
     ]
 
 
-def _event(heard: Heard[Event], outcome: Outcome, county: County) -> Event:
+def _event(heard: InboundEvent[Event], outcome: Outcome, county: County) -> Event:
     on = heard.envelope.on
     match outcome:
         case Asked(question):
-            return MatchAsked(
-                question=question.question,
+            return ReviewRequested(
+                review=question.question,
                 child=question.child,
                 other=question.other,
                 evidence=question.evidence,
@@ -405,8 +433,8 @@ def _event(heard: Heard[Event], outcome: Outcome, county: County) -> Event:
                 on=on,
             )
         case Settled(question, child, other, how, by):
-            return MatchSettled(
-                question=question,
+            return ReviewResolved(
+                review=question,
                 child=child,
                 other=other,
                 outcome=how,
@@ -415,22 +443,32 @@ def _event(heard: Heard[Event], outcome: Outcome, county: County) -> Event:
                 on=on if by is None else by.on,
             )
         case HandedOver(child, origin, reason, findings, _, by):
-            return FileHandedOver(
+            return FileReassigned(
                 child=child, from_child=origin, reason=reason, findings=findings, on=on if by is None else by.on
             )
         case Contradicted(child, name, units):
-            return FactsContradict(child=child, name=name, units=units, on=on)
+            return FactConflictFound(child=child, name=name, units=units, on=on)
         case Refused(child, code):
             action = heard.event
-            assert isinstance(action, ActionTaken)
-            return _refusal(child, action.unit, action.ce_id, action.verb, code, action.on)
+            assert isinstance(action, ActionAccepted)
+            return _refusal(action, child, action.verb, code)
 
 
-def _refusal(child: UUID | None, unit: str, ce_id: UUID, verb: Verb, code: str, on: date) -> RegistryRefusedAction:
-    return RegistryRefusedAction(child=child, unit=unit, ce_id=ce_id, verb=verb, code=code, on=on)
+def _refusal(
+    action: ActionAccepted | FindingReported, child: UUID | None, verb: Verb, code: str
+) -> RegistryActionRefused:
+    return RegistryActionRefused(
+        child=child,
+        restricted=action.restricted,
+        unit=action.unit,
+        ce_id=action.ce_id,
+        verb=verb,
+        code=code,
+        on=action.on,
+    )
 
 
-class Written(AlreadyWritten, ChildChanged):
+class Written(PreSerialized, ChildChanged):
     """A snapshot as the registry wrote it."""
 
 
@@ -460,7 +498,7 @@ def _snapshot(file: ChildFile, questions: int) -> ChildChanged:
         ],
         "sources": known,
         "silent_sources": silent,
-        "questions": questions,
+        "open_reviews": questions,
     }
     # The database's UUIDs are a class of their own, which only `str` writes like any other.
     return Written.of(orjson.dumps(found, default=str), child=file.child)
@@ -468,7 +506,7 @@ def _snapshot(file: ChildFile, questions: int) -> ChildChanged:
 
 async def _disclosed_anew(
     batch: Batch[Event], tx: Tx, vault: Vault, cabinet: Cabinet, records: Iterable[UUID]
-) -> list[Say]:
+) -> list[OutboundEvent]:
     """Who a child is has changed while an agency is to know it: seal the newest."""
     children = {cabinet.seats[record].child for record in {*records, *cabinet.moved}}
     for _, outcome in cabinet.outcomes:

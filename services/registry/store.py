@@ -8,7 +8,7 @@ from uuid import UUID
 import orjson
 
 from contracts.vocabulary import FactName
-from runtime import Record, Tx, aside
+from runtime import Record, Tx, run_in_thread
 from services.registry.domain.facts import End, Layer, Source
 from services.registry.domain.files import ChildFile, Question, Seat, Told
 from services.registry.domain.matching import NOTHING, Evidence, Hash, Holds
@@ -75,7 +75,7 @@ class Stored:
 async def lock(tx: Tx, children: Collection[UUID]) -> dict[UUID, Stored]:
     """The files of these children, locked in the order of their ids. Who is not on file is not in the answer."""
     rows = await tx.fetch(LOCK, sorted(children, key=lambda child: child.bytes))
-    return await aside(len(rows), _stored, rows)
+    return await run_in_thread(len(rows), _stored, rows)
 
 
 def _stored(rows: Sequence[Record]) -> dict[UUID, Stored]:
@@ -101,12 +101,12 @@ async def open_files(tx: Tx, files: Sequence[ToSave]) -> bool:
     """Store files that were not there. False: another transaction has opened one of them meanwhile."""
     if not files:
         return True
-    return await tx.execute(OPEN, *await aside(len(files), _columns, files)) == f"INSERT 0 {len(files)}"
+    return await tx.execute(OPEN, *await run_in_thread(len(files), _columns, files)) == f"INSERT 0 {len(files)}"
 
 
 async def change_files(tx: Tx, files: Sequence[ToSave]) -> None:
     if files:
-        await tx.execute(CHANGE, *await aside(len(files), _columns, files))
+        await tx.execute(CHANGE, *await run_in_thread(len(files), _columns, files))
 
 
 async def new_keys(tx: Tx, keys: Mapping[UUID, bytes]) -> None:
@@ -278,14 +278,14 @@ class StoredSeat:
 
 async def records(tx: Tx, ids: Collection[UUID]) -> dict[UUID, StoredSeat]:
     rows = await tx.fetch(RECORDS, list(ids))
-    seats = await aside(len(rows), _seats, rows)
+    seats = await run_in_thread(len(rows), _seats, rows)
     return {row["record_id"]: StoredSeat(seats[row["record_id"]], row["child_version"]) for row in rows}
 
 
 async def records_of(tx: Tx, children: Collection[UUID]) -> dict[UUID, Seat]:
     """Every record of these children; to be read with their files locked."""
     rows = await tx.fetch(RECORDS_OF, list(children))
-    return await aside(len(rows), _seats, rows)
+    return await run_in_thread(len(rows), _seats, rows)
 
 
 def _seats(rows: Sequence[Record]) -> dict[UUID, Seat]:
@@ -338,12 +338,14 @@ async def new_records(tx: Tx, rows: Sequence[RecordToSave]) -> bool:
     """Store records that were not there. False: another transaction has stored one of them meanwhile."""
     if not rows:
         return True
-    return await tx.execute(NEW_RECORDS, *await aside(len(rows), _record_columns, rows)) == f"INSERT 0 {len(rows)}"
+    return (
+        await tx.execute(NEW_RECORDS, *await run_in_thread(len(rows), _record_columns, rows)) == f"INSERT 0 {len(rows)}"
+    )
 
 
 async def change_records(tx: Tx, rows: Sequence[RecordToSave]) -> None:
     if rows:
-        await tx.execute(CHANGE_RECORDS, *await aside(len(rows), _record_columns, rows))
+        await tx.execute(CHANGE_RECORDS, *await run_in_thread(len(rows), _record_columns, rows))
 
 
 async def read_again(tx: Tx, rows: Sequence[tuple[UUID, datetime, date]]) -> None:
@@ -796,7 +798,7 @@ async def save_ends(tx: Tx, changed: Mapping[tuple[str, str, int], End]) -> None
 # ------------------------------------------------------------------------------------------------------- disclosures
 
 LOCK_DISCLOSURES = """
-    SELECT referral_id, child_id, finding_id, version, unit, route, whitelist, digest, gone_from
+    SELECT referral_id, child_id, finding_id, version, unit, restricted, route, whitelist, digest, gone_from
       FROM disclosure
      WHERE referral_id = ANY($1::uuid[])
      ORDER BY referral_id
@@ -804,7 +806,7 @@ LOCK_DISCLOSURES = """
 """
 
 LOCK_OPEN_DISCLOSURES = """
-    SELECT referral_id, child_id, finding_id, version, unit, route, whitelist, digest, gone_from
+    SELECT referral_id, child_id, finding_id, version, unit, restricted, route, whitelist, digest, gone_from
       FROM disclosure
      WHERE child_id = ANY($1::uuid[]) AND unit IS NOT NULL
      ORDER BY referral_id
@@ -812,13 +814,14 @@ LOCK_OPEN_DISCLOSURES = """
 """
 
 SAVE_DISCLOSURES = """
-    INSERT INTO disclosure (referral_id, child_id, partition, finding_id, version, unit, route, whitelist, digest,
-                            gone_from)
-    SELECT referral_id, child_id, partition, finding_id, version, unit, route, whitelist::text[], digest,
+    INSERT INTO disclosure (referral_id, child_id, partition, finding_id, version, unit, restricted, route, whitelist,
+                            digest, gone_from)
+    SELECT referral_id, child_id, partition, finding_id, version, unit, restricted, route, whitelist::text[], digest,
            gone_from::text[]
-      FROM unnest($1::uuid[], $2::uuid[], $3::int[], $4::uuid[], $5::int[], $6::text[], $7::text[], $8::text[],
-                  $9::bytea[], $10::text[])
-           AS new (referral_id, child_id, partition, finding_id, version, unit, route, whitelist, digest, gone_from)
+      FROM unnest($1::uuid[], $2::uuid[], $3::int[], $4::uuid[], $5::int[], $6::text[], $7::boolean[], $8::text[],
+                  $9::text[], $10::bytea[], $11::text[])
+           AS new (referral_id, child_id, partition, finding_id, version, unit, restricted, route, whitelist, digest,
+                   gone_from)
         ON CONFLICT (referral_id)
         DO UPDATE SET child_id = excluded.child_id, partition = excluded.partition, version = excluded.version,
                       finding_id = excluded.finding_id, unit = excluded.unit, route = excluded.route,
@@ -833,7 +836,7 @@ LOG_DISCLOSURES = """
 """
 
 GONE = """
-    SELECT referral_id, gone_from
+    SELECT referral_id, child_id, finding_id, version, unit, restricted, route, whitelist, digest, gone_from
       FROM disclosure
      WHERE partition = $1 AND gone_from <> '{}' AND referral_id > $2
      ORDER BY referral_id
@@ -853,6 +856,8 @@ class Disclosure:
     finding: UUID | None
     version: int
     unit: str | None
+    restricted: bool
+    """Of the referral, from its first move to its last: which of the unit's log-ins and keys it is for."""
     route: str
     whitelist: tuple[str, ...]
     digest: bytes | None = None
@@ -881,6 +886,7 @@ async def save_disclosures(tx: Tx, rows: Sequence[tuple[Disclosure, int]]) -> No
                     one.finding,
                     one.version,
                     one.unit,
+                    one.restricted,
                     one.route,
                     _array(one.whitelist),
                     one.digest,
@@ -906,10 +912,9 @@ async def log_disclosures(tx: Tx, rows: Sequence[tuple[UUID, Disclosure, Sequenc
         await tx.execute(LOG_DISCLOSURES, *(list(column) for column in columns))
 
 
-async def gone(tx: Tx, partition: int, after: UUID, limit: int) -> list[tuple[UUID, tuple[str, ...]]]:
-    """Referrals that ended lately, with the units that could read them."""
-    rows = await tx.fetch(GONE, partition, after, limit)
-    return [(row["referral_id"], tuple(row["gone_from"])) for row in rows]
+async def gone(tx: Tx, partition: int, after: UUID, limit: int) -> list[Disclosure]:
+    """Disclosures that were taken back lately from units that could read them."""
+    return [_disclosure(row) for row in await tx.fetch(GONE, partition, after, limit)]
 
 
 async def forget_gone(tx: Tx, referrals: Collection[UUID]) -> None:
@@ -923,6 +928,7 @@ def _disclosure(row: Record) -> Disclosure:
         row["finding_id"],
         row["version"],
         row["unit"],
+        row["restricted"],
         row["route"],
         tuple(row["whitelist"]),
         row["digest"],

@@ -18,7 +18,7 @@ import orjson
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from contracts.registry import question_id
+from contracts.registry import review_id
 from contracts.vocabulary import IdentityField
 from runtime import Settings
 from runtime.sealing import Opener
@@ -82,7 +82,7 @@ class Vault:
         return UUID(bytes=hmac.digest(self.child_id_key, words.encode(), "sha256")[:16], version=5)
 
     def new_question_id(self, words: str) -> UUID:
-        return question_id(self.new_id(words))
+        return review_id(self.new_id(words))
 
     def candidate(self, finding: UUID) -> UUID:
         """The id of the file that a finding opens when its child is not on file."""

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from deploy import cli
+from cli import main
+from deploy.embedded import jars
 from deploy.installation import PROCESSES, SETTINGS, Installation
-from deploy.local import jars
 from tests.processes import ends_with_the_test, running_from
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -37,7 +37,7 @@ def hutong(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -
     def run(*words: object) -> Said:
         monkeypatch.setattr(sys, "argv", ["hutong", *map(str, words)])
         with pytest.raises(SystemExit) as ended:
-            cli.main()
+            main.main()
         said = capfd.readouterr()
         return Said(int(ended.value.code or 0), said.out, said.err)
 
@@ -47,7 +47,7 @@ def hutong(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -
 def local(what: str, home: Path) -> subprocess.CompletedProcess[str]:
     """`make up` and `make down`, in a folder of the test's own."""
     return subprocess.run(
-        [sys.executable, "-m", "deploy.local", what, "--home", str(home)],
+        [sys.executable, "-m", "deploy.embedded", what, "--home", str(home)],
         capture_output=True,
         text=True,
         check=False,

@@ -14,10 +14,10 @@ import openpyxl
 import pytest
 
 from contracts.topics import SERVICES
-from deploy.health import troubles
+from deploy.embedded import jars
+from deploy.embedded.stack import read_state
+from deploy.health_probe import troubles
 from deploy.installation import Installation
-from deploy.local import jars
-from deploy.local.stack import read_state
 from tests.cli.conftest import ROOT, Hutong, Said, local
 from tests.conftest import embedded_only
 from tests.processes import ends_with_the_test, running_from
@@ -60,7 +60,7 @@ def test_a_workbook_comes_back_with_its_errors_marked(hutong: Hutong, tmp_path: 
     file = tmp_path / "学校.xlsx"
     book.save(file)
 
-    said = ok(hutong("submit", file, "--unit", "教体局", "--period", "2026H2"))
+    said = ok(hutong("submit", file, "--unit", "教体局", "--period", "2026H2", "--full"))
 
     assert "日历上没有这一天" in said
     marked = openpyxl.load_workbook(tmp_path / "学校.错误.xlsx")
@@ -78,7 +78,7 @@ def test_a_finding_goes_all_its_way_by_hand(hutong: Hutong) -> None:
         pass
     referral, child = found.groups()
     about = ("--child", child, "--referral", referral)
-    police = ("--unit", "公安局", "--role", "police_officer")
+    police = ("--unit", "公安局", "--role", "police_officer", "--restricted")
     ok(hutong("act", "accept", *police, *about))
     ok(hutong("act", "start", *police, *about))
     ok(
@@ -89,7 +89,8 @@ def test_a_finding_goes_all_its_way_by_hand(hutong: Hutong) -> None:
             "民政局",
             "--role",
             "child_director",
-            *about,
+            "--finding",
+            finding,
             "--station",
             "110",
             "--reached",
@@ -175,7 +176,7 @@ def test_who_stops_it_while_it_starts_leaves_no_process(tmp_path: Path, number: 
     home = tmp_path / "installation"
     with ends_with_the_test(home):
         started = subprocess.Popen(
-            [sys.executable, "-m", "deploy.local", "up", "--home", str(home)],
+            [sys.executable, "-m", "deploy.embedded", "up", "--home", str(home)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -201,7 +202,7 @@ def test_a_county_that_is_none_is_refused_before_anything_starts(tmp_path: Path)
         [
             sys.executable,
             "-m",
-            "deploy.local",
+            "deploy.embedded",
             "up",
             "--home",
             str(tmp_path / "home"),

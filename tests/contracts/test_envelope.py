@@ -12,6 +12,7 @@ from cloudevents.core.v1.event import CloudEvent
 from hypothesis import given
 from hypothesis import strategies as st
 
+from contracts import bounds
 from contracts.event import Envelope, MalformedEnvelope
 
 ID = UUID("00000000-0000-5000-8000-000000000001")
@@ -21,7 +22,8 @@ def envelope(**changes: Any) -> Envelope:
     values: dict[str, Any] = {
         "id": ID, "source": "/hutong/341722/registry/x", "type": "registry.ChildChanged.v1",
         "time": datetime(2026, 3, 1, 8, 30, tzinfo=UTC), "key": "child-1", "county": "341722",
-        "correlation": UUID(int=2), "causation": UUID(int=3), "lane": 4, "sequence": 5, "sensitivity": "identity",
+        "correlation": UUID(int=2), "causation": UUID(int=3), "producer_id": 4, "sequence": 5,
+        "sensitivity": "identity",
         "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
     }  # fmt: skip
     return Envelope(**(values | changes))
@@ -43,9 +45,9 @@ def test_the_sdk_reads_what_we_write() -> None:
     assert event.get_specversion() == "1.0"
     assert event.get_datacontenttype() == "application/json"
     assert event.get_data() == {"a": 1}
-    names = ("partitionkey", "county", "lane", "sequence", "sensitivity")
+    names = ("partitionkey", "county", "producerid", "sequence", "sensitivity")
     assert {name: event.get_extension(name) for name in names} == {
-        "partitionkey": "child-1", "county": "341722", "lane": "4", "sequence": "5", "sensitivity": "identity",
+        "partitionkey": "child-1", "county": "341722", "producerid": "4", "sequence": "5", "sensitivity": "identity",
     }  # fmt: skip
     assert event.get_extension("correlationid") == str(ours.correlation)
     assert event.get_extension("causationid") == str(ours.causation)
@@ -66,7 +68,7 @@ def test_we_read_what_the_sdk_writes() -> None:
     )  # fmt: skip
     assert read.time == datetime(2026, 3, 1, 8, 30, tzinfo=UTC)
     assert read.correlation == ID, "the first event of a story is its own correlation"
-    assert (read.causation, read.lane, read.sequence) == (None, None, None)
+    assert (read.causation, read.producer_id, read.sequence) == (None, None, None)
 
 
 def test_what_is_written_in_chinese_is_read_on_both_sides() -> None:
@@ -88,14 +90,18 @@ def test_every_header_of_ours_has_a_name_that_cloudevents_allows() -> None:
         assert name == "content-type" or re.fullmatch("ce_[a-z0-9]{1,20}", name)
 
 
+texts = st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"]), min_size=1, max_size=40)
+
+
 @given(
-    st.uuids(), st.text(min_size=1, max_size=40), st.text(min_size=1, max_size=40),
-    st.datetimes(timezones=st.just(UTC)), st.integers(0, 2**31), st.integers(0, 2**63),
+    st.uuids(), texts, texts,
+    st.datetimes(timezones=st.just(UTC)).filter(lambda time: bounds.FIRST_YEAR <= time.year <= bounds.LAST_YEAR),
+    st.integers(0, bounds.LARGEST_LANE), st.integers(0, bounds.LARGEST_SEQUENCE),
 )  # fmt: skip
 def test_what_is_written_is_read_back(
-    event: UUID, source: str, key: str, time: datetime, lane: int, sequence: int
+    event: UUID, source: str, key: str, time: datetime, producer_id: int, sequence: int
 ) -> None:
-    ours = envelope(id=event, source=source, key=key, time=time, lane=lane, sequence=sequence)
+    ours = envelope(id=event, source=source, key=key, time=time, producer_id=producer_id, sequence=sequence)
     assert Envelope.read(ours.headers(), key.encode()) == ours
 
 
@@ -104,11 +110,16 @@ def test_what_is_written_is_read_back(
     [
         ("ce_id", None, "ce_id is null"), ("ce_id", b"7", "ce_id must be a UUID"),
         ("ce_source", b"", "ce_source is missing"),
-        ("ce_type", b"\xff", "ce_type is not UTF-8"), ("ce_time", b"yesterday", "RFC 3339"),
-        ("ce_time", b"2026-03-01T00:00:00", "offset from UTC"), ("ce_lane", b"-1", "whole number"),
+        ("ce_type", b"\xff", "ce_type must be UTF-8"), ("ce_time", b"yesterday", "RFC 3339"),
+        ("ce_time", b"2026-03-01T00:00:00", "offset from UTC"), ("ce_producerid", b"-1", "whole number"),
         ("ce_sequence", b"1.5", "whole number"), ("ce_sequence", "１".encode(), "whole number"),
         ("ce_sensitivity", b"secret", "ce_sensitivity"), ("ce_specversion", b"2.0", "ce_specversion"),
         ("ce_correlationid", b"x", "ce_correlationid"), ("ce_county", b"", "ce_county"),
+        ("ce_source", b"a\x00b", "zero bytes"), ("ce_traceparent", b"0" * (bounds.LONGEST_HEADER + 1), "1024 bytes"),
+        ("ce_producerid", b"9" * 4400, "ce_producerid must be"), ("ce_producerid", b"2147483648", "2147483647 at most"),
+        ("ce_sequence", b"9" * 1024, "whole number"), ("ce_sequence", b"9223372036854775808", "at most"),
+        ("ce_time", b"0001-01-01T00:00:00+14:00", "between 1900"), ("ce_time", b"9999-12-31T23:59:59Z", "and 2999"),
+        ("ce_partitionkey", b"k" * (bounds.LONGEST_KEY + 1), "1000 bytes"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_named_and_never_shown(name: str, value: bytes | None, says: str) -> None:
@@ -123,7 +134,7 @@ def test_headers_of_others_are_none_of_ours() -> None:
 
 def test_a_key_that_is_not_text_is_refused_unless_the_event_says_its_key() -> None:
     without = [(name, value) for name, value in headers() if name != "ce_partitionkey"]
-    with pytest.raises(MalformedEnvelope, match="key is not UTF-8"):
+    with pytest.raises(MalformedEnvelope, match="key must be UTF-8"):
         Envelope.read(without, b"\xff")
     assert Envelope.read(headers(), b"\xff").key == "child-1"
 
@@ -137,3 +148,36 @@ def test_a_key_that_is_not_text_is_refused_unless_the_event_says_its_key() -> No
 )
 def test_a_moments_day_is_the_countys(moment: datetime, day: date) -> None:
     assert envelope(time=moment).on == day
+
+
+UNIT: dict[str, Any] = {
+    "topic": "action.341722-jtj.v1",
+    "received": datetime(2026, 3, 2, tzinfo=UTC),
+    "county": "341722",
+}
+
+
+def test_of_what_a_unit_claims_only_what_is_its_own_to_say_is_read() -> None:
+    """Its lane and sequence would be numbers of ours; its correlation would be somebody else's story."""
+    ours = envelope()
+    read = Envelope.of_unit(headers(ce_producerid=b"9" * 4400, ce_county=b"999999"), b"key", b"{}", **UNIT)
+    assert (read.id, read.source, read.type, read.time, read.key) == (
+        ours.id, ours.source, ours.type, ours.time, ours.key,
+    )  # fmt: skip
+    assert (read.producer_id, read.sequence, read.causation, read.traceparent) == (None, None, None, None)
+    assert (read.correlation, read.county, read.sensitivity) == (ours.id, "341722", "normal")
+
+
+@pytest.mark.parametrize("wrong", [None, b"", b"\xff", b"a\x00b", b"7" * 5000])
+def test_no_header_of_a_unit_costs_it_its_answer(wrong: bytes | None) -> None:
+    broken = {name: wrong for name, _ in headers()}
+    read = Envelope.of_unit(list(broken.items()), b"\xff" if wrong is None else wrong, b"{}", **UNIT)
+    assert (read.source, read.type, read.key, read.time) == ("/action.341722-jtj.v1", "", "", UNIT["received"])
+
+
+def test_a_message_without_a_uuid_has_the_same_id_when_the_same_is_sent_again() -> None:
+    def an_id(value: bytes, text: bytes | None = b"7") -> UUID:
+        return Envelope.of_unit([("ce_id", text)], None, value, **UNIT).id
+
+    assert an_id(b"a") == an_id(b"a")
+    assert len({an_id(b"a"), an_id(b"b"), an_id(b"a", b"8"), an_id(b"a", None)}) == 4

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from contracts import flow, topics
-from contracts.clock import DayTurned
+from contracts.clock import DayWatermark
 from contracts.event import Event
-from contracts.flow import RESTRICTED_UNIT, STORY
+from contracts.flow import FLOW
 from contracts.schemas import kinds
-from contracts.topics import SERVICES, TOPICS, UNIT, named
+from contracts.topics import RESTRICTED_UNIT, SERVICES, TOPICS, UNIT, provisioned_topics
 from runtime import Settings
 from runtime.sealing import new_keys
 from tests.county import a_county
@@ -20,49 +20,49 @@ from tests.county import a_county
 SERVICES_FOLDER = Path(__file__).parents[2] / "services"
 HOUSE_TOPICS = {topics.CLOCK.name, topics.COUNTY.name}
 """Every service hears them through the runtime."""
-RUNTIMES = {"DayBegan", "TimePassed", "DayTurned", "CountyActivated"}
+RUNTIMES = {"DayBegan", "TimePassed", "DayWatermark", "CountyActivated"}
 """Events of the house topics and day marks: the runtime handles them; a service may use them too."""
 
 
 def test_every_event_has_its_place_in_the_story_once() -> None:
-    told = [step.event for step in STORY]
+    told = [step.event for step in FLOW]
     assert len(told) == len(set(told))
     assert set(told) == set(kinds().values())
 
 
-@pytest.mark.parametrize("step", STORY, ids=lambda step: step.event.__name__)
+@pytest.mark.parametrize("step", FLOW, ids=lambda step: step.event.__name__)
 def test_an_event_goes_where_it_says_it_goes(step: flow.Step) -> None:
-    if step.event is DayTurned:
-        assert set(step.on) == {topic for topic in TOPICS if topic.days}
+    if step.event is DayWatermark:
+        assert set(step.topics) == {topic for topic in TOPICS if topic.carries_watermarks}
     else:
-        assert step.on[0].name == step.event.topic
+        assert step.topics[0].name == step.event.topic
 
 
-@pytest.mark.parametrize("step", STORY, ids=lambda step: step.event.__name__)
+@pytest.mark.parametrize("step", FLOW, ids=lambda step: step.event.__name__)
 def test_who_says_and_hears_it_may_write_and_read_its_topics(step: flow.Step) -> None:
-    for topic in step.on:
-        assert set(step.said_by) & set(topic.writers), topic.name
-        assert set(step.heard_by) & set(topic.readers), topic.name
-    assert set(step.said_by) <= {name for topic in step.on for name in topic.writers}
-    assert set(step.heard_by) <= {name for topic in step.on for name in topic.readers}
+    for topic in step.topics:
+        assert set(step.producers) & set(topic.writers), topic.name
+        assert set(step.consumers) & set(topic.readers), topic.name
+    assert set(step.producers) <= {name for topic in step.topics for name in topic.writers}
+    assert set(step.consumers) <= {name for topic in step.topics for name in topic.readers}
 
 
 @pytest.mark.parametrize("topic", TOPICS, ids=lambda topic: topic.name)
 def test_whoever_may_write_a_topic_says_something_on_it_and_whoever_may_read_it_hears_something(
     topic: topics.Topic,
 ) -> None:
-    steps = [step for step in STORY if topic in step.on]
-    assert set(topic.writers) == {name for step in steps for name in step.said_by} & set(topic.writers)
-    assert set(topic.readers) <= {name for step in steps for name in step.heard_by}
+    steps = [step for step in FLOW if topic in step.topics]
+    assert set(topic.writers) == {name for step in steps for name in step.producers} & set(topic.writers)
+    assert set(topic.readers) <= {name for step in steps for name in step.consumers}
     assert steps
 
 
 def test_an_event_is_as_secret_as_the_topic_it_may_go_to() -> None:
     """Nothing restricted or identifying is ever on a topic of lower sensitivity."""
     rank = {"normal": 0, "restricted": 1, "identity": 2}
-    for step in STORY:
-        if step.event is not DayTurned:
-            lowest = min(rank[topic.sensitivity] for topic in step.on)
+    for step in FLOW:
+        if step.event is not DayWatermark:
+            lowest = min(rank[topic.sensitivity] for topic in step.topics)
             assert rank[step.event.sensitivity] <= lowest, step.event.kind
 
 
@@ -71,10 +71,10 @@ def test_nothing_flows_backwards() -> None:
     order = {name: place for place, name in enumerate(SERVICES)}
     backwards = {
         (speaker, listener)
-        for step in STORY
-        if step.event is not DayTurned
-        for speaker in step.said_by
-        for listener in step.heard_by
+        for step in FLOW
+        if step.event is not DayWatermark
+        for speaker in step.producers
+        for listener in step.consumers
         if speaker in order and listener in order and order[listener] < order[speaker]
     }
     assert backwards <= {("referral", "registry"), ("notify", "notify")}
@@ -98,15 +98,17 @@ def secrets(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_service_subscribes_to_what_the_story_lets_it_hear(service: str, secrets: Path) -> None:
     """The service itself is asked: of all the topics of a county, which would it read?"""
     made = importlib.import_module(f"services.{service}.app").create(Settings(secrets_file=secrets))
-    existing = [one.name for one in named((unit.id, unit.families) for unit in a_county().units)]
+    existing = [one.name for one in provisioned_topics((unit.id, unit.families) for unit in a_county().units)]
     read: set[str] = set()
     for subscriber in made.broker.subscribers:
         [consumer] = [one for one in made.consumers.values() if one.group == subscriber.group_id]
         consumer.subscriber = subscriber
         read |= set(consumer.names(existing))
-    families = {one.name: one.topic.name for one in named((unit.id, unit.families) for unit in a_county().units)}
+    families = {
+        one.name: one.topic.name for one in provisioned_topics((unit.id, unit.families) for unit in a_county().units)
+    }
     assert read <= set(families), "a topic that is on no list"
-    hears = {topic.name for step in heard_by(service) for topic in step.on}
+    hears = {topic.name for step in heard_by(service) for topic in step.topics}
     assert {families[name] for name in read} == hears | HOUSE_TOPICS
     assert read == {name for name, family in families.items() if family in hears | HOUSE_TOPICS}, "of all units"
 
@@ -114,7 +116,7 @@ def test_a_service_subscribes_to_what_the_story_lets_it_hear(service: str, secre
 @pytest.mark.parametrize("service", SERVICES)
 def test_a_service_knows_the_events_that_it_says_and_hears_and_no_others(service: str) -> None:
     used = set(events_named_in(SERVICES_FOLDER / service)) - RUNTIMES
-    story = {step.event.__name__ for step in STORY if service in step.said_by or service in step.heard_by} - RUNTIMES
+    story = {step.event.__name__ for step in FLOW if service in step.producers or service in step.consumers} - RUNTIMES
     assert used == story
 
 
@@ -122,7 +124,7 @@ def test_a_service_knows_the_events_that_it_says_and_hears_and_no_others(service
 def test_a_service_makes_the_events_that_the_story_lets_it_say_and_no_others(service: str) -> None:
     """What it only hears it may not make anew; it may read it from data again (``model_validate``)."""
     made, read = events_made_in(SERVICES_FOLDER / service)
-    says = {step.event.__name__ for step in STORY if service in step.said_by} - RUNTIMES
+    says = {step.event.__name__ for step in FLOW if service in step.producers} - RUNTIMES
     hears = {step.event.__name__ for step in heard_by(service)}
     assert made - RUNTIMES <= says
     assert read <= says | hears
@@ -130,7 +132,7 @@ def test_a_service_makes_the_events_that_the_story_lets_it_say_and_no_others(ser
 
 
 def heard_by(service: str) -> list[flow.Step]:
-    return [step for step in STORY if service in step.heard_by and step.event is not DayTurned]
+    return [step for step in FLOW if service in step.consumers and step.event is not DayWatermark]
 
 
 def events_named_in(folder: Path) -> dict[str, type[Event]]:
@@ -152,7 +154,7 @@ def imported_in(file: Path) -> dict[str, type[Event]]:
 
 
 def events_made_in(folder: Path) -> tuple[set[str], set[str]]:
-    """Event classes that any module of the folder calls (``AlreadyWritten.of`` too), and those it reads data as."""
+    """Event classes that any module of the folder calls (``PreSerialized.of`` too), and those it reads data as."""
     made: set[str] = set()
     read: set[str] = set()
     for file in folder.rglob("*.py"):
@@ -190,9 +192,9 @@ def test_no_service_reaches_the_contracts_by_another_way_than_importing_their_na
 
 
 def test_units_read_only_what_is_theirs() -> None:
-    for step in STORY:
-        if RESTRICTED_UNIT in step.heard_by:
-            assert any(RESTRICTED_UNIT in topic.readers for topic in step.on)
-            for topic in step.on:
-                if topic.sensitivity == "restricted" and topic is not topics.DISCLOSURE:
+    for step in FLOW:
+        if RESTRICTED_UNIT in step.consumers:
+            assert any(RESTRICTED_UNIT in topic.readers for topic in step.topics)
+            for topic in step.topics:
+                if topic.sensitivity == "restricted":
                     assert UNIT not in topic.readers

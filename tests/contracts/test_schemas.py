@@ -204,9 +204,14 @@ def test_writing_twice_writes_nothing(folder: Path) -> None:
     assert schemas.write(folder) == []
 
 
-def test_an_event_that_was_published_may_not_vanish(folder: Path) -> None:
+def test_before_a_release_a_contract_may_change_and_vanish(folder: Path) -> None:
     (folder / "referral.Forgotten.v1.json").write_text("{}")
-    assert schemas.broken(folder) == ["referral.Forgotten.v1: was published and is gone"]
+    git(folder, "init")
+    git(folder, "add", ".")
+    git(folder, "commit", "-m", "not released")
+    assert schemas.broken(folder) == []
+    assert schemas.write(folder) == ["referral.Forgotten.v1.json"]
+    assert not (folder / "referral.Forgotten.v1.json").exists()
 
 
 def test_a_changed_contract_is_refused_before_anything_is_written(
@@ -216,6 +221,7 @@ def test_a_changed_contract_is_refused_before_anything_is_written(
     published = json.loads(file.read_text("utf-8"))
     published["properties"]["colour"] = {"type": "string"}
     file.write_text(json.dumps(published))
+    release(folder, "v1.0.0")
     monkeypatch.setattr(schemas, "broken", lambda: broken(folder))
     monkeypatch.setattr(schemas, "write", lambda: pytest.fail("written"))
     assert schemas.main(["--write"]) == 1
@@ -230,10 +236,12 @@ def git(folder: Path, *words: str) -> None:
     subprocess.run(["git", *settings, *words], cwd=folder, check=True, capture_output=True)
 
 
-@pytest.mark.parametrize("tag", ["v1.0.0", None])
-def test_what_was_released_or_committed_stays_published_whatever_became_of_the_files(
-    folder: Path, tag: str | None
-) -> None:
+def release(folder: Path, *tags: str) -> None:
+    for words in (("init",), ("add", "."), ("commit", "-m", "released"), *(("tag", tag) for tag in tags)):
+        git(folder, *words)
+
+
+def test_what_was_released_stays_published_whatever_became_of_the_files(folder: Path) -> None:
     """Edited or deleted by hand and written anew, the folder itself has nothing to say against a change."""
     file, gone = folder / f"{Notice.kind}.json", folder / "referral.Forgotten.v1.json"
     published = file.read_text("utf-8")
@@ -241,37 +249,31 @@ def test_what_was_released_or_committed_stays_published_whatever_became_of_the_f
     once["properties"]["colour"] = {"type": "string", "default": ""}
     file.write_text(json.dumps(once))
     gone.write_text("{}")
-    for words in (("init",), ("add", "."), ("commit", "-m", "published"), *([("tag", tag)] if tag else [])):
-        git(folder, *words)
+    release(folder, "v1.0.0")
     gone.unlink()
     file.write_text(published)
-    if tag:
-        git(folder, "commit", "-a", "-m", "by hand")
+    git(folder, "commit", "-a", "-m", "by hand")
     assert schemas.stale(folder) == []
-    since = tag or "HEAD"
     assert schemas.broken(folder) == [
-        f"notify.Notice.v1: colour: removed (since {since})",
-        f"referral.Forgotten.v1: was published and is gone (since {since})",
+        "notify.Notice.v1: colour: removed (since v1.0.0)",
+        "referral.Forgotten.v1: was published and is gone (since v1.0.0)",
     ]
 
 
 def test_a_change_is_told_once_however_many_versions_it_breaks(folder: Path) -> None:
     for name in ("referral.Forgotten.v1", "referral.Lost.v1"):
         (folder / f"{name}.json").write_text("{}")
-    for words in (("init",), ("add", "."), ("commit", "-m", "published"), ("tag", "v1.0.0"), ("tag", "v1.1.0")):
-        git(folder, *words)
-    (folder / "referral.Lost.v1.json").unlink()
+    release(folder, "v1.0.0", "v1.1.0")
 
     assert schemas.broken(folder) == [
-        "referral.Forgotten.v1: was published and is gone",
+        "referral.Forgotten.v1: was published and is gone (since v1.0.0)",
         "referral.Lost.v1: was published and is gone (since v1.0.0)",
     ]
 
 
-def test_without_git_the_folder_speaks_for_itself(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert schemas.versions(folder) == []
+def test_without_git_nothing_was_released(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
-    assert schemas.versions() == []
+    assert schemas.releases(folder) == []
     assert schemas.broken(folder) == []
 
 

@@ -15,9 +15,9 @@ from pydantic import BaseModel, ValidationError
 
 from contracts.county import County
 from contracts.event import Event
-from contracts.flow import STORY
+from contracts.flow import FLOW
 from contracts.schemas import kinds
-from contracts.topics import UNIT
+from contracts.topics import RESTRICTED_UNIT, UNIT
 from contracts.vocabulary import IdentityField
 from tests.notify.events import every_event
 
@@ -27,6 +27,7 @@ DIVISION = r"\d{6}|\d{9}|\d{12}|abroad"
 PERIOD = r"\d{4}(H[12]|Q[1-4]|-\d{2}(/\d+)?)?"
 ITEM = r"B-\d{1,2}(\(\d{1,2}\))?"
 ROUTE = r"R\d{1,2}"
+REDUCED_DATE = r"\d{4}(-\d{2}(-\d{2})?)?"
 
 SHAPES: dict[str, tuple[str, ...]] = {
     UNITS_ID: (
@@ -35,12 +36,13 @@ SHAPES: dict[str, tuple[str, ...]] = {
     ),
     CODE: (
         "role", "actor_role", "dataset", "sources", "silent_sources", "flags", "evidence", "conflicts", "code",
-        "because", "criterion",
+        "cause", "criterion",
     ),
     DIVISION: ("township", "residence_division"),
     PERIOD: ("period",),
     ITEM: ("item",),
     ROUTE: ("route",),
+    REDUCED_DATE: ("birth_date",),
     r"[A-Za-z][A-Za-z0-9_-]{0,31}|": ("person",),  # an id of the county's data: intake refuses what could be a name
     r"[a-z_]+(:[A-Za-z0-9_-]+)?|": ("detail",),  # how a ring went: what a command prints is not asked
     r"[a-z0-9_.]+": ("template",),
@@ -59,23 +61,23 @@ SAID_IN_WORDS = {
     "Basis.phrase": "the county's data",
     "Reason.params": "codes and dates of eligibility's rules (tests/eligibility)",
     "Fact.value": "a code or a date: read or refused by intake (tests/intake)",
-    "ActionTaken.facts": "a code or a date: read or refused by intake",
-    "ActionTaken.station": "a line's number or a unit of the county: intake names no other (tests/intake)",
+    "ActionAccepted.facts": "a code or a date: read or refused by intake",
+    "ActionAccepted.station": "a line's number or a unit of the county: intake names no other (tests/intake)",
     "RecordRead.facts": "a code or a date: read or refused by intake",
     "RecordRead.identity": "sealed",
     "RecordRead.content": "a keyed hash",
     "FindingReported.identity": "sealed",
     "Disclosed.jwe": "sealed",
-    "Trouble.column": "the sender's own header, to the sender",
-    "Trouble.message": "a sentence of intake's",
-    "Trouble.remedy": "a sentence of intake's",
-    "Trouble.shown": "masked, to the sender",
+    "Problem.column": "the sender's own header, to the sender",
+    "Problem.message": "a sentence of intake's",
+    "Problem.remedy": "a sentence of intake's",
+    "Problem.excerpt": "masked, to the sender",
     "ActionAnswered.message": "a sentence of intake's",
     "ActionAnswered.remedy": "a sentence of intake's",
     "CountyActivated.activated_by": "role and unit of an official",
 }
 
-SAID_BY_UNITS = {step.event for step in STORY if step.said_by == (UNIT,)}
+SAID_BY_UNITS = {step.event for step in FLOW if set(step.producers) <= {UNIT, RESTRICTED_UNIT}}
 SAID_BY_SERVICES = [event for event in kinds().values() if event not in SAID_BY_UNITS]
 
 

@@ -13,7 +13,7 @@ from tests.processes import ends_with_the_test, running_from
 
 
 def command(home: Path, *more: str) -> list[str]:
-    return [sys.executable, "-m", "deploy.demo", "--home", str(home), *more]
+    return [sys.executable, "-m", "demo", "--home", str(home), *more]
 
 
 @embedded_only

@@ -11,7 +11,7 @@ from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 from contracts import topics
 from contracts.event import COUNTY_TIME
 from deploy import clock
-from deploy.local.kafka import EmbeddedKafka
+from deploy.embedded.kafka import EmbeddedKafka
 
 
 def test_every_missed_day_is_caught_up_in_order() -> None:

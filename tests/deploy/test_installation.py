@@ -10,8 +10,8 @@ from joserfc import jwe
 from joserfc.jwk import ECKey
 
 from deploy import supervisor
+from deploy.embedded import __main__ as local
 from deploy.installation import FORMAT, Installation, NoInstallationError, OtherFormatError, agency_keys
-from deploy.local import __main__ as local
 from runtime import MissingSecret, Settings
 from runtime.sealing import Opener, Sealer
 from tests.county import demo_county

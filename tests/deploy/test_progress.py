@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from deploy import progress
-from deploy.local import StackError
-from deploy.local.kafka import EmbeddedKafka
+from deploy.embedded import StackError
+from deploy.embedded.kafka import EmbeddedKafka
 from deploy.progress import LIMIT, LogMilestones, NoProgressError, Progress
 from tests.conftest import embedded_only
 

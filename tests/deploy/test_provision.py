@@ -15,36 +15,9 @@ from confluent_kafka.admin import (
 
 from contracts import topics
 from contracts.county import County
-from deploy import access, provision
+from deploy import acl_check, provision
 from deploy.installation import Installation
-from deploy.local.stack import LocalStack
 from tests.conftest import Database
-from tests.county import demo_county
-
-
-@pytest.fixture(scope="session")
-def county() -> County:
-    return demo_county()
-
-
-@pytest.fixture(scope="session")
-def installed(stack: LocalStack, county: County, tmp_path_factory: pytest.TempPathFactory) -> Installation:
-    """An installation of the demo county on the session's broker."""
-    home = tmp_path_factory.mktemp("installed")
-    made = Installation.prepare(
-        home,
-        county,
-        4,
-        bootstrap=stack.kafka.bootstrap,
-        admin_password=stack.kafka.admin_password,
-        postgres_host=str(stack.postgres.socket_directory),
-        postgres_port=stack.postgres.port or 5432,
-        postgres_admin=stack.postgres.superuser_dsn,
-    )
-    admin = AdminClient(made.kafka("admin"))
-    # Other tests of the session may have made users of the same names; these passwords are ours.
-    provision.provision_broker(admin, provision.wanted(county, 4), made.users, renew=made.users)
-    return made
 
 
 def test_the_broker_holds_exactly_what_topics_says(installed: Installation, county: County) -> None:
@@ -134,10 +107,10 @@ def test_a_line_of_another_form_is_seen_and_taken_away(
 
 def test_each_class_of_attempt_behaves_as_the_lists_say(installed: Installation, county: County) -> None:
     """Own topics work; another unit's, a service's and a wrong password are refused by the broker."""
-    tried = list(access.attempts(installed, county, "341722-jtj", "341722-gaj"))
+    tried = list(acl_check.attempts(installed, county, "341722-jtj", "341722-gaj"))
 
     assert {attempt.allowed for attempt in tried} == {True, False}
-    assert len(tried) == 10
+    assert len(tried) == 14
     assert [attempt for attempt in tried if not attempt.right] == []
 
 

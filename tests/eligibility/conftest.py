@@ -16,8 +16,8 @@ from contracts.eligibility import ChildAssessed
 from contracts.event import Envelope, at_midnight
 from contracts.registry import ChildChanged, Fact
 from contracts.vocabulary import FactName
-from deploy.local.postgres import EmbeddedPostgres
-from runtime import Batch, Heard, Page, Say, partition_of
+from deploy.embedded.postgres import EmbeddedPostgres
+from runtime import Batch, DayPage, InboundEvent, OutboundEvent, partition_of
 from runtime.migrations import migrate
 from runtime.settings import Settings
 from services.eligibility import handlers
@@ -82,13 +82,13 @@ class Eligibility:
     today: date | None = ON
     _offset: int = 0
 
-    async def tell(self, *files: ChildChanged, cut: int = 1000, at: datetime = MORNING) -> list[Say]:
+    async def tell(self, *files: ChildChanged, cut: int = 1000, at: datetime = MORNING) -> list[OutboundEvent]:
         """Hand over snapshots, lane by lane, in batches of ``cut``."""
-        lanes: dict[int, list[Heard[ChildChanged]]] = {}
+        lanes: dict[int, list[InboundEvent[ChildChanged]]] = {}
         for file in files:
             heard = self._heard(file, at)
             lanes.setdefault(heard.partition, []).append(heard)
-        said: list[Say] = []
+        said: list[OutboundEvent] = []
         for partition, lane in sorted(lanes.items()):
             for start in range(0, len(lane), cut):
                 batch = Batch(
@@ -104,16 +104,16 @@ class Eligibility:
                     said += await handlers.on_children(batch, self.connection)
         return said
 
-    async def turn(self, day: date, *, limit: int = 500) -> list[Say]:
+    async def turn(self, day: date, *, limit: int = 500) -> list[OutboundEvent]:
         """The page turns to ``day`` in every lane."""
-        said: list[Say] = []
+        said: list[OutboundEvent] = []
         for index in range(self.partitions):
             resume: str | None = None
             while True:
                 page = self._page(day, index, resume, limit)
                 async with self.connection.transaction():
                     done = await handlers.on_day(page, self.connection)
-                said += done.said
+                said += done.events
                 resume = done.resume
                 if resume is None:
                     break
@@ -126,7 +126,7 @@ class Eligibility:
         rows = await self.connection.fetch(f"select * from {name} order by {order}, 2")
         return [dict(row) for row in rows]
 
-    def _heard(self, file: ChildChanged, at: datetime) -> Heard[ChildChanged]:
+    def _heard(self, file: ChildChanged, at: datetime) -> InboundEvent[ChildChanged]:
         envelope = Envelope(
             id=uuid5(STORY, f"{file.key}/{file.child_version}"),
             source="/341722/registry",
@@ -138,10 +138,10 @@ class Eligibility:
         )
         partition = partition_of(file.key, self.partitions)
         self._offset += 1
-        return Heard(file, envelope, file.topic_name, partition, self._offset)
+        return InboundEvent(file, envelope, file.topic_name, partition, self._offset)
 
-    def _page(self, day: date, index: int, resume: str | None, limit: int) -> Page:
-        return Page(
+    def _page(self, day: date, index: int, resume: str | None, limit: int) -> DayPage:
+        return DayPage(
             day=day,
             index=index,
             partitions=self.partitions,
@@ -150,12 +150,12 @@ class Eligibility:
             county=self.county,
             now=at_midnight(day) + timedelta(minutes=5),
             cause=uuid5(STORY, f"{day}/{index}/{resume}"),
-            story=STORY,
-            code=self.county.code,
+            correlation=STORY,
+            county_code=self.county.code,
         )
 
 
-def assessed(said: Sequence[Say]) -> list[ChildAssessed]:
+def assessed(said: Sequence[OutboundEvent]) -> list[ChildAssessed]:
     """As their readers get them."""
     return [ChildAssessed.model_validate_json(say.event.encoded()) for say in said]
 

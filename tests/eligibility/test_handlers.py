@@ -11,7 +11,7 @@ import pytest
 from contracts.eligibility import ChildAssessed
 from contracts.registry import ChildChanged
 from contracts.vocabulary import Answer, FindingCode
-from runtime import Say, Unprocessable
+from runtime import OutboundEvent, UnprocessableEvent
 from services.eligibility import store
 from services.eligibility.domain.facts import Claim
 from services.eligibility.handlers import Desk
@@ -23,7 +23,7 @@ from tests.eligibility.conftest import Eligibility, a_file, assessed, child_id
 CHILD, OTHER = child_id(1), child_id(2)
 
 
-def the_only(said: Sequence[Say]) -> ChildAssessed:
+def the_only(said: Sequence[OutboundEvent]) -> ChildAssessed:
     [event] = assessed(said)
     return event
 
@@ -256,7 +256,7 @@ async def test_a_decision_can_be_computed_again_from_what_was_kept(eligibility: 
 
 
 async def test_a_value_of_the_wrong_kind_is_unprocessable_and_names_only_the_fact(eligibility: Eligibility) -> None:
-    with pytest.raises(Unprocessable, match=r"^unreadable_fact birth_date$"):
+    with pytest.raises(UnprocessableEvent, match=r"^unreadable_fact birth_date$"):
         await eligibility.tell(a_file(CHILD, 1, birth_date="张三"))
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from contracts.registry import FACT_TYPES
 from contracts.vocabulary import FactName, FindingCode
-from deploy.county import Source
+from county.citations import Source
 from services.eligibility import words
 from services.eligibility.domain import facts
 from services.eligibility.domain.assessment import RULEBOOK, assess

@@ -119,9 +119,9 @@ def test_everything_an_assessment_says_arrives_in_the_snapshot() -> None:
         assert (event.child_version, event.assessment, event.on, event.until) == (7, 2, case.on, told.until)
         assert [one.subject for one in event.items] == [one.subject for one in told.items]
         for said, meant in zip((event.migrant, event.statistical, *event.items), _verdicts(told), strict=True):
-            assert (said.answer, said.until, said.doing) == (meant.answer, meant.until, meant.doing)
+            assert (said.answer, said.until, said.fulfilment) == (meant.answer, meant.until, meant.doing)
             assert (said.certainty, said.citations) == (meant.certainty, meant.citations)
-            assert [(one.code, one.ok, one.params) for one in said.reasons] == [
+            assert [(one.code, one.supports, one.params) for one in said.reasons] == [
                 (one.code, one.ok, one.params) for one in meant.reasons
             ]
             assert [(one.fact, one.criterion, one.held_by) for one in said.missing] == [

@@ -22,7 +22,10 @@ import tests.guards
 from tests.guards.guard import Guard
 
 ROOT = Path(__file__).resolve().parents[2]
-COPIED = ("contracts", "runtime", "services", "deploy", "tests", "benchmarks", "pyproject.toml")
+COPIED = (
+    *("contracts", "workbooks", "county", "client", "runtime", "services", "deploy", "cli", "demo"),
+    *("tests", "benchmarks", "scripts", "pyproject.toml"),
+)
 SKIPPED = shutil.ignore_patterns("__pycache__", "*.pyc", ".pytest_cache")
 PATIENCE_S = 400
 FAILED = 1

@@ -4,8 +4,10 @@ from tests.guards.guard import Guard
 
 _SCHEMAS = "tests/contracts/test_schemas.py::"
 _FLOW = "tests/contracts/test_flow.py::"
+_RESTRICTED = "tests/restricted/test_restricted_matters.py::"
 _TOPICS = "tests/contracts/test_topics.py::"
 _ENVELOPE = "tests/contracts/test_envelope.py::"
+_READ = "tests/contracts/test_read_properties.py::"
 _CARRY = "tests/contracts/test_what_events_carry.py::"
 _GROWTH = _SCHEMAS + "test_no_change_of_any_event_passes_for_growth"
 
@@ -71,48 +73,48 @@ GUARDS = [
         "contracts/schemas.py",
         '            found.append(f"{kind}: was published and is gone")\n',
         "",
-        _SCHEMAS + "test_an_event_that_was_published_may_not_vanish",
+        _SCHEMAS + "test_what_was_released_stays_published_whatever_became_of_the_files",
     ),
     Guard(
         "contracts: a release is kept whatever became of the files",
         "contracts/schemas.py",
-        '    tags = _git(folder, "tag", "--list", "v*")',
-        '    tags = b""',
-        _SCHEMAS + "test_what_was_released_or_committed_stays_published_whatever_became_of_the_files",
+        '_git(folder, "tag", "--list", "v*")',
+        'b""',
+        _SCHEMAS + "test_what_was_released_stays_published_whatever_became_of_the_files",
     ),
     Guard(
-        "contracts: and so is what was committed",
-        "contracts/schemas.py",
-        '*(["HEAD"] if head else [])',
-        "",
-        _SCHEMAS + "test_what_was_released_or_committed_stays_published_whatever_became_of_the_files",
+        "contracts: a month of birth and a day in it share a partition",
+        "contracts/intake.py",
+        "    return birth_date[:_MONTH] if",
+        "    return birth_date if",
+        "tests/contracts/test_birth_key.py::test_a_month_and_a_day_in_it_share_a_key",
     ),
     Guard(
         "contracts: what is published is what the contracts say",
         "contracts/registry.py",
-        "    questions: int = 0\n",
-        "    questions: int = 0\n    remarks: int = 0\n",
+        "    open_reviews: int = 0\n",
+        "    open_reviews: int = 0\n    remarks: int = 0\n",
         _SCHEMAS + "test_what_is_published_is_what_the_contracts_say",
     ),
     Guard(
         "contracts: a service hears what the story lets it hear",
         "services/notify/app.py",
-        "        topics.REGISTRY_QUESTION.name,\n        **",
-        "        topics.REGISTRY_QUESTION.name,\n        topics.REGISTRY_CHILD.name,\n        **",
+        "        topics.REGISTRY_REVIEW.name,\n        **",
+        "        topics.REGISTRY_REVIEW.name,\n        topics.REGISTRY_CHILD.name,\n        **",
         _FLOW + "test_a_service_subscribes_to_what_the_story_lets_it_hear",
     ),
     Guard(
         "contracts: however the topic is named",
         "services/notify/app.py",
-        "        topics.REGISTRY_QUESTION.name,\n        **",
-        '        topics.REGISTRY_QUESTION.name,\n        "registry.child.v1",\n        **',
+        "        topics.REGISTRY_REVIEW.name,\n        **",
+        '        topics.REGISTRY_REVIEW.name,\n        "registry.child.v1",\n        **',
         _FLOW + "test_a_service_subscribes_to_what_the_story_lets_it_hear",
     ),
     Guard(
         "contracts: a service says what the story lets it say",
         "services/notify/handlers.py",
         "def _once(",
-        "def _settle() -> Event:\n    return MatchSettled()\n\n\ndef _once(",
+        "def _settle() -> Event:\n    return ReviewResolved()\n\n\ndef _once(",
         _FLOW + "test_a_service_makes_the_events_that_the_story_lets_it_say_and_no_others",
     ),
     Guard(
@@ -125,7 +127,7 @@ GUARDS = [
     Guard(
         "contracts: every event has its place in the story",
         "contracts/flow.py",
-        '    _step(notify.AlarmRang, "notify", topics.ALARM, "notify", "done second"),\n',
+        '    _step(notify.AlarmDelivered, "notify", topics.ALARM, "notify", "done second"),\n',
         "",
         _FLOW + "test_every_event_has_its_place_in_the_story_once",
     ),
@@ -144,10 +146,31 @@ GUARDS = [
         _FLOW + "test_whoever_may_write_a_topic_says_something_on_it_and_whoever_may_read_it_hears_something",
     ),
     Guard(
+        "contracts: a restricted disclosure has a topic of its own",
+        "contracts/registry.py",
+        'return f"disclosure.{self.unit}.restricted.v1" if self.restricted else',
+        'return f"disclosure.{self.unit}.v1" if self.restricted else',
+        _RESTRICTED + "test_every_ordinary_topic_is_the_same_with_and_without_a_restricted_matter",
+    ),
+    Guard(
+        "contracts: a restricted action is answered on a topic of its own",
+        "contracts/intake.py",
+        'return f"receipt.{self.unit}.restricted.v1" if self.restricted else',
+        'return f"receipt.{self.unit}.v1" if self.restricted else',
+        _RESTRICTED + "test_every_ordinary_topic_is_the_same_with_and_without_a_restricted_matter",
+    ),
+    Guard(
+        "contracts: an ordinary log-in reads no restricted disclosure",
+        "contracts/topics.py",
+        '    ("registry",),\n    (RESTRICTED_UNIT,),',
+        '    ("registry",),\n    (UNIT, RESTRICTED_UNIT),',
+        "tests/deploy/test_access.py::test_every_principal_may_do_on_every_topic_what_the_table_says",
+    ),
+    Guard(
         "contracts: a restricted inbox is for other eyes",
         "contracts/topics.py",
-        '    ("notify",),\n    (UNIT + "-restricted",),',
-        '    ("notify",),\n    (UNIT, UNIT + "-restricted"),',
+        '    ("notify",),\n    (RESTRICTED_UNIT,),',
+        '    ("notify",),\n    (UNIT, RESTRICTED_UNIT),',
         _TOPICS + "test_restricted_topics_of_units_are_read_by_other_eyes",
     ),
     Guard(
@@ -192,5 +215,89 @@ GUARDS = [
         '            raise MalformedEnvelope(f"header {name} is null")',
         "            continue",
         _ENVELOPE + "test_what_is_wrong_is_named_and_never_shown",
+    ),
+    Guard(
+        "contracts: a number of a header fits the database",
+        "contracts/event.py",
+        " and int(value) <= largest",
+        "",
+        _ENVELOPE + "test_what_is_wrong_is_named_and_never_shown",
+    ),
+    Guard(
+        "contracts: a moment of a header can be counted with",
+        "contracts/event.py",
+        "    if not bounds.FIRST_YEAR <= time.year <= bounds.LAST_YEAR:\n",
+        "    if time.year < 0:\n",
+        _ENVELOPE + "test_what_is_wrong_is_named_and_never_shown",
+    ),
+    Guard(
+        "contracts: a header is of a length and without zero bytes",
+        "contracts/event.py",
+        'len(value) > longest or b"\\x00" in value',
+        "len(value) < 0",
+        _ENVELOPE + "test_what_is_wrong_is_named_and_never_shown",
+    ),
+    Guard(
+        "contracts: an index takes every key",
+        "contracts/event.py",
+        "    if text is None or len(text.encode()) > bounds.LONGEST_KEY:\n",
+        "    if text is None:\n",
+        _ENVELOPE + "test_what_is_wrong_is_named_and_never_shown",
+    ),
+    Guard(
+        "contracts: no header of a unit costs it its answer",
+        "contracts/event.py",
+        "    except MalformedEnvelope:\n        return received\n",
+        "    except KeyError:\n        return received\n",
+        _ENVELOPE + "test_no_header_of_a_unit_costs_it_its_answer",
+    ),
+    Guard(
+        "contracts: an event declares nothing that nobody reads",
+        "runtime/outbox.py",
+        "            if event.broadcast:\n",
+        "            if partitions < 0:\n",
+        _READ + "test_whatever_is_declared_is_read_by_code_or_by_whom_the_story_names",
+    ),
+    Guard(
+        "contracts: a topic declares nothing that nobody reads",
+        "contracts/topics.py",
+        "    carries_watermarks: bool = False\n",
+        "    carries_watermarks: bool = False\n    broadcast: bool = False\n",
+        _READ + "test_whatever_is_declared_is_read_by_code_or_by_whom_the_story_names",
+    ),
+    Guard(
+        "contracts: there is no setting that nobody reads",
+        "runtime/settings.py",
+        '    log_level: str = "INFO"\n',
+        '    log_level: str = "INFO"\n    days: int = 1\n',
+        _READ + "test_whatever_is_declared_is_read_by_code_or_by_whom_the_story_names",
+    ),
+    Guard(
+        "contracts: the county sets nothing that nobody reads",
+        "contracts/county.py",
+        "    entry_cutoff_day: int = 20\n",
+        "    entry_cutoff_day: int = 20\n    lead_unit: int = 1\n",
+        _READ + "test_whatever_is_declared_is_read_by_code_or_by_whom_the_story_names",
+    ),
+    Guard(
+        "contracts: what is read now is no longer planned",
+        "contracts/flow.py",
+        '        county.Item: "sealed",\n',
+        '        county.Item: "sealed title",\n',
+        _READ + "test_the_storys_lists_name_only_what_code_does_not_read",
+    ),
+    Guard(
+        "contracts: a property is read of its own class",
+        "tests/read_properties.py",
+        "if not any((base, _last(full)) in reads for base in self.bases[_first(full)])",
+        "if _last(full) not in {name for _, name in reads}",
+        _READ + "test_another_classes_property_of_the_same_name_is_not_this_ones",
+    ),
+    Guard(
+        "contracts: the end of a whole file is broadcast",
+        "contracts/intake.py",
+        "    broadcast: ClassVar[bool] = True\n",
+        "",
+        "tests/registry/test_logs.py::test_an_unchanged_file_speaks_for_the_children_of_every_partition",
     ),
 ]

@@ -112,7 +112,7 @@ GUARDS = [
         _DOMAIN + "facts.py",
         "    return min(day, LATEST)",
         "    return day",
-        "tests/eligibility/test_explain.py::test_a_register_s_never_is_a_day_that_does_not_come",
+        "tests/cli/test_explain.py::test_a_register_s_never_is_a_day_that_does_not_come",
     ),
     Guard(
         "eligibility: of two sayings that contradict one another none is picked",

@@ -5,25 +5,26 @@ from tests.guards.guard import Guard
 _REFUSALS = "tests/cli/test_refusals.py::"
 _HOUSE = "tests/cli/test_house.py::"
 _PROGRESS = "tests/deploy/test_progress.py::"
+_WRITING = "tests/deploy/test_files.py::"
 
 GUARDS = [
     Guard(
         "house: a wrong word shows no trace",
-        "deploy/cli.py",
+        "cli/main.py",
         "    except TyperException as error:",
         "    except ZeroDivisionError as error:",
         _REFUSALS + "test_a_wrong_word_is_answered_with_the_right_ones",
     ),
     Guard(
         "house: nobody waits for a broker that is not there",
-        "deploy/commands/house.py",
+        "cli/session.py",
         "        self.reach()\n        county = in_force",
         "        county = in_force",
         _REFUSALS + "test_servers_that_do_not_run_are_noticed_at_once",
     ),
     Guard(
         "house: a damaged file's text, which holds passwords, is not repeated",
-        "deploy/cli.py",
+        "cli/main.py",
         "        if error.damaged:",
         "        if False:",
         _REFUSALS + "test_a_damaged_installation_is_named",
@@ -44,14 +45,14 @@ GUARDS = [
     ),
     Guard(
         "house: a service without life is ended",
-        "deploy/health.py",
+        "deploy/health_probe.py",
         "                    os.kill(process, signal.SIGKILL)",
         "                    os.kill(process, 0)",
         _REFUSALS + "test_a_service_without_life_is_ended",
     ),
     Guard(
         "house: a new process is not ended for the silence of the one before",
-        "deploy/health.py",
+        "deploy/health_probe.py",
         "            if life is None or process != life.process:",
         "            if life is None:",
         _REFUSALS + "test_a_new_process_is_not_ended_for_the_silence_of_the_one_before",
@@ -65,7 +66,7 @@ GUARDS = [
     ),
     Guard(
         "house: a broker that dies is started again",
-        "deploy/local/__main__.py",
+        "deploy/embedded/__main__.py",
         "            if not server.running():",
         "            if name != 'Kafka' and not server.running():",
         _HOUSE + "test_a_killed_service_and_a_killed_broker_come_back",
@@ -79,17 +80,17 @@ GUARDS = [
     ),
     Guard(
         "house: a story shows no raw code",
-        "deploy/commands/trace.py",
-        'notes.append(words.result(body["result"]))',
+        "cli/trace.py",
+        'notes.append(labels.result(body["result"]))',
         'notes.append(body["result"])',
-        "tests/cli/test_words.py::test_a_whole_story_shows_no_raw_code",
+        "tests/cli/test_labels.py::test_a_whole_story_shows_no_raw_code",
     ),
     Guard(
         "house: without a Docker Engine the suite on containers says one sentence",
         "tests/containers.py",
         "    except docker.errors.DockerException:",
         "    except ZeroDivisionError:",
-        "tests/local/test_containers.py::test_without_an_engine_the_suite_on_containers_says_one_sentence",
+        "tests/deploy/embedded/test_containers.py::test_without_an_engine_the_suite_on_containers_says_one_sentence",
     ),
     Guard(
         "house: a number of processes that is none is refused",
@@ -100,7 +101,7 @@ GUARDS = [
     ),
     Guard(
         "house: a second process of a service is looked at",
-        "deploy/commands/operate.py",
+        "cli/operations.py",
         "answers = {process: troubles(installation, process) for process in installation.running(service)}",
         "answers = {process: troubles(installation, process) for process in [service]}",
         _HOUSE + "test_a_second_process_of_a_service_is_looked_at_too",
@@ -128,10 +129,10 @@ GUARDS = [
     ),
     Guard(
         "house: the broker's log says what it recovers",
-        "deploy/local/kafka.py",
+        "deploy/embedded/kafka.py",
         "logger.recovery.level = info",
         "logger.recovery.level = warn",
-        "tests/local/test_stack.py::test_what_a_killed_broker_recovers_is_counted",
+        "tests/deploy/embedded/test_stack.py::test_what_a_killed_broker_recovers_is_counted",
     ),
     Guard(
         "house: work that is given up is ended",
@@ -142,7 +143,7 @@ GUARDS = [
     ),
     Guard(
         "house: a slow start is not ended while it makes progress",
-        "deploy/health.py",
+        "deploy/health_probe.py",
         "            elif life.shows(answer == []):",
         "            elif answer == []:",
         _REFUSALS + "test_a_process_is_not_ended_while_its_start_makes_progress",
@@ -163,7 +164,7 @@ GUARDS = [
     ),
     Guard(
         "house: make up that is stopped as a background job leaves nothing",
-        "deploy/local/__main__.py",
+        "deploy/embedded/__main__.py",
         "        signal.signal(number, signal.default_int_handler)",
         "        assert number",
         _HOUSE + "test_who_stops_it_while_it_starts_leaves_no_process",
@@ -173,6 +174,90 @@ GUARDS = [
         "tests/conftest.py",
         "        session.exitstatus = pytest.ExitCode.TESTS_FAILED\n",
         "",
-        "tests/local/test_processes.py::test_what_a_test_leaves_running_fails_the_run_and_is_ended",
+        "tests/deploy/embedded/test_processes.py::test_what_a_test_leaves_running_fails_the_run_and_is_ended",
+    ),
+    Guard(
+        "house: nothing is written over what is not ours",
+        "deploy/files.py",
+        "        if not _is_replaceable(folder, path.name, owner, recognise):",
+        "        if owner == path.name:",
+        _WRITING + "test_what_is_not_ours_is_left_alone",
+    ),
+    Guard(
+        "house: a link is not followed",
+        "deploy/files.py",
+        "        found = os.stat(name, dir_fd=folder, follow_symlinks=False)",
+        "        found = os.stat(name, dir_fd=folder)",
+        _WRITING + "test_what_is_not_ours_is_left_alone",
+    ),
+    Guard(
+        "house: a pipe is no file of ours",
+        "deploy/files.py",
+        "not stat.S_ISREG(found.st_mode) or ",
+        "",
+        _WRITING + "test_what_is_not_ours_is_left_alone",
+    ),
+    Guard(
+        "house: a file with a second name is left alone",
+        "deploy/files.py",
+        " or found.st_nlink != 1",
+        "",
+        _WRITING + "test_what_is_not_ours_is_left_alone",
+    ),
+    Guard(
+        "house: a file of another owner is left alone",
+        "deploy/files.py",
+        " or found.st_uid not in owners",
+        "",
+        _WRITING + "test_a_file_of_another_owner_is_left_alone",
+    ),
+    Guard(
+        "house: a file's writer says what it may replace",
+        "deploy/files.py",
+        "        return recognise(file)",
+        "        return file.readable()",
+        _WRITING + "test_a_file_that_its_writer_does_not_recognise_is_left_alone",
+    ),
+    Guard(
+        "house: what could not be written whole is removed",
+        "deploy/files.py",
+        "            os.unlink(unfinished, dir_fd=folder)",
+        "            os.stat(unfinished, dir_fd=folder)",
+        _WRITING + "test_a_file_that_finds_no_room_leaves_the_old_one_and_nothing_else",
+    ),
+    Guard(
+        "house: a file has its name only when it is whole",
+        "deploy/files.py",
+        '    unfinished = f".hutong-{secrets.token_hex(16)}"\n',
+        "    os.unlink(unfinished := name, dir_fd=folder)\n",
+        _WRITING + "test_a_writer_that_is_killed_before_it_renames_leaves_the_old_one_whole",
+    ),
+    Guard(
+        "house: a file is given to whom it is for",
+        "deploy/files.py",
+        "                os.fchown(handle, *owner)",
+        "                pass",
+        _WRITING + "test_a_file_can_be_given_to_whom_it_is_for",
+    ),
+    Guard(
+        "house: a folder of another owner is not ours to fill",
+        "deploy/files.py",
+        "    if folder.stat().st_uid != os.geteuid():",
+        "    if folder.stat().st_uid < 0:",
+        _WRITING + "test_a_folder_of_another_owner_is_not_ours_to_fill",
+    ),
+    Guard(
+        "house: a server's log is for its owner alone",
+        "deploy/embedded/parent_guard.py",
+        "flags, 0o600)",
+        "flags, 0o644)",
+        "tests/deploy/embedded/test_stack.py::test_a_servers_log_is_for_its_owner_alone",
+    ),
+    Guard(
+        "house: a lock is not taken through a link",
+        "deploy/embedded/jars.py",
+        " | os.O_NOFOLLOW | os.O_CLOEXEC",
+        " | os.O_TRUNC",
+        "tests/deploy/embedded/test_stack.py::test_a_lock_is_not_taken_through_a_link",
     ),
 ]

@@ -7,11 +7,18 @@ _ACTIONS = "tests/intake/test_actions.py::"
 _NUMBERS = "tests/intake/test_id_number.py::"
 _ROWS = "tests/intake/test_row.py::"
 _HOSTILE = "tests/intake/test_hostile.py::"
-_COMMANDS = "tests/intake/test_commands.py::"
-_BOOKS = "tests/intake/test_workbooks.py::"
+_COMMANDS = "tests/cli/test_submit.py::"
+_BOOKS = "tests/workbooks/test_reader.py::"
 _INTAKE = "services/intake/"
 
 GUARDS = [
+    Guard(
+        "intake: a merge is taken back by naming the two files",
+        _INTAKE + "domain/action.py",
+        "if action.verb is Verb.SPLIT and action.other is None:",
+        "if action.verb is Verb.SPLIT:",
+        _ACTIONS + "test_a_merge_is_taken_back_by_naming_the_two_files",
+    ),
     Guard(
         "intake: what a spreadsheet left of a number is never guessed",
         _INTAKE + "domain/id_number.py",
@@ -293,6 +300,62 @@ GUARDS = [
         _HOSTILE + "test_a_whole_file_is_more_than_the_same_file_sent_as_a_part",
     ),
     Guard(
+        "intake: a coverage that was not stated is not taken for a complete list",
+        _INTAKE + "counter.py",
+        'event.coverage or "unstated"',
+        'event.coverage or "full"',
+        _FILES + "test_a_file_that_does_not_state_its_coverage_makes_nobody_disappear_and_is_told_so_first",
+    ),
+    Guard(
+        "intake: a receipt says first that the coverage was not stated",
+        _INTAKE + "domain/submission.py",
+        '        remarks.append(_remark("coverage_missing"))',
+        "        pass",
+        _FILES + "test_a_file_that_does_not_state_its_coverage_makes_nobody_disappear_and_is_told_so_first",
+    ),
+    Guard(
+        "intake: a file that states its coverage late is read for what it then means",
+        _INTAKE + "domain/submission.py",
+        'return self.coverage == "unstated" != coverage',
+        "return False",
+        _FILES + "test_a_file_sent_once_more_with_its_coverage_is_read_for_what_it_then_means",
+    ),
+    Guard(
+        "intake: stating the coverage is no way to another file",
+        _INTAKE + "counter.py",
+        "            if not same or not before.states_more(coverage):",
+        "            if not before.states_more(coverage):",
+        _FILES + "test_another_file_under_the_id_of_one_without_coverage_is_refused",
+    ),
+    Guard(
+        "intake: a coverage that is none is refused by name",
+        _INTAKE + "counter.py",
+        '            trouble = Trouble("coverage_unknown", "file")',
+        "            pass",
+        _FILES + "test_a_coverage_that_is_none_is_refused_by_name",
+    ),
+    Guard(
+        "intake: nothing is sent until the coverage is stated",
+        "cli/submit.py",
+        "    if full is None:",
+        "    if not sheet.columns:",
+        _COMMANDS + "test_nothing_is_sent_until_the_coverage_is_stated",
+    ),
+    Guard(
+        "intake: a marked copy is no complete list",
+        "cli/submit.py",
+        "    if is_error_sheet(sheet):",
+        "    if not sheet.columns:",
+        _COMMANDS + "test_a_marked_copy_is_no_complete_list",
+    ),
+    Guard(
+        "intake: a referral that was forgotten does not close the ledger",
+        _INTAKE + "domain/action.py",
+        "    if action.verb is Verb.CLOSE and action.channel is not None:",
+        "    if action.verb is Verb.CLOSE and action.channel is None:",
+        _ACTIONS + "test_an_action_without_what_its_verb_needs_is_refused",
+    ),
+    Guard(
         "intake: a file of which rows were lost can be sent again under another id",
         _INTAKE + "store.py",
         " AND outcome = 'taken' AND read = announced",
@@ -316,8 +379,8 @@ GUARDS = [
     Guard(
         "intake: one id is one file",
         _INTAKE + "counter.py",
-        "            if before.is_the_same(",
-        "            if before.settled or before.is_the_same(",
+        "            same = before.is_the_same(",
+        "            same = before.settled or before.is_the_same(",
         _HOSTILE + "test_one_id_is_one_file",
     ),
     Guard(
@@ -406,7 +469,7 @@ GUARDS = [
     ),
     Guard(
         "intake: marks that nobody sees make no name",
-        _INTAKE + "domain/text.py",
+        "workbooks/text.py",
         "        (0x2060, 0x206F),\n",
         "",
         _HOSTILE + "test_marks_that_nobody_sees_do_not_make_two_of_one_name",
@@ -469,73 +532,108 @@ GUARDS = [
     ),
     Guard(
         "intake: nothing of a file with a sealed column is sent",
-        "deploy/commands/handover.py",
+        "cli/submit.py",
         "    sealed = forbidden(sheet.columns, county.sealed_columns)",
         "    sealed = [name for name in sheet.columns if name in county.sealed_columns]",
         _COMMANDS + "test_nothing_of_a_file_with_a_sealed_column_is_sent",
     ),
     Guard(
         "intake: a workbook says from when it counts",
-        "deploy/commands/handover.py",
+        "cli/submit.py",
         '        "date_1904": sheet.date_1904,\n',
         "",
         _COMMANDS + "test_a_workbook_goes_as_it_stands_and_comes_back_marked",
     ),
     Guard(
         "intake: nothing is sent for a period that is none",
-        "deploy/commands/handover.py",
+        "cli/submit.py",
         "    if not (period.isascii() and re.fullmatch(PERIOD, period)):",
         "    if not period:",
         _COMMANDS + "test_nothing_is_sent_that_would_be_refused_for_its_name",
     ),
     Guard(
         "intake: a quotation mark that is never closed is noticed",
-        "deploy/workbooks.py",
+        "workbooks/reader.py",
         ", strict=True)\n        return [[_stripped",
         ")\n        return [[_stripped",
         _BOOKS + "test_a_quotation_mark_that_is_never_closed_swallows_no_row",
     ),
     Guard(
         "intake: merged cells and the cells that are read are counted from the same column",
-        "deploy/workbooks.py",
+        "workbooks/reader.py",
         "    return 0 if sheet.start is None else sheet.start[1]\n",
         "    return 0\n",
         _BOOKS + "test_a_table_that_begins_further_right_is_read_like_any_other",
     ),
     Guard(
         "intake: a formula's error is no empty cell",
-        "deploy/workbooks.py",
+        "workbooks/reader.py",
         "            grid[row][column - left] = text\n",
         "            pass\n",
         _BOOKS + "test_what_became_of_a_formula_is_told_where_it_is_not_its_result",
     ),
     Guard(
         "intake: a formula whose result is an empty text has a result",
-        "deploy/workbooks.py",
+        "workbooks/reader.py",
         " and not _TEXT.search(attributes)",
         "",
         _BOOKS + "test_a_formula_with_its_result_is_that",
     ),
     Guard(
         "intake: a row of a form that nobody has filled in is no row",
-        "deploy/workbooks.py",
+        "workbooks/reader.py",
         "row < len(grid) and grid[row] and grid[row][column - left] is None",
         "row < len(grid) and grid[row][column - left] is None",
         _BOOKS + "test_what_became_of_a_formula_is_told_where_it_is_not_its_result",
     ),
     Guard(
         "intake: the marked copy is its owner's alone",
-        "deploy/workbooks.py",
-        "        os.fchmod(descriptor, 0o600)",
-        "        os.fchmod(descriptor, 0o644)",
+        "deploy/files.py",
+        "_IN_FOLDER, 0o600, dir_fd",
+        "_IN_FOLDER, 0o644, dir_fd",
         _BOOKS + "test_the_senders_rows_come_back_with_the_cells_marked",
     ),
     Guard(
+        "intake: only a marked copy that nobody has changed is replaced",
+        "cli/error_sheet.py",
+        ", recognise=is_unchanged_error_sheet)",
+        ")",
+        _BOOKS + "test_what_is_no_marked_copy_of_ours_is_left_alone",
+    ),
+    Guard(
+        "intake: a marked copy that somebody has saved is theirs",
+        "workbooks/reader.py",
+        "            return _SAVED_BY_US in properties.read(_PROPERTIES_AT_MOST)",
+        "            return properties.readable()",
+        _BOOKS + "test_what_is_no_marked_copy_of_ours_is_left_alone",
+    ),
+    Guard(
+        "intake: the marked copy is found where it was written",
+        "cli/error_sheet.py",
+        "    except NotOursError:\n        return False\n    return True",
+        "    except NotOursError:\n        return True\n    return True",
+        _COMMANDS + "test_the_marked_copy_is_not_written_through_a_link",
+    ),
+    Guard(
         "intake: a call is told in the county's time",
-        "deploy/commands/act.py",
+        "cli/actions.py",
         "said.replace(tzinfo=COUNTY_TIME)",
         "said",
         _COMMANDS + "test_a_call_is_told_in_the_countys_time",
+    ),
+    Guard(
+        "intake: the second log-in is told from the first",
+        _INTAKE + "handlers.py",
+        "restricted=batch.topic == RESTRICTED_ACTION.name_for(unit)",
+        "restricted=False",
+        _ACTIONS + "test_a_unit_s_two_log_ins_learn_nothing_of_each_other",
+    ),
+    Guard(
+        "intake: one log-in's ids are not the other's",
+        _INTAKE + "people.py",
+        '        return f"{self.unit}-restricted" if self.restricted else self.unit',
+        "        return self.unit",
+        _ACTIONS + "test_a_unit_s_two_log_ins_learn_nothing_of_each_other",
     ),
     Guard(
         "intake: the reporter travels with the finding alone",

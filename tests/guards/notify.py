@@ -68,8 +68,8 @@ GUARDS = [
     Guard(
         "notify: what was missed is counted until it is made good",
         _NOTIFY + "handlers.py",
-        '        is_open = event.move in ("created", "reminded", "missed")\n',
-        '        is_open = event.move in ("created", "reminded")\n',
+        '        is_open = event.change in ("created", "reminded", "missed")\n',
+        '        is_open = event.change in ("created", "reminded")\n',
         _DIGEST + "test_what_was_missed_is_counted_as_late_until_it_is_made_good",
     ),
     Guard(
@@ -89,8 +89,8 @@ GUARDS = [
     Guard(
         "notify: what was signed for is not to be signed for again",
         _NOTIFY + "domain/telling.py",
-        "        case Move.SENT if moved.state is not ReferralState.SENT:",
-        "        case Move.SENT if moved.state is ReferralState.CLOSED:",
+        "        case Transition.SENT if moved.state is not ReferralState.SENT:",
+        "        case Transition.SENT if moved.state is ReferralState.CLOSED:",
         _TELLING + "test_a_matter_that_was_signed_for_and_rises_is_not_to_be_signed_for_again",
     ),
     Guard(
@@ -215,8 +215,8 @@ GUARDS = [
     Guard(
         "notify: which lane comes last changes nothing",
         _NOTIFY + "handlers.py",
-        "        _said(replace(page.say(_notice_event(line)), cause=line.cause), line) for",
-        "        _said(page.say(_notice_event(line)), line) for",
+        "        _said(replace(page.emit(_notice_event(line)), cause=line.cause), line) for",
+        "        _said(page.emit(_notice_event(line)), line) for",
         _DIGEST + "test_which_lane_comes_last_changes_nothing_that_is_said",
     ),
     Guard(

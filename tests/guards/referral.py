@@ -18,8 +18,8 @@ GUARDS = [
     Guard(
         "referral: the table of moves is the policy's",
         _DOMAIN + "referral.py",
-        "    (SENT, Move.WITHDRAWN): WITHDRAWN,\n",
-        "    (SENT, Move.WITHDRAWN): WITHDRAWN,\n    (SENT, Move.STARTED): IN_PROGRESS,\n",
+        "    (SENT, Transition.WITHDRAWN): WITHDRAWN,\n",
+        "    (SENT, Transition.WITHDRAWN): WITHDRAWN,\n    (SENT, Transition.STARTED): IN_PROGRESS,\n",
         _MACHINE + "test_the_table_is_the_one_of_the_policy",
     ),
     Guard(
@@ -144,8 +144,8 @@ GUARDS = [
     Guard(
         "referral: the clock starts at SENT, not when somebody signs",
         _DOMAIN + "referral.py",
-        "_stepped(referral, Move.ACCEPTED)",
-        '_stepped(referral, Move.ACCEPTED, {"sent_at": at})',
+        "_stepped(referral, Transition.ACCEPTED)",
+        '_stepped(referral, Transition.ACCEPTED, {"sent_at": at})',
         _MACHINE + "test_the_clock_starts_at_sent_and_acceptance_does_not_touch_it",
     ),
     Guard(
@@ -387,6 +387,36 @@ GUARDS = [
         _LEDGER + "test_restricted_reasons_change_nothing_that_everybody_sees",
     ),
     Guard(
+        "referral: the ordinary log-in finds no restricted referral",
+        "services/referral/actions.py",
+        "    found = None if action.referral is None else desk.referral(action.referral)\n    return None if",
+        "    found = None if action.referral is None else desk.referral(action.referral)\n    return found if",
+        "tests/restricted/test_restricted_matters.py::"
+        "test_from_the_ordinary_log_in_it_is_refused_in_the_words_of_one_that_is_unknown",
+    ),
+    Guard(
+        "referral: the ordinary log-in finds no restricted proposal",
+        "services/referral/actions.py",
+        "    found = None if action.proposal is None else desk.proposal(action.proposal)\n    return None if",
+        "    found = None if action.proposal is None else desk.proposal(action.proposal)\n    return found if",
+        "tests/referral/test_actions.py::"
+        "test_the_ordinary_log_in_is_told_of_a_restricted_proposal_what_it_is_told_of_an_unknown_one",
+    ),
+    Guard(
+        "referral: the ordinary log-in finds no hidden entry",
+        "services/referral/actions.py",
+        "    return None if entry is not None and entry.hidden and not action.restricted else entry",
+        "    return entry",
+        _LEDGER + "test_a_hidden_entry_is_none_to_who_asks_from_the_ordinary_log_in",
+    ),
+    Guard(
+        "referral: the second log-in is answered where nobody else reads",
+        "services/referral/actions.py",
+        "    if action.restricted:\n        return True\n",
+        "",
+        "tests/referral/test_actions.py::test_every_answer_to_the_second_log_in_is_restricted",
+    ),
+    Guard(
         "referral: a refusal about a restricted matter is restricted",
         "services/referral/actions.py",
         "restricted = _of_restricted(desk, action, matter, proposal)",
@@ -396,7 +426,7 @@ GUARDS = [
     Guard(
         "referral: a question is the registry's to answer",
         "services/referral/actions.py",
-        "    if action.proposal is not None and is_question(action.proposal):\n        return\n",
+        "    if action.proposal is not None and is_review(action.proposal):\n        return\n",
         "",
         _ACTIONS + "test_verbs_of_the_registry_are_none_of_ours",
     ),

@@ -125,7 +125,7 @@ GUARDS = [
     Guard(
         "registry: what another lane changed meanwhile is read again",
         _REGISTRY + "desk.py",
-        "            if await aside(len(self._stored), self._forget_what_moved):\n                continue\n",
+        "            if await run_in_thread(len(self._stored), self._forget_what_moved):\n                continue\n",
         "",
         _RECORDS + "test_a_record_that_changes_while_it_is_looked_at_is_looked_at_again",
     ),
@@ -175,8 +175,8 @@ GUARDS = [
     Guard(
         "registry: a part of a file vouches for its own rows only",
         _REGISTRY + "handlers.py",
-        ' and event.coverage == "full":\n',
-        ":\n",
+        '    return event.coverage == "full"\n',
+        "    return True\n",
         _RECORDS + "test_a_whole_file_dates_only_what_it_vouches_for",
     ),
     Guard(
@@ -192,6 +192,27 @@ GUARDS = [
         "    if FactName.GUARDIAN_STATUS in by_name:\n",
         "    if FactName.GUARDIAN_STATUS not in by_name and None in by_name:\n",
         _RECORDS + "test_what_stands_in_a_file_after_a_persons_finding_is_news",
+    ),
+    Guard(
+        "registry: a file is complete when every partition has its end",
+        _DOMAIN + "facts.py",
+        "for lane in range(lanes)]",
+        "for lane in range(lanes - 1)]",
+        _RECORDS + "test_a_file_is_complete_when_every_partition_has_its_end",
+    ),
+    Guard(
+        "registry: an end dates the records of its own partition",
+        _DOMAIN + "facts.py",
+        "    end = ends.get((source.unit, source.dataset, source.lane))\n    if end is None or source.silent",
+        "    end = ends.get((source.unit, source.dataset, 0))\n    if end is None or source.silent",
+        _RECORDS + "test_a_child_with_records_on_two_partitions_is_dated_by_each_of_them_alone",
+    ),
+    Guard(
+        "registry: a record that changes its partition is dated by the ends of the new one",
+        _DOMAIN + "cabinet.py",
+        "            source = replace(source, lane=self.lane)\n",
+        "            source = replace(source, lane=self.lane, ended=1_000_000)\n",
+        _RECORDS + "test_what_was_said_before_a_birth_date_was_known_is_dated_by_the_file_between",
     ),
     Guard(
         "registry: nobody changes a child while a whole file ends",
@@ -366,6 +387,20 @@ GUARDS = [
         _DISCLOSURES + "test_what_is_gone_is_said_once_more_when_the_day_turns",
     ),
     Guard(
+        "registry: what is restricted is sealed to the second key",
+        _REGISTRY + "disclosing.py",
+        "unit.key_for(restricted=to.restricted)",
+        "unit.key_for(restricted=False)",
+        _DISCLOSURES + "test_what_is_restricted_is_sealed_to_the_second_key_on_a_topic_of_its_own",
+    ),
+    Guard(
+        "registry: its tombstone is where it was",
+        _REGISTRY + "handlers.py",
+        "disclosing.gone(one.referral, unit, one.restricted)",
+        "disclosing.gone(one.referral, unit, False)",
+        _DISCLOSURES + "test_what_is_restricted_is_sealed_to_the_second_key_on_a_topic_of_its_own",
+    ),
+    Guard(
         "registry: what turns out to be somebody else's is taken back",
         _REGISTRY + "disclosing.py",
         "        return to if to.digest is None else _take_back(heard, to, to.unit, said)\n",
@@ -418,14 +453,14 @@ GUARDS = [
     Guard(
         "registry: a proposal that is no question is referral's to answer",
         _REGISTRY + "handlers.py",
-        "        return event.proposal is not None and is_question(event.proposal)\n",
+        "        return event.proposal is not None and is_review(event.proposal)\n",
         "        return event.proposal is not None\n",
         _PERSONS + "test_somebody_elses_proposals_are_none_of_the_registrys_business",
     ),
     Guard(
         "registry: a question's id says that it is one",
         _REGISTRY + "vault.py",
-        "        return question_id(self.new_id(words))\n",
+        "        return review_id(self.new_id(words))\n",
         "        return self.new_id(words)\n",
         _PERSONS + "test_every_question_has_the_id_of_one_and_no_child_has",
     ),

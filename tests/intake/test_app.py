@@ -16,7 +16,7 @@ async def test_files_and_people_are_heard_apart_and_other_counties_not_at_all(tm
     secrets.write_text(json.dumps({"record_key": "00" * 32, "registry_public_key": new_keys()[1]}))
     secrets.chmod(0o600)
     service = create(Settings(county="341722", secrets_file=secrets))
-    names = [one.name for one in topics.named((unit.id, unit.families) for unit in a_county().units)]
+    names = [one.name for one in topics.provisioned_topics((unit.id, unit.families) for unit in a_county().units)]
     existing = [*names, "department.341723-jtj.v1", "department.341722-jtj.v1.old", "action.341722.v1"]
     for subscriber in service.broker.subscribers:
         consumer = next(

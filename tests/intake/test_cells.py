@@ -11,7 +11,6 @@ from contracts.registry import FACT_TYPES
 from contracts.vocabulary import FactName, IdentityField
 from services.intake.domain import cells, row
 from services.intake.domain.divisions import Divisions
-from services.intake.domain.headers import fold, forbidden
 from services.intake.domain.text import Cell, masked, masked_date, words
 from services.intake.domain.trouble import TEXTS, Refused, Trouble
 
@@ -227,37 +226,6 @@ def test_years_of_insurance(cell: Cell, year: int) -> None:
 @pytest.mark.parametrize("cell", ["1999", 2101, "二〇二六", "2026.5"])
 def test_years_out_of_bounds(cell: Cell) -> None:
     assert refused(cells.read_whole_number, cell, 2000, 2100) == "number_unreadable"
-
-
-# ------------------------------------------------------------------ headers
-
-HEADERS = ["姓名", "身份证号", "出生日期", "国籍/地区", "家庭成员1姓名", "ID"]
-
-
-@given(
-    st.sampled_from(HEADERS),
-    st.sampled_from(["", " ", "　", "\n", "\t"]),
-    st.sampled_from(["", "*", "：", "(必填)", "（必填）"]),
-)
-def test_a_header_is_known_however_it_is_typed(header: str, space: str, mark: str) -> None:
-    spaced = space.join(header)
-    wide = "".join(chr(ord(c) + 0xFEE0) if "!" <= c <= "~" else c for c in spaced)
-
-    assert fold(spaced + mark) == fold(header)
-    assert fold(wide + mark) == fold(header)
-    assert fold(header.lower()) == fold(header)
-
-
-def test_a_remark_that_tells_two_columns_apart_stays() -> None:
-    assert fold("姓名(父亲)") != fold("姓名")
-    assert fold("出生日期（格式：2015-03-12）") == fold("出生日期")
-
-
-def test_sealed_words_are_found_inside_headers() -> None:
-    sealed = ("前科", "处罚", "不起诉", "不良行为")
-
-    assert forbidden(["姓名", "有无 前 科", "行政处罚情况", "备注"], sealed) == ("有无 前 科", "行政处罚情况")
-    assert forbidden(["姓名", "身份证号", "科目"], sealed) == ()
 
 
 # ------------------------------------------------------------------ masks

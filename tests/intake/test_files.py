@@ -80,10 +80,10 @@ async def test_nothing_intake_says_shows_who_anybody_is(door: Door) -> None:
 
 
 async def test_the_key_brings_all_rows_with_one_number_together(door: Door) -> None:
-    """Records are keyed by the number's own birth date, whatever a department writes beside it."""
+    """Records are keyed by the month in the number itself, whatever a department writes beside it."""
     receipt = await door.submit([a_child(1), a_child(1, 学籍号="J2", 出生日期="2014-01-01")])
 
-    assert {record.key for record in receipt.records} == {"2015-03-13"}
+    assert {record.key for record in receipt.records} == {"2015-03"}
     assert receipt.records[1].facts[FactName.BIRTH_DATE] == "2014-01-01"
     assert receipt.records[1].flags == ("birth_date_conflict",)
 
@@ -215,7 +215,7 @@ async def test_who_is_missing_from_a_complete_file_has_disappeared_and_may_come_
     assert missing.answer.disappeared == 1
     [ended] = only(missing.said, SubmissionEnded)
     assert missing.said.index(gone) < missing.said.index(ended)
-    assert gone.birth_date == BORN + timedelta(days=2)
+    assert gone.birth_date == (BORN + timedelta(days=2)).isoformat()
     assert [record.record for record in back.records] == [gone.record]
     assert back.counts == (1, 0, 0, 2)
 
@@ -237,6 +237,57 @@ async def test_a_partial_file_makes_nobody_disappear(door: Door) -> None:
     assert receipt.answer.disappeared == 0
     assert only(receipt.said, SubmissionEnded)[0].coverage == "delta"
     assert full.answer.disappeared == 0
+
+
+async def test_a_file_that_does_not_state_its_coverage_makes_nobody_disappear_and_is_told_so_first(door: Door) -> None:
+    """Nor is it what the next file is compared with."""
+    await door.submit(children(3), submission=1, period="2026H1")
+    receipt = await door.submit([a_child(7, 没有这一列="1"), a_child(8)], submission=2, coverage=None)
+    full = await door.submit(children(2), submission=3)
+
+    assert (receipt.counts, receipt.answer.outcome, receipt.answer.disappeared) == ((2, 0, 0, 0), "taken", 0)
+    assert [trouble.code for trouble in receipt.answer.problems] == ["coverage_missing", "column_unknown"]
+    assert "full" in receipt.answer.problems[0].remedy
+    assert only(receipt.said, SubmissionEnded)[0].coverage == "delta"
+    assert [gone.birth_date for gone in only(full.said, RecordDisappeared)] == [BORN + timedelta(days=2)]
+
+
+async def test_a_file_sent_once_more_with_its_coverage_is_read_for_what_it_then_means(door: Door) -> None:
+    """As its receipt asked for: under the same id, whole; and from then on it is the same again."""
+    await door.submit(children(4), submission=1, period="2026H1")
+    await door.submit(children(3), submission=2, coverage=None, file_sha256="a")
+    unstated = await door.submit(children(3), submission=2, coverage=None, file_sha256="a")
+    stated = await door.submit(children(3), submission=2, coverage="full", file_sha256="a")
+    after = [await door.submit(children(3), submission=2, coverage=said, file_sha256="a") for said in ("full", None)]
+    part = await door.submit(children(3), submission=2, coverage="delta", file_sha256="a")
+
+    assert unstated.answer.outcome == "same_again"
+    assert (stated.answer.outcome, stated.counts, stated.answer.disappeared) == ("taken", (0, 0, 0, 3), 1)
+    assert not stated.codes
+    assert [receipt.answer.outcome for receipt in after] == ["same_again", "same_again"]
+    assert (part.answer.outcome, part.codes) == ("refused", Counter({"submission_reused": 1}))
+
+
+async def test_another_file_under_the_id_of_one_without_coverage_is_refused(door: Door) -> None:
+    await door.submit(children(3), submission=1, coverage=None)
+    other = await door.submit(children(2), submission=1)
+
+    assert (other.answer.outcome, other.codes) == ("refused", Counter({"submission_reused": 1}))
+
+
+@pytest.mark.parametrize("said", ["Full", "complete", "", 1])
+async def test_a_coverage_that_is_none_is_refused_by_name(door: Door, said: Any) -> None:
+    begin = {
+        "submission": str(an_id("s")),
+        "dataset": "school",
+        "period": "2026H2",
+        "columns": [*a_child(0)],
+        "rows": 1,
+    }
+    receipt = Receipt(await door.send("department.Begin.v1", begin | {"coverage": said}))
+
+    assert (receipt.answer.outcome, receipt.codes) == ("refused", Counter({"coverage_unknown": 1}))
+    assert all(word in receipt.answer.problems[0].message for word in ("coverage", "full", "delta"))
 
 
 @pytest.mark.parametrize(("announced", "ended"), [(4, 3), (3, 4), (3, 2), (2, 3)])
@@ -300,7 +351,7 @@ async def test_a_row_that_stands_twice_is_taken_once(door: Door) -> None:
     receipt = await door.submit([a_child(0), a_child(0), a_child(0, 年级="四年级")])
 
     assert receipt.counts == (1, 0, 1, 1)
-    [trouble] = [trouble for part in receipt.parts for trouble in part.troubles]
+    [trouble] = [trouble for part in receipt.parts for trouble in part.problems]
     assert (trouble.code, trouble.row, trouble.refused) == ("duplicate_row", 4, "row")
     assert "第2行" in trouble.message
     assert receipt.records[0].facts[FactName.SCHOOL_GRADE] == 3
@@ -360,8 +411,8 @@ async def test_unregistered_columns_are_named_and_not_read(door: Door) -> None:
     receipt = await door.submit([a_child(1, 家里几头牛="3")])
 
     assert receipt.codes == Counter({"column_unknown": 1})
-    assert receipt.answer.troubles[0].refused == "nothing"
-    assert "家里几头牛" in receipt.answer.troubles[0].message
+    assert receipt.answer.problems[0].refused == "nothing"
+    assert "家里几头牛" in receipt.answer.problems[0].message
     assert receipt.counts == (1, 0, 0, 0)
 
 
@@ -378,7 +429,7 @@ async def test_rows_without_a_beginning_are_refused_and_so_is_their_end(door: Do
     said = await door.hand_over(row, end)
 
     [part] = only(said, RowsAnswered)
-    assert (part.read, part.refused, part.troubles[0].code) == (1, 1, "no_begin")
+    assert (part.read, part.refused, part.problems[0].code) == (1, 1, "no_begin")
     assert Receipt(said).answer.outcome == "refused"
     assert Receipt(said).answer.rows == 0
 
@@ -389,7 +440,7 @@ async def test_rows_after_the_end_are_refused(door: Door) -> None:
 
     last = said[-1]
     assert isinstance(last, RowsAnswered)
-    assert (last.read, last.refused, last.troubles[0].code) == (1, 1, "after_end")
+    assert (last.read, last.refused, last.problems[0].code) == (1, 1, "after_end")
     assert len(only(said, RecordRead)) == 1
 
 
@@ -503,7 +554,7 @@ async def test_a_row_on_its_own_is_refused(door: Door, row: dict[str, Any], code
 
     [part] = said
     assert isinstance(part, RowsAnswered)
-    assert (part.refused, [trouble.code for trouble in part.troubles]) == (1, [code])
+    assert (part.refused, [trouble.code for trouble in part.problems]) == (1, [code])
 
 
 async def test_a_row_cannot_speak_of_tomorrow(door: Door) -> None:
@@ -512,7 +563,7 @@ async def test_a_row_cannot_speak_of_tomorrow(door: Door) -> None:
     [record] = only(said, RecordRead)
     [part] = only(said, RowsAnswered)
     assert record.valid_on == date(2026, 11, 23)
-    assert part.troubles[0].code == "valid_on_future"
+    assert part.problems[0].code == "valid_on_future"
 
 
 async def test_a_unit_nobody_registered_hands_over_nothing(door: Door) -> None:

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from contracts.event import Event
 from contracts.intake import (
     Action,
+    ActionAccepted,
     ActionAnswered,
-    ActionTaken,
     Cell,
     FindingReported,
     RecordRead,
@@ -93,8 +93,8 @@ async def test_whatever_cells_a_row_holds_it_is_answered_once_and_the_numbers_ad
     [part] = receipt.parts
     assert (part.read, part.accepted + part.accepted_with_drops + part.refused + part.unchanged) == (1, 1)
     assert len(receipt.records) == part.accepted + part.accepted_with_drops
-    assert (part.refused == 1) == any(trouble.refused == "row" for trouble in part.troubles)
-    assert (part.accepted_with_drops == 1) <= any(trouble.refused == "cell" for trouble in part.troubles)
+    assert (part.refused == 1) == any(trouble.refused == "row" for trouble in part.problems)
+    assert (part.accepted_with_drops == 1) <= any(trouble.refused == "cell" for trouble in part.problems)
     for event in said:
         event.model_dump_json()
 
@@ -141,7 +141,7 @@ async def test_a_receipt_never_shows_a_whole_number_phone_or_name(
     for columns, cells in (([*a_child(0), *headless], {name: number}), ([*a_child(0)], headless)):
         said += await door.hand_over(*a_file([cells], submission=uuid4(), columns=columns, coverage="delta"))
 
-    told = [trouble.code for part in only(said, RowsAnswered) for trouble in part.troubles]
+    told = [trouble.code for part in only(said, RowsAnswered) for trouble in part.problems]
     assert {"column_unknown", "column_not_announced"} <= {*told}
     rows = "".join(event.model_dump_json() for event in only(said, RowsAnswered))
     files = "".join(event.model_dump_json() for event in only(said, SubmissionAnswered))
@@ -165,7 +165,7 @@ async def test_a_huge_cell_costs_no_more_than_a_look(door: Door) -> None:
 
     assert receipt.codes == Counter({"too_long": 2})
     assert receipt.counts == (0, 1, 0, 0)
-    assert all(len(trouble.shown) < 50 for part in receipt.parts for trouble in part.troubles)
+    assert all(len(trouble.excerpt) < 50 for part in receipt.parts for trouble in part.problems)
     assert LONGEST_AS_TYPED < 1000
 
 
@@ -188,7 +188,7 @@ async def test_a_number_too_large_for_anything_is_refused_by_name_in_a_row_that_
     said = await door.hand_over(Row(dataset="school", cells=a_child(1, 年级=10**30)))
 
     [part] = only(said, RowsAnswered)
-    assert [trouble.code for trouble in part.troubles] == ["number_absurd"]
+    assert [trouble.code for trouble in part.problems] == ["number_absurd"]
 
 
 async def test_two_rows_whose_places_cannot_be_places_are_still_told_apart(door: Door) -> None:
@@ -207,7 +207,7 @@ async def test_a_date_without_end_is_no_date(door: Door) -> None:
     """Systems write 9999-12-31 for what has no end; nobody could count a day further."""
     said = await door.hand_over(Row(dataset="school", cells=a_child(1, 入学年月="9999-12-31")))
 
-    assert only(said, RowsAnswered)[0].troubles[0].code == "date_future"
+    assert only(said, RowsAnswered)[0].problems[0].code == "date_future"
 
 
 async def test_marks_that_nobody_sees_do_not_make_two_of_one_name(door: Door) -> None:
@@ -277,7 +277,7 @@ async def test_one_id_is_one_file(door: Door) -> None:
     again = await door.submit(children(2), submission=1, file_sha256="a")
 
     assert (other.answer.outcome, other.codes) == ("refused", Counter({"submission_reused": 1}))
-    assert only(late, RowsAnswered)[0].troubles[0].code == "after_end"
+    assert only(late, RowsAnswered)[0].problems[0].code == "after_end"
     assert again.answer.outcome == "same_again"
 
 
@@ -362,7 +362,7 @@ async def test_a_file_whose_rows_come_twice_is_answered_as_if_they_had_come_once
         assert second.answer.rows == first.answer.rows == many
         for said in (once, twice):
             assert [ended.coverage for ended in only(said, SubmissionEnded)] == evidence
-        assert second.answer.troubles == first.answer.troubles
+        assert second.answer.problems == first.answer.problems
         assert second.codes == first.codes
 
 
@@ -396,7 +396,7 @@ async def test_what_cannot_be_read_is_answered_and_names_the_field(
     [answer] = await door.send(kind, body, ce_id=ce_id)
 
     assert isinstance(answer, RowsAnswered | SubmissionAnswered)
-    [trouble] = answer.troubles
+    [trouble] = answer.problems
     assert trouble.code == "unreadable"
     assert fields in trouble.message
     if isinstance(answer, RowsAnswered):
@@ -426,8 +426,8 @@ async def test_what_stands_on_the_wrong_topic_is_answered(door: Door, form: str)
     assert "ce_type" in to_row.message
     assert isinstance(to_action, RowsAnswered)
     assert to_action.answers == (ce_id,)
-    assert [trouble.code for trouble in to_action.troubles] == ["unreadable"]
-    assert "ce_type" in to_action.troubles[0].message
+    assert [trouble.code for trouble in to_action.problems] == ["unreadable"]
+    assert "ce_type" in to_action.problems[0].message
 
 
 async def test_a_row_of_a_file_that_cannot_be_read_counts_as_refused(door: Door) -> None:
@@ -447,7 +447,7 @@ async def test_rows_that_can_be_read_and_rows_that_cannot_are_served_together(do
 
     [part] = receipt.parts
     assert (part.read, part.refused) == (4, 2)
-    assert [(trouble.code, trouble.row) for trouble in part.troubles] == [
+    assert [(trouble.code, trouble.row) for trouble in part.problems] == [
         ("unreadable", 4),
         ("word_unknown", 3),
         ("unreadable", 5),
@@ -461,7 +461,7 @@ async def test_a_cell_of_no_form_costs_the_cell_alone(door: Door) -> None:
     )
 
     [part] = only(said, RowsAnswered)
-    assert {trouble.code for trouble in part.troubles} == {"word_unknown", "name_unreadable_character"}
+    assert {trouble.code for trouble in part.problems} == {"word_unknown", "name_unreadable_character"}
     assert part.accepted_with_drops == 1
 
 
@@ -487,7 +487,7 @@ async def test_an_action_that_cannot_be_read_is_refused_by_field(
     assert isinstance(refused, ActionAnswered)
     assert (refused.outcome, refused.code, refused.verb, refused.ce_id) == ("refused", "unreadable", verb, ce_id)
     assert fields in refused.message
-    assert only(said, ActionTaken)
+    assert only(said, ActionAccepted)
 
 
 @pytest.mark.parametrize(
@@ -573,14 +573,14 @@ async def test_an_answer_does_not_repeat_what_may_be_somebodys(door: Door) -> No
 async def test_a_childs_place_on_the_ledger_is_closed_without_a_referral(door: Door) -> None:
     [taken, _] = await door.act(an_action("close", referral=None, channel=None, note="家庭已好转"), unit=MZJ)
 
-    assert isinstance(taken, ActionTaken)
+    assert isinstance(taken, ActionAccepted)
     assert (taken.referral, taken.noted) == (None, True)
 
 
 async def test_whether_a_reason_was_given_travels_and_the_reason_does_not(door: Door) -> None:
     said = await door.act(an_action("withdraw", note="误报，例小明在家"), an_action("withdraw", note="  "), unit=MZJ)
 
-    assert [taken.noted for taken in only(said, ActionTaken)] == [True, False]
+    assert [taken.noted for taken in only(said, ActionAccepted)] == [True, False]
     assert "例小明" not in "".join(event.model_dump_json() for event in said)
 
 

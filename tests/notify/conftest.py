@@ -15,8 +15,8 @@ from contracts import topics
 from contracts.county import County
 from contracts.event import Envelope, Event, at_midnight
 from contracts.notify import AlarmRaised, Notice
-from deploy.local.postgres import EmbeddedPostgres
-from runtime import Batch, Heard, Page, Say, partition_of
+from deploy.embedded.postgres import EmbeddedPostgres
+from runtime import Batch, DayPage, InboundEvent, OutboundEvent, partition_of
 from runtime.migrations import migrate
 from runtime.settings import Settings
 from services.notify import handlers
@@ -52,7 +52,7 @@ class Notify:
     today: date = date(2026, 11, 23)
     _offsets: "itertools.count[int]" = field(default_factory=itertools.count)
 
-    def heard(self, event: Event, *, at: datetime = MORNING, number: int | None = None) -> Heard[Event]:
+    def heard(self, event: Event, *, at: datetime = MORNING, number: int | None = None) -> InboundEvent[Event]:
         """An event as it was read. The same ``number`` is the same event, read again."""
         offset = next(self._offsets)
         envelope = Envelope(
@@ -65,24 +65,24 @@ class Notify:
             correlation=STORY,
         )
         partition = partition_of(event.key, self.partitions)
-        return Heard(event, envelope, event.topic_name, partition, offset)
+        return InboundEvent(event, envelope, event.topic_name, partition, offset)
 
-    async def tell(self, *events: Event | Heard[Event], cut: int = 1000) -> list[Say]:
+    async def tell(self, *events: Event | InboundEvent[Event], cut: int = 1000) -> list[OutboundEvent]:
         """Hand over events, lane by lane, in batches of ``cut``."""
-        heard = [event if isinstance(event, Heard) else self.heard(event) for event in events]
-        said: list[Say] = []
-        lanes: dict[tuple[str, int], list[Heard[Event]]] = {}
+        heard = [event if isinstance(event, InboundEvent) else self.heard(event) for event in events]
+        said: list[OutboundEvent] = []
+        lanes: dict[tuple[str, int], list[InboundEvent[Event]]] = {}
         for one in heard:
             lanes.setdefault((one.topic, one.partition), []).append(one)
         for (topic, partition), of_lane in sorted(lanes.items()):
-            handler = handlers.on_question if topic == topics.REGISTRY_QUESTION.name else handlers.on_case
+            handler = handlers.on_question if topic == topics.REGISTRY_REVIEW.name else handlers.on_case
             for start in range(0, len(of_lane), cut):
                 batch = self.batch(of_lane[start : start + cut], topic, partition)
                 async with self.connection.transaction():
                     said += await handler(batch, self.connection)
         return said
 
-    def batch(self, heard: Sequence[Heard[Event]], topic: str, partition: int = 0) -> Batch[Event]:
+    def batch(self, heard: Sequence[InboundEvent[Event]], topic: str, partition: int = 0) -> Batch[Event]:
         return Batch(
             events=heard,
             topic=topic,
@@ -93,24 +93,24 @@ class Notify:
             partitions=self.partitions,
         )
 
-    async def turn(self, day: date, *, lanes: Sequence[int] | None = None, limit: int = 500) -> list[Say]:
+    async def turn(self, day: date, *, lanes: Sequence[int] | None = None, limit: int = 500) -> list[OutboundEvent]:
         """The page turns to ``day`` in these lanes, one after the other; all of them, if none are given."""
-        said: list[Say] = []
+        said: list[OutboundEvent] = []
         for index in range(self.partitions) if lanes is None else lanes:
             resume: str | None = None
             while True:
                 page = self.page(day, index, resume, limit)
                 async with self.connection.transaction():
                     done = await handlers.on_day(page, self.connection)
-                said += done.said
+                said += done.events
                 resume = done.resume
                 if resume is None:
                     break
         self.today = day
         return said
 
-    def page(self, day: date, index: int, resume: str | None, limit: int = 500) -> Page:
-        return Page(
+    def page(self, day: date, index: int, resume: str | None, limit: int = 500) -> DayPage:
+        return DayPage(
             day=day,
             index=index,
             partitions=self.partitions,
@@ -119,8 +119,8 @@ class Notify:
             county=self.county,
             now=at_midnight(day) + timedelta(minutes=5),
             cause=uuid5(STORY, f"{day}/{index}/{resume}"),
-            story=STORY,
-            code=self.county.code,
+            correlation=STORY,
+            county_code=self.county.code,
         )
 
 
@@ -158,9 +158,9 @@ async def notify(shared: Any) -> AsyncIterator[Notify]:
     await transaction.rollback()
 
 
-def notices(said: Sequence[Say]) -> list[Notice]:
+def notices(said: Sequence[OutboundEvent]) -> list[Notice]:
     return [say.event for say in said if isinstance(say.event, Notice)]
 
 
-def alarms(said: Sequence[Say]) -> list[AlarmRaised]:
+def alarms(said: Sequence[OutboundEvent]) -> list[AlarmRaised]:
     return [say.event for say in said if isinstance(say.event, AlarmRaised)]

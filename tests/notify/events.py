@@ -5,23 +5,23 @@ from typing import Any
 from uuid import UUID, uuid5
 
 from contracts.referral import (
-    DutyMoved,
-    LedgerMoved,
+    DutyChanged,
+    LedgerEntryChanged,
     ProposalEnded,
     ProposalMade,
-    ReferralMoved,
-    ReferralRefusedAction,
+    ReferralActionRefused,
+    ReferralChanged,
 )
-from contracts.registry import FactsContradict, MatchAsked, MatchSettled, RegistryRefusedAction
+from contracts.registry import FactConflictFound, RegistryActionRefused, ReviewRequested, ReviewResolved
 from contracts.vocabulary import (
     DutyKind,
     FactName,
     FindingCode,
     LedgerReason,
     Level,
-    Move,
     ReferralState,
     ReturnReason,
+    Transition,
     Verb,
 )
 
@@ -36,19 +36,19 @@ def an_id(name: object) -> UUID:
 CHILD = an_id("child")
 
 STATE_AFTER = {
-    Move.SENT: ReferralState.SENT,
-    Move.REROUTED: ReferralState.SENT,
-    Move.REOPENED: ReferralState.SENT,
-    Move.ACCEPTED: ReferralState.ACCEPTED,
-    Move.STARTED: ReferralState.IN_PROGRESS,
-    Move.RETURNED: ReferralState.RETURNED,
-    Move.RESULT_REPORTED: ReferralState.RESULT_REPORTED,
-    Move.CLOSED: ReferralState.CLOSED,
-    Move.WITHDRAWN: ReferralState.WITHDRAWN,
+    Transition.SENT: ReferralState.SENT,
+    Transition.REROUTED: ReferralState.SENT,
+    Transition.REOPENED: ReferralState.SENT,
+    Transition.ACCEPTED: ReferralState.ACCEPTED,
+    Transition.STARTED: ReferralState.IN_PROGRESS,
+    Transition.RETURNED: ReferralState.RETURNED,
+    Transition.RESULT_REPORTED: ReferralState.RESULT_REPORTED,
+    Transition.CLOSED: ReferralState.CLOSED,
+    Transition.WITHDRAWN: ReferralState.WITHDRAWN,
 }
 
 
-def a_referral(move: Move = Move.SENT, **changes: Any) -> ReferralMoved:
+def a_referral(move: Transition = Transition.SENT, **changes: Any) -> ReferralChanged:
     """An out-of-school child, sent by 仁里镇 to 教体局, L2."""
     fields: dict[str, Any] = {
         "child": CHILD,
@@ -56,7 +56,7 @@ def a_referral(move: Move = Move.SENT, **changes: Any) -> ReferralMoved:
         "on": TODAY,
         "referral": an_id("referral"),
         "version": 1,
-        "move": move,
+        "transition": move,
         "state": STATE_AFTER.get(move, ReferralState.SENT),
         "route": "R12",
         "level": Level.L2,
@@ -75,10 +75,10 @@ def a_referral(move: Move = Move.SENT, **changes: Any) -> ReferralMoved:
         "actor_unit": "341722-renli",
         "actor_role": "township_civil_affairs",
     }
-    return ReferralMoved(**{**fields, **changes})
+    return ReferralChanged(**{**fields, **changes})
 
 
-def a_mandatory_report(**changes: Any) -> ReferralMoved:
+def a_mandatory_report(**changes: Any) -> ReferralChanged:
     """R1: sent to the police by a township at once."""
     fields: dict[str, Any] = {
         "restricted": True,
@@ -99,7 +99,7 @@ def a_proposal(**changes: Any) -> ProposalMade:
         "restricted": True,
         "on": TODAY,
         "proposal": an_id("proposal"),
-        "what": "referral",
+        "subject": "referral",
         "unit": "341722-renli",
         "route": "R5",
         "level": Level.L1,
@@ -115,7 +115,7 @@ def a_proposal_ended(**changes: Any) -> ProposalEnded:
         "restricted": True,
         "on": TODAY,
         "proposal": an_id("proposal"),
-        "what": "referral",
+        "subject": "referral",
         "outcome": "confirmed",
         "unit": "341722-renli",
         "actor_unit": "341722-renli",
@@ -124,52 +124,52 @@ def a_proposal_ended(**changes: Any) -> ProposalEnded:
     return ProposalEnded(**{**fields, **changes})
 
 
-def a_duty(move: str = "created", **changes: Any) -> DutyMoved:
+def a_duty(move: str = "created", **changes: Any) -> DutyChanged:
     fields: dict[str, Any] = {
         "child": CHILD,
         "restricted": False,
         "on": TODAY,
         "duty": an_id(f"duty {changes.get('child', CHILD)}"),
         "duty_kind": DutyKind.CONTACT,
-        "move": move,
+        "change": move,
         "period": "2026-11",
         "due_on": date(2026, 11, 30),
         "unit": "341722-renli",
         "township": "341722100",
     }
-    return DutyMoved(**{**fields, **changes})
+    return DutyChanged(**{**fields, **changes})
 
 
-def a_ledger_move(**changes: Any) -> LedgerMoved:
+def a_ledger_move(**changes: Any) -> LedgerEntryChanged:
     fields: dict[str, Any] = {
         "child": CHILD,
         "restricted": False,
         "on": TODAY,
-        "move": "opened",
+        "change": "opened",
         "reasons": (LedgerReason.FAMILY_HARDSHIP,),
         "unit": "341722-renli",
         "township": "341722100",
         "actor_unit": "341722-renli",
         "actor_role": "township_civil_affairs",
     }
-    return LedgerMoved(**{**fields, **changes})
+    return LedgerEntryChanged(**{**fields, **changes})
 
 
-def a_question(**changes: Any) -> MatchAsked:
+def a_question(**changes: Any) -> ReviewRequested:
     fields: dict[str, Any] = {
-        "question": an_id("question"),
+        "review": an_id("question"),
         "child": CHILD,
         "other": an_id("other child"),
         "evidence": ("same_name", "same_birth_date"),
         "unit": "341722-mzj",
         "on": TODAY,
     }
-    return MatchAsked(**{**fields, **changes})
+    return ReviewRequested(**{**fields, **changes})
 
 
-def an_answer(**changes: Any) -> MatchSettled:
+def an_answer(**changes: Any) -> ReviewResolved:
     fields: dict[str, Any] = {
-        "question": an_id("question"),
+        "review": an_id("question"),
         "child": CHILD,
         "other": an_id("other child"),
         "outcome": "kept_apart",
@@ -177,20 +177,20 @@ def an_answer(**changes: Any) -> MatchSettled:
         "role": "county_civil_affairs",
         "on": TODAY,
     }
-    return MatchSettled(**{**fields, **changes})
+    return ReviewResolved(**{**fields, **changes})
 
 
-def a_contradiction(**changes: Any) -> FactsContradict:
+def a_contradiction(**changes: Any) -> FactConflictFound:
     fields: dict[str, Any] = {
         "child": CHILD,
         "name": FactName.RESIDENCE_DIVISION,
         "units": ("341722-gaj", "341722-renli"),
         "on": TODAY,
     }
-    return FactsContradict(**{**fields, **changes})
+    return FactConflictFound(**{**fields, **changes})
 
 
-def a_refusal(**changes: Any) -> ReferralRefusedAction:
+def a_refusal(**changes: Any) -> ReferralActionRefused:
     fields: dict[str, Any] = {
         "child": CHILD,
         "restricted": False,
@@ -201,19 +201,20 @@ def a_refusal(**changes: Any) -> ReferralRefusedAction:
         "referral": an_id("referral"),
         "code": "reporter_not_informed",
     }
-    return ReferralRefusedAction(**{**fields, **changes})
+    return ReferralActionRefused(**{**fields, **changes})
 
 
-def a_registry_refusal(**changes: Any) -> RegistryRefusedAction:
+def a_registry_refusal(**changes: Any) -> RegistryActionRefused:
     fields: dict[str, Any] = {
         "child": None,
+        "restricted": False,
         "unit": "341722-mzj",
         "ce_id": an_id("merge"),
         "verb": Verb.MERGE,
         "code": "unknown_child",
         "on": TODAY,
     }
-    return RegistryRefusedAction(**{**fields, **changes})
+    return RegistryActionRefused(**{**fields, **changes})
 
 
 def every_event() -> list[Any]:
@@ -230,17 +231,17 @@ def every_event() -> list[Any]:
             overdue="accept",
             inform=("341722-gaj", "341722-cdc"),
         )
-        for number, move in enumerate(Move, start=1)
+        for number, move in enumerate(Transition, start=1)
     ]
     return [
         *moves,
         a_mandatory_report(referral=an_id("report")),
         a_proposal(),
-        a_proposal(proposal=an_id("ledger"), what="ledger", level=None, restricted=False),
-        a_proposal(proposal=an_id("closing"), what="ledger_closing", level=None, restricted=False),
+        a_proposal(proposal=an_id("ledger"), subject="ledger", level=None, restricted=False),
+        a_proposal(proposal=an_id("closing"), subject="ledger_closing", level=None, restricted=False),
         a_proposal_ended(outcome="escalated", escalated_to="341722-mzj", actor_unit=None, actor_role=None),
         a_ledger_move(),
-        a_ledger_move(move="closed"),
+        a_ledger_move(change="closed"),
         a_duty(),
         a_duty("missed"),
         a_question(),

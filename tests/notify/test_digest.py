@@ -9,8 +9,8 @@ from uuid import uuid5
 import pytest
 
 from contracts.event import at_midnight
-from contracts.vocabulary import DutyKind, Level, Move
-from runtime import PageDone, Say, partition_of
+from contracts.vocabulary import DutyKind, Level, Transition
+from runtime import DayPageResult, OutboundEvent, partition_of
 from services.notify import handlers, store
 from services.notify.domain.digest import Counts, daily, monthly
 from tests.notify.conftest import Notify, alarms, notices
@@ -20,7 +20,7 @@ from tests.notify.test_telling import without_recipient
 TUESDAY = date(2026, 11, 24)
 
 
-def texts(said: list[Say]) -> dict[str, str]:
+def texts(said: list[OutboundEvent]) -> dict[str, str]:
     return {notice.topic_name.removeprefix("notify.inbox.341722-"): notice.text for notice in notices(said)}
 
 
@@ -31,8 +31,8 @@ async def a_county_at_work(notify: Notify) -> None:
     await notify.tell(
         a_referral(child=children[0], referral=an_id(0)),
         a_referral(child=children[1], referral=an_id(1), accept_by=datetime(2026, 11, 23, 9, tzinfo=UTC)),
-        a_referral(Move.ACCEPTED, child=children[2], referral=an_id(2)),
-        a_referral(Move.CLOSED, child=children[3], referral=an_id(3)),
+        a_referral(Transition.ACCEPTED, child=children[2], referral=an_id(2)),
+        a_referral(Transition.CLOSED, child=children[3], referral=an_id(3)),
         a_duty(child=children[4]),
         a_duty(child=children[5]),
         a_duty(child=children[6], duty_kind=DutyKind.VISIT, period="2026Q4", due_on=date(2026, 12, 31)),
@@ -120,7 +120,7 @@ async def test_what_an_ordinary_inbox_says_is_the_same_whether_there_are_restric
 
 
 async def test_whoever_owes_nothing_reads_nothing(notify: Notify) -> None:
-    await notify.tell(a_referral(), a_referral(Move.CLOSED, version=2))
+    await notify.tell(a_referral(), a_referral(Transition.CLOSED, version=2))
     assert await notify.turn(TUESDAY) == []
 
 
@@ -187,7 +187,7 @@ async def test_lanes_that_finish_at_the_same_moment_do_not_both_think_the_other_
     sessions = [await connect(), await connect()]
     both = asyncio.Barrier(2)
 
-    async def finish(lane: int, session: Any) -> PageDone:
+    async def finish(lane: int, session: Any) -> DayPageResult:
         async with session.transaction():
             await store.count_matters(session, TUESDAY, lane, at_midnight(TUESDAY), "", 500)
             await both.wait()
@@ -201,7 +201,7 @@ async def test_a_digest_for_an_inbox_without_a_recipient_is_kept_and_rings(notif
     notify.county = without_recipient("341722-jtj")
     await notify.tell(a_referral())
     said = await notify.turn(TUESDAY)
-    assert [alarm.what for alarm in alarms(said)] == ["no_recipient"]
+    assert [alarm.trigger for alarm in alarms(said)] == ["no_recipient"]
     assert [notice.unit for notice in notices(said)] == ["341722-jtj"]
 
 
@@ -227,10 +227,12 @@ async def test_a_gap_that_was_escalated_is_counted_where_it_went(notify: Notify)
     ]
     await notify.tell(*(a_referral(**gap) for gap in gaps))
     up = {"escalated_to": "341722-feg", "overdue": "accept"}
-    assert await notify.tell(*(a_referral(Move.ESCALATED, version=2, **up, **gap) for gap in gaps)) == []
-    await notify.tell(a_referral(Move.CLOSED, version=3, **gaps[0]))
-    await notify.tell(a_referral(Move.ACCEPTED, version=3, **gaps[1]))
-    await notify.tell(a_referral(Move.CLOSED, version=3, **gaps[2]), a_referral(Move.REOPENED, version=4, **gaps[2]))
+    assert await notify.tell(*(a_referral(Transition.ESCALATED, version=2, **up, **gap) for gap in gaps)) == []
+    await notify.tell(a_referral(Transition.CLOSED, version=3, **gaps[0]))
+    await notify.tell(a_referral(Transition.ACCEPTED, version=3, **gaps[1]))
+    await notify.tell(
+        a_referral(Transition.CLOSED, version=3, **gaps[2]), a_referral(Transition.REOPENED, version=4, **gaps[2])
+    )
     assert texts(await notify.turn(date(2026, 12, 1))) == {
         "feg.v1": "12月1日服务类待办汇总：由您单位督办2件。请到转介队列集中办理。",
         "jtj.v1": "12月1日服务类待办汇总：未办结3件，其中超期2件。请到转介队列集中办理。",

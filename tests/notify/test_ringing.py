@@ -16,8 +16,8 @@ import pytest
 
 from contracts import topics
 from contracts.event import Event
-from contracts.notify import AlarmRaised, AlarmRang
-from runtime import Heard, NotYet, Say
+from contracts.notify import AlarmDelivered, AlarmRaised
+from runtime import InboundEvent, OutboundEvent, RetryLater
 from runtime.settings import Settings
 from services.notify import store
 from services.notify.app import create
@@ -98,8 +98,8 @@ def an_alarm(name: str = "alarm") -> AlarmRaised:
     return AlarmRaised(
         alarm=an_id(name),
         unit="341722-mzj",
-        what="l0",
-        about=an_id("referral"),
+        trigger="l0",
+        subject=an_id("referral"),
         text="先打电话 110 / 120。有一条紧急事项（L0）已转公安局。",
         on=TODAY,
     )
@@ -113,27 +113,27 @@ def by_webhook(web: Web, **settings: Any) -> Bell:
     return Bell(Ways(webhook=web.url, **settings), "webhook")
 
 
-async def ring(notify: Notify, bell: Bell, *events: Event | Heard[Event]) -> list[Say]:
-    heard = [event if isinstance(event, Heard) else notify.heard(event, number=1) for event in events]
+async def ring(notify: Notify, bell: Bell, *events: Event | InboundEvent[Event]) -> list[OutboundEvent]:
+    heard = [event if isinstance(event, InboundEvent) else notify.heard(event, number=1) for event in events]
     async with notify.connection.transaction():
         return await bell.on_alarms(notify.batch(heard, topics.ALARM.name), notify.connection)
 
 
-async def ring_until_said(notify: Notify, bell: Bell, *events: Event) -> tuple[list[Say], int]:
+async def ring_until_said(notify: Notify, bell: Bell, *events: Event) -> tuple[list[OutboundEvent], int]:
     """Ring as the runtime does: again whenever it is not yet. What was said, and how often it was tried."""
     for tried in range(1, 50):
         try:
             return await ring(notify, bell, *events), tried
-        except NotYet:
+        except RetryLater:
             continue
     raise AssertionError("it rings for ever")
 
 
-def rang(said: list[Say]) -> list[tuple[str, str, str]]:
+def rang(said: list[OutboundEvent]) -> list[tuple[str, str, str]]:
     return [
-        (event.way, event.outcome, event.detail)
+        (event.channel, event.outcome, event.detail)
         for event in (say.event for say in said)
-        if isinstance(event, AlarmRang)
+        if isinstance(event, AlarmDelivered)
     ]
 
 
@@ -167,8 +167,8 @@ async def test_a_webhook_is_called_with_the_alarms_id_as_its_key(notify: Notify,
     assert body == {
         "alarm": str(an_id("alarm")),
         "unit": "341722-mzj",
-        "what": "l0",
-        "about": str(an_id("referral")),
+        "trigger": "l0",
+        "subject": str(an_id("referral")),
         "text": an_alarm().text,
         "on": "2026-11-23",
     }
@@ -198,7 +198,7 @@ async def test_an_alarm_that_was_rung_is_not_rung_again(notify: Notify, program:
 
 @pytest.mark.parametrize("cut", [1, 7, 1000])
 async def test_it_does_not_matter_how_the_alarms_are_cut(notify: Notify, program: Program, cut: int) -> None:
-    heard: list[Heard[Event]] = [notify.heard(an_alarm(str(number)), number=number) for number in range(9)]
+    heard: list[InboundEvent[Event]] = [notify.heard(an_alarm(str(number)), number=number) for number in range(9)]
     bell = by_command(program)
     twice = [*heard, *heard[:4]]
     said = [await ring(notify, bell, *twice[start : start + cut]) for start in range(0, len(twice), cut)]
@@ -213,7 +213,7 @@ async def test_a_way_that_fails_is_tried_again_and_the_other_rings_meanwhile(
     web.status = 500
     ways = Ways(command=program.command, webhook=web.url, tries=5)
     stuck, other = Bell(ways, "webhook"), Bell(ways, "command")
-    with pytest.raises(NotYet):
+    with pytest.raises(RetryLater):
         await ring(notify, stuck, an_alarm("first"))
     for name in ("first", "second"):
         assert rang(await ring(notify, other, an_alarm(name))) == [("command", "done", "exit:0")]
@@ -250,7 +250,7 @@ async def test_both_ways_failing_is_one_line(notify: Notify, program: Program, w
 async def test_one_alarm_that_fails_does_not_keep_another_from_ringing(notify: Notify, program: Program) -> None:
     program.ends_with(1)
     bell = by_command(program, tries=9)
-    with pytest.raises(NotYet):
+    with pytest.raises(RetryLater):
         await ring(notify, bell, an_alarm("first"), an_alarm("second"))
     assert {call["id"] for call in program.calls} == {str(an_id("first")), str(an_id("second"))}
 
@@ -329,7 +329,7 @@ async def test_a_way_that_is_not_set_says_nothing_where_the_other_is(
 
 
 async def test_how_it_rang_is_heard_and_makes_nothing_more(notify: Notify, program: Program) -> None:
-    heard = AlarmRang(alarm=an_id("alarm"), way="command", outcome="done")
+    heard = AlarmDelivered(alarm=an_id("alarm"), channel="command", outcome="done")
     assert await ring(notify, by_command(program), heard) == []
     assert program.calls == []
 

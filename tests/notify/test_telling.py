@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from contracts.vocabulary import DutyKind, FactName, Level, Move, ReferralState, Result, ReturnReason, Verb
+from contracts.vocabulary import DutyKind, FactName, Level, ReferralState, Result, ReturnReason, Transition, Verb
 from services.notify import store
 from tests.county import a_county
 from tests.notify.conftest import Notify, alarms, notices
@@ -39,7 +39,7 @@ async def test_a_referral_is_a_line_in_its_receivers_inbox_with_the_day_it_is_du
     assert notice.topic_name == "notify.inbox.341722-jtj.v1"
     assert notice.text == "有一条转介待办（L2），请到转介队列查看，于11月26日17时前签收。"
     assert notice.urgency == "normal"
-    assert (notice.about, notice.child) == (an_id("referral"), CHILD)
+    assert (notice.subject, notice.child) == (an_id("referral"), CHILD)
     [kept] = await store.inbox(notify.connection, "341722-jtj")
     assert (kept["notice"], kept["text"]) == (notice.notice, notice.text)
 
@@ -61,7 +61,7 @@ async def test_a_mandatory_report_tells_who_receives_who_reports_and_the_duty_un
     assert texts["referral.sent"].endswith("请到受限转介队列查看，于11月26日17时前签收。")
     assert texts["referral.call_first"].endswith("打完电话请于11月23日10时前用 phone-report 补记。")
     [alarm] = alarms(said)
-    assert (alarm.unit, alarm.what, alarm.about) == ("341722-mzj", "l0", an_id("referral"))
+    assert (alarm.unit, alarm.trigger, alarm.subject) == ("341722-mzj", "l0", an_id("referral"))
     assert alarm.text == texts["alarm.l0"], "what rings stands in the inbox too"
     assert said[0].event is alarm, "the ring goes out before the lines"
     assert {say.sensitivity for say in said} == {"restricted"}
@@ -83,9 +83,9 @@ async def test_a_duty_unit_that_receives_the_emergency_itself_is_told_once(notif
     assert [alarm.unit for alarm in alarms(said)] == ["341722-mzj"]
 
 
-@pytest.mark.parametrize("move", [Move.SENT, Move.REOPENED])
-async def test_a_duty_officer_is_told_even_of_what_another_of_the_unit_sent(notify: Notify, move: Move) -> None:
-    own = a_mandatory_report(move=move, from_unit="341722-mzj", actor_unit="341722-mzj", reporter_unit=None)
+@pytest.mark.parametrize("move", [Transition.SENT, Transition.REOPENED])
+async def test_a_duty_officer_is_told_even_of_what_another_of_the_unit_sent(notify: Notify, move: Transition) -> None:
+    own = a_mandatory_report(transition=move, from_unit="341722-mzj", actor_unit="341722-mzj", reporter_unit=None)
     assert ("mzj", "alarm.l0") in told(await notify.tell(own))
 
 
@@ -97,32 +97,32 @@ async def test_whoever_has_called_already_is_not_told_to_call(notify: Notify) ->
 @pytest.mark.parametrize(
     ("event", "lines"),
     [
-        (a_referral(Move.ACCEPTED, actor_unit="341722-jtj"), {("renli", "referral.accepted")}),
+        (a_referral(Transition.ACCEPTED, actor_unit="341722-jtj"), {("renli", "referral.accepted")}),
         (
-            a_referral(Move.RETURNED, actor_unit="341722-jtj", reason=ReturnReason.WRONG_AREA),
+            a_referral(Transition.RETURNED, actor_unit="341722-jtj", reason=ReturnReason.WRONG_AREA),
             {("renli", "referral.returned")},
         ),
         (
-            a_referral(Move.REROUTED, to_unit="341722-rsj", previous_unit="341722-jtj"),
+            a_referral(Transition.REROUTED, to_unit="341722-rsj", previous_unit="341722-jtj"),
             {("rsj", "referral.sent"), ("jtj", "referral.taken_over")},
         ),
-        (a_referral(Move.EXTENDED, actor_unit="341722-jtj"), {("renli", "referral.extended")}),
+        (a_referral(Transition.EXTENDED, actor_unit="341722-jtj"), {("renli", "referral.extended")}),
         (
-            a_referral(Move.RESULT_REPORTED, actor_unit="341722-jtj", reporter_unit="341722-txw"),
+            a_referral(Transition.RESULT_REPORTED, actor_unit="341722-jtj", reporter_unit="341722-txw"),
             {("renli", "referral.result"), ("txw", "referral.reporter_result")},
         ),
         (
-            a_referral(Move.RESULT_REPORTED, actor_unit="341722-jtj", reporter_unit="341722-renli"),
+            a_referral(Transition.RESULT_REPORTED, actor_unit="341722-jtj", reporter_unit="341722-renli"),
             {("renli", "referral.result")},
         ),
-        (a_referral(Move.CLOSED), {("jtj", "referral.closed")}),
-        (a_referral(Move.WITHDRAWN), {("jtj", "referral.withdrawn")}),
-        (a_referral(Move.REOPENED), {("jtj", "referral.reopened")}),
-        (a_referral(Move.STARTED), set()),
-        (a_referral(Move.HANDED_OVER, actor_unit=None), set()),
+        (a_referral(Transition.CLOSED), {("jtj", "referral.closed")}),
+        (a_referral(Transition.WITHDRAWN), {("jtj", "referral.withdrawn")}),
+        (a_referral(Transition.REOPENED), {("jtj", "referral.reopened")}),
+        (a_referral(Transition.STARTED), set()),
+        (a_referral(Transition.HANDED_OVER, actor_unit=None), set()),
         (a_ledger_move(), {("renli", "ledger.opened")}),
-        (a_ledger_move(move="changed"), set()),
-        (a_proposal(what="ledger", level=None), {("renli", "proposal.ledger")}),
+        (a_ledger_move(change="changed"), set()),
+        (a_proposal(subject="ledger", level=None), {("renli", "proposal.ledger")}),
         (a_proposal_ended(), set()),
         (a_question(), {("mzj", "question.match")}),
         (a_contradiction(), {("gaj", "question.facts"), ("renli", "question.facts")}),
@@ -138,7 +138,7 @@ async def test_each_event_tells_those_whom_it_concerns(notify: Notify, event: An
 
 
 async def test_a_returned_referral_says_why(notify: Notify) -> None:
-    said = await notify.tell(a_referral(Move.RETURNED, actor_unit="341722-jtj", reason=ReturnReason.WRONG_AREA))
+    said = await notify.tell(a_referral(Transition.RETURNED, actor_unit="341722-jtj", reason=ReturnReason.WRONG_AREA))
     assert notices(said)[0].text == (
         "教体局退回了一条事项，理由：不属本辖区。请用 reroute 改派（补正后可以再派原单位），或用 withdraw 撤回。"
     )
@@ -151,7 +151,7 @@ async def test_a_returned_referral_names_whose_it_is_and_never_a_school(
     notify: Notify, right_unit: str, named: str
 ) -> None:
     returned = a_referral(
-        Move.RETURNED,
+        Transition.RETURNED,
         actor_unit="341722-wjw",
         previous_unit="341722-wjw",
         reason=ReturnReason.WRONG_AREA,
@@ -162,7 +162,7 @@ async def test_a_returned_referral_names_whose_it_is_and_never_a_school(
 
 
 async def test_nobody_is_told_of_what_it_did_itself(notify: Notify) -> None:
-    assert told(await notify.tell(a_referral(Move.CLOSED, to_unit="341722-renli"))) == set()
+    assert told(await notify.tell(a_referral(Transition.CLOSED, to_unit="341722-renli"))) == set()
 
 
 async def test_a_township_that_refers_to_itself_is_told_that_it_has_work(notify: Notify) -> None:
@@ -170,10 +170,12 @@ async def test_a_township_that_refers_to_itself_is_told_that_it_has_work(notify:
 
 
 async def test_an_escalation_tells_both_and_rings(notify: Notify) -> None:
-    said = await notify.tell(a_referral(Move.ESCALATED, actor_unit=None, escalated_to="341722-feg", overdue="accept"))
+    said = await notify.tell(
+        a_referral(Transition.ESCALATED, actor_unit=None, escalated_to="341722-feg", overdue="accept")
+    )
     assert told(said) == {("jtj", "referral.overdue"), ("feg", "referral.escalated")}
     [alarm] = alarms(said)
-    assert (alarm.unit, alarm.what) == ("341722-feg", "escalated")
+    assert (alarm.unit, alarm.trigger) == ("341722-feg", "escalated")
     assert "签收超期" in {notice.template: notice.text for notice in notices(said)}["referral.overdue"]
 
 
@@ -181,12 +183,12 @@ async def test_an_escalation_that_no_clock_made_says_what_did(notify: Notify) ->
     """Returned for the last time: it lies with who sent it, on nobody's queue, until somebody assigns it."""
     said = await notify.tell(
         a_referral(
-            Move.ESCALATED,
+            Transition.ESCALATED,
             state=ReferralState.RETURNED,
             to_unit="341722-renli",
             actor_unit=None,
             escalated_to="341722-feg",
-            because="returned_too_often",
+            cause="returned_too_often",
         )
     )
     assert {notice.template: notice.text for notice in notices(said)} == {
@@ -197,7 +199,7 @@ async def test_an_escalation_that_no_clock_made_says_what_did(notify: Notify) ->
 
 
 async def test_an_emergency_that_is_escalated_tells_the_duty_unit_to_call_and_no_other_above(notify: Notify) -> None:
-    late = {"move": Move.ESCALATED, "actor_unit": None, "overdue": "accept"}
+    late = {"move": Transition.ESCALATED, "actor_unit": None, "overdue": "accept"}
     said = await notify.tell(a_mandatory_report(**late, escalated_to="341722-mzj"))
     assert {notice.unit: notice.urgency for notice in notices(said)} == {"341722-gaj": "call", "341722-mzj": "call"}
     said += await notify.tell(a_mandatory_report(**late, version=2, escalated_to="341722-feg"))
@@ -209,7 +211,11 @@ async def test_an_emergency_that_is_escalated_tells_the_duty_unit_to_call_and_no
 async def test_a_call_that_nobody_recorded_is_asked_of_who_had_to_make_it(notify: Notify) -> None:
     """Not of the agency: it has nothing to record."""
     late = a_mandatory_report(
-        move=Move.ESCALATED, actor_unit=None, escalated_to="341722-mzj", overdue="phone_report", from_unit="341722-txw"
+        transition=Transition.ESCALATED,
+        actor_unit=None,
+        escalated_to="341722-mzj",
+        overdue="phone_report",
+        from_unit="341722-txw",
     )
     said = await notify.tell(late)
     assert told(said) == {
@@ -223,12 +229,12 @@ async def test_a_call_that_nobody_recorded_is_asked_of_who_had_to_make_it(notify
 async def test_an_urgent_matter_that_a_guardian_refuses_is_not_said_to_be_ready_for_closing(notify: Notify) -> None:
     refused = {"level": Level.L1, "result": Result.REFUSED_BY_GUARDIAN, "state": ReferralState.RESULT_REPORTED}
     said = await notify.tell(
-        a_referral(Move.RESULT_REPORTED, actor_unit="341722-jtj", **refused),
+        a_referral(Transition.RESULT_REPORTED, actor_unit="341722-jtj", **refused),
         a_referral(
-            Move.ESCALATED,
+            Transition.ESCALATED,
             version=2,
             actor_unit=None,
-            because="refused_by_guardian",
+            cause="refused_by_guardian",
             escalated_to="341722-mzj",
             **refused,
         ),
@@ -238,20 +244,24 @@ async def test_an_urgent_matter_that_a_guardian_refuses_is_not_said_to_be_ready_
         ("jtj", "referral.blocked"),
         ("mzj", "referral.escalated"),
     }
-    lasting = a_referral(Move.RESULT_REPORTED, actor_unit="341722-jtj", **{**refused, "level": Level.L2}, version=3)
+    lasting = a_referral(
+        Transition.RESULT_REPORTED, actor_unit="341722-jtj", **{**refused, "level": Level.L2}, version=3
+    )
     assert told(await notify.tell(lasting)) == {("renli", "referral.result")}
 
 
 async def test_who_has_nobody_to_inform_is_not_told_to(notify: Notify) -> None:
-    reported = await notify.tell(a_referral(Move.RESULT_REPORTED, actor_unit="341722-jtj", reporter_unit="341722-txw"))
-    derived = await notify.tell(a_referral(Move.RESULT_REPORTED, actor_unit="341722-jtj"))
+    reported = await notify.tell(
+        a_referral(Transition.RESULT_REPORTED, actor_unit="341722-jtj", reporter_unit="341722-txw")
+    )
+    derived = await notify.tell(a_referral(Transition.RESULT_REPORTED, actor_unit="341722-jtj"))
     assert "请核实并告知报告人：" in notices(reported)[0].text
     assert "请核实：" in notices(derived)[0].text
 
 
 async def test_everybody_who_reported_hears_that_there_is_a_result(notify: Notify) -> None:
     done = a_referral(
-        Move.RESULT_REPORTED,
+        Transition.RESULT_REPORTED,
         actor_unit="341722-jtj",
         reporter_unit="341722-fl",
         reporters=("341722-txw", "341722-renli", "341722-fl"),
@@ -266,7 +276,7 @@ async def test_everybody_who_reported_hears_that_there_is_a_result(notify: Notif
 async def test_a_deadline_that_may_move_says_so_and_who_is_bound_by_it_hears_when_it_does(notify: Notify) -> None:
     [sent] = notices(await notify.tell(a_referral(provisional=True)))
     assert sent.text.endswith("前签收。期限为暂定，节假日安排公布后可能调整。")
-    recounted = a_referral(Move.EXTENDED, version=2, actor_unit=None, because="calendar_published")
+    recounted = a_referral(Transition.EXTENDED, version=2, actor_unit=None, cause="calendar_published")
     said = await notify.tell(recounted)
     assert {notice.unit: notice.text for notice in notices(said)} == dict.fromkeys(
         ("341722-jtj", "341722-renli"),
@@ -275,49 +285,51 @@ async def test_a_deadline_that_may_move_says_so_and_who_is_bound_by_it_hears_whe
 
 
 async def test_a_matter_that_was_signed_for_and_rises_is_not_to_be_signed_for_again(notify: Notify) -> None:
-    risen = a_referral(Move.SENT, state=ReferralState.IN_PROGRESS, level=Level.L1, because="level_raised", version=4)
+    risen = a_referral(
+        Transition.SENT, state=ReferralState.IN_PROGRESS, level=Level.L1, cause="level_raised", version=4
+    )
     [notice] = notices(await notify.tell(risen))
     assert notice.text == "一条在办事项升为L1，请到转介队列查看，于12月7日17时前反馈结果。"
 
 
 async def test_a_returned_matter_that_goes_out_again_is_taken_off_who_had_it_back(notify: Notify) -> None:
-    again = a_referral(because="sent_again", version=4, previous_unit="341722-renli", actor_unit="341722-txw")
+    again = a_referral(cause="sent_again", version=4, previous_unit="341722-renli", actor_unit="341722-txw")
     assert told(await notify.tell(again)) == {("jtj", "referral.sent"), ("renli", "referral.taken_over")}
 
 
 async def test_an_emergency_found_in_one_that_is_in_hand_rings_and_is_to_be_called_about_anew(notify: Notify) -> None:
     await notify.tell(a_mandatory_report(phone_reported=True))
-    said = await notify.tell(a_mandatory_report(version=2, because="finding_added", state=ReferralState.ACCEPTED))
+    said = await notify.tell(a_mandatory_report(version=2, cause="finding_added", state=ReferralState.ACCEPTED))
     assert told(said) == {("gaj", "referral.added"), ("renli", "referral.call_first"), ("mzj", "alarm.l0")}
     [alarm] = alarms(said)
-    assert (alarm.unit, alarm.what) == ("341722-mzj", "l0")
+    assert (alarm.unit, alarm.trigger) == ("341722-mzj", "l0")
 
 
 async def test_a_finding_added_to_a_matter_that_was_called_about_asks_for_no_call(notify: Notify) -> None:
-    said = await notify.tell(a_mandatory_report(version=2, because="finding_added", phone_reported=True))
+    said = await notify.tell(a_mandatory_report(version=2, cause="finding_added", phone_reported=True))
     assert told(said) == {("gaj", "referral.added")}
     assert alarms(said) == []
 
 
 async def test_a_finding_added_to_an_ordinary_matter_rings_nobody(notify: Notify) -> None:
-    said = await notify.tell(a_referral(version=2, because="finding_added"))
+    said = await notify.tell(a_referral(version=2, cause="finding_added"))
     assert told(said) == {("jtj", "referral.added")}
     assert alarms(said) == []
 
 
 async def test_a_matter_that_becomes_an_emergency_rings(notify: Notify) -> None:
     await notify.tell(a_mandatory_report(level=Level.L1))
-    said = await notify.tell(a_mandatory_report(version=2, because="level_raised"))
+    said = await notify.tell(a_mandatory_report(version=2, cause="level_raised"))
     assert ("gaj", "referral.sent") in told(said)
-    assert [alarm.what for alarm in alarms(said)] == ["l0"]
+    assert [alarm.trigger for alarm in alarms(said)] == ["l0"]
 
 
 async def test_whoever_reached_nobody_is_told_to_call_again(notify: Notify) -> None:
-    said = await notify.tell(a_mandatory_report(move=Move.PHONE_REPORTED, version=2, because="not_reached"))
+    said = await notify.tell(a_mandatory_report(transition=Transition.PHONE_REPORTED, version=2, cause="not_reached"))
     [notice] = notices(said)
     assert (notice.unit, notice.urgency) == ("341722-renli", "call")
     assert notice.text.startswith("先打电话 110 / 120。上一次电话没有打通")
-    reached = a_mandatory_report(move=Move.PHONE_REPORTED, version=3, phone_reported=True)
+    reached = a_mandatory_report(transition=Transition.PHONE_REPORTED, version=3, phone_reported=True)
     assert await notify.tell(reached) == []
 
 
@@ -326,23 +338,23 @@ async def test_a_township_that_does_not_decide_in_time_makes_the_county_decide(n
         a_proposal(), a_proposal_ended(outcome="escalated", escalated_to="341722-mzj", actor_unit=None)
     )
     assert {("renli", "proposal.overdue"), ("mzj", "proposal.escalated")} <= told(said)
-    assert [alarm.what for alarm in alarms(said)] == ["escalated"]
+    assert [alarm.trigger for alarm in alarms(said)] == ["escalated"]
 
 
 async def test_a_late_ledger_proposal_wakes_nobody(notify: Notify) -> None:
-    said = await notify.tell(a_proposal_ended(what="ledger", outcome="escalated", escalated_to="341722-mzj"))
+    said = await notify.tell(a_proposal_ended(subject="ledger", outcome="escalated", escalated_to="341722-mzj"))
     assert alarms(said) == []
 
 
 async def test_a_derived_emergency_rings_before_anybody_has_confirmed_it(notify: Notify) -> None:
     said = await notify.tell(a_proposal(level=Level.L0))
-    assert [alarm.what for alarm in alarms(said)] == ["l0"]
+    assert [alarm.trigger for alarm in alarms(said)] == ["l0"]
     assert told(said) == {("renli", "proposal.referral"), ("mzj", "alarm.proposal")}
     assert {notice.urgency for notice in notices(said)} == {"call"}
 
 
-@pytest.mark.parametrize("move", Move)
-async def test_a_service_gap_makes_no_single_line_and_never_rings(notify: Notify, move: Move) -> None:
+@pytest.mark.parametrize("move", Transition)
+async def test_a_service_gap_makes_no_single_line_and_never_rings(notify: Notify, move: Transition) -> None:
     """L3: the unit hears of it in one bundle a month."""
     assert await notify.tell(a_referral(move, level=Level.L3, actor_unit=None, escalated_to="341722-feg")) == []
 
@@ -354,7 +366,7 @@ async def test_a_refused_action_comes_back_with_the_reason_and_what_to_do(notify
         "341722-jtj": "您单位的一次操作（销号）没有办成：还没有告知报告人。请先记录已告知报告人，再销号。",
         "341722-mzj": "您单位的一次操作（合并档案）没有办成：没有这份档案。请核对档案编号，可能已合并。",
     }
-    assert {notice.about for notice in notices(said)} == {an_id("action"), an_id("merge")}
+    assert {notice.subject for notice in notices(said)} == {an_id("action"), an_id("merge")}
 
 
 async def test_a_contradiction_says_which_data_where_that_gives_nothing_away(notify: Notify) -> None:
@@ -402,7 +414,7 @@ async def test_a_small_place_is_told_through_its_parent(notify: Notify) -> None:
 async def test_a_lead_unit_without_a_recipient_is_an_alarm_for_what_it_should_pass_on_too(notify: Notify) -> None:
     notify.county = without_recipient("341722-mzj")
     said = await notify.tell(a_mandatory_report(inform=("341722-tjj",), phone_reported=True))
-    unattended = [alarm for alarm in alarms(said) if alarm.what == "no_recipient"]
+    unattended = [alarm for alarm in alarms(said) if alarm.trigger == "no_recipient"]
     assert [alarm.text for alarm in unattended] == ["民政局的收件箱没有负责人，通知已保存，请指定负责人。"]
 
 
@@ -431,7 +443,7 @@ async def test_a_unit_that_is_not_there_is_an_alarm_and_not_a_loss(notify: Notif
     said = await notify.tell(a_referral(to_unit=stranger))
     [notice] = notices(said)
     assert notice.unit == "341722-mzj"
-    assert [(alarm.what, alarm.unit) for alarm in alarms(said)] == [("no_recipient", "341722-mzj")]
+    assert [(alarm.trigger, alarm.unit) for alarm in alarms(said)] == [("no_recipient", "341722-mzj")]
     assert len(await store.inbox(notify.connection, "341722-mzj")) == 1
 
 
@@ -447,7 +459,7 @@ async def test_an_inbox_without_a_recipient_is_an_alarm_once_a_day_and_the_line_
     said = await notify.tell(*(a_referral(referral=an_id(number)) for number in range(3)))
     assert len(notices(said)) == 3
     assert len(await store.inbox(notify.connection, "341722-jtj")) == 3
-    assert [(alarm.what, alarm.unit) for alarm in alarms(said)] == [("no_recipient", "341722-mzj")]
+    assert [(alarm.trigger, alarm.unit) for alarm in alarms(said)] == [("no_recipient", "341722-mzj")]
     assert alarms(said)[0].text == "教体局的收件箱没有负责人，通知已保存，请指定负责人。"
     tomorrow = a_referral(referral=an_id("later"), on=date(2026, 11, 24))
     assert len(alarms(await notify.tell(tomorrow))) == 1
@@ -498,7 +510,13 @@ def story() -> list[Any]:
     for number in range(60):
         child = an_id(f"child {number}")
         about = {"child": child, "referral": an_id(f"referral {number}")}
-        moves = [Move.SENT, Move.ACCEPTED, Move.STARTED, Move.RESULT_REPORTED, Move.CLOSED][: chance.randint(1, 5)]
+        moves = [
+            Transition.SENT,
+            Transition.ACCEPTED,
+            Transition.STARTED,
+            Transition.RESULT_REPORTED,
+            Transition.CLOSED,
+        ][: chance.randint(1, 5)]
         events += [a_referral(move, version=count, **about) for count, move in enumerate(moves, start=1)]
         events.append(a_duty(child=child))
         if chance.random() < 0.5:
@@ -506,9 +524,9 @@ def story() -> list[Any]:
         if number % 4 == 0:
             gap = {"child": child, "referral": an_id(f"gap {number}"), "level": Level.L3, "actor_unit": None}
             events.append(a_referral(**gap))
-            events.append(a_referral(Move.ESCALATED, version=2, escalated_to="341722-feg", **gap))
+            events.append(a_referral(Transition.ESCALATED, version=2, escalated_to="341722-feg", **gap))
             if number % 8 == 0:
-                events.append(a_referral(Move.REOPENED, version=3, **gap))
+                events.append(a_referral(Transition.REOPENED, version=3, **gap))
         if number % 10 == 0:
             events.append(a_mandatory_report(child=child, referral=an_id(f"report {number}")))
     return events
@@ -524,13 +542,13 @@ async def turns(notify: Notify) -> dict[UUID, tuple[str, str | None]]:
 
 async def test_a_matter_lies_with_whoever_has_to_move_next(notify: Notify) -> None:
     expected = [
-        (Move.SENT, ("jtj", "accept")),
-        (Move.ACCEPTED, ("jtj", "answer")),
-        (Move.RETURNED, ("renli", "check")),
-        (Move.REROUTED, ("jtj", "accept")),
-        (Move.RESULT_REPORTED, ("renli", "check")),
-        (Move.CLOSED, ("jtj", None)),
-        (Move.REOPENED, ("jtj", "accept")),
+        (Transition.SENT, ("jtj", "accept")),
+        (Transition.ACCEPTED, ("jtj", "answer")),
+        (Transition.RETURNED, ("renli", "check")),
+        (Transition.REROUTED, ("jtj", "accept")),
+        (Transition.RESULT_REPORTED, ("renli", "check")),
+        (Transition.CLOSED, ("jtj", None)),
+        (Transition.REOPENED, ("jtj", "accept")),
     ]
     for version, (move, turn) in enumerate(expected, start=1):
         await notify.tell(a_referral(move, version=version))
@@ -539,8 +557,8 @@ async def test_a_matter_lies_with_whoever_has_to_move_next(notify: Notify) -> No
 
 async def test_an_older_move_read_later_changes_nothing(notify: Notify) -> None:
     """After a merge a matter's moves can arrive by two lanes."""
-    await notify.tell(a_referral(Move.CLOSED, version=5))
-    await notify.tell(a_referral(Move.ACCEPTED, version=2))
+    await notify.tell(a_referral(Transition.CLOSED, version=5))
+    await notify.tell(a_referral(Transition.ACCEPTED, version=2))
     assert (await turns(notify))[an_id("referral")] == ("jtj", None)
     await notify.tell(a_duty("fulfilled"))
     await notify.tell(a_duty("created"))
@@ -548,7 +566,7 @@ async def test_an_older_move_read_later_changes_nothing(notify: Notify) -> None:
 
 
 async def test_an_older_move_in_the_same_batch_changes_nothing_either(notify: Notify) -> None:
-    await notify.tell(a_referral(Move.CLOSED, version=5), a_referral(Move.ACCEPTED, version=2))
+    await notify.tell(a_referral(Transition.CLOSED, version=5), a_referral(Transition.ACCEPTED, version=2))
     assert (await turns(notify))[an_id("referral")] == ("jtj", None)
 
 

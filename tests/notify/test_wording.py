@@ -10,7 +10,7 @@ import pytest
 
 from contracts.event import Event
 from contracts.notify import AlarmRaised, Notice
-from contracts.referral import ReferralMoved
+from contracts.referral import ReferralChanged
 from contracts.vocabulary import DutyKind, FactName, Level, ReturnReason, Verb
 from services.notify.domain import telling, wording
 from services.notify.domain.wording import CALL_FIRST, REFUSALS, TEMPLATES, Word, WrongWord, say, slots
@@ -203,7 +203,7 @@ def test_a_due_date_is_the_countys_and_ends_with_its_own_day(due: Word, text: st
 def test_every_move_that_tells_somebody_uses_a_template_that_exists() -> None:
     offices = telling.Offices("341722-mzj", "341722-mzj")
     for event in every_event():
-        if isinstance(event, ReferralMoved):
+        if isinstance(event, ReferralChanged):
             moved: dict[str, Any] = {name: getattr(event, name, None) for name in telling.Moved.__slots__}
             for line in telling.of_move(telling.Moved(**moved), offices):
                 assert line.template in TEMPLATES

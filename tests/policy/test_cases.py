@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from cli.explain import claims_told, decided_otherwise, told_in
 from contracts.county import County
-from deploy.explain import claims_told, decided_otherwise, told_in
 from services.eligibility import words
 from services.eligibility.domain.assessment import RULEBOOK, Assessment, Verdict, assess
 from services.eligibility.domain.facts import facts_of

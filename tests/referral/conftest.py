@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 
-from deploy.local.postgres import EmbeddedPostgres
+from deploy.embedded.postgres import EmbeddedPostgres
 from runtime import Settings
 from runtime.migrations import migrate
 from tests.referral.harness import MIGRATIONS, World

@@ -13,13 +13,13 @@ import asyncpg
 from contracts import topics
 from contracts.clock import TimePassed
 from contracts.county import County
-from contracts.eligibility import ChildAssessed, Derived, Verdict
+from contracts.eligibility import ChildAssessed, DerivedFinding, Verdict
 from contracts.event import COUNTY_TIME, Envelope, Event
-from contracts.intake import ActionTaken
-from contracts.referral import QueueEntry, ReferralMoved, ReferralRefusedAction
-from contracts.registry import FileHandedOver, FindingPassedOn
+from contracts.intake import ActionAccepted
+from contracts.referral import ProposalMade, QueueEntry, ReferralActionRefused, ReferralChanged
+from contracts.registry import FileReassigned, FindingAssigned
 from contracts.vocabulary import Answer, FindingCode, Level, ReferralState, Verb
-from runtime import Batch, Heard, Page, Say, partition_of
+from runtime import Batch, DayPage, InboundEvent, OutboundEvent, partition_of
 from services.referral import handlers
 from tests.county import a_county
 
@@ -54,9 +54,9 @@ def gap(
     *,
     confirm_first: bool = False,
     item: str | None = None,
-) -> Derived:
+) -> DerivedFinding:
     """A finding that the facts show; ordinarily a child who is out of school."""
-    return Derived(code=code, route=route, level=level, item=item, confirm_first=confirm_first)
+    return DerivedFinding(code=code, route=route, level=level, item=item, confirm_first=confirm_first)
 
 
 UNATTENDED = gap(FindingCode.UNATTENDED, "R4", Level.L0, confirm_first=True)
@@ -69,7 +69,7 @@ class World:
     session: Any
     county: County = field(default_factory=a_county)
     now: datetime = field(default_factory=lambda: at(TUESDAY))
-    said: list[Say] = field(default_factory=list)
+    said: list[OutboundEvent] = field(default_factory=list)
     on: date = TUESDAY
     batch: int = 1000
     """How many events a handler gets at once."""
@@ -97,19 +97,19 @@ class World:
 
     # ------------------------------------------------------------ making events
 
-    def heard(self, event: Event, topic: str) -> Heard[Event]:
+    def heard(self, event: Event, topic: str) -> InboundEvent[Event]:
         self._offset += 1
         made = uuid5(SPACE, f"event/{self._offset}")
         envelope = Envelope(
             id=made,
             source="/test",
             type=event.kind,
-            time=event.recorded_at if isinstance(event, FindingPassedOn | ActionTaken) else self.now,
+            time=event.recorded_at if isinstance(event, FindingAssigned | ActionAccepted) else self.now,
             key=event.key,
             county=self.county.code,
             correlation=made,
         )
-        return Heard(event, envelope, topic, 0, self._offset)
+        return InboundEvent(event, envelope, topic, 0, self._offset)
 
     def finding(
         self,
@@ -119,7 +119,7 @@ class World:
         level: Level | None = None,
         township: str | None = RENLI_CODE,
         **changes: Any,
-    ) -> Heard[Event]:
+    ) -> InboundEvent[Event]:
         """What a person found; ordinarily a teacher, in 仁里镇."""
         number = self._offset + 1
         values: dict[str, Any] = {
@@ -137,7 +137,7 @@ class World:
             "recorded_at": self.now,
             "ce_id": uuid5(SPACE, f"ce/{number}"),
         }
-        return self.heard(FindingPassedOn(**values | changes), topics.REGISTRY_FINDING.name)
+        return self.heard(FindingAssigned(**values | changes), topics.REGISTRY_FINDING.name)
 
     def action(
         self,
@@ -147,7 +147,7 @@ class World:
         *,
         child: UUID | None = None,
         **changes: Any,
-    ) -> Heard[Event]:
+    ) -> InboundEvent[Event]:
         values: dict[str, Any] = {
             "verb": verb,
             "unit": unit,
@@ -159,18 +159,19 @@ class World:
             "ce_id": uuid5(SPACE, f"ce/{self._offset + 1}"),
             "child": child or a_child(),
             "referral": referral,
+            "restricted": self.is_restricted(referral or changes.get("proposal")),
         }
-        return self.heard(ActionTaken(**values | changes), topics.INTAKE_ACTION.name)
+        return self.heard(ActionAccepted(**values | changes), topics.INTAKE_ACTION.name)
 
     def assessed(
         self,
-        *derived: Derived,
+        *derived: DerivedFinding,
         child: UUID | None = None,
         township: str | None = RENLI_CODE,
         migrant: Answer = Answer.YES,
         statistical: Answer = Answer.YES,
         **changes: Any,
-    ) -> Heard[Event]:
+    ) -> InboundEvent[Event]:
         child = child or a_child()
         self._versions[child] = self._versions.get(child, 0) + 1
         values: dict[str, Any] = {
@@ -191,17 +192,26 @@ class World:
         }
         return self.heard(ChildAssessed(**values | changes), topics.ELIGIBILITY_CHILD.name)
 
-    def handed_over(self, child: UUID, from_child: UUID, reason: str = "merge", *findings: UUID) -> Heard[Event]:
-        event = FileHandedOver.model_validate(
+    def is_restricted(self, named: UUID | None) -> bool:
+        """Whether a referral or proposal was said to be restricted: who knows of it acts from the second log-in."""
+        return any(
+            one.event.restricted
+            and named in (getattr(one.event, "referral", None), getattr(one.event, "proposal", None))
+            for one in self.said
+            if named is not None and isinstance(one.event, ReferralChanged | ProposalMade)
+        )
+
+    def handed_over(self, child: UUID, from_child: UUID, reason: str = "merge", *findings: UUID) -> InboundEvent[Event]:
+        event = FileReassigned.model_validate(
             {"child": child, "from_child": from_child, "reason": reason, "findings": findings, "on": self.on}
         )
         return self.heard(event, topics.REGISTRY_FINDING.name)
 
     # ------------------------------------------------------------ making them heard
 
-    async def hear(self, *events: Heard[Event]) -> list[Event]:
+    async def hear(self, *events: InboundEvent[Event]) -> list[Event]:
         """Apply events of one lane, in batches of ``batch``; what was said about them."""
-        said: list[Say] = []
+        said: list[OutboundEvent] = []
         for start in range(0, len(events), self.batch):
             part = events[start : start + self.batch]
             topic = part[0].topic
@@ -221,14 +231,14 @@ class World:
         """Turn the page to a day (default: the next one), for every partition index."""
         self.on = day or self.on + timedelta(days=1)
         self.now = max(self.now, at(self.on, 0))
-        said: list[Say] = []
+        said: list[OutboundEvent] = []
         for index in range(PARTITIONS):
             resume: str | None = None
             while True:
                 page = self._page(index, resume, limit)
                 async with self.session.transaction():
                     done = await handlers.on_day(page, self.session)
-                said += done.said
+                said += done.events
                 resume = done.resume
                 if resume is None:
                     break
@@ -242,34 +252,34 @@ class World:
             said += await self.turn()
         return said
 
-    def _page(self, index: int, resume: str | None, limit: int) -> Page:
+    def _page(self, index: int, resume: str | None, limit: int) -> DayPage:
         cause = uuid5(SPACE, f"page/{self.on}/{index}/{resume}")
         story = uuid5(SPACE, f"day/{self.on}")
-        return Page(self.on, index, PARTITIONS, resume, limit, self.county, self.now, cause, story, self.county.code)
+        return DayPage(self.on, index, PARTITIONS, resume, limit, self.county, self.now, cause, story, self.county.code)
 
-    def _kept(self, said: Sequence[Say]) -> list[Event]:
+    def _kept(self, said: Sequence[OutboundEvent]) -> list[Event]:
         self.said += said
         return [one.event for one in said]
 
     # ------------------------------------------------------------ doing
 
-    async def report(self, *codes: FindingCode, **changes: Any) -> list[ReferralMoved]:
+    async def report(self, *codes: FindingCode, **changes: Any) -> list[ReferralChanged]:
         """A person reports; the referrals that this made or moved."""
-        return only(await self.hear(self.finding(*codes, **changes)), ReferralMoved)
+        return only(await self.hear(self.finding(*codes, **changes)), ReferralChanged)
 
     async def do(self, verb: Verb, unit: str, referral: UUID | None = None, **changes: Any) -> list[Event]:
         return await self.hear(self.action(verb, unit, referral, **changes))
 
-    async def moved(self, verb: Verb, unit: str, referral: UUID, **changes: Any) -> ReferralMoved:
+    async def moved(self, verb: Verb, unit: str, referral: UUID, **changes: Any) -> ReferralChanged:
         """An action that must succeed: the move it made first."""
         said = await self.do(verb, unit, referral, **changes)
-        assert not only(said, ReferralRefusedAction), said
-        return only(said, ReferralMoved)[0]
+        assert not only(said, ReferralActionRefused), said
+        return only(said, ReferralChanged)[0]
 
     async def refused(self, verb: Verb, unit: str, referral: UUID | None = None, **changes: Any) -> str:
         """An action that must be refused: why."""
         said = await self.do(verb, unit, referral, **changes)
-        [refusal] = only(said, ReferralRefusedAction)
+        [refusal] = only(said, ReferralActionRefused)
         assert refusal.unit == unit
         return refusal.code
 
@@ -286,7 +296,7 @@ class World:
             if state is until:
                 return
 
-    async def finish(self, referral: UUID, unit: str, sender: str) -> ReferralMoved:
+    async def finish(self, referral: UUID, unit: str, sender: str) -> ReferralChanged:
         """From SENT to CLOSED, as it should be."""
         await self.work(referral, unit, until=ReferralState.RESULT_REPORTED)
         reporters = await self.session.fetchval("select reporters from referral where id = $1", referral)
@@ -321,7 +331,9 @@ def only(events: Iterable[Event], kind: type[E_]) -> list[E_]:
 
 def queue(events: Iterable[Event]) -> list[tuple[str, bool, str]]:
     """The queue lines among events: unit, whether there is something left to do, state or ``gone``."""
-    return [(entry.unit, entry.yours, "gone" if entry.gone else entry.state) for entry in only(events, QueueEntry)]
+    return [
+        (entry.unit, entry.assigned, "gone" if entry.deleted else entry.state) for entry in only(events, QueueEntry)
+    ]
 
 
 def lane_of(child: UUID) -> int:

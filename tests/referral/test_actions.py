@@ -6,9 +6,9 @@ from uuid import UUID
 
 import pytest
 
-from contracts.referral import QueueEntry, ReferralMoved, ReferralRefusedAction
-from contracts.registry import question_id
-from contracts.vocabulary import FindingCode, Level, Move, ReferralState, Result, ReturnReason, Verb
+from contracts.referral import ProposalMade, QueueEntry, ReferralActionRefused, ReferralChanged
+from contracts.registry import review_id
+from contracts.vocabulary import FindingCode, Level, ReferralState, Result, ReturnReason, Transition, Verb
 from tests.referral.harness import (
     COORDINATOR,
     COURT,
@@ -16,6 +16,7 @@ from tests.referral.harness import (
     POLICE,
     RENLI,
     SCHOOLS,
+    UNATTENDED,
     World,
     a_child,
     at,
@@ -57,7 +58,7 @@ async def test_every_move_is_on_the_queue_and_the_last_line_says_nothing_is_left
 
     lines = [entry for entry in only((one.event for one in world.said), QueueEntry) if entry.unit == SCHOOLS]
     assert [entry.version for entry in lines] == [1, 2, 3, 4, 5, 6]
-    assert [entry.yours for entry in lines] == [True] * 5 + [False]
+    assert [entry.assigned for entry in lines] == [True] * 5 + [False]
     assert lines[-1].state is ReferralState.CLOSED
 
 
@@ -73,15 +74,15 @@ async def test_the_tombstone_follows_when_the_day_turns_and_only_once(world: Wor
 async def test_a_returned_referral_waits_for_a_person_who_sends_it_on(world: World) -> None:
     referral = await sent(world)
     returned = await world.do(Verb.RETURN, SCHOOLS, referral, reason=ReturnReason.NOT_MY_DUTY)
-    [moved] = only(returned, ReferralMoved)
+    [moved] = only(returned, ReferralChanged)
     assert (moved.state, moved.to_unit, moved.previous_unit) == (ReferralState.RETURNED, POLICE, SCHOOLS)
     assert moved.reason is ReturnReason.NOT_MY_DUTY
     assert queue(returned) == [(SCHOOLS, False, "returned")]
 
     world.now += timedelta(days=1)
     rerouted = await world.do(Verb.REROUTE, POLICE, referral, to_unit=RENLI)
-    [moved] = only(rerouted, ReferralMoved)
-    assert (moved.move, moved.state, moved.to_unit) == (Move.REROUTED, ReferralState.SENT, RENLI)
+    [moved] = only(rerouted, ReferralChanged)
+    assert (moved.transition, moved.state, moved.to_unit) == (Transition.REROUTED, ReferralState.SENT, RENLI)
     assert moved.sent_at == world.now
     assert queue(rerouted) == [(RENLI, True, "sent")]
     assert queue(await world.turn_to(world.on + timedelta(days=2))) == [(SCHOOLS, False, "gone")]
@@ -99,14 +100,39 @@ async def test_the_second_return_tells_the_coordinating_unit_who_assigns(world: 
     referral = await sent(world)
     for _ in range(2):
         said = await world.do(Verb.RETURN, SCHOOLS, referral, reason=ReturnReason.NOT_MY_DUTY)
-        if only(said, ReferralMoved)[-1].move is Move.ESCALATED:
+        if only(said, ReferralChanged)[-1].transition is Transition.ESCALATED:
             break
         await world.moved(Verb.REROUTE, POLICE, referral, to_unit=SCHOOLS)
-    up = only(said, ReferralMoved)[-1]
-    assert (up.escalated_to, up.because) == (COORDINATOR, "returned_too_often")
+    up = only(said, ReferralChanged)[-1]
+    assert (up.escalated_to, up.cause) == (COORDINATOR, "returned_too_often")
 
     await world.moved(Verb.REROUTE, COORDINATOR, referral, to_unit=SCHOOLS)
     assert await world.refused(Verb.RETURN, SCHOOLS, referral, reason=ReturnReason.NOT_MY_DUTY) == "too_many_returns"
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_the_ordinary_log_in_is_told_of_a_restricted_proposal_what_it_is_told_of_an_unknown_one(
+    world: World, known: bool
+) -> None:
+    [proposal] = only(await world.hear(world.assessed(UNATTENDED)), ProposalMade)
+    asked = proposal.proposal if known else UUID(int=1)
+
+    said = await world.do(Verb.CONFIRM, RENLI, proposal=asked, restricted=False, role="township_civil_affairs")
+
+    [refusal] = said
+    assert isinstance(refusal, ReferralActionRefused)
+    assert (refusal.code, refusal.topic_name, refusal.child) == ("unknown_proposal", "referral.case.v1", a_child())
+
+
+async def test_every_answer_to_the_second_log_in_is_restricted(world: World) -> None:
+    """Whatever it was about: it asked where nobody else reads."""
+    [moved] = await world.report()
+
+    said = await world.do(Verb.START, SCHOOLS, moved.referral, restricted=True)
+
+    assert [(one.code, one.topic_name) for one in only(said, ReferralActionRefused)] == [
+        ("illegal_move", "referral.restricted.v1")
+    ]
 
 
 async def test_rerouting_a_restricted_matter_to_a_unit_without_eyes_for_it_gives_it_to_the_lead_unit(
@@ -117,7 +143,7 @@ async def test_rerouting_a_restricted_matter_to_a_unit_without_eyes_for_it_gives
     without = next(unit.id for unit in world.county.units if not unit.receives_restricted and unit.parent is None)
     rerouted = await world.moved(Verb.REROUTE, SCHOOLS, moved.referral, to_unit=without)
 
-    assert (rerouted.to_unit, rerouted.because) == (LEAD, "no_restricted_queue")
+    assert (rerouted.to_unit, rerouted.cause) == (LEAD, "no_restricted_queue")
 
 
 async def test_the_check_failed_and_the_agency_has_it_again(world: World) -> None:
@@ -166,7 +192,7 @@ async def test_what_may_not_be_done_is_refused_by_name_and_changes_nothing(
 async def test_a_refusal_names_the_action_and_the_state(world: World) -> None:
     referral = await sent(world)
     action = world.action(Verb.START, SCHOOLS, referral)
-    [refusal] = only(await world.hear(action), ReferralRefusedAction)
+    [refusal] = only(await world.hear(action), ReferralActionRefused)
 
     assert refusal.ce_id == action.event.ce_id  # type: ignore[attr-defined]
     assert (refusal.verb, refusal.referral, refusal.state) == (Verb.START, referral, ReferralState.SENT)
@@ -207,8 +233,8 @@ async def test_a_guardian_who_refuses_does_not_end_an_urgent_matter(world: World
     said = await world.do(Verb.RESULT, RENLI, moved.referral, result=Result.REFUSED_BY_GUARDIAN)
     await world.moved(Verb.INFORM_REPORTER, RENLI, moved.referral, channel="phone")
 
-    up = only(said, ReferralMoved)[1]
-    assert (up.move, up.escalated_to, up.because) == (Move.ESCALATED, LEAD, "refused_by_guardian")
+    up = only(said, ReferralChanged)[1]
+    assert (up.transition, up.escalated_to, up.cause) == (Transition.ESCALATED, LEAD, "refused_by_guardian")
     assert await world.refused(Verb.CLOSE, SCHOOLS, moved.referral, channel="phone") == "guardian_refused"
 
 
@@ -226,7 +252,7 @@ async def test_a_withdrawn_referral_leaves_the_queue(world: World) -> None:
     referral = await sent(world)
     said = await world.do(Verb.WITHDRAW, POLICE, referral, noted=True)
 
-    assert only(said, ReferralMoved)[0].state is ReferralState.WITHDRAWN
+    assert only(said, ReferralChanged)[0].state is ReferralState.WITHDRAWN
     assert queue(said) == [(SCHOOLS, False, "withdrawn")]
     assert queue(await world.turn()) == [(SCHOOLS, False, "gone")]
 
@@ -242,7 +268,7 @@ async def test_verbs_of_the_registry_are_none_of_ours(world: World) -> None:
     assert await world.do(Verb.VERIFY, RENLI, outcome="confirmed") == []
     assert await world.do(Verb.MERGE, LEAD, other=a_child(2)) == []
     for verb in (Verb.CONFIRM, Verb.DECLINE):  # a match question, which the registry answers for
-        assert await world.do(verb, LEAD, proposal=question_id(a_child())) == []
+        assert await world.do(verb, LEAD, proposal=review_id(a_child())) == []
 
 
 @pytest.mark.parametrize("proposal", [UUID(int=7), a_child(), None])

@@ -24,9 +24,9 @@ def test_a_finding_waits_for_nothing_else() -> None:
 
 def test_only_what_bears_days_turns_its_days() -> None:
     """The express way and the clock carry no day marks: they hold up no page."""
-    assert topics.ELIGIBILITY_CHILD.days
-    assert topics.INTAKE_ACTION.days
-    assert not topics.REGISTRY_FINDING.days
+    assert topics.ELIGIBILITY_CHILD.carries_watermarks
+    assert topics.INTAKE_ACTION.carries_watermarks
+    assert not topics.REGISTRY_FINDING.carries_watermarks
 
 
 def test_it_may_read_what_it_hears() -> None:

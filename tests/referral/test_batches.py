@@ -10,11 +10,11 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from contracts.eligibility import Derived
+from contracts.eligibility import DerivedFinding
 from contracts.event import Event
-from contracts.referral import ProposalMade, ReferralMoved
+from contracts.referral import ProposalMade, ReferralChanged
 from contracts.vocabulary import Answer, FindingCode, Level, Result, ReturnReason, Verb
-from runtime import Batch, Heard
+from runtime import Batch, InboundEvent
 from services.referral import handlers
 from tests.referral.harness import (
     LEAD,
@@ -103,7 +103,7 @@ async def test_actions(world: World) -> None:
         dice = random.Random(3)
         batch, world.batch = world.batch, 1000
         found = [world.finding(FindingCode.OUT_OF_SCHOOL, unit=POLICE, child=a_child(n)) for n in range(CHILDREN)]
-        sent = only(await world.hear(*found), ReferralMoved)
+        sent = only(await world.hear(*found), ReferralChanged)
         shown = [world.assessed(UNATTENDED, child=a_child(n)) for n in range(CHILDREN)]
         asked = only(await world.hear(*shown), ProposalMade)
         world.batch = batch
@@ -152,7 +152,7 @@ async def test_however_the_consumers_take_turns_the_day_ends_the_same(world: Wor
     shown = [gap(), UNATTENDED, gap(FindingCode.LASTING_HARDSHIP, "R20", Level.L3)]
     populations = [(Answer.YES, Answer.YES), (Answer.NO, Answer.YES), (Answer.NO, Answer.NO)]
     dice = random.Random(6)
-    plan: list[tuple[FindingCode, list[Derived], tuple[Answer, Answer], float]] = [
+    plan: list[tuple[FindingCode, list[DerivedFinding], tuple[Answer, Answer], float]] = [
         (FindingCode.UNATTENDED, [UNATTENDED], populations[0], 0.5),
         (FindingCode.SUDDEN_HARDSHIP, [], populations[2], 0.5),
     ]
@@ -206,7 +206,7 @@ async def a_county_full_of_work(world: World) -> None:
         child = a_child(number)
         await world.hear(world.assessed(gap(), gap(FindingCode.LASTING_HARDSHIP, "R20", Level.L3), child=child))
         said = await world.hear(world.finding(FindingCode.HELP_REQUESTED, child=child))
-        [proposal] = [one for one in only(said, ProposalMade) if one.what == "ledger"]
+        [proposal] = [one for one in only(said, ProposalMade) if one.subject == "ledger"]
         await world.do(Verb.CONFIRM, RENLI, proposal=proposal.proposal, child=child)
 
 
@@ -280,7 +280,9 @@ async def test_many_lanes_that_share_children_do_not_lock_one_another_out(world:
     assert total == 120
 
 
-async def apply(world: World, session: Any, events: Heard[Event] | list[Heard[Event]], handler: Any) -> None:
+async def apply(
+    world: World, session: Any, events: InboundEvent[Event] | list[InboundEvent[Event]], handler: Any
+) -> None:
     part = events if isinstance(events, list) else [events]
     batch = Batch(part, part[0].topic, 0, world.on, at(world.on), world.county, PARTITIONS)
     async with session.transaction():

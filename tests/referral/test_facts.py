@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from contracts.referral import ProposalEnded, ProposalMade, QueueEntry, ReferralMoved
-from contracts.vocabulary import Answer, FindingCode, Level, Move, ReferralState, ReturnReason, Verb
+from contracts.referral import ProposalEnded, ProposalMade, QueueEntry, ReferralChanged
+from contracts.vocabulary import Answer, FindingCode, Level, ReferralState, ReturnReason, Transition, Verb
 from tests.referral.harness import (
     LEAD,
     POLICE,
@@ -29,8 +29,8 @@ async def test_a_gap_that_stands_when_the_day_turns_is_referred(world: World) ->
     assert await world.hear(world.assessed(gap())) == []
     said = await world.turn()
 
-    [moved] = only(said, ReferralMoved)
-    assert (moved.move, moved.to_unit, moved.finding) == (Move.SENT, SCHOOLS, None)
+    [moved] = only(said, ReferralChanged)
+    assert (moved.transition, moved.to_unit, moved.finding) == (Transition.SENT, SCHOOLS, None)
     assert moved.from_unit == RENLI  # who checks: the child's township
     assert (moved.reporter_unit, moved.actor_unit) == (None, None)
     assert moved.sent_at == at(world.on, 0)
@@ -45,23 +45,23 @@ async def test_a_gap_that_opened_and_closed_within_a_day_refers_nobody(world: Wo
 
 async def test_a_standing_gap_is_referred_once(world: World) -> None:
     await world.hear(world.assessed(gap()))
-    assert len(only(await world.turn(), ReferralMoved)) == 1
+    assert len(only(await world.turn(), ReferralChanged)) == 1
     await world.hear(world.assessed(gap(), gap(FindingCode.UNINSURED, "R25", Level.L3)))
 
-    [other] = only(await world.turn(), ReferralMoved)
+    [other] = only(await world.turn(), ReferralChanged)
     assert other.findings == (FindingCode.UNINSURED,)
     await world.finish(other.referral, "341722-rsj", RENLI)
     await world.hear(world.assessed(gap(), gap(FindingCode.UNINSURED, "R25", Level.L3)))
-    assert only(await world.turn(), ReferralMoved) == []  # served, checked; the data is late
+    assert only(await world.turn(), ReferralChanged) == []  # served, checked; the data is late
     await world.hear(world.assessed(gap()), world.assessed(gap(), gap(FindingCode.UNINSURED, "R25", Level.L3)))
-    assert only(await world.turn(), ReferralMoved) == []  # gone and back within the day: the same gap
+    assert only(await world.turn(), ReferralChanged) == []  # gone and back within the day: the same gap
 
 
 async def test_two_items_of_one_code_are_one_referral(world: World) -> None:
     hardship = [gap(FindingCode.LASTING_HARDSHIP, "R20", Level.L3, item=item) for item in ("B-14", "B-15")]
     await world.hear(world.assessed(*hardship, migrant=Answer.NO, statistical=Answer.NO))
 
-    [moved] = only(await world.turn(), ReferralMoved)
+    [moved] = only(await world.turn(), ReferralChanged)
     assert (moved.item, moved.to_unit) == ("B-14", RENLI)
 
 
@@ -81,8 +81,8 @@ async def test_a_gap_that_is_gone_takes_back_what_nobody_has_begun(world: World)
     await world.hear(world.assessed())
     said = await world.turn()
 
-    [moved] = only(said, ReferralMoved)
-    assert (moved.state, moved.because, moved.actor_unit) == (ReferralState.WITHDRAWN, "no_longer_shown", None)
+    [moved] = only(said, ReferralChanged)
+    assert (moved.state, moved.cause, moved.actor_unit) == (ReferralState.WITHDRAWN, "no_longer_shown", None)
     assert queue(said) == [(SCHOOLS, False, "withdrawn")]
     assert queue(await world.turn()) == [(SCHOOLS, False, "gone")]
 
@@ -90,7 +90,7 @@ async def test_a_gap_that_is_gone_takes_back_what_nobody_has_begun(world: World)
 async def test_a_gap_that_is_gone_leaves_what_the_agency_has_signed_for(world: World) -> None:
     """It may be gone because the agency acted; its result is still wanted."""
     await world.hear(world.assessed(gap()))
-    [sent] = only(await world.turn(), ReferralMoved)
+    [sent] = only(await world.turn(), ReferralChanged)
     await world.moved(Verb.ACCEPT, SCHOOLS, sent.referral)
     await world.hear(world.assessed())
 
@@ -100,30 +100,30 @@ async def test_a_gap_that_is_gone_leaves_what_the_agency_has_signed_for(world: W
 
 async def test_a_gap_that_is_gone_takes_back_what_was_returned(world: World) -> None:
     await world.hear(world.assessed(gap()))
-    [sent] = only(await world.turn(), ReferralMoved)
+    [sent] = only(await world.turn(), ReferralChanged)
     await world.moved(Verb.RETURN, SCHOOLS, sent.referral, reason=ReturnReason.CANNOT_FIND_CHILD)
     await world.hear(world.assessed())
 
-    [moved] = only(await world.turn(), ReferralMoved)
+    [moved] = only(await world.turn(), ReferralChanged)
     assert moved.state is ReferralState.WITHDRAWN
 
 
 async def test_a_gap_that_comes_back_is_a_new_opening_or_a_reopening(world: World) -> None:
     """Withdrawn: a new referral. Closed within ninety days: the old one, reopened."""
     await world.hear(world.assessed(gap()))
-    [first] = only(await world.turn(), ReferralMoved)
+    [first] = only(await world.turn(), ReferralChanged)
     await world.hear(world.assessed())
     await world.turn()
     await world.hear(world.assessed(gap()))
-    [second] = [one for one in only(await world.turn(), ReferralMoved) if one.move is Move.SENT]
+    [second] = [one for one in only(await world.turn(), ReferralChanged) if one.transition is Transition.SENT]
     assert second.referral != first.referral
 
     await world.finish(second.referral, SCHOOLS, RENLI)
     await world.hear(world.assessed())
     await world.turn()
     await world.hear(world.assessed(gap()))
-    [third] = only(await world.turn(), ReferralMoved)
-    assert (third.referral, third.move, third.because) == (second.referral, Move.REOPENED, "shown_again")
+    [third] = only(await world.turn(), ReferralChanged)
+    assert (third.referral, third.transition, third.cause) == (second.referral, Transition.REOPENED, "shown_again")
 
 
 async def test_an_older_assessment_changes_nothing(world: World) -> None:
@@ -131,7 +131,7 @@ async def test_an_older_assessment_changes_nothing(world: World) -> None:
     older.event.__dict__.update(child_version=0, assessment=9)
     await world.hear(newer, older)
 
-    assert len(only(await world.turn(), ReferralMoved)) == 1
+    assert len(only(await world.turn(), ReferralChanged)) == 1
 
 
 async def test_the_same_facts_on_another_day_are_a_newer_assessment(world: World) -> None:
@@ -146,8 +146,8 @@ async def test_the_same_facts_on_another_day_are_a_newer_assessment(world: World
 async def test_a_route_the_county_has_dropped_is_the_lead_unit_s(world: World) -> None:
     await world.hear(world.assessed(gap(route="R99")))
 
-    [moved] = only(await world.turn(), ReferralMoved)
-    assert (moved.to_unit, moved.because, moved.whitelist) == (LEAD, "no_such_route", ())
+    [moved] = only(await world.turn(), ReferralChanged)
+    assert (moved.to_unit, moved.cause, moved.whitelist) == (LEAD, "no_such_route", ())
 
 
 # ---------------------------------------------------------------- what a person confirms first
@@ -157,17 +157,17 @@ async def test_a_derived_l0_is_put_to_the_township_with_the_very_event_that_show
     said = await world.hear(world.assessed(UNATTENDED))
 
     [proposal] = only(said, ProposalMade)
-    assert (proposal.what, proposal.unit, proposal.route) == ("referral", RENLI, "R4")
+    assert (proposal.subject, proposal.unit, proposal.route) == ("referral", RENLI, "R4")
     assert proposal.decide_by == world.now + timedelta(hours=2)
     assert proposal.topic_name == "referral.restricted.v1"
-    assert only(said, ReferralMoved) == []
+    assert only(said, ReferralChanged) == []
 
 
 async def test_urgent_findings_are_confirmed_whatever_the_route_says(world: World) -> None:
     said = await world.hear(world.assessed(gap(FindingCode.CHILD_LABOUR, "R28", Level.L1, confirm_first=False)))
 
     assert [one.decide_by - world.now for one in only(said, ProposalMade)] == [timedelta(hours=24)]
-    assert only(await world.turn(), ReferralMoved) == []
+    assert only(await world.turn(), ReferralChanged) == []
 
 
 async def test_a_confirmed_proposal_is_sent_by_who_confirmed_it(world: World) -> None:
@@ -175,7 +175,7 @@ async def test_a_confirmed_proposal_is_sent_by_who_confirmed_it(world: World) ->
     said = await world.do(Verb.CONFIRM, RENLI, proposal=proposal.proposal, role="township_civil_affairs")
 
     [ended] = only(said, ProposalEnded)
-    [moved] = only(said, ReferralMoved)
+    [moved] = only(said, ReferralChanged)
     assert (ended.outcome, ended.actor_role) == ("confirmed", "township_civil_affairs")
     assert (moved.from_unit, moved.to_unit, moved.call_first) == (RENLI, LEAD, True)
     assert moved.reporter_unit is None
@@ -187,7 +187,7 @@ async def test_what_a_person_confirmed_is_not_taken_back_by_facts(world: World) 
     await world.do(Verb.CONFIRM, RENLI, proposal=proposal.proposal)
     await world.hear(world.assessed())
 
-    assert [one for one in only(await world.turn(), ReferralMoved) if one.state is ReferralState.WITHDRAWN] == []
+    assert [one for one in only(await world.turn(), ReferralChanged) if one.state is ReferralState.WITHDRAWN] == []
 
 
 async def test_a_declined_proposal_is_not_made_again_for_the_same_grounds(world: World) -> None:
@@ -263,15 +263,15 @@ async def test_a_matter_the_agency_has_as_less_urgent_is_asked_about_and_raised(
     grave = calm.model_copy(update={"level": Level.L1})
 
     [proposal] = only(await world.hear(world.assessed(grave)), ProposalMade)
-    [moved] = only(await world.do(Verb.CONFIRM, RENLI, proposal=proposal.proposal), ReferralMoved)
-    assert (moved.referral, moved.level, moved.because) == (sent.referral, Level.L1, "level_raised")
+    [moved] = only(await world.do(Verb.CONFIRM, RENLI, proposal=proposal.proposal), ReferralChanged)
+    assert (moved.referral, moved.level, moved.cause) == (sent.referral, Level.L1, "level_raised")
 
 
 @pytest.mark.parametrize(("unit", "code"), [(RENLI, None), (LEAD, None), (QIDU, "not_yours"), (POLICE, "not_yours")])
 async def test_the_township_decides_or_the_lead_unit(world: World, unit: str, code: str | None) -> None:
     [proposal] = only(await world.hear(world.assessed(UNATTENDED)), ProposalMade)
     if code is None:
-        assert only(await world.do(Verb.CONFIRM, unit, proposal=proposal.proposal), ReferralMoved)
+        assert only(await world.do(Verb.CONFIRM, unit, proposal=proposal.proposal), ReferralChanged)
     else:
         assert await world.refused(Verb.CONFIRM, unit, proposal=proposal.proposal) == code
 
@@ -307,7 +307,7 @@ async def test_what_went_up_can_still_be_confirmed_below_and_above(world: World)
     first, second = only(said, ProposalMade)
     await world.tick(first.decide_by)
 
-    assert only(await world.do(Verb.CONFIRM, RENLI, proposal=first.proposal), ReferralMoved)
+    assert only(await world.do(Verb.CONFIRM, RENLI, proposal=first.proposal), ReferralChanged)
     decided = await world.do(Verb.DECLINE, LEAD, proposal=second.proposal, child=a_child(2))
     assert only(decided, ProposalEnded)[0].outcome == "declined"
 
@@ -322,5 +322,5 @@ async def test_the_township_is_the_one_the_child_lives_in_now(world: World) -> N
     await world.hear(world.assessed(gap()), world.assessed(gap(), township=QIDU_CODE))
     said = await world.turn()
 
-    assert only(said, ReferralMoved)[0].from_unit == QIDU
+    assert only(said, ReferralChanged)[0].from_unit == QIDU
     assert only(said, QueueEntry)[0].township == QIDU_CODE

@@ -3,8 +3,8 @@
 from datetime import date
 from uuid import UUID
 
-from contracts.referral import DutyMoved, ProposalEnded, ProposalMade, QueueEntry, ReferralMoved
-from contracts.vocabulary import Answer, FindingCode, LedgerReason, Move, ReferralState, Verb
+from contracts.referral import DutyChanged, ProposalEnded, ProposalMade, QueueEntry, ReferralChanged
+from contracts.vocabulary import Answer, FindingCode, LedgerReason, ReferralState, Transition, Verb
 from tests.referral.harness import POLICE, RENLI, SCHOOLS, UNATTENDED, World, a_child, gap, lane_of, only
 
 OLD, NEW = a_child(1), a_child(2)
@@ -14,11 +14,11 @@ async def test_an_open_referral_follows_the_file_and_its_agency_hears_of_it(worl
     [sent] = await world.report(child=OLD)
     said = await world.hear(world.handed_over(NEW, OLD))
 
-    [moved] = only(said, ReferralMoved)
+    [moved] = only(said, ReferralChanged)
     [entry] = only(said, QueueEntry)
-    assert (moved.move, moved.child, moved.referral) == (Move.HANDED_OVER, NEW, sent.referral)
+    assert (moved.transition, moved.child, moved.referral) == (Transition.HANDED_OVER, NEW, sent.referral)
     assert moved.state is ReferralState.SENT
-    assert (entry.child, entry.yours) == (NEW, True)
+    assert (entry.child, entry.assigned) == (NEW, True)
     row = await world.session.fetchrow("select child, partition from referral")
     assert (row["child"], row["partition"]) == (NEW, lane_of(NEW))
 
@@ -62,17 +62,17 @@ async def test_a_derived_referral_stays_tied_to_the_facts_of_the_survivor(world:
     for survivor_shows in (True, False):
         await world.forget()
         await world.hear(world.assessed(gap(), child=OLD))
-        [sent] = only(await world.turn(), ReferralMoved)
+        [sent] = only(await world.turn(), ReferralChanged)
         await world.hear(world.handed_over(NEW, OLD))
         await world.hear(
             world.assessed(*([gap()] if survivor_shows else []), child=NEW),
             world.assessed(child=OLD, state="absorbed", absorbed_by=NEW),
         )
-        moves = only(await world.turn(), ReferralMoved)
+        moves = only(await world.turn(), ReferralChanged)
 
         withdrawn = [one.referral for one in moves if one.state is ReferralState.WITHDRAWN]
         assert withdrawn == ([] if survivor_shows else [sent.referral])
-        assert [one for one in moves if one.move is Move.SENT] == []
+        assert [one for one in moves if one.transition is Transition.SENT] == []
 
 
 async def test_an_absorbed_file_shows_nothing_any_more(world: World) -> None:
@@ -97,7 +97,7 @@ async def test_an_open_proposal_of_the_absorbed_file_ends_and_the_survivor_s_own
 
 async def enter(world: World, child: UUID, code: FindingCode) -> None:
     said = await world.hear(world.finding(code, child=child))
-    [proposal] = [one for one in only(said, ProposalMade) if one.what == "ledger"]
+    [proposal] = [one for one in only(said, ProposalMade) if one.subject == "ledger"]
     await world.do(Verb.CONFIRM, RENLI, proposal=proposal.proposal, child=child)
 
 
@@ -106,9 +106,9 @@ async def test_the_ledger_of_the_absorbed_file_goes_on_at_the_survivor(world: Wo
     await world.hear(world.handed_over(NEW, OLD))
     said = await world.turn_to(date(2026, 12, 1))
 
-    assert {(one.child, one.duty_kind) for one in only(said, DutyMoved)} == {(NEW, "contact")}
+    assert {(one.child, one.duty_kind) for one in only(said, DutyChanged)} == {(NEW, "contact")}
     done = await world.do(Verb.VISIT, RENLI, at_residence=True, child=OLD)
-    assert {(one.child, one.move) for one in only(done, DutyMoved)} == {(NEW, "fulfilled")}
+    assert {(one.child, one.change) for one in only(done, DutyChanged)} == {(NEW, "fulfilled")}
 
 
 async def test_two_entries_become_one_and_nothing_is_owed_twice(world: World) -> None:
@@ -116,7 +116,7 @@ async def test_two_entries_become_one_and_nothing_is_owed_twice(world: World) ->
     await enter(world, OLD, FindingCode.HELP_REQUESTED)
     await enter(world, NEW, FindingCode.SUDDEN_HARDSHIP)
     said = await world.hear(world.handed_over(NEW, OLD))
-    cancelled = [one for one in only(said, DutyMoved) if one.move == "cancelled"]
+    cancelled = [one for one in only(said, DutyChanged) if one.change == "cancelled"]
     assert {one.duty_kind for one in cancelled} == {"contact", "first_visit"}
 
     row = await world.session.fetchrow("select reasons, open from ledger where child = $1", NEW)
@@ -127,12 +127,12 @@ async def test_two_entries_become_one_and_nothing_is_owed_twice(world: World) ->
 
 async def test_a_split_moves_what_came_from_the_findings_that_belong_elsewhere(world: World) -> None:
     mine, other = world.finding(child=OLD), world.finding(FindingCode.NO_HUKOU, child=OLD)
-    [stays] = only(await world.hear(mine), ReferralMoved)
-    [goes] = only(await world.hear(other), ReferralMoved)
+    [stays] = only(await world.hear(mine), ReferralChanged)
+    [goes] = only(await world.hear(other), ReferralChanged)
     assert goes.finding is not None
     said = await world.hear(world.handed_over(NEW, OLD, "split", goes.finding))
 
-    [moved] = only(said, ReferralMoved)
+    [moved] = only(said, ReferralChanged)
     assert (moved.referral, moved.child) == (goes.referral, NEW)
     assert (await world.moved(Verb.ACCEPT, SCHOOLS, stays.referral, child=OLD)).child == OLD
     assert (await world.moved(Verb.ACCEPT, POLICE, goes.referral, child=OLD)).child == NEW  # in flight
@@ -142,12 +142,12 @@ async def test_a_referral_of_two_findings_that_are_split_is_doubled(world: World
     """Neither child's matter is lost."""
     await world.report(child=OLD)
     second = world.finding(child=OLD, unit=POLICE)
-    [joined] = only(await world.hear(second), ReferralMoved)
+    [joined] = only(await world.hear(second), ReferralChanged)
     finding = second.event.finding  # type: ignore[attr-defined]
     said = await world.hear(world.handed_over(NEW, OLD, "split", finding))
 
-    [twin] = only(said, ReferralMoved)
-    assert (twin.child, twin.move, twin.finding) == (NEW, Move.SENT, finding)
+    [twin] = only(said, ReferralChanged)
+    assert (twin.child, twin.transition, twin.finding) == (NEW, Transition.SENT, finding)
     assert twin.referral != joined.referral
 
 
@@ -156,7 +156,7 @@ async def test_after_a_split_each_referral_knows_who_reported_its_own_findings(w
     second = world.finding(child=OLD, unit=POLICE)
     await world.hear(second)
     finding = second.event.finding  # type: ignore[attr-defined]
-    [twin] = only(await world.hear(world.handed_over(NEW, OLD, "split", finding)), ReferralMoved)
+    [twin] = only(await world.hear(world.handed_over(NEW, OLD, "split", finding)), ReferralChanged)
 
     assert twin.reporters == (POLICE,)
     assert await world.session.fetchval("select reporters from referral where child = $1", OLD) == [SCHOOLS]
@@ -167,7 +167,7 @@ async def test_a_question_about_the_ledger_follows_the_finding_it_rests_on(world
     for decided in (False, True):
         await world.forget()
         finding = world.finding(FindingCode.SUDDEN_HARDSHIP, child=OLD)
-        [proposal] = [one for one in only(await world.hear(finding), ProposalMade) if one.what == "ledger"]
+        [proposal] = [one for one in only(await world.hear(finding), ProposalMade) if one.subject == "ledger"]
         if decided:
             await world.do(Verb.DECLINE, RENLI, proposal=proposal.proposal, child=OLD)
         known = finding.event.finding  # type: ignore[attr-defined]
@@ -197,9 +197,9 @@ async def test_of_two_equal_duties_the_one_that_everybody_sees_stays(world: Worl
         await world.turn_to(date(2026, 12, 1))
         await enter(world, OLD, FindingCode.HELP_REQUESTED)
         await enter(world, NEW, FindingCode.MENTAL_DISTRESS)
-        said = only(await world.hear(world.handed_over(survivor, absorbed)), DutyMoved)
+        said = only(await world.hear(world.handed_over(survivor, absorbed)), DutyChanged)
 
-        assert {(one.duty_kind, one.move, one.restricted) for one in said} == {
+        assert {(one.duty_kind, one.change, one.restricted) for one in said} == {
             ("contact", "cancelled", True),
             ("first_visit", "cancelled", True),
         }
@@ -214,7 +214,7 @@ async def test_a_file_that_was_split_off_again_stands_on_its_own(world: World) -
 async def test_a_file_absorbed_before_its_hand_over_is_heard_keeps_its_matters_for_it(world: World) -> None:
     """The two travel on different topics; the day may turn between them."""
     await world.hear(world.assessed(gap(), child=OLD))
-    [sent] = only(await world.turn(), ReferralMoved)
+    [sent] = only(await world.turn(), ReferralChanged)
     await world.hear(world.assessed(child=OLD, state="absorbed", absorbed_by=NEW), world.assessed(gap(), child=NEW))
     await world.turn()
     await world.hear(world.handed_over(NEW, OLD))

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from contracts.county import County
-from contracts.referral import ProposalEnded, ProposalMade, QueueEntry, ReferralMoved
-from contracts.vocabulary import HOTLINES, FindingCode, Level, Move, ReferralState, ReturnReason, Verb
-from runtime import Unprocessable
+from contracts.referral import ProposalEnded, ProposalMade, QueueEntry, ReferralChanged
+from contracts.vocabulary import HOTLINES, FindingCode, Level, ReferralState, ReturnReason, Transition, Verb
+from runtime import UnprocessableEvent
 from tests.county import a_county
 from tests.referral.harness import (
     HEALTH,
@@ -37,15 +37,15 @@ async def test_what_a_teacher_reports_is_on_the_agency_queue_with_the_same_event
     said = await world.hear(world.finding(FindingCode.OUT_OF_SCHOOL))
 
     moved, entry = said[0], said[1]
-    assert isinstance(moved, ReferralMoved)
+    assert isinstance(moved, ReferralChanged)
     assert isinstance(entry, QueueEntry)
-    assert (moved.move, moved.state, moved.to_unit) == (Move.SENT, ReferralState.SENT, SCHOOLS)
+    assert (moved.transition, moved.state, moved.to_unit) == (Transition.SENT, ReferralState.SENT, SCHOOLS)
     assert moved.topic_name == "referral.case.v1"
     assert moved.sent_at == world.now
     assert moved.accept_by == at(world.on + timedelta(days=4), 0)  # three working days, to their end
     assert moved.inform == (RENLI,)
     assert (moved.from_unit, moved.reporter_unit, moved.reporter_informed) == (SCHOOLS, SCHOOLS, False)
-    assert (entry.unit, entry.yours, entry.version) == (SCHOOLS, True, 1)
+    assert (entry.unit, entry.assigned, entry.version) == (SCHOOLS, True, 1)
     assert entry.topic_name == "referral.queue.341722-jtj.v1"
     assert entry.title == "义务教育阶段辍学"
     assert entry.basis
@@ -56,7 +56,7 @@ async def test_l0_says_call_first_and_prints_the_hotlines(world: World) -> None:
     """The nine mandatory-report situations: a call, and the paper trail on a restricted topic."""
     said = await world.hear(world.finding(FindingCode.SUSPECTED_VIOLENCE, phone_reported_at=None))
 
-    [moved] = only(said, ReferralMoved)
+    [moved] = only(said, ReferralChanged)
     [entry] = only(said, QueueEntry)
     assert (moved.level, moved.call_first, moved.phone_reported) == (Level.L0, True, False)
     assert moved.to_unit == POLICE
@@ -107,8 +107,8 @@ async def test_a_second_finding_joins_the_open_referral_and_may_raise_its_level(
     assert first.referral == second.referral == third.referral
     assert [one.version for one in (first, second, third)] == [1, 2, 3]
     assert [one.level for one in (first, second, third)] == [Level.L2, Level.L1, Level.L1]
-    assert (second.move, second.state, second.because) == (Move.SENT, ReferralState.SENT, "level_raised")
-    assert third.because == "finding_added"
+    assert (second.transition, second.state, second.cause) == (Transition.SENT, ReferralState.SENT, "level_raised")
+    assert third.cause == "finding_added"
 
 
 async def test_a_finding_joins_where_the_agency_is_and_does_not_throw_it_back(world: World) -> None:
@@ -130,7 +130,7 @@ async def test_a_new_finding_reopens_what_was_closed_within_ninety_days(
     [again] = await world.report()
 
     assert (again.referral == first.referral) is reopened
-    assert again.move is (Move.REOPENED if reopened else Move.SENT)
+    assert again.transition is (Transition.REOPENED if reopened else Transition.SENT)
     assert again.state is ReferralState.SENT
     assert again.sent_at == world.now
     assert again.result is None
@@ -144,7 +144,7 @@ async def test_the_same_finding_heard_twice_is_one(world: World) -> None:
     said = await world.hear(finding)
     assert await world.hear(world.finding(FindingCode.OUT_OF_SCHOOL, FindingCode.HELP_REQUESTED, **again)) == []
 
-    await world.finish(only(said, ReferralMoved)[0].referral, SCHOOLS, SCHOOLS)
+    await world.finish(only(said, ReferralChanged)[0].referral, SCHOOLS, SCHOOLS)
     assert await world.hear(world.finding(FindingCode.OUT_OF_SCHOOL, **again)) == []
 
     world.county = a_county_where(SCHOOLS, reports_at_once=False)
@@ -160,8 +160,8 @@ async def test_what_was_returned_goes_out_again_with_a_new_finding(world: World)
     await world.moved(Verb.RETURN, POLICE, sent.referral, reason=ReturnReason.INFORMATION_MISSING)
     said = await world.hear(world.finding(FindingCode.SUSPECTED_VIOLENCE, unit=HEALTH))
 
-    [moved] = only(said, ReferralMoved)
-    assert (moved.referral, moved.state, moved.because) == (sent.referral, ReferralState.SENT, "sent_again")
+    [moved] = only(said, ReferralChanged)
+    assert (moved.referral, moved.state, moved.cause) == (sent.referral, ReferralState.SENT, "sent_again")
     assert queue(said) == [(POLICE, True, "sent")]
 
 
@@ -198,15 +198,15 @@ async def test_a_child_without_a_township_is_the_lead_unit_s(world: World, towns
     """Unknown, or not one of the county's: never lost."""
     [moved] = await world.report(FindingCode.SUDDEN_HARDSHIP, township=township)
 
-    assert (moved.to_unit, moved.because) == (LEAD, "township_unknown")
+    assert (moved.to_unit, moved.cause) == (LEAD, "township_unknown")
 
 
 async def test_a_restricted_matter_for_a_unit_without_a_second_queue_goes_to_the_lead_unit(world: World) -> None:
     world.county = a_county_where(POLICE, receives_restricted=False)
     said = await world.hear(world.finding(FindingCode.SUSPECTED_VIOLENCE))
 
-    [moved] = only(said, ReferralMoved)
-    assert (moved.to_unit, moved.because) == (LEAD, "no_restricted_queue")
+    [moved] = only(said, ReferralChanged)
+    assert (moved.to_unit, moved.cause) == (LEAD, "no_restricted_queue")
     assert queue(said) == [(LEAD, True, "sent")]
 
 
@@ -215,7 +215,7 @@ async def test_a_unit_without_any_queue_still_gets_the_event(world: World) -> No
     world.county = a_county_where(SCHOOLS, receives=False, receives_restricted=False)
     said = await world.hear(world.finding())
 
-    [moved] = only(said, ReferralMoved)
+    [moved] = only(said, ReferralChanged)
     assert moved.to_unit == SCHOOLS
     assert queue(said) == []
 
@@ -233,7 +233,7 @@ async def test_a_code_that_no_route_names_goes_where_somebody_assigns_a_lead(wor
 async def test_a_county_without_any_way_for_a_code_parks_the_finding_loudly(world: World) -> None:
     world.county = a_county(routes=tuple(route for route in a_county().routes if route.id not in ("R30", "R32")))
 
-    with pytest.raises(Unprocessable, match="legal_help_need"):
+    with pytest.raises(UnprocessableEvent, match="legal_help_need"):
         await world.report(FindingCode.LEGAL_HELP_NEED)
 
 
@@ -251,12 +251,12 @@ async def test_who_has_no_duty_to_report_suggests_and_the_township_sends(world: 
     said = await world.hear(world.finding(FindingCode.BEHAVIOUR_CONCERN))
     [proposal, _] = only(said, ProposalMade)
 
-    assert only(said, ReferralMoved) == []
-    assert (proposal.what, proposal.unit, proposal.route) == ("referral", RENLI, "R9")
+    assert only(said, ReferralChanged) == []
+    assert (proposal.subject, proposal.unit, proposal.route) == ("referral", RENLI, "R9")
     assert proposal.decide_by == world.now + timedelta(hours=24)
 
     said = await world.do(Verb.CONFIRM, RENLI, proposal=proposal.proposal)
-    [moved] = only(said, ReferralMoved)
+    [moved] = only(said, ReferralChanged)
     assert only(said, ProposalEnded)[0].outcome == "confirmed"
     assert (moved.from_unit, moved.reporter_unit) == (RENLI, SCHOOLS)
     assert moved.finding is not None
@@ -281,11 +281,11 @@ async def test_a_call_made_before_the_report_is_on_the_referral(world: World) ->
 
 async def test_a_call_recorded_by_finding_counts_for_each_referral_that_must_be_called_about(world: World) -> None:
     finding = world.finding(FindingCode.SUSPECTED_VIOLENCE, FindingCode.UNATTENDED, FindingCode.OUT_OF_SCHOOL)
-    moves = only(await world.hear(finding), ReferralMoved)
+    moves = only(await world.hear(finding), ReferralChanged)
     named: dict[str, Any] = {"finding": moves[0].finding, "station": "派出所", "at": world.now}
 
-    tried = only(await world.do(Verb.PHONE_REPORT, SCHOOLS, reached=False, **named), ReferralMoved)
-    called = only(await world.do(Verb.PHONE_REPORT, SCHOOLS, reached=True, **named), ReferralMoved)
+    tried = only(await world.do(Verb.PHONE_REPORT, SCHOOLS, reached=False, **named), ReferralChanged)
+    called = only(await world.do(Verb.PHONE_REPORT, SCHOOLS, reached=True, **named), ReferralChanged)
 
     assert {(one.route, one.phone_reported) for one in tried} == {("R1", False), ("R4", False)}
     assert {(one.route, one.phone_reported) for one in called} == {("R1", True), ("R4", True)}
@@ -297,7 +297,7 @@ async def test_a_call_that_is_heard_before_its_finding_is_not_forgotten(world: W
     known = finding.event.finding  # type: ignore[attr-defined]
     assert await world.do(Verb.PHONE_REPORT, SCHOOLS, finding=known, reached=True) == []
 
-    [moved] = only(await world.hear(finding), ReferralMoved)
+    [moved] = only(await world.hear(finding), ReferralChanged)
     assert moved.phone_reported
 
 
@@ -309,18 +309,18 @@ async def test_whoever_may_call_about_a_referral_may_do_so_before_it_is_there(wo
     for caller in (unit, HEALTH):
         await world.do(Verb.PHONE_REPORT, caller, finding=known, reached=True)
 
-    [moved] = only(await world.hear(finding), ReferralMoved)
+    [moved] = only(await world.hear(finding), ReferralChanged)
     assert moved.phone_reported
 
 
 async def test_a_call_by_finding_counts_where_the_caller_has_a_part(world: World) -> None:
     """The police have one of its two referrals: theirs is called about, the other's clock goes on."""
     finding = world.finding(FindingCode.SUSPECTED_VIOLENCE, FindingCode.UNATTENDED)
-    named = only(await world.hear(finding), ReferralMoved)[0].finding
+    named = only(await world.hear(finding), ReferralChanged)[0].finding
     said = await world.do(Verb.PHONE_REPORT, POLICE, finding=named, reached=True)
 
-    assert [type(one).__name__ for one in said] == ["ReferralMoved", "QueueEntry"]
-    assert [(one.route, one.phone_reported) for one in only(said, ReferralMoved)] == [("R1", True)]
+    assert [type(one).__name__ for one in said] == ["ReferralChanged", "QueueEntry"]
+    assert [(one.route, one.phone_reported) for one in only(said, ReferralChanged)] == [("R1", True)]
 
 
 async def test_a_stranger_s_call_about_a_finding_that_comes_later_does_not_silence_its_clock(world: World) -> None:
@@ -328,5 +328,5 @@ async def test_a_stranger_s_call_about_a_finding_that_comes_later_does_not_silen
     known = finding.event.finding  # type: ignore[attr-defined]
     await world.do(Verb.PHONE_REPORT, HEALTH, finding=known, reached=True)
 
-    [moved] = only(await world.hear(finding), ReferralMoved)
+    [moved] = only(await world.hear(finding), ReferralChanged)
     assert not moved.phone_reported

@@ -11,12 +11,12 @@ import pytest
 from contracts.county import Cadence, WorkingDays
 from contracts.event import Event
 from contracts.referral import (
-    DutyMoved,
-    LedgerMoved,
+    DutyChanged,
+    LedgerEntryChanged,
     ProposalEnded,
     ProposalMade,
-    ReferralMoved,
-    ReferralRefusedAction,
+    ReferralActionRefused,
+    ReferralChanged,
 )
 from contracts.vocabulary import Answer, DutyKind, FindingCode, LedgerReason, Level, Verb
 from services.referral import store
@@ -43,7 +43,7 @@ DIRECTOR: dict[str, Any] = {"role": "child_director"}
 
 
 def of_ledger(events: Iterable[object]) -> list[ProposalMade]:
-    return [event for event in events if isinstance(event, ProposalMade) and event.what == "ledger"]
+    return [event for event in events if isinstance(event, ProposalMade) and event.subject == "ledger"]
 
 
 async def on_the_ledger(world: World, entry: date, *, child: UUID | None = None) -> UUID:
@@ -58,7 +58,7 @@ async def on_the_ledger(world: World, entry: date, *, child: UUID | None = None)
 
 def due(events: Iterable[object]) -> list[tuple[str, str, str]]:
     """The duties moved: kind, period, move."""
-    return [(one.duty_kind, one.period, one.move) for one in events if isinstance(one, DutyMoved)]
+    return [(one.duty_kind, one.period, one.change) for one in events if isinstance(one, DutyChanged)]
 
 
 # ---------------------------------------------------------------- entry
@@ -127,7 +127,7 @@ async def test_an_entry_whose_facts_are_gone_is_no_longer_proposed(world: World)
     await world.turn()
     await world.hear(world.assessed())
 
-    ended = [one for one in only(await world.turn(), ProposalEnded) if one.what == "ledger"]
+    ended = [one for one in only(await world.turn(), ProposalEnded) if one.subject == "ledger"]
     assert [one.outcome for one in ended] == ["no_longer_shown"]
 
 
@@ -145,10 +145,10 @@ async def test_a_person_opens_the_entry_and_the_first_duties_are_there(world: Wo
     [proposal] = of_ledger(await world.hear(world.finding(FindingCode.HELP_REQUESTED)))
     said = await world.do(Verb.CONFIRM, RENLI, proposal=proposal.proposal, role="township_civil_affairs")
 
-    [moved] = only(said, LedgerMoved)
-    assert (moved.move, moved.reasons) == ("opened", (LedgerReason.REQUEST,))
+    [moved] = only(said, LedgerEntryChanged)
+    assert (moved.change, moved.reasons) == ("opened", (LedgerReason.REQUEST,))
     assert (moved.actor_unit, moved.actor_role) == (RENLI, "township_civil_affairs")
-    assert DutyKind.FIRST_VISIT in {one.duty_kind for one in only(said, DutyMoved)}
+    assert DutyKind.FIRST_VISIT in {one.duty_kind for one in only(said, DutyChanged)}
 
 
 async def test_a_further_reason_changes_the_entry(world: World) -> None:
@@ -156,8 +156,8 @@ async def test_a_further_reason_changes_the_entry(world: World) -> None:
     [proposal] = of_ledger(await world.hear(world.finding(FindingCode.SUDDEN_HARDSHIP)))
     said = await world.do(Verb.CONFIRM, RENLI, proposal=proposal.proposal)
 
-    [moved] = only(said, LedgerMoved)
-    assert (moved.move, moved.reasons) == ("changed", (LedgerReason.FAMILY_HARDSHIP, LedgerReason.REQUEST))
+    [moved] = only(said, LedgerEntryChanged)
+    assert (moved.change, moved.reasons) == ("changed", (LedgerReason.FAMILY_HARDSHIP, LedgerReason.REQUEST))
     assert due(said) == []
     assert of_ledger(await world.hear(world.finding(FindingCode.SUDDEN_HARDSHIP))) == []  # stands there already
 
@@ -171,7 +171,7 @@ async def test_an_answer_on_one_ground_answers_the_same_question_on_another(worl
         first.proposal: "confirmed",
         second.proposal: "confirmed",
     }
-    assert len(only(said, LedgerMoved)) == 1
+    assert len(only(said, LedgerEntryChanged)) == 1
 
 
 @pytest.mark.parametrize("code", [FindingCode.SUDDEN_HARDSHIP, FindingCode.HELP_REQUESTED])
@@ -217,7 +217,7 @@ async def test_leaving_migrant_status_never_closes_the_ledger(world: World) -> N
     await world.hear(world.assessed(migrant=Answer.NO, statistical=Answer.NO))
     said = await world.turn_to(date(2026, 12, 1))
 
-    assert only(said, LedgerMoved) == []
+    assert only(said, LedgerEntryChanged) == []
     assert ("contact", "2026-12", "created") in due(said)
 
 
@@ -240,7 +240,7 @@ async def test_entry_until_the_twentieth_owes_this_month_s_contact(world: World,
 async def test_the_first_visit_is_due_within_seven_working_days_of_entry(world: World) -> None:
     """Entered on Tuesday 24 November: until Thursday 3 December."""
     await on_the_ledger(world, world.on)
-    [visit] = [one for one in only((one.event for one in world.said), DutyMoved) if one.duty_kind == "first_visit"]
+    [visit] = [one for one in only((one.event for one in world.said), DutyChanged) if one.duty_kind == "first_visit"]
 
     assert visit.due_on == date(2026, 12, 3)
     assert ("first_visit", "2026Q4", "missed") not in due(await world.turn_to(date(2026, 12, 3)))
@@ -262,13 +262,13 @@ async def test_a_first_visit_counted_into_an_unpublished_year_says_so_and_moves_
     world: World,
 ) -> None:
     await on_the_ledger(world, date(2026, 12, 28))
-    [visit] = [one for one in only((one.event for one in world.said), DutyMoved) if one.duty_kind == "first_visit"]
+    [visit] = [one for one in only((one.event for one in world.said), DutyChanged) if one.duty_kind == "first_visit"]
     assert (visit.due_on, visit.provisional) == (date(2027, 1, 6), True)
     assert ("first_visit", "2026Q4", "reminded") not in due(await world.turn_to(date(2026, 12, 30)))
 
     publish_2027(world)
-    [moved] = [one for one in only(await world.turn(), DutyMoved) if one.duty_kind == "first_visit"]
-    assert (moved.move, moved.due_on, moved.provisional) == ("reminded", date(2027, 1, 7), False)
+    [moved] = [one for one in only(await world.turn(), DutyChanged) if one.duty_kind == "first_visit"]
+    assert (moved.change, moved.due_on, moved.provisional) == ("reminded", date(2027, 1, 7), False)
     later = due(await world.turn_to(date(2027, 1, 7)))
     assert ("first_visit", "2026Q4", "missed") not in later
     assert ("first_visit", "2026Q4", "missed") in due(await world.turn())
@@ -442,7 +442,7 @@ async def test_what_a_visit_finds_is_a_finding(world: World) -> None:
     """The child director sees that the child is out of school: nobody has to write it twice."""
     said = await world.do(Verb.VISIT, RENLI, at_residence=True, findings=(FindingCode.OUT_OF_SCHOOL,), **DIRECTOR)
 
-    [moved] = only(said, ReferralMoved)
+    [moved] = only(said, ReferralChanged)
     assert (moved.to_unit, moved.from_unit, moved.reporter_unit) == (SCHOOLS, RENLI, RENLI)
 
 
@@ -453,8 +453,8 @@ async def test_what_a_stranger_finds_on_a_visit_counts_although_the_visit_does_n
         Verb.VISIT, SCHOOLS, at_residence=True, role="teacher", findings=(FindingCode.SUSPECTED_VIOLENCE,)
     )
 
-    assert [one.to_unit for one in only(said, ReferralMoved)] == [POLICE]
-    assert [one.code for one in only(said, ReferralRefusedAction)] == ["not_yours"]
+    assert [one.to_unit for one in only(said, ReferralChanged)] == [POLICE]
+    assert [one.code for one in only(said, ReferralActionRefused)] == ["not_yours"]
     assert due(said) == []
 
 
@@ -462,7 +462,7 @@ async def test_a_child_who_moves_is_the_new_township_s_from_the_next_period(worl
     await world.hear(world.assessed())
     await on_the_ledger(world, date(2026, 12, 1))
     await world.hear(world.assessed(township=QIDU_CODE))
-    said = only(await world.turn_to(date(2027, 1, 1)), DutyMoved)
+    said = only(await world.turn_to(date(2027, 1, 1)), DutyChanged)
 
     assert {(one.unit, one.township) for one in said if one.period == "2027-01"} == {("341722-qidu", QIDU_CODE)}
     assert due(await world.do(Verb.CONTACT, RENLI, reached=True, on=date(2026, 12, 31), **DIRECTOR))
@@ -475,16 +475,16 @@ async def test_two_contacts_missed_running_are_a_guardianship_risk_to_look_at(wo
     """Policy 3.12: monthly contact impossible twice running."""
     await on_the_ledger(world, date(2026, 12, 1))
     first = await world.turn_to(date(2027, 1, 31))
-    assert [one for one in only(first, ProposalMade) if one.what == "referral"] == []
+    assert [one for one in only(first, ProposalMade) if one.subject == "referral"] == []
 
     second = await world.turn()
-    [risk] = [one for one in only(second, ProposalMade) if one.what == "referral"]
+    [risk] = [one for one in only(second, ProposalMade) if one.subject == "referral"]
     assert (risk.findings, risk.unit) == ((FindingCode.GUARDIANSHIP_AT_RISK,), RENLI)
     assert risk.restricted
     third = await world.turn_to(date(2027, 4, 1))
-    assert [one for one in only(third, ProposalMade) if one.what == "referral"] == []
+    assert [one for one in only(third, ProposalMade) if one.subject == "referral"] == []
 
-    [moved] = only(await world.do(Verb.CONFIRM, RENLI, proposal=risk.proposal), ReferralMoved)
+    [moved] = only(await world.do(Verb.CONFIRM, RENLI, proposal=risk.proposal), ReferralChanged)
     assert (moved.route, moved.findings) == ("R34", (FindingCode.GUARDIANSHIP_AT_RISK,))
 
 
@@ -494,16 +494,16 @@ async def test_a_risk_the_township_is_asked_about_already_is_not_asked_about_twi
     await world.hear(world.assessed(calm))
     said = await world.turn_to(date(2027, 2, 2))
 
-    assert [one for one in only(said, ProposalMade) if one.what == "referral"] == []
+    assert [one for one in only(said, ProposalMade) if one.subject == "referral"] == []
 
 
 async def test_a_third_missed_contact_is_no_news_to_who_has_looked_at_two(world: World) -> None:
     await on_the_ledger(world, date(2026, 12, 1))
-    [risk] = [one for one in only(await world.turn_to(date(2027, 2, 1)), ProposalMade) if one.what == "referral"]
+    [risk] = [one for one in only(await world.turn_to(date(2027, 2, 1)), ProposalMade) if one.subject == "referral"]
     await world.do(Verb.DECLINE, RENLI, proposal=risk.proposal)
 
     third = await world.turn_to(date(2027, 4, 2))
-    assert [one for one in only(third, ProposalMade) if one.what == "referral"] == []
+    assert [one for one in only(third, ProposalMade) if one.subject == "referral"] == []
 
 
 async def test_two_missed_contacts_with_a_month_between_that_owed_none_are_not_running(world: World) -> None:
@@ -514,7 +514,7 @@ async def test_two_missed_contacts_with_a_month_between_that_owed_none_are_not_r
     said = await world.turn_to(date(2027, 3, 2))
 
     assert ("contact", "2027-02", "missed") in due(said)
-    assert [one for one in only(said, ProposalMade) if one.what == "referral"] == []
+    assert [one for one in only(said, ProposalMade) if one.subject == "referral"] == []
 
 
 async def test_a_contact_in_between_is_no_running_miss(world: World) -> None:
@@ -523,7 +523,7 @@ async def test_a_contact_in_between_is_no_running_miss(world: World) -> None:
     await world.do(Verb.CONTACT, RENLI, reached=True, **DIRECTOR)
     said = await world.turn_to(date(2027, 3, 1))
 
-    assert [one for one in only(said, ProposalMade) if one.what == "referral"] == []
+    assert [one for one in only(said, ProposalMade) if one.subject == "referral"] == []
 
 
 # ---------------------------------------------------------------- closing
@@ -541,11 +541,11 @@ async def test_closing_takes_a_reason_a_visit_and_a_second_person(world: World) 
     await world.do(Verb.VISIT, RENLI, at_residence=True, **DIRECTOR)
     await world.turn_to(date(2027, 1, 5))
     [proposal] = only(await ask_to_close(world), ProposalMade)
-    assert (proposal.what, proposal.unit) == ("ledger_closing", LEAD)
+    assert (proposal.subject, proposal.unit) == ("ledger_closing", LEAD)
 
     said = await world.do(Verb.CONFIRM, LEAD, proposal=proposal.proposal, role="county_civil_affairs", person="mzj-01")
-    [moved] = only(said, LedgerMoved)
-    assert (moved.move, moved.actor_unit) == ("closed", LEAD)
+    [moved] = only(said, LedgerEntryChanged)
+    assert (moved.change, moved.actor_unit) == ("closed", LEAD)
     assert set(due(said)) == {("contact", "2027-01", "cancelled"), ("visit", "2027Q1", "cancelled")}
     assert due(await world.turn_to(date(2027, 3, 1))) == []
 
@@ -620,7 +620,7 @@ async def test_a_closing_asked_for_before_the_grounds_changed_is_not_agreed_to(w
     assert await world.refused(Verb.CONFIRM, LEAD, proposal=closing.proposal) == "visit_missing"
     await world.do(Verb.VISIT, RENLI, at_residence=True, **DIRECTOR)
     closed = await world.do(Verb.CONFIRM, LEAD, proposal=closing.proposal)
-    assert [one.move for one in only(closed, LedgerMoved)] == ["closed"]
+    assert [one.change for one in only(closed, LedgerEntryChanged)] == ["closed"]
 
 
 async def test_closing_asked_for_by_the_county_is_agreed_to_where_the_child_lives_now(world: World) -> None:
@@ -646,7 +646,7 @@ async def test_nobody_agrees_with_himself(world: World) -> None:
     assert await world.refused(Verb.CONFIRM, LEAD, person="mzj-01", **same) == "second_person_needed"
     assert await world.refused(Verb.CONFIRM, LEAD, person="mzj-04", **same) == "second_person_needed"
     agreed = await world.do(Verb.CONFIRM, RENLI, proposal=proposal.proposal, role="township_civil_affairs")
-    assert [one.move for one in only(agreed, LedgerMoved)] == ["closed"]
+    assert [one.change for one in only(agreed, LedgerEntryChanged)] == ["closed"]
 
 
 async def test_a_declined_closing_leaves_the_entry_and_can_be_asked_again(world: World) -> None:
@@ -664,10 +664,10 @@ async def test_a_child_who_comes_back_has_a_second_entry_with_duties_of_its_own(
     await world.do(Verb.VISIT, RENLI, at_residence=True, **DIRECTOR)
     [proposal] = only(await ask_to_close(world), ProposalMade)
     await world.do(Verb.CONFIRM, LEAD, proposal=proposal.proposal)
-    before = {one.duty for one in only((one.event for one in world.said), DutyMoved)}
+    before = {one.duty for one in only((one.event for one in world.said), DutyChanged)}
     await on_the_ledger(world, date(2026, 12, 3))
 
-    after = {one.duty for one in only((one.event for one in world.said), DutyMoved)}
+    after = {one.duty for one in only((one.event for one in world.said), DutyChanged)}
     assert len(after) == len(before) + 2
 
 
@@ -697,17 +697,27 @@ async def test_an_entry_that_restricted_reasons_hold_leaves_no_trace_on_an_ordin
     await world.hear(world.assessed())
     await confirm_all(world, await world.hear(world.finding(FindingCode.MENTAL_DISTRESS)))
     await world.refused(Verb.CONTACT, POLICE, reached=True)
-    await world.refused(Verb.CLOSE, RENLI, noted=True)
+    await world.refused(Verb.CLOSE, RENLI, noted=True, restricted=True)
     await world.turn_to(date(2027, 2, 2))  # two contacts missed running
     await world.do(Verb.CONTACT, RENLI, reached=True, **DIRECTOR)
     await world.do(Verb.VISIT, RENLI, at_residence=True, **DIRECTOR)
-    [proposal] = only(await ask_to_close(world), ProposalMade)
-    await world.refused(Verb.CLOSE, RENLI, noted=True)
+    [proposal] = only(await ask_to_close(world, restricted=True), ProposalMade)
+    await world.refused(Verb.CLOSE, RENLI, noted=True, restricted=True)
     await world.do(Verb.CONFIRM, LEAD, proposal=proposal.proposal)
 
-    moves = {one.event.move for one in world.said if isinstance(one.event, DutyMoved)}
+    moves = {one.event.change for one in world.said if isinstance(one.event, DutyChanged)}
     assert moves == {"created", "reminded", "missed", "fulfilled", "fulfilled_late"}
     assert seen(world) == []
+
+
+async def test_a_hidden_entry_is_none_to_who_asks_from_the_ordinary_log_in(world: World) -> None:
+    await world.hear(world.assessed())
+    before = await world.refused(Verb.CLOSE, RENLI, noted=True)
+    await confirm_all(world, await world.hear(world.finding(FindingCode.MENTAL_DISTRESS)))
+
+    assert await world.refused(Verb.CLOSE, RENLI, noted=True) == before == "not_on_ledger"
+    first, second = (one.event for one in world.said if isinstance(one.event, ReferralActionRefused))
+    assert first.topic_name == second.topic_name == "referral.case.v1"
 
 
 @pytest.mark.parametrize("secret_day", [0, 3, 40])
@@ -735,7 +745,7 @@ async def test_restricted_reasons_change_nothing_that_everybody_sees(world: Worl
         return seen(world)
 
     plain, secret = await lived(with_secret=False), await lived(with_secret=True)
-    assert [line[1] for line in plain].count("LedgerMoved") == 2
+    assert [line[1] for line in plain].count("LedgerEntryChanged") == 2
     assert secret == plain
 
 
@@ -751,8 +761,8 @@ async def test_a_finding_of_both_kinds_asks_about_each_by_itself(world: World) -
         ]
         for proposal in reversed(asked) if restricted_first else asked:
             await world.do(Verb.CONFIRM, RENLI, proposal=proposal.proposal)
-        moves = only((one.event for one in world.said), LedgerMoved)
-        assert [(one.move, one.reasons) for one in moves if not one.restricted] == [
+        moves = only((one.event for one in world.said), LedgerEntryChanged)
+        assert [(one.change, one.reasons) for one in moves if not one.restricted] == [
             ("opened", (LedgerReason.FAMILY_HARDSHIP,))
         ]
 

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from contracts.vocabulary import FindingCode, Level, Move, ReferralState, Result, ReturnReason
+from contracts.vocabulary import FindingCode, Level, ReferralState, Result, ReturnReason, Transition
 from services.referral.domain import referral as machine
 from services.referral.domain.referral import Actor, Moved, Referral, Refused
 from services.referral.domain.rules import Rules
@@ -75,56 +75,56 @@ def join(
     return machine.join(referral, RULES, SENDER, when, level=level, source=source, **values | changes)
 
 
-def make(referral: Referral, move: Move) -> tuple[Moved, ...]:
+def make(referral: Referral, move: Transition) -> tuple[Moved, ...]:
     """The move, by whoever may make it and with everything it demands."""
     match move:
-        case Move.SENT if referral.state is ReferralState.DRAFT:
+        case Transition.SENT if referral.state is ReferralState.DRAFT:
             return machine.send(referral, RULES, SENDER)
-        case Move.SENT:
+        case Transition.SENT:
             added = (FindingCode.NEVER_ENROLLED,)
             return join(referral, NOW, findings=added)
-        case Move.ACCEPTED:
+        case Transition.ACCEPTED:
             return machine.accept(referral, RECEIVER, NOW)
-        case Move.STARTED:
+        case Transition.STARTED:
             return machine.start(referral, RECEIVER, NOW)
-        case Move.RETURNED:
+        case Transition.RETURNED:
             reason = ReturnReason.DUPLICATE
             return machine.give_back(referral, RULES, RECEIVER, NOW, reason=reason, right_unit=None)
-        case Move.REROUTED:
+        case Transition.REROUTED:
             return machine.reroute(referral, RULES, SENDER, NOW, to_unit=POLICE)
-        case Move.ESCALATED:
+        case Transition.ESCALATED:
             return machine.run_out(referral, RULES, NOW + timedelta(days=400))
-        case Move.EXTENDED:
+        case Transition.EXTENDED:
             return machine.extend(referral, RULES, RECEIVER, NOW, days=5, reason_given=True)
-        case Move.RESULT_REPORTED:
+        case Transition.RESULT_REPORTED:
             return machine.report_result(referral, RULES, RECEIVER, NOW, result=Result.RESOLVED)
-        case Move.REPORTER_INFORMED:
+        case Transition.REPORTER_INFORMED:
             return machine.inform_reporter(referral, RULES, RECEIVER, NOW)
-        case Move.PHONE_REPORTED:
+        case Transition.PHONE_REPORTED:
             return machine.phone_report(referral, RULES, RECEIVER, NOW, reached=True)
-        case Move.CLOSED:
+        case Transition.CLOSED:
             return machine.close(replace(referral, reporter_informed=True), RULES, SENDER, NOW, checked=True)
-        case Move.WITHDRAWN:
+        case Transition.WITHDRAWN:
             return machine.withdraw(referral, SENDER, NOW, reason_given=True)
-        case Move.REOPENED:
+        case Transition.REOPENED:
             return machine.reopen(referral, RULES, SENDER, NOW)
-        case Move.HANDED_OVER:
+        case Transition.HANDED_OVER:
             return machine.hand_over(referral, a_child(2), NOW)[1]
 
 
-TIMERS = {Move.ESCALATED, Move.HANDED_OVER}
+TIMERS = {Transition.ESCALATED, Transition.HANDED_OVER}
 """Not asked for by anybody: where they are not legal, they do not happen."""
 JOINS = {
-    (ReferralState.RESULT_REPORTED, Move.SENT),
-    (ReferralState.CLOSED, Move.SENT),
+    (ReferralState.RESULT_REPORTED, Transition.SENT),
+    (ReferralState.CLOSED, Transition.SENT),
 }
 """Another finding about a referral with a result reopens it instead."""
-NEVER_BY_TIMER = {(ReferralState.RESULT_REPORTED, Move.ESCALATED)}
+NEVER_BY_TIMER = {(ReferralState.RESULT_REPORTED, Transition.ESCALATED)}
 """Legal, but by a guardian's refusal, not by a clock."""
 
 
 @pytest.mark.parametrize(("state", "move"), sorted(machine.MOVES.keys() - NEVER_BY_TIMER))
-def test_every_move_of_the_table_leads_where_the_table_says(state: ReferralState, move: Move) -> None:
+def test_every_move_of_the_table_leads_where_the_table_says(state: ReferralState, move: Transition) -> None:
     before = a_referral(state)
 
     moved = make(before, move)[0]
@@ -136,9 +136,9 @@ def test_every_move_of_the_table_leads_where_the_table_says(state: ReferralState
 
 @pytest.mark.parametrize(
     ("state", "move"),
-    sorted(set(product(STATES, Move)) - machine.MOVES.keys() - JOINS - set(product(STATES, TIMERS))),
+    sorted(set(product(STATES, Transition)) - machine.MOVES.keys() - JOINS - set(product(STATES, TIMERS))),
 )
-def test_every_pair_that_is_not_in_the_table_is_refused_by_name(state: ReferralState, move: Move) -> None:
+def test_every_pair_that_is_not_in_the_table_is_refused_by_name(state: ReferralState, move: Transition) -> None:
     with pytest.raises(Refused) as refusal:
         make(a_referral(state), move)
 
@@ -149,7 +149,7 @@ def test_every_pair_that_is_not_in_the_table_is_refused_by_name(state: ReferralS
 @pytest.mark.parametrize(
     ("state", "move"), sorted((set(product(STATES, TIMERS)) - machine.MOVES.keys()) | NEVER_BY_TIMER)
 )
-def test_no_clock_moves_what_is_over(state: ReferralState, move: Move) -> None:
+def test_no_clock_moves_what_is_over(state: ReferralState, move: Transition) -> None:
     if state is ReferralState.DRAFT:
         return  # a draft has never been sent: no clock has started
     assert make(a_referral(state), move) == ()
@@ -160,7 +160,7 @@ def test_a_finding_about_a_referral_with_a_result_brings_it_back_with_a_new_cloc
     later = NOW + timedelta(days=3)
     [moved] = join(a_referral(state), later)
 
-    assert moved.move is Move.REOPENED
+    assert moved.move is Transition.REOPENED
     assert moved.referral.state is ReferralState.SENT
     assert moved.referral.sent_at == later
     assert moved.referral.result is None
@@ -180,32 +180,32 @@ POLICY = {
 
 
 LEADS = {
-    Move.ACCEPTED: ReferralState.ACCEPTED,
-    Move.STARTED: ReferralState.IN_PROGRESS,
-    Move.RETURNED: ReferralState.RETURNED,
-    Move.REROUTED: ReferralState.SENT,
-    Move.RESULT_REPORTED: ReferralState.RESULT_REPORTED,
-    Move.CLOSED: ReferralState.CLOSED,
-    Move.WITHDRAWN: ReferralState.WITHDRAWN,
-    Move.REOPENED: ReferralState.SENT,
+    Transition.ACCEPTED: ReferralState.ACCEPTED,
+    Transition.STARTED: ReferralState.IN_PROGRESS,
+    Transition.RETURNED: ReferralState.RETURNED,
+    Transition.REROUTED: ReferralState.SENT,
+    Transition.RESULT_REPORTED: ReferralState.RESULT_REPORTED,
+    Transition.CLOSED: ReferralState.CLOSED,
+    Transition.WITHDRAWN: ReferralState.WITHDRAWN,
+    Transition.REOPENED: ReferralState.SENT,
 }
 """And where it leads. Every other move leaves the state as it is, but SENT sends what nobody has."""
 
 
-def leads(state: ReferralState, move: Move) -> ReferralState:
-    if move is Move.SENT and state in (ReferralState.DRAFT, ReferralState.RETURNED):
+def leads(state: ReferralState, move: Transition) -> ReferralState:
+    if move is Transition.SENT and state in (ReferralState.DRAFT, ReferralState.RETURNED):
         return ReferralState.SENT
     return LEADS.get(move, state)
 
 
 def test_the_table_is_the_one_of_the_policy() -> None:
-    told = [(state, move) for state, moves in POLICY.items() for move in map(Move, moves.split())]
+    told = [(state, move) for state, moves in POLICY.items() for move in map(Transition, moves.split())]
 
     assert {(state, move): leads(state, move) for state, move in told} == machine.MOVES
 
 
 def test_the_table_names_every_move_and_ends_in_every_state() -> None:
-    assert {move for _, move in machine.MOVES} == set(Move)
+    assert {move for _, move in machine.MOVES} == set(Transition)
     assert set(machine.MOVES.values()) == set(ReferralState) - {ReferralState.DRAFT}
 
 
@@ -245,22 +245,22 @@ def test_a_return_needs_a_reason_and_the_wrong_area_names_the_right_one(
 def test_the_second_return_goes_up_at_once_and_a_third_is_refused() -> None:
     """Two returns, then the coordinating unit assigns (R32)."""
     current = a_referral()
-    [first] = make(current, Move.RETURNED)
+    [first] = make(current, Transition.RETURNED)
     assert first.referral.to_unit == RENLI
     assert first.previous_unit == SCHOOLS
 
     [again] = machine.reroute(first.referral, RULES, SENDER, NOW, to_unit=SCHOOLS)
-    second, up = make(again.referral, Move.RETURNED)
+    second, up = make(again.referral, Transition.RETURNED)
     assert second.referral.returns == 2
-    assert (up.move, up.escalated_to, up.because) == (Move.ESCALATED, COORDINATOR, "returned_too_often")
+    assert (up.move, up.escalated_to, up.because) == (Transition.ESCALATED, COORDINATOR, "returned_too_often")
 
     [assigned] = machine.reroute(up.referral, RULES, Actor(COORDINATOR, "coordinator"), NOW, to_unit=SCHOOLS)
     with pytest.raises(Refused, match="too_many_returns"):
-        make(assigned.referral, Move.RETURNED)
+        make(assigned.referral, Transition.RETURNED)
 
 
 def test_the_coordinating_unit_assigns_only_what_has_come_up_to_it() -> None:
-    [first] = make(a_referral(), Move.RETURNED)
+    [first] = make(a_referral(), Transition.RETURNED)
 
     with pytest.raises(Refused, match="not_yours"):
         machine.reroute(first.referral, RULES, Actor(COORDINATOR), NOW, to_unit=POLICE)
@@ -328,7 +328,7 @@ def test_a_guardians_refusal_of_an_urgent_matter_goes_up(level: Level, goes_up: 
     working = a_referral(ReferralState.IN_PROGRESS, level=level)
     moves = machine.report_result(working, RULES, RECEIVER, NOW, result=Result.REFUSED_BY_GUARDIAN)
 
-    assert [move.move for move in moves] == [Move.RESULT_REPORTED] + [Move.ESCALATED] * goes_up
+    assert [move.move for move in moves] == [Transition.RESULT_REPORTED] + [Transition.ESCALATED] * goes_up
 
 
 @pytest.mark.parametrize(("days", "code"), [(90, None), (91, "too_late_to_reopen")])
@@ -388,11 +388,11 @@ def test_a_rising_level_gives_no_clock_more_time() -> None:
 
 def test_news_of_a_child_does_not_wait_on_the_desk_of_who_was_sent_it_back() -> None:
     """Returned, and somebody finds more: it goes out again, to whoever the route names, with a new clock."""
-    [returned] = make(a_referral(), Move.RETURNED)
+    [returned] = make(a_referral(), Transition.RETURNED)
     later = NOW + timedelta(hours=5)
     [again] = join(returned.referral, later, Level.L0, receiver=POLICE)
 
-    assert (again.move, again.because, again.previous_unit) == (Move.SENT, "sent_again", RENLI)
+    assert (again.move, again.because, again.previous_unit) == (Transition.SENT, "sent_again", RENLI)
     assert (again.referral.state, again.referral.to_unit) == (ReferralState.SENT, POLICE)
     assert again.referral.sent_at == later
     assert again.referral.phone_by == later + timedelta(hours=1)
@@ -522,13 +522,13 @@ class AnyLife(RuleBasedStateMachine):
             assert moved.referral.version == self.previous.version + 1
             assert moved.move in POLICY[self.previous.state].split()
             assert moved.referral.state is leads(self.previous.state, moved.move)
-            if moved.move is Move.RETURNED:
+            if moved.move is Transition.RETURNED:
                 self.returns_before_up += 1
-            if moved.move is Move.REOPENED:
+            if moved.move is Transition.REOPENED:
                 self.seen_result = self.informed = False
-            if moved.move is Move.RESULT_REPORTED:
+            if moved.move is Transition.RESULT_REPORTED:
                 self.seen_result = True
-            if moved.move is Move.REPORTER_INFORMED:
+            if moved.move is Transition.REPORTER_INFORMED:
                 self.informed = True
 
     def _try(self, make_it: Any) -> None:

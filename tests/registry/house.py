@@ -15,10 +15,10 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from contracts.county import County
 from contracts.event import KINDS, Envelope, Event
-from contracts.intake import ActionTaken, FindingReported, RecordDisappeared, RecordRead, SubmissionEnded
+from contracts.intake import ActionAccepted, FindingReported, RecordDisappeared, RecordRead, SubmissionEnded
 from contracts.registry import ChildChanged
 from contracts.vocabulary import FactName, FindingCode, IdentityField, Verb
-from runtime import Batch, Heard, Page, Say
+from runtime import Batch, DayPage, InboundEvent, OutboundEvent
 from runtime.sealing import Opener, Sealer, new_keys
 from services.registry import disclosing, handlers
 from services.registry.names import identity_of, report_of
@@ -63,7 +63,7 @@ def read(row: Row, *, at: datetime = NOON, finding: UUID | None = None) -> Recor
         submission=None if row.period is None else an_id("submission", row.unit, row.dataset, row.period),
         valid_on=row.valid_on,
         recorded_at=at,
-        birth_date=row.born,
+        birth_date=None if row.born is None else row.born.isoformat(),
         finding=finding,
         identity=sealed(identity, record),
         facts=dict(row.facts),
@@ -74,7 +74,11 @@ def read(row: Row, *, at: datetime = NOON, finding: UUID | None = None) -> Recor
 
 def disappeared(row: Row, period: str = "2027H1") -> RecordDisappeared:
     return RecordDisappeared(
-        record=an_id("record", row.key), unit=row.unit, dataset=row.dataset, period=period, birth_date=row.born
+        record=an_id("record", row.key),
+        unit=row.unit,
+        dataset=row.dataset,
+        period=period,
+        birth_date=None if row.born is None else row.born.isoformat(),
     )
 
 
@@ -107,14 +111,12 @@ def reported(
         unit="341722-jtj",
         place=None,
         role="teacher",
-        person="jtj-01",
         child=child,
         findings=(FindingCode.UNATTENDED,),
         level=None,
         township=township,
         on=TODAY,
         recorded_at=NOON,
-        birth_date=None,
         has_identity=bool(who),
         identity=sealed_as or sealed(who, finding),
         ce_id=an_id("ce", name),
@@ -123,9 +125,9 @@ def reported(
 
 def action(
     verb: Verb, *, unit: str = MZJ, role: str = "county_civil_affairs", name: str = "", **more: Any
-) -> ActionTaken:
+) -> ActionAccepted:
     ce_id = an_id("action", verb, name, *sorted(more.items()))
-    return ActionTaken(
+    return ActionAccepted(
         verb=verb, unit=unit, place=None, role=role, person="mzj-01", on=TODAY, recorded_at=NOON, ce_id=ce_id, **more
     )
 
@@ -180,7 +182,7 @@ class House:
 
     async def play(self, log: Sequence[Step], size: int = 1000) -> list[Event]:
         """A log as it is, cut into batches of at most this size; a batch is of one lane."""
-        said: list[Say] = []
+        said: list[OutboundEvent] = []
         heard = [one for step in log for one in self.batch([step.event], step.topic, step.lane, step.at).events]
         for (topic, lane), run in groupby(heard, key=lambda one: (one.topic, one.partition)):
             events = list(run)
@@ -194,17 +196,17 @@ class House:
 
     async def turn_the_day(self, limit: int = 500) -> list[Event]:
         """One day's work of every index."""
-        said: list[Say] = []
+        said: list[OutboundEvent] = []
         for index in range(LANES):
             resume = None
             while True:
                 day = TODAY + timedelta(days=1)
-                page = Page(
+                page = DayPage(
                     day, index, LANES, resume, limit, self.county, NOON, an_id(index, resume), an_id("day"), "341722"
                 )
                 async with self.tx.transaction():
                     done = await handlers.on_day(page, self.tx)
-                said += done.said
+                said += done.events
                 resume = done.resume
                 if resume is None:
                     break
@@ -274,12 +276,12 @@ class House:
         self, events: Sequence[Event], topic: str = "intake.record.v1", lane: int = 0, at: datetime = NOON
     ) -> Batch[Any]:
         """These events as one batch of one lane."""
-        heard: list[Heard[Any]] = []
+        heard: list[InboundEvent[Any]] = []
         for event in events:
             self._offset += 1
             cause = an_id("event", type(event).__name__, event.key, self._offset)
             envelope = Envelope(cause, f"/{topic}", event.kind, at, event.key, self.county.code, cause)
-            heard.append(Heard(event, envelope, topic, lane, self._offset))
+            heard.append(InboundEvent(event, envelope, topic, lane, self._offset))
         return Batch(heard, topic, lane, TODAY, NOON, self.county, LANES)
 
     async def forget(self) -> None:
@@ -295,14 +297,14 @@ class House:
         self, handler: Any, events: Sequence[Event], topic: str, lane: int, size: int, at: datetime
     ) -> list[Event]:
         whole = self.batch(events, topic, lane, at)
-        said: list[Say] = []
+        said: list[OutboundEvent] = []
         for start in range(0, len(events), size):
             batch = replace(whole, events=whole.events[start : start + size])
             async with self.tx.transaction():
                 said += await handler(batch, self.tx, vault=self.vault)
         for one in said:
             assert one.time == at
-            if one.at_once:
+            if one.bypass_coalescing:
                 assert isinstance(one.event, ChildChanged)
                 self.at_once.append(one.event)
         read = [_as_read(one.event) for one in said]
@@ -319,9 +321,7 @@ def only(said: Iterable[Event], kind: type[E]) -> list[E]:
     return [event for event in said if isinstance(event, kind)]
 
 
-def with_keys(county: County, keys: dict[str, str]) -> County:
-    """The county with public keys for these units."""
-    units = tuple(
-        unit.model_copy(update={"public_key": keys[unit.id]}) if unit.id in keys else unit for unit in county.units
-    )
+def with_keys(county: County, keys: dict[str, str], *, name: str = "public_key") -> County:
+    """The county with public keys for these units. ``name``: of the key."""
+    units = tuple(unit.model_copy(update={name: keys[unit.id]}) if unit.id in keys else unit for unit in county.units)
     return a_county(units=units)

@@ -10,9 +10,9 @@ import pytest
 from joserfc import jwe, jwk
 from joserfc.errors import JoseError
 
-from contracts.referral import ReferralMoved
-from contracts.registry import Disclosed, FindingPassedOn, RegistryRefusedAction
-from contracts.vocabulary import IdentityField, Level, Move, ReferralState, Verb
+from contracts.referral import ReferralChanged
+from contracts.registry import Disclosed, FindingAssigned, RegistryActionRefused
+from contracts.vocabulary import IdentityField, Level, ReferralState, Transition, Verb
 from services.registry import store
 from services.registry.disclosing import public_key
 from tests.county import a_county
@@ -23,6 +23,7 @@ GAJ, WJW = "341722-gaj", "341722-wjw"
 SENT = datetime(2026, 11, 23, 5, tzinfo=UTC)
 EC = jwk.ECKey.generate_key("P-256", {"use": "enc", "alg": "ECDH-ES+A256KW"})
 OKP = jwk.OKPKey.generate_key("X25519", {"use": "enc"})
+SECOND = jwk.ECKey.generate_key("P-256", {"use": "enc", "alg": "ECDH-ES+A256KW"})
 RSA = jwk.RSAKey.generate_key(2048, {"use": "enc"})
 WHITELIST = (IdentityField.NAME, IdentityField.GUARDIAN_PHONE, IdentityField.ADDRESS)
 
@@ -39,8 +40,14 @@ async def house(house: House) -> House:
 
 
 def moved(
-    child: UUID, version: int, state: ReferralState, *, move: Move = Move.SENT, to: str = GAJ, **changes: Any
-) -> ReferralMoved:
+    child: UUID,
+    version: int,
+    state: ReferralState,
+    *,
+    move: Transition = Transition.SENT,
+    to: str = GAJ,
+    **changes: Any,
+) -> ReferralChanged:
     fields: dict[str, Any] = {
         "child": child,
         "restricted": False,
@@ -66,7 +73,7 @@ def moved(
         "actor_unit": None,
         "actor_role": None,
     }
-    return ReferralMoved(**(fields | changes))
+    return ReferralChanged(**(fields | changes))
 
 
 async def a_child(house: House) -> UUID:
@@ -130,7 +137,7 @@ async def test_it_is_gone_when_the_matter_is(house: House, state: ReferralState)
     child = await a_child(house)
     await house.refer(moved(child, 1, ReferralState.SENT), moved(child, 2, ReferralState.ACCEPTED))
 
-    said = await house.refer(moved(child, 3, state, move=Move.CLOSED))
+    said = await house.refer(moved(child, 3, state, move=Transition.CLOSED))
 
     [gone] = only(said, Disclosed)
     assert gone.tombstone
@@ -142,7 +149,7 @@ async def test_another_unit_gets_it_and_the_one_that_had_it_loses_it(house: Hous
     child = await a_child(house)
     await house.refer(moved(child, 1, ReferralState.SENT))
 
-    said = await house.refer(moved(child, 2, ReferralState.SENT, move=Move.REROUTED, to=WJW, previous_unit=GAJ))
+    said = await house.refer(moved(child, 2, ReferralState.SENT, move=Transition.REROUTED, to=WJW, previous_unit=GAJ))
 
     gone, given = only(said, Disclosed)
     assert (gone.unit, gone.tombstone) == (GAJ, True)
@@ -153,7 +160,7 @@ async def test_another_unit_gets_it_and_the_one_that_had_it_loses_it(house: Hous
 async def test_reopened_it_is_disclosed_again(house: House) -> None:
     child = await a_child(house)
     await house.refer(moved(child, 1, ReferralState.SENT), moved(child, 2, ReferralState.CLOSED))
-    [given] = only(await house.refer(moved(child, 3, ReferralState.SENT, move=Move.REOPENED)), Disclosed)
+    [given] = only(await house.refer(moved(child, 3, ReferralState.SENT, move=Transition.REOPENED)), Disclosed)
     assert not given.tombstone
     assert await house.turn_the_day() == []
 
@@ -162,9 +169,9 @@ async def test_moves_that_change_nobody_disclose_nothing(house: House) -> None:
     child = await a_child(house)
     await house.refer(moved(child, 1, ReferralState.SENT))
     said = await house.refer(
-        moved(child, 2, ReferralState.ACCEPTED, move=Move.ACCEPTED),
-        moved(child, 3, ReferralState.IN_PROGRESS, move=Move.STARTED),
-        moved(child, 3, ReferralState.CLOSED, move=Move.CLOSED),
+        moved(child, 2, ReferralState.ACCEPTED, move=Transition.ACCEPTED),
+        moved(child, 3, ReferralState.IN_PROGRESS, move=Transition.STARTED),
+        moved(child, 3, ReferralState.CLOSED, move=Transition.CLOSED),
     )
     assert said == []
 
@@ -209,9 +216,9 @@ async def test_what_turns_out_to_be_somebody_elses_is_taken_back(house: House) -
 
 async def test_what_two_reports_know_of_one_child_reaches_the_agency(house: House) -> None:
     """Nobody has the child on file; a person says that both teachers mean the same one."""
-    [first] = only(await house.report(reported("first", identity={IdentityField.NAME: "例小明"})), FindingPassedOn)
+    [first] = only(await house.report(reported("first", identity={IdentityField.NAME: "例小明"})), FindingAssigned)
     who = {IdentityField.GUARDIAN_PHONE: PHONE}
-    [second] = only(await house.report(reported("second", identity=who)), FindingPassedOn)
+    [second] = only(await house.report(reported("second", identity=who)), FindingAssigned)
     await house.refer(moved(first.child, 1, ReferralState.SENT))
 
     said = await house.act(action(Verb.MERGE, child=second.child, other=first.child))
@@ -221,7 +228,7 @@ async def test_what_two_reports_know_of_one_child_reaches_the_agency(house: Hous
 
 
 async def test_what_a_person_reports_of_a_child_on_file_reaches_the_agency(house: House) -> None:
-    [passed] = only(await house.report(reported(identity={IdentityField.NAME: "例小明"})), FindingPassedOn)
+    [passed] = only(await house.report(reported(identity={IdentityField.NAME: "例小明"})), FindingAssigned)
     await house.refer(moved(passed.child, 1, ReferralState.SENT))
 
     who = {IdentityField.ADDRESS: "例村1号", IdentityField.REPORTER: "例老师"}
@@ -253,9 +260,35 @@ async def test_what_is_gone_is_said_once_more_when_the_day_turns(house: House) -
     assert await house.turn_the_day() == []
 
 
+async def test_what_is_restricted_is_sealed_to_the_second_key_on_a_topic_of_its_own(house: House) -> None:
+    """From its first disclosure to the tombstone that the day repeats."""
+    house.county = with_keys(house.county, {GAJ: public(SECOND)}, name="restricted_public_key")
+    child = await a_child(house)
+
+    said = await house.refer(moved(child, 1, ReferralState.SENT, restricted=True))
+    [disclosed] = only(said, Disclosed)
+    assert opened(disclosed, SECOND)["name"] == "例小明"
+    with pytest.raises(JoseError):
+        opened(disclosed, EC)
+    said += await house.rows(
+        replace(a_row(), identity={**a_row().identity, IdentityField.GUARDIAN_PHONE: "19900000009"})
+    )
+    said += await house.refer(moved(child, 2, ReferralState.CLOSED, move=Transition.CLOSED, restricted=True))
+    said += await house.turn_the_day()
+
+    assert [(one.topic_name, one.tombstone) for one in only(said, Disclosed)] == [
+        ("disclosure.341722-gaj.restricted.v1", gone) for gone in (False, False, True, True)
+    ]
+
+
+async def test_what_is_restricted_is_never_sealed_to_the_first_key(house: House) -> None:
+    """The agency has handed in no other: its people learn who the child is by telephone."""
+    assert await house.refer(moved(await a_child(house), 1, ReferralState.SENT, restricted=True)) == []
+
+
 async def test_who_reported_is_never_disclosed_unless_the_route_names_it(house: House) -> None:
     who = {IdentityField.NAME: "例小明", IdentityField.REPORTER: "例老师", IdentityField.NARRATIVE: "例：受伤"}
-    [passed] = only(await house.report(reported(identity=who)), FindingPassedOn)
+    [passed] = only(await house.report(reported(identity=who)), FindingAssigned)
     everything = tuple(
         field for field in IdentityField if field not in (IdentityField.REPORTER, IdentityField.NARRATIVE)
     )
@@ -285,7 +318,7 @@ async def test_who_reported_is_never_disclosed_unless_the_route_names_it(house: 
 async def test_a_route_that_names_the_report_is_given_no_other_of_the_same_child(house: House) -> None:
     """Two teachers report one child. Who gets the referral of the first finding reads nothing of the second report."""
     first = {IdentityField.NAME: "例小明", IdentityField.NARRATIVE: "例：受伤"}
-    [passed] = only(await house.report(reported("first", identity=first)), FindingPassedOn)
+    [passed] = only(await house.report(reported("first", identity=first)), FindingAssigned)
     second = {IdentityField.REPORTER: "例老师", IdentityField.NARRATIVE: "例：多日无人照看"}
     await house.report(reported("second", child=passed.child, identity=second))
     report = (IdentityField.REPORTER, IdentityField.NARRATIVE)
@@ -300,7 +333,7 @@ async def test_a_candidates_referral_follows_the_child_to_its_file(house: House)
     """The teacher knew a name only; the file that absorbs the candidate knows the telephone."""
     row = a_row()
     await house.rows(row)
-    [passed] = only(await house.report(reported(identity={IdentityField.NAME: "例小明"})), FindingPassedOn)
+    [passed] = only(await house.report(reported(identity={IdentityField.NAME: "例小明"})), FindingAssigned)
     await house.refer(moved(passed.child, 1, ReferralState.SENT, finding=an_id("finding")))
 
     found = replace(clinic(row), key="found", dataset="finding", period=None, facts={})
@@ -327,12 +360,12 @@ async def test_every_disclosure_is_on_record(house: House) -> None:
 async def test_batches_of_any_size_disclose_the_same(house: House, size: int) -> None:
     child = await a_child(house)
     steps = [
-        (ReferralState.SENT, Move.SENT, GAJ),
-        (ReferralState.RETURNED, Move.RETURNED, GAJ),
-        (ReferralState.SENT, Move.REROUTED, WJW),
-        (ReferralState.ACCEPTED, Move.ACCEPTED, WJW),
-        (ReferralState.CLOSED, Move.CLOSED, WJW),
-        (ReferralState.SENT, Move.REOPENED, WJW),
+        (ReferralState.SENT, Transition.SENT, GAJ),
+        (ReferralState.RETURNED, Transition.RETURNED, GAJ),
+        (ReferralState.SENT, Transition.REROUTED, WJW),
+        (ReferralState.ACCEPTED, Transition.ACCEPTED, WJW),
+        (ReferralState.CLOSED, Transition.CLOSED, WJW),
+        (ReferralState.SENT, Transition.REOPENED, WJW),
     ]
     events = [moved(child, n, state, move=move, to=to) for n, (state, move, to) in enumerate(steps, 1)]
     said = await house.refer(*events, size=size)
@@ -352,7 +385,7 @@ async def test_a_destroyed_key_discloses_nothing(house: House) -> None:
     assert await house.refer(moved(child, 1, ReferralState.SENT)) == []
     assert MOTHER not in repr(await house.tx.fetch("SELECT * FROM record"))
     [refused] = await house.act(action(Verb.VERIFY, child=child))
-    assert isinstance(refused, RegistryRefusedAction)
+    assert isinstance(refused, RegistryActionRefused)
     assert refused.code == "unknown_child"
 
 
@@ -365,7 +398,7 @@ async def test_what_was_disclosed_of_a_destroyed_child_is_taken_back_when_the_da
     [gone] = only(await house.turn_the_day(), Disclosed)
     assert (gone.unit, gone.tombstone) == (GAJ, True)
     assert await house.turn_the_day() == []
-    assert await house.refer(moved(child, 2, ReferralState.CLOSED, move=Move.CLOSED)) == []
+    assert await house.refer(moved(child, 2, ReferralState.CLOSED, move=Transition.CLOSED)) == []
 
 
 def _text(encoded: Any) -> str:

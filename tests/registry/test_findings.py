@@ -7,7 +7,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from contracts.registry import ChildChanged, FileHandedOver, FindingPassedOn, RegistryRefusedAction
+from contracts.registry import ChildChanged, FileReassigned, FindingAssigned, RegistryActionRefused
 from contracts.vocabulary import FactName, IdentityField, Verb
 from services.registry import handlers
 from services.registry.names import identity_of, report_of
@@ -23,7 +23,7 @@ def as_found(row: Row, name: str = "finding") -> Row:
 async def test_a_finding_about_a_stranger_opens_a_candidate_and_goes_on(house: House) -> None:
     said = await house.report(reported())
 
-    [passed] = only(said, FindingPassedOn)
+    [passed] = only(said, FindingAssigned)
     assert passed.candidate
     assert passed.child == house.vault.candidate(an_id("finding"))
     assert passed.township == "341722100"
@@ -38,7 +38,7 @@ async def test_a_finding_that_names_a_child_is_about_that_child(house: House) ->
 
     said = await house.report(reported(child=child, township=None))
 
-    [passed] = only(said, FindingPassedOn)
+    [passed] = only(said, FindingAssigned)
     assert (passed.child, passed.candidate) == (child, False)
     assert (passed.township, passed.residence_division) == ("341722100", "341722100201")
     assert only(said, ChildChanged) == []
@@ -48,16 +48,16 @@ async def test_a_finding_that_names_an_unknown_child_is_never_lost(house: House)
     """It goes on about a candidate of the registry's own: no unit can open a file under an id that it made up."""
     said = await house.report(reported(child=an_id("nobody")))
 
-    [passed] = only(said, FindingPassedOn)
+    [passed] = only(said, FindingAssigned)
     assert (passed.child, passed.candidate) == (house.vault.candidate(an_id("finding")), True)
-    [refused] = only(said, RegistryRefusedAction)
+    [refused] = only(said, RegistryActionRefused)
     assert (refused.code, refused.verb, refused.unit) == ("unknown_child", Verb.REPORT, "341722-jtj")
 
 
 async def test_a_finding_whose_identity_does_not_open_goes_on_all_the_same(house: House) -> None:
     said = await house.report(reported(sealed_as="bm90IHNlYWxlZA=="))
 
-    assert len(only(said, FindingPassedOn)) == 1
+    assert len(only(said, FindingAssigned)) == 1
     assert await house.tx.fetchval("SELECT sealed IS NOT NULL FROM finding")
 
 
@@ -67,7 +67,7 @@ async def test_a_finding_about_a_merged_file_is_about_the_survivor(house: House)
     survivor, absorbed = await house.child_of(one), await house.child_of(other)
     await house.act(action(Verb.MERGE, child=survivor, other=absorbed))
 
-    [passed] = only(await house.report(reported(child=absorbed)), FindingPassedOn)
+    [passed] = only(await house.report(reported(child=absorbed)), FindingAssigned)
 
     assert passed.child == survivor
 
@@ -78,11 +78,11 @@ async def test_the_record_after_the_finding_matches_and_the_finding_follows(hous
     row = a_row()
     await house.rows(row, size=size)
     child = await house.child_of(row)
-    [passed] = only(await house.report(reported()), FindingPassedOn)
+    [passed] = only(await house.report(reported()), FindingAssigned)
 
     said = await house.hear(read(as_found(clinic(row)), finding=an_id("finding")), size=size)
 
-    [handed] = only(said, FileHandedOver)
+    [handed] = only(said, FileReassigned)
     assert (handed.child, handed.from_child, handed.reason) == (child, passed.child, "matched")
     assert house.snapshot(passed.child).absorbed_by == child
     assert house.snapshot(child).absorbs == (passed.child,)
@@ -97,7 +97,7 @@ async def test_the_record_before_the_finding_is_remembered(house: House) -> None
 
     said = await house.report(reported())
 
-    [passed] = only(said, FindingPassedOn)
+    [passed] = only(said, FindingAssigned)
     assert (passed.child, passed.candidate) == (child, False)
     assert await house.count("child") == 1
 
@@ -108,7 +108,7 @@ async def test_a_record_of_a_stranger_before_the_finding_opens_the_same_candidat
 
     said = await house.report(reported())
 
-    [passed] = only(said, FindingPassedOn)
+    [passed] = only(said, FindingAssigned)
     assert (passed.child, passed.candidate) == (file.child, True)
     assert file.child == house.vault.candidate(an_id("finding"))
     assert only(said, ChildChanged) == []
@@ -123,7 +123,7 @@ async def test_a_departments_record_puts_a_candidate_on_file(house: House) -> No
     [file] = only(said, ChildChanged)
     assert file.state == "on_file"
     assert file.child == house.vault.candidate(an_id("finding"))
-    assert only(said, FileHandedOver) == []
+    assert only(said, FileReassigned) == []
 
 
 async def test_the_identity_of_a_finding_with_a_named_child_stays_with_that_child(house: House) -> None:
@@ -142,7 +142,7 @@ async def test_the_identity_of_a_finding_with_a_named_child_stays_with_that_chil
 async def test_two_findings_about_one_child_become_one_file(house: House) -> None:
     first, second = as_found(a_row(), "first"), as_found(a_row(), "second")
     said = await house.report(reported("first"), reported("second"))
-    assert len({passed.child for passed in only(said, FindingPassedOn)}) == 2
+    assert len({passed.child for passed in only(said, FindingAssigned)}) == 2
 
     await house.hear(read(first, finding=an_id("first")), read(second, finding=an_id("second")))
 
@@ -156,7 +156,7 @@ async def test_who_reported_is_kept_apart_from_who_the_child_is(house: House) ->
         IdentityField.REPORTER: "例老师",
         IdentityField.NARRATIVE: "例：多日无人照看",
     }
-    [passed] = only(await house.report(reported(identity=who)), FindingPassedOn)
+    [passed] = only(await house.report(reported(identity=who)), FindingAssigned)
 
     identity = await identity_of(house.tx, house.vault, [passed.child])
     report = await report_of(house.tx, house.vault, [an_id("finding")])
@@ -198,6 +198,6 @@ async def test_finding_and_record_at_the_same_moment_agree_on_the_child(house: H
         await waiting
 
     await records()
-    [passed] = only(other.said, FindingPassedOn)
+    [passed] = only(other.said, FindingAssigned)
     assert passed.child == child
     await other.tx.close()

@@ -4,8 +4,8 @@ import json
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
-from itertools import groupby
+from datetime import date, datetime, timedelta
+from itertools import groupby, pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,15 +18,18 @@ from contracts.event import Envelope, Event
 from contracts.registry import (
     ChildChanged,
     Disclosed,
-    FactsContradict,
-    FileHandedOver,
-    FindingPassedOn,
-    MatchAsked,
-    MatchSettled,
-    RegistryRefusedAction,
+    FactConflictFound,
+    FileReassigned,
+    FindingAssigned,
+    RegistryActionRefused,
+    ReviewRequested,
+    ReviewResolved,
 )
-from contracts.vocabulary import FactName, IdentityField, Move, ReferralState, Verb
-from runtime import Service, Settings, partition_of, tables
+from contracts.topics import TOPICS
+from contracts.vocabulary import FactName, IdentityField, ReferralState, Transition, Verb
+from runtime import InboundEvent, Service, Settings, partition_of, tables
+from runtime.catalogue import Catalogue
+from runtime.outbox import Outbox
 from runtime.sealing import new_keys
 from services.registry import app
 from services.registry.names import identity_of
@@ -50,6 +53,7 @@ from tests.registry.house import (
 )
 from tests.registry.people import FATHER, MOTHER, PHONE, Row, a_number, a_row, clinic, police
 from tests.registry.test_disclosures import EC, GAJ, moved, opened, public
+from tests.runtime.harness import applied
 
 RECORDS, ACTIONS, CASES = "intake.record.v1", "intake.action.v1", "referral.case.v1"
 CONSUMERS = {RECORDS: ("main",), ACTIONS: ("main", "express"), CASES: ("disclosures",)}
@@ -80,7 +84,7 @@ def a_child_of(chance: random.Random, n: int, born: date) -> Row:
     return chance.choice([row, police(row, facts={FactName.SCHOOL_GRADE: 9}), clinic(row)])
 
 
-def a_log(seed: int, asked: Sequence[UUID] = (), size: int = 200) -> list[Step]:
+def a_log(seed: int, asked: Sequence[UUID] = (), size: int = 400) -> list[Step]:
     """Half a year of a county: rows that change, come back, change their birth date; findings, decisions, referrals."""
     chance = random.Random(seed)
     new_id = a_vault().new_id
@@ -96,7 +100,8 @@ def a_log(seed: int, asked: Sequence[UUID] = (), size: int = 200) -> list[Step]:
         for _ in range(chance.randint(3, 25)):
             at += timedelta(minutes=1)
             if topic == RECORDS:
-                log.append(Step(topic, lane, _record(chance, lane, rows, findings, log, at), at))
+                event = _record(chance, lane, rows, findings, log, at)
+                log += [Step(topic, place, event, at) for place in (range(LANES) if event.broadcast else [lane])]
                 children += [new_id(str(an_id("record", key))) for key in rows]
             elif not children:
                 break
@@ -106,9 +111,9 @@ def a_log(seed: int, asked: Sequence[UUID] = (), size: int = 200) -> list[Step]:
                 number = chance.randrange(6)
                 state, move = chance.choice(
                     [
-                        (ReferralState.SENT, Move.SENT),
-                        (ReferralState.CLOSED, Move.CLOSED),
-                        (ReferralState.SENT, Move.SENT),
+                        (ReferralState.SENT, Transition.SENT),
+                        (ReferralState.CLOSED, Transition.CLOSED),
+                        (ReferralState.SENT, Transition.SENT),
                     ]
                 )
                 version = len(log)
@@ -175,7 +180,7 @@ def _action(
 
 async def with_decisions(house: House, seed: int) -> list[Step]:
     """The log in which persons also answer what the registry asks in it."""
-    asked = [one.question for one in only(await house.play(a_log(seed)), MatchAsked)]
+    asked = [one.review for one in only(await house.play(a_log(seed)), ReviewRequested)]
     await house.forget()
     return a_log(seed, asked)
 
@@ -197,7 +202,7 @@ class Running:
             records = list(run)
             for consumer in CONSUMERS[topic]:
                 for start in range(0, len(records), size):
-                    await self.service.consumers[consumer].apply(records[start : start + size])
+                    await applied(self.service.consumers[consumer], records[start : start + size])
 
     async def said(self) -> list[dict[str, Any]]:
         """What stands in the outbox: in the order of each lane, sealed things opened."""
@@ -242,7 +247,7 @@ def _records(log: Sequence[Step], *, twice: bool) -> list[Any]:
                 timestamp=0,
                 key=event.key.encode(),
                 value=event.model_dump_json().encode(),
-                headers=envelope.numbered(step.lane, number).headers(),
+                headers=envelope.with_sequence(step.lane, number).headers(),
             )
         )
 
@@ -349,13 +354,73 @@ async def test_a_log_cut_differently_or_heard_twice_ends_the_same(
         seen[way] = (await one.house.state(), unskipped(said), newest(said))
         assert await one.service.parked() == []
     state, said, _ = seen["one by one"]
-    kinds: list[type[Event]] = [MatchAsked, MatchSettled, FileHandedOver, FindingPassedOn, FactsContradict]
-    kinds.append(RegistryRefusedAction)
+    kinds: list[type[Event]] = [ReviewRequested, ReviewResolved, FileReassigned, FindingAssigned, FactConflictFound]
+    kinds.append(RegistryActionRefused)
     assert {kind.kind for kind in kinds} == {event["type"] for event in said}
     assert [name for name, rows in state.items() if not rows] == []
     for way, found in seen.items():
         for part, reference in zip(found, seen["one by one"], strict=True):
             assert part == reference, way
+
+
+def published(events: Sequence[Event], at: datetime = NOON) -> list[Step]:
+    """What intake's outbox makes of these events: each partition in order, one partition after the other."""
+    outbox = Outbox("intake", "/hutong/341722/intake/x", Catalogue(TOPICS), LANES, 1_000_000)
+    cause = Envelope(SPACE, "/a-client", "department.End.v1", at, "key", COUNTY.code, SPACE)
+    said = [InboundEvent(event, cause, "department.341722-jtj.v1", 0, n).emit(event) for n, event in enumerate(events)]
+    kinds = {event.kind: type(event) for event in events}
+    steps = []
+    for row in outbox.rows(said):
+        assert row.value is not None
+        kind = dict(pairwise(row.headers.split(b"\x00")))[b"ce_type"].decode()
+        steps.append(Step(row.topic, row.partition, kinds[kind].model_validate_json(row.value), at))
+    return sorted(steps, key=lambda step: step.lane)
+
+
+def half_years(children: Sequence[Row]) -> list[Step]:
+    """The school's file of the spring; what the police say in the autumn, of every second child something else; the
+    school's file of the autumn, in which no row has changed.
+    """
+    spring = [replace(row, period="2026H1", valid_on=date(2026, 3, 31)) for row in children]
+    grades = [{FactName.SCHOOL_GRADE: 5}, {FactName.HUKOU_DIVISION: "341702"}]
+    autumn = [police(row, facts=grades[n % 2]) for n, row in enumerate(children)]
+    end = ended(children[0], "2026H2", date(2026, 9, 30))
+    return published([*(read(row) for row in [*spring, *autumn]), ended(spring[0], "2026H1", date(2026, 3, 31)), end])
+
+
+async def test_an_unchanged_file_speaks_for_the_children_of_every_partition(
+    running: Callable[[], Awaitable[Running]],
+) -> None:
+    """Every child's grade is said of the new half-year, and whoever contradicts it now is reported, whatever the
+    partition; cut differently and heard twice it ends the same.
+    """
+    plain = {"guardian_id_number": None, "guardian_name": None, "guardian_phone": None}
+    days = [date(2016, 1, 1) + timedelta(days=n) for n in range(24)]
+    children = [a_row(str(n), born=day, id_number=a_number(day), **plain) for n, day in enumerate(days)]
+    assert {lane_of(row.born) for row in children[::2]} == set(range(LANES))
+    log = half_years(children)
+    seen = []
+    for size, twice in ((1, False), (7, False), (1000, False), (7, True)):
+        one = await running()
+        await one.hear(log, size, twice=twice)
+        said = await one.said()
+        seen.append((await one.house.state(), unskipped(said), newest(said)))
+        standing = {str(a_vault().new_id(str(an_id("record", row.key)))) for row in children}
+        spoken = [event["value"] for event in said if event["type"] == ChildChanged.kind]
+        dated = {
+            file["child"]
+            for file in spoken
+            for fact in file["facts"]
+            if (fact["name"], fact["dataset"]) == (FactName.SCHOOL_GRADE, "school")
+            and (fact["period"], fact["valid_on"]) == ("2026H2", "2026-09-30")
+        }
+        assert dated == standing
+        told = [event["value"] for event in said if event["type"] == FactConflictFound.kind]
+        contradicted = {str(a_vault().new_id(str(an_id("record", row.key)))) for row in children[::2]}
+        assert sorted(one["child"] for one in told) == sorted(contradicted)
+        assert {one["name"] for one in told} == {FactName.SCHOOL_GRADE}
+    for found in seen[1:]:
+        assert found == seen[0]
 
 
 async def test_a_log_heard_once_more_from_its_beginning_gives_the_same(
@@ -417,7 +482,8 @@ def three_lanes(seed: int) -> tuple[list[Step], list[list[Step]]]:
             lanes[day].append(Step(RECORDS, lane_of(day), disappeared(row), at))
         elif roll < 0.4:
             ending = ended(row, f"2027H{1 + n % 2}", date(2027, 1, 1) + timedelta(days=n))
-            lanes[day].append(Step(RECORDS, lane_of(day), ending, at))
+            for each in DAYS:
+                lanes[each].append(Step(RECORDS, lane_of(each), ending, at))
         else:
             lanes[day].append(Step(RECORDS, lane_of(day), read(row, at=at), at))
     decided: list[Step] = []

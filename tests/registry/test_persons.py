@@ -9,14 +9,14 @@ import pytest
 
 from contracts.registry import (
     ChildChanged,
-    FactsContradict,
-    FileHandedOver,
-    FindingPassedOn,
-    MatchAsked,
-    MatchSettled,
-    RegistryRefusedAction,
-    is_question,
-    question_id,
+    FactConflictFound,
+    FileReassigned,
+    FindingAssigned,
+    RegistryActionRefused,
+    ReviewRequested,
+    ReviewResolved,
+    is_review,
+    review_id,
 )
 from contracts.vocabulary import FactName, IdentityField, Verb
 from services.registry.names import identity_of
@@ -28,9 +28,9 @@ OTHER = village(ONE)
 """Could be the same child: name, birth date, guardian's name and phone agree."""
 
 
-async def two_files(house: House) -> tuple[UUID, UUID, MatchAsked]:
+async def two_files(house: House) -> tuple[UUID, UUID, ReviewRequested]:
     said = await house.rows(ONE, OTHER)
-    [asked] = only(said, MatchAsked)
+    [asked] = only(said, ReviewRequested)
     return await house.child_of(ONE), await house.child_of(OTHER), asked
 
 
@@ -40,7 +40,7 @@ def with_another_phone(row: Row) -> Row:
 
 
 def refusal(said: list[Any]) -> str:
-    [refused] = only(said, RegistryRefusedAction)
+    [refused] = only(said, RegistryActionRefused)
     return refused.code
 
 
@@ -98,13 +98,13 @@ async def test_a_merge_hands_everything_to_the_survivor(house: House) -> None:
 
     said = await house.act(action(Verb.MERGE, child=survivor, other=absorbed))
 
-    [handed] = only(said, FileHandedOver)
+    [handed] = only(said, FileReassigned)
     assert (handed.child, handed.from_child, handed.reason) == (survivor, absorbed, "merge")
-    [settled] = only(said, MatchSettled)
-    assert (settled.question, settled.outcome, settled.role) == (asked.question, "merged", "county_civil_affairs")
+    [settled] = only(said, ReviewResolved)
+    assert (settled.review, settled.outcome, settled.role) == (asked.review, "merged", "county_civil_affairs")
     assert house.snapshot(survivor).sources == ("school", "village")
     assert house.snapshot(survivor).absorbs == (absorbed,)
-    assert house.snapshot(survivor).questions == 0
+    assert house.snapshot(survivor).open_reviews == 0
     gone = house.snapshot(absorbed)
     assert (gone.state, gone.absorbed_by, gone.facts, gone.sources) == ("absorbed", survivor, (), ())
 
@@ -121,7 +121,7 @@ async def test_a_merge_is_undone_and_both_files_are_as_they_were(house: House, b
     records = (an_id("record", OTHER.key),) if by_records else ()
     said = await house.act(action(Verb.SPLIT, child=survivor, other=absorbed, records=records))
 
-    [handed] = only(said, FileHandedOver)
+    [handed] = only(said, FileReassigned)
     assert (handed.child, handed.from_child, handed.reason) == (absorbed, survivor, "split")
     after = {child: await house.file(child) for child in (survivor, absorbed)}
     for child in (survivor, absorbed):
@@ -168,30 +168,30 @@ async def test_whoever_could_not_join_the_two_joins_the_one_that_it_fits(house: 
     said = await house.rows(newcomer)
     alone = await house.child_of(newcomer)
     assert alone != survivor
-    [asked] = only(said, MatchAsked)
+    [asked] = only(said, ReviewRequested)
     assert asked.conflicts == ("two_valid_numbers",)
 
     said = await house.act(action(Verb.SPLIT, child=survivor, other=absorbed))
 
     assert await house.child_of(newcomer) == await house.child_of(other) == absorbed
-    assert [(handed.child, handed.from_child, handed.reason) for handed in only(said, FileHandedOver)] == [
+    assert [(handed.child, handed.from_child, handed.reason) for handed in only(said, FileReassigned)] == [
         (absorbed, survivor, "split"),
         (absorbed, alone, "matched"),
     ]
     # Whether the newcomer is the survivor's child: it is the other's, and a person says that they are two.
-    assert (asked.question, "split") in [(settled.question, settled.outcome) for settled in only(said, MatchSettled)]
-    assert house.snapshot(absorbed).questions == house.snapshot(survivor).questions == 0
+    assert (asked.review, "split") in [(settled.review, settled.outcome) for settled in only(said, ReviewResolved)]
+    assert house.snapshot(absorbed).open_reviews == house.snapshot(survivor).open_reviews == 0
 
 
 async def test_a_candidate_that_absorbed_a_file_gives_it_back(house: House) -> None:
     """Everything that the candidate has came with the other: taking it back leaves it as it was."""
     await house.rows(ONE)
     child = await house.child_of(ONE)
-    [passed] = only(await house.report(reported()), FindingPassedOn)
+    [passed] = only(await house.report(reported()), FindingAssigned)
     await house.act(action(Verb.MERGE, child=passed.child, other=child))
     assert house.snapshot(passed.child).state == "on_file"
 
-    [handed] = only(await house.act(action(Verb.SPLIT, child=passed.child, other=child)), FileHandedOver)
+    [handed] = only(await house.act(action(Verb.SPLIT, child=passed.child, other=child)), FileReassigned)
 
     assert (handed.child, handed.findings) == (child, ())
     assert await house.child_of(ONE) == child
@@ -200,8 +200,8 @@ async def test_a_candidate_that_absorbed_a_file_gives_it_back(house: House) -> N
 
 @pytest.mark.parametrize("named", ["survivor", "absorbed"])
 async def test_who_was_seen_is_remembered_of_the_file_that_was_named(house: House, named: str) -> None:
-    [first] = only(await house.report(reported("first")), FindingPassedOn)
-    [second] = only(await house.report(reported("second")), FindingPassedOn)
+    [first] = only(await house.report(reported("first")), FindingAssigned)
+    [second] = only(await house.report(reported("second")), FindingAssigned)
     await house.act(action(Verb.MERGE, child=first.child, other=second.child))
     seen = first.child if named == "survivor" else second.child
     facts = {FactName.LIVES_ALONE: True}
@@ -224,7 +224,7 @@ async def test_a_finding_about_the_absorbed_file_goes_back_with_what_it_brought(
     await house.hear(read(found, finding=an_id("finding")))
     assert await house.child_of(found) == one
 
-    [handed] = only(await house.act(action(Verb.SPLIT, child=one, other=other)), FileHandedOver)
+    [handed] = only(await house.act(action(Verb.SPLIT, child=one, other=other)), FileReassigned)
 
     assert handed.findings == (an_id("finding"),)
     assert await house.child_of(found) == await house.child_of(OTHER) == other
@@ -233,15 +233,15 @@ async def test_a_finding_about_the_absorbed_file_goes_back_with_what_it_brought(
 async def test_findings_of_a_file_within_a_file_go_back_with_it(house: House) -> None:
     """The candidate was merged into one file, and that one into another."""
     one, other, _ = await two_files(house)
-    [passed] = only(await house.report(reported()), FindingPassedOn)
+    [passed] = only(await house.report(reported()), FindingAssigned)
     await house.act(action(Verb.MERGE, name="1", child=other, other=passed.child))
     await house.act(action(Verb.MERGE, name="2", child=one, other=other))
 
-    [handed] = only(await house.act(action(Verb.SPLIT, child=one, other=other)), FileHandedOver)
+    [handed] = only(await house.act(action(Verb.SPLIT, child=one, other=other)), FileReassigned)
 
     assert handed.findings == (an_id("finding"),)
     assert house.snapshot(other).absorbs == (passed.child,)
-    [handed] = only(await house.act(action(Verb.SPLIT, child=other, other=passed.child)), FileHandedOver)
+    [handed] = only(await house.act(action(Verb.SPLIT, child=other, other=passed.child)), FileReassigned)
     assert (handed.child, handed.findings) == (passed.child, (an_id("finding"),))
 
 
@@ -250,13 +250,13 @@ async def test_what_two_children_contradict_as_one_is_reported_anew_when_one_of_
     other = replace(OTHER, facts={FactName.SCHOOL_GRADE: 5})
     await house.rows(one, other)
     survivor, absorbed = await house.child_of(one), await house.child_of(other)
-    [told] = only(await house.act(action(Verb.MERGE, child=survivor, other=absorbed)), FactsContradict)
+    [told] = only(await house.act(action(Verb.MERGE, child=survivor, other=absorbed)), FactConflictFound)
     assert told.child == survivor
     await house.act(action(Verb.SPLIT, child=survivor, other=absorbed))
 
     said = await house.rows(police(one, facts={FactName.SCHOOL_GRADE: 6}))
 
-    [again] = only(said, FactsContradict)
+    [again] = only(said, FactConflictFound)
     assert (again.child, again.units) == (survivor, ("341722-gaj", "341722-jtj"))
 
 
@@ -267,13 +267,13 @@ async def test_what_is_split_never_joins_again_by_itself(house: House) -> None:
     child = await house.child_of(row)
 
     said = await house.act(action(Verb.SPLIT, child=child, records=(an_id("record", police(row).key),)))
-    [handed] = only(said, FileHandedOver)
+    [handed] = only(said, FileReassigned)
     again = await house.rows(police(row), replace(police(row), facts={FactName.HUKOU_DIVISION: "341703"}), clinic(row))
 
     assert await house.child_of(police(row)) == handed.child != child
     assert await house.child_of(clinic(row)) == child
-    assert only(again, FileHandedOver) == []
-    assert only(again, MatchAsked) == []
+    assert only(again, FileReassigned) == []
+    assert only(again, ReviewRequested) == []
 
 
 async def test_a_new_record_of_a_split_number_finds_one_of_the_two(house: House) -> None:
@@ -323,7 +323,7 @@ async def test_a_split_of_what_a_finding_brought_takes_the_finding_along(house: 
 
     said = await house.act(action(Verb.SPLIT, child=child, records=(an_id("record", "found"),)))
 
-    [handed] = only(said, FileHandedOver)
+    [handed] = only(said, FileReassigned)
     assert handed.findings == (an_id("finding"),)
     assert await house.tx.fetchval("SELECT child_id FROM finding") == handed.child
 
@@ -337,7 +337,7 @@ async def test_undoing_a_merge_gives_a_candidate_its_findings_back(house: House)
 
     said = await house.act(action(Verb.SPLIT, child=child, other=candidate))
 
-    [handed] = only(said, FileHandedOver)
+    [handed] = only(said, FileReassigned)
     assert (handed.child, handed.findings) == (candidate, (an_id("finding"),))
     assert house.snapshot(candidate).state == "candidate"
 
@@ -398,11 +398,11 @@ async def test_a_split_that_cannot_be_is_refused_by_name(house: House, how: str,
 async def test_a_confirmed_question_merges(house: House) -> None:
     one, other, asked = await two_files(house)
 
-    said = await house.act(action(Verb.CONFIRM, proposal=asked.question))
+    said = await house.act(action(Verb.CONFIRM, proposal=asked.review))
 
-    [settled] = only(said, MatchSettled)
-    assert (settled.question, settled.outcome) == (asked.question, "merged")
-    [handed] = only(said, FileHandedOver)
+    [settled] = only(said, ReviewResolved)
+    assert (settled.review, settled.outcome) == (asked.review, "merged")
+    [handed] = only(said, FileReassigned)
     assert handed.reason == "merge"
     assert {handed.child, handed.from_child} == {one, other}
 
@@ -410,12 +410,12 @@ async def test_a_confirmed_question_merges(house: House) -> None:
 async def test_a_declined_question_is_not_asked_again_for_the_same_evidence(house: House) -> None:
     one, other, asked = await two_files(house)
 
-    said = await house.act(action(Verb.DECLINE, proposal=asked.question))
+    said = await house.act(action(Verb.DECLINE, proposal=asked.review))
     again = await house.rows(*(with_another_phone(row) for row in (ONE, OTHER)))
 
-    [settled] = only(said, MatchSettled)
+    [settled] = only(said, ReviewResolved)
     assert settled.outcome == "kept_apart"
-    assert only(again, MatchAsked) == []
+    assert only(again, ReviewRequested) == []
     assert await house.child_of(ONE) == one
     assert await house.child_of(OTHER) == other
 
@@ -423,26 +423,26 @@ async def test_a_declined_question_is_not_asked_again_for_the_same_evidence(hous
 async def test_new_evidence_is_asked_about_and_does_not_overrule_a_person(house: House) -> None:
     """The village's row gets the very number of the school's: a person said two children, so a person is asked."""
     one, other, asked = await two_files(house)
-    await house.act(action(Verb.DECLINE, proposal=asked.question))
+    await house.act(action(Verb.DECLINE, proposal=asked.review))
 
     said = await house.rows(replace(OTHER, identity=ONE.identity))
 
     assert await house.child_of(ONE) == one
     assert await house.child_of(OTHER) == other
-    [again] = only(said, MatchAsked)
+    [again] = only(said, ReviewRequested)
     assert "same_number" in again.evidence
-    assert again.question != asked.question
+    assert again.review != asked.review
 
 
 async def test_a_question_is_answered_once(house: House) -> None:
     _, _, asked = await two_files(house)
-    await house.act(action(Verb.DECLINE, proposal=asked.question))
-    assert refusal(await house.act(action(Verb.CONFIRM, proposal=asked.question))) == "already_settled"
+    await house.act(action(Verb.DECLINE, proposal=asked.review))
+    assert refusal(await house.act(action(Verb.CONFIRM, proposal=asked.review))) == "already_settled"
 
 
 async def test_a_question_is_answered_by_the_unit_it_was_put_to(house: House) -> None:
     _, _, asked = await two_files(house)
-    said = await house.act(action(Verb.CONFIRM, unit="341722-renli", proposal=asked.question))
+    said = await house.act(action(Verb.CONFIRM, unit="341722-renli", proposal=asked.review))
     assert refusal(said) == "not_yours"
     assert len(await house.partition()) == 2
 
@@ -461,24 +461,24 @@ async def test_somebody_elses_proposals_are_none_of_the_registrys_business(house
 async def test_a_question_that_nobody_asked_is_refused_and_changes_nothing(house: House, verb: Verb) -> None:
     one, _, asked = await two_files(house)
     before = await house.state()
-    nobodys = question_id(an_id("nobody's"))
+    nobodys = review_id(an_id("nobody's"))
 
     [refused] = await house.act(action(verb, child=one, proposal=nobodys), action(Verb.ACCEPT, proposal=nobodys))
 
-    assert isinstance(refused, RegistryRefusedAction)
+    assert isinstance(refused, RegistryActionRefused)
     assert (refused.unit, refused.verb, refused.code, refused.child) == (MZJ, verb, "unknown_proposal", None)
     assert await house.state() == before
-    assert asked.question != nobodys
+    assert asked.review != nobodys
 
 
 async def test_every_question_has_the_id_of_one_and_no_child_has(house: House) -> None:
     """Also of those that nobody asked, which a person settled unasked: referral leaves them to the registry too."""
     one, other, asked = await two_files(house)
     said = await house.act(action(Verb.MERGE, child=one, other=other), action(Verb.SPLIT, child=one, other=other))
-    questions = [asked.question, *(settled.question for settled in only(said, MatchSettled))]
+    questions = [asked.review, *(settled.review for settled in only(said, ReviewResolved))]
     assert len(set(questions)) == 2
-    assert all(map(is_question, questions))
-    assert not any(map(is_question, (one, other)))
+    assert all(map(is_review, questions))
+    assert not any(map(is_review, (one, other)))
 
 
 async def test_a_question_follows_its_file_into_a_merge(house: House) -> None:
@@ -490,11 +490,11 @@ async def test_a_question_follows_its_file_into_a_merge(house: House) -> None:
     await house.rows(third)
     survivor = await house.child_of(third)
     await house.act(action(Verb.MERGE, child=survivor, other=one))
-    assert house.snapshot(survivor).questions == 1
+    assert house.snapshot(survivor).open_reviews == 1
 
-    said = await house.act(action(Verb.CONFIRM, proposal=asked.question))
+    said = await house.act(action(Verb.CONFIRM, proposal=asked.review))
 
-    [handed] = only(said, FileHandedOver)
+    [handed] = only(said, FileReassigned)
     assert {handed.child, handed.from_child} == {survivor, other}
 
 
@@ -506,9 +506,9 @@ async def test_a_question_goes_back_to_its_file_when_a_merge_is_undone(house: Ho
     survivor = await house.child_of(third)
     await house.act(action(Verb.MERGE, child=survivor, other=one))
     await house.act(action(Verb.SPLIT, child=survivor, other=one))
-    assert [house.snapshot(child).questions for child in (survivor, one, other)] == [0, 1, 1]
+    assert [house.snapshot(child).open_reviews for child in (survivor, one, other)] == [0, 1, 1]
 
-    [handed] = only(await house.act(action(Verb.CONFIRM, proposal=asked.question)), FileHandedOver)
+    [handed] = only(await house.act(action(Verb.CONFIRM, proposal=asked.review)), FileReassigned)
 
     assert {handed.child, handed.from_child} == {one, other}
 
@@ -518,23 +518,23 @@ async def test_a_question_that_two_files_have_alike_stays_each_ones_own_when_a_m
     third = clinic(ONE)
     said = await house.rows(ONE, third, OTHER)
     one, clinics, other = [await house.child_of(row) for row in (ONE, third, OTHER)]
-    asked = {frozenset((question.child, question.other)): question for question in only(said, MatchAsked)}
+    asked = {frozenset((question.child, question.other)): question for question in only(said, ReviewRequested)}
     assert set(asked) == {frozenset((one, clinics)), frozenset((one, other)), frozenset((clinics, other))}
     await house.act(action(Verb.MERGE, child=clinics, other=one))
 
     said = await house.act(action(Verb.SPLIT, child=clinics, other=one))
 
-    assert only(said, MatchAsked) == []
-    assert [house.snapshot(child).questions for child in (one, clinics, other)] == [1, 1, 2]
+    assert only(said, ReviewRequested) == []
+    assert [house.snapshot(child).open_reviews for child in (one, clinics, other)] == [1, 1, 2]
     [handed] = only(
-        await house.act(action(Verb.CONFIRM, proposal=asked[frozenset((one, other))].question)), FileHandedOver
+        await house.act(action(Verb.CONFIRM, proposal=asked[frozenset((one, other))].review)), FileReassigned
     )
     assert {handed.child, handed.from_child} == {one, other}
 
 
 async def test_what_a_person_declined_is_not_asked_again_when_a_merge_is_undone(house: House) -> None:
     one, _, asked = await two_files(house)
-    await house.act(action(Verb.DECLINE, proposal=asked.question))
+    await house.act(action(Verb.DECLINE, proposal=asked.review))
     third = replace(a_row("third"), identity={IdentityField.NAME: "例大山"})
     await house.rows(third)
     survivor = await house.child_of(third)
@@ -542,7 +542,7 @@ async def test_what_a_person_declined_is_not_asked_again_when_a_merge_is_undone(
 
     said = await house.act(action(Verb.SPLIT, child=survivor, other=one))
 
-    assert only(said, MatchAsked) == []
+    assert only(said, ReviewRequested) == []
 
 
 async def test_a_question_asked_of_two_files_as_one_goes_to_the_one_that_it_is_about(house: House) -> None:
@@ -550,27 +550,27 @@ async def test_a_question_asked_of_two_files_as_one_goes_to_the_one_that_it_is_a
     await house.rows(third, ONE)
     survivor, one = await house.child_of(third), await house.child_of(ONE)
     await house.act(action(Verb.MERGE, child=survivor, other=one))
-    [asked] = only(await house.rows(OTHER), MatchAsked)
+    [asked] = only(await house.rows(OTHER), ReviewRequested)
     other = await house.child_of(OTHER)
     assert {asked.child, asked.other} == {survivor, other}
 
     await house.act(action(Verb.SPLIT, child=survivor, other=one))
 
-    assert [house.snapshot(child).questions for child in (survivor, one, other)] == [0, 1, 1]
-    [handed] = only(await house.act(action(Verb.CONFIRM, proposal=asked.question)), FileHandedOver)
+    assert [house.snapshot(child).open_reviews for child in (survivor, one, other)] == [0, 1, 1]
+    [handed] = only(await house.act(action(Verb.CONFIRM, proposal=asked.review)), FileReassigned)
     assert {handed.child, handed.from_child} == {one, other}
 
 
 async def test_what_a_person_declined_is_not_asked_of_the_file_that_absorbs_one_of_the_two(house: House) -> None:
     one, other, asked = await two_files(house)
-    await house.act(action(Verb.DECLINE, proposal=asked.question))
+    await house.act(action(Verb.DECLINE, proposal=asked.review))
     third = replace(a_row("third"), identity={IdentityField.NAME: "例大山"})
     await house.rows(third)
     await house.act(action(Verb.MERGE, child=await house.child_of(third), other=one))
 
     said = await house.rows(with_another_phone(OTHER))
 
-    assert only(said, MatchAsked) == []
+    assert only(said, ReviewRequested) == []
     assert await house.child_of(OTHER) == other
 
 
@@ -604,7 +604,7 @@ async def test_decisions_in_one_batch_or_in_many_end_the_same(house: House, size
         action(Verb.VERIFY, name="5", child=one, outcome="moved"),
         size=size,
     )
-    assert [settled.outcome for settled in only(said, MatchSettled)] == ["merged", "split", "merged"]
+    assert [settled.outcome for settled in only(said, ReviewResolved)] == ["merged", "split", "merged"]
     assert house.snapshot(one).state == "absorbed"
     assert house.snapshot(one).child_version == 5
     assert (await house.file(other))["child_version"] == 6
@@ -614,5 +614,5 @@ async def test_decisions_in_one_batch_or_in_many_end_the_same(house: House, size
     assert {(row["unit"], row["role"], row["done_on"]) for row in history} == {
         (MZJ, "county_civil_affairs", date(2026, 11, 23))
     }
-    assert asked.question is not None
+    assert asked.review is not None
     assert PHONE not in repr(history)

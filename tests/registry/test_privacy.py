@@ -9,7 +9,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from contracts.registry import ChildChanged, Disclosed, FindingPassedOn, RegistryRefusedAction
+from contracts.registry import ChildChanged, Disclosed, FindingAssigned, RegistryActionRefused
 from contracts.vocabulary import IdentityField, ReferralState, Verb
 from services.registry import handlers, store
 from services.registry.names import identity_of, report_of
@@ -105,7 +105,7 @@ async def test_no_table_shows_a_name_a_number_or_a_phone(house: House) -> None:
 async def test_no_event_shows_a_name_a_number_or_a_phone(house: House) -> None:
     await a_whole_life(house)
     kinds = {type(event) for event in house.said}
-    assert {ChildChanged, FindingPassedOn, Disclosed} <= kinds
+    assert {ChildChanged, FindingAssigned, Disclosed} <= kinds
     for event in house.said:
         dump = event.model_dump_json().encode()
         for secret in SECRETS:
@@ -204,7 +204,7 @@ async def test_nobody_acts_on_a_destroyed_child(house: House, verb: Verb) -> Non
         if verb is Verb.VERIFY and kept == second:
             assert said == []
             continue
-        [refused] = only(said, RegistryRefusedAction)
+        [refused] = only(said, RegistryActionRefused)
         assert refused.code == "unknown_child"
 
 
@@ -215,7 +215,7 @@ async def test_a_finding_about_a_destroyed_child_goes_on_about_a_candidate(house
 
     said = await house.report(reported(child=destroyed, identity=WHO))
 
-    [passed] = only(said, FindingPassedOn)
+    [passed] = only(said, FindingAssigned)
     assert passed.child != destroyed
     assert passed.candidate
     assert await store.keys(house.tx, [destroyed]) == {}
@@ -228,7 +228,7 @@ async def test_a_candidate_that_was_destroyed_before_its_finding_came_holds_nobo
     destroyed = await house.child_of(found)
     await store.destroy_keys(house.tx, destroyed)
 
-    [passed] = only(await house.report(reported(identity=WHO)), FindingPassedOn)
+    [passed] = only(await house.report(reported(identity=WHO)), FindingAssigned)
     await house.hear(read(found, finding=an_id("finding"), at=NOON + timedelta(minutes=1)))
 
     assert passed.child == destroyed
@@ -292,7 +292,7 @@ async def test_merging_and_splitting_changes_the_key_with_the_file(house: House)
 
 
 async def test_an_absorbed_file_dies_with_its_survivor(house: House) -> None:
-    [passed] = only(await house.report(reported(identity=WHO)), FindingPassedOn)
+    [passed] = only(await house.report(reported(identity=WHO)), FindingAssigned)
     await house.rows(a_row())
     child = await house.child_of(a_row())
     await house.act(action(Verb.MERGE, child=child, other=passed.child))

@@ -9,15 +9,16 @@ from typing import Any
 
 import asyncpg
 import pytest
+from structlog.testing import capture_logs
 
 from contracts.event import Event
-from contracts.registry import ChildChanged, FactsContradict, FileHandedOver, MatchAsked, MatchSettled
+from contracts.registry import ChildChanged, FactConflictFound, FileReassigned, ReviewRequested, ReviewResolved
 from contracts.vocabulary import FactName, IdentityField, Verb
-from runtime import NotYet, Unprocessable
+from runtime import RetryLater, UnprocessableEvent
 from services.registry import handlers, store
 from services.registry.names import identity_of
 from tests.registry.house import MZJ, NOON, House, Step, action, an_id, disappeared, ended, only, read, reported
-from tests.registry.people import FATHER, MOTHER, PHONE, Row, a_number, a_row, clinic, police, village
+from tests.registry.people import BORN, FATHER, MOTHER, PHONE, Row, a_number, a_row, clinic, police, village
 
 
 async def test_a_first_row_opens_a_file(house: House) -> None:
@@ -56,7 +57,7 @@ async def test_twins_are_two_children(house: House) -> None:
     assert await house.child_of(one) != await house.child_of(other)
     assert await house.child_of(clinic(one)) == await house.child_of(one)
     assert await house.child_of(clinic(other)) == await house.child_of(other)
-    assert only(said, MatchAsked) == []
+    assert only(said, ReviewRequested) == []
 
 
 async def test_a_lead_is_asked_about_once(house: House) -> None:
@@ -71,12 +72,12 @@ async def test_a_lead_is_asked_about_once(house: House) -> None:
     said = await house.rows(row, before)
     again = await house.rows(lead)
 
-    [asked] = only(said, MatchAsked)
+    [asked] = only(said, ReviewRequested)
     assert asked.unit == MZJ
     assert asked.evidence == ("same_birth_date", "same_name", "same_phone")
     assert {asked.child, asked.other} == {await house.child_of(row), await house.child_of(lead)}
-    assert [house.snapshot(child).questions for child in (asked.child, asked.other)] == [1, 1]
-    assert only(again, MatchAsked) == []
+    assert [house.snapshot(child).open_reviews for child in (asked.child, asked.other)] == [1, 1]
+    assert only(again, ReviewRequested) == []
 
 
 async def test_names_with_a_lost_character_are_compared_letter_by_letter(house: House) -> None:
@@ -88,7 +89,7 @@ async def test_names_with_a_lost_character_are_compared_letter_by_letter(house: 
     await house.rows(row)
     said = await house.rows(lead, stranger)
 
-    [asked] = only(said, MatchAsked)
+    [asked] = only(said, ReviewRequested)
     assert {asked.child, asked.other} == {await house.child_of(row), await house.child_of(lead)}
 
 
@@ -99,7 +100,7 @@ async def test_two_valid_numbers_are_asked_about_and_never_joined(house: House) 
     said = await house.rows(one, other)
 
     assert len(await house.partition()) == 2
-    [asked] = only(said, MatchAsked)
+    [asked] = only(said, ReviewRequested)
     assert asked.conflicts == ("two_valid_numbers",)
 
 
@@ -112,16 +113,16 @@ async def test_a_row_that_gets_its_number_joins_the_file_that_has_it(house: Hous
 
     said = await house.rows(replace(late, identity=row.identity))
 
-    [handed] = only(said, FileHandedOver)
+    [handed] = only(said, FileReassigned)
     assert (handed.child, handed.from_child, handed.reason) == (survivor, absorbed, "matched")
-    [settled] = only(said, MatchSettled)
+    [settled] = only(said, ReviewResolved)
     assert settled.outcome == "merged"
     assert house.snapshot(absorbed).state == "absorbed"
     assert house.snapshot(absorbed).absorbed_by == survivor
     assert house.snapshot(absorbed).facts == ()
     assert house.snapshot(survivor).absorbs == (absorbed,)
     assert house.snapshot(survivor).sources == ("school", "vaccination")
-    assert house.snapshot(survivor).questions == 0
+    assert house.snapshot(survivor).open_reviews == 0
 
 
 async def test_a_row_whose_number_is_corrected_leaves_the_file_it_was_in(house: House) -> None:
@@ -135,7 +136,7 @@ async def test_a_row_whose_number_is_corrected_leaves_the_file_it_was_in(house: 
     assert await house.child_of(row) == before
     assert await house.child_of(wrong) != before
     assert house.snapshot(before).sources == ("school",)
-    [asked] = only(said, MatchAsked)
+    [asked] = only(said, ReviewRequested)
     assert asked.conflicts == ("two_valid_numbers",)
 
 
@@ -164,6 +165,18 @@ async def test_a_row_that_lost_its_number_in_a_spreadsheet_stays(house: House) -
     await house.rows(replace(row, identity={IdentityField.NAME: "例小明"}, flags=("id_damaged",)))
 
     assert len(await house.partition()) == 1
+
+
+async def test_a_row_that_knows_only_the_month_of_birth_opens_a_file_of_its_own(house: House) -> None:
+    """A month is no evidence of who somebody is: the row joins nobody by itself."""
+    row = a_row()
+    await house.rows(row)
+    vague = read(police(row)).model_copy(update={"birth_date": "2016-03"})
+
+    await house.hear(vague)
+
+    assert len(await house.partition()) == 2
+    assert vague.key == read(row).key
 
 
 async def test_a_corrected_birth_date_moves_a_row_to_another_lane(house: House) -> None:
@@ -243,7 +256,7 @@ async def test_a_record_that_changes_while_it_is_looked_at_is_looked_at_again(ho
         return found
 
     tx = After(house.tx, store.RECORDS, correct)
-    with pytest.raises(NotYet):
+    with pytest.raises(RetryLater):
         async with house.tx.transaction():
             await handlers.on_records(house.batch([read(row)]), tx, vault=house.vault)
 
@@ -295,7 +308,7 @@ async def test_what_a_person_is_asked_or_reports_waits_for_no_file(house: House)
 
 async def test_an_identity_that_does_not_open_is_parked_and_not_guessed(house: House) -> None:
     broken = read(a_row()).model_copy(update={"identity": read(a_row("other")).identity})
-    with pytest.raises(Unprocessable, match=str(broken.record)):
+    with pytest.raises(UnprocessableEvent, match=str(broken.record)):
         await house.hear(broken)
 
 
@@ -369,6 +382,60 @@ async def test_a_whole_file_dates_only_what_it_vouches_for(house: House, how: st
     else:
         await house.hear(ended(row, "2025H2", date(2025, 9, 30)))
     assert house.chosen(await house.child_of(row))[FactName.SCHOOL_GRADE] == 5
+
+
+async def test_a_file_is_complete_when_every_partition_has_its_end(house: House) -> None:
+    """In whatever order they come; and when one comes again, nothing is completed."""
+    end = ended(a_row())
+    with capture_logs() as lines:
+        for lane in (2, 0, 1, 2, 0):
+            await house.hear(end, lane=lane)
+        assert lines == []
+        await house.hear(ended(a_row(), coverage="delta"), lane=3)
+        assert lines == []
+        await house.hear(end, end, lane=3)
+        await house.hear(end, lane=1)
+    told = {"unit": "341722-jtj", "dataset": "school", "period": "2027H1"}
+    assert lines == [{"event": "submission_complete", "log_level": "info", **told}]
+
+
+async def test_a_child_with_records_on_two_partitions_is_dated_by_each_of_them_alone(house: House) -> None:
+    """Two rows of one file with different birth dates; a person says that they speak of one child."""
+    old = a_row("old", valid_on=date(2026, 3, 31), period="2026H1")
+    born = date(2016, 5, 3)
+    other = a_row("other", born=born, id_number=a_number(born), valid_on=date(2026, 6, 30), period="2026H1")
+    await house.rows(old, lane=0)
+    await house.rows(replace(other, facts={FactName.SCHOOL_GRADE: 5}), lane=1)
+    child = await house.child_of(old)
+    await house.act(action(Verb.MERGE, child=child, other=await house.child_of(other)))
+    assert house.chosen(child)[FactName.SCHOOL_GRADE] == 5
+
+    await house.hear(ended(old), lane=0)
+    assert house.chosen(child)[FactName.SCHOOL_GRADE] == 4
+    await house.hear(ended(old), lane=1)
+
+    days = {fact.value: fact.valid_on for fact in house.snapshot(child).facts if fact.name is FactName.SCHOOL_GRADE}
+    assert days == {4: date(2027, 3, 31), 5: date(2027, 3, 31)}
+
+
+@pytest.mark.parametrize("first", [0, 1])
+async def test_what_was_said_before_a_birth_date_was_known_is_dated_by_the_file_between(
+    house: House, first: int
+) -> None:
+    """The file ended on both partitions before the date was added, however far the partition of the record is."""
+    old = a_row(born=None, valid_on=date(2026, 3, 31), period="2026H1")
+    added = {FactName.SCHOOL_STATUS: "enrolled"}
+    corrected = replace(old, born=BORN, period=None, valid_on=date(2027, 4, 1), facts=added)
+    await house.rows(old, lane=0)
+    end = ended(old)
+    if first == 0:
+        await house.hear(end, lane=0)
+    await house.hear(end, read(corrected, at=NOON + timedelta(hours=1)), lane=1)
+    if first == 1:
+        await house.hear(end, lane=0)
+    days = {fact.name: fact.valid_on for fact in house.snapshot(await house.child_of(old)).facts}
+    assert days[FactName.SCHOOL_GRADE] == date(2027, 3, 31)
+    assert days[FactName.SCHOOL_STATUS] == date(2027, 4, 1)
 
 
 @pytest.mark.parametrize(
@@ -446,9 +513,9 @@ async def test_departments_that_contradict_are_reported_once(house: House) -> No
     said = await house.rows(row, town)
     again = await house.rows(replace(town, facts={FactName.SCHOOL_GRADE: 6}))
 
-    [found] = only(said, FactsContradict)
+    [found] = only(said, FactConflictFound)
     assert (found.name, found.units) == (FactName.SCHOOL_GRADE, ("341722-jtj", "341722-renli"))
-    assert only(again, FactsContradict) == []
+    assert only(again, FactConflictFound) == []
     claims = [fact for fact in house.snapshot(found.child).facts if fact.name is FactName.SCHOOL_GRADE]
     assert {(fact.value, fact.chosen) for fact in claims} == {(4, True), (6, False)}
 
@@ -540,7 +607,7 @@ def _content(files: dict[Any, ChildChanged]) -> dict[Any, Any]:
             set(file.absorbs),
             file.sources,
             file.silent_sources,
-            file.questions,
+            file.open_reviews,
             [(fact.name, fact.value, fact.unit, fact.chosen) for fact in file.facts],
         ]
         for child, file in files.items()

@@ -10,7 +10,7 @@ import signal
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid5
@@ -21,20 +21,20 @@ from confluent_kafka.admin import AdminClient
 from joserfc import jwe
 from joserfc.jwk import ECKey
 
+from client.kafka_client import PlainClient, Record
 from contracts.county import County
 from contracts.eligibility import ChildAssessed
-from contracts.event import at_midnight
+from contracts.event import Envelope, at_midnight
 from contracts.intake import RowsAnswered
-from contracts.registry import ChildChanged, question_id
-from contracts.topics import ACTION, DEPARTMENT, DISCLOSURE, RESTRICTED_QUEUE, SERVICES
+from contracts.registry import ChildChanged, review_id
+from contracts.topics import ACTION, DEPARTMENT, DISCLOSURE, RESTRICTED_ACTION, RESTRICTED_QUEUE, SERVICES
+from demo.data import population, submissions
 from deploy.clock import Clock, Simulator
-from deploy.demo import handover, world
-from deploy.demo.plain_client import PlainClient, Record
+from deploy.embedded.stack import LocalStack
 from deploy.install import Servers, activate, install, read_county
 from deploy.installation import ADMIN, DATABASE, PROCESSES, SETTINGS, Installation
-from deploy.local.stack import LocalStack
 from deploy.provision import county_topics
-from deploy.settled import Watch
+from deploy.quiescence import Watch
 from deploy.supervisor import Program, Supervisor, programs
 from runtime import Settings
 from services.registry.vault import Vault, decrypt
@@ -69,10 +69,10 @@ BY_CHANCE = {
 """Columns that tell when by the machine's clock, in which order lanes came, how often a file was begun, or how often a
 snapshot was said: of several changes in one batch there is one."""
 POISON: tuple[tuple[str, dict[str, bytes | None], bytes | None, bytes], ...] = (
-    ("header ce_id is missing", {"ce_id": b""}, b"{}", b"new"),
-    ("header ce_id is null", {"ce_id": None}, b"{}", b"new"),
-    ("header ce_type is not UTF-8", {"ce_type": b"\xff\xfe"}, b"{}", b"new"),
-    ("the record's key is not UTF-8", {}, b"{}", b"\xff"),
+    ("", {"ce_id": b""}, b"{}", b"new"),
+    ("", {"ce_id": None}, b"{ }", b"new"),
+    ("", {"ce_type": b"\xff\xfe"}, b"{}", b"new"),
+    ("", {"ce_producerid": b"9" * 4400, "ce_sequence": b"9" * 4400, "ce_time": b"9999-12-31T23:59:59Z"}, b"{}", b"\xff"),
     ("null value on a topic that is not compacted", {}, None, b"new"),
     ("", {}, b"\xff\x00{", b"new"),
 )
@@ -86,8 +86,9 @@ class Outcome:
 
     tables: dict[str, list[str]] = field(default_factory=dict)
     """``service.table`` -> its rows, decrypted, in an order of their own."""
-    said: dict[tuple[str, str], list[str]] = field(default_factory=dict)
-    """(topic, key) -> what a reader takes of it, in order. Of snapshots the last of each day."""
+    said: dict[tuple[str, int, str], list[str]] = field(default_factory=dict)
+    """(topic, partition, key) -> what a reader takes of it, in order. Of snapshots the last of each day. What is
+    broadcast stands under its key on each partition."""
     receipts: dict[str, list[str]] = field(default_factory=dict)
     """What a unit was told of each submission and action: rows are answered batch by batch, so they are added up."""
     records: list[Record] = field(default_factory=list)
@@ -158,11 +159,11 @@ class Story:
         await asyncio.to_thread(self.simulator.go_on)
         await self.rest()
 
-    async def hand_over(self, file: handover.HandOver, *, times: int = 1) -> None:
+    async def hand_over(self, file: submissions.HandOver, *, times: int = 1) -> None:
         """A whole file, as a unit's plain client would send it; ``times``: how often each record, and then the file."""
         submission = str(file.submission)
         about = {"submission": submission, "dataset": file.dataset, "period": file.period}
-        body = about | {"columns": list(file.columns), "rows": len(file.rows)}
+        body = about | {"columns": list(file.columns), "rows": len(file.rows), "coverage": "full"}
         said = [("department.Begin.v1", uuid5(SPACE, f"{submission}/begin"), body)]
         for row in file.rows:
             cells = {name: cell.isoformat() if isinstance(cell, date) else cell for name, cell in row.cells}
@@ -173,15 +174,18 @@ class Story:
         self.begun.add(submission)
         said = [one for one in said for _ in range(times)] * times
         async with self.disturb(file.dataset) if self.disturb is not None else nullcontext():
-            await asyncio.to_thread(self._say, file.unit, DEPARTMENT.of(file.unit), submission, said)
+            await asyncio.to_thread(self._say, file.unit, DEPARTMENT.name_for(file.unit), submission, said)
         await self.rest()
 
-    async def act(self, unit: str, verb: str, role: str, *, times: int = 1, **more: Any) -> None:
-        """One action; ``times``: how often it is sent."""
+    async def act(
+        self, unit: str, verb: str, role: str, *, times: int = 1, restricted: bool = False, **more: Any
+    ) -> None:
+        """One action; ``times``: how often it is sent. ``restricted``: from the unit's second log-in."""
         key = str(more.get("child") or more.get("referral") or "new")
         ce_id = uuid5(SPACE, f"{unit}/{verb}/{json.dumps(more, sort_keys=True, ensure_ascii=False)}")
         said = [("action.Action.v1", ce_id, {"verb": verb, "role": role, **more})] * times
-        await asyncio.to_thread(self._say, unit, ACTION.of(unit), key, said)
+        user, topic = (f"{unit}-restricted", RESTRICTED_ACTION) if restricted else (unit, ACTION)
+        await asyncio.to_thread(self._say, user, topic.name_for(unit), key, said)
         await self.rest()
 
     @asynccontextmanager
@@ -225,8 +229,18 @@ class Story:
                 self.begun.add(ce_id)
                 about = {"ce_specversion": "1.0", "ce_id": ce_id, "ce_source": unit, "ce_type": kind}
                 for _, wrong, value, key in POISON:
-                    headers: Headers = list(({name: text.encode() for name, text in about.items()} | wrong).items())
-                    producer.produce(topic.of(unit), value, key, headers=headers)
+                    told = list(({name: text.encode() for name, text in about.items()} | wrong).items())
+                    read = Envelope.of_unit(
+                        told,
+                        key,
+                        value,
+                        topic=topic.name_for(unit),
+                        received=datetime.now(UTC),
+                        county=self.county.code,
+                    )
+                    self.begun.add(str(read.id))
+                    headers: Headers = list(told)
+                    producer.produce(topic.name_for(unit), value, key, headers=headers)
             assert producer.flush(30) == 0
 
         await asyncio.to_thread(pour)
@@ -234,7 +248,7 @@ class Story:
     async def queue(self) -> list[dict[str, str]]:
         """What stands on the restricted queue of the police: referral and child."""
         user = f"{POLICE}-restricted"
-        records = await asyncio.to_thread(lambda: read(self.installation, user, [RESTRICTED_QUEUE.of(POLICE)]))
+        records = await asyncio.to_thread(lambda: read(self.installation, user, [RESTRICTED_QUEUE.name_for(POLICE)]))
         standing = {record.key: record.body for record in taken(records)}
         return [
             {"referral": referral, "child": body["child"]}
@@ -323,8 +337,8 @@ async def a_house(
 async def tell(story: Story, *, times: int = 1) -> None:
     """Files, reports, an agency at work, three days. ``times``: how often a unit sends each of its records."""
     await story.begin(FIRST_DAY)
-    invented = world.make(story.county, 40, 5, FIRST_DAY, 30)
-    made = handover.make(story.county, invented)
+    invented = population.make(story.county, 40, 5, FIRST_DAY, 30)
+    made = submissions.make(story.county, invented)
     for dataset in FILES:
         file = next(one for one in made if one.dataset == dataset and one.expect == "taken")
         await story.hand_over(file, times=times)
@@ -339,10 +353,10 @@ async def tell(story: Story, *, times: int = 1) -> None:
     first, *others = await story.queue()
     assert others, "both reports are on the queue"
     for verb in ("accept", "start"):
-        await story.act(POLICE, verb, "police_officer", times=times, **first)
-    await story.act(POLICE, "result", "police_officer", times=times, **first, result="resolved")
+        await story.act(POLICE, verb, "police_officer", times=times, restricted=True, **first)
+    await story.act(POLICE, "result", "police_officer", times=times, restricted=True, result="resolved", **first)
     # Nobody asked, and nobody proposed: the one is the registry's to refuse, the other referral's.
-    for nobodys in (question_id(SPACE), SPACE):
+    for nobodys in (review_id(SPACE), SPACE):
         await story.act(LEAD, "confirm", "county_civil_affairs", times=times, proposal=str(nobodys))
     await story.begin(FIRST_DAY + timedelta(days=2))
 
@@ -377,7 +391,7 @@ async def outcome(story: Story) -> Outcome:
     days: dict[tuple[str, int], str] = {}
     for record in taken(found.records):
         place = (record.topic, record.partition)
-        if record.kind == "clock.DayTurned.v1":
+        if record.kind == "clock.DayWatermark.v1":
             days[place] = max(days.get(place, ""), record.body["day"])
             continue
         if record.topic.startswith("receipt."):
@@ -386,7 +400,7 @@ async def outcome(story: Story) -> Outcome:
         line = _text({"type": record.kind, "id": record.ce_id, "body": opened(record)})
         if record.kind in SNAPSHOTS:
             line = _text(_without(record.body, {"assessment", "child_version"}))
-        lines = found.said.setdefault((record.topic, record.key), [])
+        lines = found.said.setdefault((*place, record.key), [])
         day = days.get(place, "")
         if record.kind in SNAPSHOTS:
             lines[:] = [one for one in lines if not one.startswith(day + " ")]
@@ -406,7 +420,7 @@ def _add_up(receipts: dict[str, list[str]], record: Record) -> None:
     for count in ("read", "accepted", "accepted_with_drops", "refused", "unchanged"):
         sums = receipts.setdefault(f"{record.topic} {record.key} {count}", ["0"])
         sums[0] = str(int(sums[0]) + body[count])
-    for told in ("answers", "troubles"):
+    for told in ("answers", "problems"):
         lines = receipts.setdefault(f"{record.topic} {record.key} {told}", [])
         lines += map(_text, body[told])
 
@@ -440,7 +454,7 @@ def taken(records: Iterable[Record]) -> Iterator[Record]:
                 seen.add((record.topic, record.ce_id))
                 yield record
             continue
-        lane = (record.topic, record.partition, record.headers["ce_source"], record.headers["ce_lane"])
+        lane = (record.topic, record.partition, record.headers["ce_source"], record.headers["ce_producerid"])
         sequence = int(record.headers["ce_sequence"])
         wanted = following.get(lane, 0)
         assert sequence <= wanted, f"{record.topic}/{record.partition} has a hole before {sequence}"
@@ -460,10 +474,11 @@ def _opener(installation: Installation, vault: Vault) -> Callable[[Record], Any]
             belongs_to = UUID(body["record"] if "record" in body else body["finding"])
             return body | {"identity": {str(k): v for k, v in vault.opened(body["identity"], belongs_to).items()}}
         if record.topic.startswith(DISCLOSURE.name.partition("{")[0]):
-            unit = record.topic.split(".")[1]
-            if unit not in keys:
-                keys[unit] = ECKey.import_key(json.loads(installation.agency_key_file(unit).read_text()))
-            return body | {"jwe": json.loads(jwe.decrypt_compact(body["jwe"], keys[unit]).plaintext or b"")}
+            _, unit, *which = record.topic.removesuffix(".v1").split(".")
+            user = "-".join((unit, *which))
+            if user not in keys:
+                keys[user] = ECKey.import_key(json.loads(installation.agency_key_file(user).read_text()))
+            return body | {"jwe": json.loads(jwe.decrypt_compact(body["jwe"], keys[user]).plaintext or b"")}
         return body
 
     return opened

@@ -9,7 +9,7 @@ from confluent_kafka import KafkaException, TopicPartition
 from confluent_kafka.admin import OffsetSpec
 
 from contracts.topics import CLOCK
-from deploy.local.stack import LocalStack
+from deploy.embedded.stack import LocalStack
 from runtime import Service
 from runtime.migrations import migrate
 from tests.runtime import model

@@ -24,8 +24,9 @@ from contracts.clock import DayBegan, TimePassed
 from contracts.county import County, CountyActivated, WorkingDays
 from contracts.event import Envelope, Event
 from contracts.topics import CLOCK, COUNTY
-from deploy.local.stack import LocalStack
+from deploy.embedded.stack import LocalStack
 from runtime import Settings, partition_of
+from runtime.consumer import Consumer as RuntimeConsumer
 from runtime.migrations import migrate
 from runtime.sealing import new_keys
 from tests.runtime.model import MIGRATIONS, chained
@@ -93,7 +94,6 @@ def county() -> County:
         lead_unit="999901-mzj",
         duty_unit="999901-mzj",
         coordinating_unit="999901-mzj",
-        mental_health_unit="999901-mzj",
         roles={},
         datasets=(),
         sealed_columns=(),
@@ -110,7 +110,8 @@ class Process:
 
     def __init__(self, world: "World", which: str, ordinal: int = 0, **environment: str) -> None:
         self.which = which
-        self.log = world.folder / f"{which}-{ordinal}-{uuid4().hex[:6]}.log"
+        """One of the model services, or ``module:function`` of any other."""
+        self.log = world.folder / f"{which.partition(':')[0]}-{ordinal}-{uuid4().hex[:6]}.log"
         self.state = self.log.with_suffix(".json")
         variables = world.environment() | environment | {
             "HUTONG_ORDINAL": str(ordinal),
@@ -118,7 +119,7 @@ class Process:
         }  # fmt: skip
         with self.log.open("wb") as out:
             self.popen = subprocess.Popen(
-                [sys.executable, "-m", "runtime", f"tests.runtime.model:{which}"],
+                [sys.executable, "-m", "runtime", which if ":" in which else f"tests.runtime.model:{which}"],
                 cwd=ROOT, env=os.environ | variables, stdout=out, stderr=out,
             )  # fmt: skip
 
@@ -411,6 +412,12 @@ class World:
             if process.running:
                 process.signal(signal.SIGCONT)
                 process.kill()
+
+
+async def applied(consumer: RuntimeConsumer, records: Sequence[Any]) -> None:
+    """Hand records over as a poll would, and wait until their workers are done with them."""
+    consumer.hand_over(records)
+    await consumer.rest()
 
 
 def names_of(log: Iterable[Any], kind: str) -> list[str]:

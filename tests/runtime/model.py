@@ -13,14 +13,28 @@ from typing import Any, ClassVar
 from contracts.clock import DayBegan, TimePassed
 from contracts.event import Event
 from contracts.topics import CLOCK, TOPICS, Topic
-from runtime import Batch, Heard, Page, PageDone, Records, Say, Service, Settings, Tx, Unprocessable
+from runtime import (
+    Batch,
+    DayPage,
+    DayPageResult,
+    InboundEvent,
+    OutboundEvent,
+    Records,
+    RetryLater,
+    Service,
+    Settings,
+    Tx,
+    UnprocessableEvent,
+)
 from runtime.batches import Handler
 
 RUN = os.environ.get("MODEL_RUN", "none")
 INPUT = Topic(f"model-{RUN}.input.v1", "name", ("driver",), (f"alpha_{RUN}",), partitions="services")
 UNIT_INPUT = Topic(f"model-{RUN}." + "{unit}.v1", "name", ("{unit}",), (f"alpha_{RUN}",))
-STEP = Topic(f"model-{RUN}.step.v1", "name", (f"alpha_{RUN}",), (f"beta_{RUN}",), partitions="services", days=True)
-END = Topic(f"model-{RUN}.end.v1", "name", (f"beta_{RUN}",), (), partitions="services", days=True)
+STEP = Topic(
+    f"model-{RUN}.step.v1", "name", (f"alpha_{RUN}",), (f"beta_{RUN}",), partitions="services", carries_watermarks=True
+)
+END = Topic(f"model-{RUN}.end.v1", "name", (f"beta_{RUN}",), (), partitions="services", carries_watermarks=True)
 MODEL_TOPICS = (*TOPICS, INPUT, STEP, END, UNIT_INPUT)
 MIGRATIONS = Path(__file__).with_name("model_migrations")
 
@@ -159,12 +173,12 @@ async def fold(batch: Batch[Put | Step], tx: Tx) -> list[tuple[str, int, str]]:
     return after
 
 
-async def on_put(batch: Batch[Put], tx: Tx) -> list[Say]:
+async def on_put(batch: Batch[Put], tx: Tx) -> list[OutboundEvent]:
     for one in batch.events:
         await misbehave(one.event, tx)
     after = await fold(batch, tx)
     return [
-        one.say(Step(name=name, n=n, digest=digest, on=batch.on, padding="x" * padding(one.event)))
+        one.emit(Step(name=name, n=n, digest=digest, on=batch.on, padding="x" * padding(one.event)))
         for one, (name, n, digest) in zip(batch.events, after, strict=True)
     ]
 
@@ -178,7 +192,9 @@ async def misbehave(event: Put, tx: Tx) -> None:
     if event.what in ("ok", "too large") or await tx.fetchval("select cured from ward"):
         return
     if event.what == "unprocessable":
-        raise Unprocessable("the model refuses it")
+        raise UnprocessableEvent("the model refuses it")
+    if event.what == "not yet":
+        raise RetryLater("the model waits")
     if event.what == "bug":
         raise KeyError("a bug")
     if event.what == "bad data":
@@ -187,30 +203,30 @@ async def misbehave(event: Put, tx: Tx) -> None:
         await tx.execute("select pg_sleep($1)", float(event.what.split()[1]))
 
 
-async def on_step(batch: Batch[Step | Counted], tx: Tx) -> list[Say]:
+async def on_step(batch: Batch[Step | Counted], tx: Tx) -> list[OutboundEvent]:
     for one in batch.events:
         if isinstance(one.event, Counted):
             await tx.execute(
                 "insert into counted (name, day, version, lane_day) values ($1, $2, $3, $4)",
                 one.event.name, one.event.day, one.event.version, batch.on,
             )  # fmt: skip
-    steps: list[Heard[Any]] = [one for one in batch.events if isinstance(one.event, Step)]
+    steps: list[InboundEvent[Any]] = [one for one in batch.events if isinstance(one.event, Step)]
     if not steps:
         return []
     part: Batch[Step] = Batch(steps, batch.topic, batch.partition, batch.on, batch.now, batch.county, batch.partitions)
     after = await fold(part, tx)
-    said = [one.say(End(name=name, n=n, digest=digest)) for one, (name, n, digest) in zip(steps, after, strict=True)]
+    said = [one.emit(End(name=name, n=n, digest=digest)) for one, (name, n, digest) in zip(steps, after, strict=True)]
     newest = {one.event.name: one for one in steps}
     stands = {row["name"]: row for row in await tx.fetch(LOAD, list(newest))}
-    return said + [one.say(Stands(**dict(stands[name]))) for name, one in newest.items()]
+    return said + [one.emit(Stands(**dict(stands[name]))) for name, one in newest.items()]
 
 
-async def on_clock(batch: Batch[TimePassed | DayBegan], tx: Tx) -> list[Say]:
+async def on_clock(batch: Batch[TimePassed | DayBegan], tx: Tx) -> list[OutboundEvent]:
     await tx.execute("update ward set ticks = ticks + $1", len(batch.events))
     return []
 
 
-async def on_day(page: Page, tx: Tx) -> PageDone:
+async def on_day(page: DayPage, tx: Tx) -> DayPageResult:
     rows = await tx.fetch(DAY_PAGE, page.index, page.resume or "", page.limit)
     await tx.execute(
         "insert into day_audit (day, index, name) select $1, $2, * from unnest($3::text[])",
@@ -218,13 +234,13 @@ async def on_day(page: Page, tx: Tx) -> PageDone:
     )  # fmt: skip
     if any(row["name"].startswith("no day") for row in rows) and not await tx.fetchval("select cured from ward"):
         raise KeyError("a bug")
-    said = [page.say(Counted(name=row["name"], day=page.day, version=row["version"])) for row in rows]
-    return PageDone(said, rows[-1]["name"] if len(rows) == page.limit else None)
+    said = [page.emit(Counted(name=row["name"], day=page.day, version=row["version"])) for row in rows]
+    return DayPageResult(said, rows[-1]["name"] if len(rows) == page.limit else None)
 
 
-async def on_beta_day(page: Page, tx: Tx) -> PageDone:
+async def on_beta_day(page: DayPage, tx: Tx) -> DayPageResult:
     await tx.execute("insert into day_audit (day, index, name) values ($1, $2, '')", page.day, page.index)
-    return PageDone([], None)
+    return DayPageResult([], None)
 
 
 def alpha(settings: Settings) -> Service:
@@ -270,7 +286,7 @@ def gamma(settings: Settings) -> Service:
     return service
 
 
-async def on_unit(batch: Batch[UnitPut], tx: Tx) -> list[Say]:
+async def on_unit(batch: Batch[UnitPut], tx: Tx) -> list[OutboundEvent]:
     for one in batch.events:
         await misbehave(one.event, tx)
     await fold(batch, tx)

@@ -7,7 +7,7 @@ import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from deploy.local.stack import LocalStack
+from deploy.embedded.stack import LocalStack
 from runtime import Settings, kafka
 from tests.runtime.harness import eventually
 

@@ -9,10 +9,10 @@ from typing import Any, cast
 
 import pytest
 
-from runtime import Batch, Say, Service, Tx, aside
+from runtime import Batch, OutboundEvent, Service, Tx, run_in_thread
 from runtime.consumer import LANES, LONG_POLL_MS, Consumer
 from tests.runtime import model
-from tests.runtime.harness import World
+from tests.runtime.harness import World, applied
 from tests.runtime.test_lane import PLACE, audited, put
 
 BATCH = 200
@@ -28,7 +28,7 @@ class Scripted:
         self.asked: list[tuple[int, int]] = []
         self.given = 0
 
-    async def getmany(self, *, timeout_ms: int, max_records: int) -> dict[str, list[int]]:
+    async def getmany(self, *_: Any, timeout_ms: int, max_records: int) -> dict[str, list[int]]:
         self.asked.append((timeout_ms, max_records))
         many = min(self.there.pop(0) if self.there else 0, max_records)
         start, self.given = self.given, self.given + many
@@ -36,7 +36,7 @@ class Scripted:
 
 
 def a_consumer(gathers: float) -> Consumer:
-    settings = SimpleNamespace(max_records=BATCH, gathered_records=BATCH, much=MUCH)
+    settings = SimpleNamespace(max_records=BATCH, gathered_records=BATCH, much=MUCH, parallel=2)
     return Consumer(cast("Service", SimpleNamespace(name="model", settings=settings)), "main", gathers=gathers)
 
 
@@ -92,14 +92,14 @@ async def batches_of(world: World, service: Service, *polls: Sequence[int]) -> l
     """What the handler was given of these polls."""
     given: list[list[int]] = []
 
-    async def on_put(batch: Batch[Any], tx: Tx) -> list[Say]:
+    async def on_put(batch: Batch[Any], tx: Tx) -> list[OutboundEvent]:
         given.append([one.event.n for one in batch.events])
         return await model.on_put(batch, tx)
 
     consumer = service.consumers["main"]
     consumer.learn({PLACE[0]: on_put}, None, None, None)
     for offsets in polls:
-        await consumer.apply([put(world, offset) for offset in offsets])
+        await applied(consumer, [put(world, offset) for offset in offsets])
     return given
 
 
@@ -121,5 +121,5 @@ async def test_what_is_computed_aside_holds_up_nobody() -> None:
     async def somebody() -> None:
         served.set()
 
-    computed, _ = await asyncio.gather(aside(10_000, served.wait, 5), somebody())
+    computed, _ = await asyncio.gather(run_in_thread(10_000, served.wait, 5), somebody())
     assert computed, "the loop was free meanwhile"

@@ -176,8 +176,8 @@ async def test_the_countys_clock_reaches_every_batch(world: World) -> None:
 
 async def test_a_mark_on_a_topic_that_carries_no_days_is_refused(world: World) -> None:
     world.start("alpha")
-    body = b'{"day": "2026-03-01", "lanes": 1}'
-    envelope = world.envelope("clock.DayTurned.v1", "day").numbered(0, 0)
+    body = b'{"day": "2026-03-01", "producers": 1}'
+    envelope = world.envelope("clock.DayWatermark.v1", "day").with_sequence(0, 0)
     world.raw(world.input, "day", body, envelope.headers(), 0)
     world.many(10)
     await world.arrived("alpha")
@@ -191,15 +191,15 @@ async def test_a_mark_on_a_topic_that_carries_no_days_is_refused(world: World) -
 
 def mark(world: World, lane: int, day: date) -> None:
     """One upstream lane's mark on every partition."""
-    body = f'{{"day": "{day}", "lanes": 4}}'.encode()
+    body = f'{{"day": "{day}", "producers": 4}}'.encode()
     for partition in range(world.partitions):
-        envelope = world.envelope("clock.DayTurned.v1", "day").numbered(lane, 0)
+        envelope = world.envelope("clock.DayWatermark.v1", "day").with_sequence(lane, 0)
         world.raw(world.step, "day", body, envelope.headers(), partition)
 
 
 def step(world: World, lane: int, sequence: int, name: str, partition: int | None = None) -> None:
     """One numbered event on beta's input."""
     body = f'{{"name": "{name}", "n": {sequence}, "digest": ""}}'.encode()
-    envelope = world.envelope("model.Step.v1", name).numbered(lane, sequence)
+    envelope = world.envelope("model.Step.v1", name).with_sequence(lane, sequence)
     world.raw(world.step, name, body, envelope.headers(), partition)
     world.flush()

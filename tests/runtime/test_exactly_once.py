@@ -16,7 +16,7 @@ def numbers_of(log: list[object]) -> Counter[tuple[int, bytes, bytes, bytes]]:
     found: Counter[tuple[int, bytes, bytes, bytes]] = Counter()
     for message in log:
         headers = dict(message.headers())  # type: ignore[attr-defined]
-        found[message.partition(), headers["ce_source"], headers["ce_lane"], headers["ce_sequence"]] += 1  # type: ignore[attr-defined]
+        found[message.partition(), headers["ce_source"], headers["ce_producerid"], headers["ce_sequence"]] += 1  # type: ignore[attr-defined]
     return found
 
 

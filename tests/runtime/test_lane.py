@@ -11,13 +11,14 @@ import pytest
 from asyncpg.transaction import Transaction
 
 from contracts.event import Envelope, Event
-from runtime import NotYet, Service, Tx, Unprocessable
-from runtime.batches import Batch, Say
+from runtime import RetryLater, Service, Tx, UnprocessableEvent
+from runtime.batches import Batch, OutboundEvent
 from runtime.lane import Lane
+from runtime.reader import RecordDecoder
 from runtime.replay import StillParked
 from runtime.sealing import CannotOpen
 from tests.runtime import model
-from tests.runtime.harness import World, eventually
+from tests.runtime.harness import World, applied, eventually
 
 PLACE = (model.INPUT.name, 0)
 
@@ -41,7 +42,7 @@ async def audited(service: Service) -> list[int]:
 
 
 async def apply(service: Service, *records: Any) -> None:
-    await service.consumers["main"].apply(records)
+    await applied(service.consumers["main"], records)
 
 
 async def test_records_polled_again_are_fenced(world: World, service: Service) -> None:
@@ -84,12 +85,12 @@ async def test_a_jump_of_the_log_is_seen_twice_before_it_is_believed(world: Worl
 async def test_what_cannot_work_yet_is_tried_until_it_can_and_parks_nothing(world: World, service: Service) -> None:
     tries = 0
 
-    async def not_yet(batch: Batch[Any], tx: Tx) -> list[Say]:
+    async def not_yet(batch: Batch[Any], tx: Tx) -> list[OutboundEvent]:
         nonlocal tries
         tries += 1
         await tx.execute("update ward set ticks = ticks + 1")
         if tries < 8:
-            raise NotYet("something is awaited")
+            raise RetryLater("something is awaited")
         return []
 
     service.consumers["main"].learn({PLACE[0]: not_yet}, None, None, None)
@@ -102,7 +103,7 @@ async def test_what_cannot_work_yet_is_tried_until_it_can_and_parks_nothing(worl
 async def test_a_bug_is_tried_a_few_times_before_its_event_is_parked(world: World, service: Service) -> None:
     calls: list[int] = []
 
-    async def buggy(batch: Batch[Any], tx: Tx) -> list[Say]:
+    async def buggy(batch: Batch[Any], tx: Tx) -> list[OutboundEvent]:
         calls.append(len(batch.events))
         if any(one.event.n == 5 for one in batch.events):
             raise KeyError("some person's name")
@@ -119,8 +120,8 @@ async def test_a_bug_is_tried_a_few_times_before_its_event_is_parked(world: Worl
 
 
 async def test_a_waiting_handler_gives_way_when_its_partitions_are_taken(world: World, service: Service) -> None:
-    async def never(batch: Batch[Any], tx: Tx) -> list[Say]:
-        raise NotYet("for ever")
+    async def never(batch: Batch[Any], tx: Tx) -> list[OutboundEvent]:
+        raise RetryLater("for ever")
 
     consumer = service.consumers["main"]
     consumer.learn({PLACE[0]: never}, None, None, None)
@@ -166,8 +167,8 @@ async def test_a_commit_whose_answer_was_lost_is_not_done_again(
 
 
 async def test_a_batch_that_is_never_committed_is_told_though_the_process_polls(world: World, service: Service) -> None:
-    async def never(batch: Batch[Any], tx: Tx) -> list[Say]:
-        raise NotYet("for ever")
+    async def never(batch: Batch[Any], tx: Tx) -> list[OutboundEvent]:
+        raise RetryLater("for ever")
 
     service.settings = replace(service.settings, silence_patience=0.2)
     consumer = service.consumers["main"]
@@ -187,7 +188,7 @@ async def test_a_batch_that_is_never_committed_is_told_though_the_process_polls(
 async def test_a_handler_that_waits_for_what_never_comes_ends_the_process(world: World, service: Service) -> None:
     over = asyncio.Event()
 
-    async def hangs(batch: Batch[Any], tx: Tx) -> list[Say]:
+    async def hangs(batch: Batch[Any], tx: Tx) -> list[OutboundEvent]:
         await over.wait()
         return []
 
@@ -225,7 +226,7 @@ async def test_what_cannot_be_read_goes_to_the_handler_that_answers_it(world: Wo
     """In its place among the others, and parked only if nobody knows what to say to it."""
     heard: list[tuple[int, int]] = []
 
-    async def answers(batch: Batch[Any], tx: Tx) -> list[Say]:
+    async def answers(batch: Batch[Any], tx: Tx) -> list[OutboundEvent]:
         heard.extend((one.offset, one.event.n) for one in batch.events)
         return []
 
@@ -241,13 +242,35 @@ async def test_what_cannot_be_read_goes_to_the_handler_that_answers_it(world: Wo
     assert await service.pool.fetchval("select array_agg(key) from parked_child") == ["n3"]
 
 
+async def test_whatever_fails_while_a_message_is_read_is_that_messages_own(
+    world: World, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also what nobody thought of, and what looks like a failure of a connection: its neighbours are applied."""
+    decode = RecordDecoder.decode
+
+    def breaks(self: RecordDecoder, raw: Any, envelope: Envelope) -> Any:
+        match raw.offset:
+            case 1:
+                raise OverflowError("例小明")
+            case 2:
+                raise OSError("例小明")
+        return decode(self, raw, envelope)
+
+    monkeypatch.setattr(RecordDecoder, "decode", breaks)
+    await asyncio.wait_for(apply(service, *(put(world, offset, f"n{offset}") for offset in range(4))), 20)
+    assert await audited(service) == [0, 3]
+    reasons = [row["reason"] for row in await service.pool.fetch("select reason from dead_letter order by id")]
+    assert [reason.split(":")[0] for reason in reasons] == ["OverflowError in test_lane.py", "OSError in test_lane.py"]
+    assert not service.consumers["main"].halted
+
+
 async def test_a_replay_that_fails_changes_nothing_and_quotes_nobody(world: World, service: Service) -> None:
     """The handler has written already when it comes to the event that cannot work."""
 
-    async def refuses(batch: Batch[Any], tx: Tx) -> list[Say]:
-        raise Unprocessable("refused")
+    async def refuses(batch: Batch[Any], tx: Tx) -> list[OutboundEvent]:
+        raise UnprocessableEvent("refused")
 
-    async def writes_then_fails(batch: Batch[Any], tx: Tx) -> list[Say]:
+    async def writes_then_fails(batch: Batch[Any], tx: Tx) -> list[OutboundEvent]:
         said = await model.on_put(batch, tx)
         if len(batch.events) == 3:
             raise KeyError("例小明")
@@ -275,10 +298,10 @@ async def test_a_replay_that_fails_changes_nothing_and_quotes_nobody(world: Worl
 async def test_what_is_replayed_is_decided_for_today(world: World, service: Service) -> None:
     days: list[date | None] = []
 
-    async def keeps_the_day(batch: Batch[Any], tx: Tx) -> list[Say]:
+    async def keeps_the_day(batch: Batch[Any], tx: Tx) -> list[OutboundEvent]:
         days.append(batch.on)
         if batch.on == date(2026, 3, 1):
-            raise Unprocessable("refused")
+            raise UnprocessableEvent("refused")
         return []
 
     service.consumers["main"].learn({PLACE[0]: keeps_the_day}, None, None, None)
@@ -307,7 +330,7 @@ async def test_a_batch_that_is_too_long_for_this_machine_is_done_in_halves(world
     consumer.ready.add(PLACE)
     sizes: list[int] = []
 
-    async def on_put(batch: Batch[Any], tx: Tx) -> list[Say]:
+    async def on_put(batch: Batch[Any], tx: Tx) -> list[OutboundEvent]:
         sizes.append(len(batch.events))
         await asyncio.sleep(0.05 * len(batch.events))  # what it computes between two statements
         return await model.on_put(batch, tx)

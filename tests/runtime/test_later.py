@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from runtime import Batch, Say, Service, Tx, partition_of
-from runtime.batches import Heard
+from runtime import Batch, OutboundEvent, Service, Tx, partition_of
+from runtime.batches import InboundEvent
 from runtime.consumer import QUIET
 from runtime.faults import EXIT_CODE
 from runtime.lane import Lane, Work
 from tests.runtime import model
-from tests.runtime.harness import World, eventually, names_of
+from tests.runtime.harness import World, applied, eventually, names_of
 from tests.runtime.test_days import DAY_1, mark, step
 from tests.runtime.test_lane import PLACE, put
 
@@ -25,14 +25,14 @@ class Stood(model.Step):
     snapshot = True
 
 
-async def on_put(batch: Batch[Any], tx: Tx) -> list[Say]:
+async def on_put(batch: Batch[Any], tx: Tx) -> list[OutboundEvent]:
     """A step of everything, and where the name stands after it."""
     await model.fold(batch, tx)
     said = []
     for one in batch.events:
         name, n = one.event.name, one.event.n
-        said.append(one.say(model.Step(name=name, n=n, digest="")))
-        said.append(one.say(Stood(name=name, n=n, digest=""), at_once=one.event.what == "at once"))
+        said.append(one.emit(model.Step(name=name, n=n, digest="")))
+        said.append(one.emit(Stood(name=name, n=n, digest=""), bypass_coalescing=one.event.what == "at once"))
         if one.event.what == "bug":
             raise KeyError("a bug")
     return said
@@ -88,9 +88,9 @@ async def test_what_was_kept_back_gives_way_to_what_is_said_now(world: World, se
     """By whichever lane: an older snapshot never follows a newer one."""
     await lane.apply([put(world, 0, "a"), put(world, 1, "b"), put(world, 2, "c")], more=True)
     await lane.apply([put(world, 3, "a", "at once")], more=True)
-    heard = Heard(model.Put(name="b", n=4), world.envelope("model.Put.v1", "b"), "", 1, 0)
+    heard = InboundEvent(model.Put(name="b", n=4), world.envelope("model.Put.v1", "b"), "", 1, 0)
     async with service.pool.acquire() as session, session.transaction():
-        rows = service.outbox.rows([heard.say(Stood(name="b", n=4, digest=""))])
+        rows = service.outbox.rows([heard.emit(Stood(name="b", n=4, digest=""))])
         await service.outbox.write(session, next(iter(service.own_lanes.values())), rows)
     await lane.catch_up()
     assert await said(service) == [("a", 3), ("b", 4), ("c", 2)]
@@ -147,7 +147,8 @@ async def test_a_lane_that_begins_says_what_was_kept_before_it(world: World, ser
     consumer.given(set())
     consumer.given({PLACE})
     consumer.ready.add(PLACE)
-    await consumer.catch_up()
+    consumer.catch_up()
+    await consumer.rest()
     assert await said(service) == [("a", 0)]
 
 
@@ -161,7 +162,8 @@ async def test_a_lane_that_is_given_again_says_what_was_kept_meanwhile(
     await Lane(consumer, *PLACE).apply([put(world, 0, "a")], more=True)
     consumer.given({PLACE})
     consumer.ready.add(PLACE)
-    await consumer.catch_up()
+    consumer.catch_up()
+    await consumer.rest()
     assert await said(service) == [("a", 0)]
 
 
@@ -170,7 +172,8 @@ async def test_a_lane_that_is_halted_says_what_it_had_kept(world: World, service
     consumer = service.consumers["main"]
     await lane.apply([put(world, 0, "a")], more=True)
     consumer.halt(*PLACE, "poison")
-    await consumer.catch_up()
+    consumer.catch_up()
+    await consumer.rest()
     assert await said(service) == [("a", 0)]
 
 
@@ -192,19 +195,21 @@ async def test_it_is_said_when_it_is_quiet_and_not_before(world: World, service:
     found = True
 
     class Kafka:
-        async def getmany(self, *, timeout_ms: int, max_records: int) -> dict[str, list[Any]]:
+        async def getmany(self, *_: Any, timeout_ms: int, max_records: int) -> dict[str, list[Any]]:
             return {"place": [put(world, n, f"n{n % 3}") for n in range(MUCH)]} if found else {}
 
     consumer.gathers = 0.01
-    await consumer.apply(await consumer.poll(Kafka()))
+    await applied(consumer, await consumer.poll(Kafka()))
     found = False
     await consumer.poll(Kafka())
-    await consumer.catch_up()
+    consumer.catch_up()
+    await consumer.rest()
     assert await said(service) == [], "a file is on its way until nothing of it has come for a moment"
     ended = asyncio.get_running_loop().time()
 
     async def done() -> bool:
-        await consumer.catch_up()
+        consumer.catch_up()
+        await consumer.rest()
         return bool(await said(service))
 
     await eventually(done, what="it is said")
@@ -222,17 +227,18 @@ async def test_a_few_that_follow_a_file_do_not_prolong_it(world: World, service:
         def __init__(self, many: int) -> None:
             self.many = many
 
-        async def getmany(self, *, timeout_ms: int, max_records: int) -> dict[str, list[Any]]:
+        async def getmany(self, *_: Any, timeout_ms: int, max_records: int) -> dict[str, list[Any]]:
             nonlocal offset
             offset += self.many
             return {"place": [put(world, n, f"n{n % 3}") for n in range(offset - self.many, offset)]}
 
-    await consumer.apply(await consumer.poll(Kafka(MUCH)))
+    await applied(consumer, await consumer.poll(Kafka(MUCH)))
     assert (await waiting(service), await said(service)) == (["n0", "n1", "n2"], [])
 
     async def done() -> bool:
-        await consumer.apply(await consumer.poll(Kafka(1)))
-        await consumer.catch_up()
+        await applied(consumer, await consumer.poll(Kafka(1)))
+        consumer.catch_up()
+        await consumer.rest()
         return not await waiting(service)
 
     await eventually(done, patience=10 * QUIET, what="it is said")
@@ -245,12 +251,14 @@ async def test_it_is_said_though_more_comes_when_it_was_kept_for_too_long(
     monkeypatch.setattr("runtime.consumer.QUIET", 1000.0)
     consumer._much_at = asyncio.get_running_loop().time()
     await lane.catch_up()
-    await consumer.apply([put(world, 0, "a")])
-    await consumer.catch_up()
+    await applied(consumer, [put(world, 0, "a")])
+    consumer.catch_up()
+    await consumer.rest()
     assert (await waiting(service), await said(service)) == (["a"], [])
     assert lane.keeps_since is not None
     lane.keeps_since -= service.settings.kept_back
-    await consumer.catch_up()
+    consumer.catch_up()
+    await consumer.rest()
     assert (await waiting(service), await said(service)) == ([], [("a", 0)])
 
 
@@ -288,6 +296,6 @@ async def test_a_day_ends_when_all_is_said_that_was_kept_back_in_it(world: World
     await eventually(published, what="all is published")
     own = await world.value("beta", "select lane from input_lane where topic = '@day' and partition = 0")
     there = [record for record in world.log_of(world.end) if record.partition() == partition_of("a", world.partitions)]
-    kinds = [(headers["ce_type"], headers["ce_lane"]) for headers in (dict(record.headers()) for record in there)]
+    kinds = [(headers["ce_type"], headers["ce_producerid"]) for headers in (dict(record.headers()) for record in there)]
     stood = [place for place, (kind, _) in enumerate(kinds) if kind == b"model.Stands.v1"]
-    assert stood[-1] < kinds.index((b"clock.DayTurned.v1", b"%d" % own))
+    assert stood[-1] < kinds.index((b"clock.DayWatermark.v1", b"%d" % own))

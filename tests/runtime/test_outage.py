@@ -5,7 +5,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from deploy.local.stack import LocalStack
+from deploy.embedded.stack import LocalStack
 from tests.runtime.harness import World, eventually, servers_of
 
 

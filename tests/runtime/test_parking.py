@@ -70,7 +70,7 @@ async def test_what_is_no_event_is_buried_sealed_and_its_neighbours_go_on(world:
     bad: list[tuple[bytes | None, list[tuple[str, bytes | None]], str]] = [
         (secret, [], "ce_id is missing"),
         (secret, [(name, None if name == "ce_type" else value) for name, value in good], "ce_type is null"),
-        (secret, [*good[:-1], ("ce_source", b"\xff\xfe")], "ce_source is not UTF-8"),
+        (secret, [*good[:-1], ("ce_source", b"\xff\xfe")], "ce_source must be UTF-8"),
         (None, list(good), "null value"),
     ]
     for body, headers, _ in bad:

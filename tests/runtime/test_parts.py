@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 
 from contracts.event import Envelope, Event
 from contracts.topics import TOPICS, Topic
-from runtime import MissingSecret, NotYet, Service, Settings, Unprocessable, partition_of, standing
+from runtime import MissingSecret, RetryLater, Service, Settings, UnprocessableEvent, partition_of, standing
 from runtime.backoff import Backoff
-from runtime.batches import Heard, Page
+from runtime.batches import DayPage, InboundEvent
 from runtime.catalogue import Catalogue
 from runtime.database import infrastructure
 from runtime.errors import Halt, UnknownTopic
@@ -92,9 +92,10 @@ def test_secrets_are_read_from_a_private_file_only(tmp_path: Path) -> None:
         (asyncpg.IdleInTransactionSessionTimeoutError(), True), (asyncpg.QueryCanceledError(), True),
         (asyncpg.UndefinedTableError(), True), (asyncpg.InsufficientPrivilegeError(), True),
         (asyncpg.InterfaceError(""), True), (asyncpg.InternalClientError(), True), (ConnectionResetError(), True),
-        (TimeoutError(), True), (KafkaTimeoutError(), True), (NotYet(), True),
+        (TimeoutError(), True), (KafkaTimeoutError(), True), (RetryLater(), True),
         (asyncpg.UniqueViolationError(), False), (asyncpg.DivisionByZeroError(), False), (asyncpg.DataError(""), False),
-        (KeyError(), False), (Unprocessable(), False), (ValueError(), False),
+        (asyncpg.ProgramLimitExceededError(), False),
+        (KeyError(), False), (UnprocessableEvent(), False), (ValueError(), False),
     ],
 )  # fmt: skip
 def test_only_what_an_event_can_cause_is_held_against_it(error: Exception, expected: bool) -> None:
@@ -175,20 +176,20 @@ class Small(Event):
 
 def outbox(max_bytes: int = 1000) -> Outbox:
     topics = (
-        Topic("parts.v1", "name", ("parts",), (), partitions="services", days=True),
-        Topic("single.v1", "name", ("parts",), (), days=True),
-        Topic("others.v1", "name", ("another",), (), days=True),
+        Topic("parts.v1", "name", ("parts",), (), partitions="services", carries_watermarks=True),
+        Topic("single.v1", "name", ("parts",), (), carries_watermarks=True),
+        Topic("others.v1", "name", ("another",), (), carries_watermarks=True),
     )
     return Outbox("parts", "/hutong/999901/parts/x", Catalogue(topics), 4, max_bytes)
 
 
-def heard(number: int) -> Heard[Any]:
+def heard(number: int) -> InboundEvent[Any]:
     cause = UUID(int=number)
     envelope = Envelope(
         id=cause, source="/s", type="t", time=datetime(2026, 3, 1, tzinfo=UTC), key="k", county="999901",
         correlation=UUID(int=99), traceparent="00-a-b-01",
     )  # fmt: skip
-    return Heard(Small(name="in"), envelope, "in.v1", 0, number)
+    return InboundEvent(Small(name="in"), envelope, "in.v1", 0, number)
 
 
 def headers(row: Any) -> dict[str, str]:
@@ -197,7 +198,7 @@ def headers(row: Any) -> dict[str, str]:
 
 
 def test_what_is_said_inherits_its_story_and_has_the_same_id_whenever_it_is_said() -> None:
-    said = [heard(1).say(Small(name="a")), heard(1).say(Small(name="a")), heard(2).say(Small(name="a"))]
+    said = [heard(1).emit(Small(name="a")), heard(1).emit(Small(name="a")), heard(2).emit(Small(name="a"))]
     rows = outbox().rows(said)
     ids = [headers(row)["ce_id"] for row in rows]
     assert len(set(ids)) == 3
@@ -214,31 +215,45 @@ def test_what_is_said_inherits_its_story_and_has_the_same_id_whenever_it_is_said
 
 def test_a_value_over_the_brokers_limit_is_refused_before_it_is_committed() -> None:
     length = len(Small(name="").model_dump_json())
-    assert outbox(length + 10).rows([heard(1).say(Small(name="x" * 10))])
-    with pytest.raises(Unprocessable, match="larger than the broker takes"):
-        outbox(length + 10).rows([heard(1).say(Small(name="x" * 11))])
+    assert outbox(length + 10).rows([heard(1).emit(Small(name="x" * 10))])
+    with pytest.raises(UnprocessableEvent, match="larger than the broker takes"):
+        outbox(length + 10).rows([heard(1).emit(Small(name="x" * 11))])
 
 
 @pytest.mark.parametrize("changes", [{"traceparent": "00-a\x00b-01"}, {"event": Small(name="a\x00b")}])
 def test_a_header_that_would_be_taken_for_two_is_refused_before_it_is_committed(changes: dict[str, Any]) -> None:
     """A zero byte is UTF-8 like any other; once it stood in the outbox, nothing behind it would be published."""
-    with pytest.raises(Unprocessable, match="a header with a zero byte"):
-        outbox().rows([replace(heard(1).say(Small(name="a")), **changes)])
+    with pytest.raises(UnprocessableEvent, match="a header with a zero byte"):
+        outbox().rows([replace(heard(1).emit(Small(name="a")), **changes)])
+
+
+def test_a_broadcast_event_goes_to_every_partition_each_time_with_an_id_of_its_own() -> None:
+    class Everywhere(Small):
+        kind: ClassVar[str] = "parts.Everywhere.v1"
+        broadcast: ClassVar[bool] = True
+
+    said = [heard(1).emit(Everywhere(name="a")), heard(1).emit(Everywhere(name="a")), heard(1).emit(Small(name="a"))]
+    rows = outbox().rows(said)
+    assert [row.partition for row in rows] == [*range(4), *range(4), partition_of("a", 4)]
+    assert {(row.topic, row.key, row.value) for row in rows} == {("parts.v1", b"a", rows[0].value)}
+    ids = [headers(row)["ce_id"] for row in rows]
+    assert len(set(ids)) == 9
+    assert [headers(row)["ce_id"] for row in outbox().rows(said)] == ids, "the same whenever it is said"
 
 
 def test_a_tombstone_has_no_value() -> None:
-    assert outbox().rows([heard(1).say(Small(name="a", gone=True))])[0].value is None
+    assert outbox().rows([heard(1).emit(Small(name="a", gone=True))])[0].value is None
 
 
 def test_marks_go_to_every_partition_of_the_topics_that_carry_this_services_days() -> None:
     cause, story = day_page(county="999901", service="parts", day=date(2026, 3, 1), index=2, resume=None)
-    page = Page(
+    page = DayPage(
         day=date(2026, 3, 1), index=2, partitions=4, resume=None, limit=500, county=None,  # type: ignore[arg-type]
-        now=datetime(2026, 3, 1, tzinfo=UTC), cause=cause, story=story, code="999901",
+        now=datetime(2026, 3, 1, tzinfo=UTC), cause=cause, correlation=story, county_code="999901",
     )  # fmt: skip
-    marks = outbox().marks(page)
+    marks = outbox().watermarks(page)
     assert [(mark.topic, mark.partition) for mark in marks] == [*[("parts.v1", n) for n in range(4)], ("single.v1", 0)]
-    assert {mark.value for mark in marks} == {b'{"day":"2026-03-01","lanes":4}'}
+    assert {mark.value for mark in marks} == {b'{"day":"2026-03-01","producers":4}'}
     assert headers(marks[0])["ce_time"] == "2026-02-28T16:00:00+00:00", "midnight in the county"
 
 
@@ -248,7 +263,7 @@ def test_an_event_nobody_provisioned_is_not_said() -> None:
         topic: ClassVar[str] = "others.v1"
 
     with pytest.raises(UnknownTopic, match="may not write"):
-        outbox().rows([heard(1).say(Elsewhere(name="a"))])
+        outbox().rows([heard(1).emit(Elsewhere(name="a"))])
 
 
 def test_without_its_keys_nothing_can_be_parked_or_buried() -> None:

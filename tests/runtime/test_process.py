@@ -105,7 +105,7 @@ async def test_a_unit_that_is_added_is_heard_and_parks_by_its_own_key(world: Wor
     def unit_put(unit: str, key: str, name: str, what: str = "ok") -> None:
         body = json.dumps({"name": name, "n": 1, "what": what}).encode()
         headers = [("ce_id", str(uuid4()).encode()), ("ce_source", b"/a unit"), ("ce_type", b"model.UnitPut.v1"),
-                   ("ce_lane", b"0"), ("ce_sequence", b"99")]  # fmt: skip
+                   ("ce_producerid", b"0"), ("ce_sequence", b"99")]  # fmt: skip
         world.raw(f"model-{world.run}.{unit}.v1", key, body, headers, 0)
         world.flush()
 

@@ -12,9 +12,9 @@ from aiokafka.errors import KafkaTimeoutError, OutOfOrderSequenceNumber, Produce
 
 from contracts.event import Envelope
 from runtime import Service, kafka, partition_of, relay, tables
-from runtime.batches import Heard
+from runtime.batches import InboundEvent
 from runtime.database import open_session
-from runtime.reader import Numbers, Turn
+from runtime.reader import SequenceCheck, SequenceTracker
 from tests.runtime import model
 from tests.runtime.harness import World, eventually
 
@@ -62,28 +62,28 @@ async def say(
     said = []
     for n in range(start, start + count):
         envelope: Envelope = world.envelope("model.Put.v1", "cause")
-        heard = Heard(model.Put(name="cause", n=n), envelope, "", 0, n)
-        said.append(heard.say(model.Step(name=names[n % len(names)], n=n, digest="")))
+        heard = InboundEvent(model.Put(name="cause", n=n), envelope, "", 0, n)
+        said.append(heard.emit(model.Step(name=names[n % len(names)], n=n, digest="")))
     async with service.pool.acquire() as session, session.transaction():
         await service.outbox.write(session, list(service.own_lanes.values())[lane], service.outbox.rows(said))
 
 
 def on_topic(service: Service, world: World) -> tuple[list[int], int]:
     """What a reader takes of this service's events, and how many records it drops."""
-    numbers = Numbers({}, from_first=True)
+    numbers = SequenceTracker({}, from_first=True)
     taken: list[int] = []
     dropped = 0
     for message in world.log_of(model.STEP.name):
         envelope = Envelope.read(message.headers(), message.key())
         if envelope.source != service.outbox.source:
             continue
-        assert envelope.lane is not None
+        assert envelope.producer_id is not None
         assert envelope.sequence is not None
         # Lanes are numbered for each partition.
-        turn = numbers.turn(f"{message.partition()}", envelope.lane, envelope.sequence, NOW)
-        if turn is Turn.NEXT:
+        turn = numbers.check(f"{message.partition()}", envelope.producer_id, envelope.sequence, NOW)
+        if turn is SequenceCheck.NEXT:
             taken.append(model.Step.model_validate_json(message.value()).n)
-        dropped += turn is not Turn.NEXT
+        dropped += turn is not SequenceCheck.NEXT
     return taken, dropped
 
 

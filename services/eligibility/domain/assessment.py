@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import NamedTuple
 
-from contracts.vocabulary import Answer, Certainty, Doing, FindingCode, Level
+from contracts.vocabulary import Answer, Certainty, FindingCode, Fulfilment, Level
 from services.eligibility.domain import gaps as _gaps
 from services.eligibility.domain.answer import Finding, Missing, Reason
 from services.eligibility.domain.case import case_of
@@ -31,7 +31,7 @@ class Verdict(NamedTuple):
     missing: tuple[Missing, ...]
     citations: tuple[str, ...]
     certainty: Certainty
-    doing: Doing | None
+    doing: Fulfilment | None
     until: date | None
 
 
@@ -105,7 +105,7 @@ def withdrawn(terms: Terms) -> Assessment:
     return Assessment(nothing, nothing._replace(subject="statistical"), (), (), None, RULESET, terms.catalogue)
 
 
-def _verdict(subject: str, found: Finding, citations: tuple[str, ...], doing: Doing | None = None) -> Verdict:
+def _verdict(subject: str, found: Finding, citations: tuple[str, ...], doing: Fulfilment | None = None) -> Verdict:
     return Verdict(subject, found.answer, found.reasons, found.missing, citations, found.certainty, doing, found.until)
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import NamedTuple
 
-from contracts.vocabulary import NUMBER_BOUNDS, SAID_OF_A_YEAR, FactName
+from contracts.vocabulary import NUMBER_BOUNDS, SCHOOL_YEAR_FACTS, FactName
 
 Value = bool | int | str
 
@@ -106,7 +106,7 @@ class Facts:
     numbers: Mapping[FactName, int]
     codes: Mapping[FactName, str]
     said: Mapping[FactName, date]
-    """The day each chosen claim speaks of, where a newer day would be news (``SAID_OF_A_YEAR``)."""
+    """The day each chosen claim speaks of, where a newer day would be news (``SCHOOL_YEAR_FACTS``)."""
     arrivals: tuple[Arrival, ...] = ()
     """Earliest first."""
 
@@ -157,7 +157,7 @@ def facts_of(claims: Iterable[Claim]) -> Facts:
             numbers[name] = _number(name, value)
         said[name] = claim.valid_on
     if FactName.GUARDIAN_STATUS not in said:
-        said = {name: day for name, day in said.items() if name in SAID_OF_A_YEAR}
+        said = {name: day for name, day in said.items() if name in SCHOOL_YEAR_FACTS}
     arrivals.sort()
     return Facts(flags, days, numbers, codes, said, tuple(arrivals))
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from contracts.vocabulary import Answer, Doing, FindingCode, Level
+from contracts.vocabulary import Answer, FindingCode, Fulfilment, Level
 from services.eligibility.domain.answer import GRANTED, Finding, all_of, soonest
 from services.eligibility.domain.case import Case, Question
 from services.eligibility.domain.sources import Citation
@@ -23,7 +23,7 @@ class Rule:
     """服务对象: whom the row is for."""
     find: Question
     """What the item asks beyond that."""
-    doing: Callable[[Case, Doing], Doing] | None
+    doing: Callable[[Case, Fulfilment], Fulfilment] | None
     """Where it is done for this child, given what the catalogue says; None: as the catalogue says."""
 
 
@@ -56,7 +56,7 @@ def rule(
     *,
     audience: Question,
     reading: str,
-    doing: Callable[[Case, Doing], Doing] | None = None,
+    doing: Callable[[Case, Fulfilment], Fulfilment] | None = None,
 ) -> Callable[[Question], Question]:
     """Declare the function below as the rule of an item of the list."""
 

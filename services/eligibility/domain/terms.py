@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from contracts.vocabulary import Certainty, Doing, FactName, FindingCode, Level
+from contracts.vocabulary import Certainty, FactName, FindingCode, Fulfilment, Level
 from services.eligibility.domain.answer import Finding, Missing, unknown
 
 COUNTY_TERMS: Mapping[str, str | None] = {
@@ -74,7 +74,7 @@ class Terms:
     """9-digit code of the county's townships -> the unit that answers for it."""
     criteria: Mapping[str, CountyCriterion]
     """Terms that the county has defined."""
-    items: Mapping[str, Doing]
+    items: Mapping[str, Fulfilment]
     """The items of the county's list, and where each is done."""
     ways: Mapping[FindingCode, Way]
     undefined: Mapping[str, Finding]

@@ -201,7 +201,6 @@ _NEEDS: Mapping[Verb, tuple[str, ...]] = {
     Verb.CONFIRM: ("proposal",),
     Verb.DECLINE: ("proposal",),
     Verb.MERGE: ("other",),
-    Verb.SPLIT: ("records",),
 }
 
 
@@ -266,7 +265,12 @@ def _incomplete(action: Action) -> Refusal | None:
     if action.verb is Verb.RETURN and action.reason is ReturnReason.WRONG_AREA:
         needed += ["to_unit"]
     if action.verb is Verb.CLOSE and action.referral is not None:
-        needed += ["channel"]  # without a referral it is the child's place on the ledger that should end
+        needed += ["channel"]
+    if action.verb is Verb.CLOSE and action.channel is not None:
+        # Without a referral it would be the child's place on the ledger that should end, and that is not checked so.
+        needed += ["referral"]
+    if action.verb is Verb.SPLIT and action.other is None:
+        needed += ["records"]  # two files that were merged are enough to take the merge back
     missing = [name for name in needed if getattr(action, name) in (None, "", ())]
     return _with("field_missing", fields="、".join(missing)) if missing else None
 

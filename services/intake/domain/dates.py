@@ -4,8 +4,9 @@ import re
 from datetime import date, timedelta
 from functools import lru_cache
 
-from services.intake.domain.text import Cell, plain
+from services.intake.domain.text import Cell
 from services.intake.domain.trouble import Refused
+from workbooks.text import plain
 
 _PARTED = re.compile(
     r"(\d{4})\s*[-/.年,_ ]\s*(\d{1,2})\s*[-/.月,_ ]\s*(\d{1,2})\s*[日号]?"

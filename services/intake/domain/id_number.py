@@ -13,8 +13,9 @@ from typing import Literal, NamedTuple
 from stdnum.cn.ric import calc_check_digit
 
 from contracts.vocabulary import PROVINCES
-from services.intake.domain.text import Cell, number_text, plain
+from services.intake.domain.text import Cell, number_text
 from services.intake.domain.trouble import Refused
+from workbooks.text import plain
 
 Kind = Literal["resident", "hong_kong_macao_taiwan", "foreign"]
 

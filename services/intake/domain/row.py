@@ -11,7 +11,6 @@ from typing import NamedTuple
 from contracts.vocabulary import NUMBER_BOUNDS, FactName, IdentityField
 from services.intake.domain import cells, dates, id_number
 from services.intake.domain.divisions import Divisions
-from services.intake.domain.headers import fold, forbidden
 from services.intake.domain.text import (
     LONGEST_AS_TYPED,
     Cell,
@@ -23,6 +22,7 @@ from services.intake.domain.text import (
     words,
 )
 from services.intake.domain.trouble import Refused, Trouble
+from workbooks.headers import fold, forbidden
 
 Value = bool | int | str
 """Of a fact: a code, an ISO date, a whole number, true or false."""

@@ -8,10 +8,13 @@ from typing import Literal
 from uuid import UUID
 
 from services.intake.domain.row import Plan
-from services.intake.domain.text import masked, number_masked, plain
+from services.intake.domain.text import masked, number_masked
 from services.intake.domain.trouble import Trouble
+from workbooks.text import plain
 
 Outcome = Literal["taken", "refused", "same_again", "older_period"]
+Coverage = Literal["full", "delta", "unstated"]
+"""``unstated``: the sender did not say which. Nobody disappears, and no later file is compared with this one."""
 State = Literal["open", "answered", "repeated"]
 """``repeated``: it was taken, and is being sent once more; what comes of it is neither read nor counted."""
 KEPT_DAYS = 7
@@ -30,7 +33,7 @@ class Submission:
     id: UUID
     dataset: str
     period: str
-    coverage: Literal["full", "delta"]
+    coverage: Coverage
     state: State
     outcome: Outcome
     """What the answer is, or will be if the file ends well."""
@@ -66,15 +69,21 @@ class Submission:
         """It was taken, and all of it: only what came in part may be sent once more under the same id."""
         return self.state != "open" and self.outcome in ("taken", "older_period") and self.read == self.announced
 
-    def is_the_same(self, *, dataset: str, period: str, coverage: str, rows: int, file_sha256: str | None) -> bool:
-        """True when what begins now under this file's id is this file, as far as its beginning tells."""
-        return (self.dataset, self.period, self.coverage, self.announced, self.file_sha256) == (
+    def is_the_same(self, *, dataset: str, period: str, coverage: Coverage, rows: int, file_sha256: str | None) -> bool:
+        """True when what begins now under this file's id is this file, as far as its beginning tells.
+
+        Where either of the two beginnings does not state the coverage, the other decides.
+        """
+        return (self.dataset, self.period, self.announced, self.file_sha256) == (
             dataset,
             period,
-            coverage,
             min(rows, MOST_ROWS),
             file_sha256,
-        )
+        ) and (self.coverage == coverage or "unstated" in (self.coverage, coverage))
+
+    def states_more(self, coverage: Coverage) -> bool:
+        """True when the coverage, unstated so far, is stated now: the file then means more, and is read once more."""
+        return self.coverage == "unstated" != coverage
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +163,8 @@ def reasons_to_refuse(
 def remarks_at_end(submission: Submission, *, plan: Plan | None, said: int, newest: str | None) -> tuple[Trouble, ...]:
     """What is said about a whole file when it ends. ``said``: rows, as its end says."""
     remarks: list[Trouble] = []
+    if submission.coverage == "unstated":
+        remarks.append(_remark("coverage_missing"))
     if submission.outcome == "older_period":
         remarks.append(_remark("older_period", period=newest or ""))
     if not complete(submission, said):

@@ -1,34 +1,13 @@
-"""Folds the ways one thing is typed into one, and masks what may not be shown."""
+"""Reads a cell as plain text, and masks what may not be shown of it."""
 
 import re
-import unicodedata
 
 from services.intake.domain.trouble import Refused
+from workbooks.text import plain
 
 Cell = str | int | float | bool | None
 """One cell as it stands in the sender's file."""
 
-_INVISIBLE = dict.fromkeys(
-    code
-    for first, last in (
-        (0x00, 0x08),  # controls; white space is folded
-        (0x0E, 0x1F),
-        (0x7F, 0x84),
-        (0x86, 0x9F),
-        (0xAD, 0xAD),
-        (0x061C, 0x061C),  # marks of writing direction, here and below
-        (0x180B, 0x180E),
-        (0x200B, 0x200F),
-        (0x202A, 0x202E),
-        (0x2060, 0x206F),
-        (0xFE00, 0xFE0F),  # which form of a character is shown
-        (0xFEFF, 0xFEFF),
-        (0xFFF9, 0xFFFB),
-        (0xE0000, 0xE0FFF),
-    )
-    for code in range(first, last + 1)
-)
-"""Characters that nobody sees, and that would make two of one name."""
 _PLACEHOLDERS = frozenset(
     {"", "-", "--", "---", "—", "——", "/", "//", "\\", ".", "无", "不详", "未知", "暂无", "空", "待补", "待定", "没有"}
     | {"null", "none", "nan", "n/a", "na"}
@@ -43,19 +22,10 @@ _DATE_LIKE = re.compile(
 )
 _SHOWN_AT_MOST = 40
 _LONG_NUMBER = re.compile(r"\d(?:[\s()./\\·_+-]{0,3}\d){4,}[\dXx]?")
-_PLAIN = re.compile(r"[!-~\u4e00-\u9fa5·、。]+").fullmatch
-"""What folding would not change: nearly every cell."""
 LONGEST = 200
 """Characters. No name, address or school is longer; what is, stands in the wrong column."""
 LONGEST_AS_TYPED = 500
 """Characters, with all the spaces there may be. What is longer is not even looked at."""
-
-
-def plain(text: str) -> str:
-    """Full-width forms, invisible characters and runs of white space folded away."""
-    if _PLAIN(text):
-        return text
-    return " ".join(unicodedata.normalize("NFKC", text).translate(_INVISIBLE).split())
 
 
 def words(cell: Cell) -> str | None:

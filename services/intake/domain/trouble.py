@@ -165,6 +165,14 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "period_future": ("报送期还没有开始：{period}。", "请核对报送期，如2026年下半年写“2026H2”。"),
     "file_empty": ("这份完整名单没有任何数据行。", "请核对导出的内容；确实没有儿童时请与县民政局联系。"),
+    "coverage_missing": (
+        "没有写明 coverage（是完整名单，还是只报变化），已按只报变化收下；没有出现的儿童不作为“不再上报”处理。",
+        "是完整名单的，请在文件开头写 coverage 为 full，用同一个 submission 整份重新报送；只报变化的写 delta。",
+    ),
+    "coverage_unknown": (
+        "coverage 写的既不是 full（完整名单），也不是 delta（只报变化），整份没有读取。",
+        "请改正后用同一个 submission 编号整份重新报送。",
+    ),
     "mostly_refused": (
         "半数以上的行不知道说的是谁；没有出现的儿童不作为“不再上报”处理。",
         "请核对身份证件号码、姓名、出生日期各列后整份重新报送。",

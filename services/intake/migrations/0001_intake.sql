@@ -44,7 +44,7 @@ create table dataset_state (
 -- The last content of each row that was said onward; raw is the cells it was read from, if all was well with them.
 create table record (
     record uuid primary key,
-    birth_date date,
+    birth_date text, -- as precise as it is known (ISO 8601): 2015-03-14, 2015-03 or 2015
     content bytea not null,
     raw bytea
 ) with (fillfactor = 80);

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
-from contracts.vocabulary import DutyKind, Level, Move, ReferralState, Result, ReturnReason
+from contracts.vocabulary import DutyKind, Level, ReferralState, Result, ReturnReason, Transition
 from services.notify.domain.wording import Word
 
 MatterKind = Literal["referral", "proposal", "duty", "question"]
@@ -58,7 +58,7 @@ class Offices:
 class Moved:
     """A referral's move, as far as it matters to whom is told."""
 
-    move: Move
+    move: Transition
     state: ReferralState
     level: Level
     to_unit: str
@@ -90,9 +90,9 @@ class Moved:
     @property
     def alarming(self) -> bool:
         """An L0 matter goes out, or more is found in one before anybody has called about that."""
-        if self.move is Move.SENT and self.why == "finding_added":
+        if self.move is Transition.SENT and self.why == "finding_added":
             return self.call and not self.phone_reported
-        return self.call and self.move in (Move.SENT, Move.REOPENED)
+        return self.call and self.move in (Transition.SENT, Transition.REOPENED)
 
     @property
     def returned(self) -> bool:
@@ -140,51 +140,51 @@ _EVEN_ITS_OWN = frozenset(
 def _of_move(moved: Moved, offices: Offices) -> Iterator[Line]:
     to, sender, call = moved.to_unit, moved.from_unit, moved.call
     match moved.move:
-        case Move.SENT if moved.why == "finding_added":
+        case Transition.SENT if moved.why == "finding_added":
             yield Line(to, "referral.added", {"level": moved.level}, call)
             yield from _emergency(moved, offices)
-        case Move.SENT if moved.state is not ReferralState.SENT:
+        case Transition.SENT if moved.state is not ReferralState.SENT:
             yield _timed("referral.raised", to, moved, moved.result_by)
             yield from _emergency(moved, offices)
-        case Move.SENT | Move.REROUTED:
+        case Transition.SENT | Transition.REROUTED:
             yield _timed("referral.sent", to, moved, moved.accept_by)
             if moved.previous_unit not in (None, to):
                 yield Line(str(moved.previous_unit), "referral.taken_over", {"unit": to})
-            if moved.move is Move.SENT:
+            if moved.move is Transition.SENT:
                 yield from _informed(moved, offices)
             yield from _emergency(moved, offices)
-        case Move.REOPENED:
+        case Transition.REOPENED:
             yield _timed("referral.reopened", to, moved, moved.accept_by)
             yield from _emergency(moved, offices)
-        case Move.ACCEPTED:
+        case Transition.ACCEPTED:
             yield Line(sender, "referral.accepted", {"unit": to, "due": moved.result_by}, due=moved.result_by)
-        case Move.RETURNED:
+        case Transition.RETURNED:
             back_from = moved.previous_unit or to
             words: dict[str, Word] = {"unit": back_from, "reason": moved.reason, "right": moved.right_unit}
             yield Line(sender, "referral.returned", words, call)
-        case Move.ESCALATED:
+        case Transition.ESCALATED:
             yield from _escalated(moved, offices)
-        case Move.EXTENDED if moved.why == "calendar_published":
+        case Transition.EXTENDED if moved.why == "calendar_published":
             due = moved.accept_by if moved.state is ReferralState.SENT else moved.result_by
             for unit in dict.fromkeys((to, sender)):
                 yield Line(unit, "referral.recounted", {"unit": to, "due": due}, due=due)
-        case Move.EXTENDED:
+        case Transition.EXTENDED:
             yield Line(sender, "referral.extended", {"unit": to, "due": moved.result_by}, due=moved.result_by)
-        case Move.RESULT_REPORTED if moved.blocked:
+        case Transition.RESULT_REPORTED if moved.blocked:
             yield Line(sender, "referral.result_blocked", {"unit": to})
-        case Move.RESULT_REPORTED:
+        case Transition.RESULT_REPORTED:
             yield Line(sender, "referral.result", {"unit": to, "reporter": bool(moved.reporters)})
             for unit in moved.reporters:
                 if unit != sender:
                     yield Line(unit, "referral.reporter_result")
-        case Move.CLOSED:
+        case Transition.CLOSED:
             yield Line(to, "referral.closed")
-        case Move.WITHDRAWN:
+        case Transition.WITHDRAWN:
             yield Line(to, "referral.withdrawn")
-        case Move.PHONE_REPORTED:
+        case Transition.PHONE_REPORTED:
             if moved.why == "not_reached":
                 yield Line(moved.actor_unit or sender, "referral.call_again", call=True)
-        case Move.STARTED | Move.REPORTER_INFORMED | Move.HANDED_OVER:
+        case Transition.STARTED | Transition.REPORTER_INFORMED | Transition.HANDED_OVER:
             return
 
 
@@ -239,7 +239,7 @@ def rings_of_move(moved: Moved, offices: Offices) -> list[Ring]:
     """L0 rings; an escalation rings whoever it went to. L3 never rings."""
     if moved.alarming:
         return [Ring(offices.duty, "l0", "alarm.l0", {"unit": moved.to_unit}, call=True)]
-    if moved.move is Move.ESCALATED and moved.level is not Level.L3:
+    if moved.move is Transition.ESCALATED and moved.level is not Level.L3:
         words: dict[str, Word] = {"unit": moved.late_unit, "level": moved.level, "why": moved.why}
         unit = moved.escalated_to or offices.duty
         return [Ring(unit, "escalated", "alarm.escalated", words, call=moved.call and unit == offices.duty)]
@@ -266,9 +266,9 @@ def watched_by(moved: Moved) -> str | None:
     """
     if moved.level is not Level.L3:
         return None
-    if moved.move is Move.ESCALATED:
+    if moved.move is Transition.ESCALATED:
         return moved.escalated_to
-    return "" if moved.move is Move.REOPENED else None
+    return "" if moved.move is Transition.REOPENED else None
 
 
 def of_proposal(

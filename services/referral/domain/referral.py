@@ -18,7 +18,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from contracts.vocabulary import FindingCode, Level, Move, ReferralState, Result, ReturnReason
+from contracts.vocabulary import FindingCode, Level, ReferralState, Result, ReturnReason, Transition
 from services.referral.domain.calendar import county_day
 from services.referral.domain.rules import URGENT, Overdue, Rules, most_urgent
 
@@ -31,48 +31,48 @@ RESULT_REPORTED = ReferralState.RESULT_REPORTED
 CLOSED = ReferralState.CLOSED
 WITHDRAWN = ReferralState.WITHDRAWN
 
-MOVES: dict[tuple[ReferralState, Move], ReferralState] = {
-    (DRAFT, Move.SENT): SENT,
+MOVES: dict[tuple[ReferralState, Transition], ReferralState] = {
+    (DRAFT, Transition.SENT): SENT,
     # nobody has signed for it
-    (SENT, Move.SENT): SENT,
-    (SENT, Move.ACCEPTED): ACCEPTED,
-    (SENT, Move.RETURNED): RETURNED,
-    (SENT, Move.ESCALATED): SENT,
-    (SENT, Move.PHONE_REPORTED): SENT,
-    (SENT, Move.WITHDRAWN): WITHDRAWN,
-    (SENT, Move.HANDED_OVER): SENT,
+    (SENT, Transition.SENT): SENT,
+    (SENT, Transition.ACCEPTED): ACCEPTED,
+    (SENT, Transition.RETURNED): RETURNED,
+    (SENT, Transition.ESCALATED): SENT,
+    (SENT, Transition.PHONE_REPORTED): SENT,
+    (SENT, Transition.WITHDRAWN): WITHDRAWN,
+    (SENT, Transition.HANDED_OVER): SENT,
     # signed for, not begun
-    (ACCEPTED, Move.SENT): ACCEPTED,
-    (ACCEPTED, Move.STARTED): IN_PROGRESS,
-    (ACCEPTED, Move.ESCALATED): ACCEPTED,
-    (ACCEPTED, Move.PHONE_REPORTED): ACCEPTED,
-    (ACCEPTED, Move.WITHDRAWN): WITHDRAWN,
-    (ACCEPTED, Move.HANDED_OVER): ACCEPTED,
+    (ACCEPTED, Transition.SENT): ACCEPTED,
+    (ACCEPTED, Transition.STARTED): IN_PROGRESS,
+    (ACCEPTED, Transition.ESCALATED): ACCEPTED,
+    (ACCEPTED, Transition.PHONE_REPORTED): ACCEPTED,
+    (ACCEPTED, Transition.WITHDRAWN): WITHDRAWN,
+    (ACCEPTED, Transition.HANDED_OVER): ACCEPTED,
     # being worked on
-    (IN_PROGRESS, Move.SENT): IN_PROGRESS,
-    (IN_PROGRESS, Move.EXTENDED): IN_PROGRESS,
-    (IN_PROGRESS, Move.RESULT_REPORTED): RESULT_REPORTED,
-    (IN_PROGRESS, Move.ESCALATED): IN_PROGRESS,
-    (IN_PROGRESS, Move.PHONE_REPORTED): IN_PROGRESS,
-    (IN_PROGRESS, Move.WITHDRAWN): WITHDRAWN,
-    (IN_PROGRESS, Move.HANDED_OVER): IN_PROGRESS,
+    (IN_PROGRESS, Transition.SENT): IN_PROGRESS,
+    (IN_PROGRESS, Transition.EXTENDED): IN_PROGRESS,
+    (IN_PROGRESS, Transition.RESULT_REPORTED): RESULT_REPORTED,
+    (IN_PROGRESS, Transition.ESCALATED): IN_PROGRESS,
+    (IN_PROGRESS, Transition.PHONE_REPORTED): IN_PROGRESS,
+    (IN_PROGRESS, Transition.WITHDRAWN): WITHDRAWN,
+    (IN_PROGRESS, Transition.HANDED_OVER): IN_PROGRESS,
     # back with who sent it
-    (RETURNED, Move.SENT): SENT,
-    (RETURNED, Move.REROUTED): SENT,
-    (RETURNED, Move.ESCALATED): RETURNED,
-    (RETURNED, Move.PHONE_REPORTED): RETURNED,
-    (RETURNED, Move.WITHDRAWN): WITHDRAWN,
-    (RETURNED, Move.HANDED_OVER): RETURNED,
+    (RETURNED, Transition.SENT): SENT,
+    (RETURNED, Transition.REROUTED): SENT,
+    (RETURNED, Transition.ESCALATED): RETURNED,
+    (RETURNED, Transition.PHONE_REPORTED): RETURNED,
+    (RETURNED, Transition.WITHDRAWN): WITHDRAWN,
+    (RETURNED, Transition.HANDED_OVER): RETURNED,
     # waiting for the sender's check
-    (RESULT_REPORTED, Move.REPORTER_INFORMED): RESULT_REPORTED,
-    (RESULT_REPORTED, Move.CLOSED): CLOSED,
-    (RESULT_REPORTED, Move.REOPENED): SENT,
-    (RESULT_REPORTED, Move.ESCALATED): RESULT_REPORTED,
-    (RESULT_REPORTED, Move.PHONE_REPORTED): RESULT_REPORTED,
-    (RESULT_REPORTED, Move.WITHDRAWN): WITHDRAWN,
-    (RESULT_REPORTED, Move.HANDED_OVER): RESULT_REPORTED,
+    (RESULT_REPORTED, Transition.REPORTER_INFORMED): RESULT_REPORTED,
+    (RESULT_REPORTED, Transition.CLOSED): CLOSED,
+    (RESULT_REPORTED, Transition.REOPENED): SENT,
+    (RESULT_REPORTED, Transition.ESCALATED): RESULT_REPORTED,
+    (RESULT_REPORTED, Transition.PHONE_REPORTED): RESULT_REPORTED,
+    (RESULT_REPORTED, Transition.WITHDRAWN): WITHDRAWN,
+    (RESULT_REPORTED, Transition.HANDED_OVER): RESULT_REPORTED,
     # over, but it may come back
-    (CLOSED, Move.REOPENED): SENT,
+    (CLOSED, Transition.REOPENED): SENT,
 }
 """Every legal move and the state after it. What is not here is refused as ``illegal_move``."""
 
@@ -193,7 +193,7 @@ class Moved:
     """A referral after a move, and what only the move itself knows."""
 
     referral: Referral
-    move: Move
+    move: Transition
     actor: Actor
     at: datetime
     previous_unit: str | None = None
@@ -208,8 +208,8 @@ Moves = tuple[Moved, ...]
 
 def send(draft: Referral, rules: Rules, actor: Actor, *, because: str | None = None) -> Moves:
     """The clocks start now."""
-    sent = _stepped(draft, Move.SENT, _clocks(draft, rules, draft.sent_at))
-    return (Moved(referral=sent, move=Move.SENT, actor=actor, at=sent.sent_at, because=because),)
+    sent = _stepped(draft, Transition.SENT, _clocks(draft, rules, draft.sent_at))
+    return (Moved(referral=sent, move=Transition.SENT, actor=actor, at=sent.sent_at, because=because),)
 
 
 def join(
@@ -251,23 +251,25 @@ def join(
     if referral.state is RETURNED:
         changes = _clocks(joined, rules, max(at, referral.sent_at)) | {"to_unit": receiver}
         back = referral.to_unit
-        moved = _stepped(joined, Move.SENT, changes)
-        return (Moved(referral=moved, move=Move.SENT, actor=actor, at=at, previous_unit=back, because="sent_again"),)
+        moved = _stepped(joined, Transition.SENT, changes)
+        return (
+            Moved(referral=moved, move=Transition.SENT, actor=actor, at=at, previous_unit=back, because="sent_again"),
+        )
     if risen is not referral.level:
-        moved = _stepped(joined, Move.SENT, _hurried(referral, joined, rules, at))
-        return (Moved(referral=moved, move=Move.SENT, actor=actor, at=at, because="level_raised"),)
-    moved = _stepped(joined, Move.SENT, _call_due(referral, rules, at) if calls else None)
-    return (Moved(referral=moved, move=Move.SENT, actor=actor, at=at, because="finding_added"),)
+        moved = _stepped(joined, Transition.SENT, _hurried(referral, joined, rules, at))
+        return (Moved(referral=moved, move=Transition.SENT, actor=actor, at=at, because="level_raised"),)
+    moved = _stepped(joined, Transition.SENT, _call_due(referral, rules, at) if calls else None)
+    return (Moved(referral=moved, move=Transition.SENT, actor=actor, at=at, because="finding_added"),)
 
 
 def accept(referral: Referral, actor: Actor, at: datetime) -> Moves:
     _by_receiver(referral, actor)
-    return (Moved(referral=_stepped(referral, Move.ACCEPTED), move=Move.ACCEPTED, actor=actor, at=at),)
+    return (Moved(referral=_stepped(referral, Transition.ACCEPTED), move=Transition.ACCEPTED, actor=actor, at=at),)
 
 
 def start(referral: Referral, actor: Actor, at: datetime) -> Moves:
     _by_receiver(referral, actor)
-    return (Moved(referral=_stepped(referral, Move.STARTED), move=Move.STARTED, actor=actor, at=at),)
+    return (Moved(referral=_stepped(referral, Transition.STARTED), move=Transition.STARTED, actor=actor, at=at),)
 
 
 def give_back(
@@ -281,7 +283,7 @@ def give_back(
 ) -> Moves:
     """Returned to who sent it. The last return that is allowed goes to the coordinating unit at once (R32)."""
     _by_receiver(referral, actor)
-    _legal(referral, Move.RETURNED)
+    _legal(referral, Transition.RETURNED)
     if referral.returns >= rules.max_returns:
         raise Refused("too_many_returns", referral.state)
     if reason is None:
@@ -292,7 +294,7 @@ def give_back(
         raise Refused("right_unit_is_yours", referral.state)
     returned = _stepped(
         referral,
-        Move.RETURNED,
+        Transition.RETURNED,
         {
             "to_unit": referral.from_unit,
             "returns": referral.returns + 1,
@@ -301,7 +303,7 @@ def give_back(
         },
     )
     moved = Moved(
-        referral=returned, move=Move.RETURNED, actor=actor, at=at, previous_unit=referral.to_unit, reason=reason
+        referral=returned, move=Transition.RETURNED, actor=actor, at=at, previous_unit=referral.to_unit, reason=reason
     )
     if returned.returns < rules.max_returns:
         return (moved,)
@@ -320,15 +322,15 @@ def reroute(
     """A person sends a returned referral to another unit, or to the same one again: a new clock."""
     if actor.unit not in _senders(referral, rules):
         raise Refused("not_yours")
-    _legal(referral, Move.REROUTED)
+    _legal(referral, Transition.REROUTED)
     if to_unit is None:
         raise Refused("to_unit_missing", referral.state)
     changes = _clocks(referral, rules, max(at, referral.sent_at)) | {"to_unit": to_unit}
-    moved = _stepped(referral, Move.REROUTED, changes)
+    moved = _stepped(referral, Transition.REROUTED, changes)
     return (
         Moved(
             referral=moved,
-            move=Move.REROUTED,
+            move=Transition.REROUTED,
             actor=actor,
             at=at,
             previous_unit=referral.to_unit,
@@ -342,7 +344,7 @@ def extend(
 ) -> Moves:
     """Once, by working days, with a reason."""
     _by_receiver(referral, actor)
-    _legal(referral, Move.EXTENDED)
+    _legal(referral, Transition.EXTENDED)
     if referral.extended:
         raise Refused("already_extended", referral.state)
     if days is None:
@@ -352,7 +354,7 @@ def extend(
     result_by, provisional = rules.longer(referral.result_by, days)
     moved = _stepped(
         referral,
-        Move.EXTENDED,
+        Transition.EXTENDED,
         {
             "extended": True,
             "extended_days": days,
@@ -361,17 +363,17 @@ def extend(
             "ran_out": tuple(clock for clock in referral.ran_out if clock != "result"),
         },
     )
-    return (Moved(referral=moved, move=Move.EXTENDED, actor=actor, at=at),)
+    return (Moved(referral=moved, move=Transition.EXTENDED, actor=actor, at=at),)
 
 
 def report_result(referral: Referral, rules: Rules, actor: Actor, at: datetime, *, result: Result | None) -> Moves:
     """A code, never a story. A guardian's refusal of an urgent matter goes up at once."""
     _by_receiver(referral, actor)
-    _legal(referral, Move.RESULT_REPORTED)
+    _legal(referral, Transition.RESULT_REPORTED)
     if result is None:
         raise Refused("result_missing", referral.state)
-    reported = _stepped(referral, Move.RESULT_REPORTED, {"result": result})
-    moved = Moved(referral=reported, move=Move.RESULT_REPORTED, actor=actor, at=at)
+    reported = _stepped(referral, Transition.RESULT_REPORTED, {"result": result})
+    moved = Moved(referral=reported, move=Transition.RESULT_REPORTED, actor=actor, at=at)
     if not _refusal_stands(reported):
         return (moved,)
     up = rules.escalates_to(reported.level, reported.to_unit)
@@ -382,25 +384,25 @@ def inform_reporter(referral: Referral, rules: Rules, actor: Actor, at: datetime
     """The reporter was told of the result (未成年人保护法第11条第3款): by the agency, the sender or the lead unit."""
     if actor.unit not in {referral.to_unit, referral.from_unit, rules.lead_unit}:
         raise Refused("not_yours")
-    _legal(referral, Move.REPORTER_INFORMED)
+    _legal(referral, Transition.REPORTER_INFORMED)
     if referral.reporter_unit is None:
         raise Refused("no_reporter", referral.state)
-    moved = _stepped(referral, Move.REPORTER_INFORMED, {"reporter_informed": True})
-    return (Moved(referral=moved, move=Move.REPORTER_INFORMED, actor=actor, at=at),)
+    moved = _stepped(referral, Transition.REPORTER_INFORMED, {"reporter_informed": True})
+    return (Moved(referral=moved, move=Transition.REPORTER_INFORMED, actor=actor, at=at),)
 
 
 def phone_report(referral: Referral, rules: Rules, actor: Actor, at: datetime, *, reached: bool | None) -> Moves:
     """The call that comes first, recorded once it was made. Nobody answered: recorded too, and the clock goes on."""
     if not may_call(referral, rules, actor.unit):
         raise Refused("not_yours")
-    _legal(referral, Move.PHONE_REPORTED)
+    _legal(referral, Transition.PHONE_REPORTED)
     if reached is None:
         raise Refused("reached_missing", referral.state)
-    moved = _stepped(referral, Move.PHONE_REPORTED, {"phone_reported": referral.phone_reported or reached})
+    moved = _stepped(referral, Transition.PHONE_REPORTED, {"phone_reported": referral.phone_reported or reached})
     return (
         Moved(
             referral=moved,
-            move=Move.PHONE_REPORTED,
+            move=Transition.PHONE_REPORTED,
             actor=actor,
             at=at,
             because=None if reached else "not_reached",
@@ -418,7 +420,7 @@ def close(referral: Referral, rules: Rules, actor: Actor, at: datetime, *, check
     """By the sender or the lead unit, after a result, a check by call or visit, and word to the reporter."""
     if actor.unit not in {referral.from_unit, rules.lead_unit}:
         raise Refused("self_check" if actor.unit == referral.to_unit else "not_yours")
-    _legal(referral, Move.CLOSED)
+    _legal(referral, Transition.CLOSED)
     if referral.result is None:
         raise Refused("result_missing", referral.state)
     if _refusal_stands(referral):
@@ -427,20 +429,20 @@ def close(referral: Referral, rules: Rules, actor: Actor, at: datetime, *, check
         raise Refused("check_missing", referral.state)
     if referral.reporter_unit is not None and not referral.reporter_informed:
         raise Refused("reporter_not_informed", referral.state)
-    moved = _stepped(referral, Move.CLOSED, {"closed_at": at})
-    return (Moved(referral=moved, move=Move.CLOSED, actor=actor, at=at),)
+    moved = _stepped(referral, Transition.CLOSED, {"closed_at": at})
+    return (Moved(referral=moved, move=Transition.CLOSED, actor=actor, at=at),)
 
 
 def withdraw(referral: Referral, actor: Actor, at: datetime, *, reason_given: bool) -> Moves:
     """By who sent it, with a reason; what others have sent too is not his to take back."""
     if actor.unit != referral.from_unit:
         raise Refused("not_yours")
-    _legal(referral, Move.WITHDRAWN)
+    _legal(referral, Transition.WITHDRAWN)
     if not reason_given:
         raise Refused("reason_missing", referral.state)
     if referral.shared:
         raise Refused("others_reported", referral.state)
-    return (Moved(referral=_stepped(referral, Move.WITHDRAWN), move=Move.WITHDRAWN, actor=actor, at=at),)
+    return (Moved(referral=_stepped(referral, Transition.WITHDRAWN), move=Transition.WITHDRAWN, actor=actor, at=at),)
 
 
 def no_longer_shown(referral: Referral, at: datetime) -> Moves:
@@ -450,15 +452,15 @@ def no_longer_shown(referral: Referral, at: datetime) -> Moves:
     """
     if referral.by_person or referral.state not in UNANSWERED:
         return ()
-    moved = _stepped(referral, Move.WITHDRAWN)
-    return (Moved(referral=moved, move=Move.WITHDRAWN, actor=CLOCK, at=at, because="no_longer_shown"),)
+    moved = _stepped(referral, Transition.WITHDRAWN)
+    return (Moved(referral=moved, move=Transition.WITHDRAWN, actor=CLOCK, at=at, because="no_longer_shown"),)
 
 
 def reopen(referral: Referral, rules: Rules, actor: Actor, at: datetime) -> Moves:
     """By the sender or the lead unit: the check failed, or it came back within the county's days."""
     if actor.unit not in {referral.from_unit, rules.lead_unit}:
         raise Refused("not_yours")
-    _legal(referral, Move.REOPENED)
+    _legal(referral, Transition.REOPENED)
     if referral.state is CLOSED and not may_reopen(referral, rules, at):
         raise Refused("too_late_to_reopen", referral.state)
     return _reopened(referral, rules, actor, at)
@@ -477,8 +479,8 @@ def hand_over(referral: Referral, child: UUID, at: datetime) -> tuple[Referral, 
     moved = replace(referral, child=child, owners=owners)
     if not referral.open:
         return moved, ()
-    moved = _stepped(moved, Move.HANDED_OVER)
-    return moved, (Moved(referral=moved, move=Move.HANDED_OVER, actor=CLOCK, at=at),)
+    moved = _stepped(moved, Transition.HANDED_OVER)
+    return moved, (Moved(referral=moved, move=Transition.HANDED_OVER, actor=CLOCK, at=at),)
 
 
 def running(referral: Referral) -> Iterator[tuple[Overdue, datetime]]:
@@ -533,7 +535,7 @@ def recount(referral: Referral, rules: Rules, at: datetime) -> tuple[Referral, M
     if same or referral.state not in UNFINISHED:
         return settled, ()
     moved = replace(settled, version=referral.version + 1)
-    return moved, (Moved(referral=moved, move=Move.EXTENDED, actor=CLOCK, at=at, because="calendar_published"),)
+    return moved, (Moved(referral=moved, move=Transition.EXTENDED, actor=CLOCK, at=at, because="calendar_published"),)
 
 
 def ticks(referral: Referral) -> bool:
@@ -541,14 +543,14 @@ def ticks(referral: Referral) -> bool:
     return referral.level in URGENT
 
 
-def _legal(referral: Referral, move: Move) -> ReferralState:
+def _legal(referral: Referral, move: Transition) -> ReferralState:
     after = MOVES.get((referral.state, move))
     if after is None:
         raise Refused("illegal_move", referral.state)
     return after
 
 
-def _stepped(referral: Referral, move: Move, changes: dict[str, Any] | None = None) -> Referral:
+def _stepped(referral: Referral, move: Transition, changes: dict[str, Any] | None = None) -> Referral:
     after = _legal(referral, move)
     return replace(referral, **(changes or {}), state=after, version=referral.version + 1)
 
@@ -573,8 +575,8 @@ def _escalated(
     referral: Referral, up: str, at: datetime, *, overdue: Overdue | None = None, because: str | None = None
 ) -> Moved:
     return Moved(
-        referral=_stepped(referral, Move.ESCALATED, {"escalated_to": up}),
-        move=Move.ESCALATED,
+        referral=_stepped(referral, Transition.ESCALATED, {"escalated_to": up}),
+        move=Transition.ESCALATED,
         actor=CLOCK,
         at=at,
         overdue=overdue,
@@ -593,8 +595,8 @@ def _reopened(referral: Referral, rules: Rules, actor: Actor, at: datetime, beca
         "escalated_to": None,
     }
     restarted = _clocks(replace(referral, extended_days=0), rules, max(at, referral.sent_at))
-    moved = _stepped(referral, Move.REOPENED, restarted | fresh)
-    return (Moved(referral=moved, move=Move.REOPENED, actor=actor, at=at, because=because),)
+    moved = _stepped(referral, Transition.REOPENED, restarted | fresh)
+    return (Moved(referral=moved, move=Transition.REOPENED, actor=actor, at=at, because=because),)
 
 
 def _clocks(referral: Referral, rules: Rules, sent_at: datetime) -> dict[str, Any]:

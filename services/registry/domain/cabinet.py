@@ -21,7 +21,6 @@ from services.registry.domain.facts import (
     SchoolYear,
     Source,
     Value,
-    as_of,
     fell_silent,
     heard,
     lay,
@@ -148,7 +147,8 @@ class Cabinet:
         if source is None:
             source = Source(reading.record, reading.unit, reading.dataset, self.lane, 0, False, (), reading.finding)
         elif source.lane != self.lane:
-            source = replace(source, layers=as_of(source, self.ends), lane=self.lane)
+            # Files are counted alike in every lane, and this one has ended in it if the record came after its end.
+            source = replace(source, lane=self.lane)
         layer = Layer(reading.valid_on, reading.period, reading.recorded_on, reading.facts)
         source = heard(source, layer, self.ends, whole=reading.whole)
         self._put(n, file, sources={**file.sources, reading.record: source})
@@ -167,7 +167,7 @@ class Cabinet:
         self._lay_over(n)
 
     def end(self, n: int, unit: str, dataset: str, period: str, valid_on: date) -> None:
-        """A whole file was taken: its records that did not disappear now speak for this period.
+        """A whole file was taken: its records of this lane that did not disappear now speak for this period.
 
         Only files in which somebody contradicts somebody, or in which it matters when something was said, can look
         different afterwards, and only those that do count the event.

@@ -10,7 +10,7 @@ from datetime import date
 from typing import NamedTuple
 from uuid import UUID
 
-from contracts.vocabulary import SAID_OF_A_YEAR, FactName
+from contracts.vocabulary import SCHOOL_YEAR_FACTS, FactName
 
 Value = bool | int | str
 Holder = Callable[[FactName, str], int]
@@ -57,9 +57,12 @@ class Source:
     unit: str
     dataset: str
     lane: int
-    """Partition of the record topic it is read from: whole files end there one by one."""
+    """Partition of the record topic that last brought it. A record's key is its birth date, or the record itself where
+    that is unknown: a corrected date may bring it on another partition, and a child whose records were read with
+    different dates (or none), or whose files were merged, has sources of several. Each is dated by the ends of its own.
+    """
     ended: int
-    """How many whole files of its dataset had ended when it was last heard."""
+    """How many whole files of its dataset had ended in its lane when it was last heard."""
     silent: bool
     """The last whole file did not have it any more."""
     layers: tuple[Layer, ...]
@@ -68,15 +71,27 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """The last whole file of a dataset that ended in one lane."""
+    """The last whole file of a dataset that ended in one lane.
+
+    The end of a file comes once on every partition of the record topic, behind the file's records of that partition:
+    one lane of intake wrote them all, for a unit's topic has one partition. So it concerns the records of its own
+    partition alone, however far the others are, and the file is complete in the registry when every partition has it.
+    """
 
     number: int
+    """How many have ended there. The same file has the same number in every lane."""
     period: str
     valid_on: date
 
 
 Ends = Mapping[tuple[str, str, int], End]
 """By unit, dataset and lane."""
+
+
+def complete(ends: Ends, unit: str, dataset: str, valid_on: date, lanes: int) -> bool:
+    """Whether the whole file that speaks of this day, or a later one, has ended in every lane."""
+    found = [ends.get((unit, dataset, lane)) for lane in range(lanes)]
+    return all(end is not None and end.valid_on >= valid_on for end in found)
 
 
 class Claim(NamedTuple):
@@ -239,7 +254,7 @@ def lay(sources: Collection[Source], ends: Ends, holder: Holder, school_year: Sc
         contested.update(
             _key_of(by_record[claim.record]) for claim in stays if str(claim.value) > claim.valid_on.isoformat()
         )
-    for name in SAID_OF_A_YEAR & by_name.keys():
+    for name in SCHOOL_YEAR_FACTS & by_name.keys():
         contested.update(
             f"{_key_of(source)} {school_year(claim.valid_on)}"
             for claim in by_name[name]
@@ -253,7 +268,7 @@ def lay(sources: Collection[Source], ends: Ends, holder: Holder, school_year: Sc
         days = [
             (claim.name, str(school_year(claim.valid_on)))
             for claim, chosen in claims
-            if chosen and claim.name in SAID_OF_A_YEAR
+            if chosen and claim.name in SCHOOL_YEAR_FACTS
         ]
     return Laid(tuple(claims), tuple(contradictions), tuple(sorted(contested)), tuple(days))
 

@@ -76,7 +76,7 @@ class Verdict(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """What two records show together. Codes as in ``registry.MatchAsked``."""
+    """What two records show together. Codes as in ``registry.ReviewRequested``."""
 
     verdict: Verdict
     evidence: tuple[str, ...] = ()

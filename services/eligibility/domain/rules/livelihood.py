@@ -1,6 +1,6 @@
 """弱有所扶: rows 12, 14, 16 and 17 of the list."""
 
-from contracts.vocabulary import Answer, Certainty, Doing, FactName
+from contracts.vocabulary import Answer, Certainty, FactName, Fulfilment
 from services.eligibility.domain.answer import Finding, all_of, any_of, no, not_, unknown, yes
 from services.eligibility.domain.case import Case, county_says, is_so, not_told, shared, younger_than
 from services.eligibility.domain.rulebook import rule
@@ -83,10 +83,10 @@ def rehabilitation_aid(case: Case) -> Finding:
     return all_of(disabled(case), young, rehabilitation_kind(case))
 
 
-def _dibao_doing(case: Case, listed: Doing) -> Doing:
+def _dibao_doing(case: Case, listed: Fulfilment) -> Fulfilment:
     """Where the county opens 居住地申办 to holders of a residence permit, either place will do (policy part 3.8)."""
     if case.terms.dibao_at_residence and case.facts.flags.get(FactName.RESIDENCE_PERMIT):
-        return Doing.EITHER
+        return Fulfilment.EITHER
     return listed
 
 

@@ -1,0 +1,1 @@
+"""What `hutong` can do, a module for each kind of user; `cli.main` mounts them."""

@@ -1,0 +1,472 @@
+"""`hutong act VERB`: what a unit's people do, for units without a system of their own."""
+
+import sys
+import time
+import uuid
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+from cli.session import CommandError, House
+from contracts.event import COUNTY_TIME
+from contracts.topics import ACTION, RECEIPT, RESTRICTED_ACTION, RESTRICTED_RECEIPT
+from contracts.vocabulary import FactName, FindingCode, IdentityField, Level, Result, ReturnReason, Verb
+
+app = typer.Typer(no_args_is_help=True)
+PATIENCE = 30.0
+"""Seconds until an answer is missed."""
+
+UnitName = Annotated[str, typer.Option("--unit", help="谁做的：单位编号、简称或全称；学校等小单位经上级报送。")]
+Role = Annotated[str, typer.Option("--role", help="以什么角色（县的数据 roles.yaml）。")]
+Person = Annotated[str, typer.Option("--person", help="办理人编号。")]
+Place = Annotated[str | None, typer.Option("--place", help="学校、卫生院、村委会等，由本单位代为报送时写它的编号。")]
+Child = Annotated[uuid.UUID, typer.Option("--child", help="儿童编号。")]
+MaybeChild = Annotated[uuid.UUID | None, typer.Option("--child", help="儿童编号，知道就写。")]
+Referral = Annotated[uuid.UUID, typer.Option("--referral", help="转介编号。")]
+Reason = Annotated[str, typer.Option("--note", help="理由。系统只记写明了理由，不保存内容；请在本单位留存。")]
+Facts = Annotated[
+    list[str] | None, typer.Option("--fact", help="当场核实的事实，名称=值，例如 school_status=enrolled，可写几个。")
+]
+Restricted = Annotated[bool, typer.Option("--restricted", help="受限事项：从专人的账号办，答复也只到专人那里。")]
+Called = Annotated[datetime | None, typer.Option("--at", help="什么时候打的电话（本县时间）。")]
+Day = Annotated[datetime | None, typer.Option("--on", formats=["%Y-%m-%d"], help="哪一天；默认今天。")]
+
+
+class Means(StrEnum):
+    PHONE = "phone"
+    IN_PERSON = "in_person"
+    LETTER = "letter"
+    MESSAGE = "message"
+
+
+Channel = Annotated[Means, typer.Option("--channel", help="用什么方式。")]
+
+
+class ContactMode(StrEnum):
+    PHONE = "phone"
+    IN_PERSON = "in_person"
+    MESSAGE = "message"
+
+
+class Outcome(StrEnum):
+    CONFIRMED = "confirmed"
+    NOT_FOUND = "not_found"
+    MOVED = "moved"
+    REFUSED = "refused"
+
+
+def _do(context: typer.Context, verb: Verb, unit: str, role: str, *, restricted: bool = False, **fields: Any) -> None:
+    """Say the action as its unit, or as the unit's log-in for restricted matters, and wait until intake answers."""
+    house = House(context.obj)
+    county = house.county()
+    named = house.unit(county, unit)
+    speaker = named.parent or named.id
+    user = f"{speaker}-restricted" if restricted else speaker
+    if restricted and user not in house.installation.users:
+        raise CommandError(f"{named.name}没有受限事项的专人账号。", "请去掉 --restricted，或请有专人账号的单位办理。")
+    if named.parent is not None:
+        fields["place"] = fields.get("place") or named.id
+    if fields.get("to_unit"):
+        fields["to_unit"] = house.unit(county, fields["to_unit"]).id
+    body = {
+        "verb": verb.value,
+        "role": role,
+        **{name: value for name, value in fields.items() if value not in (None, "")},
+    }
+    key = str(fields.get("child") or fields.get("referral") or fields.get("finding") or "new")
+    with house.client(user) as client:
+        action, receipt = (
+            family.name_for(speaker)
+            for family in ((RESTRICTED_ACTION, RESTRICTED_RECEIPT) if restricted else (ACTION, RECEIPT))
+        )
+        for _ in client.read_new(receipt):
+            pass  # older answers
+        ce_id = client.say(action, "action.Action.v1", key, _plain(body))
+        client.flush()
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            for record in client.read_new(receipt):
+                if record.kind == "intake.ActionAnswered.v1" and record.body["ce_id"] == ce_id:
+                    _answer(record.body)
+                    return
+    raise CommandError("没有等到答复。", "操作已发出，不会丢；请用 hutong status 看 intake 是否在运行。", 3)
+
+
+def _answer(answer: dict[str, Any]) -> None:
+    if answer["outcome"] == "refused":
+        raise CommandError(f"没有收：{answer['message']}", answer["remedy"])
+    made = f"，报告编号 {answer['finding']}" if answer.get("finding") else ""
+    print(f"已收（{answer['ce_id']}）{made}。能不能办成，由收件箱里的通知答复。")
+    if answer["message"]:
+        print(f"{answer['message']}{answer['remedy']}")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(name): _plain(held) for name, held in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(held) for held in value]
+    return str(value) if isinstance(value, uuid.UUID | StrEnum) else value
+
+
+def _pairs(said: list[str], what: str) -> dict[str, str]:
+    found = {}
+    for pair in said:
+        name, mark, value = pair.partition("=")
+        if not mark:
+            raise CommandError(f"{what}要写成 名称=值，“{name}”不是。", "例如 name=例小明。", 2)
+        found[name] = value
+    return found
+
+
+def _moment(said: datetime | None) -> str | None:
+    """What a person reads on the clock is the county's time, wherever the machine stands."""
+    return None if said is None else said.replace(tzinfo=COUNTY_TIME).astimezone(UTC).isoformat()
+
+
+def _day(said: datetime | None) -> str | None:
+    return None if said is None else said.date().isoformat()
+
+
+def _facts(said: list[str] | None) -> dict[str, bool | int | str] | None:
+    pairs = _pairs(said or [], "事实")
+    unknown = [name for name in pairs if name not in set(FactName)]
+    if unknown:
+        raise CommandError(f"没有“{unknown[0]}”这一项事实。", "名称见 contracts/vocabulary.py 的 FactName。", 2)
+    return {name: _value(value) for name, value in pairs.items()} or None
+
+
+def _identity(said: list[str]) -> dict[str, str] | None:
+    """``-`` reads from standard input: what stands on a command line stays in its history."""
+    pairs = [line for pair in said for line in (sys.stdin.read().splitlines() if pair == "-" else [pair]) if line]
+    found = _pairs(pairs, "身份信息")
+    unknown = [name for name in found if name not in set(IdentityField)]
+    if unknown:
+        raise CommandError(f"没有“{unknown[0]}”这一项身份信息。", f"可以用：{'、'.join(IdentityField)}。", 2)
+    return found or None
+
+
+@app.command(Verb.REPORT.value)
+def report(
+    context: typer.Context,
+    unit: UnitName,
+    role: Role,
+    finding: Annotated[list[FindingCode], typer.Option(help="发现了什么（代码），可写几个。")],
+    township: Annotated[str | None, typer.Option(help="在哪个乡镇发现（九位代码）。")] = None,
+    child: MaybeChild = None,
+    identity: Annotated[
+        list[str] | None, typer.Option(help="身份信息，名称=值，可写几个；加密。写 - 从标准输入逐行读。")
+    ] = None,
+    level: Annotated[Level | None, typer.Option(help="情况比一般的急，就写级别；只会提高，不会降低。")] = None,
+    station: Annotated[str | None, typer.Option(help="已经打了电话的，写打给了谁，例如 110。")] = None,
+    at: Called = None,
+    fact: Facts = None,
+    on: Day = None,
+    person: Person = "",
+    place: Place = None,
+    note: Annotated[str, typer.Option(help="情况说明；加密，只给必须办理的人看。")] = "",
+    restricted: Restricted = False,
+) -> None:
+    """报告一名儿童的情况。危及人身安全的，先打 110、120。"""
+    _do(context, Verb.REPORT, unit, role, findings=finding, township=township, child=child,
+        identity=_identity(identity or []), level=level, station=station, at=_moment(at), facts=_facts(fact),
+        on=_day(on), person=person, place=place, note=note, restricted=restricted)  # fmt: skip
+
+
+@app.command(Verb.PHONE_REPORT.value)
+def phone_report(
+    context: typer.Context,
+    unit: UnitName,
+    role: Role,
+    station: Annotated[str, typer.Option(help="打给了谁，例如 110。")],
+    reached: Annotated[bool, typer.Option(help="打通了没有。")],
+    child: MaybeChild = None,
+    referral: Annotated[uuid.UUID | None, typer.Option(help="转介编号；要同时写 --child。")] = None,
+    finding: Annotated[uuid.UUID | None, typer.Option(help="报告编号；儿童还没有编号时写它。")] = None,
+    at: Called = None,
+    person: Person = "",
+    place: Place = None,
+    restricted: Restricted = False,
+) -> None:
+    """补记电话报告：写明转介（和儿童），或者写明报告。"""
+    _do(context, Verb.PHONE_REPORT, unit, role, child=child, referral=referral, finding=finding, station=station,
+        reached=reached, at=_moment(at) or datetime.now(UTC).isoformat(), person=person, place=place,
+        restricted=restricted)  # fmt: skip
+
+
+@app.command(Verb.ACCEPT.value)
+def accept(
+    context: typer.Context,
+    unit: UnitName,
+    role: Role,
+    child: Child,
+    referral: Referral,
+    person: Person = "",
+    restricted: Restricted = False,
+) -> None:
+    """签收。"""
+    _do(context, Verb.ACCEPT, unit, role, child=child, referral=referral, person=person, restricted=restricted)
+
+
+@app.command(Verb.START.value)
+def start(
+    context: typer.Context,
+    unit: UnitName,
+    role: Role,
+    child: Child,
+    referral: Referral,
+    person: Person = "",
+    restricted: Restricted = False,
+) -> None:
+    """开始办理。"""
+    _do(context, Verb.START, unit, role, child=child, referral=referral, person=person, restricted=restricted)
+
+
+@app.command(Verb.RETURN.value)
+def give_back(
+    context: typer.Context,
+    unit: UnitName,
+    role: Role,
+    child: Child,
+    referral: Referral,
+    reason: Annotated[ReturnReason, typer.Option(help="为什么退回。")],
+    to_unit: Annotated[str | None, typer.Option(help="不属本辖区时，该由谁办。")] = None,
+    person: Person = "",
+    restricted: Restricted = False,
+) -> None:
+    """退回。"""
+    _do(context, Verb.RETURN, unit, role, child=child, referral=referral, reason=reason, to_unit=to_unit,
+        person=person, restricted=restricted)  # fmt: skip
+
+
+@app.command(Verb.REROUTE.value)
+def reroute(
+    context: typer.Context,
+    unit: UnitName,
+    role: Role,
+    child: Child,
+    referral: Referral,
+    to_unit: Annotated[str, typer.Option(help="改派给谁（单位编号）。")],
+    person: Person = "",
+    restricted: Restricted = False,
+) -> None:
+    """改派。"""
+    _do(context, Verb.REROUTE, unit, role, child=child, referral=referral, to_unit=to_unit, person=person,
+        restricted=restricted)  # fmt: skip
+
+
+@app.command(Verb.EXTEND.value)
+def extend(
+    context: typer.Context,
+    unit: UnitName,
+    role: Role,
+    child: Child,
+    referral: Referral,
+    days: Annotated[int, typer.Option(help="延几个工作日；只能延一次。")],
+    note: Reason,
+    person: Person = "",
+    restricted: Restricted = False,
+) -> None:
+    """延期。"""
+    _do(context, Verb.EXTEND, unit, role, child=child, referral=referral, days=days, person=person, note=note,
+        restricted=restricted)  # fmt: skip
+
+
+@app.command(Verb.RESULT.value)
+def result(
+    context: typer.Context,
+    unit: UnitName,
+    role: Role,
+    child: Child,
+    referral: Referral,
+    outcome: Annotated[Result, typer.Option("--result", help="结果（代码）。")],
+    person: Person = "",
+    restricted: Restricted = False,
+) -> None:
+    """反馈结果。"""
+    _do(context, Verb.RESULT, unit, role, child=child, referral=referral, result=outcome, person=person,
+        restricted=restricted)  # fmt: skip
+
+
+@app.command(Verb.WITHDRAW.value)
+def withdraw(
+    context: typer.Context,
+    unit: UnitName,
+    role: Role,
+    child: Child,
+    referral: Referral,
+    note: Reason,
+    person: Person = "",
+    restricted: Restricted = False,
+) -> None:
+    """撤回。"""
+    _do(context, Verb.WITHDRAW, unit, role, child=child, referral=referral, person=person, note=note,
+        restricted=restricted)  # fmt: skip
+
+
+@app.command(Verb.INFORM_REPORTER.value)
+def inform_reporter(
+    context: typer.Context,
+    unit: UnitName,
+    role: Role,
+    child: Child,
+    referral: Referral,
+    channel: Channel,
+    person: Person = "",
+    restricted: Restricted = False,
+) -> None:
+    """把处理结果告诉报告人。"""
+    _do(context, Verb.INFORM_REPORTER, unit, role, child=child, referral=referral, channel=channel, person=person,
+        restricted=restricted)  # fmt: skip
+
+
+@app.command(Verb.CLOSE.value)
+def close(
+    context: typer.Context,
+    unit: UnitName,
+    role: Role,
+    child: Child,
+    referral: Annotated[uuid.UUID | None, typer.Option(help="转介编号；不写，就是提请销掉台账。")] = None,
+    channel: Annotated[Means | None, typer.Option(help="怎样核实的。")] = None,
+    person: Person = "",
+    note: Reason = "",
+    restricted: Restricted = False,
+) -> None:
+    """销号：有结果、核实过、告诉过报告人，才能销。"""
+    _do(context, Verb.CLOSE, unit, role, child=child, referral=referral, channel=channel, person=person, note=note,
+        restricted=restricted)  # fmt: skip
+
+
+@app.command(Verb.REOPEN.value)
+def reopen(
+    context: typer.Context,
+    unit: UnitName,
+    role: Role,
+    child: Child,
+    referral: Referral,
+    note: Reason,
+    person: Person = "",
+    restricted: Restricted = False,
+) -> None:
+    """九十天内重启。"""
+    _do(context, Verb.REOPEN, unit, role, child=child, referral=referral, person=person, note=note,
+        restricted=restricted)  # fmt: skip
+
+
+@app.command(Verb.CONTACT.value)
+def contact(
+    context: typer.Context,
+    unit: UnitName,
+    role: Role,
+    child: Child,
+    reached: Annotated[bool, typer.Option(help="联系上了没有；没联系上不算。")],
+    mode: Annotated[ContactMode, typer.Option(help="怎样联系的。")] = ContactMode.PHONE,
+    on: Day = None,
+    person: Person = "",
+    place: Place = None,
+    restricted: Restricted = False,
+) -> None:
+    """每月联系。"""
+    _do(context, Verb.CONTACT, unit, role, child=child, reached=reached, mode=mode,
+        on=_day(on), person=person, place=place, restricted=restricted)  # fmt: skip
+
+
+@app.command(Verb.VISIT.value)
+def visit(
+    context: typer.Context,
+    unit: UnitName,
+    role: Role,
+    child: Child,
+    at_residence: Annotated[bool, typer.Option(help="是不是在住处当面；不是不算。")],
+    finding: Annotated[list[FindingCode] | None, typer.Option(help="走访时发现了什么。")] = None,
+    on: Day = None,
+    person: Person = "",
+    place: Place = None,
+    restricted: Restricted = False,
+) -> None:
+    """每季走访。"""
+    _do(context, Verb.VISIT, unit, role, child=child, at_residence=at_residence, findings=finding,
+        on=_day(on), person=person, place=place, restricted=restricted)  # fmt: skip
+
+
+@app.command(Verb.VERIFY.value)
+def verify(
+    context: typer.Context,
+    unit: UnitName,
+    role: Role,
+    child: Child,
+    outcome: Annotated[Outcome, typer.Option(help="核实的结果。")],
+    fact: Facts = None,
+    on: Day = None,
+    person: Person = "",
+    place: Place = None,
+    restricted: Restricted = False,
+) -> None:
+    """当场核实。"""
+    _do(context, Verb.VERIFY, unit, role, child=child, outcome=outcome, facts=_facts(fact), on=_day(on),
+        person=person, place=place, restricted=restricted)  # fmt: skip
+
+
+@app.command(Verb.CONFIRM.value)
+def confirm(
+    context: typer.Context,
+    unit: UnitName,
+    role: Role,
+    child: Child,
+    proposal: Annotated[uuid.UUID, typer.Option(help="建议或疑问的编号。")],
+    person: Person = "",
+    restricted: Restricted = False,
+) -> None:
+    """确认一条建议，或者确认两份档案是同一名儿童。"""
+    _do(context, Verb.CONFIRM, unit, role, child=child, proposal=proposal, person=person, restricted=restricted)
+
+
+@app.command(Verb.DECLINE.value)
+def decline(
+    context: typer.Context,
+    unit: UnitName,
+    role: Role,
+    child: Child,
+    proposal: Annotated[uuid.UUID, typer.Option(help="建议或疑问的编号。")],
+    person: Person = "",
+    restricted: Restricted = False,
+) -> None:
+    """否定一条建议，或者判定两份档案不是同一名儿童。"""
+    _do(context, Verb.DECLINE, unit, role, child=child, proposal=proposal, person=person, restricted=restricted)
+
+
+@app.command(Verb.MERGE.value)
+def merge(
+    context: typer.Context,
+    unit: UnitName,
+    role: Role,
+    child: Child,
+    other: Annotated[uuid.UUID, typer.Option(help="并进来的那一份。")],
+    person: Person = "",
+) -> None:
+    """合并两份档案；随时可以再拆开。"""
+    _do(context, Verb.MERGE, unit, role, child=child, other=other, person=person)
+
+
+@app.command(Verb.SPLIT.value)
+def split(
+    context: typer.Context,
+    unit: UnitName,
+    role: Role,
+    child: Child,
+    record: Annotated[
+        list[uuid.UUID] | None, typer.Option(help="属于另一名儿童的记录；只写 --other，就是撤销合并。")
+    ] = None,
+    other: Annotated[uuid.UUID | None, typer.Option(help="那名儿童的档案，已有就写。")] = None,
+    person: Person = "",
+) -> None:
+    """拆分一份档案。"""
+    _do(context, Verb.SPLIT, unit, role, child=child, records=record, other=other, person=person)
+
+
+def _value(text: str) -> bool | int | str:
+    if text in ("true", "false"):
+        return text == "true"
+    return int(text) if text.isdigit() and len(text) < 5 else text

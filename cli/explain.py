@@ -1,0 +1,489 @@
+"""The rules at a desk, without any broker: what a child may have, what is missing, and what changes when.
+
+A facts file is YAML in the vocabulary of ``registry.child.v1``, about an invented child::
+
+    facts:
+      birth_date: 2016-02-29
+      hukou_division: "341702"
+      residence_since:                      # who said what, where it matters
+        - {value: 2025-03-01, dataset: residence, valid_on: 2025-09-30}
+        - {value: 2025-02-20, dataset: school}
+
+A fact given plainly was said on the day asked about. Of several claims the newest stands, or the one marked
+``chosen: true``; every claimed day of arrival counts. A file may also say what the county has decided otherwise than
+the folder (``county``), and what is expected of the answers (``expect``): a policy case is read as it is.
+"""
+
+import re
+from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import orjson
+import yaml
+from pydantic import ValidationError
+
+from contracts.county import County
+from contracts.vocabulary import NUMBER_BOUNDS, Answer, FactName
+from county.reader import load
+from deploy.counties import DEMO_COUNTY
+from services.eligibility import words
+from services.eligibility.offline import (
+    CODES,
+    DAYS,
+    EARLIEST,
+    FLAGS,
+    LATEST,
+    NUMBERS,
+    WORDS,
+    Assessment,
+    Claim,
+    Derived,
+    Facts,
+    Missing,
+    Reason,
+    UnreadableFact,
+    Verdict,
+    assess,
+    facts_of,
+    terms_of,
+)
+
+_PROVENANCE = frozenset({"value", "unit", "dataset", "period", "valid_on", "recorded_on", "chosen", "verified"})
+_PARTS = frozenset({"why", "on", "county", "facts", "expect"})
+_DIVISIONS: Mapping[FactName, str] = {
+    FactName.HUKOU_DIVISION: r"\d{6}(\d{3}){0,2}|abroad",
+    FactName.RESIDENCE_DIVISION: r"\d{9}(\d{3})?",
+    FactName.INSURED_DIVISION: r"\d{6}",
+}
+_HOW_TO_WRITE = {
+    FactName.HUKOU_DIVISION: "请写六、九或十二位区划代码，加引号，如 '341702'；国外写 abroad",
+    FactName.RESIDENCE_DIVISION: "请写到乡镇或村：九或十二位区划代码，加引号，如 '341722100'",
+    FactName.INSURED_DIVISION: "请写六位区划代码，加引号，如 '341722'",
+}
+_NAMES = "可用的名称见 tests/policy/README.md"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong with a facts file, and what to do about it. In Chinese; never the value itself."""
+
+    fact: str
+    message: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.fact}：{self.message}。{self.remedy}"
+
+
+class FactsUnreadable(ValueError):
+    """A facts file cannot be read. ``problems`` says by fact what is wrong."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+def explain(
+    facts_path: Path | str,
+    on: date,
+    json: bool = False,
+    until: date | None = None,
+    *,
+    folder: Path | str = DEMO_COUNTY,
+) -> str:
+    """Every answer about one child on a day, as a person reads it or, with ``json``, as a machine does.
+
+    ``until``: also every day up to it on which an answer changes without any news.
+
+    Raises:
+        FactsUnreadable: the file is no facts file; says what to write instead.
+        county.problem.CountyInvalid: the county's folder is no county.
+    """
+    if until is not None and until < on:
+        raise FactsUnreadable([Problem("--until", "早于 --on", "请写 --on 之后的一天")])
+    told = told_in(facts_path)
+    county = decided_otherwise(load(folder), told.get("county"))
+    facts = facts_of(claims_told(told["facts"], on))
+    now = assess(facts, terms_of(county), on)
+    changes = list(line_of_changes(facts, county, now, on, until)) if until is not None else None
+    if json:
+        told = _as_data(now, county, on)
+        if changes is not None:
+            told["changes"] = [change.as_data(county) for change in changes]
+        return orjson.dumps(told, option=orjson.OPT_INDENT_2).decode()
+    lines = _as_text(now, county, on)
+    if changes is not None:
+        lines += ["", f"到{until}为止，没有新消息也会变的"]
+        lines += [line for change in changes for line in change.as_text(county)] or ["  没有"]
+    return "\n".join(lines) + "\n"
+
+
+# ---------------------------------------------------------------- a facts file
+
+
+class _Loader(yaml.CSafeLoader):
+    """YAML in which a key written twice is told, and a day that does not exist is a value of the wrong kind."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[object] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"{key.value} 写了两次", key.start_mark)
+            seen.add(key.value if isinstance(key, yaml.ScalarNode) else key)
+        return super().construct_mapping(node, deep)
+
+    def construct_yaml_timestamp(self, node: yaml.ScalarNode) -> Any:
+        try:
+            return super().construct_yaml_timestamp(node)
+        except ValueError:
+            return node.value
+
+
+_Loader.add_constructor("tag:yaml.org,2002:timestamp", _Loader.construct_yaml_timestamp)
+
+
+def told_in(path: Path | str) -> dict[str, Any]:
+    """The parts of a facts file, ``facts`` among them.
+
+    Raises:
+        FactsUnreadable: it is not there, no YAML, or no facts file.
+    """
+    name = str(path)
+    try:
+        told = yaml.load(Path(path).read_text("utf-8"), _Loader)  # noqa: S506 - a safe loader, with two refusals more
+    except OSError as error:
+        raise FactsUnreadable([Problem(name, "打不开这个文件", "请检查文件名")]) from error
+    except UnicodeDecodeError as error:
+        raise FactsUnreadable([Problem(name, "不是 UTF-8 编码", "请另存为 UTF-8")]) from error
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f"第{mark.line + 1}行" if mark is not None else ""
+        # What the parser says is English; what this loader says is not.
+        detail = f"（{error.problem}）" if error.problem and not error.problem.isascii() else ""
+        problem = Problem(name, f"{where}写法不对{detail}", "请检查缩进、冒号和引号")
+        raise FactsUnreadable([problem]) from error
+    except (yaml.YAMLError, ValueError) as error:
+        raise FactsUnreadable([Problem(name, "不是 YAML 文件", "请对照 tests/policy 里的案例")]) from error
+    if told is None:
+        raise FactsUnreadable([Problem(name, "是空的", "请写成 facts: {birth_date: 2016-02-29, …}")])
+    if not isinstance(told, dict) or not isinstance(told.get("facts"), dict):
+        raise FactsUnreadable([Problem(name, "没有 facts 一节", "请写成 facts: {birth_date: 2016-02-29, …}")])
+    # YAML 1.1 reads the bare word "on" as a truth value.
+    parts = {"on" if key is True else str(key): value for key, value in told.items()}
+    strange = sorted(set(parts) - _PARTS)
+    if strange:
+        raise FactsUnreadable([Problem(strange[0], "没有这一节", f"可写 {'、'.join(sorted(_PARTS))}")])
+    return parts
+
+
+def decided_otherwise(county: County, changes: Any) -> County:
+    """The county with what a file changes of it. Criteria are added to the county's; an empty list takes all away.
+
+    Raises:
+        FactsUnreadable: it changes something else than ``thresholds`` and ``criteria``, or to what cannot be.
+    """
+    if not changes:
+        return county
+    try:
+        if not isinstance(changes, dict) or set(changes) - {"thresholds", "criteria"}:
+            raise TypeError
+        thresholds = {**dict(county.thresholds), **changes.get("thresholds", {})}
+        criteria = county.criteria
+        if "criteria" in changes:
+            criteria = changes["criteria"] and (*county.criteria, *changes["criteria"])
+        version = f"{county.version}（按文件改过）"
+        return County.model_validate(
+            {**dict(county), "version": version, "thresholds": thresholds, "criteria": criteria}
+        )
+    except (TypeError, ValidationError) as error:
+        remedy = "可写 thresholds、criteria，写法见 tests/policy/README.md"
+        raise FactsUnreadable([Problem("county", "写法不对", remedy)]) from error
+
+
+def claims_told(told: Mapping[Any, Any], on: date) -> list[Claim]:
+    """The claims of a mapping from fact to value, or to a list of claims with their provenance.
+
+    Raises:
+        FactsUnreadable: something in it is no fact, or not of its fact's kind.
+    """
+    problems: list[Problem] = []
+    claims: list[Claim] = []
+    for key, value in told.items():
+        try:
+            name = FactName(str(key))
+        except ValueError:
+            near = get_close_matches(str(key), [fact.value for fact in FactName], 1)
+            remedy = f"是不是 {near[0]}（{words.FACTS[FactName(near[0])]}）" if near else _NAMES
+            problems.append(Problem(str(key), "没有这个事实", remedy))
+            continue
+        claims += _claims_of(name, value, on, problems)
+    wrong = (claim.name for claim in claims if not _of_its_kind(claim))
+    problems.extend(Problem(name.value, "值不对", how_to_write(name)) for name in wrong)
+    if problems:
+        raise FactsUnreadable(problems)
+    return claims
+
+
+def _claims_of(name: FactName, told: Any, on: date, problems: list[Problem]) -> list[Claim]:
+    given = [one if isinstance(one, dict) else {"value": one} for one in (told if isinstance(told, list) else [told])]
+    claims = []
+    for one in given:
+        wrong = _wrong_with(one, on)
+        if wrong is not None:
+            problems.append(Problem(name.value, *wrong))
+            continue
+        valid_on: date = one.get("valid_on", on)
+        claims.append(
+            Claim(
+                name,
+                _value(name, one["value"]),
+                str(one.get("unit", "")),
+                str(one.get("dataset", "")),
+                one.get("period"),
+                valid_on,
+                one.get("recorded_on", valid_on),
+                one.get("chosen", False),
+                one.get("verified", False),
+            )
+        )
+    chosen = sum(claim.chosen for claim in claims)
+    if chosen > 1:
+        problems.append(Problem(name.value, "有不止一条写了 chosen: true", "请只留一条；都不写，就以最新的为准"))
+    if not given:
+        problems.append(Problem(name.value, "没有写值", "不知道就整行不写"))
+    if claims and not chosen:
+        newest = max(range(len(claims)), key=lambda index: (claims[index].valid_on, -index))
+        claims[newest] = claims[newest]._replace(chosen=True)
+    return claims
+
+
+def _wrong_with(one: dict[Any, Any], on: date) -> tuple[str, str] | None:
+    """What is wrong with how a claim is written, and what to do."""
+    strange = sorted(set(map(str, one)) - _PROVENANCE)
+    if strange or "value" not in one:
+        message = f"不认识 {'、'.join(strange)}" if strange else "没有 value"
+        return message, f"可写 {'、'.join(sorted(_PROVENANCE))}"
+    if one["value"] is None:
+        return "没有写值", "不知道就整行不写"
+    for name in ("valid_on", "recorded_on"):
+        day = one.get(name, on)
+        if type(day) is not date or not EARLIEST <= day <= LATEST:
+            return f"{name} 不是日期", "请写成 2026-09-30"
+    for name in ("chosen", "verified"):
+        if not isinstance(one.get(name, False), bool):
+            return f"{name} 不是是非", "请写 true 或 false"
+    return None
+
+
+def _value(name: FactName, value: Any) -> Any:
+    """YAML reads dates and codes its own way; an unquoted code is still a code."""
+    if isinstance(value, date):
+        return value.isoformat()
+    if name in CODES and isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return value
+
+
+def _of_its_kind(claim: Claim) -> bool:
+    form = _DIVISIONS.get(claim.name)
+    if form is not None:
+        return isinstance(claim.value, str) and re.fullmatch(form, claim.value, re.ASCII) is not None
+    try:
+        facts_of([claim])
+    except UnreadableFact:
+        return False
+    return True
+
+
+def how_to_write(name: FactName) -> str:
+    """How a fact's value is written in a file, as a remedy."""
+    if name in DAYS:
+        return "请写日期，如 2026-09-30"
+    if name in FLAGS:
+        return "请写 true 或 false；不知道就不写"
+    if name in NUMBERS:
+        least, greatest = NUMBER_BOUNDS[name]
+        return f"请写{least}到{greatest}的整数"
+    return _HOW_TO_WRITE.get(name) or f"可写 {'、'.join(sorted(WORDS[name]))}"
+
+
+# ---------------------------------------------------------------- what changes when
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A day on which something is answered differently, and what."""
+
+    on: date
+    answers: tuple[tuple[Verdict, Verdict], ...]
+    """Before and after."""
+    begun: tuple[Derived, ...]
+    ended: tuple[Derived, ...]
+
+    def as_text(self, county: County) -> list[str]:
+        lines = [str(self.on)]
+        for before, after in self.answers:
+            change = f"{words.ANSWERS[before.answer]} → {words.ANSWERS[after.answer]}"
+            lines.append(f"  {_title(after.subject, county)}：{change}")
+            lines += [f"    {line}" for line in _reasons(after.reasons, county)]
+        lines += [f"  出现 {_finding(one, county)}" for one in self.begun]
+        lines += [f"  不再出现 {_finding(one, county)}" for one in self.ended]
+        return lines
+
+    def as_data(self, county: County) -> dict[str, Any]:
+        return {
+            "on": self.on,
+            "answers": [{"before": before.answer, **_verdict_data(after, county)} for before, after in self.answers],
+            "begun": [_derived_data(one, county) for one in self.begun],
+            "ended": [_derived_data(one, county) for one in self.ended],
+        }
+
+
+def line_of_changes(facts: Facts, county: County, now: Assessment, on: date, until: date) -> Iterable[Change]:
+    """Jump from one day on which an answer may differ to the next, and tell those on which it does."""
+    terms = terms_of(county)
+    while now.until is not None and now.until <= until:
+        on = now.until
+        then = assess(facts, terms, on)
+        before = {verdict.subject: verdict for verdict in _verdicts(now)}
+        answers = tuple(
+            (before[verdict.subject], verdict)
+            for verdict in _verdicts(then)
+            if verdict.answer is not before[verdict.subject].answer
+        )
+        shown, known = {one.code for one in then.derived}, {one.code for one in now.derived}
+        begun = tuple(one for one in then.derived if one.code not in known)
+        ended = tuple(one for one in now.derived if one.code not in shown)
+        if answers or begun or ended:
+            yield Change(on, answers, begun, ended)
+        now = then
+
+
+# ---------------------------------------------------------------- telling it
+
+
+def _verdicts(assessment: Assessment) -> tuple[Verdict, ...]:
+    return (assessment.migrant, assessment.statistical, *assessment.items)
+
+
+def _as_text(assessment: Assessment, county: County, on: date) -> list[str]:
+    lines = [
+        f"{county.name}　{on}",
+        f"规则 {assessment.ruleset}　清单 {assessment.catalogue}　县数据 {county.version}",
+        "以下都是提示，由人认定；不确定的不是拒绝。",
+    ]
+    for verdict in _verdicts(assessment):
+        lines.append("")
+        held = f"（{verdict.until}前不变）" if verdict.until is not None else ""
+        lines.append(f"{_title(verdict.subject, county)}：{words.ANSWERS[verdict.answer]}{held}")
+        if verdict.doing is not None and verdict.answer is not Answer.NO:
+            lines.append(f"  办理 {words.DOINGS[verdict.doing]}")
+        lines += [f"  因为 {line}" for line in _reasons(verdict.reasons, county)]
+        lines += [f"  还缺 {line}" for line in _missing(verdict.missing, county)]
+        lines += [f"  依据 {line}" for line in _citations(verdict.citations, county)]
+        reading = words.reading(verdict.subject)
+        if reading is not None:
+            lines.append(f"  读法 {reading}")
+        lines.append(f"  把握 {words.CERTAINTIES[verdict.certainty]}")
+    lines += ["", "从事实看出、要有人去办的"]
+    for one in assessment.derived:
+        lines.append(f"  {_finding(one, county)}")
+        lines += [f"    因为 {line}" for line in _reasons(one.reasons, county)]
+    if not assessment.derived:
+        lines.append("  没有")
+    if assessment.until is not None:
+        lines += ["", f"没有新消息的话，{assessment.until}起可能有变化。"]
+    return lines
+
+
+def _as_data(assessment: Assessment, county: County, on: date) -> dict[str, Any]:
+    return {
+        "county": county.code,
+        "on": on,
+        "ruleset": assessment.ruleset,
+        "catalogue": assessment.catalogue,
+        "county_version": county.version,
+        "answers": [_verdict_data(verdict, county) for verdict in _verdicts(assessment)],
+        "derived": [_derived_data(one, county) for one in assessment.derived],
+        "until": assessment.until,
+    }
+
+
+def _verdict_data(verdict: Verdict, county: County) -> dict[str, Any]:
+    return {
+        "subject": verdict.subject,
+        "title": _title(verdict.subject, county),
+        "answer": verdict.answer,
+        "fulfilment": verdict.doing,
+        "reasons": [_reason_data(reason, county) for reason in verdict.reasons],
+        "missing": [
+            {"fact": one.fact, "criterion": one.criterion, "held_by": one.held_by, "text": text}
+            for one, text in zip(verdict.missing, _missing(verdict.missing, county), strict=True)
+        ],
+        "citations": [
+            {"code": code, "text": text}
+            for code, text in zip(verdict.citations, _citations(verdict.citations, county), strict=True)
+        ],
+        "reading": words.reading(verdict.subject),
+        "certainty": verdict.certainty,
+        "until": verdict.until,
+    }
+
+
+def _derived_data(one: Derived, county: County) -> dict[str, Any]:
+    return {
+        "code": one.code,
+        "route": one.route,
+        "level": one.level,
+        "item": one.item,
+        "confirm_first": one.confirm_first,
+        "text": _finding(one, county),
+        "reasons": [_reason_data(reason, county) for reason in one.reasons],
+    }
+
+
+def _reason_data(reason: Reason, county: County) -> dict[str, Any]:
+    text = words.sentence(reason.code, reason.params, county)
+    return {"code": reason.code, "supports": reason.ok, "params": reason.params, "text": text}
+
+
+def _title(subject: str, county: County) -> str:
+    item = county.item(subject)
+    return f"{subject} {item.title}" if item is not None else words.SUBJECTS[subject]
+
+
+def _reasons(reasons: Iterable[Reason], county: County) -> list[str]:
+    return [words.sentence(reason.code, reason.params, county) for reason in reasons]
+
+
+def _missing(missing: Iterable[Missing], county: County) -> list[str]:
+    told = []
+    for one in missing:
+        what = words.FACTS[one.fact] if one.fact is not None else f"县定口径“{words.term(one.criterion or '', county)}”"
+        held = "、".join(words.unit(unit, county) for unit in one.held_by)
+        ask = "掌握" if one.fact is not None else "可以定"
+        told.append(f"{what}（{held}{ask}）" if held else what)
+    return told
+
+
+def _citations(codes: Iterable[str], county: County) -> list[str]:
+    told = []
+    for code in codes:
+        cited = words.citation(code, county)
+        if cited is None:
+            told.append(code)
+        else:
+            phrase = f"“{cited.phrase}”" if cited.phrase is not None else ""
+            told.append(f"{cited.where}{phrase}（{words.CERTAINTIES[cited.certainty]}）")
+    return told
+
+
+def _finding(one: Derived, county: County) -> str:
+    route = county.route(one.route)
+    title = route.title if route is not None else one.code.value
+    first = "，先由乡镇核实" if one.confirm_first else ""
+    return f"{one.route} {title}（{one.level} {words.LEVELS[one.level]}{first}）"

@@ -1,0 +1,309 @@
+"""What codes are called where people read the command line, as far as no service says them itself.
+
+Facts, their values and reasons are in ``services.eligibility.words``; return reasons, duties, verbs and refusals in
+``services.notify.labels``; routes, items, units, roles and datasets are the county's own words.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from contracts.county import County
+from contracts.vocabulary import (
+    Answer,
+    FactName,
+    FindingCode,
+    IdentityField,
+    LedgerReason,
+    ReferralState,
+    Result,
+    Transition,
+)
+from services.eligibility import words
+from services.intake.labels import TEXTS as TROUBLES
+from services.notify import labels as notices
+
+STATES: Mapping[ReferralState, str] = {
+    ReferralState.DRAFT: "草拟",
+    ReferralState.SENT: "已转出",
+    ReferralState.ACCEPTED: "已签收",
+    ReferralState.IN_PROGRESS: "办理中",
+    ReferralState.RETURNED: "已退回",
+    ReferralState.RESULT_REPORTED: "已反馈",
+    ReferralState.CLOSED: "已销号",
+    ReferralState.WITHDRAWN: "已撤回",
+}
+
+MOVES: Mapping[Transition, str] = {
+    Transition.SENT: "转出",
+    Transition.ACCEPTED: "签收",
+    Transition.STARTED: "开始办理",
+    Transition.RETURNED: "退回",
+    Transition.REROUTED: "改派",
+    Transition.ESCALATED: "督办",
+    Transition.EXTENDED: "延期",
+    Transition.RESULT_REPORTED: "反馈结果",
+    Transition.REPORTER_INFORMED: "告知报告人",
+    Transition.PHONE_REPORTED: "补记电话报告",
+    Transition.CLOSED: "销号",
+    Transition.WITHDRAWN: "撤回",
+    Transition.REOPENED: "重启",
+    Transition.HANDED_OVER: "随档案移交",
+}
+
+RESULTS: Mapping[Result, str] = {
+    Result.RESOLVED: "已解决",
+    Result.SERVICE_IN_PLACE: "服务已落实",
+    Result.NOT_ELIGIBLE: "不符合条件",
+    Result.REFUSED_BY_GUARDIAN: "监护人拒绝",
+    Result.MOVED_AWAY: "已离开本县",
+    Result.REACHED_18: "已满十八周岁",
+    Result.ERROR: "情况不实或报错了人",
+}
+
+FINDINGS: Mapping[FindingCode, str] = {
+    FindingCode.INJURY_PRIVATE_PARTS: "隐私部位受伤或异常",
+    FindingCode.SEXUAL_ABUSE_UNDER_14: "不满十四周岁女童遭受性侵、怀孕、流产",
+    FindingCode.SUSPECTED_SEXUAL_ABUSE: "十四周岁以上女性未成年人疑似因性侵怀孕、流产",
+    FindingCode.SUSPECTED_VIOLENCE: "多处损伤、严重营养不良、意识不清，疑似遭受暴力、欺凌、虐待",
+    FindingCode.ABNORMAL_DEATH_OR_DISABILITY: "自杀、自残、工伤、中毒等非正常死亡或伤残",
+    FindingCode.ABANDONED_OR_LONG_UNATTENDED: "被遗弃或长期无人照料",
+    FindingCode.UNKNOWN_ORIGIN_OR_TRAFFICKED: "来源不明、失踪或被拐卖",
+    FindingCode.ORGANISED_BEGGING: "被组织乞讨",
+    FindingCode.OTHER_SERIOUS_HARM: "其他严重侵害或面临危险",
+    FindingCode.GUARDIAN_FAILS_DUTY: "监护人履职不到位",
+    FindingCode.GUARDIAN_FAILS_DUTY_SERIOUSLY: "监护人严重失职或侵害",
+    FindingCode.UNATTENDED: "无人照管",
+    FindingCode.GUARDIAN_MISSING: "监护人下落不明",
+    FindingCode.NO_GUARDIAN: "没有监护人",
+    FindingCode.GUARDIANSHIP_AT_RISK: "有监护风险",
+    FindingCode.GUARDIANSHIP_TO_REVOKE: "须申请撤销监护人资格",
+    FindingCode.ORPHAN_OR_UNSUPPORTED: "疑似孤儿或事实无人抚养",
+    FindingCode.DOMESTIC_VIOLENCE: "家庭暴力",
+    FindingCode.RUNAWAY_OR_VAGRANT: "离家出走或流浪乞讨",
+    FindingCode.BEHAVIOUR_CONCERN: "行为需要关注（不写情形）",
+    FindingCode.BULLYING_OR_HARASSMENT: "严重欺凌或校园性骚扰",
+    FindingCode.OUT_OF_SCHOOL: "义务教育阶段辍学",
+    FindingCode.NEVER_ENROLLED: "适龄未入学",
+    FindingCode.NOT_IN_KINDERGARTEN: "适龄未入园",
+    FindingCode.MENTAL_DISTRESS: "心理困扰，无即时危险",
+    FindingCode.MENTAL_DANGER: "有伤害自己或他人的危险",
+    FindingCode.SUDDEN_HARDSHIP: "突发困难",
+    FindingCode.LASTING_HARDSHIP: "长期困难",
+    FindingCode.DISABILITY_UNSERVED: "残疾儿童未得到服务",
+    FindingCode.VACCINATION_GAP: "接种缺漏",
+    FindingCode.HEALTH_VISIT_MISSING: "健康随访缺失",
+    FindingCode.UNINSURED: "未参加医保",
+    FindingCode.HOUSING_DIFFICULTY: "住房困难",
+    FindingCode.NO_HUKOU: "没有户口",
+    FindingCode.CHILD_LABOUR: "未满十六周岁做工",
+    FindingCode.FAMILY_EDUCATION_NEED: "家庭教育需求",
+    FindingCode.LEGAL_HELP_NEED: "法律援助需求",
+    FindingCode.PARENT_SEEKS_WORK: "父母就业需求",
+    FindingCode.LEAVING_COUNTY: "离开本县",
+    FindingCode.HELP_REQUESTED: "主动求助",
+}
+
+IDENTITY: Mapping[IdentityField, str] = {
+    IdentityField.NAME: "姓名",
+    IdentityField.ID_NUMBER: "身份证件号",
+    IdentityField.OTHER_PAPER: "其他证件号",
+    IdentityField.BIRTH_DATE: "出生日期",
+    IdentityField.SEX: "性别",
+    IdentityField.PHONE: "电话",
+    IdentityField.ADDRESS: "现住址",
+    IdentityField.HUKOU_ADDRESS: "户籍地址",
+    IdentityField.SCHOOL: "学校",
+    IdentityField.GUARDIAN_NAME: "监护人姓名",
+    IdentityField.GUARDIAN_ID_NUMBER: "监护人证件号",
+    IdentityField.GUARDIAN_PHONE: "监护人电话",
+    IdentityField.FATHER_NAME: "父亲姓名",
+    IdentityField.FATHER_ID_NUMBER: "父亲证件号",
+    IdentityField.FATHER_PHONE: "父亲电话",
+    IdentityField.MOTHER_NAME: "母亲姓名",
+    IdentityField.MOTHER_ID_NUMBER: "母亲证件号",
+    IdentityField.MOTHER_PHONE: "母亲电话",
+    IdentityField.REPORTER: "报告人",
+    IdentityField.NARRATIVE: "情况说明",
+    IdentityField.HOUSEHOLD_SIZE: "家庭人口数",
+}
+
+LEDGER_REASONS: Mapping[LedgerReason, str] = {
+    LedgerReason.FAMILY_HARDSHIP: "家庭生活困难",
+    LedgerReason.DISABILITY: "自身残疾",
+    LedgerReason.GUARDIANSHIP_ABSENT: "监护缺失",
+    LedgerReason.VAGRANCY: "流浪",
+    LedgerReason.MIND_OR_BEHAVIOUR: "心理和行为异常",
+    LedgerReason.REQUEST: "主动提出救助帮扶需求",
+}
+
+CODES: Mapping[str, str] = {
+    # why a referral moved where no person chose a reason
+    "no_longer_shown": "数据已不再显示",
+    "finding_added": "又有报告",
+    "level_raised": "级别调高",
+    "shown_again": "数据再次显示",
+    "sent_again": "补充后再次转出",
+    "refused_by_guardian": "监护人拒绝",
+    "not_reached": "没有打通",
+    "no_restricted_queue": "该单位没有受限队列",
+    "township_unknown": "不知道在哪个乡镇",
+    "no_such_route": "县里没有这条路径",
+    "no_such_unit": "县里没有这个单位",
+    "calendar_published": "工作日历已公布",
+    # proposals
+    "referral": "转介",
+    "ledger": "纳入台账",
+    "ledger_closing": "移出台账",
+    "confirmed": "已确认",
+    "declined": "不予确认",
+    "escalated": "超期提级",
+    # the ledger and its duties
+    "opened": "入账",
+    "changed": "原因有变",
+    "closed": "销账",
+    "created": "生成",
+    "reminded": "已提醒",
+    "fulfilled": "已完成",
+    "missed": "没有做到",
+    "fulfilled_late": "补做",
+    "cancelled": "取消",
+    # who is who
+    "same_number": "证件号相同",
+    "same_name": "姓名相同",
+    "similar_name": "姓名相近",
+    "same_birth_date": "出生日期相同",
+    "same_guardian_number": "监护人证件号相同",
+    "same_guardian_name": "监护人姓名相同",
+    "same_phone": "电话相同",
+    "two_valid_numbers": "有两个不同的有效证件号",
+    "merged": "是同一名儿童，已合并",
+    "kept_apart": "不是同一名儿童",
+    "split": "拆开",
+    "merge": "由人合并",
+    "matched": "证件信息相符",
+    # what a row shows of itself
+    "id_missing": "没有证件号",
+    "id_other_paper": "用的是其他证件",
+    "says_migrant": "表中填为随迁子女",
+    "says_left_behind": "表中填为留守儿童",
+    # how urgent a notice is
+    "call": "先打电话",
+    "urgent": "紧急",
+    "normal": "一般",
+    "digest": "摘要",
+}
+
+SOURCES: Mapping[str, str] = {"finding": "人员报告", "verify": "当场核实"}
+"""Datasets that nobody hands over."""
+
+_NUMBERS: Mapping[str, Mapping[str, str]] = {
+    FactName.SEX: {"1": "男", "2": "女"},
+    FactName.DISABILITY_KIND: {
+        "1": "视力",
+        "2": "听力",
+        "3": "言语",
+        "4": "肢体",
+        "5": "智力",
+        "6": "精神",
+        "7": "多重",
+    },
+    FactName.DISABILITY_GRADE: {"1": "一级", "2": "二级", "3": "三级", "4": "四级"},
+}
+_DIVISIONS = (FactName.HUKOU_DIVISION, FactName.RESIDENCE_DIVISION, FactName.INSURED_DIVISION)
+_OUTSIDE = {"810000": "香港", "820000": "澳门", "830000": "台湾", "abroad": "国外"}
+
+
+def code(said: str) -> str:
+    """A code of an event; one that this version does not know stays as it is."""
+    for known in (CODES, notices.WHY):
+        if said in known:
+            return known[said]
+    return TROUBLES[said][0].rstrip("。") if said in TROUBLES else said
+
+
+def _word(table: Mapping[Any, str], said: str) -> str:
+    """A code of the vocabulary, found by its plain text; one that this version does not know stays as it is."""
+    return table.get(said, said)
+
+
+def state(said: str) -> str:
+    return _word(STATES, said)
+
+
+def move(said: str) -> str:
+    return _word(MOVES, said)
+
+
+def result(said: str) -> str:
+    return _word(RESULTS, said)
+
+
+def duty(said: str) -> str:
+    return _word(notices.DUTIES, said)
+
+
+def verb(said: str) -> str:
+    return _word(notices.VERBS, said)
+
+
+def refusal(said: str) -> str:
+    return notices.REFUSALS.get(said, notices.OTHER_REFUSAL)[0]
+
+
+def return_reason(said: str) -> str:
+    return _word(notices.REASONS, said)
+
+
+def findings(codes: list[str]) -> str:
+    return "、".join(_word(FINDINGS, one) for one in codes)
+
+
+def fields(names: list[str]) -> str:
+    return "、".join(_word(IDENTITY, one) for one in names)
+
+
+def ledger(reasons: list[str]) -> str:
+    return "、".join(_word(LEDGER_REASONS, one) for one in reasons)
+
+
+def answer(said: Answer) -> str:
+    return words.ANSWERS[said]
+
+
+def fact_name(name: str) -> str:
+    return _word(words.FACTS, name)
+
+
+def fact(name: str, value: object, county: County) -> str:
+    """A fact with its value: 性别 男, 户籍地区划 石台县, 年级 3."""
+    if isinstance(value, bool):
+        shown = "是" if value else "否"
+    elif name in _DIVISIONS:
+        shown = place(str(value), county)
+    else:
+        shown = _NUMBERS.get(name, words.VALUES).get(str(value), str(value))
+    return f"{fact_name(name)} {shown}"
+
+
+def place(code: str, county: County) -> str:
+    """A division by name; with its code where only the county of it is known, alone where nothing is."""
+    if (town := county.township(code)) is not None:
+        return town.name
+    division = county.division(code[:6])
+    if division is None:
+        return _OUTSIDE.get(code, code)
+    return division.name if len(code.rstrip("0")) <= 6 else f"{division.name}（{code}）"
+
+
+def unit(said: str, county: County) -> str:
+    """A unit, or a smaller place of one, as people call it."""
+    return words.unit(said, county)
+
+
+def role(said: str, county: County) -> str:
+    return county.role_names.get(said, said)
+
+
+def dataset(said: str, county: County) -> str:
+    found = county.dataset(said)
+    return found.name if found is not None else SOURCES.get(said, said)

@@ -1,0 +1,145 @@
+"""`hutong`: what departments, agencies and the ops team do from the command line.
+
+Every error is one sentence with a remedy and an exit code; a stack trace is a defect.
+"""
+
+import re
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import asyncpg
+import typer
+from confluent_kafka import KafkaException
+from typer.exceptions import Abort, TyperException
+
+from cli import actions, county, operations, submit, views
+from cli.explain import FactsUnreadable
+from cli.session import NOT_RUNNING, UNREACHABLE, CommandError
+from cli.trace import trace
+from client.kafka_client import BrokerRefusedError
+from county.problem import CountyInvalid
+from deploy.installation import NoInstallationError, OtherFormatError, default_home
+
+INTERRUPTED = "已中断。"
+EXPECTED = {
+    r"'(.*?)' is not one of (.*?)\.?$": "“{0}”不在可用的之列（{1}）",
+    r"does not match the formats": "日期要写成 2026-11-23 这样",
+    r"valid UUID": "编号要照抄，例如 6f0c1b1e-7d0f-4f3a-9a7c-3f2f3d1f7a10",
+    r"valid integer": "要写整数",
+    r"^No such command (.*?)\.": "没有 {0} 这个命令",
+    r"^Option (.*?) requires an argument": "{0} 后面还要写一个值",
+    r"^Got unexpected extra argument(?:\(s\)|s)? \((.*)\)": "多写了：{0}",
+}
+"""What the library says -> what a person reads."""
+
+app = typer.Typer(
+    name="hutong",
+    help="护童: 让一个县像一个团队一样照护流动儿童。",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        print(version("hutong"))
+        raise typer.Exit
+
+
+@app.callback()
+def _installation(
+    context: typer.Context,
+    home: Annotated[Path | None, typer.Option("--home", help="安装所在的文件夹；默认是 make up 建的那一个。")] = None,
+    _version: Annotated[
+        bool, typer.Option("--version", help="显示版本号。", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    context.obj = home or default_home()
+
+
+app.command("submit", help="报送一份工作簿（.xlsx 或 .csv），等回执，把标出错误的副本写在旁边。")(submit.submit)
+app.add_typer(actions.app, name="act", help="做一件事：报告、签收、退回、反馈、联系、走访……")
+app.command("explain", help="一名（虚构）儿童的全部答案：是、否、未知，理由、依据、有效到哪天。")(views.explain_facts)
+app.command("trace", help="一名儿童、一件转介或一个报告，从工作簿的一行到销号的全过程。")(trace)
+app.command("queue", help="一个单位的转介队列。")(views.queue)
+app.command("inbox", help="一个单位的收件箱。")(views.inbox)
+app.command("ledger", help="重点关爱服务对象台账：谁的事、联系和走访到哪一步。")(views.ledger)
+app.command("status", help="五个服务：还差多少没读、没发、被搁置，走到哪一天。")(operations.status)
+app.command("parked", help="被搁置的事件：在哪个服务、哪个键、为什么。")(operations.parked)
+app.command("replay", help="按原来的顺序放行被搁置的事件，按今天来判断。")(operations.replay)
+app.command("topics", help="全部主题：键、分区、谁写、谁读；加 --check 与消息服务器核对。")(operations.topics)
+app.add_typer(county.app, name="county", help="县的数据：检查、启用。")
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    try:
+        code = app(standalone_mode=False, prog_name="hutong")
+    except CommandError as refused:
+        _end(str(refused), refused.code)
+    except Abort:
+        _end(INTERRUPTED, 130)
+    except TyperException as error:
+        _end(_misused(error), 2)
+    except (CountyInvalid, FactsUnreadable) as error:
+        _end(str(error), 1)
+    except OtherFormatError as error:
+        _end(str(error), 1)
+    except NoInstallationError as error:
+        if error.damaged:
+            _end(f"{error.damaged} 读不出来。请改好它，或者从备份里恢复。", 1)
+        _end(f"{error.home} 里没有安装。请先运行 make up，或者用 --home 指明文件夹。", 1)
+    except (KafkaException, BrokerRefusedError) as error:
+        cause = error.args[0].str() if hasattr(error.args[0], "str") else error.args[0]
+        _end(f"消息服务器没有答应：{cause}。{NOT_RUNNING}", UNREACHABLE)
+    except asyncpg.PostgresError as error:
+        _end(f"数据库没有答应：{error}。{NOT_RUNNING}", UNREACHABLE)
+    except OSError as error:
+        _end(f"{error.filename or '文件'} 用不了：{error.strerror or error}。请检查它在不在、能不能读写。", 1)
+    except KeyboardInterrupt:
+        _end(INTERRUPTED, 130)
+    if code == 130:  # how typer hands on a Ctrl-C
+        _end(INTERRUPTED, 130)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _misused(error: TyperException) -> str:
+    """What is wrong with the words of a command, in one Chinese sentence; the library speaks English."""
+    said: Any = error
+    path = said.ctx.command_path if getattr(said, "ctx", None) else "hutong"
+    match type(error).__name__:
+        case "NoArgsIsHelpError":
+            return error.format_message()  # the help itself
+        case "MissingParameter":
+            what = f"缺少 {_called(said.param)}。"
+        case "BadParameter":
+            what = f"{_called(said.param)} 的写法不对：{_expected(error.message)}。"
+        case "NoSuchOption":
+            what = f"没有 {said.option_name} 这个选项。"
+        case _:
+            what = f"{_expected(error.message)}。"
+    return f"{what}用 {path} --help 看写法。"
+
+
+def _called(param: Any) -> str:
+    """An option by its name, an argument as the help calls it."""
+    return str(param.opts[0] if param.param_type_name == "option" else param.name.upper())
+
+
+def _expected(message: str) -> str:
+    for known, chinese in EXPECTED.items():
+        if found := re.search(known, message):
+            return chinese.format(*(one.replace("'", "") for one in found.groups()))
+    return message.rstrip(".")
+
+
+def _end(text: str, code: int) -> NoReturn:
+    print(text, file=sys.stderr)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,164 @@
+"""What the ops team asks: status, topics, what is parked, and its release."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from cli.session import CommandError, House
+from contracts.event import COUNTY_TIME
+from contracts.topics import SERVICES, TOPICS
+from deploy.health_probe import troubles
+from deploy.installation import Installation
+from deploy.provision import Difference, compare, wanted
+from deploy.quiescence import Watch
+
+_PARKED_IN = """
+SELECT '{0}' AS service, c.consumer, c.key, c.reason, c.since, c.topic, count(e.n) AS events
+  FROM "{0}".parked_child c LEFT JOIN "{0}".parked_event e USING (consumer, key)
+ GROUP BY 1, 2, 3, 4, 5, 6
+"""
+_PARKED = " UNION ALL ".join(_PARKED_IN.format(service) for service in SERVICES)
+
+
+def status(context: typer.Context) -> None:
+    house = House(context.obj)
+    found, now = asyncio.run(_look(house))
+    said = {service: _told_by(house.installation, service) for service in SERVICES}
+    table = Table("服务", "进程", "还没读", "还没发", "被搁置", "不成事件", "走到", title="五个服务")
+    for service in SERVICES:
+        answer = said[service]
+        process = "没有答复" if answer is None else "有问题" if answer else "正常"
+        table.add_row(service, process, *found[service])
+    console = Console()
+    console.print(table)
+    console.print(f"县里的钟：{now.astimezone(COUNTY_TIME):%Y-%m-%d %H:%M}" if now else "县里的钟还没有走。")
+    for service, answer in said.items():
+        for trouble in answer or ():
+            console.print(f"{service}：{trouble}", markup=False, highlight=False)
+    wrong = [service for service in SERVICES if said[service] != []]
+    if wrong:
+        raise CommandError(f"{'、'.join(wrong)} 没有正常运行。", f"原因见日志：{house.installation.logs}。")
+
+
+def _told_by(installation: Installation, service: str) -> list[str] | None:
+    """What is wrong with a service, as its processes tell; None: nobody answers."""
+    answers = {process: troubles(installation, process) for process in installation.running(service)}
+    if len(answers) == 1 or all(answer is None for answer in answers.values()):
+        return answers[service]
+    told = {process: ["没有答复"] if answer is None else answer for process, answer in answers.items()}
+    return [f"{process} {one}" for process, answer in told.items() for one in answer]
+
+
+async def _look(house: House) -> tuple[dict[str, tuple[str, ...]], datetime | None]:
+    """Each service's numbers, and the last moment the county's clock told."""
+    county = await asyncio.to_thread(house.county)
+    session = await house.database()
+    try:
+        watch = Watch(house.admin(), session, county)
+        state = await watch.state()
+        ends = await asyncio.to_thread(watch.ends)
+        now: datetime | None = await session.fetchval("SELECT now FROM intake.county_clock")
+    finally:
+        await session.close()
+    rows: dict[str, tuple[str, ...]] = {}
+    for service in SERVICES:
+        behind = sum(
+            max(0, ends.get((topic, partition), 0) - cursor)
+            for (who, topic, partition), (cursor, _) in state.cursors.items()
+            if who == service
+        )
+        early, late = state.days.get(service, (None, None))
+        day = "–" if late is None else str(late) if early == late else f"{early or '–'} … {late}"
+        rows[service] = (
+            str(behind),
+            str(state.outbox.get(service, 0) + state.later.get(service, 0)),
+            str(state.parked.get(service, 0)),
+            str(state.dead.get(service, 0)),
+            day,
+        )
+    return rows, now
+
+
+def topics(
+    context: typer.Context,
+    check: Annotated[bool, typer.Option("--check", help="与消息服务器上的主题、账号和权限核对。")] = False,
+) -> None:
+    table = Table("主题", "键", "分区", "保留", "谁写", "谁读")
+    for topic in TOPICS:
+        keep = "压缩" if topic.compacted else f"{topic.retention_days} 天"
+        parts = "1" if topic.partitions == "one" else "服务分区数"
+        table.add_row(topic.name, topic.key, parts, keep, " ".join(topic.writers), " ".join(topic.readers))
+    Console().print(table)
+    if not check:
+        return
+    house = House(context.obj)
+    county = house.county()
+    lines = list(_told(compare(house.admin(), wanted(county, house.installation.partitions))))
+    for line in lines:
+        Console().print(line, markup=False, highlight=False, soft_wrap=True)
+    if lines:
+        raise CommandError(
+            f"消息服务器与清单有 {len(lines)} 处不一致，见上。", "重新安装（make up）会补齐少的，多的要人来删。"
+        )
+    Console().print("消息服务器上的主题、账号和权限与清单一致。")
+
+
+def _told(difference: Difference) -> Iterator[str]:
+    """How the broker differs from the list, a line each."""
+    yield from (f"少了主题 {name}" for name in difference.missing_topics)
+    yield from (f"分区数不对：{topic}" for topic in difference.wrong_partitions)
+    for topic, configs in difference.wrong_configs.items():
+        yield from (f"主题 {topic} 的 {name} 应是 {value}" for name, value in configs.items())
+    yield from (f"少了账号 {user}" for user in difference.missing_users)
+    for what, grants in (("少了", difference.missing_grants), ("多了", difference.surplus_grants)):
+        yield from (
+            f"{what}权限：{one.principal} 对 {one.resource} {one.name} {one.operation}" for one in sorted(grants)
+        )
+
+
+def parked(context: typer.Context) -> None:
+    house = House(context.obj)
+    rows = asyncio.run(house.ask(_PARKED + " ORDER BY 1, 2, 5"))
+    if not rows:
+        Console().print("没有被搁置的事件。")
+        return
+    for row in rows:
+        since = f"{row['since'].astimezone(COUNTY_TIME):%Y-%m-%d %H:%M}"
+        print(f"{row['service']}（{row['consumer']}）  {row['key']}  {row['events']} 个事件，自 {since}")
+        print(f"    {row['topic']}：{row['reason']}")
+    print("原因改正以后，用 hutong replay 服务 键 放行。")
+
+
+def replay(
+    context: typer.Context,
+    service: Annotated[str, typer.Argument(help="intake、registry、eligibility、referral 或 notify。")],
+    key: Annotated[str, typer.Argument(help="hutong parked 里的键。")],
+) -> None:
+    if service not in SERVICES:
+        raise CommandError(f"没有 {service} 这个服务。", f"可以用：{'、'.join(SERVICES)}。", 2)
+    house = House(context.obj)
+    # The release itself would wait for a database for ever.
+    if not asyncio.run(house.ask(f'SELECT FROM "{service}".parked_child WHERE key = $1', key)):
+        raise CommandError(f"{service} 里没有以 {key} 搁置的事件。", "用 hutong parked 看有哪些。")
+    installation = house.installation
+    environment = os.environ | installation.settings_env(service)
+    environment.pop("HUTONG_STATE_FILE", None)
+    done = subprocess.run(
+        [sys.executable, "-m", "runtime", service, "--replay", key],
+        env=environment,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode:
+        last = (done.stderr.strip() or "没有说明").splitlines()[-1]
+        raise CommandError(f"没有放行：{last.rstrip('。')}。", "先改正原因，再放行一次。")
+    Console().print(f"{service} 里 {key} 的 {done.stdout.strip()} 个事件已按顺序放行。")

@@ -1,0 +1,139 @@
+"""Finds the installation a command speaks to, and what the command may ask of it."""
+
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+from confluent_kafka.admin import AdminClient
+
+from client.kafka_client import PlainClient
+from contracts.county import County, Unit
+from contracts.event import COUNTY_TIME
+from deploy.install import in_force
+from deploy.installation import ADMIN, Installation
+from deploy.provision import OPERATOR_ROLE
+
+CONNECT_S = 5.0
+"""Seconds in which a server must at least take the connection."""
+NOT_RUNNING = "请确认安装正在运行（make up 会启动它）。"
+UNREACHABLE = 3
+"""Exit code of a command that met no server."""
+
+
+class CommandError(Exception):
+    """A command cannot be done. One sentence, and what to do about it."""
+
+    def __init__(self, what: str, remedy: str = "", code: int = 1) -> None:
+        super().__init__(f"{what}{remedy}")
+        self.code = code
+
+
+class House:
+    """One installation, as the ops team sees it."""
+
+    def __init__(self, home: Path) -> None:
+        self.installation = Installation.load(home)
+
+    def reach(self) -> None:
+        """See that somebody listens where the broker should be, before a client waits half a minute for it.
+
+        Raises:
+            CommandError: nobody does.
+        """
+        servers = self.installation.bootstrap.split(",")
+        for server in servers:
+            host, _, port = server.rpartition(":")
+            try:
+                socket.create_connection((host, int(port)), CONNECT_S).close()
+            except OSError:
+                continue
+            return
+        raise CommandError(f"连不上消息服务器（{'、'.join(servers)}）。", NOT_RUNNING, UNREACHABLE)
+
+    @contextmanager
+    def client(self, user: str) -> Iterator[PlainClient]:
+        """A plain Kafka client logged in as one user of the broker.
+
+        Raises:
+            CommandError: the broker cannot be reached.
+        """
+        self.reach()
+        client = PlainClient(self.installation.kafka(user), user)
+        try:
+            yield client
+        finally:
+            client.close()
+
+    @contextmanager
+    def reader(self) -> Iterator[PlainClient]:
+        """Reads any topic: the ops team's own log-in."""
+        with self.client(ADMIN) as client:
+            yield client
+
+    def admin(self) -> AdminClient:
+        """The broker's administrator.
+
+        Raises:
+            CommandError: the broker cannot be reached.
+        """
+        self.reach()
+        return AdminClient(self.installation.kafka(ADMIN))
+
+    async def database(self) -> "asyncpg.Connection[asyncpg.Record]":
+        """A session with the operator's role.
+
+        Raises:
+            CommandError: the database cannot be reached.
+        """
+        try:
+            return await asyncpg.connect(self.installation.dsn(OPERATOR_ROLE), timeout=CONNECT_S)
+        except (OSError, asyncpg.PostgresError) as error:
+            place = f"{self.installation.postgres_host}:{self.installation.postgres_port}"
+            raise CommandError(f"连不上数据库（{place}）。", NOT_RUNNING, UNREACHABLE) from error
+
+    async def ask(self, query: str, *arguments: object) -> list[Mapping[str, Any]]:
+        """Rows of any service's tables, read with the operator's role.
+
+        Raises:
+            CommandError: the database cannot be reached.
+        """
+        session = await self.database()
+        try:
+            return [dict(row) for row in await session.fetch(query, *arguments)]
+        finally:
+            await session.close()
+
+    def county(self) -> County:
+        """The county's data in force today.
+
+        Raises:
+            CommandError: none was activated yet, or the broker cannot be reached.
+        """
+        self.reach()
+        county = in_force(self.installation, datetime.now(COUNTY_TIME).date())
+        if county is None:
+            raise CommandError(
+                "这个安装还没有启用任何县的数据。",
+                "请先运行 hutong county activate 文件夹 --from 日期 --by 单位/人员编号。",
+            )
+        return county
+
+    def unit(self, county: County, said: str) -> Unit:
+        """A unit by id, short name or full name.
+
+        Raises:
+            CommandError: there is no such unit.
+        """
+        found = [
+            unit
+            for unit in county.units
+            if said in (unit.id, unit.short, unit.name) or unit.id == f"{county.code}-{said}"
+        ]
+        if not found:
+            names = "、".join(unit.short for unit in county.units if unit.parent is None)
+            raise CommandError(f"没有“{said}”这个单位。", f"可以用：{names}。")
+        return found[0]

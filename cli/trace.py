@@ -1,0 +1,312 @@
+"""`hutong trace`: one child's way, from the row in the workbook to the closed referral, as the topics tell it."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+import typer
+from rich.console import Console
+
+from cli import labels
+from cli.session import CommandError, House
+from client.kafka_client import PlainClient, Record
+from contracts import topics
+from contracts.county import County
+from contracts.eligibility import ChildAssessed, Verdict
+from contracts.event import COUNTY_TIME
+from contracts.vocabulary import Answer, Transition
+from services.eligibility import words as reasons
+
+
+@dataclass(slots=True)
+class Story:
+    """Everything the topics say of one child."""
+
+    child: UUID
+    records: list[Record] = field(default_factory=list)
+    findings: list[Record] = field(default_factory=list)
+    files: list[Record] = field(default_factory=list)
+    questions: list[Record] = field(default_factory=list)
+    answers: list[Record] = field(default_factory=list)
+    cases: list[Record] = field(default_factory=list)
+    entries: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """The newest queue entry of each referral: its basis."""
+    disclosures: list[Record] = field(default_factory=list)
+    notices: list[Record] = field(default_factory=list)
+
+
+def trace(
+    context: typer.Context,
+    about: Annotated[UUID, typer.Argument(help="儿童、转介或报告的编号。")],
+) -> None:
+    house = House(context.obj)
+    county = house.county()
+    child, records = asyncio.run(_whose(house, about))
+    with house.reader() as client:
+        story = read(client, county, child, records)
+    console = Console()
+    for line in tell(story, county):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+async def _whose(house: House, about: UUID) -> tuple[UUID, set[str]]:
+    """The child an id is about, and the source records of its file.
+
+    Raises:
+        CommandError: nothing is known under this id.
+    """
+    found = await house.ask(
+        "SELECT child_id FROM registry.child WHERE child_id = $1"
+        " UNION ALL SELECT child_id FROM registry.finding WHERE finding_id = $1"
+        " UNION ALL SELECT child FROM referral.referral WHERE id = $1 LIMIT 1",
+        about,
+    )
+    if not found:
+        raise CommandError(f"没有编号为 {about} 的儿童、转介或报告。", "编号可从 hutong queue 或 hutong ledger 里找。")
+    child = found[0]["child_id"]
+    # A merged file's story goes on in the file that absorbed it.
+    rows = await house.ask(
+        "WITH RECURSIVE up AS (SELECT child_id, absorbed_by FROM registry.child WHERE child_id = $1"
+        " UNION ALL SELECT c.child_id, c.absorbed_by FROM registry.child c JOIN up ON c.child_id = up.absorbed_by)"
+        " SELECT child_id FROM up WHERE absorbed_by IS NULL",
+        child,
+    )
+    survivor: UUID = rows[0]["child_id"] if rows else child
+    records = await house.ask("SELECT record_id FROM registry.record WHERE child_id = $1", survivor)
+    return survivor, {str(row["record_id"]) for row in records}
+
+
+def read(client: PlainClient, county: County, child: UUID, records: set[str]) -> Story:
+    """Collect the child's events from the topics, each event once."""
+    story = Story(child)
+    key = str(child)
+    seen: set[str] = set()
+
+    def fresh(name: str, keep: Callable[[Record], bool]) -> Iterator[Record]:
+        for record in client.read_new(name):
+            if record.body is not None and record.kind != "clock.DayWatermark.v1" and keep(record):
+                if record.ce_id not in seen:
+                    seen.add(record.ce_id)
+                    yield record
+
+    def of_child(record: Record) -> bool:
+        return bool(record.body.get("child") == key)
+
+    def of_either(record: Record) -> bool:
+        return key in (record.body.get("child"), record.body.get("other"))
+
+    story.records = list(fresh(topics.INTAKE_RECORD.name, lambda one: one.body.get("record") in records))
+    story.files = list(fresh(topics.REGISTRY_CHILD.name, of_child))
+    story.findings = list(fresh(topics.REGISTRY_FINDING.name, of_child))
+    story.questions = list(fresh(topics.REGISTRY_REVIEW.name, of_either))
+    story.answers = list(fresh(topics.ELIGIBILITY_CHILD.name, of_child))
+    for name in (topics.REFERRAL_CASE.name, topics.REFERRAL_RESTRICTED.name):
+        story.cases += fresh(name, of_child)
+    referrals = {record.body["referral"] for record in story.cases if record.body.get("referral")}
+    about = referrals | {record.body["proposal"] for record in story.cases if record.body.get("proposal")}
+    for unit in county.units:
+        families = unit.families
+        for topic in (topics.QUEUE, topics.RESTRICTED_QUEUE):
+            if topic.family in families:
+                for record in fresh(topic.name_for(unit.id), lambda one: one.key in referrals):
+                    story.entries[record.key] = record.body
+        for topic in (topics.DISCLOSURE, topics.RESTRICTED_DISCLOSURE):
+            if topic.family in families:
+                story.disclosures += fresh(topic.name_for(unit.id), lambda one: one.key in referrals)
+        for topic in (topics.INBOX, topics.RESTRICTED_INBOX):
+            if topic.family in families:
+                story.notices += fresh(
+                    topic.name_for(unit.id), lambda one: key == one.body.get("child") or one.body.get("subject") in about
+                )
+    return story
+
+
+def tell(story: Story, county: County) -> Iterator[str]:
+    """The story, a line at a time, for someone who has never seen the house."""
+    yield f"儿童 {story.child}"
+    yield "（姓名、证号只在登记处加密保存，这里看不到。）"
+    yield from _section("一、谁报了什么（收件处 intake）", _told_records(story, county))
+    yield from _section("二、有人发现了什么（快道）", _told_findings(story, county))
+    yield from _section("三、一人一档（登记处 registry）", _told_file(story, county))
+    yield from _section("四、能享受什么、有什么不对（判断处 eligibility）", _told_answers(story, county))
+    yield from _section("五、转给谁、什么时候办完（转介处 referral）", _told_cases(story, county))
+    yield from _section("六、告诉了谁（通知处 notify）", _told_notices(story, county))
+
+
+def _section(title: str, lines: Iterable[str]) -> Iterator[str]:
+    found = list(lines)
+    yield ""
+    yield title
+    yield from (f"  {line}" for line in found or ["没有"])
+
+
+def _told_records(story: Story, county: County) -> Iterator[str]:
+    for record in story.records:
+        body = record.body
+        what = labels.dataset(body["dataset"], county)
+        if record.kind == "intake.RecordDisappeared.v1":
+            yield f"{body['period']}　{labels.unit(body['unit'], county)}的《{what}》里不再有这一行（线索，不等于离开）"
+            continue
+        facts = "，".join(labels.fact(name, value, county) for name, value in body["facts"].items())
+        way = f"{body['period']} 整份文件" if body["submission"] else "单行"
+        flags = f"　注意：{'、'.join(map(labels.code, body['flags']))}" if body.get("flags") else ""
+        unit = labels.unit(body["unit"], county)
+        yield f"{body['valid_on']}　{unit}《{what}》（{way}）：{facts or '只有身份信息'}{flags}"
+
+
+def _told_findings(story: Story, county: County) -> Iterator[str]:
+    for record in story.findings:
+        body = record.body
+        if record.kind == "registry.FindingAssigned.v1":
+            found = labels.findings(body["findings"])
+            who = f"{labels.unit(body['place'] or body['unit'], county)}（{labels.role(body['role'], county)}）"
+            known = "儿童尚未建档" if body["candidate"] else "儿童已有档案"
+            yield f"{_when(record)}　{who}报告：{found}；{known}"
+        elif record.kind == "registry.FileReassigned.v1":
+            yield f"{body['on']}　档案 {body['from_child']} 并入这一份（{labels.code(body['reason'])}）"
+
+
+def _told_file(story: Story, county: County) -> Iterator[str]:
+    if not story.files:
+        return
+    first, last = story.files[0], max(story.files, key=lambda one: one.body["child_version"])
+    sources = "、".join(labels.dataset(one, county) for one in last.body["sources"]) or "只有报告"
+    yield f"{_when(first)}　建档；到现在 {last.body['child_version']} 件事，来源：{sources}"
+    for fact in last.body["facts"]:
+        if fact["chosen"]:
+            seen = "，当场核实" if fact["verified"] else ""
+            source = f"{labels.unit(fact['unit'], county)}，{fact['valid_on']}{seen}"
+            yield f"{labels.fact(fact['name'], fact['value'], county)}（{source}）"
+    for record in story.questions:
+        body = record.body
+        if record.kind == "registry.ReviewRequested.v1":
+            evidence = "、".join(map(labels.code, (*body["evidence"], *body["conflicts"])))
+            yield f"{body['on']}　请人判断：与 {body['other']} 是不是同一名儿童（{evidence}）"
+        elif record.kind == "registry.ReviewResolved.v1":
+            yield f"{body['on']}　{labels.unit(body['unit'], county)}判断：{labels.code(body['outcome'])}"
+        elif record.kind == "registry.FactConflictFound.v1":
+            units = "、".join(labels.unit(unit, county) for unit in body["units"])
+            yield f"{body['on']}　{labels.fact_name(body['name'])}各说不一：{units}"
+        elif record.kind == "registry.ActionRefused.v1":
+            yield _refused(body, county, f"{body['on']}")
+
+
+def _told_answers(story: Story, county: County) -> Iterator[str]:
+    if not story.answers:
+        return
+    said = [ChildAssessed.model_validate(record.body) for record in story.answers]
+    before: Answer | None = None
+    for one in sorted(said, key=lambda each: (each.child_version, each.assessment)):
+        if one.migrant.answer is not before:
+            yield f"{one.on}　是不是流动儿童：{labels.answer(one.migrant.answer)}（{_why(one.migrant, county)}）"
+            before = one.migrant.answer
+    last = max(said, key=lambda each: (each.child_version, each.assessment))
+    yield from (f"依据：{line}" for line in _cited(last.migrant.citations, county))
+    for verdict in last.items:
+        item = county.item(verdict.subject)
+        held = f"，{verdict.until} 前不变" if verdict.until else ""
+        title = item.title if item else ""
+        yield f"{verdict.subject} {title}：{labels.answer(verdict.answer)}{held}（{_why(verdict, county)}）"
+        if verdict.answer is Answer.YES:
+            own = tuple(code for code in verdict.citations if code not in last.migrant.citations)
+            yield from (f"　　依据：{line}" for line in _cited(own, county))
+
+
+def _told_cases(story: Story, county: County) -> Iterator[str]:
+    told: set[str] = set()
+    for record in sorted(story.cases, key=lambda one: (one.headers.get("ce_time", ""), one.body.get("version", 0))):
+        body = record.body
+        when = _when(record)
+        who = labels.unit(body["actor_unit"], county) if body.get("actor_unit") else "时钟"
+        if record.kind == "referral.ReferralChanged.v1":
+            if body["referral"] not in told:
+                told.add(body["referral"])
+                yield from _told_opening(story, county, body)
+            yield f"　{when}　{who}{_move(body, county)}"
+        elif record.kind == "referral.ProposalMade.v1":
+            what = _route(body["route"], county) if body["route"] else labels.ledger(body["ledger_reasons"])
+            until = _moment(body["decide_by"])
+            unit = labels.unit(body["unit"], county)
+            yield f"{when}　提请{unit}确认：{labels.code(body['subject'])}（{what}），期限 {until}"
+        elif record.kind == "referral.ProposalEnded.v1":
+            yield f"{when}　{who}：{labels.code(body['subject'])}，{labels.code(body['outcome'])}"
+        elif record.kind == "referral.LedgerEntryChanged.v1":
+            yield f"{when}　重点关爱台账{labels.code(body['change'])}（{labels.ledger(body['reasons'])}）"
+        elif record.kind == "referral.DutyChanged.v1":
+            duty = f"{labels.duty(body['duty_kind'])} {body['period']}"
+            yield f"{when}　{duty}：{labels.code(body['change'])}，期限 {body['due_on']}"
+        elif record.kind == "referral.ActionRefused.v1":
+            yield _refused(body, county, when)
+    for record in story.disclosures:
+        unit = labels.unit(record.body["unit"], county)
+        yield f"{_when(record)}　向{unit}披露（加密）：{labels.fields(record.body['fields'])}"
+
+
+def _refused(body: dict[str, Any], county: County, when: str) -> str:
+    unit = labels.unit(body["unit"], county)
+    return f"{when}　{unit}的“{labels.verb(body['verb'])}”没有办成：{labels.refusal(body['code'])}"
+
+
+def _route(route: str, county: County) -> str:
+    found = county.route(route)
+    return f"{route} {found.title}" if found else route
+
+
+def _told_opening(story: Story, county: County, body: dict[str, Any]) -> Iterator[str]:
+    yield f"转介 {body['referral']}　{_route(body['route'], county)}　{body['level']}"
+    entry = story.entries.get(body["referral"], {})
+    yield from (f"　　依据：{basis['place']}“{basis['phrase']}”" for basis in entry.get("basis", ()))
+
+
+def _move(body: dict[str, Any], county: County) -> str:
+    notes = []
+    if body["transition"] in ("sent", "rerouted"):
+        terms = (("签收期限", body["accept_by"]), ("结果期限", body["result_by"]))
+        notes += [f"{name} {_moment(term)}" for name, term in terms if term]
+    if body["reason"]:
+        notes.append(labels.return_reason(body["reason"]))
+    if body.get("cause"):
+        notes.append(labels.code(body["cause"]))
+    if body.get("overdue"):
+        notes.append(labels.code(body["overdue"]))
+    if body["result"] and body["transition"] == Transition.RESULT_REPORTED:
+        notes.append(labels.result(body["result"]))
+    if body["escalated_to"]:
+        notes.append(f"提级到{labels.unit(body['escalated_to'], county)}")
+    more = f"（{'，'.join(notes)}）" if notes else ""
+    return f"{labels.move(body['transition'])} → {labels.unit(body['to_unit'], county)}，{labels.state(body['state'])}{more}"
+
+
+def _told_notices(story: Story, county: County) -> Iterator[str]:
+    for record in sorted(story.notices, key=lambda one: one.headers.get("ce_time", "")):
+        yield f"{record.body['on']}　{labels.unit(record.body['unit'], county)}：{record.body['text']}"
+
+
+def _why(verdict: Verdict, county: County) -> str:
+    told = [reasons.sentence(reason.code, reason.params, county) for reason in verdict.reasons]
+    missing = [
+        labels.fact_name(one.fact) if one.fact else reasons.term(one.criterion or "", county) for one in verdict.missing
+    ]
+    return "；".join(told) + (f"；还缺 {'、'.join(missing)}" if missing else "")
+
+
+def _cited(codes: Sequence[str], county: County) -> Iterator[str]:
+    for code in codes:
+        item, known = county.item(code), reasons.citation(code, county)
+        if item is not None:
+            yield f"{item.citation.place}“{item.citation.phrase}”"
+        elif known is not None:
+            yield f"{known.where}“{known.phrase}”" if known.phrase else known.where
+        else:
+            yield code
+
+
+def _when(record: Record) -> str:
+    return _moment(record.headers["ce_time"])
+
+
+def _moment(text: str) -> str:
+    return f"{datetime.fromisoformat(text).astimezone(COUNTY_TIME):%Y-%m-%d %H:%M}"

@@ -1,0 +1,118 @@
+"""What people look at: an explanation, a queue, an inbox, the ledger."""
+
+import asyncio
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli import labels
+from cli.explain import explain
+from cli.session import CommandError, House
+from contracts.event import COUNTY_TIME
+from contracts.topics import QUEUE, RESTRICTED_QUEUE
+from deploy.counties import DEMO_COUNTY
+
+UnitName = Annotated[str, typer.Argument(help="单位：编号、简称或全称，例如 公安局。")]
+Restricted = Annotated[bool, typer.Option("--restricted", help="受限事项（另一个账号、另一双眼睛）。")]
+
+
+def explain_facts(
+    facts: Annotated[Path, typer.Argument(help="事实文件（YAML），写法见 tests/policy。")],
+    on: Annotated[datetime, typer.Option("--on", formats=["%Y-%m-%d"], help="哪一天的答案。")],
+    as_json: Annotated[bool, typer.Option("--json", help="给机器读。")] = False,
+    until: Annotated[
+        datetime | None, typer.Option("--until", formats=["%Y-%m-%d"], help="列出到这一天为止会变的全部答案。")
+    ] = None,
+    county: Annotated[Path, typer.Option("--county", help="县的数据文件夹。")] = DEMO_COUNTY,
+) -> None:
+    text = explain(facts, on.date(), as_json, until.date() if until else None, folder=county)
+    print(text, end="" if text.endswith("\n") else "\n")
+
+
+def queue(context: typer.Context, unit: UnitName, restricted: Restricted = False) -> None:
+    house = House(context.obj)
+    county = house.county()
+    found = house.unit(county, unit)
+    family, wanted = (RESTRICTED_QUEUE, "restricted_agency") if restricted else (QUEUE, "agency")
+    if wanted not in found.families:
+        raise CommandError(f"{found.name}没有{'受限' if restricted else ''}转介队列。", "用 hutong topics 看谁有。")
+    latest: dict[str, dict[str, object]] = {}
+    with house.reader() as client:
+        for record in client.read_new(family.name_for(found.id)):
+            if record.body is None:
+                latest.pop(record.key, None)
+            elif record.body["version"] >= int(str(latest.get(record.key, {}).get("version", 0))):
+                latest[record.key] = record.body
+    print(f"{found.name}的{'受限' if restricted else ''}队列")
+    open_ones = [entry for entry in latest.values() if entry["assigned"]]
+    for entry in sorted(open_ones, key=lambda one: (str(one["level"]), str(one["sent_at"]))):
+        call = "　先打电话" if entry["call_first"] and not entry["phone_reported"] else ""
+        print(f"{entry['level']}　{labels.state(str(entry['state']))}　{entry['route']} {entry['title']}{call}")
+        print(f"    转介 {entry['referral']}　儿童 {entry['child']}")
+        print(f"    签收期限 {_moment(entry['accept_by'])}　结果期限 {_moment(entry['result_by'])}")
+    print(f"未办 {len(open_ones)} 件，已了结 {len(latest) - len(open_ones)} 件。")
+
+
+def inbox(
+    context: typer.Context,
+    unit: UnitName,
+    restricted: Restricted = False,
+    last: Annotated[int, typer.Option(help="最近多少条。")] = 40,
+) -> None:
+    house = House(context.obj)
+    found = house.unit(house.county(), unit)
+    rows = asyncio.run(
+        house.ask(
+            "SELECT on_day, urgency, text, about, child FROM notify.inbox WHERE unit = $1 AND restricted = $2"
+            " ORDER BY position DESC LIMIT $3",
+            found.id,
+            restricted,
+            last,
+        )
+    )
+    print(f"{found.name}的{'受限' if restricted else ''}收件箱")
+    for row in reversed(rows):
+        ids = [f"{name} {row[column]}" for name, column in (("事项", "subject"), ("儿童", "child")) if row[column]]
+        print(f"{row['on_day']}　{labels.code(row['urgency'])}　{row['text']}")
+        if ids:
+            print(f"    {'　'.join(ids)}")
+    print(f"最近 {len(rows)} 条。" if rows else "没有通知。")
+
+
+def ledger(
+    context: typer.Context,
+    township: Annotated[str | None, typer.Option(help="只看一个乡镇（九位代码或名称）。")] = None,
+) -> None:
+    house = House(context.obj)
+    county = house.county()
+    code = next((town.code for town in county.townships if township in (town.code, town.name)), None)
+    if township is not None and code is None:
+        raise CommandError(
+            f"没有“{township}”这个乡镇。", f"可以用：{'、'.join(town.name for town in county.townships)}。"
+        )
+    rows = asyncio.run(
+        house.ask(
+            "SELECT l.child, l.open, l.reasons, l.unit, l.opened_on, l.last_contact_on, l.last_visit_on,"
+            " count(d.id) FILTER (WHERE d.state = 'missed') AS missed"
+            " FROM referral.ledger l LEFT JOIN referral.duty d ON d.child = l.child"
+            " WHERE $1::text IS NULL OR l.township = $1"
+            " GROUP BY 1, 2, 3, 4, 5, 6, 7 ORDER BY l.opened_on, l.child",
+            code,
+        )
+    )
+    print("重点关爱服务对象信息台账")
+    for row in rows:
+        state = f"{row['opened_on']} 入账" + ("" if row["open"] else "，已销账")
+        print(f"{labels.unit(row['unit'], county)}　{labels.ledger(row['reasons'])}　{state}")
+        print(f"    儿童 {row['child']}")
+        contact, visit = row["last_contact_on"] or "还没有", row["last_visit_on"] or "还没有"
+        print(f"    最近联系 {contact}　最近走访 {visit}　漏掉 {row['missed']} 次")
+    print(f"在账 {sum(row['open'] for row in rows)} 名。")
+
+
+def _moment(value: object) -> str:
+    if value is None:
+        return "–"
+    return f"{datetime.fromisoformat(str(value)).astimezone(COUNTY_TIME):%Y-%m-%d %H:%M}"

@@ -1,0 +1,183 @@
+"""Reads a county's folder of data, and knows by file and line where each value stands.
+
+The folder is one document (``contracts.county.County``) cut into YAML files: every file is a mapping whose keys are
+fields of the county, and a key may stand in one file only.
+"""
+
+import re
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from contracts.county import County
+from county.problem import CountyInvalid, Path_, Problem
+
+
+def load(folder: Path | str) -> County:
+    """The county of a folder, as far as it has the form of one; :func:`county.checks.check` says what else is wrong.
+
+    Raises:
+        CountyInvalid: a file cannot be read, a key is unknown or missing, or a value is not of its form.
+    """
+    draft = read(Path(folder))
+    county = build(draft)
+    if county is None:
+        raise CountyInvalid(draft.problems)
+    return county
+
+
+@dataclass(slots=True)
+class Draft:
+    """What stands in the files, and where."""
+
+    values: dict[str, Any] = field(default_factory=dict)
+    lines: dict[Path_, tuple[str, int]] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+
+    def where(self, path: Path_) -> tuple[str, int]:
+        """File and line of a value, or of the nearest thing around it."""
+        for length in range(len(path), 0, -1):
+            found = self.lines.get(path[:length])
+            if found is not None:
+                return found
+        return "county.yaml", 1
+
+    def at(self, path: Path_, message: str, remedy: str) -> Problem:
+        file, line = self.where(path)
+        return Problem(file, line, message, remedy)
+
+
+def read(folder: Path) -> Draft:
+    """What stands in a folder's files, whether or not it makes a county."""
+    draft = Draft()
+    files = sorted(folder.glob("*.yaml")) if folder.is_dir() else []
+    if not files:
+        draft.problems.append(
+            Problem(str(folder), 1, "文件夹里没有 .yaml 文件", "请给出县数据文件夹，例如 deploy/counties/341722")
+        )
+    for file in files:
+        _read_file(file, draft)
+    return draft
+
+
+def _read_file(file: Path, draft: Draft) -> None:
+    try:
+        loader = yaml.CSafeLoader(file.read_text("utf-8"))
+    except UnicodeDecodeError:
+        draft.problems.append(Problem(file.name, 1, "文件不是 UTF-8 编码", "请另存为 UTF-8"))
+        return
+    except OSError:
+        draft.problems.append(Problem(file.name, 1, "打不开这个文件", "请检查它的权限，或删去"))
+        return
+    try:
+        node = loader.get_single_node()
+        if not isinstance(node, yaml.MappingNode):
+            draft.problems.append(
+                Problem(file.name, 1, "文件应当是“键: 值”的形式", "请对照 deploy/counties/341722 的同名文件")
+            )
+            return
+        for key_node, value_node in node.value:
+            key, line = _key(key_node), key_node.start_mark.line + 1
+            if key in draft.values:
+                first = draft.lines[(key,)]
+                draft.problems.append(
+                    Problem(file.name, line, f"{key} 已在 {first[0]} 第{first[1]}行写过", "一个键只写在一个文件里")
+                )
+                continue
+            draft.lines[(key,)] = (file.name, line)
+            draft.values[key] = _value(loader, value_node, (key,), file.name, draft)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = mark.line + 1 if mark else 1
+        draft.problems.append(Problem(file.name, line, "YAML 写法不对", "请检查这一行和上一行的缩进、引号和冒号"))
+    except yaml.YAMLError:
+        draft.problems.append(Problem(file.name, 1, "文件里有不是文字的内容", "请用文本编辑器另存为 UTF-8"))
+    except RecursionError:
+        draft.problems.append(Problem(file.name, 1, "有一段引用了它自己", "请去掉 & 和 * 引用，照实写出来"))
+    finally:
+        loader.dispose()
+
+
+def _value(loader: yaml.CSafeLoader, node: yaml.Node, path: Path_, file: str, draft: Draft) -> Any:
+    draft.lines.setdefault(path, (file, node.start_mark.line + 1))
+    if isinstance(node, yaml.SequenceNode):
+        return [_value(loader, item, (*path, index), file, draft) for index, item in enumerate(node.value)]
+    if isinstance(node, yaml.MappingNode):
+        found: dict[Hashable, Any] = {}
+        for key_node, value_node in node.value:
+            key = _key(key_node)
+            if key in found:
+                draft.problems.append(
+                    Problem(file, key_node.start_mark.line + 1, f"{key} 在这里写了两次", "请只留一处")
+                )
+                continue
+            draft.lines[(*path, key)] = (file, key_node.start_mark.line + 1)
+            found[key] = _value(loader, value_node, (*path, key), file, draft)
+        return found
+    try:
+        return loader.construct_object(node)
+    except ValueError:
+        line = node.start_mark.line + 1
+        draft.problems.append(Problem(file, line, f"读不懂 {node.value}（没有这一天，或不是数）", "请改正"))
+        return None
+
+
+def _key(node: yaml.Node) -> str:
+    return str(node.value) if isinstance(node, yaml.ScalarNode) else "（不是一个词）"
+
+
+def build(draft: Draft) -> County | None:
+    """The county, or None with the reasons in ``draft.problems``."""
+    if draft.problems:
+        return None
+    try:
+        return County.model_validate(draft.values)
+    except ValidationError as error:
+        for detail in error.errors(include_url=False):
+            path: Path_ = tuple(part for part in detail["loc"] if part != "[key]")
+            message, remedy = _in_chinese(detail["type"], path, dict(detail.get("ctx", {})), detail["input"])
+            draft.problems.append(draft.at(path, message, remedy))
+        return None
+
+
+_KINDS: Mapping[str, tuple[str, str]] = {
+    "string": ("应当是一段文字", "代码和编号要加引号"),
+    "int": ("应当是整数", "例如 6"),
+    "bool": ("应当是是非", "请写 true 或 false"),
+    "date": ("应当是日期", "例如 2026-09-30"),
+    "tuple": ("应当是一列值", "请写成 [甲, 乙]，或每行一个“- ”"),
+    "list": ("应当是一列值", "请写成 [甲, 乙]，或每行一个“- ”"),
+    "dict": ("应当是“键: 值”", "请对照 deploy/counties/341722 的同名文件"),
+    "model": ("应当是“键: 值”", "请对照 deploy/counties/341722 的同名文件"),
+}
+"""By the first word of pydantic's kind of error."""
+
+
+def _in_chinese(kind: str, path: Path_, context: Mapping[str, object], given: object) -> tuple[str, str]:
+    name = ".".join(str(part) for part in path)
+    match kind:
+        case "missing":
+            return f"缺少 {name}", "请补上"
+        case "extra_forbidden":
+            return f"不认识的键 {name}", "请检查拼写，或删去"
+        case "enum" | "literal_error":
+            return f"{name} 的值不在允许的范围内", _instead(str(context.get("expected", "")), given)
+        case "string_pattern_mismatch":
+            return f"{name} 的写法不对", f"应符合 {context.get('pattern', '')}"
+        case _:
+            told = _KINDS.get(kind.partition("_")[0])
+            if told is None:
+                return f"{name} 的写法不对", "请对照 deploy/counties/341722 的同名文件"
+            return f"{name} {told[0]}", told[1]
+
+
+def _instead(expected: str, given: object) -> str:
+    """What could be meant; of a long list only what is near."""
+    allowed = re.findall("'([^']+)'", expected)
+    near = get_close_matches(str(given), allowed, 3)
+    return f"是不是 {'、'.join(near)}" if near else f"可以写 {'、'.join(allowed)}"

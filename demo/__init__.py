@@ -1,0 +1,1 @@
+"""One invented county, from workbook to agency queue: ``python -m demo``."""

@@ -1,0 +1,1 @@
+"""Everybody who acts in the demo: county staff, agencies with systems of their own, departments."""

@@ -1,0 +1,227 @@
+"""The people of the other units: they report, confirm, reroute, check and close, contact and visit.
+
+Like the agencies they use a plain Kafka client and their unit's inbox; nothing of Hutong is imported.
+"""
+
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+from uuid import UUID, uuid5
+
+from client.kafka_client import PlainClient
+
+NAMESPACE = UUID("7a1a2d0e-4e0a-5b8f-9f0e-5b1d7f7f6a20")
+
+# What people know without looking it up here: who stands before them, and what they sent themselves.
+Same = Callable[[str], bool | None]
+"""Looks at the papers of a match question: the same child, two children, or nobody can tell today."""
+
+
+@dataclass(slots=True)
+class Keeping:
+    """A child whom the unit looks after."""
+
+    child: str
+    since: int
+    """Day of the demo."""
+    neglected: bool
+
+
+@dataclass(slots=True)
+class Unit:
+    """One unit's people. ``clients``: the ordinary user and, where there is one, the user for restricted matters."""
+
+    id: str
+    clients: Mapping[bool, PlainClient]
+    decides_as: str
+    """The role that confirms, reroutes and closes."""
+    looks_after_as: str | None = None
+    """The role that contacts and visits."""
+    seen: set[str] = field(default_factory=set)
+    notices: list[dict[str, Any]] = field(default_factory=list)
+    keeping: dict[str, Keeping] = field(default_factory=dict)
+    waiting: list[tuple[int, str, str, str, bool]] = field(default_factory=list)
+    """(day, verb, referral, child, restricted) to be done."""
+    sent: int = 0
+
+    def topics(self) -> tuple[str, ...]:
+        return tuple(self._inbox(restricted) for restricted in self.clients)
+
+    def _inbox(self, restricted: bool) -> str:
+        return f"notify.inbox.{self.id}.restricted.v1" if restricted else f"notify.inbox.{self.id}.v1"
+
+    def findings(self) -> dict[str, str]:
+        """Report -> the finding that it became, as far as new receipts tell."""
+        found: dict[str, str] = {}
+        for record in self.clients[False].read_new(f"receipt.{self.id}.v1"):
+            if record.kind == "intake.ActionAnswered.v1" and record.body["finding"]:
+                found[record.body["ce_id"]] = record.body["finding"]
+        return found
+
+    def read(self, grown: Container[str]) -> list[dict[str, Any]]:
+        """The notices that are new in these topics. One that came before, by ``ce_id``, is dropped."""
+        fresh: list[dict[str, Any]] = []
+        for restricted, client in self.clients.items():
+            if self._inbox(restricted) not in grown:
+                continue
+            for record in client.read_new(self._inbox(restricted)):
+                if record.ce_id not in self.seen and record.body is not None:
+                    self.seen.add(record.ce_id)
+                    fresh.append(record.body)
+        self.notices += fresh
+        return fresh
+
+    def act(self, verb: str, role: str, name: str, *, restricted: bool = False, **more: Any) -> str:
+        """Send one action, from the log-in that knows of the matter; the same ``name`` is the same action."""
+        ce_id = str(more.pop("ce_id", None) or uuid5(NAMESPACE, f"{self.id}/{verb}/{name}"))
+        key = str(more.get("child") or more.get("referral") or "new")
+        body = {"verb": verb, "role": role, **more}
+        topic = f"action.{self.id}.restricted.v1" if restricted else f"action.{self.id}.v1"
+        self.clients[restricted].say(topic, "action.Action.v1", key, body, ce_id=ce_id)
+        self.sent += 1
+        return ce_id
+
+    def flush(self) -> None:
+        for client in self.clients.values():
+            client.flush()
+
+
+class CountyPeople:
+    """Everybody but the agencies at their desks."""
+
+    def __init__(
+        self,
+        units: Sequence[Unit],
+        planted: Iterable[Mapping[str, Any]],
+        children: Mapping[str, Mapping[str, Any]],
+        same: Same,
+        by_person: Callable[[str], bool],
+        lead: str,
+    ) -> None:
+        self.units = {unit.id: unit for unit in units}
+        self._planted = list(planted)
+        self._children = children
+        self._same = same
+        self._by_person = by_person
+        self._lead = lead
+        self.confirmed = self.closed = self.rerouted = self.settled = self.visited = 0
+
+    def report(self, today: date) -> int:
+        """What is found today is reported at once; how many reports."""
+        found = [one for one in self._planted if one["day"] == today.isoformat()]
+        for one in found:
+            unit = self.units[one["unit"]]
+            child = self._children[one["child"]]
+            unit.act(
+                "report",
+                one["role"],
+                one["ce_id"],
+                ce_id=one["ce_id"],
+                findings=[one["code"]],
+                township=child["township"],
+                identity=identity_of(child, on_file=one["on_file"]),
+                note="演示：内容全部虚构。",
+            )
+            unit.clients[False].flush()
+        return len(found)
+
+    def phone(self, found: Mapping[str, str], today: date, at: str) -> int:
+        """The calls of today's urgent reports are recorded. ``found``: ``ce_id`` of a report -> its finding."""
+        made = [
+            one
+            for one in self._planted
+            if one["day"] == today.isoformat() and one["phone_reported"] and one["ce_id"] in found
+        ]
+        for one in made:
+            unit = self.units[one["unit"]]
+            unit.act(
+                "phone-report",
+                one["role"],
+                one["ce_id"],
+                finding=found[one["ce_id"]],
+                station="110",
+                at=at,
+                reached=True,
+            )
+            unit.clients[False].flush()
+        return len(made)
+
+    def work(self, day: int, today: date, grown: Container[str]) -> int:
+        """Read the inboxes that have ``grown`` and do what they ask for; how many actions."""
+        before = sum(unit.sent for unit in self.units.values())
+        for unit in self.units.values():
+            for notice in unit.read(grown):
+                self._on_notice(unit, notice, day)
+            self._do_waiting(unit, day)
+            self._look_after(unit, day, today)
+            unit.flush()
+        return sum(unit.sent for unit in self.units.values()) - before
+
+    def _on_notice(self, unit: Unit, notice: Mapping[str, Any], day: int) -> None:
+        about, child, restricted = notice["subject"], notice["child"], notice["restricted"]
+        match notice["template"]:
+            case "proposal.referral" | "proposal.ledger" if unit.decides_as:
+                unit.act("confirm", unit.decides_as, about, proposal=about, restricted=restricted)
+                self.confirmed += 1
+            case "question.match":
+                same = self._same(about)
+                if same is not None:
+                    unit.act("confirm" if same else "decline", unit.decides_as, about, proposal=about)
+                    self.settled += 1
+            case "referral.returned":
+                where: dict[str, Any] = {"child": child, "to_unit": self._lead, "restricted": restricted}
+                unit.act("reroute", unit.decides_as, about, referral=about, **where)
+                self.rerouted += 1
+            case "referral.result":
+                if self._by_person(about):
+                    unit.waiting.append((day + 1, "inform-reporter", about, child, restricted))
+                unit.waiting.append((day + 2, "close", about, child, restricted))
+            case "ledger.opened" if unit.looks_after_as and child is not None:
+                unit.keeping.setdefault(child, Keeping(child, day, neglected=len(unit.keeping) % 4 == 3))
+            case "ledger.closed":
+                unit.keeping.pop(child, None)
+            case _:
+                return
+
+    def _do_waiting(self, unit: Unit, day: int) -> None:
+        for matter in [one for one in unit.waiting if one[0] <= day]:
+            unit.waiting.remove(matter)
+            due, verb, referral, child, restricted = matter
+            about: dict[str, Any] = {"referral": referral, "child": child, "restricted": restricted}
+            unit.act(verb, unit.decides_as, f"{referral}/{due}", channel="phone", **about)
+            self.closed += verb == "close"
+
+    def _look_after(self, unit: Unit, day: int, today: date) -> None:
+        role = unit.looks_after_as
+        if role is None:
+            return
+        for kept in unit.keeping.values():
+            if kept.neglected:
+                continue
+            if day == kept.since + 3 or (today.month % 3 == 1 and today.day == 15):
+                unit.act(
+                    "visit",
+                    role,
+                    f"{kept.child}/{day}",
+                    child=kept.child,
+                    at_residence=True,
+                    reached=True,
+                    mode="in_person",
+                )
+                self.visited += 1
+            elif today.day == 10:
+                unit.act("contact", role, f"{kept.child}/{day}", child=kept.child, mode="phone", reached=True)
+                self.visited += 1
+
+
+def identity_of(child: Mapping[str, Any], *, on_file: bool) -> dict[str, str]:
+    """What a reporter knows of a child: with the number, or a name and a birthday and little else."""
+    known = {"name": child["name"], "reporter": "演示上报人"}
+    if on_file and child["id_number"]:
+        known["id_number"] = child["id_number"]
+    if on_file:
+        known["birth_date"] = child["born"]
+        known["guardian_name"] = child["family"]["mother"]["name"]
+        known["guardian_phone"] = child["family"]["mother"]["phone"]
+    return known

@@ -1,0 +1,1 @@
+"""What the demo checks at its end, against the truth and against the invented people's identities."""

@@ -1,0 +1,629 @@
+"""What six departments and eight townships hand over of the truth, with some of the troubles of real files.
+
+Headers are the county's own synonyms. ``RATES`` says how often each trouble of policy part 5.3 occurs; the truth
+keeps which row has which, and which of them the receipt must name.
+"""
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from uuid import UUID, uuid5
+
+from contracts.county import County
+from demo.data.identities import HOMOPHONES, age_on, with_check
+from demo.data.population import GAPS, HERE, NAMESPACE, Child, World
+
+Cell = str | int | float | bool | date | None
+
+RATES: dict[str, float] = {
+    # Lost for ever, or not to be believed: the receipt names the cell.
+    "id_as_number": 0.01,  # through a spreadsheet as a number: the last three digits are gone
+    "id_masked": 0.006,
+    "id_mistyped": 0.006,
+    "date_impossible": 0.006,
+    "names_nobody": 0.004,
+    # Harmless once read with care.
+    "id_look_alike": 0.03,  # full-width digits, spaces, an apostrophe, x for X
+    "name_spaced": 0.02,
+    "date_other_form": 0.05,
+    # The row is taken, but knows less, or something else.
+    "id_missing": 0.02,
+    "id_of_mother": 0.004,
+    "name_homophone": 0.01,
+    "birth_other": 0.003,  # another day than the number says
+    "row_twice": 0.008,  # two schools, two clinic cards
+}
+"""Share of rows with each trouble. One row has one trouble at most."""
+
+WITHOUT_NUMBER = {"vaccination": 0.25, "village": 0.12}
+"""Share of rows without an ID number in datasets where that is ordinary."""
+
+NAMED = frozenset({"id_as_number", "id_masked", "id_mistyped", "date_impossible", "names_nobody"})
+"""Troubles that the receipt must name at their row."""
+
+WORKBOOK_DATASETS = ("school", "insurance", "relief", "disability")
+FILE_DATASETS = ("hukou", "residence", "vaccination", "health")
+"""Sent as whole files by plain Kafka clients. Half of the townships send workbooks, half single rows."""
+
+CONDUCT_COLUMN = "有无前科"
+"""A column no file may have: the whole file is refused by name."""
+
+
+@dataclass(frozen=True, slots=True)
+class HandedRow:
+    number: int
+    """Its place in the file, the header being row 1."""
+    ce_id: UUID
+    child: str | None
+    """Whom it speaks of; None: nobody (a sum, a row without name and number)."""
+    cells: tuple[tuple[str, Cell], ...]
+    trouble: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HandOver:
+    """One file, or one unit's single rows."""
+
+    submission: UUID
+    unit: str
+    dataset: str
+    period: str
+    day: date
+    way: str
+    """``workbook``, ``file`` (Begin, rows, End as events) or ``rows`` (single rows)."""
+    columns: tuple[str, ...]
+    rows: tuple[HandedRow, ...]
+    title: str | None
+    """A title above the header, as clerks write it (workbooks)."""
+    with_sum: bool
+    """A last row with 合计 (workbooks)."""
+    expect: str
+    """``taken``, ``refused`` (whole) or ``same_again``."""
+
+
+def make(county: County, world: World) -> tuple[HandOver, ...]:
+    """Everything that is handed over, in order. The same truth gives the same, byte for byte."""
+    dice = random.Random(f"{world.seed}/handover/{len(world.children)}")
+    period = f"{world.first_day.year}H{1 if world.first_day.month <= 6 else 2}"
+    found: list[HandOver] = []
+    departments = [*FILE_DATASETS, *WORKBOOK_DATASETS]
+    span = max(3, min(24, world.days // 4))
+    for place, dataset in enumerate(departments):
+        unit = next(known.unit for known in county.datasets if known.id == dataset)
+        day = world.first_day + timedelta(days=1 + place * (span - 1) // len(departments))
+        way = "file" if dataset in FILE_DATASETS else "workbook"
+        found.append(_hand_over(county, world, dice, unit, dataset, period, day, way))
+    townships = [township for township in county.townships if township.code[6:] != "401"]
+    for place, township in enumerate(townships):
+        day = world.first_day + timedelta(days=1 + place * (span - 1) // len(townships))
+        way = "workbook" if place % 2 else "rows"
+        found.append(
+            _hand_over(county, world, dice, township.unit, "village", period, day, way, township=township.code)
+        )
+    found += _mishaps(found)
+    return tuple(sorted(found, key=lambda one: (one.day, one.unit, one.dataset, one.expect)))
+
+
+def _mishaps(files: Sequence[HandOver]) -> Iterator[HandOver]:
+    """One file with a forbidden column, refused and sent again without it; one file sent a second time."""
+    books = [file for file in files if file.way == "workbook"]
+    village = next(file for file in books if file.dataset == "village")
+    yield HandOver(
+        uuid5(NAMESPACE, f"{village.submission}/conduct"),
+        village.unit,
+        village.dataset,
+        village.period,
+        village.day - timedelta(days=1),
+        "workbook",
+        (*village.columns, CONDUCT_COLUMN),
+        tuple(
+            HandedRow(
+                row.number,
+                uuid5(NAMESPACE, f"{row.ce_id}/conduct"),
+                None,
+                (*row.cells, (CONDUCT_COLUMN, "无")),
+            )
+            for row in village.rows
+        ),
+        village.title,
+        village.with_sum,
+        "refused",
+    )
+    school = next(file for file in books if file.dataset == "school")
+    yield HandOver(
+        uuid5(NAMESPACE, f"{school.submission}/again"),
+        school.unit,
+        school.dataset,
+        school.period,
+        school.day + timedelta(days=1),
+        "workbook",
+        school.columns,
+        school.rows,
+        school.title,
+        school.with_sum,
+        "same_again",
+    )
+
+
+def _hand_over(
+    county: County,
+    world: World,
+    dice: random.Random,
+    unit: str,
+    dataset: str,
+    period: str,
+    day: date,
+    way: str,
+    *,
+    township: str | None = None,
+) -> HandOver:
+    submission = uuid5(NAMESPACE, f"{world.seed}/{unit}/{dataset}/{period}")
+    headers = _headers(county, dataset, dice)
+    writes = _Style(dice, way)
+    rows: list[HandedRow] = []
+    counter = 1
+    for child in world.children:
+        if township is not None and child.township != township:
+            continue
+        facts = SAYS[dataset](child, world, day)
+        if facts is None:
+            continue
+        trouble = _trouble(dice, dataset, way, child)
+        cells = _cells(facts, headers, writes, trouble, child, dice, dataset)
+        for _ in range(2 if trouble == "row_twice" else 1):
+            counter += 1
+            said = dict(cells)
+            if trouble == "row_twice" and rows and rows[-1].child == child.key:
+                said = _other_card(said, headers, dataset)
+            rows.append(
+                HandedRow(
+                    counter,
+                    uuid5(submission, f"row/{counter}"),
+                    None if trouble == "names_nobody" else child.key,
+                    tuple((header, said.get(header)) for header in headers.values()),
+                    trouble,
+                )
+            )
+    title = f"{period[:4]}年{'上' if period.endswith('1') else '下'}半年情况表（演示，全部虚构）"
+    return HandOver(
+        submission,
+        unit,
+        dataset,
+        period,
+        day,
+        way,
+        tuple(headers.values()),
+        tuple(rows),
+        title if way == "workbook" and dice.random() < 0.5 else None,
+        way == "workbook" and dice.random() < 0.5,
+        "taken",
+    )
+
+
+def _headers(county: County, dataset: str, dice: random.Random) -> dict[str, str]:
+    """Field -> the header this unit uses: mostly the usual one."""
+    known = county.dataset(dataset)
+    assert known is not None, f"the county has no dataset {dataset}"
+    found: dict[str, str] = {}
+    for column in known.columns:
+        if column.field in FIELDS[dataset]:
+            name = column.names[0] if dice.random() < 0.7 else dice.choice(column.names)
+            if name not in found.values():
+                found[column.field] = name
+    return found
+
+
+# ---------------------------------------------------------------- what each dataset says
+
+_STAGES = ((6, "学前"), (12, "小学"), (15, "初中"), (19, "高中"))
+_GRADES = "一二三四五六七八九"
+
+
+def _who(child: Child) -> dict[str, Cell]:
+    return {
+        "name": child.name,
+        "id_number": child.id_number,
+        "sex": "男" if child.sex == 1 else "女",
+        "birth_date": child.born,
+    }
+
+
+def _guardian(child: Child) -> dict[str, Cell]:
+    family = child.family
+    guardian = family.guardian(child.with_father or not child.with_mother)
+    return {
+        "guardian_name": guardian.name,
+        "guardian_phone": guardian.phone,
+        "phone": guardian.phone,
+        "father_name": family.father.name,
+        "mother_name": family.mother.name,
+    }
+
+
+def _school(child: Child, world: World, day: date) -> dict[str, Cell] | None:
+    if child.school is None:
+        return None
+    year = world.first_day.year
+    age = age_on(child.born, date(year, 8, 31))
+    grade = age - 5
+    since = date(year - (grade - 1 if 1 <= grade <= 6 else max(0, (grade - 7) % 3)), 9, 1)
+    if child.came is not None:
+        since = max(since, child.came)
+    return (
+        _who(child)
+        | _guardian(child)
+        | {
+            "row_number": f"G{child.id_number}" if child.id_number else f"J341722{child.key[1:]:0>12}",
+            "school": child.school,
+            "school_stage": next(name for limit, name in _STAGES if age < limit),
+            "school_grade": _GRADES[grade - 1] + "年级" if 1 <= grade <= 9 else None,
+            "school_status": "辍学" if "out_of_school" in child.states else "在读",
+            "school_since": min(since, day),
+            "hukou_division": child.hukou,
+            "address": child.family.address,
+            "migrant_flag": "是" if child.cohort in ("settled", "six_months") else "否",
+        }
+    )
+
+
+def _hukou(child: Child, world: World, day: date) -> dict[str, Cell] | None:
+    if child.hukou is None or child.cohort == "hong_kong":
+        return None
+    return _who(child) | _guardian(child) | {"hukou_division": child.hukou, "hukou_address": child.family.hukou_address}
+
+
+def _residence(child: Child, world: World, day: date) -> dict[str, Cell] | None:
+    if child.came is None or child.cohort == "no_hukou":
+        return None
+    return (
+        _who(child)
+        | _guardian(child)
+        | {
+            "hukou_division": child.hukou,
+            "residence_division": child.village,
+            "address": child.family.address,
+            "residence_since": child.came,
+            "residence_permit": "是" if child.cohort == "settled" else "否",
+            "lives_with_father": "是" if child.with_father else "否",
+            "lives_with_mother": "是" if child.with_mother else "否",
+            "lives_with_guardian": "否",
+        }
+    )
+
+
+def _vaccination(child: Child, world: World, day: date) -> dict[str, Cell] | None:
+    if age_on(child.born, world.first_day) >= 7:
+        return None
+    return (
+        _who(child)
+        | _guardian(child)
+        | {
+            "other_paper": child.other_paper,
+            "row_number": f"3417220001{child.born.year}{child.key[2:]:0>4}",
+            "address": child.family.address,
+            "vaccination_status": "逾期" if "vaccination_overdue" in child.states else "全程接种",
+            "vaccination_file_here": "是",
+            "residence_division": child.village,
+        }
+    )
+
+
+def _health(child: Child, world: World, day: date) -> dict[str, Cell] | None:
+    if age_on(child.born, world.first_day) >= 7:
+        return None
+    return (
+        _who(child)
+        | _guardian(child)
+        | {
+            "row_number": f"JK{child.key[1:]}",
+            "address": child.family.address,
+            "health_file_here": "是",
+            "health_last_check": day - timedelta(days=20 + int(child.key[1:]) % 60),
+            "residence_division": child.village,
+        }
+    )
+
+
+def _insurance(child: Child, world: World, day: date) -> dict[str, Cell] | None:
+    if child.id_number is None or child.cohort == "hong_kong":
+        return None
+    return _who(child) | {
+        "insured": "未缴费" if "uninsured" in child.states else "已缴费",
+        "insured_year": world.first_day.year,
+        "insured_division": HERE,
+        "phone": _guardian(child)["phone"],
+    }
+
+
+def _disability(child: Child, world: World, day: date) -> dict[str, Cell] | None:
+    if "disabled" not in child.states:
+        return None
+    return (
+        _who(child)
+        | _guardian(child)
+        | {
+            "row_number": f"{child.id_number}43",
+            "disability": "是",
+            "disability_kind": "4",
+            "disability_grade": "3",
+            "disability_certified": "是",
+            "rehabilitation": "是",
+            "disability_subsidy": "是",
+            "hukou_division": child.hukou,
+            "address": child.family.address,
+        }
+    )
+
+
+def _relief(child: Child, world: World, day: date) -> dict[str, Cell] | None:
+    if "poor" not in child.states:
+        return None
+    return (
+        _who(child)
+        | _guardian(child)
+        | {
+            "dibao": "是",
+            "residence_division": child.village,
+            "hukou_division": child.hukou,
+            "household_size": child.family.size,
+        }
+    )
+
+
+def _village(child: Child, world: World, day: date) -> dict[str, Cell] | None:
+    if child.came is None:
+        return None
+    return (
+        _who(child)
+        | _guardian(child)
+        | {
+            "hukou_division": child.hukou,
+            "residence_division": child.village,
+            "address": child.family.address,
+            "residence_since": child.came,
+            "school": child.school,
+            "lives_with_father": "是" if child.with_father else "否",
+            "lives_with_mother": "是" if child.with_mother else "否",
+            "lives_with_caretaker": "是" if child.cohort == "without_parents" else "否",
+        }
+    )
+
+
+SAYS: dict[str, Callable[[Child, World, date], dict[str, Cell] | None]] = {
+    "school": _school,
+    "hukou": _hukou,
+    "residence": _residence,
+    "vaccination": _vaccination,
+    "health": _health,
+    "insurance": _insurance,
+    "disability": _disability,
+    "relief": _relief,
+    "village": _village,
+}
+
+_PERSON = {"name", "id_number", "sex", "birth_date"}
+_PARENTS = {"guardian_name", "guardian_phone", "father_name", "mother_name"}
+FIELDS: dict[str, set[str]] = {
+    "school": _PERSON
+    | _PARENTS
+    | {
+        "row_number",
+        "school",
+        "school_stage",
+        "school_grade",
+        "school_status",
+        "school_since",
+        "hukou_division",
+        "address",
+        "migrant_flag",
+    },
+    "hukou": _PERSON | {"father_name", "mother_name", "hukou_division", "hukou_address"},
+    "residence": _PERSON
+    | _PARENTS
+    | {
+        "hukou_division",
+        "residence_division",
+        "address",
+        "residence_since",
+        "residence_permit",
+        "lives_with_father",
+        "lives_with_mother",
+        "lives_with_guardian",
+    },
+    "vaccination": _PERSON
+    | _PARENTS
+    | {
+        "other_paper",
+        "row_number",
+        "address",
+        "vaccination_status",
+        "vaccination_file_here",
+        "residence_division",
+    },
+    "health": _PERSON
+    | {
+        "guardian_name",
+        "guardian_phone",
+        "mother_name",
+        "row_number",
+        "address",
+        "health_file_here",
+        "health_last_check",
+        "residence_division",
+    },
+    "insurance": _PERSON | {"insured", "insured_year", "insured_division", "phone"},
+    "disability": _PERSON
+    | {
+        "guardian_name",
+        "guardian_phone",
+        "row_number",
+        "disability",
+        "disability_kind",
+        "disability_grade",
+        "disability_certified",
+        "rehabilitation",
+        "disability_subsidy",
+        "hukou_division",
+        "address",
+    },
+    "relief": _PERSON
+    | {
+        "guardian_name",
+        "guardian_phone",
+        "dibao",
+        "residence_division",
+        "hukou_division",
+        "household_size",
+    },
+    "village": _PERSON
+    | {
+        "guardian_name",
+        "guardian_phone",
+        "father_name",
+        "mother_name",
+        "hukou_division",
+        "residence_division",
+        "address",
+        "residence_since",
+        "school",
+        "lives_with_father",
+        "lives_with_mother",
+        "lives_with_caretaker",
+    },
+}
+"""The columns each dataset is handed over with."""
+
+
+# ---------------------------------------------------------------- how it is written
+
+
+class _Style:
+    """How one unit writes dates and the sexes."""
+
+    def __init__(self, dice: random.Random, way: str) -> None:
+        forms: list[Callable[[date], Cell]] = [
+            lambda day: f"{day:%Y%m%d}",
+            lambda day: f"{day:%Y-%m-%d}",
+            lambda day: f"{day.year}/{day.month}/{day.day}",
+            lambda day: f"{day.year}年{day.month}月{day.day}日",
+            lambda day: f"{day.year}.{day.month}.{day.day}",
+        ]
+        if way == "workbook":
+            forms.append(lambda day: day)
+        self._forms = forms
+        self._usual = dice.randrange(len(forms))
+        sexes: tuple[dict[Cell, Cell], ...] = ({"男": "男", "女": "女"}, {"男": 1, "女": 2})
+        self._sexes = dice.choice(sexes)
+
+    def write(self, field: str, value: Cell, *, otherwise: bool = False) -> Cell:
+        if isinstance(value, date) and not isinstance(value, datetime):
+            return self._forms[(self._usual + (1 if otherwise else 0)) % len(self._forms)](value)
+        if field == "sex":
+            return self._sexes[value]
+        return value
+
+
+def _trouble(dice: random.Random, dataset: str, way: str, child: Child) -> str | None:
+    without, roll = dice.random() < WITHOUT_NUMBER.get(dataset, 0), dice.random()
+    if child.states & GAPS.keys():
+        return None  # what was planted must be read, or nobody could find it
+    if without and child.id_number is not None:
+        return "id_missing"
+    for trouble, rate in RATES.items():
+        roll -= rate
+        if roll < 0:
+            return trouble if _fits(trouble, dataset, way, child) else None
+    return None
+
+
+def _fits(trouble: str, dataset: str, way: str, child: Child) -> bool:
+    if child.id_number is None and trouble.startswith("id_"):
+        return False
+    if trouble == "id_as_number":
+        return way == "workbook"
+    if trouble == "id_missing":
+        return dataset != "insurance"  # nobody is insured without a number
+    if trouble == "row_twice":
+        return dataset in ("school", "vaccination")
+    if trouble == "name_homophone":
+        return any(character in HOMOPHONES for character in child.name[1:])
+    return True
+
+
+def _cells(
+    facts: dict[str, Cell],
+    headers: dict[str, str],
+    style: _Style,
+    trouble: str | None,
+    child: Child,
+    dice: random.Random,
+    dataset: str,
+) -> dict[str, Cell]:
+    facts = dict(facts)
+    number = child.id_number
+    otherwise = trouble == "date_other_form"
+    match trouble:
+        case "id_as_number":
+            assert number is not None
+            facts["id_number"] = float(int(number[:15])) * 1000
+        case "id_masked":
+            assert number is not None
+            facts["id_number"] = f"{number[:6]}********{number[14:]}"
+        case "id_mistyped":
+            assert number is not None
+            facts["id_number"] = number[:16] + str((int(number[16]) + 1) % 10) + number[17]
+        case "id_look_alike":
+            assert number is not None
+            facts["id_number"] = _look_alike(number, dice)
+        case "id_missing":
+            facts["id_number"] = None
+            if dataset in ("school", "disability"):
+                facts["row_number"] = f"L341722{child.key[1:]:0>12}" if dataset == "school" else None
+        case "id_of_mother":
+            facts["id_number"] = child.family.mother.id_number
+        case "name_homophone":
+            facts["name"] = child.name[0] + "".join(HOMOPHONES.get(c, c) for c in child.name[1:])
+        case "name_spaced":
+            facts["name"] = f"{child.name[0]}　{child.name[1:]}"
+        case "date_impossible":
+            facts["birth_date"] = dice.choice(("0000-00-00", f"{child.born.year}-02-30"))
+        case "birth_other":
+            facts["birth_date"] = child.born + timedelta(days=1)
+        case "names_nobody":
+            for field in ("name", "id_number", "row_number", "other_paper"):
+                facts[field] = None
+        case _:
+            pass
+    return {
+        header: style.write(field, facts.get(field), otherwise=otherwise)
+        for field, header in headers.items()
+        if facts.get(field) is not None
+    }
+
+
+def _look_alike(number: str, dice: random.Random) -> str:
+    return dice.choice(
+        (
+            number.translate(str.maketrans("0123456789", "０１２３４５６７８９")),
+            f"{number[:6]} {number[6:14]} {number[14:]}",
+            f"'{number}",
+            number.replace("X", "x"),
+        )
+    )
+
+
+def _other_card(cells: dict[str, Cell], headers: dict[str, str], dataset: str) -> dict[str, Cell]:
+    """The second school, or the second clinic card, of the same child."""
+    number = headers.get("row_number")
+    if number is not None and cells.get(number) is not None:
+        cells[number] = f"{cells[number]}B" if dataset == "school" else str(int(str(cells[number])) + 5000)
+    school = headers.get("school")
+    if dataset == "school" and school is not None:
+        cells[school] = f"{cells[school]}（旧校）"
+    return cells
+
+
+def checksum_is_wrong(number: str) -> bool:
+    """True when a mistyped number really is invalid."""
+    return with_check(number[:17]) != number

@@ -1,0 +1,264 @@
+"""Prints what happened so that somebody who has never seen it can follow: from the files to the closed referrals."""
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from contracts.county import County
+from demo.checks.outcome import Check, Outcome, files_of, whose
+from demo.model import Demo
+
+WAYS = {"workbook": "workbook", "file": "events (whole file)", "rows": "events (single rows)"}
+EXAMPLES = 8
+"""Lines of detail before the rest is only counted."""
+
+
+async def records_of(database: Any) -> dict[str, str]:
+    """Record -> the file it lies in; a file that was merged into another leads to that one."""
+    rows = await database.fetch("SELECT child_id, absorbed_by FROM registry.child WHERE absorbed_by IS NOT NULL")
+    into = {row["child_id"]: row["absorbed_by"] for row in rows}
+    found: dict[str, str] = {}
+    for row in await database.fetch("SELECT record_id, child_id FROM registry.record"):
+        child = row["child_id"]
+        while child in into:
+            child = into[child]
+        found[str(row["record_id"])] = str(child)
+    return found
+
+
+async def everything(demo: Demo, outcome: Outcome, seconds: float) -> None:
+    """The whole story, in the order in which a record goes."""
+    console = demo.console
+    names = {unit.id: unit.short for unit in demo.county.units}
+    console.rule(f"{demo.county.name}, {outcome.truth['first_day']} to {outcome.last_day}: invented people only")
+    came_in(console, outcome, names)
+    refused(console, outcome)
+    await files(console, demo, outcome)
+    status(console, outcome, demo.county)
+    referrals(console, outcome, names)
+    notices(console, outcome, names)
+    work(console, demo, outcome, seconds)
+
+
+def came_in(console: Console, outcome: Outcome, names: Mapping[str, str]) -> None:
+    """One line a file, with its receipt."""
+    table = Table(title="What came in, and the receipt for it")
+    for heading in ("unit", "dataset", "sent as", "rows"):
+        table.add_column(heading, justify="right" if heading == "rows" else "left")
+    for heading in ("taken whole", "taken less some cells", "refused", "nothing new", "outcome"):
+        table.add_column(heading, justify="left" if heading == "outcome" else "right")
+    answers = {
+        (record.body["submission"], record.body["outcome"] == "same_again"): record.body
+        for record in outcome.of("receipt.", "intake.SubmissionAnswered.v1")
+    }
+    singles: dict[str, Counter[str]] = defaultdict(Counter)
+    for record in outcome.of("receipt.", "intake.RowsAnswered.v1"):
+        if record.body["submission"] is None:
+            for part in ("accepted", "accepted_with_drops", "refused", "unchanged"):
+                singles[record.body["unit"]][part] += record.body[part]
+    total: Counter[str] = Counter()
+    for handed in outcome.truth["handovers"]:
+        if handed["way"] == "rows":
+            answer: Mapping[str, Any] = singles[handed["unit"]]
+            what = "taken"
+        else:
+            answer = answers.get((outcome.sent.get(handed["submission"], ""), handed["expect"] == "same_again"), {})
+            what = str(answer.get("outcome", "no receipt"))
+        numbers = [answer.get(part, 0) for part in ("accepted", "accepted_with_drops", "refused", "unchanged")]
+        total["rows"] += len(handed["rows"])
+        for part, number in zip(("accepted", "drops", "refused", "unchanged"), numbers, strict=True):
+            total[part] += number
+        table.add_row(
+            names.get(handed["unit"], handed["unit"]),
+            handed["dataset"],
+            WAYS[handed["way"]],
+            str(len(handed["rows"])),
+            *map(str, numbers),
+            what,
+        )
+    table.add_section()
+    table.add_row(
+        "all", "", "", str(total["rows"]), *(str(total[part]) for part in ("accepted", "drops", "refused", "unchanged"))
+    )
+    console.print(table)
+
+
+def refused(console: Console, outcome: Outcome) -> None:
+    """What could not be read, by kind, in the words the sender gets."""
+    troubles: Counter[str] = Counter()
+    words: dict[str, tuple[str, str]] = {}
+    for record in outcome.of("receipt."):
+        for trouble in record.body.get("problems", ()):
+            troubles[trouble["code"]] += 1
+            words.setdefault(trouble["code"], (trouble["message"], trouble["remedy"]))
+    table = Table("times", "what was wrong (as the sender reads it)", "what the sender is asked to do",
+                  title="What was refused or remarked, and why")  # fmt: skip
+    for code, number in troubles.most_common():
+        table.add_row(str(number), *(escape(text) for text in words[code]))
+    console.print(table)
+
+
+async def files(console: Console, demo: Demo, outcome: Outcome) -> None:
+    """How many files, how they were joined, what was asked."""
+    states = await demo.database.fetch("SELECT state, count(*) AS many FROM registry.child GROUP BY state")
+    counts = {row["state"]: row["many"] for row in states}
+    asked = await demo.database.fetch("SELECT state, count(*) AS many FROM registry.question GROUP BY state")
+    questions = {row["state"]: row["many"] for row in asked}
+    persons = whose(outcome)
+    spread = files_of(outcome, persons)
+    several = sum(len(found) > 1 for found in spread.values())
+    contradictions = sum(1 for _ in outcome.of("registry.review.v1", "registry.FactConflictFound.v1"))
+    console.print(
+        f"[bold]Files.[/] {len(persons)} records of {len(spread)} children lie in "
+        f"{len(set(outcome.record_child.values()))} files: {counts.get('on_file', 0)} on file, "
+        f"{counts.get('candidate', 0)} candidates (nothing proves who they are), {counts.get('absorbed', 0)} merged. "
+        f"{several} children still have more than one file. "
+        f"Asked of a person: {sum(questions.values())} times whether two files are one child; "
+        f"{questions.get('merged', 0)} merged, {questions.get('kept_apart', 0)} kept apart, "
+        f"{questions.get('open', 0)} open. {contradictions} contradictions between departments were reported."
+    )
+
+
+def status(console: Console, outcome: Outcome, county: County) -> None:
+    """How many are migrant children, and what the list's rows answer for them."""
+    newest: dict[str, dict[str, Any]] = {}
+    for record in outcome.of("eligibility.child.v1", "eligibility.ChildAssessed.v1"):
+        newest[record.body["child"]] = record.body
+    living = [one for one in newest.values() if one["state"] != "absorbed"]
+    told = Counter(one["migrant"]["answer"] for one in living)
+    counted = Counter(one["statistical"]["answer"] for one in living)
+    console.print(
+        f"[bold]Status.[/] Of {len(living)} files, {told['yes']} are migrant children, 流动儿童, {told['no']} are not; "
+        f"of {told['unknown']} it is not known yet and the answer names who holds what is missing. "
+        f"Counted for statistics: {counted['yes']} yes, {counted['no']} no, {counted['unknown']} unknown."
+    )
+    rows: dict[str, Counter[str]] = defaultdict(Counter)
+    for one in living:
+        if one["migrant"]["answer"] == "yes":
+            for verdict in one["items"]:
+                rows[verdict["subject"]][verdict["answer"]] += 1
+    titles = {item.id: item.title for item in county.catalogue}
+    table = Table("row", "what it is", "yes", "no", "unknown", title="The list's rows, for the migrant children")
+    for subject in sorted(rows, key=_place):
+        answers = rows[subject]
+        table.add_row(subject, titles.get(subject, ""), *(str(answers[word]) for word in ("yes", "no", "unknown")))
+    console.print(table)
+
+
+def _place(subject: str) -> tuple[int, ...]:
+    digits = "".join(character if character.isdigit() else " " for character in subject).split()
+    return tuple(map(int, digits))
+
+
+def referrals(console: Console, outcome: Outcome, names: Mapping[str, str]) -> None:
+    """What stands on each queue, and how its clocks are."""
+    newest: dict[tuple[str, str], dict[str, Any]] = {}
+    for topic, records in outcome.events.items():
+        if topic.startswith("referral.queue."):
+            for record in records:
+                if record.body is not None:
+                    newest[topic, record.key] = record.body
+    moved = Counter(
+        record.body["transition"]
+        for name in ("referral.case.v1", "referral.restricted.v1")
+        for record in outcome.of(name, "referral.ReferralChanged.v1")
+    )
+    desks: dict[tuple[str, bool], list[dict[str, Any]]] = defaultdict(list)
+    for entry in newest.values():
+        desks[entry["unit"], entry["restricted"]].append(entry)
+    table = Table(title="Referrals on each queue")
+    for heading in ("unit", "queue", "came", "not signed for", "in hand", "answered", "gone", "L0/L1", "next clock"):
+        table.add_column(heading, justify="right" if heading not in ("unit", "queue", "next clock") else "left")
+    for (unit, restricted), entries in sorted(desks.items()):
+        here = [one for one in entries if one["assigned"]]
+        states = Counter(one["state"] for one in here)
+        clocks = [
+            one["accept_by"] if one["state"] == "sent" else one["result_by"]
+            for one in here
+            if one["state"] in ("sent", "accepted", "in_progress")
+        ]
+        soonest = min((clock for clock in clocks if clock), default=None)
+        table.add_row(
+            names.get(unit, unit),
+            "restricted" if restricted else "ordinary",
+            str(len(entries)),
+            str(states["sent"]),
+            str(states["accepted"] + states["in_progress"]),
+            str(states["result_reported"]),
+            str(len(entries) - len(here)),
+            str(sum(one["level"] in ("L0", "L1") for one in entries)),
+            "" if soonest is None else _local(soonest),
+        )
+    console.print(table)
+    console.print(
+        "Moves of referrals: " + ", ".join(f"{number} {move.replace('_', ' ')}" for move, number in moved.most_common())
+    )
+
+
+def notices(console: Console, outcome: Outcome, names: Mapping[str, str]) -> None:
+    """How often each unit was told something, and what it reads."""
+    table = Table("unit", "call", "urgent", "normal", "digest", "for example", title="Notices in each unit's inbox")
+    told: dict[str, Counter[str]] = defaultdict(Counter)
+    example: dict[str, str] = {}
+    for record in outcome.of("notify.inbox.", "notify.Notice.v1"):
+        told[record.body["unit"]][record.body["urgency"]] += 1
+        if record.body["urgency"] != "digest":
+            example.setdefault(record.body["unit"], record.body["text"])
+    for unit, urgencies in sorted(told.items()):
+        table.add_row(
+            names.get(unit, unit),
+            *(str(urgencies[word]) for word in ("call", "urgent", "normal", "digest")),
+            escape(example.get(unit, "")),
+        )
+    console.print(table)
+
+
+def work(console: Console, demo: Demo, outcome: Outcome, seconds: float) -> None:
+    """Who did what, what was killed, and how long it took."""
+    assert demo.people is not None
+    people = demo.people
+    police = demo.agencies[0]
+    verbs = Counter(verb for agency in demo.agencies for verb, _ in agency.answered)
+    console.print(
+        f"[bold]People.[/] {len(outcome.truth['planted'])} findings were reported; the police's own system read "
+        f"{len(police.seen)} entries, opened {police.opened} disclosures, accepted "
+        f"{sum(verb == 'accept' for verb, _ in police.answered)}, returned {len(police.returned)} as 不属本单位职责 "
+        f"and reported {sum(verb == 'result' for verb, _ in police.answered)} results. All agencies together: "
+        + ", ".join(f"{number} {verb}" for verb, number in verbs.most_common())
+        + f". Other units confirmed {people.confirmed} suggestions, sent {people.rerouted} returned referrals on, "
+        f"asked to close {people.closed}, settled {people.settled} match questions, made {people.visited} contacts "
+        "and visits."
+    )
+    doubled = sum(len(records) for records in outcome.topics.values()) - sum(map(len, outcome.events.values()))
+    if demo.kill is not None:
+        console.print(
+            f"[bold]Kill.[/] {demo.kill.service} (process {demo.kill.process}) was killed with -9 while a file of "
+            f"{demo.kill.rows} rows was on its way; the supervisor started it again, {demo.kill.seconds:.1f} s later "
+            f"everything was done. {doubled} events stand twice on a topic and were dropped by their readers."
+        )
+    events = sum(len(records) for records in outcome.topics.values())
+    console.print(
+        f"[bold]Time.[/] First record {demo.first_record_at:.1f} s after the start; {demo.options.days} days with "
+        f"{events} events in {seconds:.1f} s."
+    )
+
+
+def checks(console: Console, found: Sequence[Check]) -> None:
+    """One line a question; what is wrong, below it."""
+    console.rule("Checked against the truth that was planted, by a checker that imports nothing of Hutong")
+    for one in found:
+        mark = "[green]✓[/]" if one.right else "[red]✗[/]"
+        console.print(f"{mark} {one.what} [dim]({one.looked_at} looked at)[/]")
+        for line in one.wrong[:EXAMPLES]:
+            console.print(f"    {escape(line)}")
+        if len(one.wrong) > EXAMPLES:
+            console.print(f"    and {len(one.wrong) - EXAMPLES} more")
+
+
+def _local(moment: str) -> str:
+    return f"{datetime.fromisoformat(moment):%m-%d %H:%M}"

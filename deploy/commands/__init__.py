@@ -1,1 +1,0 @@
-"""What `hutong` can do, a module for each kind of user; `deploy.cli` mounts them."""

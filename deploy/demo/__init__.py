@@ -1,1 +1,0 @@
-"""One invented county, from workbook to agency queue: ``python -m deploy.demo``."""

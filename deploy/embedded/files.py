@@ -1,0 +1,47 @@
+"""Small things both servers need: free ports, the line of a log that matters."""
+
+import re
+import socket
+
+HOST = "127.0.0.1"
+SOCKET_PORT = 5432
+"""What the name of PostgreSQL's Unix socket ends with where it has no port of its own."""
+_RELEVANT = re.compile(r"ERROR|FATAL|PANIC|Exception|[Ee]rror:")
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that were free a moment ago; held together, so that they differ."""
+    held: list[socket.socket] = []
+    try:
+        for _ in range(count):
+            held.append(socket.socket())
+            held[-1].bind((HOST, 0))
+        return [int(each.getsockname()[1]) for each in held]
+    finally:
+        for each in held:
+            each.close()
+
+
+def is_free(port: int) -> bool:
+    """Whether a server could listen on this loopback port now."""
+    with socket.socket() as probe:
+        # As servers do: a port whose last connections are still being closed counts as free.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+    return True
+
+
+def accepts(port: int) -> bool:
+    """Whether somebody listens on this loopback port."""
+    with socket.socket() as probe:
+        return probe.connect_ex((HOST, port)) == 0
+
+
+def last_line(log: str) -> str:
+    """The last line that says what went wrong, or the last line at all if none does."""
+    lines = [line.strip() for line in log.splitlines() if line.strip()]
+    relevant = [line for line in lines if _RELEVANT.search(line) and not line.startswith("at ")]
+    return (relevant or lines or ["it wrote nothing"])[-1][:400]

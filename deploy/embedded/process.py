@@ -1,0 +1,96 @@
+"""A server process that never outlives the process that started it."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+from deploy.embedded.errors import StackError
+
+GUARD = Path(__file__).with_name("parent_guard.py")
+
+
+class Server:
+    """One running server: in a session of its own (Ctrl-C does not reach it), gone when this process is gone.
+
+    Started by the constructor. `death_signal` is what it gets when this process dies without stopping it.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        log: Path,
+        user: tuple[int, int] | None = None,
+        death_signal: signal.Signals = signal.SIGKILL,
+        environment: dict[str, str] | None = None,
+        directory: Path | None = None,
+    ) -> None:
+        options = ["--owner", str(os.getpid()), "--signal", str(int(death_signal)), "--log", str(log)]
+        if user is not None:
+            options += ["--uid", str(user[0]), "--gid", str(user[1])]
+        self._guard = subprocess.Popen(
+            [sys.executable, "-I", "-S", str(GUARD), *options, "--", *command],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+            env=environment,
+            cwd=directory,
+        )
+        assert self._guard.stdout is not None
+        with self._guard.stdout as answer:
+            line = answer.readline()
+        if not line:
+            self._guard.wait()
+            raise StackError(f"{Path(command[0]).name} could not be started.")
+        self.pid = int(line)
+
+    def running(self) -> bool:
+        return self._guard.poll() is None
+
+    def ask(self, how: signal.Signals) -> None:
+        """Sends a signal to the server and does not wait."""
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, how)
+
+    def stop(self, how: signal.Signals, patience_s: float) -> None:
+        """Asks with `how`, kills after `patience_s`; returns when the process and its children are gone."""
+        if not self.running():
+            return
+        self.ask(how)
+        try:
+            self._guard.wait(patience_s)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+    def kill(self) -> None:
+        """SIGKILL for the server and all its children at once, as a power cut would; returns when they are gone."""
+        if not self.running():
+            return
+        family = []
+        with suppress(psutil.NoSuchProcess):
+            server = psutil.Process(self.pid)
+            # The server first, so that it cannot react to the loss of a child.
+            family = [server, *server.children(recursive=True)]
+        for process in family:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        deadline = time.monotonic() + 10
+        while any(_alive(process) for process in family) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        self._guard.wait(10)
+
+
+def _alive(process: psutil.Process) -> bool:
+    # A killed grandchild waits as a zombie for the init process to notice: it holds nothing any more.
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

@@ -1,0 +1,104 @@
+"""Applies one partition, record by record in order, in a task of its own: what it tries again holds up no other."""
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from runtime.logs import log
+from runtime.reader import ConsumerRecord
+
+if TYPE_CHECKING:
+    from runtime.consumer import Consumer
+
+WAITING_BATCHES = 2
+"""So many of the largest batches may wait for a worker: one that it takes next, and one to come meanwhile."""
+WAITING_BYTES = 4 * 2**20
+"""Of values; a partition of which so much waits is not polled."""
+
+
+class Worker:
+    """One partition's queue, and the task that empties it."""
+
+    def __init__(self, consumer: "Consumer", topic: str, partition: int) -> None:
+        self._consumer = consumer
+        self._place = (topic, partition)
+        self._queue: deque[ConsumerRecord] = deque()
+        self._bytes = 0
+        self._much = False
+        """The last poll that brought records of this partition brought much."""
+        self._catches_up = False
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def working(self) -> bool:
+        """True while a batch is being applied, or tried again, or waits for its turn."""
+        return self._task is not None and not self._task.done()
+
+    @property
+    def full(self) -> bool:
+        return len(self._queue) >= WAITING_BATCHES * self._consumer.largest_batch or self._bytes >= WAITING_BYTES
+
+    @property
+    def brings_much(self) -> bool:
+        """It is at work on what looks like a file."""
+        return self.working and self._much
+
+    def put(self, raws: Sequence[ConsumerRecord], *, much: bool) -> None:
+        """Queue what was polled; after a seek it takes the place of what had been polled before.
+
+        ``much``: it looks like a file on its way.
+        """
+        for raw in raws:
+            while self._queue and self._queue[-1].offset >= raw.offset:
+                self._bytes -= len(self._queue.pop().value or b"")
+            self._queue.append(raw)
+            self._bytes += len(raw.value or b"")
+        self._much = much
+        self._start()
+
+    def catch_up(self) -> None:
+        """Let the lane say what it kept back, after the batch in hand."""
+        self._catches_up = True
+        self._start()
+
+    def discard(self) -> None:
+        """Forget what is queued: it is polled again from wherever its partition is read next."""
+        self._queue.clear()
+        self._bytes = 0
+        self._consumer.room.set()
+
+    async def rest(self) -> None:
+        """Wait until there is nothing left to do."""
+        if self._task is not None:
+            await asyncio.wait([self._task])
+
+    def _start(self) -> None:
+        if not self.working:
+            self._task = asyncio.create_task(self._run())
+
+    async def _run(self) -> None:
+        consumer = self._consumer
+        try:
+            while not consumer.leaving and (self._catches_up or self._queue):
+                lane = consumer.lane(*self._place)
+                if self._catches_up:
+                    self._catches_up = False
+                    await lane.catch_up()
+                    continue
+                await lane.apply(self._take(), more=self._much or consumer.more)
+                if self._much:
+                    consumer.found_much()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the process ends
+            # Nobody awaits this task: it would not be told, and its partition would stand still.
+            log.error("worker_failed", consumer=consumer.name, error=type(error).__name__, exc_info=True)
+            consumer.service.fail(f"consumer {consumer.name} failed")
+
+    def _take(self) -> list[ConsumerRecord]:
+        batch = list(islice(self._queue, self._consumer.largest_batch))
+        for raw in batch:
+            self._queue.popleft()
+            self._bytes -= len(raw.value or b"")
+        self._consumer.room.set()
+        return batch

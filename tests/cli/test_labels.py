@@ -1,0 +1,269 @@
+"""What people read on the command line is Chinese: every code has a word, and no story shows a raw one."""
+
+import inspect
+import re
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+from typing import Any, get_args
+from uuid import uuid4
+
+import pytest
+
+from cli import labels
+from cli.trace import Story, tell
+from client.kafka_client import Record
+from contracts.referral import DutyChanged, LedgerEntryChanged, ProposalEnded, ProposalMade, ReferralChanged
+from contracts.registry import FileReassigned, ReviewResolved
+from contracts.vocabulary import (
+    DutyKind,
+    FactName,
+    FindingCode,
+    IdentityField,
+    LedgerReason,
+    ReferralState,
+    Result,
+    ReturnReason,
+    Transition,
+    Verb,
+)
+from services.intake.domain.row import _FLAGS
+from services.notify.domain import wording
+from services.registry.domain import matching
+from tests.county import demo_county
+
+COUNTY = demo_county()
+CHILD, REFERRAL = uuid4(), uuid4()
+RAW = re.compile(r"[a-z]+_[a-z_]+|\b(?:sent|accepted|opened|merged|created|missed|contact|visit|return|resolved)\b")
+"""What a code looks like."""
+
+
+@pytest.mark.parametrize(
+    ("codes", "table"),
+    [
+        (ReferralState, labels.STATES),
+        (Transition, labels.MOVES),
+        (Result, labels.RESULTS),
+        (FindingCode, labels.FINDINGS),
+        (IdentityField, labels.IDENTITY),
+        (LedgerReason, labels.LEDGER_REASONS),
+        (ReturnReason, wording.REASONS),
+        (DutyKind, wording.DUTIES),
+        (Verb, wording.VERBS),
+    ],
+    ids=lambda value: value.__name__ if isinstance(value, type) else "",
+)
+def test_every_code_of_the_vocabulary_has_a_word(codes: type[StrEnum], table: Mapping[StrEnum, str]) -> None:
+    assert set(table) == set(codes)
+    assert not [word for word in table.values() if RAW.search(word)]
+
+
+@pytest.mark.parametrize(
+    ("event", "field"),
+    [
+        (ProposalMade, "subject"),
+        (ProposalEnded, "outcome"),
+        (LedgerEntryChanged, "change"),
+        (DutyChanged, "change"),
+        (FileReassigned, "reason"),
+        (ReviewResolved, "outcome"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else value.__name__,
+)
+def test_every_closed_word_of_an_event_has_a_chinese_one(event: Any, field: str) -> None:
+    for code in get_args(event.model_fields[field].annotation):
+        assert labels.code(code) != code
+
+
+def test_what_moves_a_referral_without_a_person_has_a_word() -> None:
+    """The contract lists them in its description."""
+    listed = re.search(r'cause: str \| None = None\n    """(.*?)"""', inspect.getsource(ReferralChanged), re.DOTALL)
+    assert listed is not None
+    for code in re.findall(r"``(\w+)``", listed[1]):
+        assert labels.code(code) != code, code
+
+
+def test_what_a_row_and_two_files_show_of_themselves_has_a_word() -> None:
+    for code in (*_FLAGS.values(), "id_missing", "id_other_paper", "id_damaged", "birth_date_conflict"):
+        assert labels.code(code) != code
+    for code in re.findall(r'"((?:same|similar|two)_\w+)"', inspect.getsource(matching)):
+        assert labels.code(code) != code
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        (FactName.SEX, 1, "性别 男"),
+        (FactName.DISABILITY_KIND, 5, "残疾类别 智力"),
+        (FactName.DISABILITY_GRADE, 2, "残疾等级 二级"),
+        (FactName.SCHOOL_GRADE, 3, "年级 3"),
+        (FactName.SCHOOL_STATUS, "dropped_out", "在读状态 辍学"),
+        (FactName.FATHER_STATUS, "away", "父亲状况 外出"),
+        (FactName.DIBAO, True, "家庭享受低保 是"),
+        (FactName.BIRTH_DATE, "2016-03-05", "出生日期 2016-03-05"),
+        (FactName.RESIDENCE_DIVISION, COUNTY.townships[0].code, f"居住地区划 {COUNTY.townships[0].name}"),
+        (FactName.HUKOU_DIVISION, "341722", "户籍地区划 石台县"),
+        (FactName.HUKOU_DIVISION, "abroad", "户籍地区划 国外"),
+        (FactName.HUKOU_DIVISION, "999999", "户籍地区划 999999"),
+    ],
+)
+def test_a_fact_is_told_with_its_value_in_words(name: FactName, value: object, told: str) -> None:
+    assert labels.fact(name, value, COUNTY) == told
+
+
+def test_a_unit_a_dataset_and_a_role_are_the_countys_words() -> None:
+    assert labels.dataset("hukou", COUNTY) == "常住人口（户籍）信息"
+    assert labels.dataset("verify", COUNTY) == "当场核实"
+    assert labels.role("child_director", COUNTY) == "儿童主任"
+    assert labels.unit("341722-jtj", COUNTY) == "教体局"
+
+
+def record(kind: str, **body: Any) -> Record:
+    headers = {"ce_type": kind, "ce_id": str(uuid4()), "ce_time": "2026-11-25T18:10:00+00:00"}
+    return Record("topic", 0, 0, str(CHILD), headers, body)
+
+
+def moved(move: str, state: str, **more: Any) -> Record:
+    base: dict[str, Any] = dict.fromkeys(
+        ("accept_by", "result_by", "reason", "cause", "overdue", "result", "escalated_to", "actor_unit")
+    )
+    body = {"referral": str(REFERRAL), "route": "R12", "level": "L2", "to_unit": "341722-jtj", "version": 1}
+    return record("referral.ReferralChanged.v1", **{**base, **body, "transition": move, "state": state, **more})
+
+
+def test_a_whole_story_shows_no_raw_code() -> None:
+    """One of everything that can happen to a child."""
+    other, question = str(uuid4()), str(uuid4())
+    fact = {"unit": "341722-jtj", "valid_on": "2026-09-01", "chosen": True, "verified": True}
+    story = Story(
+        CHILD,
+        records=[
+            record(
+                "intake.RecordRead.v1", unit="341722-jtj", dataset="school", period="2026H2", submission="x",
+                valid_on="2026-09-01", facts={"sex": 1, "school_status": "enrolled", "hukou_division": "341722"},
+                flags=["says_migrant", "says_left_behind", "id_missing", "id_damaged"],
+            ),
+            record("intake.RecordDisappeared.v1", unit="341722-gaj", dataset="residence", period="2026H2"),
+        ],
+        findings=[
+            record(
+                "registry.FindingAssigned.v1", unit="341722-jtj", place=None, role="teacher", candidate=True,
+                findings=["out_of_school", "suspected_violence"],
+            ),
+            record("registry.FileReassigned.v1", on="2026-11-01", from_child=other, reason="matched"),
+        ],
+        files=[
+            record(
+                "registry.ChildChanged.v1", child_version=2, sources=["hukou", "insurance"],
+                facts=[{"name": "sex", "value": 1, **fact}, {"name": "mother_status", "value": "away", **fact}],
+            )
+        ],
+        questions=[
+            record(
+                "registry.ReviewRequested.v1", on="2026-11-02", other=other, question=question,
+                evidence=["same_name", "same_phone"], conflicts=["two_valid_numbers"],
+            ),
+            record("registry.ReviewResolved.v1", on="2026-11-03", unit="341722-mzj", outcome="kept_apart"),
+            record("registry.FactConflictFound.v1", on="2026-11-03", name="school_status", units=["341722-jtj"]),
+            record("registry.ActionRefused.v1", on="2026-11-03", unit="341722-jtj", verb="merge", code="same_file"),
+        ],
+        cases=[
+            moved("sent", "sent", accept_by="2026-12-01T16:00:00Z"),
+            moved("returned", "returned", reason="not_my_duty", actor_unit="341722-jtj"),
+            moved("rerouted", "sent", to_unit="341722-renli", actor_unit="341722-mzj"),
+            moved("escalated", "sent", overdue="accept", escalated_to="341722-mzj"),
+            moved("escalated", "returned", cause="returned_too_often", escalated_to="341722-feg"),
+            moved("result_reported", "result_reported", result="service_in_place", actor_unit="341722-jtj"),
+            moved("withdrawn", "withdrawn", cause="no_longer_shown"),
+            record(
+                "referral.ProposalMade.v1", subject="ledger", route=None, ledger_reasons=["family_hardship"],
+                unit="341722-renli", decide_by="2026-12-01T16:00:00Z",
+            ),
+            record(
+                "referral.ProposalMade.v1", subject="referral", route="R34", ledger_reasons=[], unit="341722-renli",
+                decide_by="2026-12-01T16:00:00Z",
+            ),
+            record("referral.ProposalEnded.v1", subject="ledger", outcome="confirmed", actor_unit="341722-renli"),
+            record("referral.LedgerEntryChanged.v1", change="opened", reasons=["mind_or_behaviour"]),
+            record(
+                "referral.DutyChanged.v1", duty_kind="first_visit", period="2026-11", change="missed",
+                due_on="2026-11-20",
+            ),
+            record("referral.ActionRefused.v1", unit="341722-jtj", verb="close", code="reporter_not_informed"),
+        ],
+        disclosures=[
+            record("registry.Disclosed.v1", unit="341722-gaj", fields=["address", "birth_date", "guardian_phone"])
+        ],
+    )  # fmt: skip
+    text = "\n".join(tell(story, COUNTY))
+    assert not RAW.findall(text), RAW.findall(text)
+    for chinese in (
+        "教体局《在校在园儿童信息》（2026H2 整份文件）：性别 男，在读状态 在读，户籍地区划 石台县",
+        "表中填为随迁子女",
+        "教体局（教师）报告：义务教育阶段辍学",
+        "来源：常住人口（户籍）信息、城乡居民医保参保信息",
+        "姓名相同、电话相同、有两个不同的有效证件号",
+        "民政局判断：不是同一名儿童",
+        "教体局退回 → 教体局，已退回（不属本单位职责）",
+        "反馈结果 → 教体局，已反馈（服务已落实）",
+        "提请仁里镇确认：纳入台账（家庭生活困难）",
+        "首次走访 2026-11：没有做到",
+        "教体局的“销号”没有办成：还没有告知报告人",
+        "向公安局披露（加密）：现住址、出生日期、监护人电话",
+    ):
+        assert chinese in text, chinese
+
+
+LATER = "said_by_a_later_version"
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        labels.code,
+        labels.state,
+        labels.move,
+        labels.result,
+        labels.duty,
+        labels.verb,
+        labels.return_reason,
+        labels.fact_name,
+        lambda said: labels.findings([said]),
+        lambda said: labels.fields([said]),
+        lambda said: labels.ledger([said]),
+        lambda said: labels.role(said, COUNTY),
+        lambda said: labels.dataset(said, COUNTY),
+        lambda said: labels.unit(said, COUNTY),
+    ],
+    ids=[
+        *("code", "state", "move", "result", "duty", "verb", "return_reason", "fact_name"),
+        *("findings", "fields", "ledger", "role", "dataset", "unit"),
+    ],
+)
+def test_a_code_of_a_later_version_stays_readable(told: Callable[[str], str]) -> None:
+    """A tool that is older than the events shows the code rather than nothing."""
+    assert told(LATER) == LATER
+
+
+def test_a_fact_and_a_refusal_of_a_later_version_are_told_too() -> None:
+    assert labels.fact(LATER, "7", COUNTY) == f"{LATER} 7"
+    assert labels.refusal(LATER) == wording.OTHER_REFUSAL[0]
+
+
+def test_a_story_that_a_later_version_told_is_told_to_its_end() -> None:
+    story = Story(
+        CHILD,
+        cases=[
+            moved(LATER, LATER, reason=LATER),
+            moved("result_reported", "result_reported", result=LATER),
+            record("referral.LedgerEntryChanged.v1", change=LATER, reasons=[LATER]),
+            record("referral.DutyChanged.v1", duty_kind=LATER, period="2026-11", change=LATER, due_on="2026-11-20"),
+        ],
+    )
+    text = "\n".join(tell(story, COUNTY))
+    for line in (
+        f"{LATER} → 教体局，{LATER}（{LATER}）",
+        f"反馈结果 → 教体局，已反馈（{LATER}）",
+        f"重点关爱台账{LATER}（{LATER}）",
+        f"{LATER} 2026-11：{LATER}",
+    ):
+        assert line in text, text

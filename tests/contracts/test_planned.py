@@ -1,0 +1,90 @@
+"""What is planned has a shape and nothing else: nobody provisions, publishes or accepts it before it is built."""
+
+import typing
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from contracts import flow, topics, vocabulary
+from contracts.event import KINDS
+from contracts.flow import PLANNED, PLANNED_FIELDS, PLANNED_RULES, PLANNED_TOPICS, PLANNED_VERBS
+from contracts.schemas import files, kinds
+from contracts.vocabulary import FindingCode, Level, Verb, is_report_of_danger
+from tests.county import a_county
+
+
+def test_no_planned_event_is_in_the_flow_or_published() -> None:
+    planned = {one.step.event for one in PLANNED}
+    assert planned.isdisjoint(step.event for step in flow.FLOW)
+    assert planned.isdisjoint(kinds().values())
+    assert not {f"{event.kind}.json" for event in planned} & files().keys()
+
+
+def test_every_event_of_the_contracts_is_published_or_planned() -> None:
+    known = {event for event in KINDS.values() if event.__module__.startswith("contracts.")}
+    assert known == {step.event for step in flow.FLOW} | {one.step.event for one in PLANNED}
+
+
+@pytest.mark.parametrize("planned", PLANNED, ids=lambda planned: planned.step.event.__name__)
+def test_a_planned_event_goes_where_its_step_says_and_its_writers_and_readers_may(planned: flow.Planned) -> None:
+    step = planned.step
+    assert step.topics[0].name == step.event.topic
+    for topic in step.topics:
+        assert set(topic.writers) & set(step.producers) or topic in topics.TOPICS
+        assert set(topic.readers) & set(step.consumers)
+
+
+def test_no_planned_topic_is_provisioned_and_each_waits_for_something() -> None:
+    assert not set(topics.PLANNED) & set(topics.TOPICS)
+    written = {topic.name for one in PLANNED for topic in one.step.topics}
+    assert {topic.name for topic in topics.PLANNED} <= written | PLANNED_TOPICS.keys()
+
+
+def test_no_planned_verb_is_accepted_yet() -> None:
+    assert not PLANNED_VERBS.keys() & {verb.value for verb in Verb}
+
+
+@pytest.mark.parametrize("path", PLANNED_FIELDS)
+def test_a_planned_field_has_its_place_and_is_not_there_yet(path: str) -> None:
+    service, name, version, *fields = path.split(".")
+    model: Any = kinds()[f"{service}.{name}.{version}"]
+    for field in fields[:-1]:
+        model = next(_models(model.model_fields[field].annotation))
+    assert fields[-1] not in model.model_fields, "it is built: take it off the list"
+
+
+def _models(kind: Any) -> "typing.Iterator[type[BaseModel]]":
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        yield kind
+    for part in typing.get_args(kind):
+        yield from _models(part)
+
+
+@pytest.mark.parametrize("name", PLANNED_RULES)
+def test_a_planned_rule_is_there(name: str) -> None:
+    assert hasattr(vocabulary, name)
+
+
+DANGER = {
+    FindingCode.SUSPECTED_VIOLENCE: True,
+    FindingCode.DOMESTIC_VIOLENCE: True,
+    FindingCode.MENTAL_DANGER: True,
+    FindingCode.UNATTENDED: True,
+    FindingCode.VACCINATION_GAP: False,
+    FindingCode.UNINSURED: False,
+    FindingCode.HOUSING_DIFFICULTY: False,
+}
+
+
+@pytest.mark.parametrize(("finding", "danger"), DANGER.items())
+def test_a_report_of_danger_is_told_by_its_routes(finding: FindingCode, danger: bool) -> None:
+    routes = [route.id for route in a_county().routes_for(finding)]
+    assert is_report_of_danger(routes, None) is danger
+    assert is_report_of_danger(routes, Level.L1) is danger
+
+
+def test_what_a_person_raised_to_the_highest_level_is_danger_whatever_its_route() -> None:
+    assert is_report_of_danger(["R28"], Level.L0)
+    assert is_report_of_danger([], Level.L0)
+    assert not is_report_of_danger([], None)

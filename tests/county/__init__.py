@@ -1,0 +1,35 @@
+"""The demo county for tests: read once from its folder, changed as a test needs it."""
+
+import shutil
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from contracts.county import County
+from county.reader import load
+
+FOLDER = Path(__file__).parents[2] / "deploy" / "counties" / "341722"
+
+
+@cache
+def demo_county() -> County:
+    return load(FOLDER)
+
+
+def a_county(**changes: Any) -> County:
+    """The demo county, with these fields changed. The changed county is validated like any other."""
+    return County.model_validate({**dict(demo_county()), **changes}) if changes else demo_county()
+
+
+def copied(folder: Path) -> Path:
+    """A copy of the demo county's folder, to be changed."""
+    return Path(shutil.copytree(FOLDER, folder / FOLDER.name))
+
+
+def put(folder: Path, file: str, old: str, new: str) -> int:
+    """Replace the one place where ``old`` stands; the line it stands on."""
+    path = folder / file
+    text = path.read_text("utf-8")
+    assert text.count(old) == 1, f"{old!r} stands {text.count(old)} times in {file}"
+    path.write_text(text.replace(old, new), "utf-8")
+    return text[: text.index(old)].count("\n") + 1

@@ -1,0 +1,259 @@
+"""Who may read and write what, written out by hand from law and policy, against the lists and against the broker.
+
+The table below repeats nothing of ``contracts.topics``: it says what must be true. Personal data go to whom the purpose
+needs and to nobody else (个人信息保护法 6, 28); restricted routes travel on topics of their own, and no reader of the
+ordinary ones can tell that they exist (policy, part 4).
+"""
+
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+import pytest
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka.admin import (
+    AdminClient,
+    ScramCredentialInfo,
+    ScramMechanism,
+    UserScramCredentialUpsertion,
+)
+
+from contracts import topics
+from contracts.county import County
+from deploy import provision
+from deploy.installation import Installation
+
+COUNTY = "341722"
+SERVICES = ("intake", "registry", "eligibility", "referral", "notify")
+STRANGER = "a-stranger"
+"""Logs in, and stands on no list."""
+
+# Topic -> who writes it, who reads it. Everybody else: nothing.
+INNER = {
+    "clock.v1": ("clock", "clock intake registry eligibility referral notify"),
+    "county.v1": ("operator", "intake registry eligibility referral notify"),
+    "intake.record.v1": ("intake", "registry"),
+    "intake.action.v1": ("intake", "registry referral"),
+    "registry.child.v1": ("registry", "eligibility"),
+    "registry.finding.v1": ("registry", "referral"),
+    "registry.review.v1": ("registry", "notify"),
+    "eligibility.child.v1": ("eligibility", "referral"),
+    "referral.case.v1": ("referral", "registry notify"),
+    "referral.restricted.v1": ("referral", "registry notify"),
+    "notify.alarm.v1": ("notify", "notify"),
+}
+SUBMITTING = {"department.{unit}.v1": ("{unit}", "intake")}
+EVERY_UNIT = {
+    "action.{unit}.v1": ("{unit}", "intake"),
+    "receipt.{unit}.v1": ("intake", "{unit}"),
+    "notify.inbox.{unit}.v1": ("notify", "{unit}"),
+}
+AGENCY = {
+    "referral.queue.{unit}.v1": ("referral", "{unit}"),
+    "disclosure.{unit}.v1": ("registry", "{unit}"),
+}
+RESTRICTED_AGENCY = {
+    "action.{unit}.restricted.v1": ("{unit}-restricted", "intake"),
+    "receipt.{unit}.restricted.v1": ("intake", "{unit}-restricted"),
+    "referral.queue.{unit}.restricted.v1": ("referral", "{unit}-restricted"),
+    "disclosure.{unit}.restricted.v1": ("registry", "{unit}-restricted"),
+    "notify.inbox.{unit}.restricted.v1": ("notify", "{unit}-restricted"),
+}
+TOWNSHIPS = "renli qidu xianyu dingxiang xiaohe hengdu dayan jitan"
+SUBMIT = f"mzj jtj gaj wjw rsj cl {TOWNSHIPS}".split()
+RESTRICTED = f"mzj zfw fy jcy jtj gaj wjw rsj feg txw fl cl {TOWNSHIPS}".split()
+RECEIVE = [*RESTRICTED, "zjj"]
+UNITS = [*RECEIVE, "wxb", "fgw", "czj", "jtys", "wlj", "tjj", "sjzx"]
+
+Access = tuple[str, str, str]
+"""Principal, ``READ`` or ``WRITE``, topic."""
+
+
+def expected() -> set[Access]:
+    """Everything that is allowed."""
+    named = [(name, *who) for name, who in INNER.items()]
+    for family, units in (
+        (SUBMITTING, SUBMIT),
+        (EVERY_UNIT, UNITS),
+        (AGENCY, RECEIVE),
+        (RESTRICTED_AGENCY, RESTRICTED),
+    ):
+        for name, (writer, readers) in family.items():
+            for short in units:
+                unit = f"{COUNTY}-{short}"
+                named.append((name.format(unit=unit), writer.format(unit=unit), readers.format(unit=unit)))
+    return {(writer, "WRITE", name) for name, writer, _ in named} | {
+        (reader, "READ", name) for name, _, readers in named for reader in readers.split()
+    }
+
+
+def principals(units: Iterable[str] = UNITS) -> list[str]:
+    ordinary = [f"{COUNTY}-{unit}" for unit in units]
+    return [*SERVICES, "clock", "operator", STRANGER, *ordinary, *(f"{unit}-restricted" for unit in ordinary)]
+
+
+def violations(held: set[Access], who: Iterable[str], where: Iterable[str]) -> list[str]:
+    """Every principal on every topic, read and write: what differs from the table."""
+    allowed = expected()
+    tried = {(principal, does, topic) for principal in who for does in ("READ", "WRITE") for topic in where}
+    assert allowed & tried
+    return sorted(
+        f"{principal} {'may' if (principal, does, topic) in held else 'may not'} {does} {topic}"
+        for principal, does, topic in tried
+        if ((principal, does, topic) in held) is not ((principal, does, topic) in allowed)
+    )
+
+
+def every_topic() -> set[str]:
+    return {topic for _, _, topic in expected()}
+
+
+def given(county: County) -> set[Access]:
+    """What the access lists that the contracts make give; a line for another principal or topic is one too many."""
+    lines = {
+        (grant.principal, grant.operation, grant.name)
+        for grant in provision.wanted(county, 4).grants
+        if grant.resource == "topic" and grant.operation in ("READ", "WRITE")
+    }
+    assert {topic for _, _, topic in lines} == every_topic()
+    assert {principal for principal, _, _ in lines} <= set(principals())
+    return lines
+
+
+# ---------------------------------------------------------------- the lists
+
+
+def test_every_principal_may_do_on_every_topic_what_the_table_says(county: County) -> None:
+    assert violations(given(county), principals(), every_topic()) == []
+
+
+@pytest.mark.parametrize("family", RESTRICTED_AGENCY)
+def test_an_ordinary_log_in_on_a_restricted_topic_is_reported(
+    family: str, county: County, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Planted in the contracts: the unit's ordinary log-in beside the second one, as writer and reader."""
+    [topic] = [one for one in topics.TOPICS if one.name == family]
+    planted = replace(topic, writers=(*topic.writers, "{unit}"), readers=(*topic.readers, "{unit}"))
+    monkeypatch.setattr(topics, "TOPICS", tuple(planted if one is topic else one for one in topics.TOPICS))
+
+    found = violations(given(county), principals(), every_topic())
+
+    name = family.format(unit=f"{COUNTY}-gaj")
+    assert f"{COUNTY}-gaj may READ {name}" in found
+    assert f"{COUNTY}-gaj may WRITE {name}" in found
+    assert len(found) == 2 * len(RESTRICTED)
+
+
+@pytest.mark.parametrize(
+    "planted",
+    [
+        (f"{COUNTY}-gaj-restricted", "READ", f"disclosure.{COUNTY}-gaj.v1"),
+        (f"{COUNTY}-jtj-restricted", "READ", f"disclosure.{COUNTY}-gaj.restricted.v1"),
+        (f"{COUNTY}-gaj", "READ", "referral.restricted.v1"),
+        ("notify", "READ", f"disclosure.{COUNTY}-gaj.restricted.v1"),
+        (STRANGER, "WRITE", f"action.{COUNTY}-gaj.restricted.v1"),
+    ],
+)
+def test_any_access_too_many_or_too_few_is_reported(planted: Access, county: County) -> None:
+    lines = given(county)
+    principal, does, topic = planted
+    assert violations(lines | {planted}, principals(), every_topic()) == [f"{principal} may {does} {topic}"]
+    lost = (f"{COUNTY}-gaj-restricted", "READ", f"disclosure.{COUNTY}-gaj.restricted.v1")
+    assert violations(lines - {lost}, principals(), every_topic()) == [f"{lost[0]} may not READ {lost[2]}"]
+
+
+# ---------------------------------------------------------------- the broker
+
+TOO_LARGE = b"0" * (provision.MAX_RECORD_BYTES + 1)
+"""Whoever may write is told that it is too large, and nothing is left behind; whoever may not is told that."""
+PATIENCE = 60.0
+DENIED = KafkaError.TOPIC_AUTHORIZATION_FAILED
+
+
+@pytest.fixture(scope="session")
+def stranger(installed: Installation) -> Installation:
+    """The installation with one user more."""
+    word = "a-word-of-its-own"
+    admin = AdminClient(installed.kafka("admin"))
+    mechanism = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, provision.SCRAM_ITERATIONS)
+    made = admin.alter_user_scram_credentials([UserScramCredentialUpsertion(STRANGER, mechanism, word.encode())])
+    for future in made.values():
+        future.result(20)
+    return installed.at(users={**installed.users, STRANGER: word})
+
+
+def tried_units() -> tuple[str, ...]:
+    return ("gaj", "jtj", "zjj", "czj")
+
+
+def tried_topics() -> list[str]:
+    """Every inner topic, and every topic of these units: one of each kind, and another like the first."""
+    shown = {f"{COUNTY}-{unit}" for unit in tried_units()}
+    return sorted(topic for topic in every_topic() if topic in INNER or set(topic.split(".")) & shown)
+
+
+@pytest.mark.parametrize("principal", [who for who in principals(("gaj", "jtj", "zjj")) if "zjj-" not in who])
+def test_the_broker_lets_each_principal_do_what_the_table_says(principal: str, stranger: Installation) -> None:
+    kafka = stranger.kafka(principal)
+    held = {(principal, "READ", topic) for topic in readable(kafka, principal, tried_topics())}
+    held |= {(principal, "WRITE", topic) for topic in writable(kafka, tried_topics())}
+
+    allowed = {one for one in expected() if one[0] == principal and one[2] in tried_topics()}
+    assert held == allowed
+
+
+def readable(kafka: dict[str, object], principal: str, names: Iterable[str]) -> Iterator[str]:
+    """The topics that the broker gives to read: a record or the end is evidence, else it says that it does not."""
+    group = f"{provision.group_prefix(principal)}attempt"
+    reader = Consumer({**kafka, "group.id": group, "enable.partition.eof": True})
+    try:
+        waiting = {topic for topic in names if not unknown(reader, topic)}
+        if waiting:
+            reader.assign([TopicPartition(topic, 0, 0) for topic in waiting])
+        deadline = time.monotonic() + PATIENCE
+        while waiting:
+            assert time.monotonic() < deadline, f"no answer about {', '.join(sorted(waiting))}"
+            record = reader.poll(0.2)
+            if record is None or record.topic() not in waiting:
+                continue
+            waiting.discard(str(record.topic()))
+            error = record.error()
+            if error is None or error.code() == KafkaError._PARTITION_EOF:
+                yield str(record.topic())
+            else:
+                assert error.code() == DENIED, error.str()
+    finally:
+        reader.close()
+
+
+def unknown(reader: Consumer, topic: str) -> bool:
+    """The broker does not even describe it."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            error = reader.list_topics(topic, timeout=5).topics[topic].error
+        except KafkaException as failed:
+            if time.monotonic() > deadline:
+                raise AssertionError(f"no answer about {topic}") from failed
+            continue
+        assert error is None or error.code() == DENIED, error.str()
+        return error is not None
+
+
+def writable(kafka: dict[str, object], names: Iterable[str]) -> list[str]:
+    """The topics that the broker would let a record of right size into."""
+    told: dict[str, int | None] = {}
+
+    def answered(error: KafkaError | None, record: Message) -> None:
+        told[str(record.topic())] = None if error is None else error.code()
+
+    size = {"message.max.bytes": 2 * len(TOO_LARGE), "message.timeout.ms": int(PATIENCE * 1000)}
+    writer = Producer({**kafka, **size, "acks": "all"})
+    for topic in names:
+        try:
+            writer.produce(topic, TOO_LARGE, b"attempt", partition=0, on_delivery=answered)
+        except KafkaException as refused:  # known before it is sent
+            told[topic] = refused.args[0].code()
+    assert writer.flush(PATIENCE) == 0
+    assert set(told.values()) <= {DENIED, KafkaError.MSG_SIZE_TOO_LARGE}, told
+    return [topic for topic, code in told.items() if code == KafkaError.MSG_SIZE_TOO_LARGE]

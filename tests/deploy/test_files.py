@@ -1,0 +1,153 @@
+"""A file is written whole or not at all, for its owner alone, and never over what somebody else put there."""
+
+import os
+import resource
+import signal
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from deploy.files import NotOursError, private_folder, write_private
+
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+SOMEBODY = (65534, 65534)
+
+
+def a_link(place: Path, secret: Path) -> None:
+    place.symlink_to(secret)
+
+
+def a_dangling_link(place: Path, secret: Path) -> None:
+    place.symlink_to(secret.with_name("nowhere"))
+
+
+def a_hard_link(place: Path, secret: Path) -> None:
+    place.hardlink_to(secret)
+
+
+def a_folder(place: Path, _: Path) -> None:
+    place.mkdir()
+
+
+def a_pipe(place: Path, _: Path) -> None:
+    os.mkfifo(place)
+
+
+@pytest.mark.parametrize("make", [a_link, a_dangling_link, a_hard_link, a_folder, a_pipe])
+def test_what_is_not_ours_is_left_alone(tmp_path: Path, make: Callable[[Path, Path], None]) -> None:
+    folder, secret = tmp_path / "a", tmp_path / "secret"
+    folder.mkdir()
+    secret.write_text("secret")
+    secret.chmod(0o600)
+    place = folder / "file"
+    make(place, secret)
+    before = place.lstat()
+
+    with pytest.raises(NotOursError, match="was left alone: move it away") as refused:
+        write_private(place, "new")
+
+    after = place.lstat()
+    assert refused.value.filename == str(place)
+    assert (after.st_ino, after.st_mode, after.st_mtime_ns) == (before.st_ino, before.st_mode, before.st_mtime_ns)
+    assert secret.read_text() == "secret"
+    assert [each.name for each in folder.iterdir()] == ["file"]
+    assert {each.name for each in tmp_path.iterdir()} == {"a", "secret"}
+
+
+@as_root
+def test_a_file_of_another_owner_is_left_alone(tmp_path: Path) -> None:
+    place = tmp_path / "file"
+    place.write_text("theirs")
+    os.chown(place, *SOMEBODY)
+
+    with pytest.raises(NotOursError):
+        write_private(place, "new")
+    assert (place.read_text(), place.stat().st_uid) == ("theirs", SOMEBODY[0])
+
+
+@as_root
+def test_a_file_can_be_given_to_whom_it_is_for(tmp_path: Path) -> None:
+    """And replaced when it is theirs already."""
+    for text in ("old", "new"):
+        write_private(tmp_path / "file", text, owner=SOMEBODY)
+        found = (tmp_path / "file").stat()
+        assert (found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)) == (*SOMEBODY, 0o600)
+    assert (tmp_path / "file").read_text() == "new"
+
+
+def test_our_own_file_is_replaced_and_is_nobody_elses_to_read(tmp_path: Path) -> None:
+    place = tmp_path / "file"
+    place.write_text("old")
+    place.chmod(0o644)
+    write_private(place, "新")
+
+    assert place.read_text("utf-8") == "新"
+    assert stat.S_IMODE(place.stat().st_mode) == 0o600
+
+
+def test_a_file_that_its_writer_does_not_recognise_is_left_alone(tmp_path: Path) -> None:
+    place = tmp_path / "file"
+    write_private(place, b"ours 1")
+    write_private(place, b"ours 2", recognise=lambda file: file.read(4) == b"ours")
+    place.write_bytes(b"a clerk's")
+
+    with pytest.raises(NotOursError):
+        write_private(place, b"ours 3", recognise=lambda file: file.read(4) == b"ours")
+    assert place.read_bytes() == b"a clerk's"
+
+
+def test_a_file_that_finds_no_room_leaves_the_old_one_and_nothing_else(tmp_path: Path) -> None:
+    place = tmp_path / "file"
+    write_private(place, "old")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            write_private(place, "new" * 1000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+    assert place.read_text() == "old"
+    assert [each.name for each in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_writer_that_is_killed_before_it_renames_leaves_the_old_one_whole(tmp_path: Path) -> None:
+    """What it leaves behind has another name, and nobody else can read it."""
+    place = tmp_path / "file"
+    write_private(place, "old")
+    killed = """
+import os, signal, sys
+from pathlib import Path
+from deploy import files
+os.replace = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
+files.write_private(Path(sys.argv[1]), "new" * 1000)
+"""
+    done = subprocess.run([sys.executable, "-c", killed, str(place)], check=False)
+
+    assert done.returncode == -signal.SIGKILL
+    assert place.read_text() == "old"
+    [left] = [each for each in tmp_path.iterdir() if each != place]
+    assert left.name.startswith(".hutong-")
+    assert stat.S_IMODE(left.stat().st_mode) == 0o600
+
+
+def test_a_folder_is_its_owners_alone(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir(mode=0o755)
+    private_folder(tmp_path / "a")
+    private_folder(tmp_path / "b" / "c", 0o711)
+
+    assert [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("a", "b/c")] == [0o700, 0o711]
+
+
+@as_root
+def test_a_folder_of_another_owner_is_not_ours_to_fill(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir(mode=0o755)
+    os.chown(tmp_path / "a", *SOMEBODY)
+
+    with pytest.raises(NotOursError):
+        private_folder(tmp_path / "a")
+    assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o755

@@ -1,0 +1,34 @@
+"""A column is known however its header is typed, and one with a sealed word is found."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from workbooks.headers import fold, forbidden
+
+HEADERS = ["姓名", "身份证号", "出生日期", "国籍/地区", "家庭成员1姓名", "ID"]
+
+
+@given(
+    st.sampled_from(HEADERS),
+    st.sampled_from(["", " ", "　", "\n", "\t"]),
+    st.sampled_from(["", "*", "：", "(必填)", "（必填）"]),
+)
+def test_a_header_is_known_however_it_is_typed(header: str, space: str, mark: str) -> None:
+    spaced = space.join(header)
+    wide = "".join(chr(ord(c) + 0xFEE0) if "!" <= c <= "~" else c for c in spaced)
+
+    assert fold(spaced + mark) == fold(header)
+    assert fold(wide + mark) == fold(header)
+    assert fold(header.lower()) == fold(header)
+
+
+def test_a_remark_that_tells_two_columns_apart_stays() -> None:
+    assert fold("姓名(父亲)") != fold("姓名")
+    assert fold("出生日期（格式：2015-03-12）") == fold("出生日期")
+
+
+def test_sealed_words_are_found_inside_headers() -> None:
+    sealed = ("前科", "处罚", "不起诉", "不良行为")
+
+    assert forbidden(["姓名", "有无 前 科", "行政处罚情况", "备注"], sealed) == ("有无 前 科", "行政处罚情况")
+    assert forbidden(["姓名", "身份证号", "科目"], sealed) == ()

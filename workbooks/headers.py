@@ -1,0 +1,26 @@
+"""Folds column headers, so that a column is known however its header is typed."""
+
+import re
+from collections.abc import Iterable
+
+from workbooks.text import plain
+
+_REMARK = re.compile(
+    r"\((?:必填|选填|必须|可空|文本|文本格式|18位|20位|年月日|年/月/日|是/否|有/无|男/女|1男2女|1/0|0/1|格式.*|如.*|例.*|示例.*|y{4}.*)\)$"
+)
+_MARKS = "*★☆:：、#"
+
+
+def fold(header: str) -> str:
+    """One form for full-width and half-width, capitals, spaces, line breaks, stars and remarks such as ``(必填)``.
+
+    A remark that could tell two columns apart, such as ``(父亲)``, stays.
+    """
+    text = plain(header).replace(" ", "").lower().strip(_MARKS)
+    return _REMARK.sub("", text).strip(_MARKS)
+
+
+def forbidden(headers: Iterable[str], sealed: Iterable[str]) -> tuple[str, ...]:
+    """The headers that contain one of the sealed words, as they stand."""
+    parts = [folded for part in sealed if (folded := fold(part))]
+    return tuple(header for header in headers if (folded := fold(header)) and any(part in folded for part in parts))
