@@ -109,8 +109,8 @@ async def install(servers: Servers, home: Path, county: County, partitions: int)
 
 
 async def _database(installation: Installation) -> None:
-    from runtime.migrations import migrate
     from runtime.settings import Settings
+    from runtime.storage.migrations import migrate
 
     await provision_database(installation.postgres_admin, DATABASE, installation.roles)
     folder = Path(services.__path__[0])

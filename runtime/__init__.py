@@ -4,11 +4,11 @@ A service declares what it hears with FastStream's own subscribers and hands eac
 :meth:`runtime.service.Service.apply`. What the runtime promises is written in ``docs/decisions/``.
 """
 
-from runtime.aside import run_in_thread
-from runtime.batches import Batch, DayPage, DayPageResult, InboundEvent, OutboundEvent
 from runtime.errors import RetryLater, UnprocessableEvent
-from runtime.logs import log
-from runtime.partitions import partition_of
+from runtime.handlers import Batch, DayPage, DayPageResult, InboundEvent, OutboundEvent
+from runtime.observe.logs import log
+from runtime.offload import run_in_thread
+from runtime.publish.partitioner import partition_of
 from runtime.service import Records, Service
 from runtime.settings import MissingSecret, Settings
 from runtime.transaction import Record, Tx

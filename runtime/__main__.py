@@ -18,10 +18,10 @@ import asyncpg
 import uvicorn
 import uvloop
 
-from runtime import logs
 from runtime.errors import SchemaMissing
-from runtime.logs import log
-from runtime.replay import NothingParked, StillParked
+from runtime.observe import logs
+from runtime.observe.logs import log
+from runtime.operate.replay import NothingParked, StillParked
 from runtime.service import Service
 from runtime.settings import MissingSecret, Settings
 

@@ -19,23 +19,25 @@ from faststream.kafka.message import FAKE_CONSUMER, KafkaMessage
 import contracts
 from contracts.event import Event
 from contracts.topics import CLOCK, COUNTY, TOPICS, Topic
-from runtime import days, decoding, kafka, migrations, tables
-from runtime import replay as releasing
+from runtime import kafka
 from runtime.backoff import Backoff
-from runtime.batches import DayHandler, Handler, MalformedHandler, ParkKey
-from runtime.catalogue import Catalogue
-from runtime.consumer import LONG_POLL_MS, Consumer, Place
-from runtime.county import Counties
-from runtime.database import Database, infrastructure, open_pool, open_session
+from runtime.consume import days, undecodable
+from runtime.consume.group import LONG_POLL_MS, Consumer, Place
+from runtime.consume.parking import Safe
+from runtime.county_config import Counties
 from runtime.errors import OrdinalTaken, SchemaMissing
-from runtime.health import routes
-from runtime.logs import log
-from runtime.metrics import Metrics
-from runtime.outbox import Outbox
-from runtime.parking import Safe
-from runtime.relay import Relay
+from runtime.handlers import DayHandler, Handler, MalformedHandler, ParkKey
+from runtime.observe.logs import log
+from runtime.observe.metrics import Metrics
+from runtime.operate import replay as releasing
+from runtime.operate.health import routes
+from runtime.operate.watchdog import Watch
+from runtime.publish.outbox import Outbox
+from runtime.publish.relay import Relay
 from runtime.settings import MissingSecret, OpenSecrets, Settings
-from runtime.watch import Watch
+from runtime.storage import migrations, sql
+from runtime.storage.database import Database, infrastructure, open_pool, open_session
+from runtime.topic_catalogue import Catalogue
 
 Records = tuple[Any, ...]
 """What FastStream hands to a subscriber: raw Kafka records, untouched."""
@@ -84,7 +86,7 @@ class Service:
     ) -> None:
         for module in pkgutil.iter_modules(contracts.__path__):
             importlib.import_module(f"contracts.{module.name}")  # so that every event that can be said is known
-        decoding.install()
+        undecodable.install()
         self.name = name
         self.settings = settings
         self.catalogue = Catalogue(topics)
@@ -257,7 +259,7 @@ class Service:
                 raise SchemaMissing(
                     f"schema {self.name} is not up to date: run `python -m runtime {self.name} --migrate`"
                 )
-            incarnation = await self.pool.fetchval(tables.INCARNATION)
+            incarnation = await self.pool.fetchval(sql.INCARNATION)
             await self._own_lanes()
         except BaseException:
             await self.close()
@@ -291,9 +293,9 @@ class Service:
             topics = [place[0] for place, _ in there]
             partitions = [place[1] for place, _ in there]
             async with self.pool.acquire() as session, session.transaction():
-                await session.execute(tables.NEW_LANE, names, topics, partitions)
+                await session.execute(sql.NEW_LANE, names, topics, partitions)
                 await session.execute(
-                    tables.NEW_CURSOR,
+                    sql.NEW_CURSOR,
                     names,
                     topics,
                     partitions,
@@ -304,7 +306,7 @@ class Service:
         return found
 
     async def _cursors(self, consumer: Consumer) -> dict[Place, Any]:
-        rows = await self.pool.fetch(tables.CURSORS, consumer.name)
+        rows = await self.pool.fetch(sql.CURSORS, consumer.name)
         return {(row["topic"], row["partition"]): row for row in rows}
 
     def county_stored(self) -> None:
@@ -405,7 +407,7 @@ class Service:
                 if self._ordinal is None or self._ordinal.is_closed():
                     self._ordinal = await open_session(self.name, self.settings)
                 key = f"{self.name}/{self.settings.ordinal}"
-                return bool(await self._ordinal.fetchval(tables.TRY_LOCK, _ORDINALS, key))
+                return bool(await self._ordinal.fetchval(sql.TRY_LOCK, _ORDINALS, key))
             except Exception as error:
                 if not infrastructure(error):
                     raise
@@ -466,11 +468,11 @@ class Service:
     async def _own_lanes(self) -> None:
         wanted = [(days.LANE, index) for index in range(self.settings.partitions)] + [(releasing.LANE, 0)]
         await self.pool.execute(
-            tables.NEW_LANE, [OWN] * len(wanted), [name for name, _ in wanted], [index for _, index in wanted]
+            sql.NEW_LANE, [OWN] * len(wanted), [name for name, _ in wanted], [index for _, index in wanted]
         )
         for name, index in wanted:
-            self.own_lanes[name, index] = await self.pool.fetchval(tables.LANE_OF, OWN, name, index)
-        await self.pool.execute(tables.NEW_INDEXES, self.settings.partitions)
+            self.own_lanes[name, index] = await self.pool.fetchval(sql.LANE_OF, OWN, name, index)
+        await self.pool.execute(sql.NEW_INDEXES, self.settings.partitions)
 
     async def _learn(self) -> None:
         """Ask each subscriber for its handlers, by calling it once with nothing."""

@@ -14,7 +14,7 @@ from contracts.flow import FLOW
 from contracts.schemas import kinds
 from contracts.topics import RESTRICTED_UNIT, SERVICES, TOPICS, UNIT, provisioned_topics
 from runtime import Settings
-from runtime.sealing import new_keys
+from runtime.storage.sealing import new_keys
 from tests.county import a_county
 
 SERVICES_FOLDER = Path(__file__).parents[2] / "services"

@@ -10,7 +10,7 @@ from joserfc.jwk import ECKey
 
 from deploy.installation import Installation, NoInstallationError, agency_keys
 from runtime import MissingSecret, Settings
-from runtime.sealing import Opener, Sealer
+from runtime.storage.sealing import Opener, Sealer
 from tests.county import demo_county
 
 

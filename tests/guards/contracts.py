@@ -253,7 +253,7 @@ GUARDS = [
     ),
     Guard(
         "contracts: an event declares nothing that nobody reads",
-        "runtime/outbox.py",
+        "runtime/publish/outbox.py",
         "            if event.broadcast:\n",
         "            if partitions < 0:\n",
         _READ + "test_whatever_is_declared_is_read_by_code_or_by_whom_the_story_names",

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from contracts import topics
 from runtime import Settings
-from runtime.sealing import new_keys
+from runtime.storage.sealing import new_keys
 from services.intake.app import create
 from tests.county import a_county
 

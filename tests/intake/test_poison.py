@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from contracts import topics
 from contracts.county import CountyActivated
 from deploy.embedded.stack import LocalStack
-from runtime import Settings, migrations
-from runtime.sealing import new_keys
+from runtime import Settings
+from runtime.storage import migrations
+from runtime.storage.sealing import new_keys
 from tests.county import a_county
 from tests.intake.door import MIGRATIONS, SCHOOL
 from tests.intake.test_actions import RENLI, an_action

@@ -27,10 +27,11 @@ from contracts.registry import (
 )
 from contracts.topics import TOPICS
 from contracts.vocabulary import FactName, IdentityField, ReferralState, Transition, Verb
-from runtime import InboundEvent, Service, Settings, partition_of, tables
-from runtime.catalogue import Catalogue
-from runtime.outbox import Outbox
-from runtime.sealing import new_keys
+from runtime import InboundEvent, Service, Settings, partition_of
+from runtime.publish.outbox import Outbox
+from runtime.storage import sql
+from runtime.storage.sealing import new_keys
+from runtime.topic_catalogue import Catalogue
 from services.registry import app
 from services.registry.names import identity_of
 from tests.county import a_county
@@ -297,8 +298,8 @@ async def running(
             for consumer in consumers:
                 places = list(range(LANES))
                 names = ([consumer] * LANES, [topic] * LANES, places)
-                await service.pool.execute(tables.NEW_LANE, *names)
-                await service.pool.execute(tables.NEW_CURSOR, *names, [0] * LANES, [str(SPACE)] * LANES)
+                await service.pool.execute(sql.NEW_LANE, *names)
+                await service.pool.execute(sql.NEW_CURSOR, *names, [0] * LANES, [str(SPACE)] * LANES)
                 service.consumers[consumer].ready |= {(topic, place) for place in places}
         connection = await asyncpg.connect(dsn, server_settings={"search_path": "registry", "timezone": "UTC"})
         made.append((name, Running(service, House(connection, COUNTY))))

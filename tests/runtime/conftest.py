@@ -11,7 +11,7 @@ from confluent_kafka.admin import OffsetSpec
 from contracts.topics import CLOCK
 from deploy.embedded.stack import LocalStack
 from runtime import Service
-from runtime.migrations import migrate
+from runtime.storage.migrations import migrate
 from tests.runtime import model
 from tests.runtime.harness import Stack, World, county, eventually, servers_of
 

@@ -26,9 +26,9 @@ from contracts.event import Envelope, Event
 from contracts.topics import CLOCK, COUNTY
 from deploy.embedded.stack import LocalStack
 from runtime import Settings, partition_of
-from runtime.consumer import Consumer as RuntimeConsumer
-from runtime.migrations import migrate
-from runtime.sealing import new_keys
+from runtime.consume.group import Consumer as RuntimeConsumer
+from runtime.storage.migrations import migrate
+from runtime.storage.sealing import new_keys
 from tests.runtime.model import MIGRATIONS, chained
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -26,7 +26,7 @@ from runtime import (
     Tx,
     UnprocessableEvent,
 )
-from runtime.batches import Handler
+from runtime.handlers import Handler
 
 RUN = os.environ.get("MODEL_RUN", "none")
 INPUT = Topic(f"model-{RUN}.input.v1", "name", ("driver",), (f"alpha_{RUN}",), partitions="services")

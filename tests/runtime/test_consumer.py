@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 
 from runtime import Batch, OutboundEvent, Service, Tx, run_in_thread
-from runtime.consumer import LANES, LONG_POLL_MS, Consumer
+from runtime.consume.group import LANES, LONG_POLL_MS, Consumer
 from tests.runtime import model
 from tests.runtime.harness import World, applied
 from tests.runtime.test_lane import PLACE, audited, put

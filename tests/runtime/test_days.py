@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 import pytest
 
 from runtime import partition_of
-from runtime.faults import EXIT_CODE
+from runtime.observe.failpoints import EXIT_CODE
 from tests.runtime.harness import World, eventually
 
 DAY_1, DAY_2, DAY_4 = date(2026, 3, 1), date(2026, 3, 2), date(2026, 3, 4)

@@ -6,8 +6,8 @@ from collections import Counter
 
 import pytest
 
-from runtime.database import open_session
-from runtime.faults import EXIT_CODE
+from runtime.observe.failpoints import EXIT_CODE
+from runtime.storage.database import open_session
 from tests.runtime.harness import Process, World, eventually, names_of
 
 

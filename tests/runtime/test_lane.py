@@ -12,11 +12,11 @@ from asyncpg.transaction import Transaction
 
 from contracts.event import Envelope, Event
 from runtime import RetryLater, Service, Tx, UnprocessableEvent
-from runtime.batches import Batch, OutboundEvent
-from runtime.lane import Lane
-from runtime.reader import RecordDecoder
-from runtime.replay import StillParked
-from runtime.sealing import CannotOpen
+from runtime.consume.decode import RecordDecoder
+from runtime.consume.partition import Lane
+from runtime.handlers import Batch, OutboundEvent
+from runtime.operate.replay import StillParked
+from runtime.storage.sealing import CannotOpen
 from tests.runtime import model
 from tests.runtime.harness import World, applied, eventually
 

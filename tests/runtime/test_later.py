@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from runtime import Batch, OutboundEvent, Service, Tx, partition_of
-from runtime.batches import InboundEvent
-from runtime.consumer import QUIET
-from runtime.faults import EXIT_CODE
-from runtime.lane import Lane, Work
+from runtime.consume.group import QUIET
+from runtime.consume.partition import Lane, Work
+from runtime.handlers import InboundEvent
+from runtime.observe.failpoints import EXIT_CODE
 from tests.runtime import model
 from tests.runtime.harness import World, applied, eventually, names_of
 from tests.runtime.test_days import DAY_1, mark, step
@@ -131,7 +131,7 @@ async def test_nothing_is_kept_of_what_was_not_committed(world: World, service: 
 async def test_much_is_said_a_part_at_a_time(
     world: World, service: Service, lane: Lane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runtime.lane._KEPT_AT_ONCE", 3)
+    monkeypatch.setattr("runtime.consume.partition._KEPT_AT_ONCE", 3)
     await lane.apply([put(world, n, name) for n, name in enumerate("gfedcba")], more=True)
     assert await lane.apply(())
     assert await waiting(service) == ["d", "e", "f", "g"]
@@ -248,7 +248,7 @@ async def test_it_is_said_though_more_comes_when_it_was_kept_for_too_long(
     world: World, service: Service, lane: Lane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     consumer = service.consumers["main"]
-    monkeypatch.setattr("runtime.consumer.QUIET", 1000.0)
+    monkeypatch.setattr("runtime.consume.group.QUIET", 1000.0)
     consumer._much_at = asyncio.get_running_loop().time()
     await lane.catch_up()
     await applied(consumer, [put(world, 0, "a")])

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from runtime import partition_of
-from runtime.parking import Safe
-from runtime.sealing import Opener
+from runtime.consume.parking import Safe
+from runtime.storage.sealing import Opener
 from tests.runtime.harness import World, eventually
 
 

@@ -19,17 +19,18 @@ from hypothesis import strategies as st
 
 from contracts.event import Envelope, Event
 from contracts.topics import TOPICS, Topic
-from runtime import MissingSecret, RetryLater, Service, Settings, UnprocessableEvent, partition_of, standing
+from runtime import MissingSecret, RetryLater, Service, Settings, UnprocessableEvent, partition_of
 from runtime.backoff import Backoff
-from runtime.batches import DayPage, InboundEvent
-from runtime.catalogue import Catalogue
-from runtime.database import infrastructure
+from runtime.consume import cursor_check
+from runtime.consume.parking import Poison, Safe
 from runtime.errors import Halt, UnknownTopic
+from runtime.handlers import DayPage, InboundEvent
 from runtime.kafka import Described
-from runtime.outbox import Outbox, day_page
-from runtime.parking import Poison, Safe
-from runtime.partitions import murmur2
+from runtime.publish.outbox import Outbox, day_page
+from runtime.publish.partitioner import murmur2
 from runtime.settings import OpenSecrets
+from runtime.storage.database import infrastructure
+from runtime.topic_catalogue import Catalogue
 
 
 @pytest.mark.parametrize(
@@ -280,7 +281,7 @@ def test_a_partition_that_is_no_longer_what_it_was_says_why() -> None:
             "first_offset": 10,
             "compacted": False,
         }
-        return standing.broken(found, **(values | changes))
+        return cursor_check.broken(found, **(values | changes))
 
     assert broken(Described("a", 4)) is None
     assert "anew" in (broken(Described("b", 4)) or "")

@@ -12,7 +12,7 @@ from prometheus_client import generate_latest
 from contracts.event import at_midnight
 from runtime import Service, kafka
 from runtime.__main__ import FAILED
-from runtime.migrations import RUNTIME, migrate
+from runtime.storage.migrations import RUNTIME, migrate
 from tests.runtime import model
 from tests.runtime.harness import World, eventually
 from tests.runtime.model import MIGRATIONS

@@ -14,7 +14,7 @@ from contracts import (
     intake,  # noqa: F401 - makes its events known
 )
 from contracts.topics import DEPARTMENT, INTAKE_RECORD
-from runtime.reader import (
+from runtime.consume.decode import (
     DeadLetter,
     RecordDecoder,
     SequenceCheck,
@@ -167,7 +167,9 @@ def test_a_record_is_of_some_moment_whatever_its_writers_clock_says(milliseconds
     assert 1900 <= envelope.on.year <= 2999
 
 
-@pytest.mark.parametrize("mark", ['{"day": "9999-12-31", "producers": 4}', '{"day": "2026-03-01", "producers": 2147483648}'])
+@pytest.mark.parametrize(
+    "mark", ['{"day": "9999-12-31", "producers": 4}', '{"day": "2026-03-01", "producers": 2147483648}']
+)
 def test_a_day_mark_that_cannot_be_is_none(mark: str) -> None:
     marked = reader(marks=True)
     record = raw(GOOD, mark.encode())

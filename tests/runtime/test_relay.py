@@ -11,10 +11,12 @@ import pytest
 from aiokafka.errors import KafkaTimeoutError, OutOfOrderSequenceNumber, ProducerFenced, TopicAuthorizationFailedError
 
 from contracts.event import Envelope
-from runtime import Service, kafka, partition_of, relay, tables
-from runtime.batches import InboundEvent
-from runtime.database import open_session
-from runtime.reader import SequenceCheck, SequenceTracker
+from runtime import Service, kafka, partition_of
+from runtime.consume.decode import SequenceCheck, SequenceTracker
+from runtime.handlers import InboundEvent
+from runtime.publish import relay
+from runtime.storage import sql
+from runtime.storage.database import open_session
 from tests.runtime import model
 from tests.runtime.harness import World, eventually
 
@@ -173,12 +175,12 @@ async def test_who_stands_by_is_not_woken_by_what_it_says_itself(
     fetchval = asyncpg.Connection.fetchval
 
     async def counted(session: Any, query: str, *values: Any, **more: Any) -> Any:
-        if query == tables.TRY_LOCK and session is not world.database:
+        if query == sql.TRY_LOCK and session is not world.database:
             asked.append(time.monotonic())
         return await fetchval(session, query, *values, **more)
 
     monkeypatch.setattr(asyncpg.Connection, "fetchval", counted)
-    assert await world.database.fetchval(tables.TRY_LOCK, relay._LOCK_SPACE, service.name)
+    assert await world.database.fetchval(sql.TRY_LOCK, relay._LOCK_SPACE, service.name)
     await say(service, world)
     service.relay.wake()
     relaying = asyncio.create_task(service.relay.run())
@@ -208,7 +210,7 @@ async def test_who_stands_by_again_is_no_longer_failing(
         return await open_session(*arguments, **more)
 
     monkeypatch.setattr(relay, "open_session", sometimes)
-    assert await world.database.fetchval(tables.TRY_LOCK, relay._LOCK_SPACE, service.name)
+    assert await world.database.fetchval(sql.TRY_LOCK, relay._LOCK_SPACE, service.name)
     relaying = asyncio.create_task(service.relay.run())
 
     async def told() -> bool:

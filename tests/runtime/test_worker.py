@@ -12,9 +12,10 @@ from aiokafka.consumer import fetcher
 from aiokafka.record import default_records
 from aiokafka.record.memory_records import MemoryRecords
 
-from runtime import Batch, OutboundEvent, RetryLater, Service, Tx, decoding, kafka
-from runtime.consumer import Consumer
-from runtime.worker import WAITING_BATCHES, WAITING_BYTES, Worker
+from runtime import Batch, OutboundEvent, RetryLater, Service, Tx, kafka
+from runtime.consume import undecodable
+from runtime.consume.group import Consumer
+from runtime.consume.worker import WAITING_BATCHES, WAITING_BYTES, Worker
 from tests.runtime import model
 from tests.runtime.harness import World, applied, eventually
 from tests.runtime.test_lane import PLACE, audited, put
@@ -189,12 +190,12 @@ def test_behind_a_batch_that_cannot_be_decoded_the_next_is_read() -> None:
         batch = bytearray(builder.build())
         batch[:8] = base.to_bytes(8, "big")
         fetched += batch
-    decoding.install()
+    undecodable.install()
     place = TopicPartition("t", 0)
     records = fetcher.PartitionRecords(place, MemoryRecords(fetched), [], 0, None, None, False, fetcher.READ_COMMITTED)
     found = list(records)
     assert [record.offset for record in found] == list(range(9))
-    assert [record.offset for record in found if isinstance(record, decoding.Undecodable)] == [4, 5]
+    assert [record.offset for record in found if isinstance(record, undecodable.Undecodable)] == [4, 5]
     assert records.next_fetch_offset == 9
 
 

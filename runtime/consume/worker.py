@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from runtime.logs import log
-from runtime.reader import ConsumerRecord
+from runtime.consume.decode import ConsumerRecord
+from runtime.observe.logs import log
 
 if TYPE_CHECKING:
-    from runtime.consumer import Consumer
+    from runtime.consume.group import Consumer
 
 WAITING_BATCHES = 2
 """So many of the largest batches may wait for a worker: one that it takes next, and one to come meanwhile."""

@@ -14,15 +14,16 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
-from runtime import kafka, tables
+from runtime import kafka
 from runtime.backoff import Backoff
-from runtime.database import infrastructure, open_session
 from runtime.errors import Halt
-from runtime.faults import point
-from runtime.logs import log
-from runtime.metrics import Metrics
-from runtime.outbox import SEPARATOR
+from runtime.observe.failpoints import point
+from runtime.observe.logs import log
+from runtime.observe.metrics import Metrics
+from runtime.publish.outbox import SEPARATOR
 from runtime.settings import Settings
+from runtime.storage import sql
+from runtime.storage.database import infrastructure, open_session
 
 _LOCK_SPACE = 0x72_65_6C
 _WAVE = 250
@@ -110,7 +111,7 @@ class Relay:
             await session.close(timeout=5)
 
     async def _hold(self, session: Any, backoff: Backoff) -> bool:
-        while not await session.fetchval(tables.TRY_LOCK, _LOCK_SPACE, self._service):
+        while not await session.fetchval(sql.TRY_LOCK, _LOCK_SPACE, self._service):
             if self._stopping.is_set():
                 return False
             # Not until something is said here: that too is published by the one that works.
@@ -124,11 +125,11 @@ class Relay:
     async def _publish(self, session: Any, producer: AIOKafkaProducer, backoff: Backoff) -> None:
         marks: dict[Lane, int] = {
             (row["lane"], row["topic"], row["partition"]): row["published_seq"]
-            for row in await session.fetch(tables.MARKS)
+            for row in await session.fetch(sql.MARKS)
         }
         while True:
             self._wake.clear()
-            rows = await session.fetch(tables.TO_PUBLISH, _WAVE)
+            rows = await session.fetch(sql.TO_PUBLISH, _WAVE)
             if not rows:
                 self._is_well(backoff)
                 if self._stopping.is_set():
@@ -208,7 +209,7 @@ class Relay:
     async def _mark(self, session: Any, sent: Sent) -> None:
         lanes = sorted(sent.marks)
         await session.execute(
-            tables.PUBLISHED,
+            sql.PUBLISHED,
             sent.positions,
             [lane for lane, _, _ in lanes],
             [topic for _, topic, _ in lanes],

@@ -15,8 +15,8 @@ from contracts.clock import DayBegan, DayWatermark
 from contracts.event import KINDS, Envelope, Event, MalformedEnvelope
 from contracts.flow import FLOW
 from contracts.topics import Topic
-from runtime.batches import InboundEvent
-from runtime.decoding import Undecodable
+from runtime.consume.undecodable import Undecodable
+from runtime.handlers import InboundEvent
 
 
 class ConsumerRecord(Protocol):

@@ -8,12 +8,12 @@ from uuid import UUID, uuid5
 
 from contracts.clock import DayWatermark
 from contracts.event import Envelope, Event, at_midnight
-from runtime import tables
-from runtime.batches import DayPage, OutboundEvent
-from runtime.catalogue import Catalogue
-from runtime.database import Session
 from runtime.errors import UnknownTopic, UnprocessableEvent
-from runtime.partitions import partition_of
+from runtime.handlers import DayPage, OutboundEvent
+from runtime.publish.partitioner import partition_of
+from runtime.storage import sql
+from runtime.storage.database import Session
+from runtime.topic_catalogue import Catalogue
 
 SEPARATOR = b"\x00"
 """Between the names and values of stored headers, none of which may have one."""
@@ -97,12 +97,12 @@ class Outbox:
         if not kept:
             return list(rows)
         columns = _columns([(one.topic, one.key, one.partition, one.value, one.headers) for one in kept.values()])
-        await session.execute(tables.KEEP_BACK, lane, *columns)
+        await session.execute(sql.KEEP_BACK, lane, *columns)
         return [row for row in rows if not row.snapshot or (row.topic, row.key) in at_once]
 
     async def take_coalesced(self, session: Session, lane: int, limit: int) -> list[OutboxRow]:
         """Some of what a lane has kept back; it is no longer."""
-        return [OutboxRow(*row) for row in await session.fetch(tables.TAKE_KEPT_BACK, lane, limit)]
+        return [OutboxRow(*row) for row in await session.fetch(sql.TAKE_KEPT_BACK, lane, limit)]
 
     async def write(self, session: Session, lane: int, rows: Sequence[OutboxRow]) -> None:
         """Take the next numbers of the lane, under a lock until commit, and write.
@@ -113,11 +113,11 @@ class Outbox:
             return
         snapshots = [(row.topic, row.key) for row in rows if row.snapshot] if self._keeps_back else []
         if snapshots:
-            await session.execute(tables.REPLACED, *_columns(snapshots))
+            await session.execute(sql.REPLACED, *_columns(snapshots))
         counts = Counter((row.topic, row.partition) for row in rows)
         places = sorted(counts)
         ends = await session.fetch(
-            tables.NUMBER,
+            sql.NUMBER,
             lane,
             [topic for topic, _ in places],
             [partition for _, partition in places],
@@ -135,10 +135,10 @@ class Outbox:
             numbered.append((row.topic, row.partition, seq, row.key, row.value, row.headers))
             size += len(row.value or b"")
             if size > _AT_ONCE:
-                await session.execute(tables.WRITE, lane, *_columns(numbered))
+                await session.execute(sql.WRITE, lane, *_columns(numbered))
                 numbered, size = [], 0
         if numbered:
-            await session.execute(tables.WRITE, lane, *_columns(numbered))
+            await session.execute(sql.WRITE, lane, *_columns(numbered))
 
     def _partitions_of(self, topic: str) -> int:
         partitions = self._of_topic.get(topic)

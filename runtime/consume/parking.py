@@ -15,12 +15,12 @@ from typing import Any
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from runtime import tables
-from runtime.database import Session
+from runtime.consume.decode import ConsumerRecord, DeadLetter, moment_of
 from runtime.errors import Halt
-from runtime.reader import ConsumerRecord, DeadLetter, moment_of
-from runtime.sealing import CannotOpen, Sealer
 from runtime.settings import Settings
+from runtime.storage import sql
+from runtime.storage.database import Session
+from runtime.storage.sealing import CannotOpen, Sealer
 
 _VERSION = b"\x01"
 _NONCE = 12
@@ -150,11 +150,11 @@ async def save(session: Session, safe: Safe, consumer: str, topic: str, partitio
     """Write what a batch parked, in offset order."""
     if parked.new:
         keys, offsets, reasons = zip(*parked.new, strict=True)
-        await session.execute(tables.PARK, consumer, topic, partition, list(keys), list(offsets), list(reasons))
+        await session.execute(sql.PARK, consumer, topic, partition, list(keys), list(offsets), list(reasons))
     if parked.queued:
         parked.queued.sort(key=lambda one: one[1].offset)
         await session.execute(
-            tables.PARK_EVENTS,
+            sql.PARK_EVENTS,
             consumer,
             topic,
             partition,
@@ -171,7 +171,7 @@ async def bury(
     """Write what was no event."""
     raws = [one.raw for one in dead]
     await session.execute(
-        tables.DEAD_LETTERS,
+        sql.DEAD_LETTERS,
         consumer,
         topic,
         partition,

@@ -5,12 +5,12 @@ from datetime import datetime
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from runtime import tables
-from runtime.database import infrastructure
 from runtime.errors import RetryLater, UnprocessableEvent
-from runtime.logs import where
-from runtime.outbox import OutboxRow
-from runtime.sealing import CannotOpen
+from runtime.observe.logs import where
+from runtime.publish.outbox import OutboxRow
+from runtime.storage import sql
+from runtime.storage.database import infrastructure
+from runtime.storage.sealing import CannotOpen
 
 if TYPE_CHECKING:
     from runtime.service import Service
@@ -43,7 +43,7 @@ class ParkedKey:
 
 async def parked(service: "Service") -> list[ParkedKey]:
     """What is parked, the oldest first."""
-    return [ParkedKey(**dict(row)) for row in await service.pool.fetch(tables.PARKED)]
+    return [ParkedKey(**dict(row)) for row in await service.pool.fetch(sql.PARKED)]
 
 
 async def release(service: "Service", key: str) -> int:
@@ -55,12 +55,12 @@ async def release(service: "Service", key: str) -> int:
     """
     async with service.pool.acquire() as session, session.transaction():
         # Locked first: an event that arrives now waits, and is then no longer parked.
-        consumers = [row["consumer"] for row in await session.fetch(tables.LOCK_PARKED, key)]
+        consumers = [row["consumer"] for row in await session.fetch(sql.LOCK_PARKED, key)]
         if not consumers:
             raise NothingParked(key)
         count = 0
         for name in consumers:
-            stored = await session.fetch(tables.PARKED_EVENTS, name, key)
+            stored = await session.fetch(sql.PARKED_EVENTS, name, key)
             rows: list[OutboxRow] = []
             for place, part in groupby(stored, key=lambda row: (row["topic"], row["partition"])):
                 held = list(part)
@@ -73,7 +73,7 @@ async def release(service: "Service", key: str) -> int:
                     raise StillParked(f"{place[0]}/{place[1]} from offset {held[0]['offset']}: {_why(error)}") from None
                 count += len(held)
             await service.outbox.write(session, service.own_lanes[LANE, 0], rows)
-            await session.execute(tables.RELEASE, name, key)
+            await session.execute(sql.RELEASE, name, key)
         return count
 
 

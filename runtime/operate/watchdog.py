@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 from aiokafka import TopicPartition
 
 from contracts.event import at_midnight
-from runtime import tables
-from runtime.database import infrastructure
 from runtime.kafka import Described
-from runtime.logs import log
+from runtime.observe.logs import log
+from runtime.storage import sql
+from runtime.storage.database import infrastructure
 
 if TYPE_CHECKING:
-    from runtime.consumer import Consumer
+    from runtime.consume.group import Consumer
     from runtime.service import Service
 
 _TRUSTED = 3
@@ -70,7 +70,7 @@ class Watch:
     ) -> None:
         service = self._service
         cursors = {
-            (row["topic"], row["partition"]): row for row in await service.pool.fetch(tables.CURSORS, consumer.name)
+            (row["topic"], row["partition"]): row for row in await service.pool.fetch(sql.CURSORS, consumer.name)
         }
         for place, cursor in sorted(cursors.items()):
             if place[0] not in consumer.heard:
@@ -87,7 +87,7 @@ class Watch:
                 service.metrics.lag.labels(consumer.name, place[0], str(place[1])).set(
                     max(0, end[place] - cursor["next_offset"])
                 )
-        for hole in await service.pool.fetch(tables.OLD_HOLES, consumer.name, service.settings.hole_patience):
+        for hole in await service.pool.fetch(sql.OLD_HOLES, consumer.name, service.settings.hole_patience):
             if (hole["topic"], hole["partition"]) in consumer.assigned:
                 reason = f"number {hole['last_seq'] + 1} of lane {hole['lane']} of {hole['source']} does not come"
                 consumer.halt(hole["topic"], hole["partition"], reason)
@@ -125,18 +125,18 @@ class Watch:
 
     async def _gauges(self) -> None:
         service = self._service
-        outbox = await service.pool.fetchrow(tables.OUTBOX_STATE)
+        outbox = await service.pool.fetchrow(sql.OUTBOX_STATE)
         assert outbox is not None
         service.metrics.outbox_rows.set(outbox["rows"])
         service.metrics.outbox_age.set(outbox["oldest"])
-        kept = await service.pool.fetchrow(tables.KEPT_BACK_STATE)
+        kept = await service.pool.fetchrow(sql.KEPT_BACK_STATE)
         assert kept is not None
         service.metrics.kept_back_rows.set(kept["rows"])
         service.metrics.kept_back_age.set(kept["oldest"])
         for index, day in (await service.days.state()).items():
             if day is not None:
                 service.metrics.day.labels(str(index)).set(at_midnight(day).timestamp())
-        parked = {row["consumer"]: row for row in await service.pool.fetch(tables.PARKED_STATE)}
+        parked = {row["consumer"]: row for row in await service.pool.fetch(sql.PARKED_STATE)}
         for name in service.consumers:
             row = parked.get(name)
             service.metrics.parked_children.labels(name).set(row["children"] if row else 0)

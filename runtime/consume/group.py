@@ -13,15 +13,15 @@ from aiokafka.errors import IllegalStateError, KafkaError
 from prometheus_client import Gauge
 
 from contracts.event import Event
-from runtime import standing
 from runtime.backoff import Backoff
-from runtime.batches import DayHandler, Handler, MalformedHandler, ParkKey
-from runtime.database import infrastructure
+from runtime.consume import cursor_check
+from runtime.consume.decode import ConsumerRecord
+from runtime.consume.partition import Lane
+from runtime.consume.worker import Worker
+from runtime.handlers import DayHandler, Handler, MalformedHandler, ParkKey
 from runtime.kafka import Described
-from runtime.lane import Lane
-from runtime.logs import log
-from runtime.reader import ConsumerRecord
-from runtime.worker import Worker
+from runtime.observe.logs import log
+from runtime.storage.database import infrastructure
 
 if TYPE_CHECKING:
     from runtime.service import Service
@@ -322,7 +322,7 @@ class Consumer:
     def broken(self, place: Place, topic: Described, cursor: Any, first_offset: int) -> str | None:
         """Why one partition must not go on, if it must not."""
         service = self.service
-        return standing.broken(
+        return cursor_check.broken(
             topic,
             topic_id=cursor["topic_id"],
             partitions=service.catalogue.partitions(place[0], service.settings.partitions),

@@ -8,16 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from contracts.clock import DayBegan
 from contracts.event import Envelope
-from runtime import parking, tables
-from runtime.aside import run_in_thread
 from runtime.backoff import Backoff
-from runtime.batches import Batch, InboundEvent
-from runtime.database import Session, infrastructure
-from runtime.errors import Halt, RetryLater, UnprocessableEvent
-from runtime.faults import point
-from runtime.logs import log, where
-from runtime.outbox import OutboxRow
-from runtime.reader import (
+from runtime.consume import parking
+from runtime.consume.decode import (
     ConsumerRecord,
     DeadLetter,
     Decoded,
@@ -29,9 +22,17 @@ from runtime.reader import (
     WatermarkRecord,
     is_shallow,
 )
+from runtime.errors import Halt, RetryLater, UnprocessableEvent
+from runtime.handlers import Batch, InboundEvent
+from runtime.observe.failpoints import point
+from runtime.observe.logs import log, where
+from runtime.offload import run_in_thread
+from runtime.publish.outbox import OutboxRow
+from runtime.storage import sql
+from runtime.storage.database import Session, infrastructure
 
 if TYPE_CHECKING:
-    from runtime.consumer import Consumer
+    from runtime.consume.group import Consumer
 
 _LONGEST_CLOCK_JUMP = 400
 """Days. A clock that jumps further is wrong, not late."""
@@ -211,7 +212,7 @@ class Lane:
         Raises:
             Unprocessable: one of them still cannot be read.
         """
-        facts = await session.fetchrow(tables.FACTS, self._consumer.name, self.partition, self._one_partition)
+        facts = await session.fetchrow(sql.FACTS, self._consumer.name, self.partition, self._one_partition)
         assert facts is not None
         work = Work(raws, facts["day"], facts["now"], facts["county"], None)
         events: list[InboundEvent[Any]] = []
@@ -272,7 +273,7 @@ class Lane:
         await run_in_thread(len(raws), self._decode_all, raws)
         async with service.pool.acquire(timeout=service.settings.lock_timeout) as session:  # noqa: SIM117
             async with session.transaction():
-                cursor = await session.fetchrow(tables.LOCK_CURSOR, self._consumer.name, self.topic, self.partition)
+                cursor = await session.fetchrow(sql.LOCK_CURSOR, self._consumer.name, self.topic, self.partition)
                 if cursor is None:
                     raise Halt("there is no cursor")
                 self._locked_at = time.monotonic()
@@ -342,7 +343,7 @@ class Lane:
     ) -> tuple[Work, SequenceTracker, DayMarks]:
         """Read what the batch needs and decode it, up to the mark that ends the lane's day."""
         consumer = self._consumer.name
-        facts = await session.fetchrow(tables.FACTS, consumer, self.partition, self._one_partition)
+        facts = await session.fetchrow(sql.FACTS, consumer, self.partition, self._one_partition)
         assert facts is not None
         lane_day = cursor["lane_day"]
         if self.bears_days and lane_day is not None and (facts["day"] is None or facts["day"] < lane_day):
@@ -365,11 +366,11 @@ class Lane:
         place = (self._consumer.name, self.topic, self.partition)
         seen = {
             (row["source"], row["lane"]): SequenceState(row["last_seq"], row["hole_since"])
-            for row in await session.fetch(tables.SEEN, *place)
+            for row in await session.fetch(sql.SEEN, *place)
         }
         marks: dict[tuple[str, int], tuple[int, date]] = {}
         if self.bears_days:
-            rows = await session.fetch(tables.DAY_MARKS, *place)
+            rows = await session.fetch(sql.DAY_MARKS, *place)
             marks = {(row["source"], row["lane"]): (row["lanes"], row["day"]) for row in rows}
         return Known(next_offset, seen, marks)
 
@@ -449,7 +450,7 @@ class Lane:
 
     async def _parked_among(self, session: Session, reads: Sequence[InboundEvent[Any] | UnreadableEvent]) -> set[str]:
         keys = {key for read in reads for key in self._keys(read)}
-        rows = await session.fetch(tables.PARKED_KEYS, self._consumer.name, sorted(keys))
+        rows = await session.fetch(sql.PARKED_KEYS, self._consumer.name, sorted(keys))
         return {row["key"] for row in rows}
 
     def _keys(self, read: InboundEvent[Any] | UnreadableEvent) -> tuple[str, ...]:
@@ -553,7 +554,7 @@ class Lane:
             keys = sorted(numbers.changed)
             seen = [numbers.seen[key] for key in keys]
             await session.execute(
-                tables.SAVE_SEEN,
+                sql.SAVE_SEEN,
                 *place,
                 [source for source, _ in keys],
                 [lane for _, lane in keys],
@@ -563,14 +564,14 @@ class Lane:
         if marks.changed:
             keys = sorted(marks.changed)
             await session.execute(
-                tables.SAVE_DAY_MARKS,
+                sql.SAVE_DAY_MARKS,
                 *place,
                 [source for source, _ in keys],
                 [lane for _, lane in keys],
                 [marks.by_lane[key][0] for key in keys],
                 [marks.by_lane[key][1] for key in keys],
             )
-        await session.execute(tables.MOVE_CURSOR, *place, next_offset, run, work.lane_day)
+        await session.execute(sql.MOVE_CURSOR, *place, next_offset, run, work.lane_day)
 
     def _tell(self, work: Work, next_offset: int, seconds: float) -> None:
         metrics = self._service.metrics

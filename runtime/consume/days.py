@@ -9,16 +9,16 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from contracts.event import at_midnight
-from runtime import tables
 from runtime.backoff import Backoff
-from runtime.batches import DayPage, DayPageResult
-from runtime.database import Session, infrastructure
-from runtime.faults import point
-from runtime.logs import log
-from runtime.outbox import day_page
+from runtime.handlers import DayPage, DayPageResult
+from runtime.observe.failpoints import point
+from runtime.observe.logs import log
+from runtime.publish.outbox import day_page
+from runtime.storage import sql
+from runtime.storage.database import Session, infrastructure
 
 if TYPE_CHECKING:
-    from runtime.consumer import Consumer
+    from runtime.consume.group import Consumer
     from runtime.service import Service
 
 LANE = "@day"
@@ -57,7 +57,7 @@ class Days:
 
     async def state(self) -> dict[int, date | None]:
         """The day of every index."""
-        rows = await self._service.pool.fetch(tables.DAYS)
+        rows = await self._service.pool.fetch(sql.DAYS)
         return {row["index"]: row["day"] for row in rows}
 
     def reached(self, days: dict[int, date | None], topic: str, partition: int) -> date | None:
@@ -138,10 +138,10 @@ class Days:
         shared = [service.catalogue.topic(topic).partitions == "services" for topic in topics]
         async with service.pool.acquire(timeout=service.settings.lock_timeout) as session:  # noqa: SIM117
             async with session.transaction():
-                state = await session.fetchrow(tables.LOCK_DAY, index)
+                state = await session.fetchrow(sql.LOCK_DAY, index)
                 assert state is not None
                 target = await session.fetchval(
-                    tables.DAY_TARGET, consumer.name, topics, [index if many else 0 for many in shared]
+                    sql.DAY_TARGET, consumer.name, topics, [index if many else 0 for many in shared]
                 )
                 day, resume = _following(state, target)
                 if day is None:
@@ -153,9 +153,9 @@ class Days:
                 rows = service.outbox.rows(done.events)
                 if done.resume is None:
                     rows += service.outbox.watermarks(page)
-                    await session.execute(tables.SAVE_DAY, index, day, None, None)
+                    await session.execute(sql.SAVE_DAY, index, day, None, None)
                 else:
-                    await session.execute(tables.SAVE_DAY, index, state["day"], day, done.resume)
+                    await session.execute(sql.SAVE_DAY, index, state["day"], day, done.resume)
                 await service.outbox.write(session, service.own_lanes[LANE, index], rows)
                 point("before_page")
         point("after_page")
@@ -167,7 +167,7 @@ class Days:
 
     async def _open(self, session: Session, consumer: "Consumer", day: date, index: int, resume: str | None) -> DayPage:
         service = self._service
-        facts = await session.fetchrow(tables.DAY_FACTS, day)
+        facts = await session.fetchrow(sql.DAY_FACTS, day)
         assert facts is not None
         cause, story = day_page(
             county=service.settings.county, service=service.name, day=day, index=index, resume=resume

@@ -3,11 +3,11 @@
 from contracts.clock import DayBegan, TimePassed
 from contracts.county import County, CountyActivated
 from contracts.event import at_midnight
-from runtime import tables
-from runtime.batches import Batch, OutboundEvent
-from runtime.database import Session
 from runtime.errors import RetryLater
-from runtime.logs import log
+from runtime.handlers import Batch, OutboundEvent
+from runtime.observe.logs import log
+from runtime.storage import sql
+from runtime.storage.database import Session
 from runtime.transaction import Tx
 
 
@@ -29,7 +29,7 @@ class Counties:
         known = self._known.get(version)
         if known is None:
             name, _, position = version.rpartition("@")
-            body = await session.fetchval(tables.COUNTY, name, int(position))
+            body = await session.fetchval(sql.COUNTY, name, int(position))
             if body is None:
                 raise RetryLater("the county was activated again")
             known = County.model_validate_json(body)
@@ -44,9 +44,9 @@ class Counties:
             event = heard.event
             if event.county.code != self._code:
                 continue
-            await tx.execute(tables.DROP_COUNTY, event.county.version)
+            await tx.execute(sql.DROP_COUNTY, event.county.version)
             await tx.execute(
-                tables.NEW_COUNTY,
+                sql.NEW_COUNTY,
                 event.county.version,
                 event.active_from,
                 event.activated_by,
@@ -61,5 +61,5 @@ class Counties:
             event.at if isinstance(event, TimePassed) else at_midnight(event.day)
             for event in (heard.event for heard in batch.events)
         ]
-        await tx.execute(tables.SET_NOW, max(moments))
+        await tx.execute(sql.SET_NOW, max(moments))
         return []
