@@ -155,7 +155,7 @@ def _complain(line: str) -> None:
 def _end(server: uvicorn.Server, settings: Settings) -> None:
     """Ask the server to end; a process that does not is ended."""
     server.should_exit = True
-    timer = threading.Timer(settings.stop_patience + 3, os._exit, (FAILED,))
+    timer = threading.Timer(settings.stop_timeout + 3, os._exit, (FAILED,))
     timer.daemon = True
     timer.start()
 

@@ -18,7 +18,7 @@ class Counties:
         self._code = code
         self._known: dict[str, County] = {}
 
-    async def of(self, session: Session, version: str | None) -> County:
+    async def get(self, session: Session, version: str | None) -> County:
         """The county's data of one stored version.
 
         Raises:

@@ -22,8 +22,8 @@ from contracts.topics import CLOCK, COUNTY, TOPICS, Topic
 from runtime import kafka
 from runtime.backoff import Backoff
 from runtime.consume import days, undecodable
-from runtime.consume.group import LONG_POLL_MS, Consumer, Place
-from runtime.consume.parking import Safe
+from runtime.consume.group import LONG_POLL_MS, ConsumerGroup, Place
+from runtime.consume.parking import ParkingCipher
 from runtime.county_config import Counties
 from runtime.errors import OrdinalTaken, SchemaMissing
 from runtime.handlers import DayHandler, Handler, MalformedHandler, ParkKey
@@ -31,18 +31,18 @@ from runtime.observe.logs import log
 from runtime.observe.metrics import Metrics
 from runtime.operate import replay as releasing
 from runtime.operate.health import routes
-from runtime.operate.watchdog import Watch
+from runtime.operate.watchdog import Watchdog
 from runtime.publish.outbox import Outbox
 from runtime.publish.relay import Relay
 from runtime.settings import MissingSecret, OpenSecrets, Settings
 from runtime.storage import migrations, sql
 from runtime.storage.database import Database, infrastructure, open_pool, open_session
-from runtime.topic_catalogue import Catalogue
+from runtime.topic_catalogue import TopicCatalogue
 
 Records = tuple[Any, ...]
 """What FastStream hands to a subscriber: raw Kafka records, untouched."""
 
-HOUSE = "house"
+CONTROL = "house"
 """The consumer that every service has: it hears the county's data and its clock."""
 OWN = "@service"
 _TELL_EVERY = 1.0
@@ -89,12 +89,12 @@ class Service:
         undecodable.install()
         self.name = name
         self.settings = settings
-        self.catalogue = Catalogue(topics)
+        self.catalogue = TopicCatalogue(topics)
         self.metrics = Metrics()
         self.counties = Counties(settings.county)
-        self.consumers: dict[str, Consumer] = {}
-        self.days = days.Days(self)
-        self.watch = Watch(self)
+        self.consumers: dict[str, ConsumerGroup] = {}
+        self.days = days.DayScheduler(self)
+        self.watchdog = Watchdog(self)
         self.relay = Relay(name, settings, self.metrics)
         self.admin = kafka.Admin(settings, f"hutong-{name}-{settings.ordinal}")
         self.county_changed = asyncio.Event()
@@ -102,10 +102,10 @@ class Service:
         self._begun_at = time.monotonic()
         self.failure: str | None = None
         self.on_failure: Callable[[], None] | None = None
-        self.own_lanes: dict[tuple[str, int], int] = {}
+        self.producer_ids: dict[tuple[str, int], int] = {}
         self.pool: Database
         self.outbox: Outbox
-        self.safe: Safe
+        self.parking_cipher: ParkingCipher
         self._migrations = migrations
         self._tasks: list[asyncio.Task[None]] = []
         self._ordinal: Any = None
@@ -117,12 +117,12 @@ class Service:
             consumer_only=True,
             allow_auto_create_topics=False,
             apply_types=False,
-            graceful_timeout=settings.stop_patience,
+            graceful_timeout=settings.stop_timeout,
             metadata_max_age_ms=30_000,
             logger=logging.getLogger("hutong.faststream"),
             log_level=logging.DEBUG,
         )
-        self.broker.subscriber(COUNTY.name, CLOCK.name, **self.exactly_once(HOUSE, needs_county=False))(self._house)
+        self.broker.subscriber(COUNTY.name, CLOCK.name, **self.exactly_once(CONTROL, needs_county=False))(self._house)
 
     def exactly_once(
         self,
@@ -143,8 +143,13 @@ class Service:
         """
         if consumer in self.consumers:
             raise ValueError(f"two consumers are called {consumer}")
-        self.consumers[consumer] = Consumer(
-            self, consumer, needs_county=needs_county, of_units=of_units, gathers=gathers, keeps_back=keeps_back
+        self.consumers[consumer] = ConsumerGroup(
+            self,
+            consumer,
+            needs_county=needs_county,
+            unit_topics=of_units,
+            linger_seconds=gathers,
+            coalesces=keeps_back,
         )
         settings = self.settings
         # The second is what a group that knows no other is still held together by.
@@ -167,7 +172,7 @@ class Service:
             # A handler that waits for the database waits for ever; whether it still lives is ours to say.
             "max_poll_interval_ms": 24 * 3600 * 1000,
             "isolation_level": "read_committed",
-            "include_in_schema": consumer != HOUSE,
+            "include_in_schema": consumer != CONTROL,
         }
 
     async def apply(
@@ -200,10 +205,10 @@ class Service:
         if not records:
             found.learn(handlers, day, day_source, park_by, misread, reads)
             return
-        found.hand_over(records)
+        found.dispatch(records)
 
     async def _house(self, records: Records) -> None:
-        await self.apply(HOUSE, records, {COUNTY.name: self.counties.on_county, CLOCK.name: self.counties.on_clock})
+        await self.apply(CONTROL, records, {COUNTY.name: self.counties.on_county, CLOCK.name: self.counties.on_clock})
 
     async def replay(self, key: str) -> int:
         """Release a parked key's events, in order, and decide them for today. Returns how many."""
@@ -238,7 +243,7 @@ class Service:
             SchemaMissing: the schema is not up to date.
             MissingSecret: it cannot lock away what it parks.
         """
-        self.safe = Safe(self.settings)
+        self.parking_cipher = ParkingCipher(self.settings)
         backoff = Backoff(self.settings)
         while True:
             try:
@@ -271,7 +276,7 @@ class Service:
             self.catalogue,
             self.settings.partitions,
             self.settings.max_event_bytes,
-            keeps_back=any(consumer.keeps_back for consumer in self.consumers.values()),
+            keeps_back=any(consumer.coalesces for consumer in self.consumers.values()),
         )
 
     async def close(self) -> None:
@@ -281,7 +286,7 @@ class Service:
         except TimeoutError:
             self.pool.terminate()
 
-    async def cursors(self, consumer: Consumer, places: Sequence[Place]) -> dict[Place, Any]:
+    async def cursors(self, consumer: ConsumerGroup, places: Sequence[Place]) -> dict[Place, Any]:
         """The cursors of some input partitions; those that are missing begin where the log begins."""
         found = await self._cursors(consumer)
         missing = [place for place in places if place not in found]
@@ -305,7 +310,7 @@ class Service:
             found = await self._cursors(consumer)
         return found
 
-    async def _cursors(self, consumer: Consumer) -> dict[Place, Any]:
+    async def _cursors(self, consumer: ConsumerGroup) -> dict[Place, Any]:
         rows = await self.pool.fetch(sql.CURSORS, consumer.name)
         return {(row["topic"], row["partition"]): row for row in rows}
 
@@ -322,19 +327,19 @@ class Service:
             if self.on_failure is not None:
                 self.on_failure()
 
-    def troubles(self) -> list[str]:
+    def problems(self) -> list[str]:
         """What a person must look at."""
         found = [
             f"{consumer.name} {topic}/{partition} halted: {reason}"
             for consumer in self.consumers.values()
             for (topic, partition), reason in sorted(consumer.halted.items())
         ]
-        patience = self.settings.silence_patience
+        patience = self.settings.silence_timeout
         found += [
-            f"{consumer.name} {lane.topic}/{lane.partition} has committed nothing for {lane.standstill:.0f} s"
+            f"{consumer.name} {lane.topic}/{lane.partition} has committed nothing for {lane.uncommitted_seconds:.0f} s"
             for consumer in self.consumers.values()
-            for lane in consumer.lanes
-            if lane.standstill > patience
+            for lane in consumer.processors
+            if lane.uncommitted_seconds > patience
         ]
         found += [f"day's work of index {index} fails: {reason}" for index, reason in sorted(self.days.failing.items())]
         if self.relay.halted is not None:
@@ -343,9 +348,9 @@ class Service:
             found.append(f"relay fails: {self.relay.failing}")
         return found
 
-    def silences(self) -> list[str]:
+    def liveness_failures(self) -> list[str]:
         """What starting again might cure."""
-        patience = self.settings.silence_patience
+        patience = self.settings.silence_timeout
         now = time.monotonic()
         found = [
             f"consumer {consumer.name} is silent"
@@ -355,7 +360,7 @@ class Service:
         found += self.hanging()
         if not self._tasks and not self.stopping and now - self._begun_at > 2 * patience:
             found.append("it has been starting for too long")
-        if self._tasks and now - self.watch.looked_at > patience:
+        if self._tasks and now - self.watchdog.checked_at > patience:
             found.append("the watch has not looked for too long")
         found += [f"task {task.get_name()} has ended" for task in self._tasks if task.done() and not self.stopping]
         return found
@@ -365,8 +370,8 @@ class Service:
         return [
             f"{consumer.name} {lane.topic}/{lane.partition} hangs"
             for consumer in self.consumers.values()
-            for lane in consumer.lanes
-            if lane.attempt > self.settings.attempt_patience
+            for lane in consumer.processors
+            if lane.attempt_seconds > self.settings.attempt_timeout
         ]
 
     def unready(self) -> list[str]:
@@ -418,12 +423,12 @@ class Service:
         work: dict[str, Callable[[], Awaitable[None]]] = {
             "relay": self.relay.run,
             "days": self.days.run,
-            "watch": self.watch.run,
+            "watch": self.watchdog.run,
             "later": self._catch_up,
             "tell": self._tell,
             "loop": self._measure_loop,
         }
-        self.watch.looked_at = time.monotonic()
+        self.watchdog.checked_at = time.monotonic()
         for name, run in work.items():
             task = asyncio.create_task(_coroutine(run), name=name)
             task.add_done_callback(self._ended)
@@ -444,10 +449,10 @@ class Service:
         for consumer in self.consumers.values():
             consumer.interrupt.set()
         self.days.stop()
-        self.watch.stop()
+        self.watchdog.stop()
         log.info("leaves")
-        resting = [asyncio.create_task(consumer.rest()) for consumer in self.consumers.values()]
-        await asyncio.wait(resting, timeout=self.settings.stop_patience)
+        resting = [asyncio.create_task(consumer.drain()) for consumer in self.consumers.values()]
+        await asyncio.wait(resting, timeout=self.settings.stop_timeout)
 
     async def _stop(self) -> None:
         """After the consumers have stopped: publish what was said, then let go."""
@@ -466,12 +471,14 @@ class Service:
         log.info("stopped")
 
     async def _own_lanes(self) -> None:
-        wanted = [(days.LANE, index) for index in range(self.settings.partitions)] + [(releasing.LANE, 0)]
+        wanted = [(days.DAY_PRODUCER, index) for index in range(self.settings.partitions)] + [
+            (releasing.REPLAY_PRODUCER, 0)
+        ]
         await self.pool.execute(
             sql.NEW_LANE, [OWN] * len(wanted), [name for name, _ in wanted], [index for _, index in wanted]
         )
         for name, index in wanted:
-            self.own_lanes[name, index] = await self.pool.fetchval(sql.LANE_OF, OWN, name, index)
+            self.producer_ids[name, index] = await self.pool.fetchval(sql.LANE_OF, OWN, name, index)
         await self.pool.execute(sql.NEW_INDEXES, self.settings.partitions)
 
     async def _learn(self) -> None:
@@ -491,7 +498,7 @@ class Service:
         bearing: dict[str, frozenset[str]] = {}
         for consumer in self.consumers.values():
             if consumer.subscriber is not None:
-                heard = consumer.names(self.catalogue.single_names)
+                heard = consumer.topic_names(self.catalogue.single_names)
                 with_days = {name for name in heard if self.catalogue.topic(name).carries_watermarks}
                 bearing[consumer.name] = frozenset(
                     with_days | ({consumer.day_source} if consumer.day_source else set())
@@ -522,11 +529,11 @@ class Service:
         for consumer in self.consumers.values():
             if consumer.subscriber is None:
                 continue
-            consumer.heard = consumer.names(existing)
-            described = await self.admin.describe(consumer.heard)
+            consumer.topics = consumer.topic_names(existing)
+            described = await self.admin.describe(consumer.topics)
             places: list[Place] = []
             wrong: list[str] = []
-            for name in consumer.heard:
+            for name in consumer.topics:
                 about = described.get(name)
                 wanted = self.catalogue.partitions(name, self.settings.partitions)
                 if about is None or about.partitions != wanted:
@@ -540,13 +547,13 @@ class Service:
         while not self.stopping:
             await asyncio.sleep(_TELL_EVERY)
             for consumer in self.consumers.values():
-                await consumer.tell_kafka()
+                await consumer.commit_to_kafka()
 
     async def _catch_up(self) -> None:
         while not self.stopping:
             await asyncio.sleep(_LOOK_EVERY)
             for consumer in self.consumers.values():
-                consumer.catch_up()
+                consumer.flush_coalesced()
 
     async def _measure_loop(self) -> None:
         loop = asyncio.get_running_loop()

@@ -43,9 +43,9 @@ class Settings:
     secrets_file: Path | None = None
     max_records: int = 1000
     """The largest batch of one partition."""
-    gathered_records: int = 4000
+    bulk_batch_records: int = 4000
     """The same for consumers that wait for more where they have found much."""
-    much: int = 100
+    bulk_records: int = 100
     """So many records of one poll look like a file on its way: there is more to come."""
     pool_size: int = 6
     parallel: int = 2
@@ -58,20 +58,20 @@ class Settings:
     retry_last: float = 5.0
     tries: int = 3
     """How often an unexpected error is tried again before its event is looked for and parked."""
-    hole_patience: float = 60.0
+    gap_timeout: float = 60.0
     """How long a missing number may stay open before the partition halts."""
-    silence_patience: float = 60.0
+    silence_timeout: float = 60.0
     """How long a consumer may be without assignment or fetch before the process exits; how long a batch may wait to
     be committed before somebody is told."""
-    attempt_patience: float = 900.0
+    attempt_timeout: float = 900.0
     """How long one attempt at a batch may last before the process exits: its handler waits for what never comes."""
-    kept_back: float = 60.0
+    coalesce_seconds: float = 60.0
     """How long a snapshot may be kept back, at most, while more of a file comes."""
-    watch_every: float = 2.0
-    poison_in_a_row: int = 100
-    poison_share: float = 0.5
+    watchdog_interval: float = 2.0
+    breaker_in_a_row: int = 100
+    breaker_share: float = 0.5
     """Of the last ``poison_window`` events of a partition."""
-    poison_window: int = 1000
+    breaker_window: int = 1000
     max_event_bytes: int = 900_000
     """Largest value that may be said: under the broker's ``message.max.bytes`` with room for key and headers."""
     statement_timeout: float = 20.0
@@ -79,7 +79,7 @@ class Settings:
     idle_in_transaction_timeout: float = 5.0
     transaction_timeout: float = 30.0
     """How long a transaction may last; a batch that is longer is done in halves."""
-    stop_patience: float = 12.0
+    stop_timeout: float = 12.0
     log_level: str = "INFO"
 
     @classmethod

@@ -7,7 +7,7 @@ from contracts.topics import UNIT, Topic
 from runtime.errors import UnknownTopic
 
 
-class Catalogue:
+class TopicCatalogue:
     """The topics of the house, by concrete name; families match by their pattern."""
 
     def __init__(self, topics: Iterable[Topic]) -> None:
@@ -44,10 +44,10 @@ class Catalogue:
         """How many partitions a topic has, with ``configured`` for those that the services share."""
         return configured if self.topic(name).partitions == "services" else 1
 
-    def written_by_units(self, name: str) -> bool:
+    def is_written_by_units(self, name: str) -> bool:
         """True when others than our own services write it: its headers are claims, not facts."""
         return any(UNIT in writer for writer in self.topic(name).writers)
 
-    def days_said_by(self, service: str) -> list[str]:
+    def watermark_topics(self, service: str) -> list[str]:
         """The topics on which ``service`` marks every turned day."""
         return [topic.name for topic in self._single if topic.carries_watermarks and service in topic.writers]

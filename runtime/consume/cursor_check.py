@@ -3,7 +3,7 @@
 from runtime.kafka import Described
 
 
-def broken(
+def cursor_problem(
     found: Described, *, topic_id: str, partitions: int, next_offset: int, first_offset: int, compacted: bool
 ) -> str | None:
     """Why a partition must not go on; None when nothing is wrong.

@@ -11,26 +11,26 @@ from typing import TYPE_CHECKING, Any
 from contracts.event import at_midnight
 from runtime.backoff import Backoff
 from runtime.handlers import DayPage, DayPageResult
-from runtime.observe.failpoints import point
+from runtime.observe.failpoints import failpoint
 from runtime.observe.logs import log
-from runtime.publish.outbox import day_page
+from runtime.publish.outbox import day_page_ids
 from runtime.storage import sql
 from runtime.storage.database import Session, infrastructure
 
 if TYPE_CHECKING:
-    from runtime.consume.group import Consumer
+    from runtime.consume.group import ConsumerGroup
     from runtime.service import Service
 
-LANE = "@day"
+DAY_PRODUCER = "@day"
 """The input that a day's work is numbered by; its partition is the index."""
 _LOOK = 0.5
 
 
-class StuckPage(Exception):
+class StuckDayPage(Exception):
     """A day handler returned the place it was given: it would never end."""
 
 
-class Days:
+class DayScheduler:
     """Turns one service's days."""
 
     def __init__(self, service: "Service") -> None:
@@ -42,11 +42,11 @@ class Days:
         """The indexes whose days are being turned. True: look once more when that is done."""
         # Never more at a time than leaves the lanes their sessions.
         self._limit = asyncio.Semaphore(service.settings.parallel)
-        self.consumer: Consumer | None = None
+        self.consumer: ConsumerGroup | None = None
         """The consumer whose inputs carry the days; None: this service knows no days."""
         self.failing: dict[int, str] = {}
 
-    def kick(self) -> None:
+    def wake(self) -> None:
         """A lane has reached a day, or partitions came or went."""
         self._look = True
         self._wake.set()
@@ -79,15 +79,15 @@ class Days:
                 self._wake.clear()
                 if self._look and self.consumer is not None and not self._stop.is_set():
                     self._look = False
-                    for index in self._mine(self.consumer):
+                    for index in self._own_indexes(self.consumer):
                         if index in self._at_work:
                             self._at_work[index] = True
                         else:
                             self._at_work[index] = False
-                            indexes.create_task(self._turn(self.consumer, index))
+                            indexes.create_task(self._complete(self.consumer, index))
                 await self._unblock()
 
-    async def _turn(self, consumer: "Consumer", index: int) -> None:
+    async def _complete(self, consumer: "ConsumerGroup", index: int) -> None:
         while True:
             self._at_work[index] = False
             await self._index(consumer, index)
@@ -96,7 +96,7 @@ class Days:
         del self._at_work[index]
         self._wake.set()
 
-    def _mine(self, consumer: "Consumer") -> list[int]:
+    def _own_indexes(self, consumer: "ConsumerGroup") -> list[int]:
         indexes: set[int] = set()
         for topic, partition in consumer.assigned:
             if topic not in consumer.day_topics:
@@ -107,10 +107,10 @@ class Days:
                 indexes.update(range(self._service.settings.partitions))
         return sorted(indexes)
 
-    async def _index(self, consumer: "Consumer", index: int) -> None:
+    async def _index(self, consumer: "ConsumerGroup", index: int) -> None:
         backoff = Backoff(self._service.settings)
         tries = 0
-        while not self._stop.is_set() and index in self._mine(consumer):
+        while not self._stop.is_set() and index in self._own_indexes(consumer):
             try:
                 async with self._limit:
                     more = await self._page(consumer, index)
@@ -131,7 +131,7 @@ class Days:
                 await backoff.wait(self._stop, self._service.county_changed)
         self.failing.pop(index, None)  # somebody else's now, or nobody's
 
-    async def _page(self, consumer: "Consumer", index: int) -> bool:
+    async def _page(self, consumer: "ConsumerGroup", index: int) -> bool:
         """Do one page in one transaction. False: there is nothing to do for this index."""
         service = self._service
         topics = sorted(consumer.day_topics)
@@ -149,32 +149,34 @@ class Days:
                 page = await self._open(session, consumer, day, index, resume)
                 done = await consumer.day(page, session) if consumer.day is not None else DayPageResult([], None)
                 if done.resume is not None and done.resume == resume:
-                    raise StuckPage
+                    raise StuckDayPage
                 rows = service.outbox.rows(done.events)
                 if done.resume is None:
                     rows += service.outbox.watermarks(page)
                     await session.execute(sql.SAVE_DAY, index, day, None, None)
                 else:
                     await session.execute(sql.SAVE_DAY, index, state["day"], day, done.resume)
-                await service.outbox.write(session, service.own_lanes[LANE, index], rows)
-                point("before_page")
-        point("after_page")
+                await service.outbox.write(session, service.producer_ids[DAY_PRODUCER, index], rows)
+                failpoint("before_page")
+        failpoint("after_page")
         service.metrics.pages.inc()
         service.relay.wake()
         if done.resume is None:
             log.info("day_turned", index=index, day=day.isoformat())
         return True
 
-    async def _open(self, session: Session, consumer: "Consumer", day: date, index: int, resume: str | None) -> DayPage:
+    async def _open(
+        self, session: Session, consumer: "ConsumerGroup", day: date, index: int, resume: str | None
+    ) -> DayPage:
         service = self._service
         facts = await session.fetchrow(sql.DAY_FACTS, day)
         assert facts is not None
-        cause, story = day_page(
+        cause, story = day_page_ids(
             county=service.settings.county, service=service.name, day=day, index=index, resume=resume
         )
         county: Any = None
         if consumer.day is not None:
-            county = await service.counties.of(session, facts["county"])
+            county = await service.counties.get(session, facts["county"])
         now: datetime = facts["now"] or at_midnight(day)
         return DayPage(
             day=day,

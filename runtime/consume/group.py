@@ -16,7 +16,7 @@ from contracts.event import Event
 from runtime.backoff import Backoff
 from runtime.consume import cursor_check
 from runtime.consume.decode import ConsumerRecord
-from runtime.consume.partition import Lane
+from runtime.consume.partition import PartitionProcessor
 from runtime.consume.worker import Worker
 from runtime.handlers import DayHandler, Handler, MalformedHandler, ParkKey
 from runtime.kafka import Described
@@ -30,13 +30,13 @@ Place = tuple[str, int]
 """topic, partition"""
 LONG_POLL_MS = 250
 """How long a poll waits where there is nothing; a consumer that is to stop waits no longer either."""
-LANES = 4
+BATCHES_PER_POLL = 4
 """How many lanes' largest batches a poll takes at most."""
-QUIET = 0.5
+BULK_IDLE_SECONDS = 0.5
 """Seconds without much after which no more of a file is on its way."""
 
 
-class Consumer:
+class ConsumerGroup:
     """One consumer group of one service, as this process sees it."""
 
     def __init__(
@@ -55,10 +55,10 @@ class Consumer:
         self.name = name
         self.group = f"hutong.{service.name}.{name}"
         self.needs_county = needs_county
-        self.of_units = of_units
-        self.gathers = gathers
-        self.keeps_back = keeps_back
-        self.largest_batch = service.settings.gathered_records if gathers else service.settings.max_records
+        self.unit_topics = of_units
+        self.linger_seconds = gathers
+        self.coalesces = keeps_back
+        self.largest_batch = service.settings.bulk_batch_records if gathers else service.settings.max_records
         self.slots = asyncio.Semaphore(service.settings.parallel)
         """Of those who have a session: who waits to try again has none."""
         self.handlers: Mapping[str, Handler] = {}
@@ -70,7 +70,7 @@ class Consumer:
         self._park_by: Mapping[str, ParkKey] = {}
         self._misread: Mapping[str, MalformedHandler] = {}
         self.subscriber: Any = None
-        self.listener = Listener(self)
+        self.listener = RebalanceListener(self)
         self.interrupt = asyncio.Event()
         """Set while partitions are being taken away or the process stops: waits end early."""
         self.assigned: set[Place] = set()
@@ -79,18 +79,18 @@ class Consumer:
         self.silent_since: float | None = None
         self.assignments = 0
         self._positioning = asyncio.Lock()
-        self._lanes: dict[Place, Lane] = {}
+        self._processors: dict[Place, PartitionProcessor] = {}
         self._workers: dict[Place, Worker] = {}
-        self.room = asyncio.Event()
+        self.has_room = asyncio.Event()
         """Set when a worker has taken what was queued."""
         self.ready: set[Place] = set()
         """Assigned, positioned, and neither halted nor waiting for a day."""
-        self.heard: list[str] = []
+        self.topics: list[str] = []
         """The topics it has heard since it started, whoever has their partitions."""
         self._to_commit: dict[Place, int] = {}
-        self._much = False
+        self._bulk = False
         """The last poll brought much."""
-        self._much_at = 0.0
+        self._bulk_at = 0.0
         """When much was last found on its way, or was last at work on it."""
 
     def learn(
@@ -115,7 +115,7 @@ class Consumer:
         return self.interrupt.is_set()
 
     @property
-    def waiting(self) -> list[Place]:
+    def idle(self) -> list[Place]:
         """The partitions that could go on and have nothing to do."""
         return [place for place in self.ready if not self._worker(place).working]
 
@@ -124,7 +124,7 @@ class Consumer:
         """The aiokafka consumer; None before start and after stop."""
         return self.subscriber.consumer if self.subscriber is not None else None
 
-    def names(self, existing: Iterable[str]) -> list[str]:
+    def topic_names(self, existing: Iterable[str]) -> list[str]:
         """The topics it hears: those it names, or those that exist and match its pattern."""
         if self.subscriber.pattern is not None:
             pattern = re.compile(self.subscriber.pattern.broker_address)
@@ -140,17 +140,17 @@ class Consumer:
         settings = self.service.settings
         places = [TopicPartition(*place) for place in self.ready if not self._worker(place).full]
         if self.ready and not places:
-            await self._room()
+            await self._wait_for_room()
             return ()
-        part, most = settings.max_records, LANES * self.largest_batch
+        part, most = settings.max_records, BATCHES_PER_POLL * self.largest_batch
         found: dict[Any, list[ConsumerRecord]] = await kafka.getmany(*places, timeout_ms=LONG_POLL_MS, max_records=part)
         many = sum(map(len, found.values()))
-        until = time.monotonic() + self.gathers
-        self._much = self.gathers > 0 and many >= settings.much
-        if self._much:
-            self.found_much()
-        while settings.much <= many < most and not self.leaving and time.monotonic() < until:
-            self.found_much()
+        until = time.monotonic() + self.linger_seconds
+        self._bulk = self.linger_seconds > 0 and many >= settings.bulk_records
+        if self._bulk:
+            self.saw_bulk()
+        while settings.bulk_records <= many < most and not self.leaving and time.monotonic() < until:
+            self.saw_bulk()
             await asyncio.sleep(0)  # a poll that finds something does not let anybody else have a turn
             more = await kafka.getmany(*places, timeout_ms=LONG_POLL_MS, max_records=min(part, most - many))
             if not more:
@@ -160,22 +160,22 @@ class Consumer:
                 many += len(raws)
         return tuple(chain.from_iterable(found.values()))
 
-    async def _room(self) -> None:
+    async def _wait_for_room(self) -> None:
         """Wait for a worker that can take more, no longer than a poll waits."""
-        self.room.clear()
+        self.has_room.clear()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self.room.wait(), LONG_POLL_MS / 1000)
+            await asyncio.wait_for(self.has_room.wait(), LONG_POLL_MS / 1000)
 
     def handler_of(self, topic: str) -> Handler | None:
         return self.handlers.get(topic) or self.handlers.get(self.service.catalogue.topic(topic).name)
 
     @property
-    def more(self) -> bool:
+    def more_to_come(self) -> bool:
         """More of a file is on its way."""
-        return time.monotonic() - self._much_at < QUIET
+        return time.monotonic() - self._bulk_at < BULK_IDLE_SECONDS
 
-    def found_much(self) -> None:
-        self._much_at = time.monotonic()
+    def saw_bulk(self) -> None:
+        self._bulk_at = time.monotonic()
 
     def park_by_of(self, topic: str) -> ParkKey | None:
         return self._park_by.get(topic) or self._park_by.get(self.service.catalogue.topic(topic).name)
@@ -183,23 +183,23 @@ class Consumer:
     def misread_of(self, topic: str) -> MalformedHandler | None:
         return self._misread.get(topic) or self._misread.get(self.service.catalogue.topic(topic).name)
 
-    def hand_over(self, records: Sequence[ConsumerRecord]) -> None:
+    def dispatch(self, records: Sequence[ConsumerRecord]) -> None:
         """Queue what was polled, each record at the worker of its partition."""
         for place, part in groupby(records, key=lambda raw: (raw.topic, raw.partition)):
             if place in self.ready and not self.leaving:
-                self._worker(place).put(list(part), much=self._much)
+                self._worker(place).put(list(part), bulk=self._bulk)
 
-    def catch_up(self) -> None:
+    def flush_coalesced(self) -> None:
         """Let lanes say what they kept back: all if no more is on its way, else those that have kept it too long."""
         # A halted lane says what it had kept: what is committed is not held up by what stands before it now.
         able = self.ready | self.halted.keys()
         for lane in self._due:
             if (lane.topic, lane.partition) in able and not self.leaving:
-                self._worker((lane.topic, lane.partition)).catch_up()
+                self._worker((lane.topic, lane.partition)).flush_coalesced()
 
-    async def rest(self) -> None:
+    async def drain(self) -> None:
         """Wait until every worker has done what is queued; or, while partitions are being taken, what is in flight."""
-        await asyncio.gather(*(worker.rest() for worker in self._workers.values()))
+        await asyncio.gather(*(worker.drain() for worker in self._workers.values()))
 
     def _worker(self, place: Place) -> Worker:
         worker = self._workers.get(place)
@@ -208,27 +208,27 @@ class Consumer:
         return worker
 
     @property
-    def _due(self) -> list[Lane]:
-        too_long = time.monotonic() - self.service.settings.kept_back
+    def _due(self) -> list[PartitionProcessor]:
+        too_long = time.monotonic() - self.service.settings.coalesce_seconds
         return [
             lane
-            for lane in self._lanes.values()
-            if lane.keeps_since is not None and (not self._brings_more(lane) or lane.keeps_since < too_long)
+            for lane in self._processors.values()
+            if lane.coalescing_since is not None and (not self._expects_more(lane) or lane.coalescing_since < too_long)
         ]
 
-    def _brings_more(self, lane: Lane) -> bool:
-        return self.more or self._worker((lane.topic, lane.partition)).brings_much
+    def _expects_more(self, lane: PartitionProcessor) -> bool:
+        return self.more_to_come or self._worker((lane.topic, lane.partition)).is_bulk
 
     @property
-    def lanes(self) -> Iterable[Lane]:
+    def processors(self) -> Iterable[PartitionProcessor]:
         """The lanes of what is assigned, as far as anything was heard or may have been kept back."""
-        return list(self._lanes.values())
+        return list(self._processors.values())
 
-    def lane(self, topic: str, partition: int) -> Lane:
+    def processor(self, topic: str, partition: int) -> PartitionProcessor:
         place = (topic, partition)
-        lane = self._lanes.get(place)
+        lane = self._processors.get(place)
         if lane is None:
-            lane = self._lanes[place] = Lane(self, topic, partition)
+            lane = self._processors[place] = PartitionProcessor(self, topic, partition)
         return lane
 
     def committed(self, topic: str, partition: int, next_offset: int) -> None:
@@ -237,7 +237,7 @@ class Consumer:
         if not self.needs_county:
             self.service.county_stored()
 
-    async def tell_kafka(self) -> None:
+    async def commit_to_kafka(self) -> None:
         """Best effort: Kafka's own offsets only feed lag tools and are never read back."""
         offsets = {
             TopicPartition(*place): offset for place, offset in self._to_commit.items() if place in self.assigned
@@ -264,7 +264,7 @@ class Consumer:
         """Hold one partition until its index has turned the day it has reached."""
         self.blocked.add((topic, partition))
         self._pause((topic, partition))
-        self.service.days.kick()
+        self.service.days.wake()
 
     def seek(self, topic: str, partition: int, offset: int) -> None:
         """Read a partition from another place: what is queued of it is not applied."""
@@ -301,7 +301,7 @@ class Consumer:
                 missing.add(place[0])
                 continue
             cursor = cursors[place]
-            reason = self.broken(place, topic, cursor, first[place])
+            reason = self.cursor_problem(place, topic, cursor, first[place])
             if reason is not None:
                 self.halt(*place, reason)
             if place in self.halted:
@@ -319,10 +319,10 @@ class Consumer:
             # Tried again: metadata is behind for a moment after a broker's restart. The watch says when it stays so.
             raise ConnectionError(f"not on the broker: {', '.join(sorted(missing))}")
 
-    def broken(self, place: Place, topic: Described, cursor: Any, first_offset: int) -> str | None:
+    def cursor_problem(self, place: Place, topic: Described, cursor: Any, first_offset: int) -> str | None:
         """Why one partition must not go on, if it must not."""
         service = self.service
-        return cursor_check.broken(
+        return cursor_check.cursor_problem(
             topic,
             topic_id=cursor["topic_id"],
             partitions=service.catalogue.partitions(place[0], service.settings.partitions),
@@ -331,33 +331,33 @@ class Consumer:
             compacted=service.catalogue.topic(place[0]).compacted,
         )
 
-    async def taken(self) -> None:
+    async def on_revoked(self) -> None:
         """Partitions are being taken away: end waits, and let the transaction in flight finish."""
         self.interrupt.set()
         self.ready.clear()
-        await self.rest()
+        await self.drain()
         self._workers.clear()
         for topic, partition in self.assigned:
-            self._untold(self.service.metrics.lag, topic, partition)
+            self._drop_gauge(self.service.metrics.lag, topic, partition)
         self.assigned = set()
         self.blocked.clear()
 
-    def _untold(self, gauge: Gauge, topic: str, partition: int) -> None:
+    def _drop_gauge(self, gauge: Gauge, topic: str, partition: int) -> None:
         """What another process has now it tells itself; a figure that stays behind here would ring for ever."""
         with contextlib.suppress(KeyError):
             gauge.remove(self.name, topic, str(partition))
 
-    def given(self, assigned: set[Place]) -> None:
+    def on_assigned(self, assigned: set[Place]) -> None:
         """Partitions were assigned, and are paused."""
         self.assigned = assigned
-        self.heard = sorted({*self.heard, *(topic for topic, _ in assigned)})
+        self.topics = sorted({*self.topics, *(topic for topic, _ in assigned)})
         self.assignments += 1
-        self._lanes = {place: lane for place, lane in self._lanes.items() if place in assigned}
+        self._processors = {place: lane for place, lane in self._processors.items() if place in assigned}
         for place in assigned:
-            if self.keeps_back:
-                self.lane(*place).may_keep()  # whoever had it before may have kept something back
+            if self.coalesces:
+                self.processor(*place).may_have_coalesced()  # whoever had it before may have kept something back
         for place in self.halted.keys() - assigned:
-            self._untold(self.service.metrics.halted, *place)
+            self._drop_gauge(self.service.metrics.halted, *place)
             del self.halted[place]
         if not self.service.stopping:
             self.interrupt.clear()
@@ -366,16 +366,16 @@ class Consumer:
         log.info("assigned", consumer=self.name, partitions=places)
 
 
-class Listener(ConsumerRebalanceListener):  # type: ignore[misc]
+class RebalanceListener(ConsumerRebalanceListener):  # type: ignore[misc]
     """Pauses first, then positions: aiokafka delivers records before an assignment's listener has finished."""
 
-    def __init__(self, consumer: Consumer) -> None:
+    def __init__(self, consumer: ConsumerGroup) -> None:
         self._consumer = consumer
         self._positioning: asyncio.Task[None] | None = None
 
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
         await self.stop()
-        await self._consumer.taken()
+        await self._consumer.on_revoked()
 
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
         self._consumer.kafka.pause(*assigned)
@@ -384,7 +384,7 @@ class Listener(ConsumerRebalanceListener):  # type: ignore[misc]
         for place in assigned:
             self._consumer.kafka.seek(place, 0)
         await self.stop()
-        self._consumer.given({(place.topic, place.partition) for place in assigned})
+        self._consumer.on_assigned({(place.topic, place.partition) for place in assigned})
         # Not awaited: a database that is away must not hold up the group.
         self._positioning = asyncio.create_task(self._position())
 
@@ -399,7 +399,7 @@ class Listener(ConsumerRebalanceListener):  # type: ignore[misc]
         while not consumer.leaving:
             try:
                 await consumer.position(sorted(consumer.assigned))
-                consumer.service.days.kick()
+                consumer.service.days.wake()
                 return
             except Exception as error:  # noqa: BLE001 - tried until it works or the partitions go
                 known = infrastructure(error)

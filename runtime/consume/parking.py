@@ -27,7 +27,7 @@ _NONCE = 12
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class StoredRecord:
     """A record read back from the parked events, as the reader takes it."""
 
     topic: str
@@ -39,7 +39,7 @@ class Stored:
     headers: tuple[tuple[str, bytes | None], ...]
 
 
-class Safe:
+class ParkingCipher:
     """Encrypts what is parked and what is dead. Without its keys no service starts: it would lose, or show, either."""
 
     def __init__(self, settings: Settings) -> None:
@@ -51,13 +51,13 @@ class Safe:
         self._parking = AESGCM(_key(settings.secret("parking_key")))
         self._sealer = Sealer(settings.secret("ops_public_key"))
 
-    def park(self, raw: ConsumerRecord, consumer: str) -> bytes:
+    def encrypt(self, raw: ConsumerRecord, consumer: str) -> bytes:
         """A record under the parking key, bound to its place."""
         nonce = os.urandom(_NONCE)
         place = _place(consumer, raw.topic, raw.partition, raw.offset)
         return _VERSION + nonce + self._parking.encrypt(nonce, _packed(raw), place)
 
-    def take_out(self, stored: bytes, consumer: str, topic: str, partition: int, offset: int) -> Stored:
+    def decrypt(self, stored: bytes, consumer: str, topic: str, partition: int, offset: int) -> StoredRecord:
         """A parked record.
 
         Raises:
@@ -72,14 +72,14 @@ class Safe:
             raise CannotOpen("parked with another key") from None
         return _unpacked(plain, topic, partition, offset)
 
-    def bury(self, raws: Sequence[ConsumerRecord], consumer: str) -> list[bytes]:
+    def seal(self, raws: Sequence[ConsumerRecord], consumer: str) -> list[bytes]:
         """Dead records, sealed to the ops team under ``consumer/topic/partition/offset``."""
         batch = self._sealer.batch()
         return [batch.seal(_packed(raw), _place(consumer, raw.topic, raw.partition, raw.offset)) for raw in raws]
 
 
 @dataclass(slots=True)
-class Poison:
+class CircuitBreaker:
     """How much of one partition was bad lately: too much of it is not the events' fault."""
 
     limit: int
@@ -90,7 +90,7 @@ class Poison:
     _recent: deque[bool] = field(default_factory=deque)
     _bad: int = 0
 
-    def judge(self, outcomes: Sequence[bool]) -> int:
+    def check(self, outcomes: Sequence[bool]) -> int:
         """Count outcomes in offset order (True: bad); returns the new run without keeping it.
 
         Raises:
@@ -109,7 +109,7 @@ class Poison:
             raise Halt(f"{bad} of the last {seen} events could not be processed")
         return run
 
-    def keep(self, outcomes: Sequence[bool], run: int) -> None:
+    def record(self, outcomes: Sequence[bool], run: int) -> None:
         """Remember what was committed."""
         self.run = run
         for outcome in outcomes:
@@ -131,7 +131,7 @@ class Parked:
     bad: set[int] = field(default_factory=set)
     """Offsets that were found bad themselves, not only queued behind another."""
 
-    def holds(self, *keys: str) -> str | None:
+    def parked_among(self, *keys: str) -> str | None:
         """The key among these that is parked."""
         return next((key for key in keys if key in self.keys), None)
 
@@ -146,7 +146,9 @@ class Parked:
         self.queued.append((key, raw))
 
 
-async def save(session: Session, safe: Safe, consumer: str, topic: str, partition: int, parked: Parked) -> None:
+async def save_parked(
+    session: Session, safe: ParkingCipher, consumer: str, topic: str, partition: int, parked: Parked
+) -> None:
     """Write what a batch parked, in offset order."""
     if parked.new:
         keys, offsets, reasons = zip(*parked.new, strict=True)
@@ -161,12 +163,12 @@ async def save(session: Session, safe: Safe, consumer: str, topic: str, partitio
             [key for key, _ in parked.queued],
             [raw.offset for _, raw in parked.queued],
             [moment_of(raw) for _, raw in parked.queued],
-            [safe.park(raw, consumer) for _, raw in parked.queued],
+            [safe.encrypt(raw, consumer) for _, raw in parked.queued],
         )
 
 
-async def bury(
-    session: Session, safe: Safe, consumer: str, topic: str, partition: int, dead: Sequence[DeadLetter]
+async def save_dead_letters(
+    session: Session, safe: ParkingCipher, consumer: str, topic: str, partition: int, dead: Sequence[DeadLetter]
 ) -> None:
     """Write what was no event."""
     raws = [one.raw for one in dead]
@@ -177,7 +179,7 @@ async def bury(
         partition,
         [raw.offset for raw in raws],
         [one.reason for one in dead],
-        safe.bury(raws, consumer),
+        safe.seal(raws, consumer),
     )
 
 
@@ -195,10 +197,12 @@ def _packed(raw: ConsumerRecord) -> bytes:
     return json.dumps(body, ensure_ascii=True).encode()
 
 
-def _unpacked(plain: bytes, topic: str, partition: int, offset: int) -> Stored:
+def _unpacked(plain: bytes, topic: str, partition: int, offset: int) -> StoredRecord:
     body = json.loads(plain)
     headers = tuple((name, _unb64(value)) for name, value in body["headers"])
-    return Stored(topic, partition, offset, body["timestamp"], _unb64(body["key"]), _unb64(body["value"]), headers)
+    return StoredRecord(
+        topic, partition, offset, body["timestamp"], _unb64(body["key"]), _unb64(body["value"]), headers
+    )
 
 
 def _b64(raw: bytes | None) -> str | None:

@@ -24,7 +24,7 @@ from runtime.consume.decode import (
 )
 from runtime.errors import Halt, RetryLater, UnprocessableEvent
 from runtime.handlers import Batch, InboundEvent
-from runtime.observe.failpoints import point
+from runtime.observe.failpoints import failpoint
 from runtime.observe.logs import log, where
 from runtime.offload import run_in_thread
 from runtime.publish.outbox import OutboxRow
@@ -32,7 +32,7 @@ from runtime.storage import sql
 from runtime.storage.database import Session, infrastructure
 
 if TYPE_CHECKING:
-    from runtime.consume.group import Consumer
+    from runtime.consume.group import ConsumerGroup
 
 _LONGEST_CLOCK_JUMP = 400
 """Days. A clock that jumps further is wrong, not late."""
@@ -44,7 +44,7 @@ class Blocked(Exception):
     """The lane has reached a day that its partition index has not finished."""
 
 
-class Gap(Exception):
+class OffsetGap(Exception):
     """The log goes on after the cursor."""
 
     def __init__(self, wanted: int, found: int) -> None:
@@ -54,7 +54,7 @@ class Gap(Exception):
 
 
 @dataclass(slots=True)
-class DayMarks:
+class Watermarks:
     """Which upstream lanes have marked which day in this partition."""
 
     by_lane: dict[tuple[str, int], tuple[int, date]]
@@ -72,7 +72,7 @@ class DayMarks:
 
 
 @dataclass(slots=True)
-class Known:
+class PartitionState:
     """What is remembered between batches. True only while nobody else has moved the cursor."""
 
     next_offset: int
@@ -81,33 +81,33 @@ class Known:
 
 
 @dataclass(slots=True)
-class Work:
+class BatchAttempt:
     """One attempt at a batch."""
 
     raws: Sequence[ConsumerRecord]
     day: date | None
     now: datetime | None
     county: str | None
-    lane_day: date | None
+    watermark_day: date | None
     parked: parking.Parked = field(default_factory=parking.Parked)
     reads: list[InboundEvent[Any] | UnreadableEvent] = field(default_factory=list)
     dead: list[DeadLetter] = field(default_factory=list)
-    kept: int = 0
+    coalesced: int = 0
     """How many snapshots it keeps back."""
-    used: int = 0
+    consumed: int = 0
     """How many of ``raws`` this transaction passes."""
     duplicates: int = 0
-    early: int = 0
+    out_of_order: int = 0
     rows: list[OutboxRow] = field(default_factory=list)
     applied: int = 0
-    marked: bool = False
+    completes_day: bool = False
     """The batch ends with the mark that completes a day: the lane waits until its index has turned it."""
 
 
-class Lane:
+class PartitionProcessor:
     """One (consumer, topic, partition)."""
 
-    def __init__(self, consumer: "Consumer", topic: str, partition: int) -> None:
+    def __init__(self, consumer: "ConsumerGroup", topic: str, partition: int) -> None:
         service = consumer.service
         settings = service.settings
         self._consumer = consumer
@@ -117,43 +117,45 @@ class Lane:
         self._labels = (consumer.name, topic, str(partition))
         self._entry = service.catalogue.topic(topic)
         self._one_partition = self._entry.partitions == "one"
-        self._units_write = service.catalogue.written_by_units(topic)
-        self.bears_days = topic in consumer.day_topics
-        self._reader = RecordDecoder(
+        self._units_write = service.catalogue.is_written_by_units(topic)
+        self.carries_days = topic in consumer.day_topics
+        self._decoder = RecordDecoder(
             self._entry,
             topic,
             settings.county,
             units_write=self._units_write,
             marks=self._entry.carries_watermarks,
-            day_source=self.bears_days and not self._entry.carries_watermarks,
+            day_source=self.carries_days and not self._entry.carries_watermarks,
             reads=consumer.reads,
         )
         self._handler = consumer.handler_of(topic)
-        self.keeps_since: float | None = None
+        self.coalescing_since: float | None = None
         """Since when something may have been kept back: whoever had this lane before may have kept some."""
-        self.may_keep()
-        self._park_by = consumer.park_by_of(topic)
-        self._misread = consumer.misread_of(topic)
-        self._known: Known | None = None
+        self.may_have_coalesced()
+        self._park_key = consumer.park_by_of(topic)
+        self._malformed = consumer.misread_of(topic)
+        self._state: PartitionState | None = None
         self._decoded: dict[int, tuple[Envelope, Decoded] | DeadLetter] = {}
         self._legal_gap: tuple[int, int] | None = None
-        self._poison = parking.Poison(settings.poison_in_a_row, settings.poison_share, settings.poison_window)
+        self._breaker = parking.CircuitBreaker(
+            settings.breaker_in_a_row, settings.breaker_share, settings.breaker_window
+        )
         self._began_at: float | None = None
         self._attempt_at: float | None = None
         self._locked_at: float | None = None
         """When the attempt that is going on, or has just failed, had its cursor."""
 
     @property
-    def standstill(self) -> float:
+    def uncommitted_seconds(self) -> float:
         """For how many seconds the same batch has been waiting to be committed."""
         return 0.0 if self._began_at is None else time.monotonic() - self._began_at
 
     @property
-    def attempt(self) -> float:
+    def attempt_seconds(self) -> float:
         """For how many seconds one attempt has been going on."""
         return 0.0 if self._attempt_at is None else time.monotonic() - self._attempt_at
 
-    async def apply(self, raws: Sequence[ConsumerRecord], *, more: bool = False) -> bool:
+    async def apply(self, raws: Sequence[ConsumerRecord], *, more_to_come: bool = False) -> bool:
         """Apply records until they are committed (True), or the partition is halted, blocked or taken away.
 
         ``more``: of a file, is on its way. No records: what was kept back is said, a part of it at a time.
@@ -164,29 +166,31 @@ class Lane:
         try:
             while not self._consumer.leaving:
                 try:
-                    return await self._attempt(raws, careful, more)
+                    return await self._attempt(raws, careful, more_to_come)
                 except Halt as halt:
                     self._consumer.halt(self.topic, self.partition, str(halt))
                     return False
                 except Blocked:
                     self._consumer.block(self.topic, self.partition)
                     return False
-                except Gap as gap:
-                    if await self._overrun(gap, backoff):
+                except OffsetGap as gap:
+                    if await self._handle_gap(gap, backoff):
                         return False
                 except UnprocessableEvent as error:
                     if careful:
                         raise RuntimeError("an unprocessable event was not found by halving") from error
                     careful = True
                 except Exception as error:  # noqa: BLE001 - whatever it is, this batch is not over
-                    long = self._was_long(error)
-                    tries = await self._think(error, tries, backoff)
+                    long = self._ran_too_long(error)
+                    tries = await self._handle_failure(error, tries, backoff)
                     careful = careful or tries >= self._service.settings.tries
                     if long and len(raws) > 1:
                         # Cut off for its length, as on a slow machine, the whole would be so for ever.
                         middle = len(raws) // 2
                         halves = raws[:middle], raws[middle:]
-                        return await self.apply(halves[0], more=more) and await self.apply(halves[1], more=more)
+                        return await self.apply(halves[0], more_to_come=more_to_come) and await self.apply(
+                            halves[1], more_to_come=more_to_come
+                        )
             return False
         finally:
             self._began_at = self._attempt_at = None
@@ -199,11 +203,11 @@ class Lane:
                 return False
             self._attempt_at, self._locked_at = time.monotonic(), None
             self._began_at = self._began_at or self._attempt_at
-            return await self._once(raws, careful, more)
+            return await self._transact(raws, careful, more)
 
-    async def catch_up(self) -> None:
+    async def flush_coalesced(self) -> None:
         """Say what was kept back: no more is on its way, or it has been kept for long enough."""
-        while self.keeps_since is not None and await self.apply(()):
+        while self.coalescing_since is not None and await self.apply(()):
             pass
 
     async def release(self, session: Session, raws: Sequence[ConsumerRecord]) -> list[OutboxRow]:
@@ -214,7 +218,7 @@ class Lane:
         """
         facts = await session.fetchrow(sql.FACTS, self._consumer.name, self.partition, self._one_partition)
         assert facts is not None
-        work = Work(raws, facts["day"], facts["now"], facts["county"], None)
+        work = BatchAttempt(raws, facts["day"], facts["now"], facts["county"], None)
         events: list[InboundEvent[Any]] = []
         for raw in raws:
             decoded = self._decode_one(raw)
@@ -227,16 +231,16 @@ class Lane:
             return []
         return await self._decide(session, work, events)
 
-    def _was_long(self, error: Exception) -> bool:
+    def _ran_too_long(self, error: Exception) -> bool:
         """Whether an attempt failed at no event, after it had worked for longer than a session may be idle."""
         if self._locked_at is None or not infrastructure(error):
             return False
         return time.monotonic() - self._locked_at > self._service.settings.idle_in_transaction_timeout
 
-    async def _think(self, error: Exception, tries: int, backoff: Backoff) -> int:
+    async def _handle_failure(self, error: Exception, tries: int, backoff: Backoff) -> int:
         """Wait after a failure; the number of unexpected ones so far."""
         cause = type(error).__name__
-        self._known = None
+        self._state = None
         self._attempt_at = None
         self._service.metrics.retries.labels(self._consumer.name, cause).inc()
         about = {"consumer": self._consumer.name, "topic": self.topic, "partition": self.partition, "error": cause}
@@ -250,7 +254,7 @@ class Lane:
         await backoff.wait(self._consumer.interrupt, self._service.county_changed)
         return tries
 
-    async def _overrun(self, gap: Gap, backoff: Backoff) -> bool:
+    async def _handle_gap(self, gap: OffsetGap, backoff: Backoff) -> bool:
         """Judge a jump of the log. True: this batch is over (halted, or fetched again from the cursor)."""
         place = (self.topic, self.partition)
         try:
@@ -266,7 +270,7 @@ class Lane:
         self._consumer.seek(self.topic, self.partition, gap.wanted)
         return True
 
-    async def _once(self, raws: Sequence[ConsumerRecord], careful: bool, more: bool) -> bool:
+    async def _transact(self, raws: Sequence[ConsumerRecord], careful: bool, more: bool) -> bool:
         """One transaction. What follows a day mark is left: it is read again when the day has turned."""
         service = self._service
         started = time.perf_counter()
@@ -279,49 +283,49 @@ class Lane:
                 self._locked_at = time.monotonic()
                 fresh = self._after_fence(raws, cursor["next_offset"]) if raws else raws
                 if raws and not fresh:
-                    self.may_keep()
+                    self.may_have_coalesced()
                     return True
                 work, numbers, marks = await self._prepare(session, cursor, fresh)
                 await self._handle(session, work, careful)
-                keeps = await self._keep_back(session, work, cursor["lane"], more)
+                keeps = await self._coalesce(session, work, cursor["lane"], more)
                 outcomes = _outcomes(work, of_unit=self._units_write)
-                self._poison.run = cursor["poison_run"]
-                run = self._poison.judge(outcomes)
+                self._breaker.run = cursor["poison_run"]
+                run = self._breaker.check(outcomes)
                 await service.outbox.write(session, cursor["lane"], work.rows)
-                next_offset = fresh[work.used - 1].offset + 1 if fresh else cursor["next_offset"]
+                next_offset = fresh[work.consumed - 1].offset + 1 if fresh else cursor["next_offset"]
                 await self._save(session, work, numbers, marks, next_offset, run)
-                if work.rows or work.kept:
-                    point("before_commit")
-        if work.rows or work.kept:
-            point("after_commit")
-        self._poison.keep(outcomes, run)
-        self._known = Known(next_offset, numbers.seen, marks.by_lane)
-        self.keeps_since = None if not keeps else self.keeps_since or time.monotonic()
-        self._tell(work, next_offset, time.perf_counter() - started)
-        return not work.marked
+                if work.rows or work.coalesced:
+                    failpoint("before_commit")
+        if work.rows or work.coalesced:
+            failpoint("after_commit")
+        self._breaker.record(outcomes, run)
+        self._state = PartitionState(next_offset, numbers.seen, marks.by_lane)
+        self.coalescing_since = None if not keeps else self.coalescing_since or time.monotonic()
+        self._report(work, next_offset, time.perf_counter() - started)
+        return not work.completes_day
 
-    def may_keep(self) -> None:
+    def may_have_coalesced(self) -> None:
         """Something may have been kept back that this process does not know of."""
-        if self._consumer.keeps_back:
-            self.keeps_since = self.keeps_since or time.monotonic()
+        if self._consumer.coalesces:
+            self.coalescing_since = self.coalescing_since or time.monotonic()
 
-    async def _keep_back(self, session: Session, work: Work, lane: int, more: bool) -> bool:
+    async def _coalesce(self, session: Session, work: BatchAttempt, lane: int, more: bool) -> bool:
         """Keep back what may wait, or say what was kept: all of it before the day ends. True: some may be left."""
-        if not self._consumer.keeps_back:
+        if not self._consumer.coalesces:
             return False
         outbox = self._service.outbox
-        keeps = self.keeps_since is not None
+        keeps = self.coalescing_since is not None
         if more:
             said = len(work.rows)
             work.rows = await outbox.coalesce(session, lane, work.rows)
-            work.kept = said - len(work.rows)
-            keeps = keeps or work.kept > 0
+            work.coalesced = said - len(work.rows)
+            keeps = keeps or work.coalesced > 0
         kept: list[OutboxRow] = []
-        while work.marked or not work.raws:
+        while work.completes_day or not work.raws:
             taken = await outbox.take_coalesced(session, lane, _KEPT_AT_ONCE)
             kept += taken
             keeps = len(taken) == _KEPT_AT_ONCE
-            if not keeps or not work.marked:
+            if not keeps or not work.completes_day:
                 break
         work.rows = kept + work.rows
         return keeps
@@ -334,47 +338,49 @@ class Lane:
                      records=len(raws) - len(fresh))  # fmt: skip
         if fresh and fresh[0].offset > next_offset and not self._entry.compacted:
             if self._legal_gap != (next_offset, fresh[0].offset):
-                raise Gap(next_offset, fresh[0].offset)
+                raise OffsetGap(next_offset, fresh[0].offset)
             self._service.metrics.gaps.labels(*self._labels).inc()
         return fresh
 
     async def _prepare(
         self, session: Session, cursor: Any, fresh: Sequence[ConsumerRecord]
-    ) -> tuple[Work, SequenceTracker, DayMarks]:
+    ) -> tuple[BatchAttempt, SequenceTracker, Watermarks]:
         """Read what the batch needs and decode it, up to the mark that ends the lane's day."""
         consumer = self._consumer.name
         facts = await session.fetchrow(sql.FACTS, consumer, self.partition, self._one_partition)
         assert facts is not None
         lane_day = cursor["lane_day"]
-        if self.bears_days and lane_day is not None and (facts["day"] is None or facts["day"] < lane_day):
+        if self.carries_days and lane_day is not None and (facts["day"] is None or facts["day"] < lane_day):
             raise Blocked
-        known = self._known
+        known = self._state
         if known is None or known.next_offset != cursor["next_offset"]:
-            known = await self._recall(session, cursor["next_offset"])
+            known = await self._load_state(session, cursor["next_offset"])
         numbers = SequenceTracker(known.seen, from_first=cursor["from_first"])
-        marks = DayMarks(dict(known.marks))
-        work = Work(fresh, facts["day"], facts["now"], facts["county"], lane_day)
+        marks = Watermarks(dict(known.marks))
+        work = BatchAttempt(fresh, facts["day"], facts["now"], facts["county"], lane_day)
         for raw in fresh:
-            work.used += 1
+            work.consumed += 1
             if self._read(raw, work, numbers, marks, facts["at"]):
                 break
         if facts["parked"]:
             work.parked.keys = await self._parked_among(session, work.reads)
         return work, numbers, marks
 
-    async def _recall(self, session: Session, next_offset: int) -> Known:
+    async def _load_state(self, session: Session, next_offset: int) -> PartitionState:
         place = (self._consumer.name, self.topic, self.partition)
         seen = {
             (row["source"], row["lane"]): SequenceState(row["last_seq"], row["hole_since"])
             for row in await session.fetch(sql.SEEN, *place)
         }
         marks: dict[tuple[str, int], tuple[int, date]] = {}
-        if self.bears_days:
+        if self.carries_days:
             rows = await session.fetch(sql.DAY_MARKS, *place)
             marks = {(row["source"], row["lane"]): (row["lanes"], row["day"]) for row in rows}
-        return Known(next_offset, seen, marks)
+        return PartitionState(next_offset, seen, marks)
 
-    def _read(self, raw: ConsumerRecord, work: Work, numbers: SequenceTracker, marks: DayMarks, now: datetime) -> bool:
+    def _read(
+        self, raw: ConsumerRecord, work: BatchAttempt, numbers: SequenceTracker, marks: Watermarks, now: datetime
+    ) -> bool:
         """Take one record into the batch. True: it is the mark that ends the lane's day."""
         decoded = self._decoded[raw.offset]
         if isinstance(decoded, DeadLetter):
@@ -387,11 +393,11 @@ class Lane:
                 work.duplicates += 1
                 return False
             if turn is SequenceCheck.OUT_OF_ORDER:
-                work.early += 1
-                self._impatient(numbers, envelope, now)
+                work.out_of_order += 1
+                self._check_gap_timeout(numbers, envelope, now)
                 return False
         if isinstance(read, WatermarkRecord):
-            return self.bears_days and self._marked(read, work, marks)
+            return self.carries_days and self._apply_watermark(read, work, marks)
         if isinstance(read, DeadLetter):
             work.dead.append(read)
         elif read is not None:
@@ -406,7 +412,7 @@ class Lane:
     def _decode_one(self, raw: ConsumerRecord) -> tuple[Envelope, Decoded] | DeadLetter:
         """Read one record. Nothing is asked of anybody here, so whatever fails is this record's own matter."""
         try:
-            envelope = self._reader.envelope(raw)
+            envelope = self._decoder.envelope(raw)
             return envelope if isinstance(envelope, DeadLetter) else (envelope, self._decode(raw, envelope))
         except MemoryError:
             raise
@@ -415,37 +421,37 @@ class Lane:
 
     def _decode(self, raw: ConsumerRecord, envelope: Envelope) -> Decoded:
         """An event, if need be one that stands for what cannot be read."""
-        read = self._reader.decode(raw, envelope)
-        if isinstance(read, UnreadableEvent) and self._misread is not None and raw.value is not None:
-            event = self._misread(envelope, raw.value if is_shallow(raw.value) else b"", read.reason)
+        read = self._decoder.decode(raw, envelope)
+        if isinstance(read, UnreadableEvent) and self._malformed is not None and raw.value is not None:
+            event = self._malformed(envelope, raw.value if is_shallow(raw.value) else b"", read.reason)
             if event is not None:
                 return InboundEvent(event, envelope, raw.topic, raw.partition, raw.offset)
         return read
 
-    def _impatient(self, numbers: SequenceTracker, envelope: Envelope, now: datetime) -> None:
+    def _check_gap_timeout(self, numbers: SequenceTracker, envelope: Envelope, now: datetime) -> None:
         assert envelope.producer_id is not None
         seen = numbers.seen[envelope.source, envelope.producer_id]
-        patience = self._service.settings.hole_patience
+        patience = self._service.settings.gap_timeout
         if seen.gap_since is not None and (now - seen.gap_since).total_seconds() > patience:
             raise Halt(
                 f"number {seen.last_sequence + 1} of lane {envelope.producer_id} of {envelope.source} does not come"
             )
 
-    def _marked(self, mark: WatermarkRecord, work: Work, marks: DayMarks) -> bool:
+    def _apply_watermark(self, mark: WatermarkRecord, work: BatchAttempt, marks: Watermarks) -> bool:
         event = mark.event
         if isinstance(event, DayBegan):
             day: date | None = event.day
-            if work.lane_day is not None and (event.day - work.lane_day).days > _LONGEST_CLOCK_JUMP:
-                raise Halt(f"the clock jumped from {work.lane_day} to {event.day}")
+            if work.watermark_day is not None and (event.day - work.watermark_day).days > _LONGEST_CLOCK_JUMP:
+                raise Halt(f"the clock jumped from {work.watermark_day} to {event.day}")
         elif mark.envelope.producer_id is None:
             work.dead.append(DeadLetter(mark.raw, "a day mark of no lane"))
             return False
         else:
             day = marks.reached(mark.envelope.source, mark.envelope.producer_id, event.producers, event.day)
-        if day is None or (work.lane_day is not None and day <= work.lane_day):
+        if day is None or (work.watermark_day is not None and day <= work.watermark_day):
             return False
-        work.lane_day = day
-        work.marked = True
+        work.watermark_day = day
+        work.completes_day = True
         return True
 
     async def _parked_among(self, session: Session, reads: Sequence[InboundEvent[Any] | UnreadableEvent]) -> set[str]:
@@ -461,17 +467,17 @@ class Lane:
         envelope = read.envelope
         if isinstance(read, UnreadableEvent):
             return (str(envelope.id),) if self._units_write else (envelope.key,)
-        if self._park_by is None:
+        if self._park_key is None:
             return (envelope.key,)
-        own = self._park_by(read.event, envelope)
+        own = self._park_key(read.event, envelope)
         return (own,) if self._units_write else (own, envelope.key)
 
-    async def _handle(self, session: Session, work: Work, careful: bool) -> None:
+    async def _handle(self, session: Session, work: BatchAttempt, careful: bool) -> None:
         events: list[InboundEvent[Any]] = []
         raws = {raw.offset: raw for raw in work.raws} if work.parked.keys or careful else {}
         for read in work.reads:
             offset = read.offset if isinstance(read, InboundEvent) else read.raw.offset
-            held = work.parked.holds(*self._keys(read)) if work.parked.keys else None
+            held = work.parked.parked_among(*self._keys(read)) if work.parked.keys else None
             if held is not None:
                 work.parked.queue(held, raws.get(offset) or _raw(work.raws, offset))
             elif isinstance(read, UnreadableEvent):
@@ -481,12 +487,14 @@ class Lane:
         if not events or self._handler is None:
             return
         if careful:
-            work.rows = await self._halve(session, work, events, raws)
+            work.rows = await self._bisect(session, work, events, raws)
         else:
             work.rows = await self._decide(session, work, events)
         work.applied = len(events) - len(work.parked.bad.intersection(heard.offset for heard in events))
 
-    async def _decide(self, session: Session, work: Work, events: Sequence[InboundEvent[Any]]) -> list[OutboxRow]:
+    async def _decide(
+        self, session: Session, work: BatchAttempt, events: Sequence[InboundEvent[Any]]
+    ) -> list[OutboxRow]:
         assert self._handler is not None
         county = await self._county(session, work.county)
         batch: Batch[Any] = Batch(
@@ -504,10 +512,10 @@ class Lane:
     async def _county(self, session: Session, version: str | None) -> Any:
         if not self._consumer.needs_county:
             return None
-        return await self._service.counties.of(session, version)
+        return await self._service.counties.get(session, version)
 
-    async def _halve(
-        self, session: Session, work: Work, events: Sequence[InboundEvent[Any]], raws: dict[int, ConsumerRecord]
+    async def _bisect(
+        self, session: Session, work: BatchAttempt, events: Sequence[InboundEvent[Any]], raws: dict[int, ConsumerRecord]
     ) -> list[OutboxRow]:
         """Find the events that cannot work: each half in a savepoint of its own, down to one event."""
         events = self._not_parked(work, events, raws)
@@ -523,33 +531,39 @@ class Lane:
                 self._park(work, events[0], raws[events[0].offset], error)
                 return []
         middle = len(events) // 2
-        first = await self._halve(session, work, events[:middle], raws)
-        return first + await self._halve(session, work, events[middle:], raws)
+        first = await self._bisect(session, work, events[:middle], raws)
+        return first + await self._bisect(session, work, events[middle:], raws)
 
     def _not_parked(
-        self, work: Work, events: Sequence[InboundEvent[Any]], raws: dict[int, ConsumerRecord]
+        self, work: BatchAttempt, events: Sequence[InboundEvent[Any]], raws: dict[int, ConsumerRecord]
     ) -> list[InboundEvent[Any]]:
         free: list[InboundEvent[Any]] = []
         for heard in events:
-            held = work.parked.holds(*self._keys(heard))
+            held = work.parked.parked_among(*self._keys(heard))
             if held is None:
                 free.append(heard)
             else:
                 work.parked.queue(held, raws[heard.offset])
         return free
 
-    def _park(self, work: Work, heard: InboundEvent[Any], raw: ConsumerRecord, error: Exception) -> None:
+    def _park(self, work: BatchAttempt, heard: InboundEvent[Any], raw: ConsumerRecord, error: Exception) -> None:
         reason = str(error) if isinstance(error, UnprocessableEvent) else f"{type(error).__name__} in {where(error)}"
         work.parked.park(self._keys(heard)[0], raw, reason)
 
     async def _save(
-        self, session: Session, work: Work, numbers: SequenceTracker, marks: DayMarks, next_offset: int, run: int
+        self,
+        session: Session,
+        work: BatchAttempt,
+        numbers: SequenceTracker,
+        marks: Watermarks,
+        next_offset: int,
+        run: int,
     ) -> None:
         place = (self._consumer.name, self.topic, self.partition)
         if work.parked.queued:
-            await parking.save(session, self._service.safe, *place, work.parked)
+            await parking.save_parked(session, self._service.parking_cipher, *place, work.parked)
         if work.dead:
-            await parking.bury(session, self._service.safe, *place, work.dead)
+            await parking.save_dead_letters(session, self._service.parking_cipher, *place, work.dead)
         if numbers.changed:
             keys = sorted(numbers.changed)
             seen = [numbers.seen[key] for key in keys]
@@ -571,37 +585,37 @@ class Lane:
                 [marks.by_lane[key][0] for key in keys],
                 [marks.by_lane[key][1] for key in keys],
             )
-        await session.execute(sql.MOVE_CURSOR, *place, next_offset, run, work.lane_day)
+        await session.execute(sql.MOVE_CURSOR, *place, next_offset, run, work.watermark_day)
 
-    def _tell(self, work: Work, next_offset: int, seconds: float) -> None:
+    def _report(self, work: BatchAttempt, next_offset: int, seconds: float) -> None:
         metrics = self._service.metrics
         consumer = self._consumer.name
         metrics.events.labels(*self._labels).inc(work.applied)
-        if work.used:
-            metrics.batch_size.labels(consumer).observe(work.used)
+        if work.consumed:
+            metrics.batch_size.labels(consumer).observe(work.consumed)
         metrics.transaction.labels(consumer).observe(seconds)
         metrics.said.labels(consumer).inc(len(work.rows))
         about = {"consumer": consumer, "topic": self.topic, "partition": self.partition}
         if work.duplicates:
             metrics.duplicates.labels(*self._labels).inc(work.duplicates)
-        if work.early:
-            metrics.early.labels(*self._labels).inc(work.early)
-            log.warning("early_numbers", records=work.early, **about)
+        if work.out_of_order:
+            metrics.early.labels(*self._labels).inc(work.out_of_order)
+            log.warning("early_numbers", records=work.out_of_order, **about)
         for key, offset, reason in work.parked.new:
             metrics.parked.labels(consumer).inc()
             log.warning("parked", key=key, offset=offset, reason=reason, **about)
         for dead in work.dead:
             metrics.dead_letters.labels(consumer).inc()
             log.warning("dead_letter", offset=dead.raw.offset, reason=dead.reason, **about)
-        if work.marked:
+        if work.completes_day:
             self._consumer.block(self.topic, self.partition)
-        log.debug("batch", records=work.used, said=len(work.rows), ms=round(seconds * 1000, 1), **about)
+        log.debug("batch", records=work.consumed, said=len(work.rows), ms=round(seconds * 1000, 1), **about)
         self._consumer.committed(self.topic, self.partition, next_offset)
         if work.rows:
             self._service.relay.wake()
 
 
-def _outcomes(work: Work, *, of_unit: bool) -> list[bool]:
+def _outcomes(work: BatchAttempt, *, of_unit: bool) -> list[bool]:
     """Good and bad in offset order; what only queued behind another is neither.
 
     On a unit's own topic nor is what cannot be read: its sender may send as much of it as he likes, and is still heard.

@@ -10,7 +10,7 @@ from runtime.consume.decode import ConsumerRecord
 from runtime.observe.logs import log
 
 if TYPE_CHECKING:
-    from runtime.consume.group import Consumer
+    from runtime.consume.group import ConsumerGroup
 
 WAITING_BATCHES = 2
 """So many of the largest batches may wait for a worker: one that it takes next, and one to come meanwhile."""
@@ -21,14 +21,14 @@ WAITING_BYTES = 4 * 2**20
 class Worker:
     """One partition's queue, and the task that empties it."""
 
-    def __init__(self, consumer: "Consumer", topic: str, partition: int) -> None:
+    def __init__(self, consumer: "ConsumerGroup", topic: str, partition: int) -> None:
         self._consumer = consumer
         self._place = (topic, partition)
         self._queue: deque[ConsumerRecord] = deque()
         self._bytes = 0
-        self._much = False
+        self._bulk = False
         """The last poll that brought records of this partition brought much."""
-        self._catches_up = False
+        self._flushes = False
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -41,11 +41,11 @@ class Worker:
         return len(self._queue) >= WAITING_BATCHES * self._consumer.largest_batch or self._bytes >= WAITING_BYTES
 
     @property
-    def brings_much(self) -> bool:
+    def is_bulk(self) -> bool:
         """It is at work on what looks like a file."""
-        return self.working and self._much
+        return self.working and self._bulk
 
-    def put(self, raws: Sequence[ConsumerRecord], *, much: bool) -> None:
+    def put(self, raws: Sequence[ConsumerRecord], *, bulk: bool) -> None:
         """Queue what was polled; after a seek it takes the place of what had been polled before.
 
         ``much``: it looks like a file on its way.
@@ -55,21 +55,21 @@ class Worker:
                 self._bytes -= len(self._queue.pop().value or b"")
             self._queue.append(raw)
             self._bytes += len(raw.value or b"")
-        self._much = much
+        self._bulk = bulk
         self._start()
 
-    def catch_up(self) -> None:
+    def flush_coalesced(self) -> None:
         """Let the lane say what it kept back, after the batch in hand."""
-        self._catches_up = True
+        self._flushes = True
         self._start()
 
     def discard(self) -> None:
         """Forget what is queued: it is polled again from wherever its partition is read next."""
         self._queue.clear()
         self._bytes = 0
-        self._consumer.room.set()
+        self._consumer.has_room.set()
 
-    async def rest(self) -> None:
+    async def drain(self) -> None:
         """Wait until there is nothing left to do."""
         if self._task is not None:
             await asyncio.wait([self._task])
@@ -81,15 +81,15 @@ class Worker:
     async def _run(self) -> None:
         consumer = self._consumer
         try:
-            while not consumer.leaving and (self._catches_up or self._queue):
-                lane = consumer.lane(*self._place)
-                if self._catches_up:
-                    self._catches_up = False
-                    await lane.catch_up()
+            while not consumer.leaving and (self._flushes or self._queue):
+                lane = consumer.processor(*self._place)
+                if self._flushes:
+                    self._flushes = False
+                    await lane.flush_coalesced()
                     continue
-                await lane.apply(self._take(), more=self._much or consumer.more)
-                if self._much:
-                    consumer.found_much()
+                await lane.apply(self._take(), more_to_come=self._bulk or consumer.more_to_come)
+                if self._bulk:
+                    consumer.saw_bulk()
         except Exception as error:  # noqa: BLE001 - whatever it is, the process ends
             # Nobody awaits this task: it would not be told, and its partition would stand still.
             log.error("worker_failed", consumer=consumer.name, error=type(error).__name__, exc_info=True)
@@ -100,5 +100,5 @@ class Worker:
         for raw in batch:
             self._queue.popleft()
             self._bytes -= len(raw.value or b"")
-        self._consumer.room.set()
+        self._consumer.has_room.set()
         return batch

@@ -8,7 +8,7 @@ _passes = itertools.count(1)
 EXIT_CODE = 137
 
 
-def point(name: str) -> None:
+def failpoint(name: str) -> None:
     """End the process here if the environment says so: ``HUTONG_KILL_AT=<name>`` or ``<name>:<n-th pass>``.
 
     A point is passed where there is something to lose: a commit counts if something is said with it.

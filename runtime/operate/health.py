@@ -16,12 +16,12 @@ def routes(service: "Service") -> list[tuple[str, Any]]:
     @get(include_in_schema=False)
     async def health(scope: Any) -> AsgiResponse:
         """Everything that is wrong: halted partitions, days that fail, silence."""
-        return _answer(service.troubles() + service.silences() + service.unready())
+        return _answer(service.problems() + service.liveness_failures() + service.unready())
 
     @get(include_in_schema=False)
     async def live(scope: Any) -> AsgiResponse:
         """Whether starting the process again would help."""
-        return _answer(service.silences())
+        return _answer(service.liveness_failures())
 
     @get(include_in_schema=False)
     async def ready(scope: Any) -> AsgiResponse:

@@ -15,7 +15,7 @@ from runtime.storage.sealing import CannotOpen
 if TYPE_CHECKING:
     from runtime.service import Service
 
-LANE = "@replay"
+REPLAY_PRODUCER = "@replay"
 """The input that released events are numbered by."""
 
 
@@ -65,14 +65,14 @@ async def release(service: "Service", key: str) -> int:
             for place, part in groupby(stored, key=lambda row: (row["topic"], row["partition"])):
                 held = list(part)
                 try:
-                    raws = [service.safe.take_out(row["record"], name, *place, row["offset"]) for row in held]
-                    rows += await service.consumers[name].lane(*place).release(session, raws)
+                    raws = [service.parking_cipher.decrypt(row["record"], name, *place, row["offset"]) for row in held]
+                    rows += await service.consumers[name].processor(*place).release(session, raws)
                 except Exception as error:
                     if infrastructure(error) and not isinstance(error, RetryLater):
                         raise
                     raise StillParked(f"{place[0]}/{place[1]} from offset {held[0]['offset']}: {_why(error)}") from None
                 count += len(held)
-            await service.outbox.write(session, service.own_lanes[LANE, 0], rows)
+            await service.outbox.write(session, service.producer_ids[REPLAY_PRODUCER, 0], rows)
             await session.execute(sql.RELEASE, name, key)
         return count
 

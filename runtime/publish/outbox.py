@@ -13,7 +13,7 @@ from runtime.handlers import DayPage, OutboundEvent
 from runtime.publish.partitioner import partition_of
 from runtime.storage import sql
 from runtime.storage.database import Session
-from runtime.topic_catalogue import Catalogue
+from runtime.topic_catalogue import TopicCatalogue
 
 SEPARATOR = b"\x00"
 """Between the names and values of stored headers, none of which may have one."""
@@ -41,7 +41,7 @@ class Outbox:
         self,
         service: str,
         source: str,
-        catalogue: Catalogue,
+        catalogue: TopicCatalogue,
         partitions: int,
         max_bytes: int,
         *,
@@ -52,8 +52,8 @@ class Outbox:
         self._catalogue = catalogue
         self._partitions = partitions
         self._max_bytes = max_bytes
-        self._keeps_back = keeps_back
-        self._days = catalogue.days_said_by(service)
+        self._coalesces = keeps_back
+        self._days = catalogue.watermark_topics(service)
         self._of_topic: dict[str, int] = {}
 
     def rows(self, said: Sequence[OutboundEvent]) -> list[OutboxRow]:
@@ -111,7 +111,7 @@ class Outbox:
         """
         if not rows:
             return
-        snapshots = [(row.topic, row.key) for row in rows if row.snapshot] if self._keeps_back else []
+        snapshots = [(row.topic, row.key) for row in rows if row.snapshot] if self._coalesces else []
         if snapshots:
             await session.execute(sql.REPLACED, *_columns(snapshots))
         counts = Counter((row.topic, row.partition) for row in rows)
@@ -182,7 +182,7 @@ def _columns(rows: Sequence[tuple[object, ...]]) -> list[list[object]]:
     return [list(column) for column in zip(*rows, strict=True)]
 
 
-def day_page(*, county: str, service: str, day: date, index: int, resume: str | None) -> tuple[UUID, UUID]:
+def day_page_ids(*, county: str, service: str, day: date, index: int, resume: str | None) -> tuple[UUID, UUID]:
     """(cause, correlation) of one page of a day's work: the same whenever it is done."""
     story = uuid5(_DAYS, f"{county}|{at_midnight(day).isoformat()}")
     return uuid5(story, f"{service}|{index}|{resume or ''}"), story

@@ -17,7 +17,7 @@ from aiokafka.errors import KafkaError
 from runtime import kafka
 from runtime.backoff import Backoff
 from runtime.errors import Halt
-from runtime.observe.failpoints import point
+from runtime.observe.failpoints import failpoint
 from runtime.observe.logs import log
 from runtime.observe.metrics import Metrics
 from runtime.publish.outbox import SEPARATOR
@@ -44,7 +44,7 @@ class Sent:
     """What the broker has acknowledged of one wave."""
 
     positions: list[int]
-    marks: dict[Lane, int]
+    following: dict[Lane, int]
 
 
 class Relay:
@@ -61,7 +61,7 @@ class Relay:
         self.halted: str | None = None
         self.failing: str | None = None
         """What it has failed with several times in a row."""
-        self.holding = False
+        self.is_active = False
 
     def wake(self) -> None:
         """Something was said."""
@@ -92,14 +92,14 @@ class Relay:
                     self.failing = type(error).__name__
                 await backoff.wait(self._stopping)
             finally:
-                self.holding = False
+                self.is_active = False
                 self._metrics.relay_working.set(0)
 
     async def _work(self, backoff: Backoff) -> None:
         # A frozen process must not keep its successor from publishing: an idle holder is cut off.
         session = await open_session(self._service, self._settings, idle_session_timeout="15000")
         try:
-            if not await self._hold(session, backoff):
+            if not await self._acquire(session, backoff):
                 return
             producer = kafka.producer(self._settings, f"hutong-{self._service}-relay-{self._settings.ordinal}")
             try:
@@ -110,14 +110,14 @@ class Relay:
         finally:
             await session.close(timeout=5)
 
-    async def _hold(self, session: Any, backoff: Backoff) -> bool:
+    async def _acquire(self, session: Any, backoff: Backoff) -> bool:
         while not await session.fetchval(sql.TRY_LOCK, _LOCK_SPACE, self._service):
             if self._stopping.is_set():
                 return False
             # Not until something is said here: that too is published by the one that works.
             await self._pause(self._stopping, _STANDBY)
-            self._is_well(backoff)
-        self.holding = True
+            self._reset_failures(backoff)
+        self.is_active = True
         self._metrics.relay_working.set(1)
         log.info("relay_works")
         return True
@@ -131,7 +131,7 @@ class Relay:
             self._wake.clear()
             rows = await session.fetch(sql.TO_PUBLISH, _WAVE)
             if not rows:
-                self._is_well(backoff)
+                self._reset_failures(backoff)
                 if self._stopping.is_set():
                     return
                 await self._pause(self._wake, _IDLE)
@@ -141,12 +141,12 @@ class Relay:
                 await self._send(producer, rows, marks, sent)
             finally:
                 if sent.positions:
-                    point("before_mark")
-                    await self._mark(session, sent)
-                    marks.update(sent.marks)
-            self._is_well(backoff)
+                    failpoint("before_mark")
+                    await self._record_published(session, sent)
+                    marks.update(sent.following)
+            self._reset_failures(backoff)
 
-    def _is_well(self, backoff: Backoff) -> None:
+    def _reset_failures(self, backoff: Backoff) -> None:
         self._failures, self.failing = 0, None
         backoff.reset()
 
@@ -190,7 +190,7 @@ class Relay:
             await done
             for row in rows[start:end]:
                 sent.positions.append(row["position"])
-                sent.marks[row["lane"], topic, partition] = row["seq"] + 1
+                sent.following[row["lane"], topic, partition] = row["seq"] + 1
             start = end
 
     def _headers(self, row: Any) -> list[tuple[str, bytes]]:
@@ -206,15 +206,15 @@ class Relay:
             name = self._names[raw] = raw.decode()
         return name
 
-    async def _mark(self, session: Any, sent: Sent) -> None:
-        lanes = sorted(sent.marks)
+    async def _record_published(self, session: Any, sent: Sent) -> None:
+        lanes = sorted(sent.following)
         await session.execute(
             sql.PUBLISHED,
             sent.positions,
             [lane for lane, _, _ in lanes],
             [topic for _, topic, _ in lanes],
             [partition for _, _, partition in lanes],
-            [sent.marks[lane] for lane in lanes],
+            [sent.following[lane] for lane in lanes],
         )
         self._metrics.published.inc(len(sent.positions))
 

@@ -64,7 +64,7 @@ GUARDS = [
     Guard(
         "runtime: the relay marks what it has published",
         "runtime/publish/relay.py",
-        "                    await self._mark(session, sent)\n",
+        "                    await self._record_published(session, sent)\n",
         "",
         _ONCE + "test_two_hops_apply_every_event_once_and_in_order_and_its_repetition_not_at_all",
     ),
@@ -86,14 +86,14 @@ GUARDS = [
     Guard(
         "runtime: what follows a parked event queues behind it",
         "runtime/consume/partition.py",
-        "held = work.parked.holds(*self._keys(read)) if work.parked.keys else None",
+        "held = work.parked.parked_among(*self._keys(read)) if work.parked.keys else None",
         "held = None",
         _PARKING + "test_one_bad_event_parks_its_name_in_order_and_no_other[unprocessable]",
     ),
     Guard(
         "runtime: within its own batch too",
         "runtime/consume/partition.py",
-        "            held = work.parked.holds(*self._keys(heard))\n",
+        "            held = work.parked.parked_among(*self._keys(heard))\n",
         "            held = None\n",
         _PARKING + "test_one_bad_event_parks_its_name_in_order_and_no_other[bug]",
     ),
@@ -178,8 +178,8 @@ GUARDS = [
     Guard(
         "runtime: a lane waits for its day's work",
         "runtime/consume/partition.py",
-        "        if work.marked:\n            self._consumer.block(self.topic, self.partition)\n",
-        "        if work.marked:\n            self._service.days.kick()\n",
+        "        if work.completes_day:\n            self._consumer.block(self.topic, self.partition)\n",
+        "        if work.completes_day:\n            self._service.days.kick()\n",
         _DAYS + "test_what_follows_the_mark_waits_for_the_days_work",
     ),
     Guard(
@@ -277,9 +277,9 @@ GUARDS = [
     Guard(
         "runtime: what a page of a day's work says is written in its transaction too",
         "runtime/consume/days.py",
-        "                await service.outbox.write(session, service.own_lanes[LANE, index], rows)\n",
+        "                await service.outbox.write(session, service.producer_ids[DAY_PRODUCER, index], rows)\n",
         "                async with service.pool.acquire() as other, other.transaction():\n"
-        "                    await service.outbox.write(other, service.own_lanes[LANE, index], rows)\n",
+        "                    await service.outbox.write(other, service.producer_ids[DAY_PRODUCER, index], rows)\n",
         _DAYS + "test_a_days_work_goes_on_where_it_was_killed[before_page]",
     ),
     Guard(
@@ -349,7 +349,7 @@ GUARDS = [
     Guard(
         "runtime: as many processes are at work as units have topics",
         "runtime/operate/watchdog.py",
-        "(sum(most) if consumer.of_units else max(most, default=0))",
+        "(sum(most) if consumer.unit_topics else max(most, default=0))",
         "max(most, default=0)",
         _WATCH + "test_a_process_beyond_the_units_topics_waits_in_peace",
     ),
@@ -384,7 +384,7 @@ GUARDS = [
     Guard(
         "runtime: who stands by again is no longer failing",
         "runtime/publish/relay.py",
-        "            await self._pause(self._stopping, _STANDBY)\n            self._is_well(backoff)\n",
+        "            await self._pause(self._stopping, _STANDBY)\n            self._reset_failures(backoff)\n",
         "            await self._pause(self._stopping, _STANDBY)\n",
         _RELAY + "test_who_stands_by_again_is_no_longer_failing",
     ),
@@ -468,8 +468,8 @@ GUARDS = [
     Guard(
         "runtime: a replay decides for today",
         "runtime/consume/partition.py",
-        'work = Work(raws, facts["day"], facts["now"]',
-        'work = Work(raws, None, facts["now"]',
+        'work = BatchAttempt(raws, facts["day"], facts["now"]',
+        'work = BatchAttempt(raws, None, facts["now"]',
         _LANE + "test_what_is_replayed_is_decided_for_today",
     ),
     Guard(
@@ -482,8 +482,8 @@ GUARDS = [
     Guard(
         "runtime: a batch that is never committed is told",
         "runtime/service.py",
-        "            if lane.standstill > patience\n",
-        "            if lane.standstill > patience + 1e9\n",
+        "            if lane.uncommitted_seconds > patience\n",
+        "            if lane.uncommitted_seconds > patience + 1e9\n",
         _LANE + "test_a_batch_that_is_never_committed_is_told_though_the_process_polls",
     ),
     Guard(
@@ -510,8 +510,8 @@ GUARDS = [
     Guard(
         "runtime: a day that cannot be turned holds up no other index",
         "runtime/consume/days.py",
-        "                            indexes.create_task(self._turn(self.consumer, index))\n",
-        "                            await self._turn(self.consumer, index)\n",
+        "                            indexes.create_task(self._complete(self.consumer, index))\n",
+        "                            await self._complete(self.consumer, index)\n",
         _DAYS + "test_a_day_that_cannot_be_turned_for_some_holds_up_no_others",
     ),
     Guard(
@@ -545,7 +545,7 @@ GUARDS = [
     Guard(
         "runtime: a topic whose assignment is gone is watched",
         "runtime/operate/watchdog.py",
-        "            if place[0] not in consumer.heard:\n",
+        "            if place[0] not in consumer.topics:\n",
         "            if place not in consumer.assigned:\n",
         _WATCH + "test_a_topic_made_anew_is_told_though_its_assignment_is_gone",
     ),
@@ -566,14 +566,14 @@ GUARDS = [
     Guard(
         "runtime: what was kept back is said before the day ends",
         "runtime/consume/partition.py",
-        "while work.marked or not work.raws:",
+        "while work.completes_day or not work.raws:",
         "while not work.raws:",
         _LATER + "test_a_day_ends_when_all_is_said_that_was_kept_back_in_it",
     ),
     Guard(
         "runtime: a batch whose commit was not heard of may have kept something back",
         "runtime/consume/partition.py",
-        "                    self.may_keep()\n                    return True\n",
+        "                    self.may_have_coalesced()\n                    return True\n",
         "                    return True\n",
         _LATER + "test_a_batch_whose_commit_was_not_heard_of_may_have_kept_something",
     ),
@@ -594,15 +594,15 @@ GUARDS = [
     Guard(
         "runtime: a lane that is given says what was kept back before",
         "runtime/consume/group.py",
-        "                self.lane(*place).may_keep()  # whoever had it before may have kept something back\n",
+        "                self.processor(*place).may_have_coalesced()  # whoever had it before may have kept something back\n",
         "                pass\n",
         _LATER + "test_a_lane_that_begins_says_what_was_kept_before_it",
     ),
     Guard(
         "runtime: a lane that is given again says what was kept meanwhile",
         "runtime/consume/group.py",
-        "                self.lane(*place).may_keep()  # whoever had it before may have kept something back\n",
-        "                self.lane(*place)\n",
+        "                self.processor(*place).may_have_coalesced()  # whoever had it before may have kept something back\n",
+        "                self.processor(*place)\n",
         _LATER + "test_a_lane_that_is_given_again_says_what_was_kept_meanwhile",
     ),
     Guard(
@@ -636,22 +636,22 @@ GUARDS = [
     Guard(
         "runtime: what is kept back waits until it is quiet",
         "runtime/consume/group.py",
-        "(not self._brings_more(lane) or lane.keeps_since < too_long)",
-        "(lane.keeps_since > 0 or lane.keeps_since < too_long)",
+        "(not self._expects_more(lane) or lane.coalescing_since < too_long)",
+        "(lane.coalescing_since > 0 or lane.coalescing_since < too_long)",
         _LATER + "test_it_is_said_when_it_is_quiet_and_not_before",
     ),
     Guard(
         "runtime: a few that follow a file do not prolong it",
         "runtime/consume/worker.py",
-        "                if self._much:\n",
+        "                if self._bulk:\n",
         "                if consumer.more:\n",
         _LATER + "test_a_few_that_follow_a_file_do_not_prolong_it",
     ),
     Guard(
         "runtime: nothing is kept back for too long",
         "runtime/consume/group.py",
-        "(not self._brings_more(lane) or lane.keeps_since < too_long)",
-        "(not self._brings_more(lane))",
+        "(not self._expects_more(lane) or lane.coalescing_since < too_long)",
+        "(not self._expects_more(lane))",
         _LATER + "test_it_is_said_though_more_comes_when_it_was_kept_for_too_long",
     ),
     Guard(
@@ -706,14 +706,14 @@ GUARDS = [
     Guard(
         "runtime: a poll waits for no worker",
         "runtime/service.py",
-        "        found.hand_over(records)\n",
-        "        found.hand_over(records)\n        await found.rest()\n",
+        "        found.dispatch(records)\n",
+        "        found.dispatch(records)\n        await found.rest()\n",
         _WORKER + "test_a_units_message_that_cannot_work_yet_holds_up_no_other_units",
     ),
     Guard(
         "runtime: what is taken away ends with the transaction in flight",
         "runtime/consume/group.py",
-        "        await self.rest()\n        self._workers.clear()\n",
+        "        await self.drain()\n        self._workers.clear()\n",
         "        self._workers.clear()\n",
         _WORKER + "test_what_is_taken_away_ends_with_the_transaction_in_flight",
     ),

@@ -26,7 +26,7 @@ async def test_files_and_people_are_heard_apart_and_other_counties_not_at_all(tm
         )
         consumer.subscriber = subscriber
 
-    heard = {name: set(service.consumers[name].names(existing)) for name in ("main", "actions")}
+    heard = {name: set(service.consumers[name].topic_names(existing)) for name in ("main", "actions")}
     assert heard["main"] == {name for name in names if name.startswith("department.")} | {topics.CLOCK.name}
     assert heard["actions"] == {name for name in names if name.startswith("action.")}
     assert len(heard["main"]) > 8

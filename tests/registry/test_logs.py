@@ -31,7 +31,7 @@ from runtime import InboundEvent, Service, Settings, partition_of
 from runtime.publish.outbox import Outbox
 from runtime.storage import sql
 from runtime.storage.sealing import new_keys
-from runtime.topic_catalogue import Catalogue
+from runtime.topic_catalogue import TopicCatalogue
 from services.registry import app
 from services.registry.names import identity_of
 from tests.county import a_county
@@ -366,7 +366,7 @@ async def test_a_log_cut_differently_or_heard_twice_ends_the_same(
 
 def published(events: Sequence[Event], at: datetime = NOON) -> list[Step]:
     """What intake's outbox makes of these events: each partition in order, one partition after the other."""
-    outbox = Outbox("intake", "/hutong/341722/intake/x", Catalogue(TOPICS), LANES, 1_000_000)
+    outbox = Outbox("intake", "/hutong/341722/intake/x", TopicCatalogue(TOPICS), LANES, 1_000_000)
     cause = Envelope(SPACE, "/a-client", "department.End.v1", at, "key", COUNTY.code, SPACE)
     said = [InboundEvent(event, cause, "department.341722-jtj.v1", 0, n).emit(event) for n, event in enumerate(events)]
     kinds = {event.kind: type(event) for event in events}

@@ -26,7 +26,7 @@ from contracts.event import Envelope, Event
 from contracts.topics import CLOCK, COUNTY
 from deploy.embedded.stack import LocalStack
 from runtime import Settings, partition_of
-from runtime.consume.group import Consumer as RuntimeConsumer
+from runtime.consume.group import ConsumerGroup as RuntimeConsumer
 from runtime.storage.migrations import migrate
 from runtime.storage.sealing import new_keys
 from tests.runtime.model import MIGRATIONS, chained
@@ -416,8 +416,8 @@ class World:
 
 async def applied(consumer: RuntimeConsumer, records: Sequence[Any]) -> None:
     """Hand records over as a poll would, and wait until their workers are done with them."""
-    consumer.hand_over(records)
-    await consumer.rest()
+    consumer.dispatch(records)
+    await consumer.drain()
 
 
 def names_of(log: Iterable[Any], kind: str) -> list[str]:

@@ -10,14 +10,14 @@ from typing import Any, cast
 import pytest
 
 from runtime import Batch, OutboundEvent, Service, Tx, run_in_thread
-from runtime.consume.group import LANES, LONG_POLL_MS, Consumer
+from runtime.consume.group import BATCHES_PER_POLL, LONG_POLL_MS, ConsumerGroup
 from tests.runtime import model
 from tests.runtime.harness import World, applied
 from tests.runtime.test_lane import PLACE, audited, put
 
 BATCH = 200
 MUCH = 100
-MOST = LANES * BATCH
+MOST = BATCHES_PER_POLL * BATCH
 
 
 class Scripted:
@@ -35,12 +35,14 @@ class Scripted:
         return {"place": list(range(start, start + many))} if many else {}
 
 
-def a_consumer(gathers: float) -> Consumer:
+def a_consumer(gathers: float) -> ConsumerGroup:
     settings = SimpleNamespace(max_records=BATCH, gathered_records=BATCH, much=MUCH, parallel=2)
-    return Consumer(cast("Service", SimpleNamespace(name="model", settings=settings)), "main", gathers=gathers)
+    return ConsumerGroup(
+        cast("Service", SimpleNamespace(name="model", settings=settings)), "main", linger_seconds=gathers
+    )
 
 
-async def polled(consumer: Consumer, kafka: Scripted) -> list[Any]:
+async def polled(consumer: ConsumerGroup, kafka: Scripted) -> list[Any]:
     return list(await consumer.poll(kafka))
 
 
@@ -62,7 +64,7 @@ async def test_much_is_gathered_in_order_until_nothing_more_comes() -> None:
 
 
 async def test_no_more_is_gathered_than_the_lanes_can_take() -> None:
-    kafka = Scripted(MUCH, *[BATCH] * LANES, BATCH)
+    kafka = Scripted(MUCH, *[BATCH] * BATCHES_PER_POLL, BATCH)
     assert len(await polled(a_consumer(60.0), kafka)) == MOST
     assert kafka.asked[-1] == (LONG_POLL_MS, BATCH - MUCH)
     assert kafka.there == [BATCH]
@@ -83,7 +85,7 @@ async def test_gathering_ends_when_the_partitions_are_taken() -> None:
 async def in_threes(world: World, service: Service) -> Service:
     """The lane's service, with batches of three."""
     made = model.alpha(replace(service.settings, max_records=3))
-    made.pool, made.outbox, made.safe = service.pool, service.outbox, service.safe
+    made.pool, made.outbox, made.parking_cipher = service.pool, service.outbox, service.parking_cipher
     made.consumers["main"].ready.add(PLACE)
     return made
 

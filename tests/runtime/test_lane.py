@@ -13,7 +13,7 @@ from asyncpg.transaction import Transaction
 from contracts.event import Envelope, Event
 from runtime import RetryLater, Service, Tx, UnprocessableEvent
 from runtime.consume.decode import RecordDecoder
-from runtime.consume.partition import Lane
+from runtime.consume.partition import PartitionProcessor
 from runtime.handlers import Batch, OutboundEvent
 from runtime.operate.replay import StillParked
 from runtime.storage.sealing import CannotOpen
@@ -127,7 +127,7 @@ async def test_a_waiting_handler_gives_way_when_its_partitions_are_taken(world: 
     consumer.learn({PLACE[0]: never}, None, None, None)
     work = asyncio.create_task(apply(service, put(world, 0)))
     await asyncio.sleep(0)
-    await asyncio.wait_for(consumer.taken(), 5)
+    await asyncio.wait_for(consumer.on_revoked(), 5)
     await asyncio.wait_for(work, 5)
     assert await service.pool.fetchval("select next_offset from consumer_cursor where topic = $1", PLACE[0]) == 0
 
@@ -170,19 +170,19 @@ async def test_a_batch_that_is_never_committed_is_told_though_the_process_polls(
     async def never(batch: Batch[Any], tx: Tx) -> list[OutboundEvent]:
         raise RetryLater("for ever")
 
-    service.settings = replace(service.settings, silence_patience=0.2)
+    service.settings = replace(service.settings, silence_timeout=0.2)
     consumer = service.consumers["main"]
     consumer.learn({PLACE[0]: never}, None, None, None)
     work = asyncio.create_task(apply(service, put(world, 0)))
 
     async def told() -> bool:
-        return any("has committed nothing for" in trouble for trouble in service.troubles())
+        return any("has committed nothing for" in trouble for trouble in service.problems())
 
     await eventually(told, what="somebody is told")
     assert not service.hanging(), "it is tried again and again: starting the process anew would not help"
-    await consumer.taken()
+    await consumer.on_revoked()
     await work
-    assert service.troubles() == []
+    assert service.problems() == []
 
 
 async def test_a_handler_that_waits_for_what_never_comes_ends_the_process(world: World, service: Service) -> None:
@@ -192,19 +192,19 @@ async def test_a_handler_that_waits_for_what_never_comes_ends_the_process(world:
         await over.wait()
         return []
 
-    service.settings = replace(service.settings, attempt_patience=0.2, watch_every=0.05)
+    service.settings = replace(service.settings, attempt_timeout=0.2, watchdog_interval=0.05)
     service.consumers["main"].learn({PLACE[0]: hangs}, None, None, None)
     work = asyncio.create_task(apply(service, put(world, 0)))
-    watching = asyncio.create_task(service.watch.run())
+    watching = asyncio.create_task(service.watchdog.run())
 
     async def ended() -> bool:
         return service.failure is not None
 
     try:
         await eventually(ended, what="the process ends")
-        assert f"main {PLACE[0]}/0 hangs" in service.silences()
+        assert f"main {PLACE[0]}/0 hangs" in service.liveness_failures()
     finally:
-        service.watch.stop()
+        service.watchdog.stop()
         over.set()
         await asyncio.gather(watching, work)
 
@@ -217,7 +217,7 @@ async def test_a_failure_outside_of_the_handlers_ends_the_process(
     async def broken(*_: object) -> None:
         raise LookupError("a bug of our own")
 
-    monkeypatch.setattr(Lane, "apply", broken)
+    monkeypatch.setattr(PartitionProcessor, "apply", broken)
     await apply(service, put(world, 0))
     assert service.failure == "consumer main failed"
 
@@ -279,7 +279,7 @@ async def test_a_replay_that_fails_changes_nothing_and_quotes_nobody(world: Worl
     consumer = service.consumers["main"]
     consumer.learn({PLACE[0]: refuses}, None, None, None)
     await apply(service, put(world, 0), put(world, 1), put(world, 2))
-    consumer._lanes.clear()
+    consumer._processors.clear()
     consumer.learn({PLACE[0]: writes_then_fails}, None, None, None)
 
     with pytest.raises(StillParked, match="from offset 0: KeyError in test_lane") as failed:
@@ -289,7 +289,7 @@ async def test_a_replay_that_fails_changes_nothing_and_quotes_nobody(world: Worl
     assert await audited(service) == []
     assert await service.pool.fetchval("select count(*) from parked_event") == 3
     assert await service.pool.fetchval("select count(*) from outbox") == 0
-    consumer._lanes.clear()
+    consumer._processors.clear()
     consumer.learn({PLACE[0]: model.on_put}, None, None, None)
     assert await service.replay("a") == 3
     assert await audited(service) == [0, 1, 2]
@@ -314,12 +314,12 @@ async def test_what_is_replayed_is_decided_for_today(world: World, service: Serv
 
 
 async def test_a_parked_event_opens_with_its_key_and_in_its_place_alone(world: World, service: Service) -> None:
-    stored = service.safe.park(put(world, 7), "main")
-    assert service.safe.take_out(stored, "main", *PLACE, 7).offset == 7
+    stored = service.parking_cipher.encrypt(put(world, 7), "main")
+    assert service.parking_cipher.decrypt(stored, "main", *PLACE, 7).offset == 7
     with pytest.raises(CannotOpen):
-        service.safe.take_out(stored, "main", *PLACE, 8)
+        service.parking_cipher.decrypt(stored, "main", *PLACE, 8)
     with pytest.raises(CannotOpen, match="another version"):
-        service.safe.take_out(b"\x02" + stored[1:], "main", *PLACE, 7)
+        service.parking_cipher.decrypt(b"\x02" + stored[1:], "main", *PLACE, 7)
 
 
 async def test_a_batch_that_is_too_long_for_this_machine_is_done_in_halves(world: World, service: Service) -> None:
@@ -339,7 +339,7 @@ async def test_a_batch_that_is_too_long_for_this_machine_is_done_in_halves(world
     try:
         await asyncio.wait_for(apply(slow, *(put(world, offset) for offset in range(16))), 20)
     finally:
-        await consumer.taken()
+        await consumer.on_revoked()
         await slow.close()
     assert await audited(service) == list(range(16))
     assert sizes == [16, 8, 8]

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from runtime import partition_of
-from runtime.consume.parking import Safe
+from runtime.consume.parking import ParkingCipher
 from runtime.storage.sealing import Opener
 from tests.runtime.harness import World, eventually
 
@@ -112,8 +112,8 @@ async def test_an_event_of_a_future_version_or_of_a_wrong_shape_is_parked(world:
         "alpha", "select consumer, topic, partition, \"offset\", record from parked_event where key = 'b'"
     )
     assert "绝密".encode() not in stored[0]["record"]
-    safe = Safe(world.of("alpha"))
-    taken = safe.take_out(stored[0]["record"], "main", world.input, stored[0]["partition"], stored[0]["offset"])
+    safe = ParkingCipher(world.of("alpha"))
+    taken = safe.decrypt(stored[0]["record"], "main", world.input, stored[0]["partition"], stored[0]["offset"])
     assert "绝密".encode() in (taken.value or b"")
 
 

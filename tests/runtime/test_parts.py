@@ -22,15 +22,15 @@ from contracts.topics import TOPICS, Topic
 from runtime import MissingSecret, RetryLater, Service, Settings, UnprocessableEvent, partition_of
 from runtime.backoff import Backoff
 from runtime.consume import cursor_check
-from runtime.consume.parking import Poison, Safe
+from runtime.consume.parking import CircuitBreaker, ParkingCipher
 from runtime.errors import Halt, UnknownTopic
 from runtime.handlers import DayPage, InboundEvent
 from runtime.kafka import Described
-from runtime.publish.outbox import Outbox, day_page
+from runtime.publish.outbox import Outbox, day_page_ids
 from runtime.publish.partitioner import murmur2
 from runtime.settings import OpenSecrets
 from runtime.storage.database import infrastructure
-from runtime.topic_catalogue import Catalogue
+from runtime.topic_catalogue import TopicCatalogue
 
 
 @pytest.mark.parametrize(
@@ -131,29 +131,29 @@ async def test_two_that_wait_do_not_come_back_together(monkeypatch: pytest.Monke
 
 
 def test_bad_events_halt_one_past_the_limit_and_good_ones_start_anew() -> None:
-    poison = Poison(limit=3, share=0.5, window=10)
-    assert poison.judge([True, True, True]) == 3
-    poison.keep([True, True, True], 3)
+    poison = CircuitBreaker(limit=3, share=0.5, window=10)
+    assert poison.check([True, True, True]) == 3
+    poison.record([True, True, True], 3)
     with pytest.raises(Halt, match="more than 3"):
-        poison.judge([True])
-    assert poison.judge([False, True]) == 1
+        poison.check([True])
+    assert poison.check([False, True]) == 1
 
 
 def test_a_share_of_bad_events_halts_only_when_enough_were_seen() -> None:
-    poison = Poison(limit=100, share=0.5, window=10)
-    assert poison.judge([True] * 6) == 6
-    assert poison.judge([True, False] * 5) == 0
+    poison = CircuitBreaker(limit=100, share=0.5, window=10)
+    assert poison.check([True] * 6) == 6
+    assert poison.check([True, False] * 5) == 0
     with pytest.raises(Halt, match="6 of the last 10"):
-        poison.judge([True] * 6 + [False] * 4)
+        poison.check([True] * 6 + [False] * 4)
 
 
 def test_topics_are_found_by_name_and_by_family() -> None:
-    catalogue = Catalogue(TOPICS)
+    catalogue = TopicCatalogue(TOPICS)
     assert catalogue.topic("department.341722-jtj.v1").name == "department.{unit}.v1"
     assert catalogue.topic("referral.queue.341722-gaj.restricted.v1").family == "restricted_agency"
     assert catalogue.topic("referral.queue.341722-gaj.v1").family == "agency"
-    assert catalogue.written_by_units("action.341722-jtj.v1")
-    assert not catalogue.written_by_units("intake.record.v1")
+    assert catalogue.is_written_by_units("action.341722-jtj.v1")
+    assert not catalogue.is_written_by_units("intake.record.v1")
     assert (catalogue.partitions("intake.record.v1", 4), catalogue.partitions("clock.v1", 4)) == (4, 1)
     with pytest.raises(UnknownTopic):
         catalogue.topic("department.a.b.v1")
@@ -181,7 +181,7 @@ def outbox(max_bytes: int = 1000) -> Outbox:
         Topic("single.v1", "name", ("parts",), (), carries_watermarks=True),
         Topic("others.v1", "name", ("another",), (), carries_watermarks=True),
     )
-    return Outbox("parts", "/hutong/999901/parts/x", Catalogue(topics), 4, max_bytes)
+    return Outbox("parts", "/hutong/999901/parts/x", TopicCatalogue(topics), 4, max_bytes)
 
 
 def heard(number: int) -> InboundEvent[Any]:
@@ -247,7 +247,7 @@ def test_a_tombstone_has_no_value() -> None:
 
 
 def test_marks_go_to_every_partition_of_the_topics_that_carry_this_services_days() -> None:
-    cause, story = day_page(county="999901", service="parts", day=date(2026, 3, 1), index=2, resume=None)
+    cause, story = day_page_ids(county="999901", service="parts", day=date(2026, 3, 1), index=2, resume=None)
     page = DayPage(
         day=date(2026, 3, 1), index=2, partitions=4, resume=None, limit=500, county=None,  # type: ignore[arg-type]
         now=datetime(2026, 3, 1, tzinfo=UTC), cause=cause, correlation=story, county_code="999901",
@@ -269,7 +269,7 @@ def test_an_event_nobody_provisioned_is_not_said() -> None:
 
 def test_without_its_keys_nothing_can_be_parked_or_buried() -> None:
     with pytest.raises(MissingSecret, match="parking_key"):
-        Safe(Settings())
+        ParkingCipher(Settings())
 
 
 def test_a_partition_that_is_no_longer_what_it_was_says_why() -> None:
@@ -281,7 +281,7 @@ def test_a_partition_that_is_no_longer_what_it_was_says_why() -> None:
             "first_offset": 10,
             "compacted": False,
         }
-        return cursor_check.broken(found, **(values | changes))
+        return cursor_check.cursor_problem(found, **(values | changes))
 
     assert broken(Described("a", 4)) is None
     assert "anew" in (broken(Described("b", 4)) or "")
@@ -292,15 +292,15 @@ def test_a_partition_that_is_no_longer_what_it_was_says_why() -> None:
 
 def test_nothing_new_is_no_reason_to_halt() -> None:
     """What left the window since made the share of the rest worse: that was judged when it was committed."""
-    poison = Poison(100, 0.5, 10)
-    poison.keep([False] * 7 + [True] * 3, 0)
-    poison.keep([True] * 3 + [False] * 3, 0)
+    poison = CircuitBreaker(100, 0.5, 10)
+    poison.record([False] * 7 + [True] * 3, 0)
+    poison.record([True] * 3 + [False] * 3, 0)
     poison._recent.clear()
     poison._recent.extend([True] * 6 + [False] * 4)
     poison._bad = 6
     with pytest.raises(Halt):
-        poison.judge([False])
-    assert poison.judge([]) == 0
+        poison.check([False])
+    assert poison.check([]) == 0
 
 
 def test_nothing_is_copied_into_the_database() -> None:

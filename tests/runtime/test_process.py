@@ -182,9 +182,9 @@ async def test_a_group_that_was_shared_by_ranges_takes_a_process_that_would_rath
 
 async def test_a_process_that_does_not_begin_to_work_is_not_live(service: Service) -> None:
     """What hangs before its consumers are there looks well to whoever asks for what has gone silent."""
-    assert service.silences() == []
-    service._begun_at -= 2 * service.settings.silence_patience
-    assert service.silences() == ["it has been starting for too long"]
+    assert service.liveness_failures() == []
+    service._begun_at -= 2 * service.settings.silence_timeout
+    assert service.liveness_failures() == ["it has been starting for too long"]
 
 
 async def test_what_another_process_has_now_is_no_longer_told_here(service: Service) -> None:
@@ -196,8 +196,8 @@ async def test_what_another_process_has_now_is_no_longer_told_here(service: Serv
     told = generate_latest(service.metrics.registry).decode()
     assert f'hutong_halted{{consumer="main",partition="0",topic="{place[0]}"}} 1.0' in told
     assert f'hutong_cursor_lag{{consumer="main",partition="0",topic="{place[0]}"}} 7.0' in told
-    await consumer.taken()
-    consumer.given(set())
+    await consumer.on_revoked()
+    consumer.on_assigned(set())
     told = generate_latest(service.metrics.registry).decode()
     assert "hutong_halted{" not in told
     assert "hutong_cursor_lag{" not in told
@@ -206,7 +206,7 @@ async def test_what_another_process_has_now_is_no_longer_told_here(service: Serv
 async def test_the_day_is_told_by_every_process(service: Service) -> None:
     """Whichever turned it: the one that did so yesterday is not to ring today."""
     await service.pool.execute("update day_state set day = '2026-03-02' where index = 0")
-    await service.watch._gauges()
+    await service.watchdog._gauges()
     midnight = at_midnight(date(2026, 3, 2)).timestamp()
     assert service.metrics.registry.get_sample_value("hutong_day_turned_timestamp_seconds", {"index": "0"}) == midnight
 

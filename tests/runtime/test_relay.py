@@ -67,7 +67,7 @@ async def say(
         heard = InboundEvent(model.Put(name="cause", n=n), envelope, "", 0, n)
         said.append(heard.emit(model.Step(name=names[n % len(names)], n=n, digest="")))
     async with service.pool.acquire() as session, session.transaction():
-        await service.outbox.write(session, list(service.own_lanes.values())[lane], service.outbox.rows(said))
+        await service.outbox.write(session, list(service.producer_ids.values())[lane], service.outbox.rows(said))
 
 
 def on_topic(service: Service, world: World) -> tuple[list[int], int]:
@@ -134,7 +134,7 @@ async def test_a_row_that_is_missing_stops_the_relay_before_a_hole_is_made(servi
 
     assert service.relay.halted is not None
     assert f"{lost['topic']}/{lost['partition']} goes on with 4, not 3" in service.relay.halted
-    assert any("relay halted" in trouble for trouble in service.troubles())
+    assert any("relay halted" in trouble for trouble in service.problems())
     taken, dropped = on_topic(service, world)
     assert (taken, dropped) == ([], 0)
 
@@ -150,7 +150,7 @@ async def test_a_relay_that_fails_again_and_again_says_so_until_it_works(
     relaying = asyncio.create_task(service.relay.run())
 
     async def told() -> bool:
-        return "relay fails: TopicAuthorizationFailedError" in service.troubles()
+        return "relay fails: TopicAuthorizationFailedError" in service.problems()
 
     await eventually(told, what="it says that it fails")
     assert await service.pool.fetchval("select count(*) from outbox") == MANY
@@ -214,12 +214,12 @@ async def test_who_stands_by_again_is_no_longer_failing(
     relaying = asyncio.create_task(service.relay.run())
 
     async def told() -> bool:
-        return "relay fails: ConnectionRefusedError" in service.troubles()
+        return "relay fails: ConnectionRefusedError" in service.problems()
 
     await eventually(told, what="it says that it fails")
     away = False
     await eventually(lambda: _not(told()), what="it says so no longer")
-    assert not service.relay.holding
+    assert not service.relay.is_active
     service.relay.stop()
     await relaying
     assert await world.database.fetchval("select pg_advisory_unlock($1, hashtext($2))", relay._LOCK_SPACE, service.name)

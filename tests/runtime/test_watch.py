@@ -53,11 +53,11 @@ async def test_a_topic_made_anew_is_told_though_its_assignment_is_gone(service: 
     """A topic that goes takes its assignment along, in silence. When it is back it is not the one that was heard."""
     place = (model.INPUT.name, 0)
     consumer = service.consumers["main"]
-    consumer.given({place})
-    await consumer.taken()
+    consumer.on_assigned({place})
+    await consumer.on_revoked()
     await service.pool.execute("update consumer_cursor set topic_id = 'the one that went' where topic = $1", place[0])
-    service.settings = replace(service.settings, watch_every=0.05)
-    watching = asyncio.create_task(service.watch.run())
+    service.settings = replace(service.settings, watchdog_interval=0.05)
+    watching = asyncio.create_task(service.watchdog.run())
 
     async def halted() -> bool:
         return place in consumer.halted
@@ -66,7 +66,7 @@ async def test_a_topic_made_anew_is_told_though_its_assignment_is_gone(service: 
         await eventually(halted, what="the partition is halted")
         assert "anew" in consumer.halted[place]
     finally:
-        service.watch.stop()
+        service.watchdog.stop()
         await watching
 
 
@@ -98,15 +98,15 @@ async def test_records_deleted_past_the_cursor_halt_that_partition_only(world: W
 
 async def test_a_consumer_that_hears_nothing_ends_the_process(world: World, service: Service) -> None:
     """Without an assignment the client is healthy and silent: starting the process anew may cure it."""
-    service.settings = replace(service.settings, silence_patience=0.2, watch_every=0.05)
-    watching = asyncio.create_task(service.watch.run())
+    service.settings = replace(service.settings, silence_timeout=0.2, watchdog_interval=0.05)
+    watching = asyncio.create_task(service.watchdog.run())
 
     async def ended() -> bool:
         return "has been silent for too long" in (service.failure or "")
 
     await eventually(ended, what="the process ends")
-    assert any("is silent" in silence for silence in service.silences())
-    service.watch.stop()
+    assert any("is silent" in silence for silence in service.liveness_failures())
+    service.watchdog.stop()
     await watching
 
 
@@ -115,13 +115,13 @@ async def test_a_process_beyond_the_units_topics_waits_in_peace(service: Service
     has partitions.
     """
     consumer = service.consumers["main"]
-    consumer.heard = [model.INPUT.name, model.STEP.name]
+    consumer.topics = [model.INPUT.name, model.STEP.name]
 
     def spare(ordinal: int) -> bool:
         service.settings = replace(service.settings, ordinal=ordinal)
-        return service.watch._spare(consumer)
+        return service.watchdog._is_standby(consumer)
 
     many = service.settings.partitions
     assert [spare(ordinal) for ordinal in (many - 1, many, 2 * many)] == [False, True, True]
-    consumer.of_units = True
+    consumer.unit_topics = True
     assert [spare(ordinal) for ordinal in (many - 1, many, 2 * many)] == [False, False, True]
