@@ -12,17 +12,19 @@ import socket
 import sys
 import threading
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import asyncpg
 import uvicorn
 import uvloop
 
+from runtime.application import Application
 from runtime.errors import SchemaMissing
 from runtime.observe import logs
 from runtime.observe.logs import log
 from runtime.operate.replay import NothingParked, StillParked
-from runtime.service import Service
+from runtime.service import STOP_TIMEOUT, Service
 from runtime.settings import MissingSecret, Settings
 
 FAILED = 70
@@ -66,7 +68,7 @@ def main(arguments: list[str] | None = None) -> int:
     except asyncpg.PostgresError as error:
         why = f"{type(error).__name__} from the database"
     if serves:
-        log.error("cannot_start", reason=why)
+        log.error("start_failed", reason=why)
     else:
         _complain(f"没有做成：{why}。")
     return FAILED
@@ -97,7 +99,7 @@ async def _replay(name: str, settings: Settings, key: str) -> int:
         except StillParked as error:
             _complain(f"{key} 仍无法处理，未作任何改动：{error}")
             return 1
-    log.info("replayed", key=key, events=released)
+    log.info("key_replayed", key=key, events=released)
     _say(str(released))
     return 0
 
@@ -113,17 +115,17 @@ async def _opened(name: str, settings: Settings) -> AsyncIterator[Service]:
 
 
 async def _serve(name: str, settings: Settings) -> int:
-    service = create(name, settings)
+    application = Application(name, partial(create, name), settings)
     listening = socket.socket()
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listening.bind(("127.0.0.1", settings.http_port))
     port = listening.getsockname()[1]
     _write_state(settings.state_file, port)
-    log.info("starts", http_port=port)
+    log.info("process_started", http_port=port)
     server = uvicorn.Server(
-        uvicorn.Config(service.app(), log_config=None, access_log=False, lifespan="on", timeout_graceful_shutdown=2)
+        uvicorn.Config(application, log_config=None, access_log=False, lifespan="on", timeout_graceful_shutdown=2)
     )
-    service.on_failure = lambda: _end(server, settings)
+    application.on_failure = lambda: _end(server)
     # uvicorn raises the signal again when it has shut down: here that must not end the process with a signal.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
@@ -139,7 +141,7 @@ async def _serve(name: str, settings: Settings) -> int:
         await server.serve(sockets=[listening])
     except SystemExit:
         return FAILED  # uvicorn's way to say that the service did not start
-    if service.failure is not None:
+    if application.failure is not None:
         return FAILED
     return 0 if server.started else FAILED
 
@@ -152,10 +154,10 @@ def _complain(line: str) -> None:
     sys.stderr.write(line + "\n")
 
 
-def _end(server: uvicorn.Server, settings: Settings) -> None:
+def _end(server: uvicorn.Server) -> None:
     """Ask the server to end; a process that does not is ended."""
     server.should_exit = True
-    timer = threading.Timer(settings.stop_timeout + 3, os._exit, (FAILED,))
+    timer = threading.Timer(STOP_TIMEOUT + 3, os._exit, (FAILED,))
     timer.daemon = True
     timer.start()
 

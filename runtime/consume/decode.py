@@ -1,12 +1,10 @@
 """Reads raw records: takes exactly the next number of each writer's lane, and makes events of bytes."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from enum import Enum
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -17,25 +15,7 @@ from contracts.flow import FLOW
 from contracts.topics import Topic
 from runtime.consume.undecodable import Undecodable
 from runtime.handlers import InboundEvent
-
-
-class ConsumerRecord(Protocol):
-    """A record as aiokafka reads it."""
-
-    @property
-    def topic(self) -> str: ...
-    @property
-    def partition(self) -> int: ...
-    @property
-    def offset(self) -> int: ...
-    @property
-    def timestamp(self) -> int: ...
-    @property
-    def key(self) -> bytes | None: ...
-    @property
-    def value(self) -> bytes | None: ...
-    @property
-    def headers(self) -> Iterable[tuple[str, bytes | None]]: ...
+from runtime.records import ConsumerRecord, moment_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,15 +117,6 @@ class RecordDecoder:
         return InboundEvent(event, envelope, raw.topic, raw.partition, raw.offset)
 
 
-def moment_of(raw: ConsumerRecord) -> datetime:
-    """When the record was written, by its writer's clock or the broker's; the epoch if that is no moment at all."""
-    try:
-        moment = datetime.fromtimestamp(raw.timestamp / 1000, UTC)
-    except (ValueError, OverflowError, OSError):
-        return _EPOCH
-    return moment if bounds.FIRST_YEAR <= moment.year <= bounds.LAST_YEAR else _EPOCH
-
-
 def is_shallow(value: bytes) -> bool:
     """False for JSON that is nested more deeply than anything we read."""
     depth = 0
@@ -159,7 +130,6 @@ def is_shallow(value: bytes) -> bool:
     return True
 
 
-_EPOCH = datetime.fromtimestamp(0, UTC)
 _BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*+"?|(?P<opens>[\[{])|(?P<closes>[\]}])', re.DOTALL)
 """Strings, so that what stands in them is not counted."""
 
@@ -171,51 +141,6 @@ def _is_possible(mark: DayWatermark | DayBegan) -> bool:
 
 _FAMILIES = {step.event: frozenset(topic.name for topic in step.topics) for step in FLOW}
 """The topics, or families of topics, of each event."""
-
-
-class SequenceCheck(Enum):
-    """What a number means to its reader."""
-
-    NEXT = "next"
-    DUPLICATE = "had"
-    OUT_OF_ORDER = "early"
-
-
-@dataclass(slots=True)
-class SequenceState:
-    last_sequence: int
-    gap_since: datetime | None
-
-
-class SequenceTracker:
-    """The duplicate filter of one input partition: per writer and lane, exactly the next number is taken."""
-
-    def __init__(self, seen: Mapping[tuple[str, int], SequenceState], *, from_first: bool) -> None:
-        self._seen = {key: SequenceState(value.last_sequence, value.gap_since) for key, value in seen.items()}
-        self._from_first = from_first
-        self.changed: set[tuple[str, int]] = set()
-
-    @property
-    def seen(self) -> dict[tuple[str, int], SequenceState]:
-        return self._seen
-
-    def check(self, source: str, lane: int, sequence: int, now: datetime) -> SequenceCheck:
-        """Judge one number and remember it."""
-        key = (source, lane)
-        known = self._seen.get(key)
-        if known is None:
-            # A log read from its first record begins every lane with 0; of an older log any number may be the first.
-            start = 0 if self._from_first else sequence
-            known = self._seen[key] = SequenceState(start - 1, None)
-        if sequence <= known.last_sequence:
-            return SequenceCheck.DUPLICATE
-        self.changed.add(key)
-        if sequence > known.last_sequence + 1:
-            known.gap_since = known.gap_since or now
-            return SequenceCheck.OUT_OF_ORDER
-        known.last_sequence = sequence
-        known.gap_since = None
-        return SequenceCheck.NEXT
 
 
 def _places(error: ValidationError, kind: type[Event]) -> str:

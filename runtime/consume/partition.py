@@ -1,38 +1,38 @@
-"""One input partition: its fence, its numbers, its day; one batch, one transaction, tried until committed."""
+"""One input partition: its fence, its sequence numbers, its day; one batch, one transaction, tried until committed."""
 
+import asyncio
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from contracts.clock import DayBegan
 from contracts.event import Envelope
 from runtime.backoff import Backoff
 from runtime.consume import parking
+from runtime.consume.attempt import BatchAttempt, Blocked, OffsetGap, PartitionState
+from runtime.consume.circuit_breaker import CircuitBreaker
 from runtime.consume.decode import (
-    ConsumerRecord,
     DeadLetter,
     Decoded,
     RecordDecoder,
-    SequenceCheck,
-    SequenceState,
-    SequenceTracker,
     UnreadableEvent,
     WatermarkRecord,
     is_shallow,
 )
+from runtime.consume.sequence import SequenceCheck, SequenceState, SequenceTracker
+from runtime.consume.watermarks import Watermarks
+from runtime.context import RuntimeContext
 from runtime.errors import Halt, RetryLater, UnprocessableEvent
 from runtime.handlers import Batch, InboundEvent
 from runtime.observe.failpoints import failpoint
 from runtime.observe.logs import log, where
 from runtime.offload import run_in_thread
 from runtime.publish.outbox import OutboxRow
+from runtime.records import ConsumerRecord
 from runtime.storage import sql
-from runtime.storage.database import Session, infrastructure
-
-if TYPE_CHECKING:
-    from runtime.consume.group import ConsumerGroup
+from runtime.storage.database import LOCK_TIMEOUT, Session, infrastructure
+from runtime.subscription import Subscription
 
 _LONGEST_CLOCK_JUMP = 400
 """Days. A clock that jumps further is wrong, not late."""
@@ -40,85 +40,38 @@ _KEPT_AT_ONCE = 1000
 """How much of what was kept back is said in one transaction."""
 
 
-class Blocked(Exception):
-    """The lane has reached a day that its partition index has not finished."""
+class PartitionOwner(Protocol):
+    """What holds a partition: its consumer group, as the partition sees it."""
 
+    slots: asyncio.Semaphore
+    interrupt: asyncio.Event
 
-class OffsetGap(Exception):
-    """The log goes on after the cursor."""
-
-    def __init__(self, wanted: int, found: int) -> None:
-        super().__init__(f"{wanted} wanted, {found} found")
-        self.wanted = wanted
-        self.found = found
-
-
-@dataclass(slots=True)
-class Watermarks:
-    """Which upstream lanes have marked which day in this partition."""
-
-    by_lane: dict[tuple[str, int], tuple[int, date]]
-    changed: set[tuple[str, int]] = field(default_factory=set)
-
-    def reached(self, source: str, lane: int, lanes: int, day: date) -> date | None:
-        """Remember a mark; the day that all lanes of this writer have reached, if they all have one."""
-        key = (source, lane)
-        known = self.by_lane.get(key)
-        if known is None or known[1] < day:
-            self.by_lane[key] = (lanes, day)
-            self.changed.add(key)
-        of_writer = [mark for (writer, _), mark in self.by_lane.items() if writer == source]
-        return min(marked for _, marked in of_writer) if len(of_writer) >= lanes else None
-
-
-@dataclass(slots=True)
-class PartitionState:
-    """What is remembered between batches. True only while nobody else has moved the cursor."""
-
-    next_offset: int
-    seen: dict[tuple[str, int], SequenceState]
-    marks: dict[tuple[str, int], tuple[int, date]]
-
-
-@dataclass(slots=True)
-class BatchAttempt:
-    """One attempt at a batch."""
-
-    raws: Sequence[ConsumerRecord]
-    day: date | None
-    now: datetime | None
-    county: str | None
-    watermark_day: date | None
-    parked: parking.Parked = field(default_factory=parking.Parked)
-    reads: list[InboundEvent[Any] | UnreadableEvent] = field(default_factory=list)
-    dead: list[DeadLetter] = field(default_factory=list)
-    coalesced: int = 0
-    """How many snapshots it keeps back."""
-    consumed: int = 0
-    """How many of ``raws`` this transaction passes."""
-    duplicates: int = 0
-    out_of_order: int = 0
-    rows: list[OutboxRow] = field(default_factory=list)
-    applied: int = 0
-    completes_day: bool = False
-    """The batch ends with the mark that completes a day: the lane waits until its index has turned it."""
+    @property
+    def leaving(self) -> bool: ...
+    def halt(self, topic: str, partition: int, reason: str) -> None: ...
+    def block(self, topic: str, partition: int) -> None: ...
+    def seek(self, topic: str, partition: int, offset: int) -> None: ...
+    def committed(self, topic: str, partition: int, next_offset: int) -> None: ...
 
 
 class PartitionProcessor:
     """One (consumer, topic, partition)."""
 
-    def __init__(self, consumer: "ConsumerGroup", topic: str, partition: int) -> None:
-        service = consumer.service
-        settings = service.settings
-        self._consumer = consumer
-        self._service = service
+    def __init__(
+        self, context: RuntimeContext, subscription: Subscription, owner: PartitionOwner, topic: str, partition: int
+    ) -> None:
+        settings = context.settings
+        self._context = context
+        self._subscription = subscription
+        self._owner = owner
         self.topic = topic
         self.partition = partition
-        self._labels = (consumer.name, topic, str(partition))
-        self._entry = service.catalogue.topic(topic)
+        self.place = (topic, partition)
+        self._labels = (subscription.name, topic, str(partition))
+        self._entry = context.topics.topic(topic)
         self._one_partition = self._entry.partitions == "one"
-        self._units_write = service.catalogue.is_written_by_units(topic)
-        self.carries_days = topic in consumer.day_topics
+        self._units_write = context.topics.is_written_by_units(topic)
+        self.carries_days = topic in subscription.day_topics
         self._decoder = RecordDecoder(
             self._entry,
             topic,
@@ -126,20 +79,18 @@ class PartitionProcessor:
             units_write=self._units_write,
             marks=self._entry.carries_watermarks,
             day_source=self.carries_days and not self._entry.carries_watermarks,
-            reads=consumer.reads,
+            reads=subscription.reads,
         )
-        self._handler = consumer.handler_of(topic)
+        self._handler = subscription.handlers.get(topic) or subscription.handlers.get(self._entry.name)
         self.coalescing_since: float | None = None
         """Since when something may have been kept back: whoever had this lane before may have kept some."""
         self.may_have_coalesced()
-        self._park_key = consumer.park_by_of(topic)
-        self._malformed = consumer.misread_of(topic)
+        self._park_key = subscription.park_key if self._handler else None
+        self._malformed = subscription.malformed if self._handler else None
         self._state: PartitionState | None = None
         self._decoded: dict[int, tuple[Envelope, Decoded] | DeadLetter] = {}
         self._legal_gap: tuple[int, int] | None = None
-        self._breaker = parking.CircuitBreaker(
-            settings.breaker_in_a_row, settings.breaker_share, settings.breaker_window
-        )
+        self._breaker = CircuitBreaker(settings.breaker_in_a_row)
         self._began_at: float | None = None
         self._attempt_at: float | None = None
         self._locked_at: float | None = None
@@ -160,18 +111,18 @@ class PartitionProcessor:
 
         ``more``: of a file, is on its way. No records: what was kept back is said, a part of it at a time.
         """
-        backoff = Backoff(self._service.settings)
+        backoff = Backoff(self._context.settings)
         tries = 0
         careful = False
         try:
-            while not self._consumer.leaving:
+            while not self._owner.leaving:
                 try:
                     return await self._attempt(raws, careful, more_to_come)
                 except Halt as halt:
-                    self._consumer.halt(self.topic, self.partition, str(halt))
+                    self._owner.halt(self.topic, self.partition, str(halt))
                     return False
                 except Blocked:
-                    self._consumer.block(self.topic, self.partition)
+                    self._owner.block(self.topic, self.partition)
                     return False
                 except OffsetGap as gap:
                     if await self._handle_gap(gap, backoff):
@@ -183,7 +134,7 @@ class PartitionProcessor:
                 except Exception as error:  # noqa: BLE001 - whatever it is, this batch is not over
                     long = self._ran_too_long(error)
                     tries = await self._handle_failure(error, tries, backoff)
-                    careful = careful or tries >= self._service.settings.tries
+                    careful = careful or tries >= self._context.settings.tries
                     if long and len(raws) > 1:
                         # Cut off for its length, as on a slow machine, the whole would be so for ever.
                         middle = len(raws) // 2
@@ -198,8 +149,8 @@ class PartitionProcessor:
 
     async def _attempt(self, raws: Sequence[ConsumerRecord], careful: bool, more: bool) -> bool:
         """One transaction, as soon as there is a session for it. Who waits to try again leaves his to others."""
-        async with self._consumer.slots:
-            if self._consumer.leaving:
+        async with self._owner.slots:
+            if self._owner.leaving:
                 return False
             self._attempt_at, self._locked_at = time.monotonic(), None
             self._began_at = self._began_at or self._attempt_at
@@ -216,7 +167,7 @@ class PartitionProcessor:
         Raises:
             Unprocessable: one of them still cannot be read.
         """
-        facts = await session.fetchrow(sql.FACTS, self._consumer.name, self.partition, self._one_partition)
+        facts = await session.fetchrow(sql.FACTS, self._subscription.name, self.partition, self._one_partition)
         assert facts is not None
         work = BatchAttempt(raws, facts["day"], facts["now"], facts["county"], None)
         events: list[InboundEvent[Any]] = []
@@ -235,49 +186,49 @@ class PartitionProcessor:
         """Whether an attempt failed at no event, after it had worked for longer than a session may be idle."""
         if self._locked_at is None or not infrastructure(error):
             return False
-        return time.monotonic() - self._locked_at > self._service.settings.idle_in_transaction_timeout
+        return time.monotonic() - self._locked_at > self._context.settings.idle_in_transaction_timeout
 
     async def _handle_failure(self, error: Exception, tries: int, backoff: Backoff) -> int:
         """Wait after a failure; the number of unexpected ones so far."""
         cause = type(error).__name__
         self._state = None
         self._attempt_at = None
-        self._service.metrics.retries.labels(self._consumer.name, cause).inc()
-        about = {"consumer": self._consumer.name, "topic": self.topic, "partition": self.partition, "error": cause}
+        self._context.metrics.retries.labels(self._subscription.name, cause).inc()
+        about = {"consumer": self._subscription.name, "topic": self.topic, "partition": self.partition, "error": cause}
         if isinstance(error, RetryLater):
-            log.info("not_yet", reason=str(error), **about)
+            log.info("event_deferred", reason=str(error), **about)
         elif infrastructure(error):
-            log.warning("retry", after=round(backoff.following, 2), **about)
+            log.warning("retry_scheduled", after=round(backoff.following, 2), **about)
         else:
             tries += 1
             log.error("handler_failed", tries=tries, where=where(error), **about)
-        await backoff.wait(self._consumer.interrupt, self._service.county_changed)
+        await backoff.wait(self._owner.interrupt, self._context.county_changed)
         return tries
 
     async def _handle_gap(self, gap: OffsetGap, backoff: Backoff) -> bool:
         """Judge a jump of the log. True: this batch is over (halted, or fetched again from the cursor)."""
         place = (self.topic, self.partition)
         try:
-            first = (await self._service.admin.first_offsets([place]))[place]
+            first = (await self._context.admin.first_offsets([place]))[place]
         except OSError:
-            await backoff.wait(self._consumer.interrupt)
+            await backoff.wait(self._owner.interrupt)
             return False
         if first > gap.wanted:
-            self._consumer.halt(self.topic, self.partition, f"retention overran the cursor: {gap.wanted} is gone")
+            self._owner.halt(self.topic, self.partition, f"retention overran the cursor: {gap.wanted} is gone")
             return True
         # Transactions of a plain client leave jumps that are no loss: seen twice in the same place, it is one.
         self._legal_gap = (gap.wanted, gap.found)
-        self._consumer.seek(self.topic, self.partition, gap.wanted)
+        self._owner.seek(self.topic, self.partition, gap.wanted)
         return True
 
     async def _transact(self, raws: Sequence[ConsumerRecord], careful: bool, more: bool) -> bool:
         """One transaction. What follows a day mark is left: it is read again when the day has turned."""
-        service = self._service
+        context = self._context
         started = time.perf_counter()
         await run_in_thread(len(raws), self._decode_all, raws)
-        async with service.pool.acquire(timeout=service.settings.lock_timeout) as session:  # noqa: SIM117
+        async with context.pool.acquire(timeout=LOCK_TIMEOUT) as session:  # noqa: SIM117
             async with session.transaction():
-                cursor = await session.fetchrow(sql.LOCK_CURSOR, self._consumer.name, self.topic, self.partition)
+                cursor = await session.fetchrow(sql.LOCK_CURSOR, self._subscription.name, self.topic, self.partition)
                 if cursor is None:
                     raise Halt("there is no cursor")
                 self._locked_at = time.monotonic()
@@ -287,11 +238,11 @@ class PartitionProcessor:
                     return True
                 work, numbers, marks = await self._prepare(session, cursor, fresh)
                 await self._handle(session, work, careful)
-                keeps = await self._coalesce(session, work, cursor["lane"], more)
+                keeps = await self._coalesce(session, work, cursor["producer_id"], more)
                 outcomes = _outcomes(work, of_unit=self._units_write)
-                self._breaker.run = cursor["poison_run"]
+                self._breaker.run = cursor["breaker_run"]
                 run = self._breaker.check(outcomes)
-                await service.outbox.write(session, cursor["lane"], work.rows)
+                await context.outbox.write(session, cursor["producer_id"], work.rows)
                 next_offset = fresh[work.consumed - 1].offset + 1 if fresh else cursor["next_offset"]
                 await self._save(session, work, numbers, marks, next_offset, run)
                 if work.rows or work.coalesced:
@@ -306,14 +257,14 @@ class PartitionProcessor:
 
     def may_have_coalesced(self) -> None:
         """Something may have been kept back that this process does not know of."""
-        if self._consumer.coalesces:
+        if self._subscription.coalesce:
             self.coalescing_since = self.coalescing_since or time.monotonic()
 
     async def _coalesce(self, session: Session, work: BatchAttempt, lane: int, more: bool) -> bool:
         """Keep back what may wait, or say what was kept: all of it before the day ends. True: some may be left."""
-        if not self._consumer.coalesces:
+        if not self._subscription.coalesce:
             return False
-        outbox = self._service.outbox
+        outbox = self._context.outbox
         keeps = self.coalescing_since is not None
         if more:
             said = len(work.rows)
@@ -333,31 +284,31 @@ class PartitionProcessor:
     def _after_fence(self, raws: Sequence[ConsumerRecord], next_offset: int) -> Sequence[ConsumerRecord]:
         fresh = raws if raws[0].offset >= next_offset else [raw for raw in raws if raw.offset >= next_offset]
         if len(fresh) < len(raws):
-            self._service.metrics.fenced.labels(*self._labels).inc(len(raws) - len(fresh))
-            log.info("fenced", consumer=self._consumer.name, topic=self.topic, partition=self.partition,
+            self._context.metrics.fenced.labels(*self._labels).inc(len(raws) - len(fresh))
+            log.info("records_fenced", consumer=self._subscription.name, topic=self.topic, partition=self.partition,
                      records=len(raws) - len(fresh))  # fmt: skip
         if fresh and fresh[0].offset > next_offset and not self._entry.compacted:
             if self._legal_gap != (next_offset, fresh[0].offset):
                 raise OffsetGap(next_offset, fresh[0].offset)
-            self._service.metrics.gaps.labels(*self._labels).inc()
+            self._context.metrics.gaps.labels(*self._labels).inc()
         return fresh
 
     async def _prepare(
         self, session: Session, cursor: Any, fresh: Sequence[ConsumerRecord]
     ) -> tuple[BatchAttempt, SequenceTracker, Watermarks]:
         """Read what the batch needs and decode it, up to the mark that ends the lane's day."""
-        consumer = self._consumer.name
+        consumer = self._subscription.name
         facts = await session.fetchrow(sql.FACTS, consumer, self.partition, self._one_partition)
         assert facts is not None
-        lane_day = cursor["lane_day"]
-        if self.carries_days and lane_day is not None and (facts["day"] is None or facts["day"] < lane_day):
+        watermark_day = cursor["watermark_day"]
+        if self.carries_days and watermark_day is not None and (facts["day"] is None or facts["day"] < watermark_day):
             raise Blocked
         known = self._state
         if known is None or known.next_offset != cursor["next_offset"]:
             known = await self._load_state(session, cursor["next_offset"])
         numbers = SequenceTracker(known.seen, from_first=cursor["from_first"])
         marks = Watermarks(dict(known.marks))
-        work = BatchAttempt(fresh, facts["day"], facts["now"], facts["county"], lane_day)
+        work = BatchAttempt(fresh, facts["day"], facts["now"], facts["county"], watermark_day)
         for raw in fresh:
             work.consumed += 1
             if self._read(raw, work, numbers, marks, facts["at"]):
@@ -367,15 +318,15 @@ class PartitionProcessor:
         return work, numbers, marks
 
     async def _load_state(self, session: Session, next_offset: int) -> PartitionState:
-        place = (self._consumer.name, self.topic, self.partition)
+        place = (self._subscription.name, self.topic, self.partition)
         seen = {
-            (row["source"], row["lane"]): SequenceState(row["last_seq"], row["hole_since"])
-            for row in await session.fetch(sql.SEEN, *place)
+            (row["source"], row["producer_id"]): SequenceState(row["last_seq"], row["gap_since"])
+            for row in await session.fetch(sql.SEQUENCES, *place)
         }
         marks: dict[tuple[str, int], tuple[int, date]] = {}
         if self.carries_days:
-            rows = await session.fetch(sql.DAY_MARKS, *place)
-            marks = {(row["source"], row["lane"]): (row["lanes"], row["day"]) for row in rows}
+            rows = await session.fetch(sql.WATERMARKS, *place)
+            marks = {(row["source"], row["producer_id"]): (row["producers"], row["day"]) for row in rows}
         return PartitionState(next_offset, seen, marks)
 
     def _read(
@@ -431,10 +382,10 @@ class PartitionProcessor:
     def _check_gap_timeout(self, numbers: SequenceTracker, envelope: Envelope, now: datetime) -> None:
         assert envelope.producer_id is not None
         seen = numbers.seen[envelope.source, envelope.producer_id]
-        patience = self._service.settings.gap_timeout
+        patience = self._context.settings.gap_timeout
         if seen.gap_since is not None and (now - seen.gap_since).total_seconds() > patience:
             raise Halt(
-                f"number {seen.last_sequence + 1} of lane {envelope.producer_id} of {envelope.source} does not come"
+                f"number {seen.last_sequence + 1} of producer {envelope.producer_id} of {envelope.source} does not come"
             )
 
     def _apply_watermark(self, mark: WatermarkRecord, work: BatchAttempt, marks: Watermarks) -> bool:
@@ -456,7 +407,7 @@ class PartitionProcessor:
 
     async def _parked_among(self, session: Session, reads: Sequence[InboundEvent[Any] | UnreadableEvent]) -> set[str]:
         keys = {key for read in reads for key in self._keys(read)}
-        rows = await session.fetch(sql.PARKED_KEYS, self._consumer.name, sorted(keys))
+        rows = await session.fetch(sql.PARKED_KEYS, self._subscription.name, sorted(keys))
         return {row["key"] for row in rows}
 
     def _keys(self, read: InboundEvent[Any] | UnreadableEvent) -> tuple[str, ...]:
@@ -504,15 +455,15 @@ class PartitionProcessor:
             on=work.day,
             now=work.now,
             county=county,
-            partitions=self._service.settings.partitions,
+            partitions=self._context.settings.partitions,
         )
         said = await self._handler(batch, session)
-        return await run_in_thread(len(said), self._service.outbox.rows, said)
+        return await run_in_thread(len(said), self._context.outbox.rows, said)
 
     async def _county(self, session: Session, version: str | None) -> Any:
-        if not self._consumer.needs_county:
+        if not self._subscription.needs_county:
             return None
-        return await self._service.counties.get(session, version)
+        return await self._context.counties.get(session, version)
 
     async def _bisect(
         self, session: Session, work: BatchAttempt, events: Sequence[InboundEvent[Any]], raws: dict[int, ConsumerRecord]
@@ -559,16 +510,16 @@ class PartitionProcessor:
         next_offset: int,
         run: int,
     ) -> None:
-        place = (self._consumer.name, self.topic, self.partition)
+        place = (self._subscription.name, self.topic, self.partition)
         if work.parked.queued:
-            await parking.save_parked(session, self._service.parking_cipher, *place, work.parked)
+            await parking.save_parked(session, self._context.parking_cipher, *place, work.parked)
         if work.dead:
-            await parking.save_dead_letters(session, self._service.parking_cipher, *place, work.dead)
+            await parking.save_dead_letters(session, self._context.parking_cipher, *place, work.dead)
         if numbers.changed:
             keys = sorted(numbers.changed)
             seen = [numbers.seen[key] for key in keys]
             await session.execute(
-                sql.SAVE_SEEN,
+                sql.SAVE_SEQUENCES,
                 *place,
                 [source for source, _ in keys],
                 [lane for _, lane in keys],
@@ -578,7 +529,7 @@ class PartitionProcessor:
         if marks.changed:
             keys = sorted(marks.changed)
             await session.execute(
-                sql.SAVE_DAY_MARKS,
+                sql.SAVE_WATERMARKS,
                 *place,
                 [source for source, _ in keys],
                 [lane for _, lane in keys],
@@ -588,31 +539,31 @@ class PartitionProcessor:
         await session.execute(sql.MOVE_CURSOR, *place, next_offset, run, work.watermark_day)
 
     def _report(self, work: BatchAttempt, next_offset: int, seconds: float) -> None:
-        metrics = self._service.metrics
-        consumer = self._consumer.name
+        metrics = self._context.metrics
+        consumer = self._subscription.name
         metrics.events.labels(*self._labels).inc(work.applied)
         if work.consumed:
             metrics.batch_size.labels(consumer).observe(work.consumed)
         metrics.transaction.labels(consumer).observe(seconds)
-        metrics.said.labels(consumer).inc(len(work.rows))
+        metrics.emitted.labels(consumer).inc(len(work.rows))
         about = {"consumer": consumer, "topic": self.topic, "partition": self.partition}
         if work.duplicates:
             metrics.duplicates.labels(*self._labels).inc(work.duplicates)
         if work.out_of_order:
-            metrics.early.labels(*self._labels).inc(work.out_of_order)
-            log.warning("early_numbers", records=work.out_of_order, **about)
+            metrics.out_of_order.labels(*self._labels).inc(work.out_of_order)
+            log.warning("sequence_out_of_order", records=work.out_of_order, **about)
         for key, offset, reason in work.parked.new:
             metrics.parked.labels(consumer).inc()
-            log.warning("parked", key=key, offset=offset, reason=reason, **about)
+            log.warning("event_parked", key=key, offset=offset, reason=reason, **about)
         for dead in work.dead:
             metrics.dead_letters.labels(consumer).inc()
-            log.warning("dead_letter", offset=dead.raw.offset, reason=dead.reason, **about)
+            log.warning("record_dead_lettered", offset=dead.raw.offset, reason=dead.reason, **about)
         if work.completes_day:
-            self._consumer.block(self.topic, self.partition)
-        log.debug("batch", records=work.consumed, said=len(work.rows), ms=round(seconds * 1000, 1), **about)
-        self._consumer.committed(self.topic, self.partition, next_offset)
+            self._owner.block(self.topic, self.partition)
+        log.debug("batch_committed", records=work.consumed, said=len(work.rows), ms=round(seconds * 1000, 1), **about)
+        self._owner.committed(self.topic, self.partition, next_offset)
         if work.rows:
-            self._service.relay.wake()
+            self._context.outbox_written.set()
 
 
 def _outcomes(work: BatchAttempt, *, of_unit: bool) -> list[bool]:

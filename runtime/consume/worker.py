@@ -4,13 +4,11 @@ import asyncio
 from collections import deque
 from collections.abc import Sequence
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import Protocol
 
-from runtime.consume.decode import ConsumerRecord
+from runtime.consume.partition import PartitionProcessor
 from runtime.observe.logs import log
-
-if TYPE_CHECKING:
-    from runtime.consume.group import ConsumerGroup
+from runtime.records import ConsumerRecord
 
 WAITING_BATCHES = 2
 """So many of the largest batches may wait for a worker: one that it takes next, and one to come meanwhile."""
@@ -18,11 +16,27 @@ WAITING_BYTES = 4 * 2**20
 """Of values; a partition of which so much waits is not polled."""
 
 
+class WorkerOwner(Protocol):
+    """The consumer group that a worker works for, as the worker sees it."""
+
+    name: str
+    largest_batch: int
+    has_room: asyncio.Event
+
+    @property
+    def leaving(self) -> bool: ...
+    @property
+    def more_to_come(self) -> bool: ...
+    def saw_bulk(self) -> None: ...
+    def processor(self, topic: str, partition: int) -> PartitionProcessor: ...
+    def fail(self) -> None: ...
+
+
 class Worker:
     """One partition's queue, and the task that empties it."""
 
-    def __init__(self, consumer: "ConsumerGroup", topic: str, partition: int) -> None:
-        self._consumer = consumer
+    def __init__(self, owner: WorkerOwner, topic: str, partition: int) -> None:
+        self._owner = owner
         self._place = (topic, partition)
         self._queue: deque[ConsumerRecord] = deque()
         self._bytes = 0
@@ -38,7 +52,7 @@ class Worker:
 
     @property
     def full(self) -> bool:
-        return len(self._queue) >= WAITING_BATCHES * self._consumer.largest_batch or self._bytes >= WAITING_BYTES
+        return len(self._queue) >= WAITING_BATCHES * self._owner.largest_batch or self._bytes >= WAITING_BYTES
 
     @property
     def is_bulk(self) -> bool:
@@ -67,7 +81,7 @@ class Worker:
         """Forget what is queued: it is polled again from wherever its partition is read next."""
         self._queue.clear()
         self._bytes = 0
-        self._consumer.has_room.set()
+        self._owner.has_room.set()
 
     async def drain(self) -> None:
         """Wait until there is nothing left to do."""
@@ -79,26 +93,26 @@ class Worker:
             self._task = asyncio.create_task(self._run())
 
     async def _run(self) -> None:
-        consumer = self._consumer
+        owner = self._owner
         try:
-            while not consumer.leaving and (self._flushes or self._queue):
-                lane = consumer.processor(*self._place)
+            while not owner.leaving and (self._flushes or self._queue):
+                lane = owner.processor(*self._place)
                 if self._flushes:
                     self._flushes = False
                     await lane.flush_coalesced()
                     continue
-                await lane.apply(self._take(), more_to_come=self._bulk or consumer.more_to_come)
+                await lane.apply(self._take(), more_to_come=self._bulk or owner.more_to_come)
                 if self._bulk:
-                    consumer.saw_bulk()
+                    owner.saw_bulk()
         except Exception as error:  # noqa: BLE001 - whatever it is, the process ends
             # Nobody awaits this task: it would not be told, and its partition would stand still.
-            log.error("worker_failed", consumer=consumer.name, error=type(error).__name__, exc_info=True)
-            consumer.service.fail(f"consumer {consumer.name} failed")
+            log.error("worker_failed", consumer=owner.name, error=type(error).__name__, exc_info=True)
+            owner.fail()
 
     def _take(self) -> list[ConsumerRecord]:
-        batch = list(islice(self._queue, self._consumer.largest_batch))
+        batch = list(islice(self._queue, self._owner.largest_batch))
         for raw in batch:
             self._queue.popleft()
             self._bytes -= len(raw.value or b"")
-        self._consumer.has_room.set()
+        self._owner.has_room.set()
         return batch

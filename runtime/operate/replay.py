@@ -1,22 +1,18 @@
 """Shows what is parked, and releases it: in order, in one transaction, decided for today."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
-from typing import TYPE_CHECKING
 
+from runtime.consume.group import ConsumerGroup
+from runtime.context import REPLAY_PRODUCER, RuntimeContext
 from runtime.errors import RetryLater, UnprocessableEvent
 from runtime.observe.logs import where
 from runtime.publish.outbox import OutboxRow
 from runtime.storage import sql
 from runtime.storage.database import infrastructure
 from runtime.storage.sealing import CannotOpen
-
-if TYPE_CHECKING:
-    from runtime.service import Service
-
-REPLAY_PRODUCER = "@replay"
-"""The input that released events are numbered by."""
 
 
 class NothingParked(Exception):
@@ -41,19 +37,19 @@ class ParkedKey:
     events: int
 
 
-async def parked(service: "Service") -> list[ParkedKey]:
+async def parked(context: RuntimeContext) -> list[ParkedKey]:
     """What is parked, the oldest first."""
-    return [ParkedKey(**dict(row)) for row in await service.pool.fetch(sql.PARKED)]
+    return [ParkedKey(**dict(row)) for row in await context.pool.fetch(sql.PARKED)]
 
 
-async def release(service: "Service", key: str) -> int:
+async def release(context: RuntimeContext, groups: Mapping[str, ConsumerGroup], key: str) -> int:
     """Apply a key's parked events; returns how many.
 
     Raises:
         NothingParked: nothing waits under this key.
         StillParked: one of them still cannot be processed, whatever the reason.
     """
-    async with service.pool.acquire() as session, session.transaction():
+    async with context.pool.acquire() as session, session.transaction():
         # Locked first: an event that arrives now waits, and is then no longer parked.
         consumers = [row["consumer"] for row in await session.fetch(sql.LOCK_PARKED, key)]
         if not consumers:
@@ -65,14 +61,14 @@ async def release(service: "Service", key: str) -> int:
             for place, part in groupby(stored, key=lambda row: (row["topic"], row["partition"])):
                 held = list(part)
                 try:
-                    raws = [service.parking_cipher.decrypt(row["record"], name, *place, row["offset"]) for row in held]
-                    rows += await service.consumers[name].processor(*place).release(session, raws)
+                    raws = [context.parking_cipher.decrypt(row["record"], name, *place, row["offset"]) for row in held]
+                    rows += await groups[name].processor(*place).release(session, raws)
                 except Exception as error:
                     if infrastructure(error) and not isinstance(error, RetryLater):
                         raise
                     raise StillParked(f"{place[0]}/{place[1]} from offset {held[0]['offset']}: {_why(error)}") from None
                 count += len(held)
-            await service.outbox.write(session, service.producer_ids[REPLAY_PRODUCER, 0], rows)
+            await context.outbox.write(session, context.producer_ids[REPLAY_PRODUCER, 0], rows)
             await session.execute(sql.RELEASE, name, key)
         return count
 

@@ -17,6 +17,8 @@ from runtime.topic_catalogue import TopicCatalogue
 
 SEPARATOR = b"\x00"
 """Between the names and values of stored headers, none of which may have one."""
+MAX_EVENT_BYTES = 900_000
+"""Largest value that may be emitted: under the broker's ``message.max.bytes`` with room for key and headers."""
 _AT_ONCE = 2_000_000
 """Bytes of values that one statement writes: more, and the database would put them down on disk in between."""
 
@@ -43,16 +45,14 @@ class Outbox:
         source: str,
         catalogue: TopicCatalogue,
         partitions: int,
-        max_bytes: int,
         *,
-        keeps_back: bool = False,
+        coalesces: bool = False,
     ) -> None:
         self._service = service
         self.source = source
         self._catalogue = catalogue
         self._partitions = partitions
-        self._max_bytes = max_bytes
-        self._coalesces = keeps_back
+        self._coalesces = coalesces
         self._days = catalogue.watermark_topics(service)
         self._of_topic: dict[str, int] = {}
 
@@ -97,12 +97,12 @@ class Outbox:
         if not kept:
             return list(rows)
         columns = _columns([(one.topic, one.key, one.partition, one.value, one.headers) for one in kept.values()])
-        await session.execute(sql.KEEP_BACK, lane, *columns)
+        await session.execute(sql.COALESCE, lane, *columns)
         return [row for row in rows if not row.snapshot or (row.topic, row.key) in at_once]
 
     async def take_coalesced(self, session: Session, lane: int, limit: int) -> list[OutboxRow]:
         """Some of what a lane has kept back; it is no longer."""
-        return [OutboxRow(*row) for row in await session.fetch(sql.TAKE_KEPT_BACK, lane, limit)]
+        return [OutboxRow(*row) for row in await session.fetch(sql.TAKE_COALESCED, lane, limit)]
 
     async def write(self, session: Session, lane: int, rows: Sequence[OutboxRow]) -> None:
         """Take the next numbers of the lane, under a lock until commit, and write.
@@ -113,7 +113,7 @@ class Outbox:
             return
         snapshots = [(row.topic, row.key) for row in rows if row.snapshot] if self._coalesces else []
         if snapshots:
-            await session.execute(sql.REPLACED, *_columns(snapshots))
+            await session.execute(sql.DROP_COALESCED, *_columns(snapshots))
         counts = Counter((row.topic, row.partition) for row in rows)
         places = sorted(counts)
         ends = await session.fetch(
@@ -154,7 +154,7 @@ class Outbox:
     ) -> OutboxRow:
         kind = event.kind
         value = None if event.tombstone else event.encoded()
-        if value is not None and len(value) > self._max_bytes:
+        if value is not None and len(value) > MAX_EVENT_BYTES:
             raise UnprocessableEvent(f"{kind} of {len(value)} bytes is larger than the broker takes")
         envelope = Envelope(
             id=uuid5(said.cause, f"{self._service}|{kind}|{key}|{nth}"),

@@ -31,8 +31,8 @@ _WAVE = 250
 _IDLE = 0.1
 _STANDBY = 1.0
 
-Lane = tuple[int, str, int]
-"""lane, topic, partition"""
+SequenceKey = tuple[int, str, int]
+"""(producer id, topic, partition)"""
 
 
 class LostRow(Halt):
@@ -44,17 +44,18 @@ class Sent:
     """What the broker has acknowledged of one wave."""
 
     positions: list[int]
-    following: dict[Lane, int]
+    following: dict[SequenceKey, int]
 
 
 class Relay:
     """One service's relay. Runs until it is stopped."""
 
-    def __init__(self, service: str, settings: Settings, metrics: Metrics) -> None:
+    def __init__(self, service: str, settings: Settings, metrics: Metrics, written: asyncio.Event) -> None:
+        """``written``: set when a transaction with outbox rows was committed."""
         self._service = service
         self._settings = settings
         self._metrics = metrics
-        self._wake = asyncio.Event()
+        self._wake = written
         self._stopping = asyncio.Event()
         self._names: dict[bytes, str] = {}
         self._failures = 0
@@ -62,10 +63,6 @@ class Relay:
         self.failing: str | None = None
         """What it has failed with several times in a row."""
         self.is_active = False
-
-    def wake(self) -> None:
-        """Something was said."""
-        self._wake.set()
 
     def stop(self) -> None:
         self._stopping.set()
@@ -85,7 +82,7 @@ class Relay:
                 if not infrastructure(error):
                     log.error("relay_failed", error=type(error).__name__, exc_info=True)
                 else:
-                    log.warning("relay_begins_again", error=type(error).__name__, after=round(backoff.following, 2))
+                    log.warning("relay_restarted", error=type(error).__name__, after=round(backoff.following, 2))
                 self._metrics.relay_failures.inc()
                 self._failures += 1
                 if self._failures >= self._settings.tries:
@@ -119,13 +116,13 @@ class Relay:
             self._reset_failures(backoff)
         self.is_active = True
         self._metrics.relay_working.set(1)
-        log.info("relay_works")
+        log.info("relay_started")
         return True
 
     async def _publish(self, session: Any, producer: AIOKafkaProducer, backoff: Backoff) -> None:
-        marks: dict[Lane, int] = {
-            (row["lane"], row["topic"], row["partition"]): row["published_seq"]
-            for row in await session.fetch(sql.MARKS)
+        marks: dict[SequenceKey, int] = {
+            (row["producer_id"], row["topic"], row["partition"]): row["published_seq"]
+            for row in await session.fetch(sql.PUBLISHED_SEQUENCES)
         }
         while True:
             self._wake.clear()
@@ -150,14 +147,16 @@ class Relay:
         self._failures, self.failing = 0, None
         backoff.reset()
 
-    async def _send(self, producer: AIOKafkaProducer, rows: Sequence[Any], marks: dict[Lane, int], sent: Sent) -> None:
+    async def _send(
+        self, producer: AIOKafkaProducer, rows: Sequence[Any], marks: dict[SequenceKey, int], sent: Sent
+    ) -> None:
         following = dict(marks)
         by_place: dict[tuple[str, int], list[Any]] = defaultdict(list)
         for row in rows:
-            lane = (row["lane"], row["topic"], row["partition"])
+            lane = (row["producer_id"], row["topic"], row["partition"])
             if row["seq"] != following.get(lane, 0):
                 raise LostRow(
-                    f"lane {lane[0]} of {lane[1]}/{lane[2]} goes on with {row['seq']}, not {following.get(lane, 0)}"
+                    f"producer {lane[0]} of {lane[1]}/{lane[2]} goes on with {row['seq']}, not {following.get(lane, 0)}"
                 )
             following[lane] = row["seq"] + 1
             by_place[lane[1], lane[2]].append(row)
@@ -190,13 +189,13 @@ class Relay:
             await done
             for row in rows[start:end]:
                 sent.positions.append(row["position"])
-                sent.following[row["lane"], topic, partition] = row["seq"] + 1
+                sent.following[row["producer_id"], topic, partition] = row["seq"] + 1
             start = end
 
     def _headers(self, row: Any) -> list[tuple[str, bytes]]:
         parts = row["headers"].split(SEPARATOR)
         headers = [(self._name(name), value) for name, value in zip(parts[::2], parts[1::2], strict=True)]
-        headers.append(("ce_producerid", b"%d" % row["lane"]))
+        headers.append(("ce_producerid", b"%d" % row["producer_id"]))
         headers.append(("ce_sequence", b"%d" % row["seq"]))
         return headers
 
@@ -231,4 +230,4 @@ async def _close(producer: AIOKafkaProducer) -> None:
     try:
         await asyncio.wait_for(producer.stop(), 5)
     except (KafkaError, TimeoutError) as error:
-        log.debug("producer_dropped", error=type(error).__name__)
+        log.debug("producer_abandoned", error=type(error).__name__)

@@ -19,6 +19,10 @@ else:
     Database = asyncpg.Pool
     Session = asyncpg.Connection
 
+POOL_SIZE = 6
+STATEMENT_TIMEOUT = 20.0
+LOCK_TIMEOUT = 10.0
+"""Seconds; a session is waited for as long as a lock."""
 _ABOUT_THE_EVENT = ("22", "23", "54", "P0")
 """SQLSTATE classes that a single event can cause: data exceptions, constraint violations, limits (a text that no index
 takes), raised by a function.
@@ -41,8 +45,8 @@ def server_settings(schema: str, settings: Settings) -> dict[str, str]:
     return {
         "search_path": f'"{schema}"',
         "application_name": f"hutong-{schema}-{settings.ordinal}",
-        "statement_timeout": _milliseconds(settings.statement_timeout),
-        "lock_timeout": _milliseconds(settings.lock_timeout),
+        "statement_timeout": _milliseconds(STATEMENT_TIMEOUT),
+        "lock_timeout": _milliseconds(LOCK_TIMEOUT),
         # A frozen process that holds a cursor's lock is cut off before its successor's patience ends.
         "idle_in_transaction_session_timeout": _milliseconds(settings.idle_in_transaction_timeout),
         # Frozen between two messages of one statement it is not idle, and no other timeout ends that.
@@ -59,9 +63,9 @@ async def open_pool(schema: str, settings: Settings) -> Database:
     return await asyncpg.create_pool(
         settings.postgres,
         min_size=1,
-        max_size=settings.pool_size,
+        max_size=POOL_SIZE,
         server_settings=server_settings(schema, settings),
-        command_timeout=settings.statement_timeout + 10,
+        command_timeout=STATEMENT_TIMEOUT + 10,
         reset=_as_it_is,
     )
 
@@ -75,7 +79,7 @@ async def open_session(schema: str, settings: Settings, **more: str) -> Any:
     return await asyncpg.connect(
         settings.postgres,
         server_settings=server_settings(schema, settings) | more,
-        command_timeout=settings.statement_timeout + 10,
+        command_timeout=STATEMENT_TIMEOUT + 10,
     )
 
 

@@ -1,239 +1,241 @@
 """All SQL of the runtime, named."""
 
-INCARNATION = "select id from incarnation"
+INCARNATION = "SELECT id FROM incarnation"
 
-TRY_LOCK = "select pg_try_advisory_lock($1, hashtext($2))"
+TRY_LOCK = "SELECT pg_try_advisory_lock($1, hashtext($2))"
 
-NEW_LANE = """
-insert into input_lane (consumer, topic, partition)
-select * from unnest($1::text[], $2::text[], $3::int[])
-on conflict (consumer, topic, partition) do nothing"""
+NEW_PRODUCER_IDS = """
+INSERT INTO producer (consumer, topic, partition)
+SELECT * FROM unnest($1::text[], $2::text[], $3::int[])
+ON CONFLICT (consumer, topic, partition) DO NOTHING"""
 
-LANE_OF = "select lane from input_lane where consumer = $1 and topic = $2 and partition = $3"
+PRODUCER_ID_OF = "SELECT producer_id FROM producer WHERE consumer = $1 AND topic = $2 AND partition = $3"
 
-NEW_CURSOR = """
-insert into consumer_cursor (consumer, topic, partition, next_offset, topic_id, lane, from_first)
-select n.consumer, n.topic, n.partition, n.next_offset, n.topic_id, l.lane, n.next_offset = 0
-from unnest($1::text[], $2::text[], $3::int[], $4::bigint[], $5::text[])
-    as n (consumer, topic, partition, next_offset, topic_id)
-join input_lane l using (consumer, topic, partition)
-on conflict (consumer, topic, partition) do nothing"""
+NEW_CURSORS = """
+INSERT INTO consumer_cursor (consumer, topic, partition, next_offset, topic_id, producer_id, from_first)
+SELECT n.consumer, n.topic, n.partition, n.next_offset, n.topic_id, p.producer_id, n.next_offset = 0
+FROM unnest($1::text[], $2::text[], $3::int[], $4::bigint[], $5::text[])
+    AS n (consumer, topic, partition, next_offset, topic_id)
+JOIN producer p USING (consumer, topic, partition)
+ON CONFLICT (consumer, topic, partition) DO NOTHING"""
 
 CURSORS = """
-select topic, partition, next_offset, topic_id, lane_day
-from consumer_cursor where consumer = $1"""
+SELECT topic, partition, next_offset, topic_id, watermark_day
+FROM consumer_cursor WHERE consumer = $1"""
 
 LOCK_CURSOR = """
-select next_offset, topic_id, lane, from_first, poison_run, lane_day
-from consumer_cursor
-where consumer = $1 and topic = $2 and partition = $3
-for update"""
+SELECT next_offset, topic_id, producer_id, from_first, breaker_run, watermark_day
+FROM consumer_cursor
+WHERE consumer = $1 AND topic = $2 AND partition = $3
+FOR UPDATE"""
 
 # Read after the lock is held, by a statement of its own: a statement that waited for the lock still sees the
 # world as it was before it waited.
 FACTS = """
-with today as (
-    select case when $3 then (select min(day) from day_state having count(day) = count(*))
-                else (select day from day_state where index = $2) end as day
+WITH today AS (
+    SELECT CASE WHEN $3 THEN (SELECT min(day) FROM day_state HAVING count(day) = count(*))
+                ELSE (SELECT day FROM day_state WHERE index = $2) END AS day
 )
-select
-    (select day from today) as day,
-    (select now from county_clock) as now,
-    clock_timestamp() as at, -- the database's: a process whose own clock is wrong must not see old holes
+SELECT
+    (SELECT day FROM today) AS day,
+    (SELECT now FROM county_clock) AS now,
+    clock_timestamp() AS at, -- the database's: a process whose own clock is wrong must not see old holes
     coalesce(
-        (select version || '@' || position from county
-         where active_from <= (select day from today) order by active_from desc, position desc limit 1),
-        (select version || '@' || position from county order by active_from, position limit 1)
-    ) as county,
-    exists (select from parked_child where consumer = $1) as parked"""
+        (SELECT version || '@' || position FROM county
+         WHERE active_from <= (SELECT day FROM today) ORDER BY active_from DESC, position DESC LIMIT 1),
+        (SELECT version || '@' || position FROM county ORDER BY active_from, position LIMIT 1)
+    ) AS county,
+    EXISTS (SELECT FROM parked_key WHERE consumer = $1) AS parked"""
 
-SEEN = """
-select source, lane, last_seq, hole_since
-from producer_seen where consumer = $1 and topic = $2 and partition = $3"""
+SEQUENCES = """
+SELECT source, producer_id, last_seq, gap_since
+FROM producer_sequence WHERE consumer = $1 AND topic = $2 AND partition = $3"""
 
-SAVE_SEEN = """
-insert into producer_seen (consumer, topic, partition, source, lane, last_seq, hole_since)
-select $1, $2, $3, n.source, n.lane, n.last_seq, n.hole_since
-from unnest($4::text[], $5::int[], $6::bigint[], $7::timestamptz[]) as n (source, lane, last_seq, hole_since)
-on conflict (consumer, topic, partition, source, lane)
-do update set last_seq = excluded.last_seq, hole_since = excluded.hole_since"""
+SAVE_SEQUENCES = """
+INSERT INTO producer_sequence (consumer, topic, partition, source, producer_id, last_seq, gap_since)
+SELECT $1, $2, $3, n.source, n.producer_id, n.last_seq, n.gap_since
+FROM unnest($4::text[], $5::int[], $6::bigint[], $7::timestamptz[]) AS n (source, producer_id, last_seq, gap_since)
+ON CONFLICT (consumer, topic, partition, source, producer_id)
+DO UPDATE SET last_seq = excluded.last_seq, gap_since = excluded.gap_since"""
 
 MOVE_CURSOR = """
-update consumer_cursor
-set next_offset = $4, poison_run = $5, lane_day = $6, moved_at = now()
-where consumer = $1 and topic = $2 and partition = $3"""
+UPDATE consumer_cursor
+SET next_offset = $4, breaker_run = $5, watermark_day = $6, moved_at = now()
+WHERE consumer = $1 AND topic = $2 AND partition = $3"""
 
 NUMBER = """
-insert into outbox_lane as l (lane, topic, partition, next_seq)
-select $1, n.topic, n.partition, n.many
-from unnest($2::text[], $3::int[], $4::bigint[]) as n (topic, partition, many)
-order by n.topic, n.partition
-on conflict (lane, topic, partition) do update set next_seq = l.next_seq + excluded.next_seq
-returning topic, partition, next_seq"""
+INSERT INTO outbox_sequence AS o (producer_id, topic, partition, next_seq)
+SELECT $1, n.topic, n.partition, n.many
+FROM unnest($2::text[], $3::int[], $4::bigint[]) AS n (topic, partition, many)
+ORDER BY n.topic, n.partition
+ON CONFLICT (producer_id, topic, partition) DO UPDATE SET next_seq = o.next_seq + excluded.next_seq
+RETURNING topic, partition, next_seq"""
 
 # No COPY: while it waits for a client that is frozen, no timeout of the server ends it, and its locks stay.
 WRITE = """
-insert into outbox (lane, topic, partition, seq, key, value, headers)
-select $1, n.*
-from unnest($2::text[], $3::int[], $4::bigint[], $5::bytea[], $6::bytea[], $7::bytea[])
-    as n (topic, partition, seq, key, value, headers)"""
+INSERT INTO outbox (producer_id, topic, partition, seq, key, value, headers)
+SELECT $1, n.*
+FROM unnest($2::text[], $3::int[], $4::bigint[], $5::bytea[], $6::bytea[], $7::bytea[])
+    AS n (topic, partition, seq, key, value, headers)"""
 
-# The first rows of every output partition. Positions rise with a lane's numbers, so the first of all are among the
-# first of each; what is published already is not even looked at.
+# The first rows of every output partition. Positions rise with a producer's numbers, so the first of all are among
+# the first of each; what is published already is not read.
 TO_PUBLISH = """
-select position, lane, topic, partition, seq, key, value, headers
-from outbox
-where position = any(array(
-    select position
-    from (
-        select first.position, row_number() over (partition by topic, partition order by first.position) as place
-        from outbox_waiting as lane
-        cross join lateral (
-            select position from outbox
-            where outbox.lane = lane.lane and outbox.topic = lane.topic and outbox.partition = lane.partition
-                and outbox.seq >= lane.following
-            order by seq limit $1
-        ) as first
-    ) as waiting
-    where place <= $1
+SELECT position, producer_id, topic, partition, seq, key, value, headers
+FROM outbox
+WHERE position = ANY(array(
+    SELECT position
+    FROM (
+        SELECT first.position, row_number() OVER (PARTITION BY topic, partition ORDER BY first.position) AS place
+        FROM outbox_waiting AS waiting
+        CROSS JOIN LATERAL (
+            SELECT position FROM outbox
+            WHERE outbox.producer_id = waiting.producer_id AND outbox.topic = waiting.topic
+                AND outbox.partition = waiting.partition
+                AND outbox.seq >= waiting.first_seq
+            ORDER BY seq LIMIT $1
+        ) AS first
+    ) AS ranked
+    WHERE place <= $1
 ))
-order by position"""
+ORDER BY position"""
 
-MARKS = "select lane, topic, partition, published_seq from outbox_mark"
+PUBLISHED_SEQUENCES = "SELECT producer_id, topic, partition, published_seq FROM outbox_published"
 
 PUBLISHED = """
-with gone as (delete from outbox where position = any($1::bigint[]))
-insert into outbox_mark (lane, topic, partition, published_seq)
-select * from unnest($2::int[], $3::text[], $4::int[], $5::bigint[])
-on conflict (lane, topic, partition) do update set published_seq = excluded.published_seq"""
+WITH gone AS (DELETE FROM outbox WHERE position = ANY($1::bigint[]))
+INSERT INTO outbox_published (producer_id, topic, partition, published_seq)
+SELECT * FROM unnest($2::int[], $3::text[], $4::int[], $5::bigint[])
+ON CONFLICT (producer_id, topic, partition) DO UPDATE SET published_seq = excluded.published_seq"""
 
 OUTBOX_STATE = """
-select coalesce(sum(lane.many), 0)::bigint as rows,
-    coalesce(extract(epoch from clock_timestamp() - min(first.created_at)), 0)::float as oldest
-from outbox_waiting as lane
-left join lateral (
-    select created_at from outbox
-    where outbox.lane = lane.lane and outbox.topic = lane.topic and outbox.partition = lane.partition
-        and outbox.seq >= lane.following
-    order by seq limit 1
-) as first on true"""
+SELECT coalesce(sum(waiting.row_count), 0)::bigint AS rows,
+    coalesce(extract(epoch FROM clock_timestamp() - min(first.created_at)), 0)::float AS oldest
+FROM outbox_waiting AS waiting
+LEFT JOIN LATERAL (
+    SELECT created_at FROM outbox
+    WHERE outbox.producer_id = waiting.producer_id AND outbox.topic = waiting.topic
+                AND outbox.partition = waiting.partition
+        AND outbox.seq >= waiting.first_seq
+    ORDER BY seq LIMIT 1
+) AS first ON true"""
 
 PARKED_KEYS = """
-select key from parked_child where consumer = $1 and key = any($2::text[]) order by key for share"""
+SELECT key FROM parked_key WHERE consumer = $1 AND key = ANY($2::text[]) ORDER BY key FOR SHARE"""
 
 PARK = """
-insert into parked_child (consumer, key, topic, partition, first_offset, reason)
-select $1, n.key, $2, $3, n.first_offset, n.reason
-from unnest($4::text[], $5::bigint[], $6::text[]) as n (key, first_offset, reason)
-on conflict (consumer, key) do nothing"""
+INSERT INTO parked_key (consumer, key, topic, partition, first_offset, reason)
+SELECT $1, n.key, $2, $3, n.first_offset, n.reason
+FROM unnest($4::text[], $5::bigint[], $6::text[]) AS n (key, first_offset, reason)
+ON CONFLICT (consumer, key) DO NOTHING"""
 
 PARK_EVENTS = """
-insert into parked_event (consumer, key, topic, partition, "offset", at, record)
-select $1, n.key, $2, $3, n.at_offset, n.at, n.record
-from unnest($4::text[], $5::bigint[], $6::timestamptz[], $7::bytea[]) with ordinality
-    as n (key, at_offset, at, record, place)
-order by n.place"""
+INSERT INTO parked_event (consumer, key, topic, partition, "offset", at, record)
+SELECT $1, n.key, $2, $3, n.at_offset, n.at, n.record
+FROM unnest($4::text[], $5::bigint[], $6::timestamptz[], $7::bytea[]) WITH ORDINALITY
+    AS n (key, at_offset, at, record, place)
+ORDER BY n.place"""
 
 PARKED = """
-select c.consumer, c.key, c.topic, c.partition, c.first_offset, c.reason, c.since,
-    (select count(*) from parked_event e where e.consumer = c.consumer and e.key = c.key) as events
-from parked_child c order by c.since"""
+SELECT c.consumer, c.key, c.topic, c.partition, c.first_offset, c.reason, c.since,
+    (SELECT count(*) FROM parked_event e WHERE e.consumer = c.consumer AND e.key = c.key) AS events
+FROM parked_key c ORDER BY c.since"""
 
-LOCK_PARKED = "select consumer from parked_child where key = $1 order by consumer for update"
+LOCK_PARKED = "SELECT consumer FROM parked_key WHERE key = $1 ORDER BY consumer FOR UPDATE"
 
 PARKED_EVENTS = """
-select n, topic, partition, "offset", at, record from parked_event
-where consumer = $1 and key = $2 order by n"""
+SELECT topic, partition, "offset", at, record FROM parked_event
+WHERE consumer = $1 AND key = $2 ORDER BY position"""
 
-RELEASE = "delete from parked_child where consumer = $1 and key = $2"
+RELEASE = "DELETE FROM parked_key WHERE consumer = $1 AND key = $2"
 
 PARKED_STATE = """
-select consumer, count(*) as children, extract(epoch from clock_timestamp() - min(since))::float as oldest
-from parked_child group by consumer"""
+SELECT consumer, count(*) AS keys, extract(epoch FROM clock_timestamp() - min(since))::float AS oldest
+FROM parked_key GROUP BY consumer"""
 
 DEAD_LETTERS = """
-insert into dead_letter (consumer, topic, partition, "offset", reason, record)
-select $1, $2, $3, n.at_offset, n.reason, n.record
-from unnest($4::bigint[], $5::text[], $6::bytea[]) as n (at_offset, reason, record)
-on conflict do nothing"""
+INSERT INTO dead_letter (consumer, topic, partition, "offset", reason, record)
+SELECT $1, $2, $3, n.at_offset, n.reason, n.record
+FROM unnest($4::bigint[], $5::text[], $6::bytea[]) AS n (at_offset, reason, record)
+ON CONFLICT DO NOTHING"""
 
-KEEP_BACK = """
-insert into later (topic, key, lane, partition, value, headers)
-select n.topic, n.key, $1, n.partition, n.value, n.headers
-from unnest($2::text[], $3::bytea[], $4::int[], $5::bytea[], $6::bytea[])
-    as n (topic, key, partition, value, headers)
-order by n.topic, n.key
-on conflict (topic, key) do update set lane = excluded.lane, partition = excluded.partition,
+COALESCE = """
+INSERT INTO coalesced (topic, key, producer_id, partition, value, headers)
+SELECT n.topic, n.key, $1, n.partition, n.value, n.headers
+FROM unnest($2::text[], $3::bytea[], $4::int[], $5::bytea[], $6::bytea[])
+    AS n (topic, key, partition, value, headers)
+ORDER BY n.topic, n.key
+ON CONFLICT (topic, key) DO UPDATE SET producer_id = excluded.producer_id, partition = excluded.partition,
     value = excluded.value, headers = excluded.headers"""
 
 # Each locks in the order of the keys. Two of them in one transaction may still meet two of another: then the database
 # ends one of the two, and it is tried again.
-REPLACED = """
-with old as (
-    select later.ctid from later
-    join unnest($1::text[], $2::bytea[]) as n (topic, key) using (topic, key)
-    order by topic, key for update of later
+DROP_COALESCED = """
+WITH old AS (
+    SELECT coalesced.ctid FROM coalesced
+    JOIN unnest($1::text[], $2::bytea[]) AS n (topic, key) USING (topic, key)
+    ORDER BY topic, key FOR UPDATE OF coalesced
 )
-delete from later using old where later.ctid = old.ctid"""
+DELETE FROM coalesced USING old WHERE coalesced.ctid = old.ctid"""
 
-TAKE_KEPT_BACK = """
-with taken as (
-    select ctid from later where lane = $1 order by topic, key limit $2 for update
+TAKE_COALESCED = """
+WITH taken AS (
+    SELECT ctid FROM coalesced WHERE producer_id = $1 ORDER BY topic, key LIMIT $2 FOR UPDATE
 )
-delete from later using taken where later.ctid = taken.ctid
-returning topic, partition, key, value, headers"""
+DELETE FROM coalesced USING taken WHERE coalesced.ctid = taken.ctid
+RETURNING topic, partition, key, value, headers"""
 
-KEPT_BACK_STATE = """
-select count(*) as rows, coalesce(extract(epoch from clock_timestamp() - min(since)), 0)::float as oldest
-from later"""
+COALESCED_STATE = """
+SELECT count(*) AS rows, coalesce(extract(epoch FROM clock_timestamp() - min(since)), 0)::float AS oldest
+FROM coalesced"""
 
-OLD_HOLES = """
-select topic, partition, source, lane, last_seq
-from producer_seen
-where consumer = $1 and hole_since < clock_timestamp() - make_interval(secs => $2)"""
+OLD_GAPS = """
+SELECT topic, partition, source, producer_id, last_seq
+FROM producer_sequence
+WHERE consumer = $1 AND gap_since < clock_timestamp() - make_interval(secs => $2)"""
 
-DROP_COUNTY = "delete from county where version = $1"
+DROP_COUNTY = "DELETE FROM county WHERE version = $1"
 
 NEW_COUNTY = """
-insert into county (version, active_from, activated_by, body) values ($1, $2, $3, $4)"""
+INSERT INTO county (version, active_from, activated_by, body) VALUES ($1, $2, $3, $4)"""
 
-COUNTY = "select body from county where version = $1 and position = $2"
+COUNTY = "SELECT body FROM county WHERE version = $1 AND position = $2"
 
-SET_NOW = "update county_clock set now = greatest(now, $1)"
+SET_NOW = "UPDATE county_clock SET now = greatest(now, $1)"
 
-DAY_MARKS = """
-select source, lane, lanes, day from day_mark where consumer = $1 and topic = $2 and partition = $3"""
+WATERMARKS = """
+SELECT source, producer_id, producers, day FROM watermark WHERE consumer = $1 AND topic = $2 AND partition = $3"""
 
-SAVE_DAY_MARKS = """
-insert into day_mark (consumer, topic, partition, source, lane, lanes, day)
-select $1, $2, $3, n.source, n.lane, n.lanes, n.day
-from unnest($4::text[], $5::int[], $6::int[], $7::date[]) as n (source, lane, lanes, day)
-on conflict (consumer, topic, partition, source, lane)
-do update set lanes = excluded.lanes, day = excluded.day"""
+SAVE_WATERMARKS = """
+INSERT INTO watermark (consumer, topic, partition, source, producer_id, producers, day)
+SELECT $1, $2, $3, n.source, n.producer_id, n.producers, n.day
+FROM unnest($4::text[], $5::int[], $6::int[], $7::date[]) AS n (source, producer_id, producers, day)
+ON CONFLICT (consumer, topic, partition, source, producer_id)
+DO UPDATE SET producers = excluded.producers, day = excluded.day"""
 
 NEW_INDEXES = """
-insert into day_state (index) select generate_series(0, $1 - 1) on conflict (index) do nothing"""
+INSERT INTO day_state (index) SELECT generate_series(0, $1 - 1) ON CONFLICT (index) DO NOTHING"""
 
-DAYS = "select index, day from day_state order by index"
+DAYS = "SELECT index, day FROM day_state ORDER BY index"
 
-LOCK_DAY = "select day, work_day, resume from day_state where index = $1 for update"
+LOCK_DAY = "SELECT day, work_day, resume FROM day_state WHERE index = $1 FOR UPDATE"
 
 # The day all day-bearing inputs of this index have reached: none while one of them has not been marked.
 DAY_TARGET = """
-select min(c.lane_day) as day
-from unnest($2::text[], $3::int[]) as n (topic, partition)
-left join consumer_cursor c on c.consumer = $1 and c.topic = n.topic and c.partition = n.partition
-having count(c.lane_day) = count(*)"""
+SELECT min(c.watermark_day) AS day
+FROM unnest($2::text[], $3::int[]) AS n (topic, partition)
+LEFT JOIN consumer_cursor c ON c.consumer = $1 AND c.topic = n.topic AND c.partition = n.partition
+HAVING count(c.watermark_day) = count(*)"""
 
 SAVE_DAY = """
-update day_state set day = $2, work_day = $3, resume = $4,
-    turned_at = case when $2 is distinct from day then clock_timestamp() else turned_at end
-where index = $1"""
+UPDATE day_state SET day = $2, work_day = $3, resume = $4,
+    completed_at = CASE WHEN $2 IS DISTINCT FROM day THEN clock_timestamp() ELSE completed_at END
+WHERE index = $1"""
 
 DAY_FACTS = """
-select (select now from county_clock) as now,
+SELECT (SELECT now FROM county_clock) AS now,
     coalesce(
-        (select version || '@' || position from county
-         where active_from <= $1 order by active_from desc, position desc limit 1),
-        (select version || '@' || position from county order by active_from, position limit 1)
-    ) as county"""
+        (SELECT version || '@' || position FROM county
+         WHERE active_from <= $1 ORDER BY active_from DESC, position DESC LIMIT 1),
+        (SELECT version || '@' || position FROM county ORDER BY active_from, position LIMIT 1)
+    ) AS county"""

@@ -99,15 +99,15 @@ GUARDS = [
     Guard(
         "contracts: a service hears what the story lets it hear",
         "services/notify/app.py",
-        "        topics.REGISTRY_REVIEW.name,\n        **",
-        "        topics.REGISTRY_REVIEW.name,\n        topics.REGISTRY_CHILD.name,\n        **",
+        "topics.REFERRAL_RESTRICTED, topics.REGISTRY_REVIEW)",
+        "topics.REFERRAL_RESTRICTED, topics.REGISTRY_REVIEW, topics.REGISTRY_CHILD)",
         _FLOW + "test_a_service_subscribes_to_what_the_story_lets_it_hear",
     ),
     Guard(
-        "contracts: however the topic is named",
+        "contracts: in any of its consumers",
         "services/notify/app.py",
-        "        topics.REGISTRY_REVIEW.name,\n        **",
-        '        topics.REGISTRY_REVIEW.name,\n        "registry.child.v1",\n        **',
+        'service.consumer("webhook", topics=(topics.ALARM,)',
+        'service.consumer("webhook", topics=(topics.ALARM, topics.REGISTRY_CHILD)',
         _FLOW + "test_a_service_subscribes_to_what_the_story_lets_it_hear",
     ),
     Guard(

@@ -29,27 +29,27 @@ GUARDS = [
     Guard(
         "runtime: state and cursor move in one transaction",
         "runtime/storage/sql.py",
-        "set next_offset = $4, poison_run = $5",
-        "set next_offset = $4 - 1, poison_run = $5",
+        "SET next_offset = $4, breaker_run = $5",
+        "SET next_offset = $4 - 1, breaker_run = $5",
         _ONCE + "test_a_process_killed_there_loses_and_doubles_nothing[after_commit]",
     ),
     Guard(
         "runtime: the reader drops numbers it has had",
-        "runtime/consume/decode.py",
+        "runtime/consume/sequence.py",
         "        if sequence <= known.last_sequence:\n            return SequenceCheck.DUPLICATE\n",
         "",
         _ONCE + "test_two_hops_apply_every_event_once_and_in_order_and_its_repetition_not_at_all",
     ),
     Guard(
         "runtime: the reader takes only the next number",
-        "runtime/consume/decode.py",
+        "runtime/consume/sequence.py",
         "if sequence > known.last_sequence + 1:",
         "if sequence > known.last_sequence + 1_000_000:",
         _READER + "test_what_comes_too_early_is_taken_when_its_turn_comes",
     ),
     Guard(
         "runtime: a whole log begins with number 0",
-        "runtime/consume/decode.py",
+        "runtime/consume/sequence.py",
         "start = 0 if self._from_first else sequence",
         "start = sequence",
         _READER + "test_a_first_number_that_is_not_the_first_is_not_taken_from_a_whole_log",
@@ -57,8 +57,8 @@ GUARDS = [
     Guard(
         "runtime: a hole that stays halts",
         "runtime/storage/sql.py",
-        "where consumer = $1 and hole_since < clock_timestamp() - make_interval(secs => $2)",
-        "where consumer = $1 and $2 < 0 and hole_since is not null",
+        "WHERE consumer = $1 AND gap_since < clock_timestamp() - make_interval(secs => $2)",
+        "WHERE consumer = $1 AND $2 < 0 AND gap_since IS NOT NULL",
         _READER + "test_a_hole_that_stays_halts_its_partition_and_no_other",
     ),
     Guard(
@@ -100,8 +100,8 @@ GUARDS = [
     Guard(
         "runtime: a value over the broker's limit is refused",
         "runtime/publish/outbox.py",
-        "if value is not None and len(value) > self._max_bytes:",
-        "if value is None and self._max_bytes < 0:",
+        "if value is not None and len(value) > MAX_EVENT_BYTES:",
+        "if value is None and MAX_EVENT_BYTES < 0:",
         _PARTS + "test_a_value_over_the_brokers_limit_is_refused_before_it_is_committed",
     ),
     Guard(
@@ -134,21 +134,21 @@ GUARDS = [
     ),
     Guard(
         "runtime: what is no event is sealed",
-        "runtime/consume/parking.py",
+        "runtime/storage/parking_cipher.py",
         "return [batch.seal(_packed(raw), _place(consumer, raw.topic, raw.partition, raw.offset)) for raw in raws]",
         'return [_packed(raw) + (raw.value or b"") for raw in raws]',
         _PARKING + "test_what_is_no_event_is_buried_sealed_and_its_neighbours_go_on",
     ),
     Guard(
         "runtime: what is parked is encrypted",
-        "runtime/consume/parking.py",
+        "runtime/storage/parking_cipher.py",
         "return _VERSION + nonce + self._parking.encrypt(nonce, _packed(raw), place)",
         'return _VERSION + nonce + _packed(raw) + place + (raw.value or b"")',
         _PARKING + "test_an_event_of_a_future_version_or_of_a_wrong_shape_is_parked",
     ),
     Guard(
         "runtime: too many bad events in a row halt",
-        "runtime/consume/parking.py",
+        "runtime/consume/circuit_breaker.py",
         "            if run > self.limit:\n",
         "            if run > self.limit + 1_000_000:\n",
         _PARKING + "test_too_many_bad_events_in_a_row_halt_the_partition_and_no_other",
@@ -178,13 +178,13 @@ GUARDS = [
     Guard(
         "runtime: a lane waits for its day's work",
         "runtime/consume/partition.py",
-        "        if work.completes_day:\n            self._consumer.block(self.topic, self.partition)\n",
-        "        if work.completes_day:\n            self._service.days.kick()\n",
+        "        if work.completes_day:\n            self._owner.block(self.topic, self.partition)\n",
+        "        if work.completes_day:\n            self._context.days_changed.set()\n",
         _DAYS + "test_what_follows_the_mark_waits_for_the_days_work",
     ),
     Guard(
         "runtime: all upstream lanes must have marked the day",
-        "runtime/consume/partition.py",
+        "runtime/consume/watermarks.py",
         "if len(of_writer) >= lanes else None",
         "if of_writer else None",
         _DAYS + "test_a_lane_waits_for_the_others_before_its_page_turns",
@@ -219,7 +219,7 @@ GUARDS = [
     ),
     Guard(
         "runtime: a record's moment is one",
-        "runtime/consume/decode.py",
+        "runtime/records.py",
         "    return moment if bounds.FIRST_YEAR <= moment.year <= bounds.LAST_YEAR else _EPOCH\n",
         "    return moment\n",
         _READER + "test_a_record_is_of_some_moment_whatever_its_writers_clock_says",
@@ -262,29 +262,29 @@ GUARDS = [
     Guard(
         "runtime: the cursor is locked first",
         "runtime/storage/sql.py",
-        'where consumer = $1 and topic = $2 and partition = $3\nfor update"""',
-        'where consumer = $1 and topic = $2 and partition = $3"""',
+        'WHERE consumer = $1 AND topic = $2 AND partition = $3\nFOR UPDATE"""',
+        'WHERE consumer = $1 AND topic = $2 AND partition = $3"""',
         _LANE + "test_two_that_hold_the_same_partition_apply_each_record_once",
     ),
     Guard(
         "runtime: what is said is written in the transaction of the state",
         "runtime/consume/partition.py",
-        '                await service.outbox.write(session, cursor["lane"], work.rows)\n',
-        "                async with service.pool.acquire() as other, other.transaction():\n"
-        '                    await service.outbox.write(other, cursor["lane"], work.rows)\n',
+        '                await context.outbox.write(session, cursor["producer_id"], work.rows)\n',
+        "                async with context.pool.acquire() as other, other.transaction():\n"
+        '                    await context.outbox.write(other, cursor["producer_id"], work.rows)\n',
         _ONCE + "test_a_process_killed_there_loses_and_doubles_nothing[before_commit]",
     ),
     Guard(
         "runtime: what a page of a day's work says is written in its transaction too",
         "runtime/consume/days.py",
-        "                await service.outbox.write(session, service.producer_ids[DAY_PRODUCER, index], rows)\n",
-        "                async with service.pool.acquire() as other, other.transaction():\n"
-        "                    await service.outbox.write(other, service.producer_ids[DAY_PRODUCER, index], rows)\n",
+        "                await context.outbox.write(session, context.producer_ids[DAY_PRODUCER, index], rows)\n",
+        "                async with context.pool.acquire() as other, other.transaction():\n"
+        "                    await context.outbox.write(other, context.producer_ids[DAY_PRODUCER, index], rows)\n",
         _DAYS + "test_a_days_work_goes_on_where_it_was_killed[before_page]",
     ),
     Guard(
         "runtime: the five services drop numbers they have had",
-        "runtime/consume/decode.py",
+        "runtime/consume/sequence.py",
         "        if sequence <= known.last_sequence:\n            return SequenceCheck.DUPLICATE\n",
         "",
         _CHAIN + "test_whatever_dies_on_the_way_the_same_comes_out_of_the_chain",
@@ -292,8 +292,8 @@ GUARDS = [
     Guard(
         "runtime: outbox numbers are dense",
         "runtime/storage/sql.py",
-        "do update set next_seq = l.next_seq + excluded.next_seq",
-        "do update set next_seq = l.next_seq + excluded.next_seq + 1",
+        "DO UPDATE SET next_seq = o.next_seq + excluded.next_seq",
+        "DO UPDATE SET next_seq = o.next_seq + excluded.next_seq + 1",
         _LANE + "test_outbox_numbers_are_dense_for_each_output_partition",
     ),
     Guard(
@@ -328,8 +328,8 @@ GUARDS = [
     Guard(
         "runtime: of all lanes' rows the first are published first",
         "runtime/storage/sql.py",
-        "partition by topic, partition order by first.position",
-        "partition by lane.lane, topic, partition order by first.position",
+        "PARTITION BY topic, partition ORDER BY first.position",
+        "PARTITION BY waiting.producer_id, topic, partition ORDER BY first.position",
         _RELAY + "test_lanes_that_speak_of_the_same_are_published_in_the_order_they_spoke",
     ),
     Guard(
@@ -342,14 +342,14 @@ GUARDS = [
     Guard(
         "runtime: processes share the units' topics",
         "runtime/service.py",
-        "assignors = (RoundRobinPartitionAssignor, RangePartitionAssignor) if of_units else (RangePartitionAssignor,)",
-        "assignors = (RangePartitionAssignor,)",
+        "            (RoundRobinPartitionAssignor, RangePartitionAssignor)\n",
+        "            (RangePartitionAssignor,)\n",
         _PROCESS + "test_processes_share_the_units_topics",
     ),
     Guard(
         "runtime: as many processes are at work as units have topics",
         "runtime/operate/watchdog.py",
-        "(sum(most) if consumer.unit_topics else max(most, default=0))",
+        "(sum(most) if consumer.subscription.unit_topics else max(most, default=0))",
         "max(most, default=0)",
         _WATCH + "test_a_process_beyond_the_units_topics_waits_in_peace",
     ),
@@ -377,8 +377,8 @@ GUARDS = [
     Guard(
         "runtime: a group that was shared by ranges takes a newer process",
         "runtime/service.py",
-        "(RoundRobinPartitionAssignor, RangePartitionAssignor) if of_units",
-        "(RoundRobinPartitionAssignor,) if of_units",
+        "(RoundRobinPartitionAssignor, RangePartitionAssignor)\n            if",
+        "(RoundRobinPartitionAssignor,)\n            if",
         _PROCESS + "test_a_group_that_was_shared_by_ranges_takes_a_process_that_would_rather_take_turns",
     ),
     Guard(
@@ -390,8 +390,8 @@ GUARDS = [
     ),
     Guard(
         "runtime: a process that does not begin to work is not live",
-        "runtime/service.py",
-        "if not self._tasks and not self.stopping and now - self._begun_at > 2 * patience:",
+        "runtime/operate/health.py",
+        "if not self.tasks and not self.stopping and now - self.created_at > 2 * timeout:",
         "if False:",
         _PROCESS + "test_a_process_that_does_not_begin_to_work_is_not_live",
     ),
@@ -405,7 +405,7 @@ GUARDS = [
     Guard(
         "runtime: the day is told by every process",
         "runtime/operate/watchdog.py",
-        "service.metrics.day.labels(str(index)).set(at_midnight(day).timestamp())",
+        "context.metrics.day.labels(str(index)).set(at_midnight(day).timestamp())",
         "pass",
         _PROCESS + "test_the_day_is_told_by_every_process",
     ),
@@ -447,22 +447,22 @@ GUARDS = [
     Guard(
         "runtime: each process has static ids of its own",
         "runtime/service.py",
-        'f"hutong-{self.name}-{consumer}-{settings.ordinal}"',
-        'f"hutong-{self.name}-{consumer}"',
+        'f"hutong-{self.name}-{subscription.name}-{settings.ordinal}"',
+        'f"hutong-{self.name}-{subscription.name}"',
         _PARTS + "test_no_two_processes_have_one_static_id",
     ),
     Guard(
         "runtime: a replay is one transaction",
         "runtime/operate/replay.py",
-        "async with service.pool.acquire() as session, session.transaction():",
-        "async with service.pool.acquire() as session:",
+        "async with context.pool.acquire() as session, session.transaction():",
+        "async with context.pool.acquire() as session:",
         _LANE + "test_a_replay_that_fails_changes_nothing_and_quotes_nobody",
     ),
     Guard(
         "runtime: a replay keeps the order",
         "runtime/storage/sql.py",
-        'where consumer = $1 and key = $2 order by n"""',
-        'where consumer = $1 and key = $2 order by n desc"""',
+        'WHERE consumer = $1 AND key = $2 ORDER BY position"""',
+        'WHERE consumer = $1 AND key = $2 ORDER BY position DESC"""',
         _PARKING + "test_replay_releases_a_name_in_order_and_only_when_it_works",
     ),
     Guard(
@@ -481,37 +481,37 @@ GUARDS = [
     ),
     Guard(
         "runtime: a batch that is never committed is told",
-        "runtime/service.py",
-        "            if lane.uncommitted_seconds > patience\n",
-        "            if lane.uncommitted_seconds > patience + 1e9\n",
+        "runtime/operate/health.py",
+        "            if processor.uncommitted_seconds > self._settings.silence_timeout\n",
+        "            if processor.uncommitted_seconds > self._settings.silence_timeout + 1e9\n",
         _LANE + "test_a_batch_that_is_never_committed_is_told_though_the_process_polls",
     ),
     Guard(
         "runtime: a handler that hangs ends the process",
         "runtime/operate/watchdog.py",
-        "            self._service.fail(hanging[0])\n",
+        "            self._context.fail(hanging[0])\n",
         "            pass\n",
         _LANE + "test_a_handler_that_waits_for_what_never_comes_ends_the_process",
     ),
     Guard(
         "runtime: a failure of our own ends the process",
         "runtime/consume/worker.py",
-        '            consumer.service.fail(f"consumer {consumer.name} failed")\n',
+        "            owner.fail()\n",
         "",
         _LANE + "test_a_failure_outside_of_the_handlers_ends_the_process",
     ),
     Guard(
         "runtime: who is silent for too long ends",
         "runtime/operate/watchdog.py",
-        '                self._service.fail(f"consumer {consumer.name} has been silent for too long")\n',
+        '                self._context.fail(f"consumer {consumer.name} has been silent for too long")\n',
         "                pass\n",
         _WATCH + "test_a_consumer_that_hears_nothing_ends_the_process",
     ),
     Guard(
         "runtime: a day that cannot be turned holds up no other index",
         "runtime/consume/days.py",
-        "                            indexes.create_task(self._complete(self.consumer, index))\n",
-        "                            await self._complete(self.consumer, index)\n",
+        "                            indexes.create_task(self._complete(self._group, index))\n",
+        "                            await self._complete(self._group, index)\n",
         _DAYS + "test_a_day_that_cannot_be_turned_for_some_holds_up_no_others",
     ),
     Guard(
@@ -551,7 +551,7 @@ GUARDS = [
     ),
     Guard(
         "runtime: an ordinal is one process's",
-        "runtime/service.py",
+        "runtime/ordinal.py",
         "        raise OrdinalTaken(",
         "        return\n        raise OrdinalTaken(",
         _PROCESS + "test_a_second_process_with_the_same_ordinal_says_so_and_ends",
@@ -559,7 +559,7 @@ GUARDS = [
     Guard(
         "runtime: what is kept back is stored with the state",
         "runtime/publish/outbox.py",
-        "        await session.execute(sql.KEEP_BACK, lane, *columns)\n",
+        "        await session.execute(sql.COALESCE, lane, *columns)\n",
         "",
         _LATER + "test_the_newest_of_each_is_said_when_no_more_comes",
     ),
@@ -580,7 +580,7 @@ GUARDS = [
     Guard(
         "runtime: what is kept back gives way to what is said now",
         "runtime/publish/outbox.py",
-        "            await session.execute(sql.REPLACED, *_columns(snapshots))\n",
+        "            await session.execute(sql.DROP_COALESCED, *_columns(snapshots))\n",
         "            pass\n",
         _LATER + "test_what_was_kept_back_gives_way_to_what_is_said_now",
     ),
@@ -594,14 +594,14 @@ GUARDS = [
     Guard(
         "runtime: a lane that is given says what was kept back before",
         "runtime/consume/group.py",
-        "                self.processor(*place).may_have_coalesced()  # whoever had it before may have kept something back\n",
+        "                self.processor(*place).may_have_coalesced()  # its former owner may have left something\n",
         "                pass\n",
         _LATER + "test_a_lane_that_begins_says_what_was_kept_before_it",
     ),
     Guard(
         "runtime: a lane that is given again says what was kept meanwhile",
         "runtime/consume/group.py",
-        "                self.processor(*place).may_have_coalesced()  # whoever had it before may have kept something back\n",
+        "                self.processor(*place).may_have_coalesced()  # its former owner may have left something\n",
         "                self.processor(*place)\n",
         _LATER + "test_a_lane_that_is_given_again_says_what_was_kept_meanwhile",
     ),
@@ -628,7 +628,7 @@ GUARDS = [
     ),
     Guard(
         "runtime: nothing new is no reason to halt",
-        "runtime/consume/parking.py",
+        "runtime/consume/circuit_breaker.py",
         "        if not outcomes:\n",
         "        if outcomes is None:\n",
         _PARTS + "test_nothing_new_is_no_reason_to_halt",
@@ -636,8 +636,8 @@ GUARDS = [
     Guard(
         "runtime: what is kept back waits until it is quiet",
         "runtime/consume/group.py",
-        "(not self._expects_more(lane) or lane.coalescing_since < too_long)",
-        "(lane.coalescing_since > 0 or lane.coalescing_since < too_long)",
+        "(not self._expects_more(processor) or processor.coalescing_since < too_long)",
+        "(processor.coalescing_since > 0 or processor.coalescing_since < too_long)",
         _LATER + "test_it_is_said_when_it_is_quiet_and_not_before",
     ),
     Guard(
@@ -650,8 +650,8 @@ GUARDS = [
     Guard(
         "runtime: nothing is kept back for too long",
         "runtime/consume/group.py",
-        "(not self._expects_more(lane) or lane.coalescing_since < too_long)",
-        "(not self._expects_more(lane))",
+        "(not self._expects_more(processor) or processor.coalescing_since < too_long)",
+        "(not self._expects_more(processor))",
         _LATER + "test_it_is_said_though_more_comes_when_it_was_kept_for_too_long",
     ),
     Guard(
@@ -706,8 +706,8 @@ GUARDS = [
     Guard(
         "runtime: a poll waits for no worker",
         "runtime/service.py",
-        "        found.dispatch(records)\n",
-        "        found.dispatch(records)\n        await found.rest()\n",
+        "            self.consumers[name].dispatch(records)\n",
+        "            self.consumers[name].dispatch(records)\n            await self.consumers[name].drain()\n",
         _WORKER + "test_a_units_message_that_cannot_work_yet_holds_up_no_other_units",
     ),
     Guard(

@@ -194,7 +194,7 @@ async def test_whatever_one_unit_sends_its_neighbour_is_heard(intake: Intake, se
     assert await intake.answer(ce_id) == "taken"
     await eventually(intake.passed, what="everything that was sent has been read")
     status, health = intake.process.get("/health")
-    assert (status, intake.process.said("halted")) == (200, []), health
+    assert (status, intake.process.said("partition_halted")) == (200, []), health
 
 
 async def test_a_message_of_no_form_is_answered(intake: Intake) -> None:

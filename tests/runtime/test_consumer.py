@@ -2,8 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Sequence
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -11,8 +10,10 @@ import pytest
 
 from runtime import Batch, OutboundEvent, Service, Tx, run_in_thread
 from runtime.consume.group import BATCHES_PER_POLL, LONG_POLL_MS, ConsumerGroup
+from runtime.context import RuntimeContext
+from runtime.subscription import Subscription
 from tests.runtime import model
-from tests.runtime.harness import World, applied
+from tests.runtime.harness import World, applied, handle
 from tests.runtime.test_lane import PLACE, audited, put
 
 BATCH = 200
@@ -35,11 +36,12 @@ class Scripted:
         return {"place": list(range(start, start + many))} if many else {}
 
 
-def a_consumer(gathers: float) -> ConsumerGroup:
-    settings = SimpleNamespace(max_records=BATCH, gathered_records=BATCH, much=MUCH, parallel=2)
-    return ConsumerGroup(
-        cast("Service", SimpleNamespace(name="model", settings=settings)), "main", linger_seconds=gathers
+def a_consumer(linger_seconds: float) -> ConsumerGroup:
+    settings = SimpleNamespace(max_records=BATCH, bulk_batch_records=BATCH, bulk_records=MUCH, parallel=2)
+    subscription = Subscription(
+        name="main", group="hutong.model.main", topics=(model.INPUT,), county="", linger_seconds=linger_seconds
     )
+    return ConsumerGroup(cast("RuntimeContext", SimpleNamespace(settings=settings)), subscription)
 
 
 async def polled(consumer: ConsumerGroup, kafka: Scripted) -> list[Any]:
@@ -82,12 +84,9 @@ async def test_gathering_ends_when_the_partitions_are_taken() -> None:
 
 
 @pytest.fixture
-async def in_threes(world: World, service: Service) -> Service:
-    """The lane's service, with batches of three."""
-    made = model.alpha(replace(service.settings, max_records=3))
-    made.pool, made.outbox, made.parking_cipher = service.pool, service.outbox, service.parking_cipher
-    made.consumers["main"].ready.add(PLACE)
-    return made
+async def in_threes(service_with: Callable[..., Awaitable[Service]]) -> Service:
+    """The service, with batches of three."""
+    return await service_with(max_records=3)
 
 
 async def batches_of(world: World, service: Service, *polls: Sequence[int]) -> list[list[int]]:
@@ -99,7 +98,7 @@ async def batches_of(world: World, service: Service, *polls: Sequence[int]) -> l
         return await model.on_put(batch, tx)
 
     consumer = service.consumers["main"]
-    consumer.learn({PLACE[0]: on_put}, None, None, None)
+    handle(consumer, {PLACE[0]: on_put})
     for offsets in polls:
         await applied(consumer, [put(world, offset) for offset in offsets])
     return given

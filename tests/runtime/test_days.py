@@ -74,7 +74,9 @@ async def test_what_follows_the_mark_waits_for_the_days_work(world: World) -> No
         for lane in range(4):
             mark(world, lane, DAY_1)
         step(world, 9, 1, "a", 0)
-        marked = f"""select count(*) = 4 from "{world.schema("beta")}".consumer_cursor where lane_day = '2026-03-01'"""
+        marked = (
+            f"""select count(*) = 4 from "{world.schema("beta")}".consumer_cursor where watermark_day = '2026-03-01'"""
+        )
 
         async def reached() -> bool:
             return bool(await world.database.fetchval(marked))

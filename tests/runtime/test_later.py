@@ -1,17 +1,19 @@
 """Snapshots that are kept back while more of a file comes: said once, the newest of each, and never forgotten."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from runtime import Batch, OutboundEvent, Service, Tx, partition_of
-from runtime.consume.group import BULK_IDLE_SECONDS
-from runtime.consume.partition import BatchAttempt, PartitionProcessor
+from runtime.consume.attempt import BatchAttempt
+from runtime.consume.group import BULK_IDLE_SECONDS, COALESCE_SECONDS
+from runtime.consume.partition import PartitionProcessor
 from runtime.handlers import InboundEvent
 from runtime.observe.failpoints import EXIT_CODE
 from tests.runtime import model
-from tests.runtime.harness import World, applied, eventually, names_of
+from tests.runtime.harness import World, a_processor, applied, eventually, handle, names_of
 from tests.runtime.test_days import DAY_1, mark, step
 from tests.runtime.test_lane import PLACE, put
 
@@ -41,19 +43,20 @@ async def on_put(batch: Batch[Any], tx: Tx) -> list[OutboundEvent]:
 @pytest.fixture
 def lane(service: Service) -> PartitionProcessor:
     consumer = service.consumers["main"]
-    consumer.coalesces = service.outbox._coalesces = True
-    consumer.learn({PLACE[0]: on_put}, None, None, None)
+    consumer.subscription = replace(consumer.subscription, coalesce=True, linger_seconds=0.01)
+    service.context.outbox._coalesces = True
+    handle(consumer, {PLACE[0]: on_put})
     return consumer.processor(*PLACE)
 
 
 async def waiting(service: Service) -> list[str]:
-    return [row["key"].decode() for row in await service.pool.fetch("select key from later order by key")]
+    return [row["key"].decode() for row in await service.context.pool.fetch("select key from coalesced order by key")]
 
 
 async def said(service: Service) -> list[tuple[str, int]]:
     """The snapshots that were said, in order: name and number."""
     found = []
-    for row in await service.pool.fetch("select value, headers from outbox order by position"):
+    for row in await service.context.pool.fetch("select value, headers from outbox order by position"):
         if b"model.Stood.v1" in row["headers"].split(b"\x00"):
             stood = Stood.model_validate_json(row["value"])
             found.append((stood.name, stood.n))
@@ -70,7 +73,7 @@ async def test_the_newest_of_each_is_said_when_no_more_comes(
     await lane.apply([put(world, 0, "b"), put(world, 1, "a")], more_to_come=True)
     await lane.apply([put(world, 2, "b")], more_to_come=True)
     assert (await waiting(service), await said(service)) == (["a", "b"], [])
-    assert await service.pool.fetchval("select count(*) from outbox") == 3, "what is no snapshot waits for nothing"
+    assert await service.context.pool.fetchval("select count(*) from outbox") == 3, "only snapshots wait"
     await lane.flush_coalesced()
     assert (await waiting(service), sorted(await said(service))) == ([], [("a", 1), ("b", 2)])
     assert not keeps(lane)
@@ -95,9 +98,9 @@ async def test_what_was_kept_back_gives_way_to_what_is_said_now(
     await lane.apply([put(world, 0, "a"), put(world, 1, "b"), put(world, 2, "c")], more_to_come=True)
     await lane.apply([put(world, 3, "a", "at once")], more_to_come=True)
     heard = InboundEvent(model.Put(name="b", n=4), world.envelope("model.Put.v1", "b"), "", 1, 0)
-    async with service.pool.acquire() as session, session.transaction():
-        rows = service.outbox.rows([heard.emit(Stood(name="b", n=4, digest=""))])
-        await service.outbox.write(session, next(iter(service.producer_ids.values())), rows)
+    async with service.context.pool.acquire() as session, session.transaction():
+        rows = service.context.outbox.rows([heard.emit(Stood(name="b", n=4, digest=""))])
+        await service.context.outbox.write(session, next(iter(service.context.producer_ids.values())), rows)
     await lane.flush_coalesced()
     assert await said(service) == [("a", 3), ("b", 4), ("c", 2)]
 
@@ -133,7 +136,9 @@ async def test_nothing_is_kept_of_what_was_not_committed(
     assert await waiting(service) == ["a", "b"]
     await lane.flush_coalesced()
     assert sorted(await said(service)) == [("a", 0), ("b", 2)]
-    assert await service.pool.fetchval("select next_offset from consumer_cursor where topic = $1", PLACE[0]) == 3
+    assert (
+        await service.context.pool.fetchval("select next_offset from consumer_cursor where topic = $1", PLACE[0]) == 3
+    )
 
 
 async def test_much_is_said_a_part_at_a_time(
@@ -145,7 +150,7 @@ async def test_much_is_said_a_part_at_a_time(
     assert await waiting(service) == ["d", "e", "f", "g"]
     await lane.flush_coalesced()
     assert sorted(name for name, _ in await said(service)) == list("abcdefg")
-    assert await service.pool.fetchval("select count(distinct (topic, partition, seq)) from outbox") == 14
+    assert await service.context.pool.fetchval("select count(distinct (topic, partition, seq)) from outbox") == 14
 
 
 async def test_a_lane_that_begins_says_what_was_kept_before_it(
@@ -169,7 +174,7 @@ async def test_a_lane_that_is_given_again_says_what_was_kept_meanwhile(
     consumer = service.consumers["main"]
     await lane.flush_coalesced()
     assert not keeps(lane)
-    await PartitionProcessor(consumer, *PLACE).apply([put(world, 0, "a")], more_to_come=True)
+    await a_processor(consumer).apply([put(world, 0, "a")], more_to_come=True)
     consumer.on_assigned({PLACE})
     consumer.ready.add(PLACE)
     consumer.flush_coalesced()
@@ -195,7 +200,7 @@ async def test_a_batch_whose_commit_was_not_heard_of_may_have_kept_something(
     await lane.flush_coalesced()
     assert not keeps(lane)
     batch = [put(world, 0, "a")]
-    await PartitionProcessor(service.consumers["main"], *PLACE).apply(batch, more_to_come=True)
+    await a_processor(service.consumers["main"]).apply(batch, more_to_come=True)
     await lane.apply(batch, more_to_come=True)  # fenced
     assert keeps(lane)
     await lane.flush_coalesced()
@@ -212,7 +217,6 @@ async def test_it_is_said_when_it_is_quiet_and_not_before(
         async def getmany(self, *_: Any, timeout_ms: int, max_records: int) -> dict[str, list[Any]]:
             return {"place": [put(world, n, f"n{n % 3}") for n in range(MUCH)]} if found else {}
 
-    consumer.linger_seconds = 0.01
     await applied(consumer, await consumer.poll(Kafka()))
     found = False
     await consumer.poll(Kafka())
@@ -236,7 +240,6 @@ async def test_a_few_that_follow_a_file_do_not_prolong_it(
 ) -> None:
     """Single rows come all year; what a file showed waits for none of them."""
     consumer = service.consumers["main"]
-    consumer.linger_seconds = 0.01
     offset = 0
 
     class Kafka:
@@ -272,7 +275,7 @@ async def test_it_is_said_though_more_comes_when_it_was_kept_for_too_long(
     await consumer.drain()
     assert (await waiting(service), await said(service)) == (["a"], [])
     assert lane.coalescing_since is not None
-    lane.coalescing_since -= service.settings.coalesce_seconds
+    lane.coalescing_since -= COALESCE_SECONDS
     consumer.flush_coalesced()
     await consumer.drain()
     assert (await waiting(service), await said(service)) == ([], [("a", 0)])
@@ -310,7 +313,7 @@ async def test_a_day_ends_when_all_is_said_that_was_kept_back_in_it(world: World
         return await world._empty("beta")
 
     await eventually(published, what="all is published")
-    own = await world.value("beta", "select lane from input_lane where topic = '@day' and partition = 0")
+    own = await world.value("beta", "select producer_id from producer where topic = '@day' and partition = 0")
     there = [record for record in world.log_of(world.end) if record.partition() == partition_of("a", world.partitions)]
     kinds = [(headers["ce_type"], headers["ce_producerid"]) for headers in (dict(record.headers()) for record in there)]
     stood = [place for place, (kind, _) in enumerate(kinds) if kind == b"model.Stands.v1"]

@@ -18,18 +18,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.event import Envelope, Event
-from contracts.topics import TOPICS, Topic
+from contracts.topics import CLOCK, TOPICS, Topic
 from runtime import MissingSecret, RetryLater, Service, Settings, UnprocessableEvent, partition_of
 from runtime.backoff import Backoff
 from runtime.consume import cursor_check
-from runtime.consume.parking import CircuitBreaker, ParkingCipher
+from runtime.consume.circuit_breaker import CircuitBreaker
 from runtime.errors import Halt, UnknownTopic
 from runtime.handlers import DayPage, InboundEvent
 from runtime.kafka import Described
-from runtime.publish.outbox import Outbox, day_page_ids
+from runtime.publish.outbox import MAX_EVENT_BYTES, Outbox, day_page_ids
 from runtime.publish.partitioner import murmur2
 from runtime.settings import OpenSecrets
 from runtime.storage.database import infrastructure
+from runtime.storage.parking_cipher import ParkingCipher
 from runtime.topic_catalogue import TopicCatalogue
 
 
@@ -59,12 +60,19 @@ def test_settings_come_from_the_environment_and_say_what_is_wrong() -> None:
         Settings.from_environment({"HUTONG_PARTITIONS": "many"})
 
 
+def parts(ordinal: int = 0, **more: Any) -> Service:
+    """A service with a consumer of its own beside the one that every service has."""
+    service = Service("parts", Settings(ordinal=ordinal))
+    service.consumer("main", topics=(CLOCK,), handlers={}, **more)
+    return service
+
+
 def test_no_two_processes_have_one_static_id() -> None:
     """Kafka would let them throw one another out, in silence."""
     ids = {
-        Service("parts", Settings(ordinal=ordinal)).exactly_once(consumer)["group_instance_id"]
+        subscriber._connection_args["group_instance_id"]  # type: ignore[attr-defined]
         for ordinal in range(3)
-        for consumer in ("main", "other")
+        for subscriber in parts(ordinal).broker.subscribers
     }
     assert len(ids) == 6
 
@@ -175,13 +183,13 @@ class Small(Event):
         return self.gone
 
 
-def outbox(max_bytes: int = 1000) -> Outbox:
+def outbox() -> Outbox:
     topics = (
         Topic("parts.v1", "name", ("parts",), (), partitions="services", carries_watermarks=True),
         Topic("single.v1", "name", ("parts",), (), carries_watermarks=True),
         Topic("others.v1", "name", ("another",), (), carries_watermarks=True),
     )
-    return Outbox("parts", "/hutong/999901/parts/x", TopicCatalogue(topics), 4, max_bytes)
+    return Outbox("parts", "/hutong/999901/parts/x", TopicCatalogue(topics), 4)
 
 
 def heard(number: int) -> InboundEvent[Any]:
@@ -215,10 +223,10 @@ def test_what_is_said_inherits_its_story_and_has_the_same_id_whenever_it_is_said
 
 
 def test_a_value_over_the_brokers_limit_is_refused_before_it_is_committed() -> None:
-    length = len(Small(name="").model_dump_json())
-    assert outbox(length + 10).rows([heard(1).emit(Small(name="x" * 10))])
+    longest = MAX_EVENT_BYTES - len(Small(name="").model_dump_json())
+    assert outbox().rows([heard(1).emit(Small(name="x" * longest))])
     with pytest.raises(UnprocessableEvent, match="larger than the broker takes"):
-        outbox(length + 10).rows([heard(1).emit(Small(name="x" * 11))])
+        outbox().rows([heard(1).emit(Small(name="x" * (longest + 1)))])
 
 
 @pytest.mark.parametrize("changes", [{"traceparent": "00-a\x00b-01"}, {"event": Small(name="a\x00b")}])
@@ -317,6 +325,5 @@ def test_nothing_is_copied_into_the_database() -> None:
 
 
 def test_who_does_not_gather_cannot_keep_back() -> None:
-    service = Service("parts", Settings())
-    with pytest.raises(ValueError, match="does not gather"):
-        service.exactly_once("main", keeps_back=True)
+    with pytest.raises(ValueError, match="does not linger"):
+        parts(coalesce=True)

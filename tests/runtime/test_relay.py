@@ -12,7 +12,7 @@ from aiokafka.errors import KafkaTimeoutError, OutOfOrderSequenceNumber, Produce
 
 from contracts.event import Envelope
 from runtime import Service, kafka, partition_of
-from runtime.consume.decode import SequenceCheck, SequenceTracker
+from runtime.consume.sequence import SequenceCheck, SequenceTracker
 from runtime.handlers import InboundEvent
 from runtime.publish import relay
 from runtime.storage import sql
@@ -66,8 +66,10 @@ async def say(
         envelope: Envelope = world.envelope("model.Put.v1", "cause")
         heard = InboundEvent(model.Put(name="cause", n=n), envelope, "", 0, n)
         said.append(heard.emit(model.Step(name=names[n % len(names)], n=n, digest="")))
-    async with service.pool.acquire() as session, session.transaction():
-        await service.outbox.write(session, list(service.producer_ids.values())[lane], service.outbox.rows(said))
+    async with service.context.pool.acquire() as session, session.transaction():
+        await service.context.outbox.write(
+            session, list(service.context.producer_ids.values())[lane], service.context.outbox.rows(said)
+        )
 
 
 def on_topic(service: Service, world: World) -> tuple[list[int], int]:
@@ -77,7 +79,7 @@ def on_topic(service: Service, world: World) -> tuple[list[int], int]:
     dropped = 0
     for message in world.log_of(model.STEP.name):
         envelope = Envelope.read(message.headers(), message.key())
-        if envelope.source != service.outbox.source:
+        if envelope.source != service.context.outbox.source:
             continue
         assert envelope.producer_id is not None
         assert envelope.sequence is not None
@@ -91,7 +93,7 @@ def on_topic(service: Service, world: World) -> tuple[list[int], int]:
 
 async def published(service: Service) -> None:
     async def empty() -> bool:
-        return bool(await service.pool.fetchval("select count(*) = 0 from outbox"))
+        return bool(await service.context.pool.fetchval("select count(*) = 0 from outbox"))
 
     await eventually(empty, what="everything is published")
 
@@ -117,14 +119,16 @@ async def test_after_any_failure_a_new_producer_sends_the_prefix_again(
     taken, dropped = on_topic(service, world)
     assert sorted(taken) == sorted([*range(MANY)] * 2)
     assert (dropped > 0) is appended
-    lanes = await service.pool.fetch("select next_seq, published_seq from outbox_lane natural join outbox_mark")
+    lanes = await service.context.pool.fetch(
+        "select next_seq, published_seq from outbox_sequence natural join outbox_published"
+    )
     assert len(lanes) > 1
     assert all(lane["next_seq"] == lane["published_seq"] for lane in lanes)
 
 
 async def test_a_row_that_is_missing_stops_the_relay_before_a_hole_is_made(service: Service, world: World) -> None:
     await say(service, world)
-    lost = await service.pool.fetchrow(
+    lost = await service.context.pool.fetchrow(
         "delete from outbox where position = (select position from outbox where seq = 3 limit 1) "
         "returning topic, partition"
     )
@@ -134,7 +138,7 @@ async def test_a_row_that_is_missing_stops_the_relay_before_a_hole_is_made(servi
 
     assert service.relay.halted is not None
     assert f"{lost['topic']}/{lost['partition']} goes on with 4, not 3" in service.relay.halted
-    assert any("relay halted" in trouble for trouble in service.problems())
+    assert any("relay halted" in trouble for trouble in service.health.problems())
     taken, dropped = on_topic(service, world)
     assert (taken, dropped) == ([], 0)
 
@@ -150,10 +154,10 @@ async def test_a_relay_that_fails_again_and_again_says_so_until_it_works(
     relaying = asyncio.create_task(service.relay.run())
 
     async def told() -> bool:
-        return "relay fails: TopicAuthorizationFailedError" in service.problems()
+        return "relay fails: TopicAuthorizationFailedError" in service.health.problems()
 
     await eventually(told, what="it says that it fails")
-    assert await service.pool.fetchval("select count(*) from outbox") == MANY
+    assert await service.context.pool.fetchval("select count(*) from outbox") == MANY
     allowed = True
     await published(service)
     await eventually(lambda: _not(told()), what="it says so no longer")
@@ -182,7 +186,7 @@ async def test_who_stands_by_is_not_woken_by_what_it_says_itself(
     monkeypatch.setattr(asyncpg.Connection, "fetchval", counted)
     assert await world.database.fetchval(sql.TRY_LOCK, relay._LOCK_SPACE, service.name)
     await say(service, world)
-    service.relay.wake()
+    service.context.outbox_written.set()
     relaying = asyncio.create_task(service.relay.run())
 
     async def thrice() -> bool:
@@ -190,7 +194,7 @@ async def test_who_stands_by_is_not_woken_by_what_it_says_itself(
 
     await eventually(thrice, what="it asks again and again")
     assert asked[2] - asked[0] >= 2 * 0.2
-    assert await service.pool.fetchval("select count(*) from outbox") == MANY
+    assert await service.context.pool.fetchval("select count(*) from outbox") == MANY
     assert await world.database.fetchval("select pg_advisory_unlock($1, hashtext($2))", relay._LOCK_SPACE, service.name)
     await published(service)
     service.relay.stop()
@@ -214,7 +218,7 @@ async def test_who_stands_by_again_is_no_longer_failing(
     relaying = asyncio.create_task(service.relay.run())
 
     async def told() -> bool:
-        return "relay fails: ConnectionRefusedError" in service.problems()
+        return "relay fails: ConnectionRefusedError" in service.health.problems()
 
     await eventually(told, what="it says that it fails")
     away = False

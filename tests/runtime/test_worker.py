@@ -13,11 +13,11 @@ from aiokafka.record import default_records
 from aiokafka.record.memory_records import MemoryRecords
 
 from runtime import Batch, OutboundEvent, RetryLater, Service, Tx, kafka
-from runtime.consume import undecodable
+from runtime.consume import cursors, undecodable
 from runtime.consume.group import ConsumerGroup
 from runtime.consume.worker import WAITING_BATCHES, WAITING_BYTES, Worker
 from tests.runtime import model
-from tests.runtime.harness import World, applied, eventually
+from tests.runtime.harness import World, applied, eventually, handle
 from tests.runtime.test_lane import PLACE, audited, put
 
 OTHER = (PLACE[0], 1)
@@ -37,7 +37,7 @@ async def consumer(service: Service) -> AsyncIterator[ConsumerGroup]:
 
     async def begun() -> bool:
         try:
-            await service.cursors(found, [PLACE, OTHER])
+            await cursors.load(service.context, found.name, [PLACE, OTHER])
         except ConnectionError:
             return False  # made a moment ago: its broker does not know it yet
         return True
@@ -62,7 +62,7 @@ async def test_a_partition_that_is_tried_again_for_ever_holds_up_no_other(
             raise RetryLater("for ever")
         return await model.on_put(batch, tx)
 
-    consumer.learn({PLACE[0]: on_put}, None, None, None)
+    handle(consumer, {PLACE[0]: on_put})
     consumer.dispatch(puts(world, PLACE, range(3)) + puts(world, OTHER, range(3)))
     for start in (3, 6):
 
@@ -78,8 +78,12 @@ async def test_a_partition_that_is_tried_again_for_ever_holds_up_no_other(
 
     await eventually(again, what="it is tried again, all the same")
     await asyncio.wait_for(consumer.on_revoked(), 5)
-    assert await service.pool.fetchval("select next_offset from consumer_cursor where partition = 0 and topic = $1",
-                                       PLACE[0]) == 0  # fmt: skip
+    assert (
+        await service.context.pool.fetchval(
+            "select next_offset from consumer_cursor where partition = 0 and topic = $1", PLACE[0]
+        )
+        == 0
+    )
 
 
 async def test_what_is_taken_away_ends_with_the_transaction_in_flight(
@@ -92,7 +96,7 @@ async def test_what_is_taken_away_ends_with_the_transaction_in_flight(
         await over.wait()
         return await model.on_put(batch, tx)
 
-    consumer.learn({PLACE[0]: on_put}, None, None, None)
+    handle(consumer, {PLACE[0]: on_put})
     consumer.dispatch(puts(world, PLACE, [0]))
     await asyncio.wait_for(begun.wait(), 20)
     consumer.dispatch(puts(world, PLACE, [1, 2]))
@@ -149,7 +153,7 @@ async def test_a_partition_of_which_enough_waits_is_not_polled(world: World, con
         await over.wait()
         return await model.on_put(batch, tx)
 
-    consumer.learn({PLACE[0]: on_put}, None, None, None)
+    handle(consumer, {PLACE[0]: on_put})
     consumer.largest_batch = 2
     consumer.dispatch(puts(world, PLACE, range(2 * WAITING_BATCHES)))
     large = puts(world, OTHER, [0])
@@ -203,7 +207,7 @@ def test_behind_a_batch_that_cannot_be_decoded_the_next_is_read() -> None:
 
 async def test_a_units_message_that_cannot_work_yet_holds_up_no_other_units(world: World) -> None:
     """On the real broker: its partition stands, and says so, while the neighbour's is read."""
-    units = [f"model-{world.run}.unit-{letter}.v1" for letter in "ab"]
+    units = [f"model-{world.run}.999901-{letter}.v1" for letter in "ab"]
     world.partitions = 1
     world.make_topics(*units)
     world.partitions = 4
@@ -219,7 +223,7 @@ async def test_a_units_message_that_cannot_work_yet_holds_up_no_other_units(worl
     unit_put(units[0], "stuck", "not yet")
 
     async def tried() -> bool:
-        return len(gamma.said("not_yet")) > 1
+        return len(gamma.said("event_deferred")) > 1
 
     await eventually(tried, what="the one is tried again")
     for number in range(3):
