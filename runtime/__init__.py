@@ -12,7 +12,7 @@ from runtime.offload import run_in_thread
 from runtime.publish.partitioner import partition_of
 from runtime.service import Service
 from runtime.settings import MissingSecret, Settings
-from runtime.transaction import Record, Tx
+from runtime.transaction import Record, Tx, columns
 
 __all__ = [
     "Application",
@@ -28,6 +28,7 @@ __all__ = [
     "Settings",
     "Tx",
     "UnprocessableEvent",
+    "columns",
     "log",
     "partition_of",
     "run_in_thread",

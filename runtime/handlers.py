@@ -24,7 +24,6 @@ class OutboundEvent:
     time: datetime
     county: str
     sensitivity: Sensitivity
-    traceparent: str | None = None
     bypass_coalescing: bool = False
     """A snapshot that is not kept back, however much of a file is on its way."""
 
@@ -49,7 +48,6 @@ class InboundEvent(Generic[E_co]):
             time=cause.time,
             county=cause.county,
             sensitivity=event.sensitivity,
-            traceparent=cause.traceparent,
             bypass_coalescing=bypass_coalescing,
         )
 

@@ -14,6 +14,7 @@ from runtime.publish.partitioner import partition_of
 from runtime.storage import sql
 from runtime.storage.database import Session
 from runtime.topic_catalogue import TopicCatalogue
+from runtime.transaction import columns
 
 SEPARATOR = b"\x00"
 """Between the names and values of stored headers, none of which may have one."""
@@ -96,8 +97,8 @@ class Outbox:
         kept = {(row.topic, row.key): row for row in rows if row.snapshot and (row.topic, row.key) not in at_once}
         if not kept:
             return list(rows)
-        columns = _columns([(one.topic, one.key, one.partition, one.value, one.headers) for one in kept.values()])
-        await session.execute(sql.COALESCE, lane, *columns)
+        stored = columns([(one.topic, one.key, one.partition, one.value, one.headers) for one in kept.values()])
+        await session.execute(sql.COALESCE, lane, *stored)
         return [row for row in rows if not row.snapshot or (row.topic, row.key) in at_once]
 
     async def take_coalesced(self, session: Session, lane: int, limit: int) -> list[OutboxRow]:
@@ -113,7 +114,7 @@ class Outbox:
             return
         snapshots = [(row.topic, row.key) for row in rows if row.snapshot] if self._coalesces else []
         if snapshots:
-            await session.execute(sql.DROP_COALESCED, *_columns(snapshots))
+            await session.execute(sql.DROP_COALESCED, *columns(snapshots))
         counts = Counter((row.topic, row.partition) for row in rows)
         places = sorted(counts)
         ends = await session.fetch(
@@ -135,10 +136,10 @@ class Outbox:
             numbered.append((row.topic, row.partition, seq, row.key, row.value, row.headers))
             size += len(row.value or b"")
             if size > _AT_ONCE:
-                await session.execute(sql.WRITE, lane, *_columns(numbered))
+                await session.execute(sql.WRITE, lane, *columns(numbered))
                 numbered, size = [], 0
         if numbered:
-            await session.execute(sql.WRITE, lane, *_columns(numbered))
+            await session.execute(sql.WRITE, lane, *columns(numbered))
 
     def _partitions_of(self, topic: str) -> int:
         partitions = self._of_topic.get(topic)
@@ -166,7 +167,6 @@ class Outbox:
             correlation=said.correlation,
             causation=said.cause,
             sensitivity=said.sensitivity,
-            traceparent=said.traceparent,
         )
         pairs: list[bytes] = []
         for name, text in envelope.headers():
@@ -176,10 +176,6 @@ class Outbox:
             raise UnprocessableEvent("a header with a zero byte")
         snapshot = event.snapshot and value is not None
         return OutboxRow(topic, partition, key.encode(), value, headers, snapshot, said.bypass_coalescing)
-
-
-def _columns(rows: Sequence[tuple[object, ...]]) -> list[list[object]]:
-    return [list(column) for column in zip(*rows, strict=True)]
 
 
 def day_page_ids(*, county: str, service: str, day: date, index: int, resume: str | None) -> tuple[UUID, UUID]:

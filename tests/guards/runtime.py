@@ -559,7 +559,7 @@ GUARDS = [
     Guard(
         "runtime: what is kept back is stored with the state",
         "runtime/publish/outbox.py",
-        "        await session.execute(sql.COALESCE, lane, *columns)\n",
+        "        await session.execute(sql.COALESCE, lane, *stored)\n",
         "",
         _LATER + "test_the_newest_of_each_is_said_when_no_more_comes",
     ),
@@ -580,7 +580,7 @@ GUARDS = [
     Guard(
         "runtime: what is kept back gives way to what is said now",
         "runtime/publish/outbox.py",
-        "            await session.execute(sql.DROP_COALESCED, *_columns(snapshots))\n",
+        "            await session.execute(sql.DROP_COALESCED, *columns(snapshots))\n",
         "            pass\n",
         _LATER + "test_what_was_kept_back_gives_way_to_what_is_said_now",
     ),
