@@ -154,7 +154,7 @@ class Chain:
     async def _said(self) -> dict[str, int]:
         """How many events each service has published so far."""
         query = " union all ".join(
-            f"select '{name}' as service, coalesce(sum(published_seq), 0) as said from {name}.outbox_mark"
+            f"select '{name}' as service, coalesce(sum(published_seq), 0) as said from {name}.outbox_published"
             for name in SERVICES
         )
         return {row["service"]: int(row["said"]) for row in await self._database.fetch(query)}

@@ -21,8 +21,8 @@ from deploy.provision import Difference, compare, wanted
 from deploy.quiescence import Watch
 
 _PARKED_IN = """
-SELECT '{0}' AS service, c.consumer, c.key, c.reason, c.since, c.topic, count(e.n) AS events
-  FROM "{0}".parked_child c LEFT JOIN "{0}".parked_event e USING (consumer, key)
+SELECT '{0}' AS service, c.consumer, c.key, c.reason, c.since, c.topic, count(e.position) AS events
+  FROM "{0}".parked_key c LEFT JOIN "{0}".parked_event e USING (consumer, key)
  GROUP BY 1, 2, 3, 4, 5, 6
 """
 _PARKED = " UNION ALL ".join(_PARKED_IN.format(service) for service in SERVICES)
@@ -146,7 +146,7 @@ def replay(
         raise CommandError(f"没有 {service} 这个服务。", f"可以用：{'、'.join(SERVICES)}。", 2)
     house = House(context.obj)
     # The release itself would wait for a database for ever.
-    if not asyncio.run(house.ask(f'SELECT FROM "{service}".parked_child WHERE key = $1', key)):
+    if not asyncio.run(house.ask(f'SELECT FROM "{service}".parked_key WHERE key = $1', key)):
         raise CommandError(f"{service} 里没有以 {key} 搁置的事件。", "用 hutong parked 看有哪些。")
     installation = house.installation
     environment = os.environ | installation.settings_env(service)

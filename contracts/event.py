@@ -26,8 +26,8 @@ _WITHOUT_ID = UUID("0b1f6a53-5a0f-5f0e-9d3a-3d3a6d2f7c11")
 _CLAIMS = frozenset({"ce_id", "ce_source", "ce_type", "ce_time", "ce_partitionkey"})
 """All that is read of the headers that a unit's client sets."""
 _OURS = _CLAIMS | {
-    "ce_specversion", "ce_county", "ce_correlationid", "ce_causationid", "ce_sensitivity", "ce_producerid", "ce_sequence",
-    "ce_traceparent",
+    "ce_specversion", "ce_county", "ce_correlationid", "ce_causationid", "ce_sensitivity", "ce_producerid",
+    "ce_sequence",
 }  # fmt: skip
 
 Sensitivity = Literal["normal", "restricted", "identity"]
@@ -123,7 +123,6 @@ class Envelope:
     producer_id: int | None = None
     """The writer's lane; with ``source`` and ``sequence`` it numbers the events of one output partition densely."""
     sequence: int | None = None
-    traceparent: str | None = None
 
     @property
     def on(self) -> date:
@@ -153,8 +152,6 @@ class Envelope:
             pairs.append(("ce_producerid", str(self.producer_id)))
         if self.sequence is not None:
             pairs.append(("ce_sequence", str(self.sequence)))
-        if self.traceparent is not None:
-            pairs.append(("ce_traceparent", self.traceparent))
         return [(name, value.encode()) for name, value in pairs]
 
     @classmethod
@@ -180,7 +177,6 @@ class Envelope:
             sensitivity=_sensitivity(found),
             producer_id=_number(found, "ce_producerid", bounds.LARGEST_LANE),
             sequence=_number(found, "ce_sequence", bounds.LARGEST_SEQUENCE),
-            traceparent=found.get("ce_traceparent"),
         )
 
     @classmethod

@@ -191,7 +191,7 @@ class RecordRead(Event):
     finding: UUID | None = None
     """Set when the row is the identity that came with a person's finding (dataset ``finding``)."""
     identity: str
-    """Sealed JSON object of identity fields (``runtime.sealing``), additional data: the record's id."""
+    """Sealed JSON object of identity fields (``runtime.storage.sealing``), additional data: the record's id."""
     facts: dict[FactName, FactValue]
     content: str
     """Keyed hash of the whole row as understood: the registry does nothing twice for the same."""

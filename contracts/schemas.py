@@ -177,7 +177,6 @@ _ENVELOPE: dict[str, Any] = {
         "ce_sensitivity": {"enum": ["normal", "restricted", "identity"]},
         "ce_producerid": {"type": "string", "description": "With ce_source and ce_sequence: the dense number of an event."},
         "ce_sequence": {"type": "string"},
-        "ce_traceparent": {"type": "string"},
     },
 }
 

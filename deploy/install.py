@@ -131,8 +131,8 @@ async def provision(installation: Installation, county: County) -> None:
 
 
 async def _database(installation: Installation) -> None:
-    from runtime.migrations import migrate
     from runtime.settings import Settings
+    from runtime.storage.migrations import migrate
 
     applied: list[str] = []
 

@@ -306,7 +306,7 @@ class Installation:
             raise NoInstallationError(self.home, file, str(error)) from None
 
     def _make_secrets(self) -> None:
-        from runtime.sealing import new_keys  # brings the whole runtime, which `load` does without
+        from runtime.storage.sealing import new_keys  # brings the whole runtime, which `load` does without
 
         for folder in ("run", "logs", "secrets", "agencies"):
             private_folder(self.home / folder)

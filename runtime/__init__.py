@@ -1,19 +1,21 @@
-"""The plumbing: the only code that speaks Kafka and the only code that commits.
+"""The runtime: the only code that uses Kafka, and the only code that commits a transaction.
 
-A service declares what it hears with FastStream's own subscribers and hands each batch to
-:meth:`runtime.service.Service.apply`. What the runtime promises is written in ``docs/decisions/``.
+A service declares its consumers with :meth:`runtime.service.Service.consumer`. What the runtime promises is written
+in ``docs/decisions/``.
 """
 
-from runtime.aside import run_in_thread
-from runtime.batches import Batch, DayPage, DayPageResult, InboundEvent, OutboundEvent
+from runtime.application import Application
 from runtime.errors import RetryLater, UnprocessableEvent
-from runtime.logs import log
-from runtime.partitions import partition_of
-from runtime.service import Records, Service
+from runtime.handlers import Batch, DayPage, DayPageResult, InboundEvent, OutboundEvent
+from runtime.observe.logs import log
+from runtime.offload import run_in_thread
+from runtime.publish.partitioner import partition_of
+from runtime.service import Service
 from runtime.settings import MissingSecret, Settings
-from runtime.transaction import Record, Tx
+from runtime.transaction import Record, Tx, columns
 
 __all__ = [
+    "Application",
     "Batch",
     "DayPage",
     "DayPageResult",
@@ -21,12 +23,12 @@ __all__ = [
     "MissingSecret",
     "OutboundEvent",
     "Record",
-    "Records",
     "RetryLater",
     "Service",
     "Settings",
     "Tx",
     "UnprocessableEvent",
+    "columns",
     "log",
     "partition_of",
     "run_in_thread",

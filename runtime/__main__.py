@@ -11,31 +11,37 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import asyncpg
 import uvicorn
 import uvloop
 
-from runtime import logs
+from runtime.application import Application
 from runtime.errors import SchemaMissing
-from runtime.logs import log
-from runtime.replay import NothingParked, StillParked
-from runtime.service import Service
+from runtime.observe import logs
+from runtime.observe.logs import log
+from runtime.operate.replay import NothingParked, StillParked
+from runtime.service import STOP_TIMEOUT, Service
 from runtime.settings import MissingSecret, Settings
 
 FAILED = 70
 """Exit code of a process that must be started again."""
 
 
-def create(name: str, settings: Settings) -> Service:
-    """``services.<name>.app:create``, or any ``module:function``."""
+def factory(name: str) -> Callable[[Settings], Service]:
+    """What makes a service: ``services.<name>.app:create``, or any ``module:function``. Its module is loaded."""
     module, _, function = name.partition(":")
-    path = module if function else f"services.{name}.app"
-    made = getattr(importlib.import_module(path), function or "create")(settings)
-    assert isinstance(made, Service)
+    made: Callable[[Settings], Service] = getattr(
+        importlib.import_module(module if function else f"services.{name}.app"), function or "create"
+    )
     return made
+
+
+def create(name: str, settings: Settings) -> Service:
+    """Make a service."""
+    return factory(name)(settings)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -67,7 +73,7 @@ def main(arguments: list[str] | None = None) -> int:
     except asyncpg.PostgresError as error:
         why = f"{type(error).__name__} from the database"
     if serves:
-        log.error("cannot_start", reason=why)
+        log.error("start_failed", reason=why)
     else:
         _complain(f"没有做成：{why}。")
     return FAILED
@@ -98,7 +104,7 @@ async def _replay(name: str, settings: Settings, key: str) -> int:
         except StillParked as error:
             _complain(f"{key} 仍无法处理，未作任何改动：{error}")
             return 1
-    log.info("replayed", key=key, events=released)
+    log.info("key_replayed", key=key, events=released)
     _say(str(released))
     return 0
 
@@ -114,7 +120,7 @@ async def _opened(name: str, settings: Settings) -> AsyncIterator[Service]:
 
 
 async def _serve(name: str, settings: Settings, *, held: bool) -> int:
-    service = create(name, settings)
+    application = Application(name, factory(name), settings)
     if held:
         sys.stdin.read()
     listening = socket.socket()
@@ -122,11 +128,11 @@ async def _serve(name: str, settings: Settings, *, held: bool) -> int:
     listening.bind(("127.0.0.1", settings.http_port))
     port = listening.getsockname()[1]
     _write_state(settings.state_file, port)
-    log.info("starts", http_port=port)
+    log.info("process_started", http_port=port)
     server = uvicorn.Server(
-        uvicorn.Config(service.app(), log_config=None, access_log=False, lifespan="on", timeout_graceful_shutdown=2)
+        uvicorn.Config(application, log_config=None, access_log=False, lifespan="on", timeout_graceful_shutdown=2)
     )
-    service.on_failure = lambda: _end(server, settings)
+    application.on_failure = lambda: _end(server)
     # uvicorn raises the signal again when it has shut down: here that must not end the process with a signal.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
@@ -142,7 +148,7 @@ async def _serve(name: str, settings: Settings, *, held: bool) -> int:
         await server.serve(sockets=[listening])
     except SystemExit:
         return FAILED  # uvicorn's way to say that the service did not start
-    if service.failure is not None:
+    if application.failure is not None:
         return FAILED
     return 0 if server.started else FAILED
 
@@ -155,10 +161,10 @@ def _complain(line: str) -> None:
     sys.stderr.write(line + "\n")
 
 
-def _end(server: uvicorn.Server, settings: Settings) -> None:
+def _end(server: uvicorn.Server) -> None:
     """Ask the server to end; a process that does not is ended."""
     server.should_exit = True
-    timer = threading.Timer(settings.stop_patience + 3, os._exit, (FAILED,))
+    timer = threading.Timer(STOP_TIMEOUT + 3, os._exit, (FAILED,))
     timer.daemon = True
     timer.start()
 

@@ -26,3 +26,7 @@ class OrdinalTaken(Exception):
 
 class UnknownTopic(Exception):
     """An event names a topic that ``contracts.topics`` does not have, or that this service may not write."""
+
+
+class MissingTopics(Exception):
+    """The broker lacks topics that this service reads, or they have another number of partitions."""

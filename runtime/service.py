@@ -4,54 +4,59 @@ import asyncio
 import importlib
 import logging
 import pkgutil
-import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, NoReturn, TypedDict
 
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 from faststream import AckPolicy
-from faststream.asgi import AsgiFastStream
 from faststream.kafka import KafkaBroker
 from faststream.kafka.message import FAKE_CONSUMER, KafkaMessage
 
 import contracts
 from contracts.event import Event
 from contracts.topics import CLOCK, COUNTY, TOPICS, Topic
-from runtime import days, decoding, kafka, migrations, tables
-from runtime import replay as releasing
+from runtime import kafka
 from runtime.backoff import Backoff
-from runtime.batches import DayHandler, Handler, MalformedHandler, ParkKey
-from runtime.catalogue import Catalogue
-from runtime.consumer import LONG_POLL_MS, Consumer, Place
-from runtime.county import Counties
-from runtime.database import Database, infrastructure, open_pool, open_session
-from runtime.errors import OrdinalTaken, SchemaMissing
-from runtime.health import routes
-from runtime.logs import log
-from runtime.metrics import Metrics
-from runtime.outbox import Outbox
-from runtime.parking import Safe
-from runtime.relay import Relay
-from runtime.settings import MissingSecret, OpenSecrets, Settings
-from runtime.watch import Watch
+from runtime.consume import cursors, undecodable
+from runtime.consume.assignment import RebalanceListener
+from runtime.consume.days import DayScheduler
+from runtime.consume.group import LONG_POLL_MS, ConsumerGroup
+from runtime.context import DAY_PRODUCER, REPLAY_PRODUCER, RuntimeContext
+from runtime.county_config import Counties
+from runtime.errors import SchemaMissing
+from runtime.handlers import DayHandler, Handler, MalformedHandler, ParkKey
+from runtime.observe.logs import log
+from runtime.observe.metrics import Metrics
+from runtime.operate import replay as replaying
+from runtime.operate.health import Health
+from runtime.operate.watchdog import Watchdog
+from runtime.ordinal import Ordinal
+from runtime.publish.outbox import Outbox
+from runtime.publish.relay import Relay
+from runtime.settings import Settings
+from runtime.storage import migrations as schema
+from runtime.storage import sql
+from runtime.storage.database import Database, infrastructure, open_pool
+from runtime.storage.parking_cipher import ParkingCipher
+from runtime.subscription import Subscription
+from runtime.topic_catalogue import TopicCatalogue
 
-Records = tuple[Any, ...]
-"""What FastStream hands to a subscriber: raw Kafka records, untouched."""
-
-HOUSE = "house"
-"""The consumer that every service has: it hears the county's data and its clock."""
-OWN = "@service"
-_TELL_EVERY = 1.0
-_LOOK_EVERY = 0.25
-_ORDINALS = 0x6F_72_64
-_ORDINAL_TRIES, _ORDINAL_EVERY = 50, 0.2
-"""Long enough for the database to notice that a killed process has gone."""
+CONTROL = "control"
+"""The consumer that every service has: it reads the county's data and its clock."""
+STOP_TIMEOUT = 12.0
+"""Seconds that a process may take to end what is in flight."""
+_OWN = "@service"
+_COMMIT_SECONDS = 1.0
+_FLUSH_SECONDS = 0.25
+_LOOP_SECONDS = 0.5
+_REBALANCE_TIMEOUT_MS = 60_000
 
 
-class Subscription(TypedDict):
-    """The keyword arguments of a subscriber, by FastStream's names."""
+class SubscriberOptions(TypedDict):
+    """The keyword arguments of a FastStream subscriber, by FastStream's names."""
 
     batch: Literal[True]
     group_id: str
@@ -59,7 +64,7 @@ class Subscription(TypedDict):
     ack_policy: AckPolicy
     parser: Callable[[object], Awaitable[KafkaMessage]]
     decoder: Callable[[KafkaMessage], Awaitable[object]]
-    listener: object
+    listener: RebalanceListener
     no_reply: bool
     fetch_max_wait_ms: int
     auto_offset_reset: Literal["none"]
@@ -69,445 +74,291 @@ class Subscription(TypedDict):
     rebalance_timeout_ms: int
     max_poll_interval_ms: int
     isolation_level: Literal["read_committed"]
-    include_in_schema: bool
 
 
-class MissingTopics(Exception):
-    """The broker lacks topics that this service hears, or they have another number of partitions."""
+class Broker(KafkaBroker):
+    """FastStream's broker, which only a service's own life cycle starts."""
+
+    async def __aenter__(self) -> NoReturn:
+        raise TypeError("a service has no TestKafkaBroker: its cursors are in PostgreSQL, so test it on a real broker")
+
+
+@dataclass(frozen=True, slots=True)
+class _Registered:
+    subscription: Subscription
+    subscriber: Any
+    listener: RebalanceListener
 
 
 class Service:
     """Everything around a service's handlers."""
 
+    context: RuntimeContext
+    """Made by :meth:`open`."""
+
     def __init__(
         self, name: str, settings: Settings, *, migrations: Path | None = None, topics: Iterable[Topic] = TOPICS
     ) -> None:
         for module in pkgutil.iter_modules(contracts.__path__):
-            importlib.import_module(f"contracts.{module.name}")  # so that every event that can be said is known
-        decoding.install()
+            importlib.import_module(f"contracts.{module.name}")  # so that every event type is registered
+        undecodable.install()
         self.name = name
         self.settings = settings
-        self.catalogue = Catalogue(topics)
         self.metrics = Metrics()
-        self.counties = Counties(settings.county)
-        self.consumers: dict[str, Consumer] = {}
-        self.days = days.Days(self)
-        self.watch = Watch(self)
-        self.relay = Relay(name, settings, self.metrics)
-        self.admin = kafka.Admin(settings, f"hutong-{name}-{settings.ordinal}")
-        self.county_changed = asyncio.Event()
-        self.stopping = False
-        self._begun_at = time.monotonic()
+        self.consumers: dict[str, ConsumerGroup] = {}
+        """By name; empty until the service is open."""
         self.failure: str | None = None
-        self.on_failure: Callable[[], None] | None = None
-        self.own_lanes: dict[tuple[str, int], int] = {}
-        self.pool: Database
-        self.outbox: Outbox
-        self.safe: Safe
+        self.on_failure: Callable[[str], None] | None = None
+        self._topics = TopicCatalogue(topics)
+        self._counties = Counties(settings.county)
+        self._outbox_written = asyncio.Event()
+        self.relay = Relay(name, settings, self.metrics, self._outbox_written)
+        self.health = Health(settings, self.consumers, self.relay)
         self._migrations = migrations
-        self._tasks: list[asyncio.Task[None]] = []
-        self._ordinal: Any = None
-        """The session that holds this process's ordinal."""
-        self.broker = KafkaBroker(
+        self._ordinal = Ordinal(name, settings)
+        self._registered: dict[str, _Registered] = {}
+        self.broker = Broker(
             settings.kafka.split(","),
             client_id=f"hutong-{name}-{settings.ordinal}",
             security=kafka.security(settings),
             consumer_only=True,
             allow_auto_create_topics=False,
             apply_types=False,
-            graceful_timeout=settings.stop_patience,
+            graceful_timeout=STOP_TIMEOUT,
             metadata_max_age_ms=30_000,
             logger=logging.getLogger("hutong.faststream"),
             log_level=logging.DEBUG,
         )
-        self.broker.subscriber(COUNTY.name, CLOCK.name, **self.exactly_once(HOUSE, needs_county=False))(self._house)
-
-    def exactly_once(
-        self,
-        consumer: str,
-        *,
-        needs_county: bool = True,
-        of_units: bool = False,
-        gathers: float = 0.0,
-        keeps_back: bool = False,
-    ) -> Subscription:
-        """The keyword arguments of a FastStream subscriber whose records go to :meth:`apply`.
-
-        ``needs_county``: handlers wait until a county's data is in force. ``of_units``: its topics are units' own, with
-        one partition each, and several processes share the topics; of other topics each process has the same
-        partitions, so that no two meet in one lane. ``gathers``: files come this way and nobody waits for a single
-        row: for so many seconds, where there is much, it waits for more. ``keeps_back``: while more of a file comes,
-        snapshots that need not go at once are kept back, and a newer one of the same key takes the place of an older.
-        """
-        if consumer in self.consumers:
-            raise ValueError(f"two consumers are called {consumer}")
-        self.consumers[consumer] = Consumer(
-            self, consumer, needs_county=needs_county, of_units=of_units, gathers=gathers, keeps_back=keeps_back
+        self.consumer(
+            CONTROL,
+            topics=(COUNTY, CLOCK),
+            handlers={COUNTY: self._counties.on_county, CLOCK: self._counties.on_clock},
+            needs_county=False,
         )
+
+    @property
+    def subscriptions(self) -> dict[str, Subscription]:
+        """What each consumer reads, by the consumer's name."""
+        return {name: registered.subscription for name, registered in self._registered.items()}
+
+    def consumer(
+        self,
+        name: str,
+        *,
+        topics: Sequence[Topic],
+        handlers: Mapping[Topic, Handler],
+        on_day: DayHandler | None = None,
+        day_source: Topic | None = None,
+        park_key: ParkKey | None = None,
+        malformed: MalformedHandler | None = None,
+        reads: Mapping[type[Event], type[Event]] | None = None,
+        needs_county: bool = True,
+        linger_seconds: float = 0.0,
+        coalesce: bool = False,
+    ) -> None:
+        """Register a consumer group: a FastStream batch subscriber whose batches go to these handlers.
+
+        Each partition has a worker of its own. A batch is one transaction, retried until it is committed; a partition
+        that retries holds up no other.
+
+        Args:
+            name: unique in the service; the last part of the group's id.
+            topics: what it reads. A family of units' topics stands for those of every unit of the county.
+            handlers: by topic or family.
+            on_day: does one page of a day's work. The inputs of its consumer complete the service's days.
+            day_source: a topic without watermarks whose ``DayBegan`` completes the day (``clock.v1``, for intake).
+            park_key: what an event is parked under instead of its record's key.
+            malformed: makes an event that the handler can answer of one that cannot be read.
+            reads: an event type, and the part of it that is read instead of the whole.
+            needs_county: False if its handlers run before a county's data is in force.
+            linger_seconds: how long it waits for more after a bulk poll. For files, of which no row is urgent.
+            coalesce: while more of a file comes, hold snapshots back; a newer one of the same key replaces an older.
+
+        Raises:
+            ValueError: the service has a consumer of this name, or one that coalesces does not linger.
+        """
+        if name in self._registered:
+            raise ValueError(f"two consumers are called {name}")
+        subscription = Subscription(
+            name=name,
+            group=f"hutong.{self.name}.{name}",
+            topics=tuple(topics),
+            county=self.settings.county,
+            handlers={topic.name: handler for topic, handler in handlers.items()},
+            on_day=on_day,
+            day_source=day_source,
+            park_key=park_key,
+            malformed=malformed,
+            reads={whole.kind: part for whole, part in (reads or {}).items()},
+            needs_county=needs_county,
+            linger_seconds=linger_seconds,
+            coalesce=coalesce,
+        )
+        listener = RebalanceListener()
+        options = self._options(subscription, listener)
+        subscriber: Any = (
+            self.broker.subscriber(pattern=subscription.pattern, **options)
+            if subscription.unit_topics
+            else self.broker.subscriber(*(topic.name for topic in topics), **options)
+        )
+
+        @subscriber  # type: ignore[untyped-decorator]
+        async def consume(records: tuple[Any, ...]) -> None:
+            self.consumers[name].dispatch(records)
+
+        self._registered[name] = _Registered(subscription, subscriber, listener)
+
+    def _options(self, subscription: Subscription, listener: RebalanceListener) -> SubscriberOptions:
         settings = self.settings
-        # The second is what a group that knows no other is still held together by.
-        assignors = (RoundRobinPartitionAssignor, RangePartitionAssignor) if of_units else (RangePartitionAssignor,)
+        # Units' topics have one partition each, so processes share the topics; of other topics each process has the
+        # same partitions, so that no two write the same rows. Range second: a group with an older member agrees on it.
+        assignors = (
+            (RoundRobinPartitionAssignor, RangePartitionAssignor)
+            if subscription.unit_topics
+            else (RangePartitionAssignor,)
+        )
         return {
             "batch": True,
-            "group_id": self.consumers[consumer].group,
-            "group_instance_id": f"hutong-{self.name}-{consumer}-{settings.ordinal}",
+            "group_id": subscription.group,
+            "group_instance_id": f"hutong-{self.name}-{subscription.name}-{settings.ordinal}",
             "ack_policy": AckPolicy.MANUAL,
             "parser": _untouched,
             "decoder": _raw_records,
-            "listener": self.consumers[consumer].listener,
+            "listener": listener,
             "no_reply": True,
             "fetch_max_wait_ms": LONG_POLL_MS,
             "auto_offset_reset": "none",
             "partition_assignment_strategy": assignors,
             "session_timeout_ms": int(settings.session_timeout * 1000),
             "heartbeat_interval_ms": int(min(3.0, settings.session_timeout / 4) * 1000),
-            "rebalance_timeout_ms": int(settings.rebalance_timeout * 1000),
-            # A handler that waits for the database waits for ever; whether it still lives is ours to say.
+            "rebalance_timeout_ms": _REBALANCE_TIMEOUT_MS,
+            # A handler may wait for the database indefinitely; the watchdog, not Kafka, judges whether it is alive.
             "max_poll_interval_ms": 24 * 3600 * 1000,
             "isolation_level": "read_committed",
-            "include_in_schema": consumer != HOUSE,
         }
 
-    async def apply(
-        self,
-        consumer: str,
-        records: Records,
-        handlers: Mapping[str, Handler],
-        *,
-        day: DayHandler | None = None,
-        day_source: str | None = None,
-        park_by: Mapping[str, ParkKey] | None = None,
-        misread: Mapping[str, MalformedHandler] | None = None,
-        reads: Mapping[type[Event], type[Event]] | None = None,
-    ) -> None:
-        """Hand a poll over to the workers of its partitions: one transaction per batch, tried until it is committed.
-
-        A worker that tries again holds up no other partition, and the next poll does not wait for it.
-
-        Args:
-            consumer: the name given to :meth:`exactly_once`.
-            records: what FastStream handed over.
-            handlers: by topic, or by the name of a topic's family.
-            day: does one page of a day's work; its consumer is the one whose inputs turn the service's day.
-            day_source: a topic without upstream marks whose ``DayBegan`` turns the day (``clock.v1``, for intake).
-            park_by: per topic, what an event is parked under instead of its record's key.
-            misread: per topic, what the handler hears of an event that cannot be read, to answer it.
-            reads: an event, and the part of it that is all this consumer needs: the rest is not even read.
-        """
-        found = self.consumers[consumer]
-        if not records:
-            found.learn(handlers, day, day_source, park_by, misread, reads)
-            return
-        found.hand_over(records)
-
-    async def _house(self, records: Records) -> None:
-        await self.apply(HOUSE, records, {COUNTY.name: self.counties.on_county, CLOCK.name: self.counties.on_clock})
-
     async def replay(self, key: str) -> int:
-        """Release a parked key's events, in order, and decide them for today. Returns how many."""
-        return await releasing.release(self, key)
+        """Release a parked key's events, in order, and decide them for today. Return how many."""
+        return await replaying.release(self.context, self.consumers, key)
 
-    async def parked(self) -> list[releasing.ParkedKey]:
-        """What is parked, the oldest first."""
-        return await releasing.parked(self)
+    async def parked(self) -> list[replaying.ParkedKey]:
+        """Return what is parked, the oldest first."""
+        return await replaying.parked(self.context)
 
     async def migrate(self) -> list[str]:
-        """Bring the schema up to date; returns what was applied."""
-        return await migrations.migrate(self.name, self.settings, self._migrations)
-
-    def app(self) -> AsgiFastStream:
-        """The process: FastStream's life cycle with the runtime's tasks, health and metrics."""
-        return AsgiFastStream(
-            self.broker,
-            asgi_routes=routes(self),
-            logger=logging.getLogger("hutong.faststream"),
-            on_startup=[self._start],
-            after_startup=[self._work],
-            on_shutdown=[self._leave],
-            after_shutdown=[self._stop],
-        )
+        """Bring the schema up to date; return what was applied."""
+        return await schema.migrate(self.name, self.settings, self._migrations)
 
     async def open(self, *, wait: bool = True) -> None:
-        """Connect to the database and learn what the service does with its topics.
+        """Connect to the database and make the consumer groups.
 
         ``wait``: until the database answers, however long that takes.
 
         Raises:
             SchemaMissing: the schema is not up to date.
-            MissingSecret: it cannot lock away what it parks.
+            MissingSecret: the key that encrypts what is parked is missing.
         """
-        self.safe = Safe(self.settings)
+        cipher = ParkingCipher(self.settings)
         backoff = Backoff(self.settings)
         while True:
             try:
-                await self._open()
+                self.context = await self._open(cipher)
                 break
             except Exception as error:
                 if not wait or not infrastructure(error):
                     raise
                 log.warning("database_awaited", error=type(error).__name__)
                 await backoff.wait()
-        await self._learn()
+        self._make_groups()
 
-    async def _open(self) -> None:
-        """One attempt: whatever cuts it off, the next one begins with sessions of its own."""
-        self.pool = await open_pool(self.name, self.settings)
+    async def _open(self, cipher: ParkingCipher) -> RuntimeContext:
+        """Make one attempt: whatever ends it, the next one begins with sessions of its own."""
+        pool = await open_pool(self.name, self.settings)
         try:
-            if not await migrations.is_migrated(self.pool, self.name, self._migrations):
+            if not await schema.is_migrated(pool, self.name, self._migrations):
                 raise SchemaMissing(
                     f"schema {self.name} is not up to date: run `python -m runtime {self.name} --migrate`"
                 )
-            incarnation = await self.pool.fetchval(tables.INCARNATION)
-            await self._own_lanes()
+            incarnation = await pool.fetchval(sql.INCARNATION)
+            producer_ids = await self._producer_ids(pool)
         except BaseException:
-            await self.close()
+            await _close(pool)
             raise
         source = f"/hutong/{self.settings.county}/{self.name}/{incarnation}"
-        self.outbox = Outbox(
-            self.name,
-            source,
-            self.catalogue,
-            self.settings.partitions,
-            self.settings.max_event_bytes,
-            keeps_back=any(consumer.keeps_back for consumer in self.consumers.values()),
+        coalesces = any(subscription.coalesce for subscription in self.subscriptions.values())
+        return RuntimeContext(
+            service=self.name,
+            settings=self.settings,
+            topics=self._topics,
+            metrics=self.metrics,
+            counties=self._counties,
+            admin=kafka.Admin(self.settings, f"hutong-{self.name}-{self.settings.ordinal}"),
+            pool=pool,
+            outbox=Outbox(self.name, source, self._topics, self.settings.partitions, coalesces=coalesces),
+            parking_cipher=cipher,
+            producer_ids=producer_ids,
+            outbox_written=self._outbox_written,
+            county_changed=asyncio.Event(),
+            days_changed=asyncio.Event(),
+            fail=self.fail,
         )
 
+    async def _producer_ids(self, pool: Database) -> dict[tuple[str, int], int]:
+        wanted = [(DAY_PRODUCER, index) for index in range(self.settings.partitions)] + [(REPLAY_PRODUCER, 0)]
+        names, indexes = [name for name, _ in wanted], [index for _, index in wanted]
+        await pool.execute(sql.NEW_PRODUCER_IDS, [_OWN] * len(wanted), names, indexes)
+        await pool.execute(sql.NEW_INDEXES, self.settings.partitions)
+        return {(name, index): await pool.fetchval(sql.PRODUCER_ID_OF, _OWN, name, index) for name, index in wanted}
+
+    def _make_groups(self) -> None:
+        day_consumer = self._day_consumer()
+        for name, registered in self._registered.items():
+            subscription = registered.subscription
+            if name == day_consumer:
+                subscription = replace(subscription, day_topics=subscription.day_bearing())
+            group = ConsumerGroup(self.context, subscription, registered.subscriber)
+            self.consumers[name] = registered.listener.group = group
+            registered.subscriber.get_msg = group.poll
+        days_group = self.consumers[day_consumer] if day_consumer is not None else None
+        self.days = self.health.days = DayScheduler(self.context, self.consumers, days_group)
+        self.watchdog = self.health.watchdog = Watchdog(self.context, self.consumers)
+
+    def _day_consumer(self) -> str | None:
+        """Return the name of the consumer whose inputs complete the service's days."""
+        declared = [name for name, it in self.subscriptions.items() if it.on_day or it.day_source]
+        if len(declared) > 1:
+            raise ValueError(f"{self.name} has days in more than one consumer")
+        chosen = declared[0] if declared else "main"
+        subscription = self.subscriptions.get(chosen)
+        return chosen if subscription is not None and subscription.day_bearing() else None
+
     async def close(self) -> None:
-        """Give the database's sessions back."""
-        try:
-            await asyncio.wait_for(self.pool.close(), 3)
-        except TimeoutError:
-            self.pool.terminate()
-
-    async def cursors(self, consumer: Consumer, places: Sequence[Place]) -> dict[Place, Any]:
-        """The cursors of some input partitions; those that are missing begin where the log begins."""
-        found = await self._cursors(consumer)
-        missing = [place for place in places if place not in found]
-        if missing:
-            described = await self.admin.describe({topic for topic, _ in missing})
-            there = [(place, about) for place in missing if (about := described.get(place[0])) is not None]
-            first = await self.admin.first_offsets([place for place, _ in there])
-            names = [consumer.name] * len(there)
-            topics = [place[0] for place, _ in there]
-            partitions = [place[1] for place, _ in there]
-            async with self.pool.acquire() as session, session.transaction():
-                await session.execute(tables.NEW_LANE, names, topics, partitions)
-                await session.execute(
-                    tables.NEW_CURSOR,
-                    names,
-                    topics,
-                    partitions,
-                    [first[place] for place, _ in there],
-                    [about.topic_id for _, about in there],
-                )
-            found = await self._cursors(consumer)
-        return found
-
-    async def _cursors(self, consumer: Consumer) -> dict[Place, Any]:
-        rows = await self.pool.fetch(tables.CURSORS, consumer.name)
-        return {(row["topic"], row["partition"]): row for row in rows}
-
-    def county_stored(self) -> None:
-        """Whoever waits for a county's data looks again."""
-        self.county_changed.set()
-        self.county_changed.clear()
+        """Close the database's sessions."""
+        await _close(self.context.pool)
 
     def fail(self, reason: str) -> None:
         """End the process with an error, so that its supervisor starts it again."""
         if self.failure is None:
             self.failure = reason
-            log.error("process_fails", reason=reason)
+            log.error("process_failed", reason=reason)
             if self.on_failure is not None:
-                self.on_failure()
+                self.on_failure(reason)
 
-    def troubles(self) -> list[str]:
-        """What a person must look at."""
-        found = [
-            f"{consumer.name} {topic}/{partition} halted: {reason}"
-            for consumer in self.consumers.values()
-            for (topic, partition), reason in sorted(consumer.halted.items())
-        ]
-        patience = self.settings.silence_patience
-        found += [
-            f"{consumer.name} {lane.topic}/{lane.partition} has committed nothing for {lane.standstill:.0f} s"
-            for consumer in self.consumers.values()
-            for lane in consumer.lanes
-            if lane.standstill > patience
-        ]
-        found += [f"day's work of index {index} fails: {reason}" for index, reason in sorted(self.days.failing.items())]
-        if self.relay.halted is not None:
-            found.append(f"relay halted: {self.relay.halted}")
-        if self.relay.failing is not None:
-            found.append(f"relay fails: {self.relay.failing}")
-        return found
+    async def start(self) -> None:
+        """Do what must be done before the broker starts: database, ordinal, cursors.
 
-    def silences(self) -> list[str]:
-        """What starting again might cure."""
-        patience = self.settings.silence_patience
-        now = time.monotonic()
-        found = [
-            f"consumer {consumer.name} is silent"
-            for consumer in self.consumers.values()
-            if consumer.silent_since is not None and now - consumer.silent_since > patience / 2
-        ]
-        found += self.hanging()
-        if not self._tasks and not self.stopping and now - self._begun_at > 2 * patience:
-            found.append("it has been starting for too long")
-        if self._tasks and now - self.watch.looked_at > patience:
-            found.append("the watch has not looked for too long")
-        found += [f"task {task.get_name()} has ended" for task in self._tasks if task.done() and not self.stopping]
-        return found
-
-    def hanging(self) -> list[str]:
-        """Handlers that wait for what never comes."""
-        return [
-            f"{consumer.name} {lane.topic}/{lane.partition} hangs"
-            for consumer in self.consumers.values()
-            for lane in consumer.lanes
-            if lane.attempt > self.settings.attempt_patience
-        ]
-
-    def unready(self) -> list[str]:
-        """What it does not have yet."""
-        if not self._tasks:
-            return ["starting"]
-        return [
-            f"consumer {consumer.name} has no partitions"
-            for consumer in self.consumers.values()
-            if not consumer.assignments
-        ]
-
-    async def _start(self) -> None:
-        try:
-            await self.open()
-            await self._take_ordinal()
-            await self._prepare_cursors()
-        except (SchemaMissing, OrdinalTaken, MissingTopics, MissingSecret, OpenSecrets) as error:
-            log.error("cannot_start", reason=str(error))
-            raise
-        except Exception as error:
-            log.error("cannot_start", reason=type(error).__name__, exc_info=True)
-            raise
-
-    async def _take_ordinal(self) -> None:
-        """Its static member ids are made of the ordinal, so no other process may have it when this one starts."""
-        for _ in range(_ORDINAL_TRIES):
-            if await self._has_ordinal():
-                return
-            await asyncio.sleep(_ORDINAL_EVERY)
-        raise OrdinalTaken(f"another process of {self.name} has ordinal {self.settings.ordinal}")
-
-    async def _has_ordinal(self) -> bool:
-        """What the database answers, however long it is away."""
+        Raises:
+            SchemaMissing: the schema is not up to date.
+            MissingSecret: a secret is missing.
+            OrdinalTaken: another process of this service has the same ordinal.
+            MissingTopics: the broker lacks a topic, or it has another number of partitions.
+        """
+        await self.open()
+        await self._ordinal.take()
         backoff = Backoff(self.settings)
         while True:
             try:
-                if self._ordinal is None or self._ordinal.is_closed():
-                    self._ordinal = await open_session(self.name, self.settings)
-                key = f"{self.name}/{self.settings.ordinal}"
-                return bool(await self._ordinal.fetchval(tables.TRY_LOCK, _ORDINALS, key))
-            except Exception as error:
-                if not infrastructure(error):
-                    raise
-                log.warning("database_awaited", error=type(error).__name__)
-                await backoff.wait()
-
-    async def _work(self) -> None:
-        work: dict[str, Callable[[], Awaitable[None]]] = {
-            "relay": self.relay.run,
-            "days": self.days.run,
-            "watch": self.watch.run,
-            "later": self._catch_up,
-            "tell": self._tell,
-            "loop": self._measure_loop,
-        }
-        self.watch.looked_at = time.monotonic()
-        for name, run in work.items():
-            task = asyncio.create_task(_coroutine(run), name=name)
-            task.add_done_callback(self._ended)
-            self._tasks.append(task)
-        log.info("works", consumers=sorted(self.consumers))
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        if task.cancelled() or self.stopping:
-            return
-        error = task.exception()
-        if error is not None:
-            log.error("task_failed", task=task.get_name(), error=type(error).__name__, exc_info=error)
-            self.fail(f"task {task.get_name()} failed")
-
-    async def _leave(self) -> None:
-        """First of all on the way out: nothing waits any more, and what is in flight is done."""
-        self.stopping = True
-        for consumer in self.consumers.values():
-            consumer.interrupt.set()
-        self.days.stop()
-        self.watch.stop()
-        log.info("leaves")
-        resting = [asyncio.create_task(consumer.rest()) for consumer in self.consumers.values()]
-        await asyncio.wait(resting, timeout=self.settings.stop_patience)
-
-    async def _stop(self) -> None:
-        """After the consumers have stopped: publish what was said, then let go."""
-        self.relay.stop()
-        if self._tasks:
-            _, late = await asyncio.wait(self._tasks, timeout=5)
-            for task in late:
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
-        for consumer in self.consumers.values():
-            await consumer.listener.stop()
-        if self._ordinal is not None:
-            self._ordinal.terminate()
-        if hasattr(self, "pool"):
-            await self.close()
-        log.info("stopped")
-
-    async def _own_lanes(self) -> None:
-        wanted = [(days.LANE, index) for index in range(self.settings.partitions)] + [(releasing.LANE, 0)]
-        await self.pool.execute(
-            tables.NEW_LANE, [OWN] * len(wanted), [name for name, _ in wanted], [index for _, index in wanted]
-        )
-        for name, index in wanted:
-            self.own_lanes[name, index] = await self.pool.fetchval(tables.LANE_OF, OWN, name, index)
-        await self.pool.execute(tables.NEW_INDEXES, self.settings.partitions)
-
-    async def _learn(self) -> None:
-        """Ask each subscriber for its handlers, by calling it once with nothing."""
-        by_group = {consumer.group: consumer for consumer in self.consumers.values()}
-        for subscriber in self.broker.subscribers:
-            found = by_group.get(getattr(subscriber, "group_id", None) or "")
-            if found is None:
-                continue
-            found.subscriber = subscriber
-            subscriber.get_msg = found.poll  # type: ignore[attr-defined]
-            for call in subscriber.calls:
-                await call.handler._original_call(())
-        self._find_days()
-
-    def _find_days(self) -> None:
-        bearing: dict[str, frozenset[str]] = {}
-        for consumer in self.consumers.values():
-            if consumer.subscriber is not None:
-                heard = consumer.names(self.catalogue.single_names)
-                with_days = {name for name in heard if self.catalogue.topic(name).carries_watermarks}
-                bearing[consumer.name] = frozenset(
-                    with_days | ({consumer.day_source} if consumer.day_source else set())
-                )
-        said = [consumer for consumer in self.consumers.values() if consumer.day or consumer.day_source]
-        if len(said) > 1:
-            raise ValueError(f"{self.name} has days in more than one consumer")
-        chosen = said[0] if said else self.consumers.get("main")
-        if chosen is not None and bearing.get(chosen.name):
-            chosen.day_topics = bearing[chosen.name]
-            self.days.consumer = chosen
-
-    async def _prepare_cursors(self) -> None:
-        """A cursor for every input partition, before anything is heard."""
-        backoff = Backoff(self.settings)
-        while True:
-            try:
-                await self._prepare_all()
+                await self._prepare_cursors()
                 return
             except Exception as error:
                 if not infrastructure(error):
@@ -515,43 +366,92 @@ class Service:
                 log.warning("broker_awaited", error=type(error).__name__, reason=str(error))
                 await backoff.wait()
 
-    async def _prepare_all(self) -> None:
-        existing = await self.admin.names()
-        for consumer in self.consumers.values():
-            if consumer.subscriber is None:
-                continue
-            consumer.heard = consumer.names(existing)
-            described = await self.admin.describe(consumer.heard)
-            places: list[Place] = []
-            wrong: list[str] = []
-            for name in consumer.heard:
-                about = described.get(name)
-                wanted = self.catalogue.partitions(name, self.settings.partitions)
-                if about is None or about.partitions != wanted:
-                    wrong.append(f"{name} ({about.partitions if about else 0} partitions, not {wanted})")
-                places += [(name, partition) for partition in range(wanted)]
-            if wrong:
-                raise MissingTopics(", ".join(wrong))
-            await self.cursors(consumer, places)
+    async def _prepare_cursors(self) -> None:
+        """Make a cursor for every input partition, before anything is read."""
+        existing = await self.context.admin.names()
+        for group in self.consumers.values():
+            group.topics = group.subscription.topic_names(existing)
+            await cursors.prepare(self.context, group.name, group.topics)
 
-    async def _tell(self) -> None:
-        while not self.stopping:
-            await asyncio.sleep(_TELL_EVERY)
-            for consumer in self.consumers.values():
-                await consumer.tell_kafka()
+    def work(self) -> None:
+        """Start the service's tasks. The broker's consumers have started."""
+        work: dict[str, Callable[[], Awaitable[None]]] = {
+            "relay": self.relay.run,
+            "days": self.days.run,
+            "watchdog": self.watchdog.run,
+            "flush": self._flush_coalesced,
+            "commit": self._commit_to_kafka,
+            "loop": self._measure_loop,
+        }
+        self.watchdog.checked()
+        for name, run in work.items():
+            task = asyncio.create_task(_coroutine(run), name=name)
+            task.add_done_callback(self._ended)
+            self.health.tasks.append(task)
+        log.info("service_started", consumers=sorted(self.consumers))
 
-    async def _catch_up(self) -> None:
-        while not self.stopping:
-            await asyncio.sleep(_LOOK_EVERY)
-            for consumer in self.consumers.values():
-                consumer.catch_up()
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if task.cancelled() or self.health.stopping:
+            return
+        error = task.exception()
+        if error is not None:
+            log.error("task_failed", task=task.get_name(), error=type(error).__name__, exc_info=error)
+            self.fail(f"task {task.get_name()} failed")
+
+    async def leave(self) -> None:
+        """End all waits and let what is in flight finish: the first step of stopping, before the consumers stop."""
+        self.health.stopping = True
+        log.info("service_stopping")
+        if not self.consumers:
+            return
+        for group in self.consumers.values():
+            group.stop()
+        self.days.stop()
+        self.watchdog.stop()
+        draining = [asyncio.create_task(group.drain()) for group in self.consumers.values()]
+        await asyncio.wait(draining, timeout=STOP_TIMEOUT)
+
+    async def stop(self) -> None:
+        """Publish what was emitted, then close everything: the last step of stopping."""
+        self.relay.stop()
+        tasks = self.health.tasks
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=5)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        for registered in self._registered.values():
+            await registered.listener.stop()
+        self._ordinal.release()
+        if hasattr(self, "context"):
+            await self.close()
+        log.info("service_stopped")
+
+    async def _commit_to_kafka(self) -> None:
+        while not self.health.stopping:
+            await asyncio.sleep(_COMMIT_SECONDS)
+            for group in self.consumers.values():
+                await group.commit_to_kafka()
+
+    async def _flush_coalesced(self) -> None:
+        while not self.health.stopping:
+            await asyncio.sleep(_FLUSH_SECONDS)
+            for group in self.consumers.values():
+                group.flush_coalesced()
 
     async def _measure_loop(self) -> None:
         loop = asyncio.get_running_loop()
-        while not self.stopping:
+        while not self.health.stopping:
             before = loop.time()
-            await asyncio.sleep(0.5)
-            self.metrics.loop_lag.set(max(0.0, loop.time() - before - 0.5))
+            await asyncio.sleep(_LOOP_SECONDS)
+            self.metrics.loop_lag.set(max(0.0, loop.time() - before - _LOOP_SECONDS))
+
+
+async def _close(pool: Database) -> None:
+    try:
+        await asyncio.wait_for(pool.close(), 3)
+    except TimeoutError:
+        pool.terminate()
 
 
 async def _coroutine(run: Callable[[], Awaitable[None]]) -> None:
@@ -559,7 +459,7 @@ async def _coroutine(run: Callable[[], Awaitable[None]]) -> None:
 
 
 async def _untouched(message: object) -> KafkaMessage:
-    """The records as they are: no header is decoded, so none can fail here."""
+    """Return the records undecoded: no header can fail here."""
     return KafkaMessage(raw_message=message, body=b"", consumer=FAKE_CONSUMER)
 
 

@@ -1,4 +1,4 @@
-"""What a process is told by its environment (``HUTONG_*``)."""
+"""The settings of a service process, from its environment (``HUTONG_*``)."""
 
 import json
 import os
@@ -6,7 +6,8 @@ import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from types import NoneType
+from typing import Self, get_args, get_type_hints
 
 
 class MissingSecret(KeyError):
@@ -43,43 +44,31 @@ class Settings:
     secrets_file: Path | None = None
     max_records: int = 1000
     """The largest batch of one partition."""
-    gathered_records: int = 4000
+    bulk_batch_records: int = 4000
     """The same for consumers that wait for more where they have found much."""
-    much: int = 100
+    bulk_records: int = 100
     """So many records of one poll look like a file on its way: there is more to come."""
-    pool_size: int = 6
     parallel: int = 2
     """Partitions of one consumer that are applied at the same time."""
     page_size: int = 500
     """Rows of a page of a day's work."""
     session_timeout: float = 10.0
-    rebalance_timeout: float = 60.0
     retry_first: float = 0.05
     retry_last: float = 5.0
     tries: int = 3
     """How often an unexpected error is tried again before its event is looked for and parked."""
-    hole_patience: float = 60.0
+    gap_timeout: float = 60.0
     """How long a missing number may stay open before the partition halts."""
-    silence_patience: float = 60.0
+    silence_timeout: float = 60.0
     """How long a consumer may be without assignment or fetch before the process exits; how long a batch may wait to
     be committed before somebody is told."""
-    attempt_patience: float = 900.0
+    attempt_timeout: float = 900.0
     """How long one attempt at a batch may last before the process exits: its handler waits for what never comes."""
-    kept_back: float = 60.0
-    """How long a snapshot may be kept back, at most, while more of a file comes."""
-    watch_every: float = 2.0
-    poison_in_a_row: int = 100
-    poison_share: float = 0.5
-    """Of the last ``poison_window`` events of a partition."""
-    poison_window: int = 1000
-    max_event_bytes: int = 900_000
-    """Largest value that may be said: under the broker's ``message.max.bytes`` with room for key and headers."""
-    statement_timeout: float = 20.0
-    lock_timeout: float = 10.0
+    watchdog_interval: float = 2.0
+    breaker_in_a_row: int = 100
     idle_in_transaction_timeout: float = 5.0
     transaction_timeout: float = 30.0
     """How long a transaction may last; a batch that is longer is done in halves."""
-    stop_patience: float = 12.0
     log_level: str = "INFO"
 
     @classmethod
@@ -91,15 +80,16 @@ class Settings:
         """
         found = os.environ if environment is None else environment
         values: dict[str, object] = {}
-        for name, kind in _KINDS.items():
+        for name, kind in get_type_hints(cls).items():
+            parse = next(part for part in (get_args(kind) or (kind,)) if part is not NoneType)
             variable = f"HUTONG_{name.upper()}"
             text = found.get(variable)
             if text is None or text == "":
                 continue
             try:
-                values[name] = kind(text)
+                values[name] = parse(text)
             except ValueError:
-                raise ValueError(f"{variable} must be {kind.__name__}") from None
+                raise ValueError(f"{variable} must be {parse.__name__}") from None
         return cls(**values)  # type: ignore[arg-type]
 
     def secret(self, name: str) -> str:
@@ -117,43 +107,3 @@ class Settings:
         if value is None:
             raise MissingSecret(name)
         return str(value)
-
-
-_KINDS: dict[str, type] = {
-    "kafka": str,
-    "kafka_user": str,
-    "kafka_password": str,
-    "postgres": str,
-    "county": str,
-    "partitions": int,
-    "ordinal": int,
-    "http_port": int,
-    "state_file": Path,
-    "secrets_file": Path,
-    "max_records": int,
-    "gathered_records": int,
-    "much": int,
-    "pool_size": int,
-    "parallel": int,
-    "page_size": int,
-    "session_timeout": float,
-    "rebalance_timeout": float,
-    "retry_first": float,
-    "retry_last": float,
-    "tries": int,
-    "hole_patience": float,
-    "silence_patience": float,
-    "attempt_patience": float,
-    "kept_back": float,
-    "watch_every": float,
-    "poison_in_a_row": int,
-    "poison_share": float,
-    "poison_window": int,
-    "max_event_bytes": int,
-    "statement_timeout": float,
-    "lock_timeout": float,
-    "idle_in_transaction_timeout": float,
-    "transaction_timeout": float,
-    "stop_patience": float,
-    "log_level": str,
-}

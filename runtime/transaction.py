@@ -25,3 +25,8 @@ class Tx(Protocol):
     async def execute(self, query: str, *args: object) -> str: ...
 
     async def executemany(self, command: str, args: Iterable[Sequence[object]]) -> None: ...
+
+
+def columns(rows: Iterable[Sequence[object]]) -> list[list[object]]:
+    """Return rows as columns, one list each, as ``unnest`` takes them. Of no rows there are no columns."""
+    return [list(column) for column in zip(*rows, strict=True)]

@@ -3,16 +3,21 @@
 from pathlib import Path
 
 from contracts import topics
-from runtime import Records, Service, Settings
+from runtime import Application, Service, Settings
 from services.eligibility import handlers
 
 
 def create(settings: Settings) -> Service:
-    """The service, ready to run."""
+    """Return the service, ready to run."""
     service = Service("eligibility", settings, migrations=Path(__file__).with_name("migrations"))
-
-    @service.broker.subscriber(topics.REGISTRY_CHILD.name, **service.exactly_once("main", gathers=0.5))
-    async def main(records: Records) -> None:
-        await service.apply("main", records, {topics.REGISTRY_CHILD.name: handlers.on_children}, day=handlers.on_day)
-
+    service.consumer(
+        "main",
+        topics=(topics.REGISTRY_CHILD,),
+        handlers={topics.REGISTRY_CHILD: handlers.on_children},
+        on_day=handlers.on_day,
+        linger_seconds=0.5,
+    )
     return service
+
+
+app = Application("eligibility", create)

@@ -1,6 +1,5 @@
 """How intake says things: when the county learned of them, in events small enough, without anybody's name."""
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from functools import lru_cache
@@ -19,8 +18,6 @@ from services.intake.domain.trouble import Trouble
 
 _MOST_BYTES = 400_000
 """Of one receipt's troubles: an event stays under 500 kB."""
-_TRACE = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
-"""``traceparent`` of W3C Trace Context. Headers are stored with zero bytes between them: nothing else goes in."""
 
 
 def when(heard: InboundEvent[Any], now: datetime | None) -> tuple[datetime, date]:
@@ -41,9 +38,8 @@ def _day_of(at: datetime) -> date:
 def say(heard: InboundEvent[Any], event: Event, at: datetime, correlation: UUID | None = None) -> OutboundEvent:
     """Like ``heard.say``; but a unit's own idea of time and county travels no further."""
     cause = heard.envelope
-    trace = cause.traceparent if cause.traceparent and _TRACE.fullmatch(cause.traceparent) else None
     return OutboundEvent(
-        event, cause.id, correlation or cause.correlation, at, _county_of(heard.topic), event.sensitivity, trace
+        event, cause.id, correlation or cause.correlation, at, _county_of(heard.topic), event.sensitivity
     )
 
 

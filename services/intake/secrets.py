@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from runtime import Settings
-from runtime.sealing import Sealer
+from runtime.storage.sealing import Sealer
 
 Seal = Callable[[bytes, UUID], str]
 """Seals one identity; the id it belongs to must be given again to open it."""

@@ -1,39 +1,29 @@
-"""Referral hears findings, assessments, actions and the clock, and makes every risk somebody's task."""
+"""Referral: consumes findings, assessments, actions and the clock, and makes every risk somebody's task."""
 
 from pathlib import Path
 
 from contracts import topics
 from contracts.eligibility import ChildAssessed, ChildAssessmentSummary
-from runtime import Records, Service, Settings
+from runtime import Application, Service, Settings
 from services.referral import handlers
 
 
 def create(settings: Settings) -> Service:
-    """The service, ready to run. A person's finding has a consumer of its own: nothing else holds it up."""
+    """Return the service, ready to run. Nothing must hold up a person's finding: findings have a consumer."""
     service = Service("referral", settings, migrations=Path(__file__).with_name("migrations"))
-    broker = service.broker
-
-    @broker.subscriber(
-        topics.ELIGIBILITY_CHILD.name, topics.INTAKE_ACTION.name, **service.exactly_once("main", gathers=0.5)
+    service.consumer(
+        "main",
+        topics=(topics.ELIGIBILITY_CHILD, topics.INTAKE_ACTION),
+        handlers={topics.ELIGIBILITY_CHILD: handlers.on_assessed, topics.INTAKE_ACTION: handlers.on_actions},
+        on_day=handlers.on_day,
+        reads={ChildAssessed: ChildAssessmentSummary},
+        linger_seconds=0.5,
     )
-    async def main(records: Records) -> None:
-        await service.apply(
-            "main",
-            records,
-            {
-                topics.ELIGIBILITY_CHILD.name: handlers.on_assessed,
-                topics.INTAKE_ACTION.name: handlers.on_actions,
-            },
-            day=handlers.on_day,
-            reads={ChildAssessed: ChildAssessmentSummary},
-        )
-
-    @broker.subscriber(topics.REGISTRY_FINDING.name, **service.exactly_once("express"))
-    async def express(records: Records) -> None:
-        await service.apply("express", records, {topics.REGISTRY_FINDING.name: handlers.on_findings})
-
-    @broker.subscriber(topics.CLOCK.name, **service.exactly_once("clock"))
-    async def clock(records: Records) -> None:
-        await service.apply("clock", records, {topics.CLOCK.name: handlers.on_ticks})
-
+    service.consumer(
+        "express", topics=(topics.REGISTRY_FINDING,), handlers={topics.REGISTRY_FINDING: handlers.on_findings}
+    )
+    service.consumer("clock", topics=(topics.CLOCK,), handlers={topics.CLOCK: handlers.on_ticks})
     return service
+
+
+app = Application("referral", create)

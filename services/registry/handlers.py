@@ -34,7 +34,7 @@ from runtime import (
     partition_of,
     run_in_thread,
 )
-from runtime.sealing import CannotOpen
+from runtime.storage.sealing import CannotOpen
 from services.registry import disclosing, store
 from services.registry.desk import Desk, Said
 from services.registry.domain.cabinet import Cabinet, How

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from contracts.registry import review_id
 from contracts.vocabulary import IdentityField
 from runtime import Settings
-from runtime.sealing import Opener
+from runtime.storage.sealing import Opener
 from services.registry.domain import names, numbers
 from services.registry.domain.matching import NOTHING, Evidence, Hash
 
@@ -94,7 +94,7 @@ class Vault:
         """What intake sealed for the registry.
 
         Raises:
-            runtime.sealing.CannotOpen: damaged, for another key, or of another id.
+            runtime.storage.sealing.CannotOpen: damaged, for another key, or of another id.
             ValueError: no JSON object of identity fields.
         """
         try:

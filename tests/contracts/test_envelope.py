@@ -24,7 +24,6 @@ def envelope(**changes: Any) -> Envelope:
         "time": datetime(2026, 3, 1, 8, 30, tzinfo=UTC), "key": "child-1", "county": "341722",
         "correlation": UUID(int=2), "causation": UUID(int=3), "producer_id": 4, "sequence": 5,
         "sensitivity": "identity",
-        "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
     }  # fmt: skip
     return Envelope(**(values | changes))
 
@@ -51,7 +50,6 @@ def test_the_sdk_reads_what_we_write() -> None:
     }  # fmt: skip
     assert event.get_extension("correlationid") == str(ours.correlation)
     assert event.get_extension("causationid") == str(ours.causation)
-    assert event.get_extension("traceparent") == ours.traceparent
 
 
 def test_we_read_what_the_sdk_writes() -> None:
@@ -115,7 +113,7 @@ def test_what_is_written_is_read_back(
         ("ce_sequence", b"1.5", "whole number"), ("ce_sequence", "１".encode(), "whole number"),
         ("ce_sensitivity", b"secret", "ce_sensitivity"), ("ce_specversion", b"2.0", "ce_specversion"),
         ("ce_correlationid", b"x", "ce_correlationid"), ("ce_county", b"", "ce_county"),
-        ("ce_source", b"a\x00b", "zero bytes"), ("ce_traceparent", b"0" * (bounds.LONGEST_HEADER + 1), "1024 bytes"),
+        ("ce_source", b"a\x00b", "zero bytes"), ("ce_causationid", b"0" * (bounds.LONGEST_HEADER + 1), "1024 bytes"),
         ("ce_producerid", b"9" * 4400, "ce_producerid must be"), ("ce_producerid", b"2147483648", "2147483647 at most"),
         ("ce_sequence", b"9" * 1024, "whole number"), ("ce_sequence", b"9223372036854775808", "at most"),
         ("ce_time", b"0001-01-01T00:00:00+14:00", "between 1900"), ("ce_time", b"9999-12-31T23:59:59Z", "and 2999"),
@@ -164,7 +162,7 @@ def test_of_what_a_unit_claims_only_what_is_its_own_to_say_is_read() -> None:
     assert (read.id, read.source, read.type, read.time, read.key) == (
         ours.id, ours.source, ours.type, ours.time, ours.key,
     )  # fmt: skip
-    assert (read.producer_id, read.sequence, read.causation, read.traceparent) == (None, None, None, None)
+    assert (read.producer_id, read.sequence, read.causation) == (None, None, None)
     assert (read.correlation, read.county, read.sensitivity) == (ours.id, "341722", "normal")
 
 

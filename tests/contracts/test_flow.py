@@ -14,7 +14,7 @@ from contracts.flow import FLOW
 from contracts.schemas import kinds
 from contracts.topics import RESTRICTED_UNIT, SERVICES, TOPICS, UNIT, provisioned_topics
 from runtime import Settings
-from runtime.sealing import new_keys
+from runtime.storage.sealing import new_keys
 from tests.county import a_county
 
 SERVICES_FOLDER = Path(__file__).parents[2] / "services"
@@ -100,10 +100,8 @@ def test_a_service_subscribes_to_what_the_story_lets_it_hear(service: str, secre
     made = importlib.import_module(f"services.{service}.app").create(Settings(secrets_file=secrets))
     existing = [one.name for one in provisioned_topics((unit.id, unit.families) for unit in a_county().units)]
     read: set[str] = set()
-    for subscriber in made.broker.subscribers:
-        [consumer] = [one for one in made.consumers.values() if one.group == subscriber.group_id]
-        consumer.subscriber = subscriber
-        read |= set(consumer.names(existing))
+    for subscription in made.subscriptions.values():
+        read |= set(subscription.topic_names(existing))
     families = {
         one.name: one.topic.name for one in provisioned_topics((unit.id, unit.families) for unit in a_county().units)
     }

@@ -13,7 +13,7 @@ from deploy import supervisor
 from deploy.embedded import __main__ as local
 from deploy.installation import FORMAT, Installation, NoInstallationError, OtherFormatError, agency_keys
 from runtime import MissingSecret, Settings
-from runtime.sealing import Opener, Sealer
+from runtime.storage.sealing import Opener, Sealer
 from tests.county import demo_county
 
 

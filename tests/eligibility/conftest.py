@@ -18,8 +18,8 @@ from contracts.registry import ChildChanged, Fact
 from contracts.vocabulary import FactName
 from deploy.embedded.postgres import EmbeddedPostgres
 from runtime import Batch, DayPage, InboundEvent, OutboundEvent, partition_of
-from runtime.migrations import migrate
 from runtime.settings import Settings
+from runtime.storage.migrations import migrate
 from services.eligibility import handlers
 from tests.conftest import Database
 from tests.county import demo_county

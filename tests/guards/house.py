@@ -73,7 +73,7 @@ GUARDS = [
     ),
     Guard(
         "house: a log that cannot be written stops nothing",
-        "runtime/logs.py",
+        "runtime/observe/logs.py",
         "    stream: Any = Steady(sys.stderr)",
         "    stream: Any = sys.stderr",
         "tests/runtime/test_logs.py::test_a_log_that_cannot_be_written_stops_nothing",

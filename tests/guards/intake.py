@@ -262,14 +262,7 @@ GUARDS = [
         _INTAKE + "saying.py",
         "at, _county_of(heard.topic), event",
         "at, cause.county, event",
-        _HOSTILE + "test_a_unit_claims_neither_another_county_nor_a_trace_of_no_form",
-    ),
-    Guard(
-        "intake: a trace has its form",
-        _INTAKE + "saying.py",
-        "if cause.traceparent and _TRACE.fullmatch(cause.traceparent) else None",
-        "if cause.traceparent else None",
-        _HOSTILE + "test_a_unit_claims_neither_another_county_nor_a_trace_of_no_form",
+        _HOSTILE + "test_a_unit_claims_no_other_county",
     ),
     Guard(
         "intake: a dataset that nobody registered is refused whole",

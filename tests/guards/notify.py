@@ -250,8 +250,8 @@ GUARDS = [
     Guard(
         "notify: one way that fails keeps the other from nothing",
         _NOTIFY + "app.py",
-        'service.exactly_once("webhook")',
-        'service.exactly_once("command again")',
+        'service.consumer("webhook"',
+        'service.consumer("command again"',
         _RINGING + "test_each_way_has_a_consumer_of_its_own",
     ),
     Guard(

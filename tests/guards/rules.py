@@ -92,11 +92,25 @@ GUARDS = [
         _IMPORTS + "[Contracts know no framework]",
     ),
     Guard(
-        "rules: app.py alone knows FastStream",
+        "rules: services know no FastStream",
         "services/notify/handlers.py",
         "from runtime import Batch",
         "import faststream\nfrom runtime import Batch",
-        _IMPORTS + "[In a service, app.py alone knows FastStream]",
+        _IMPORTS + "[Services know no FastStream]",
+    ),
+    Guard(
+        "rules: inside the runtime publishing does not consume",
+        "runtime/publish/relay.py",
+        "from runtime.settings import Settings\n",
+        "from runtime.consume import decode\nfrom runtime.settings import Settings\n",
+        _IMPORTS + "[Inside the runtime each layer stands on those below it]",
+    ),
+    Guard(
+        "rules: a partition never sees the service",
+        "runtime/consume/partition.py",
+        "from runtime.subscription import Subscription\n",
+        "from runtime.service import Service\nfrom runtime.subscription import Subscription\n",
+        _IMPORTS + "[What consumes and what operates never sees the service]",
     ),
     Guard(
         "rules: decisions import nothing that is not named",

@@ -6,7 +6,8 @@ from typing import Any
 import asyncpg
 import pytest
 
-from runtime import Settings, migrations
+from runtime import Settings
+from runtime.storage import migrations
 from tests.intake.door import MIGRATIONS, Door
 
 DATABASE = "intake_tests"

@@ -25,8 +25,8 @@ from contracts.intake import (
 )
 from contracts.topics import ACTION, DEPARTMENT, Topic
 from runtime import Batch, InboundEvent, OutboundEvent
-from runtime.reader import RecordDecoder, UnreadableEvent
-from runtime.sealing import Opener, Sealer, new_keys
+from runtime.consume.decode import RecordDecoder, UnreadableEvent
+from runtime.storage.sealing import Opener, Sealer, new_keys
 from services.intake import handlers, misread
 from services.intake.plans import Desk
 from services.intake.secrets import Secrets

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from contracts import topics
 from runtime import Settings
-from runtime.sealing import new_keys
+from runtime.storage.sealing import new_keys
 from services.intake.app import create
 from tests.county import a_county
 
@@ -18,15 +18,7 @@ async def test_files_and_people_are_heard_apart_and_other_counties_not_at_all(tm
     service = create(Settings(county="341722", secrets_file=secrets))
     names = [one.name for one in topics.provisioned_topics((unit.id, unit.families) for unit in a_county().units)]
     existing = [*names, "department.341723-jtj.v1", "department.341722-jtj.v1.old", "action.341722.v1"]
-    for subscriber in service.broker.subscribers:
-        consumer = next(
-            found
-            for found in service.consumers.values()
-            if found.group == subscriber.group_id  # type: ignore[attr-defined]
-        )
-        consumer.subscriber = subscriber
-
-    heard = {name: set(service.consumers[name].names(existing)) for name in ("main", "actions")}
+    heard = {name: set(service.subscriptions[name].topic_names(existing)) for name in ("main", "actions")}
     assert heard["main"] == {name for name in names if name.startswith("department.")} | {topics.CLOCK.name}
     assert heard["actions"] == {name for name in names if name.startswith("action.")}
     assert len(heard["main"]) > 8

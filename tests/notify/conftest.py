@@ -17,8 +17,8 @@ from contracts.event import Envelope, Event, at_midnight
 from contracts.notify import AlarmRaised, Notice
 from deploy.embedded.postgres import EmbeddedPostgres
 from runtime import Batch, DayPage, InboundEvent, OutboundEvent, partition_of
-from runtime.migrations import migrate
 from runtime.settings import Settings
+from runtime.storage.migrations import migrate
 from services.notify import handlers
 from tests.conftest import Database
 from tests.county import a_county

@@ -7,7 +7,7 @@ import pytest
 
 from deploy.embedded.postgres import EmbeddedPostgres
 from runtime import Settings
-from runtime.migrations import migrate
+from runtime.storage.migrations import migrate
 from tests.referral.harness import MIGRATIONS, World
 
 NAME = "referral_tests"

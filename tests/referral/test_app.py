@@ -17,7 +17,7 @@ def test_a_finding_waits_for_nothing_else() -> None:
     service = create(Settings())
     groups = {group.rpartition(".")[2]: heard for group, heard in heard_by(service.broker).items()}
 
-    assert set(service.consumers) == {"main", "express", "clock", "house"}
+    assert set(service.subscriptions) == {"main", "express", "clock", "control"}
     assert {topics.REGISTRY_FINDING.name} in groups.values()
     assert {topics.ELIGIBILITY_CHILD.name, topics.INTAKE_ACTION.name} in groups.values()
 

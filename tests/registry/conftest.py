@@ -6,7 +6,8 @@ from typing import Any
 import asyncpg
 import pytest
 
-from runtime import Settings, migrations
+from runtime import Settings
+from runtime.storage import migrations
 from tests.registry.house import MIGRATIONS, House
 
 TEMPLATE = "registry_template"

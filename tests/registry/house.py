@@ -19,7 +19,7 @@ from contracts.intake import ActionAccepted, FindingReported, RecordDisappeared,
 from contracts.registry import ChildChanged
 from contracts.vocabulary import FactName, FindingCode, IdentityField, Verb
 from runtime import Batch, DayPage, InboundEvent, OutboundEvent
-from runtime.sealing import Opener, Sealer, new_keys
+from runtime.storage.sealing import Opener, Sealer, new_keys
 from services.registry import disclosing, handlers
 from services.registry.names import identity_of, report_of
 from services.registry.vault import Vault

@@ -27,10 +27,11 @@ from contracts.registry import (
 )
 from contracts.topics import TOPICS
 from contracts.vocabulary import FactName, IdentityField, ReferralState, Transition, Verb
-from runtime import InboundEvent, Service, Settings, partition_of, tables
-from runtime.catalogue import Catalogue
-from runtime.outbox import Outbox
-from runtime.sealing import new_keys
+from runtime import InboundEvent, Service, Settings, partition_of
+from runtime.publish.outbox import Outbox
+from runtime.storage import sql
+from runtime.storage.sealing import new_keys
+from runtime.topic_catalogue import TopicCatalogue
 from services.registry import app
 from services.registry.names import identity_of
 from tests.county import a_county
@@ -206,8 +207,9 @@ class Running:
 
     async def said(self) -> list[dict[str, Any]]:
         """What stands in the outbox: in the order of each lane, sealed things opened."""
-        rows = await self.service.pool.fetch(
-            "SELECT lane, topic, partition, seq, key, value, headers FROM outbox ORDER BY lane, topic, partition, seq"
+        rows = await self.service.context.pool.fetch(
+            "SELECT producer_id, topic, partition, seq, key, value, headers"
+            " FROM outbox ORDER BY producer_id, topic, partition, seq"
         )
         found = []
         for row in rows:
@@ -218,7 +220,7 @@ class Running:
                 value["jwe"] = opened(SimpleNamespace(jwe=value["jwe"]))  # type: ignore[arg-type]
             found.append(
                 {
-                    "place": (row["lane"], row["topic"], row["partition"]),
+                    "place": (row["producer_id"], row["topic"], row["partition"]),
                     "key": row["key"],
                     "id": headers["ce_id"],
                     "type": headers["ce_type"],
@@ -289,7 +291,7 @@ async def running(
         )
         service = app.create(settings)
         await service.open()
-        await service.pool.execute(
+        await service.context.pool.execute(
             "insert into county (version, active_from, activated_by, body) values ('1', '2026-01-01', '', $1)",
             COUNTY.model_dump_json(),
         )
@@ -297,8 +299,8 @@ async def running(
             for consumer in consumers:
                 places = list(range(LANES))
                 names = ([consumer] * LANES, [topic] * LANES, places)
-                await service.pool.execute(tables.NEW_LANE, *names)
-                await service.pool.execute(tables.NEW_CURSOR, *names, [0] * LANES, [str(SPACE)] * LANES)
+                await service.context.pool.execute(sql.NEW_PRODUCER_IDS, *names)
+                await service.context.pool.execute(sql.NEW_CURSORS, *names, [0] * LANES, [str(SPACE)] * LANES)
                 service.consumers[consumer].ready |= {(topic, place) for place in places}
         connection = await asyncpg.connect(dsn, server_settings={"search_path": "registry", "timezone": "UTC"})
         made.append((name, Running(service, House(connection, COUNTY))))
@@ -365,7 +367,7 @@ async def test_a_log_cut_differently_or_heard_twice_ends_the_same(
 
 def published(events: Sequence[Event], at: datetime = NOON) -> list[Step]:
     """What intake's outbox makes of these events: each partition in order, one partition after the other."""
-    outbox = Outbox("intake", "/hutong/341722/intake/x", Catalogue(TOPICS), LANES, 1_000_000)
+    outbox = Outbox("intake", "/hutong/341722/intake/x", TopicCatalogue(TOPICS), LANES)
     cause = Envelope(SPACE, "/a-client", "department.End.v1", at, "key", COUNTY.code, SPACE)
     said = [InboundEvent(event, cause, "department.341722-jtj.v1", 0, n).emit(event) for n, event in enumerate(events)]
     kinds = {event.kind: type(event) for event in events}

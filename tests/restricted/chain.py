@@ -20,7 +20,7 @@ from contracts.event import Envelope, Event
 from contracts.intake import Action
 from contracts.registry import Disclosed
 from runtime import Batch, DayPage, InboundEvent, OutboundEvent, partition_of
-from runtime.sealing import Sealer
+from runtime.storage.sealing import Sealer
 from services.intake import handlers as intake
 from services.intake.plans import Desk
 from services.intake.secrets import Secrets

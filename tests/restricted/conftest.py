@@ -10,7 +10,8 @@ from joserfc.jwk import ECKey
 
 from contracts.county import County
 from deploy.embedded.postgres import EmbeddedPostgres
-from runtime import Settings, migrations
+from runtime import Settings
+from runtime.storage import migrations
 from tests.county import a_county
 from tests.restricted.chain import FOLDER, SERVICES, Chain, connect
 

@@ -47,8 +47,9 @@ PARTITIONS = 4
 FILES = ("hukou", "residence", "school")
 LEAD, POLICE, SCHOOLS = "341722-mzj", "341722-gaj", "341722-jtj"
 RUNTIME_TABLES = {
-    "incarnation", "input_lane", "consumer_cursor", "producer_seen", "outbox_lane", "outbox_mark", "outbox", "county",
-    "county_clock", "day_mark", "migration",
+    "incarnation", "producer", "consumer_cursor", "producer_sequence", "outbox_sequence", "outbox_published", "outbox",
+    "county",
+    "county_clock", "watermark", "migration",
 }  # fmt: skip
 """How a service got there, not where it is. What is parked, dead or of a day stays in the comparison."""
 WAITS = "SELECT count(*) > 0 FROM pg_stat_activity WHERE application_name = $1 AND wait_event_type = 'Lock'"
@@ -65,14 +66,19 @@ BY_CHANCE = {
     "intake.submission": {"attempt", "pass"},
     "intake.seen": {"pass"},
     "intake.dataset_state": {"full_pass"},
-} | {f"{service}.day_state": {"turned_at"} for service in SERVICES}
+} | {f"{service}.day_state": {"completed_at"} for service in SERVICES}
 """Columns that tell when by the machine's clock, in which order lanes came, how often a file was begun, or how often a
 snapshot was said: of several changes in one batch there is one."""
 POISON: tuple[tuple[str, dict[str, bytes | None], bytes | None, bytes], ...] = (
     ("", {"ce_id": b""}, b"{}", b"new"),
     ("", {"ce_id": None}, b"{ }", b"new"),
     ("", {"ce_type": b"\xff\xfe"}, b"{}", b"new"),
-    ("", {"ce_producerid": b"9" * 4400, "ce_sequence": b"9" * 4400, "ce_time": b"9999-12-31T23:59:59Z"}, b"{}", b"\xff"),
+    (
+        "",
+        {"ce_producerid": b"9" * 4400, "ce_sequence": b"9" * 4400, "ce_time": b"9999-12-31T23:59:59Z"},
+        b"{}",
+        b"\xff",
+    ),
     ("null value on a topic that is not compacted", {}, None, b"new"),
     ("", {}, b"\xff\x00{", b"new"),
 )
@@ -287,13 +293,16 @@ class Story:
         """Whether a process has had partitions that bring its service what it lives on."""
         lines = (self.installation.logs / f"{process}.log").read_text().splitlines()
         said = (json.loads(line) for line in lines if line.startswith("{"))
-        return any(line["event"] == "assigned" and line["consumer"] == "main" and line["partitions"] for line in said)
+        return any(
+            line["event"] == "partitions_assigned" and line["consumer"] == "main" and line["partitions"]
+            for line in said
+        )
 
 
 def _admits(log: Path, after: int) -> bool:
     """A process says that what it was doing had come to nothing, or had been done by another."""
     said = (json.loads(line) for line in log.read_bytes()[after:].decode().splitlines() if line.startswith("{"))
-    return any(line["event"] in ("retry", "fenced") for line in said)
+    return any(line["event"] in ("retry_scheduled", "records_fenced") for line in said)
 
 
 def set_processes(home: Path, many: int) -> None:
@@ -372,7 +381,7 @@ async def outcome(story: Story) -> Outcome:
             table = f"{service}.{name}"
             rows = [dict(row) for row in await story.database.fetch(f'SELECT * FROM "{service}"."{name}"')]
             found.tables[table] = sorted(_text(_without(row, BY_CHANCE.get(table, set()))) for row in rows)
-        of_days = await story.database.fetch(f"SELECT lane FROM \"{service}\".input_lane WHERE topic = '@day'")
+        of_days = await story.database.fetch(f"SELECT producer_id FROM \"{service}\".producer WHERE topic = '@day'")
         found.of_days |= {(service, row["lane"]) for row in of_days}
     await _decrypt(story.database, vault, found.tables)
     found.tables["registry.disclosure_log"] = await _last(

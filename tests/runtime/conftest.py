@@ -1,7 +1,9 @@
 """A world per test: its own two model services, topics and schemas, on the stack that all tests share."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
@@ -11,7 +13,8 @@ from confluent_kafka.admin import OffsetSpec
 from contracts.topics import CLOCK
 from deploy.embedded.stack import LocalStack
 from runtime import Service
-from runtime.migrations import migrate
+from runtime.consume import cursors
+from runtime.storage.migrations import migrate
 from tests.runtime import model
 from tests.runtime.harness import Stack, World, county, eventually, servers_of
 
@@ -77,13 +80,13 @@ async def service(world: World) -> AsyncIterator[Service]:
 
     async def begun() -> bool:
         try:
-            await made.cursors(consumer, [place])
+            await cursors.load(made.context, consumer.name, [place])
         except ConnectionError:
             return False  # made a moment ago: its broker does not know it yet
         return True
 
     await eventually(begun, what="the input's log has a beginning")
-    await made.pool.execute(
+    await made.context.pool.execute(
         "insert into county (version, active_from, activated_by, body) values ('1', '2026-01-01', '', $1)",
         county().model_dump_json(),
     )
@@ -91,3 +94,22 @@ async def service(world: World) -> AsyncIterator[Service]:
     consumer.ready.add(place)
     yield made
     await made.close()
+
+
+@pytest.fixture
+async def service_with(service: Service) -> AsyncIterator[Callable[..., Awaitable[Service]]]:
+    """Makes the same service with other settings."""
+    made: list[Service] = []
+
+    async def make(**changes: Any) -> Service:
+        other = model.alpha(replace(service.settings, **changes))
+        await other.open()
+        made.append(other)
+        before, after = service.consumers["main"], other.consumers["main"]
+        after.assigned |= before.assigned
+        after.ready |= before.ready
+        return other
+
+    yield make
+    for one in made:
+        await one.close()

@@ -9,8 +9,8 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -26,10 +26,12 @@ from contracts.event import Envelope, Event
 from contracts.topics import CLOCK, COUNTY
 from deploy.embedded.stack import LocalStack
 from runtime import Settings, partition_of
-from runtime.consumer import Consumer as RuntimeConsumer
-from runtime.migrations import migrate
-from runtime.sealing import new_keys
-from tests.runtime.model import MIGRATIONS, chained
+from runtime.consume.group import ConsumerGroup
+from runtime.consume.partition import PartitionProcessor
+from runtime.handlers import Handler, MalformedHandler
+from runtime.storage.migrations import migrate
+from runtime.storage.sealing import new_keys
+from tests.runtime.model import INPUT, MIGRATIONS, chained
 
 ROOT = Path(__file__).resolve().parents[2]
 SPACE = UUID("00000000-0000-5000-8000-000000000001")
@@ -365,7 +367,8 @@ class World:
             await eventually(lambda one=one: self._empty(one), what=f"{one}'s outbox is empty")  # type: ignore[misc]
             lanes = await self.sql(
                 one,
-                "select next_seq, published_seq from outbox_lane left join outbox_mark using (lane, topic, partition)",
+                "select next_seq, published_seq from outbox_sequence"
+                " left join outbox_published using (producer_id, topic, partition)",
             )
             assert all(lane["next_seq"] == lane["published_seq"] for lane in lanes)
         if "beta" in which:
@@ -373,7 +376,7 @@ class World:
 
     async def _empty(self, which: str) -> bool:
         return bool(
-            await self.value(which, "select not exists (select from outbox) and not exists (select from later)")
+            await self.value(which, "select not exists (select from outbox) and not exists (select from coalesced)")
         )
 
     def stands(self) -> dict[str, tuple[int, str]]:
@@ -414,10 +417,21 @@ class World:
                 process.kill()
 
 
-async def applied(consumer: RuntimeConsumer, records: Sequence[Any]) -> None:
+async def applied(consumer: ConsumerGroup, records: Sequence[Any]) -> None:
     """Hand records over as a poll would, and wait until their workers are done with them."""
-    consumer.hand_over(records)
-    await consumer.rest()
+    consumer.dispatch(records)
+    await consumer.drain()
+
+
+def handle(group: ConsumerGroup, handlers: Mapping[str, Handler], malformed: MalformedHandler | None = None) -> None:
+    """Give a group other handlers, before its first record or between two processors."""
+    group.subscription = replace(group.subscription, handlers=handlers, malformed=malformed)
+    group._processors.clear()
+
+
+def a_processor(group: ConsumerGroup) -> PartitionProcessor:
+    """Return a second processor of the input's first partition, as a process that takes over would have."""
+    return PartitionProcessor(group.context, group.subscription, group, INPUT.name, 0)
 
 
 def names_of(log: Iterable[Any], kind: str) -> list[str]:

@@ -14,19 +14,18 @@ from contracts.clock import DayBegan, TimePassed
 from contracts.event import Event
 from contracts.topics import CLOCK, TOPICS, Topic
 from runtime import (
+    Application,
     Batch,
     DayPage,
     DayPageResult,
     InboundEvent,
     OutboundEvent,
-    Records,
     RetryLater,
     Service,
     Settings,
     Tx,
     UnprocessableEvent,
 )
-from runtime.batches import Handler
 
 RUN = os.environ.get("MODEL_RUN", "none")
 INPUT = Topic(f"model-{RUN}.input.v1", "name", ("driver",), (f"alpha_{RUN}",), partitions="services")
@@ -244,45 +243,43 @@ async def on_beta_day(page: DayPage, tx: Tx) -> DayPageResult:
 
 
 def alpha(settings: Settings) -> Service:
-    """The first of the two: its days come from the clock."""
+    """Return the first of the two: its days come from the clock."""
     service = Service(f"alpha_{RUN}", settings, migrations=MIGRATIONS, topics=MODEL_TOPICS)
-
-    @service.broker.subscriber(INPUT.name, CLOCK.name, **service.exactly_once("main"))
-    async def main(records: Records) -> None:
-        handlers: dict[str, Handler] = {INPUT.name: on_put, CLOCK.name: on_clock}
-        await service.apply("main", records, handlers, day=on_day, day_source=CLOCK.name)
-
+    service.consumer(
+        "main",
+        topics=(INPUT, CLOCK),
+        handlers={INPUT: on_put, CLOCK: on_clock},
+        on_day=on_day,
+        day_source=CLOCK,
+    )
     return service
 
 
 def beta(settings: Settings) -> Service:
-    """The second: its days come in-band."""
+    """Return the second: its days come in-band."""
     service = Service(f"beta_{RUN}", settings, migrations=MIGRATIONS, topics=MODEL_TOPICS)
-
-    @service.broker.subscriber(STEP.name, **service.exactly_once("main", gathers=0.2, keeps_back=True))
-    async def main(records: Records) -> None:
-        await service.apply("main", records, {STEP.name: on_step}, day=on_beta_day)
-
+    service.consumer(
+        "main",
+        topics=(STEP,),
+        handlers={STEP: on_step},
+        on_day=on_beta_day,
+        linger_seconds=0.2,
+        coalesce=True,
+    )
     return service
 
 
 def gamma(settings: Settings) -> Service:
-    """A door: hears every unit's topic by a pattern, one partition each, and its days from the clock."""
+    """Return one that reads every unit's topic, one partition each, and its days from the clock."""
     service = Service(f"alpha_{RUN}", settings, migrations=MIGRATIONS, topics=MODEL_TOPICS)
-
-    @service.broker.subscriber(
-        pattern=rf"model-{RUN}\.unit-[a-z]+\.v1|clock\.v1", **service.exactly_once("main", of_units=True)
+    service.consumer(
+        "main",
+        topics=(UNIT_INPUT, CLOCK),
+        handlers={UNIT_INPUT: on_unit},
+        on_day=on_day,
+        day_source=CLOCK,
+        park_key=by_name,
     )
-    async def main(records: Records) -> None:
-        await service.apply(
-            "main",
-            records,
-            {UNIT_INPUT.name: on_unit},
-            day=on_day,
-            day_source=CLOCK.name,
-            park_by={UNIT_INPUT.name: by_name},
-        )
-
     return service
 
 
@@ -295,3 +292,6 @@ async def on_unit(batch: Batch[UnitPut], tx: Tx) -> list[OutboundEvent]:
 
 def by_name(event: UnitPut, _: object) -> str:
     return f"name {event.name}"
+
+
+app = Application(f"alpha_{RUN}", alpha)

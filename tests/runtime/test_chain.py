@@ -17,10 +17,10 @@ POINTS = ("before_commit:2", "after_commit:2", "before_mark:2", "before_page:2",
 """Where each service dies, one after the other, and at which passing of a process."""
 
 
-IN_SEVENS = {"HUTONG_MAX_RECORDS": "7", "HUTONG_GATHERED_RECORDS": "7", "HUTONG_MUCH": "3"}
+IN_SEVENS = {"HUTONG_MAX_RECORDS": "7", "HUTONG_BULK_BATCH_RECORDS": "7", "HUTONG_BULK_RECORDS": "3"}
 """Small batches; and three records look like a file: snapshots are kept back, which in the reference they are not."""
 
-KEPT_BACK = "SELECT n_tup_ins FROM pg_stat_user_tables WHERE schemaname = 'registry' AND relname = 'later'"
+KEPT_BACK = "SELECT n_tup_ins FROM pg_stat_user_tables WHERE schemaname = 'registry' AND relname = 'coalesced'"
 
 
 @pytest.mark.slow
@@ -108,7 +108,7 @@ def assert_something_happened(told: Outcome) -> None:
     assert [line["unit"] for line in refused] == [LEAD] * 2
     assert len({line["subject"] for line in refused}) == 2, "each of the two actions is refused by one service"
     for service in SERVICES:
-        assert told.tables[f"{service}.parked_child"] == []
+        assert told.tables[f"{service}.parked_key"] == []
         assert told.tables[f"{service}.dead_letter"] == []
         assert any('"day": "2026-09-03"' in row for row in told.tables[f"{service}.day_state"])
 

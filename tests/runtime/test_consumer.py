@@ -2,22 +2,23 @@
 
 import asyncio
 import threading
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Sequence
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
 from runtime import Batch, OutboundEvent, Service, Tx, run_in_thread
-from runtime.consumer import LANES, LONG_POLL_MS, Consumer
+from runtime.consume.group import BATCHES_PER_POLL, LONG_POLL_MS, ConsumerGroup
+from runtime.context import RuntimeContext
+from runtime.subscription import Subscription
 from tests.runtime import model
-from tests.runtime.harness import World, applied
+from tests.runtime.harness import World, applied, handle
 from tests.runtime.test_lane import PLACE, audited, put
 
 BATCH = 200
 MUCH = 100
-MOST = LANES * BATCH
+MOST = BATCHES_PER_POLL * BATCH
 
 
 class Scripted:
@@ -35,12 +36,15 @@ class Scripted:
         return {"place": list(range(start, start + many))} if many else {}
 
 
-def a_consumer(gathers: float) -> Consumer:
-    settings = SimpleNamespace(max_records=BATCH, gathered_records=BATCH, much=MUCH, parallel=2)
-    return Consumer(cast("Service", SimpleNamespace(name="model", settings=settings)), "main", gathers=gathers)
+def a_consumer(linger_seconds: float) -> ConsumerGroup:
+    settings = SimpleNamespace(max_records=BATCH, bulk_batch_records=BATCH, bulk_records=MUCH, parallel=2)
+    subscription = Subscription(
+        name="main", group="hutong.model.main", topics=(model.INPUT,), county="", linger_seconds=linger_seconds
+    )
+    return ConsumerGroup(cast("RuntimeContext", SimpleNamespace(settings=settings)), subscription)
 
 
-async def polled(consumer: Consumer, kafka: Scripted) -> list[Any]:
+async def polled(consumer: ConsumerGroup, kafka: Scripted) -> list[Any]:
     return list(await consumer.poll(kafka))
 
 
@@ -62,7 +66,7 @@ async def test_much_is_gathered_in_order_until_nothing_more_comes() -> None:
 
 
 async def test_no_more_is_gathered_than_the_lanes_can_take() -> None:
-    kafka = Scripted(MUCH, *[BATCH] * LANES, BATCH)
+    kafka = Scripted(MUCH, *[BATCH] * BATCHES_PER_POLL, BATCH)
     assert len(await polled(a_consumer(60.0), kafka)) == MOST
     assert kafka.asked[-1] == (LONG_POLL_MS, BATCH - MUCH)
     assert kafka.there == [BATCH]
@@ -80,12 +84,9 @@ async def test_gathering_ends_when_the_partitions_are_taken() -> None:
 
 
 @pytest.fixture
-async def in_threes(world: World, service: Service) -> Service:
-    """The lane's service, with batches of three."""
-    made = model.alpha(replace(service.settings, max_records=3))
-    made.pool, made.outbox, made.safe = service.pool, service.outbox, service.safe
-    made.consumers["main"].ready.add(PLACE)
-    return made
+async def in_threes(service_with: Callable[..., Awaitable[Service]]) -> Service:
+    """The service, with batches of three."""
+    return await service_with(max_records=3)
 
 
 async def batches_of(world: World, service: Service, *polls: Sequence[int]) -> list[list[int]]:
@@ -97,7 +98,7 @@ async def batches_of(world: World, service: Service, *polls: Sequence[int]) -> l
         return await model.on_put(batch, tx)
 
     consumer = service.consumers["main"]
-    consumer.learn({PLACE[0]: on_put}, None, None, None)
+    handle(consumer, {PLACE[0]: on_put})
     for offsets in polls:
         await applied(consumer, [put(world, offset) for offset in offsets])
     return given

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 import pytest
 
 from runtime import partition_of
-from runtime.faults import EXIT_CODE
+from runtime.observe.failpoints import EXIT_CODE
 from tests.runtime.harness import World, eventually
 
 DAY_1, DAY_2, DAY_4 = date(2026, 3, 1), date(2026, 3, 2), date(2026, 3, 4)
@@ -74,7 +74,9 @@ async def test_what_follows_the_mark_waits_for_the_days_work(world: World) -> No
         for lane in range(4):
             mark(world, lane, DAY_1)
         step(world, 9, 1, "a", 0)
-        marked = f"""select count(*) = 4 from "{world.schema("beta")}".consumer_cursor where lane_day = '2026-03-01'"""
+        marked = (
+            f"""select count(*) = 4 from "{world.schema("beta")}".consumer_cursor where watermark_day = '2026-03-01'"""
+        )
 
         async def reached() -> bool:
             return bool(await world.database.fetchval(marked))

@@ -6,8 +6,8 @@ from collections import Counter
 
 import pytest
 
-from runtime.database import open_session
-from runtime.faults import EXIT_CODE
+from runtime.observe.failpoints import EXIT_CODE
+from runtime.storage.database import open_session
 from tests.runtime.harness import Process, World, eventually, names_of
 
 
@@ -73,7 +73,7 @@ async def test_a_frozen_process_that_wakes_up_is_fenced(world: World) -> None:
     await world.exact("alpha", "beta")
 
     async def admits() -> bool:
-        return any(line.get("event") in ("fenced", "retry") for line in zombie.lines())
+        return any(line.get("event") in ("records_fenced", "retry_scheduled") for line in zombie.lines())
 
     await eventually(admits, what="the zombie finds out")
     assert successor.running
@@ -87,7 +87,7 @@ async def test_members_that_come_go_and_die_change_nothing(world: World) -> None
     world.many(200)
 
     async def has_partitions(process: Process) -> bool:
-        return any(line["consumer"] == "main" and line["partitions"] for line in process.said("assigned"))
+        return any(line["consumer"] == "main" and line["partitions"] for line in process.said("partitions_assigned"))
 
     for ends_in_order in (True, False):
         for number in range(4):
@@ -105,7 +105,7 @@ async def test_members_that_come_go_and_die_change_nothing(world: World) -> None
             second.kill()
     world.many(100)
     await world.exact("alpha", "beta")
-    assert len(first.said("assigned")) > 3
+    assert len(first.said("partitions_assigned")) > 3
 
 
 async def test_cut_database_connections_are_waited_out(world: World) -> None:
@@ -121,8 +121,8 @@ async def test_cut_database_connections_are_waited_out(world: World) -> None:
         )
     await world.exact("alpha", "beta")
     assert alpha.running
-    assert await world.value("alpha", "select count(*) from parked_child") == 0
-    assert await world.value("beta", "select count(*) from parked_child") == 0
+    assert await world.value("alpha", "select count(*) from parked_key") == 0
+    assert await world.value("beta", "select count(*) from parked_key") == 0
 
 
 async def test_a_connection_that_is_cut_while_a_process_starts_does_not_end_it(world: World) -> None:
@@ -148,7 +148,7 @@ async def test_the_state_is_the_same_however_the_log_is_cut(world: World) -> Non
     for size in ("1000", "7", "1"):
         world.run = f"{base}{size}"
         world.__post_init__()
-        world.settings["HUTONG_MAX_RECORDS"] = world.settings["HUTONG_GATHERED_RECORDS"] = size
+        world.settings["HUTONG_MAX_RECORDS"] = world.settings["HUTONG_BULK_BATCH_RECORDS"] = size
         world.puts.clear()
         world._counts.clear()
         world.make_topics(world.input, world.step, world.end)

@@ -1,7 +1,7 @@
 """One lane by itself, on a real database: what it does with records it was given twice, too early or too late."""
 
 import asyncio
-from dataclasses import replace
+from collections.abc import Awaitable, Callable
 from datetime import date
 from types import SimpleNamespace
 from typing import Any
@@ -12,13 +12,14 @@ from asyncpg.transaction import Transaction
 
 from contracts.event import Envelope, Event
 from runtime import RetryLater, Service, Tx, UnprocessableEvent
-from runtime.batches import Batch, OutboundEvent
-from runtime.lane import Lane
-from runtime.reader import RecordDecoder
-from runtime.replay import StillParked
-from runtime.sealing import CannotOpen
+from runtime.consume.decode import RecordDecoder
+from runtime.consume.partition import PartitionProcessor
+from runtime.handlers import Batch, OutboundEvent
+from runtime.operate.replay import StillParked
+from runtime.operate.watchdog import stuck_handlers
+from runtime.storage.sealing import CannotOpen
 from tests.runtime import model
-from tests.runtime.harness import World, applied, eventually
+from tests.runtime.harness import World, applied, eventually, handle
 
 PLACE = (model.INPUT.name, 0)
 
@@ -38,7 +39,7 @@ def put(world: World, offset: int, name: str = "a", what: str = "ok") -> Any:
 
 
 async def audited(service: Service) -> list[int]:
-    return [row["n"] for row in await service.pool.fetch("select n from audit order by id")]
+    return [row["n"] for row in await service.context.pool.fetch("select n from audit order by id")]
 
 
 async def apply(service: Service, *records: Any) -> None:
@@ -51,7 +52,7 @@ async def test_records_polled_again_are_fenced(world: World, service: Service) -
     await apply(service, *first, put(world, 3))
     await apply(service, *first)
     assert await audited(service) == [0, 1, 2, 3]
-    assert await service.pool.fetchval("select count(*) from outbox") == 4
+    assert await service.context.pool.fetchval("select count(*) from outbox") == 4
 
 
 async def test_two_that_hold_the_same_partition_apply_each_record_once(world: World, service: Service) -> None:
@@ -65,9 +66,10 @@ async def test_two_that_hold_the_same_partition_apply_each_record_once(world: Wo
     await other.close()
     assert await audited(service) == list(range(40))
     numbers = [
-        row["seq"] for row in await service.pool.fetch("select seq from outbox where partition = 3 order by position")
+        row["seq"]
+        for row in await service.context.pool.fetch("select seq from outbox where partition = 3 order by position")
     ]
-    everything = await service.pool.fetch("select partition, seq from outbox order by position")
+    everything = await service.context.pool.fetch("select partition, seq from outbox order by position")
     assert len(everything) == 40
     assert numbers == sorted(numbers)
 
@@ -93,11 +95,11 @@ async def test_what_cannot_work_yet_is_tried_until_it_can_and_parks_nothing(worl
             raise RetryLater("something is awaited")
         return []
 
-    service.consumers["main"].learn({PLACE[0]: not_yet}, None, None, None)
+    handle(service.consumers["main"], {PLACE[0]: not_yet})
     await apply(service, put(world, 0))
     assert tries == 8
-    assert await service.pool.fetchval("select ticks from ward") == 1, "seven tries were rolled back"
-    assert await service.pool.fetchval("select count(*) from parked_child") == 0
+    assert await service.context.pool.fetchval("select ticks from ward") == 1, "seven tries were rolled back"
+    assert await service.context.pool.fetchval("select count(*) from parked_key") == 0
 
 
 async def test_a_bug_is_tried_a_few_times_before_its_event_is_parked(world: World, service: Service) -> None:
@@ -110,11 +112,11 @@ async def test_a_bug_is_tried_a_few_times_before_its_event_is_parked(world: Worl
         await model.fold(batch, tx)
         return []
 
-    service.consumers["main"].learn({PLACE[0]: buggy}, None, None, None)
+    handle(service.consumers["main"], {PLACE[0]: buggy})
     await apply(service, *(put(world, offset, f"n{offset}") for offset in range(8)))
     assert calls[: service.settings.tries] == [8] * service.settings.tries
     assert await audited(service) == [0, 1, 2, 3, 4, 6, 7]
-    reason = await service.pool.fetchval("select reason from parked_child")
+    reason = await service.context.pool.fetchval("select reason from parked_key")
     assert reason.startswith("KeyError in test_lane.py")
     assert "name" not in reason, "a message may quote somebody's data"
 
@@ -124,18 +126,20 @@ async def test_a_waiting_handler_gives_way_when_its_partitions_are_taken(world: 
         raise RetryLater("for ever")
 
     consumer = service.consumers["main"]
-    consumer.learn({PLACE[0]: never}, None, None, None)
+    handle(consumer, {PLACE[0]: never})
     work = asyncio.create_task(apply(service, put(world, 0)))
     await asyncio.sleep(0)
-    await asyncio.wait_for(consumer.taken(), 5)
+    await asyncio.wait_for(consumer.on_revoked(), 5)
     await asyncio.wait_for(work, 5)
-    assert await service.pool.fetchval("select next_offset from consumer_cursor where topic = $1", PLACE[0]) == 0
+    assert (
+        await service.context.pool.fetchval("select next_offset from consumer_cursor where topic = $1", PLACE[0]) == 0
+    )
 
 
 async def test_outbox_numbers_are_dense_for_each_output_partition(world: World, service: Service) -> None:
     for start in range(0, 60, 12):
         await apply(service, *(put(world, start + n, f"name-{n % 9}") for n in range(12)))
-    rows = await service.pool.fetch(
+    rows = await service.context.pool.fetch(
         "select topic, partition, array_agg(seq order by position) as numbers from outbox group by topic, partition"
     )
     assert len(rows) > 1
@@ -163,48 +167,54 @@ async def test_a_commit_whose_answer_was_lost_is_not_done_again(
 
     assert lost == 1
     assert await audited(service) == [0, 1, 2, 3, 4]
-    assert await service.pool.fetchval("select count(*) from outbox") == 5
+    assert await service.context.pool.fetchval("select count(*) from outbox") == 5
 
 
-async def test_a_batch_that_is_never_committed_is_told_though_the_process_polls(world: World, service: Service) -> None:
+async def test_a_batch_that_is_never_committed_is_told_though_the_process_polls(
+    world: World, service_with: Callable[..., Awaitable[Service]]
+) -> None:
     async def never(batch: Batch[Any], tx: Tx) -> list[OutboundEvent]:
         raise RetryLater("for ever")
 
-    service.settings = replace(service.settings, silence_patience=0.2)
+    service = await service_with(silence_timeout=0.2)
     consumer = service.consumers["main"]
-    consumer.learn({PLACE[0]: never}, None, None, None)
+    handle(consumer, {PLACE[0]: never})
     work = asyncio.create_task(apply(service, put(world, 0)))
 
     async def told() -> bool:
-        return any("has committed nothing for" in trouble for trouble in service.troubles())
+        return any("has committed nothing for" in trouble for trouble in service.health.problems())
 
     await eventually(told, what="somebody is told")
-    assert not service.hanging(), "it is tried again and again: starting the process anew would not help"
-    await consumer.taken()
+    assert not stuck_handlers(service.consumers.values(), service.settings), (
+        "it is tried again and again: starting the process anew would not help"
+    )
+    await consumer.on_revoked()
     await work
-    assert service.troubles() == []
+    assert service.health.problems() == []
 
 
-async def test_a_handler_that_waits_for_what_never_comes_ends_the_process(world: World, service: Service) -> None:
+async def test_a_handler_that_waits_for_what_never_comes_ends_the_process(
+    world: World, service_with: Callable[..., Awaitable[Service]]
+) -> None:
     over = asyncio.Event()
 
     async def hangs(batch: Batch[Any], tx: Tx) -> list[OutboundEvent]:
         await over.wait()
         return []
 
-    service.settings = replace(service.settings, attempt_patience=0.2, watch_every=0.05)
-    service.consumers["main"].learn({PLACE[0]: hangs}, None, None, None)
+    service = await service_with(attempt_timeout=0.2, watchdog_interval=0.05)
+    handle(service.consumers["main"], {PLACE[0]: hangs})
     work = asyncio.create_task(apply(service, put(world, 0)))
-    watching = asyncio.create_task(service.watch.run())
+    watching = asyncio.create_task(service.watchdog.run())
 
     async def ended() -> bool:
         return service.failure is not None
 
     try:
         await eventually(ended, what="the process ends")
-        assert f"main {PLACE[0]}/0 hangs" in service.silences()
+        assert f"main {PLACE[0]}/0 hangs" in service.health.liveness_failures()
     finally:
-        service.watch.stop()
+        service.watchdog.stop()
         over.set()
         await asyncio.gather(watching, work)
 
@@ -217,7 +227,7 @@ async def test_a_failure_outside_of_the_handlers_ends_the_process(
     async def broken(*_: object) -> None:
         raise LookupError("a bug of our own")
 
-    monkeypatch.setattr(Lane, "apply", broken)
+    monkeypatch.setattr(PartitionProcessor, "apply", broken)
     await apply(service, put(world, 0))
     assert service.failure == "consumer main failed"
 
@@ -233,13 +243,13 @@ async def test_what_cannot_be_read_goes_to_the_handler_that_answers_it(world: Wo
     def misread(envelope: Envelope, value: bytes, reason: str) -> Event | None:
         return None if b"future" in value else model.Put(name="a", n=-len(reason.split(";")))
 
-    service.consumers["main"].learn({PLACE[0]: answers}, None, None, None, {PLACE[0]: misread})
+    handle(service.consumers["main"], {PLACE[0]: answers}, malformed=misread)
     records = [put(world, offset, f"n{offset}") for offset in range(4)]
     records[1].value = b'{"name": 1, "n": "x"}'
     records[3].value = b'{"name": 1, "n": "future"}'
     await apply(service, *records)
     assert heard == [(0, 0), (1, -2), (2, 2)]
-    assert await service.pool.fetchval("select array_agg(key) from parked_child") == ["n3"]
+    assert await service.context.pool.fetchval("select array_agg(key) from parked_key") == ["n3"]
 
 
 async def test_whatever_fails_while_a_message_is_read_is_that_messages_own(
@@ -259,7 +269,7 @@ async def test_whatever_fails_while_a_message_is_read_is_that_messages_own(
     monkeypatch.setattr(RecordDecoder, "decode", breaks)
     await asyncio.wait_for(apply(service, *(put(world, offset, f"n{offset}") for offset in range(4))), 20)
     assert await audited(service) == [0, 3]
-    reasons = [row["reason"] for row in await service.pool.fetch("select reason from dead_letter order by id")]
+    reasons = [row["reason"] for row in await service.context.pool.fetch("select reason from dead_letter order by id")]
     assert [reason.split(":")[0] for reason in reasons] == ["OverflowError in test_lane.py", "OSError in test_lane.py"]
     assert not service.consumers["main"].halted
 
@@ -277,20 +287,20 @@ async def test_a_replay_that_fails_changes_nothing_and_quotes_nobody(world: Worl
         return said
 
     consumer = service.consumers["main"]
-    consumer.learn({PLACE[0]: refuses}, None, None, None)
+    handle(consumer, {PLACE[0]: refuses})
     await apply(service, put(world, 0), put(world, 1), put(world, 2))
-    consumer._lanes.clear()
-    consumer.learn({PLACE[0]: writes_then_fails}, None, None, None)
+    consumer._processors.clear()
+    handle(consumer, {PLACE[0]: writes_then_fails})
 
     with pytest.raises(StillParked, match="from offset 0: KeyError in test_lane") as failed:
         await service.replay("a")
 
     assert "例小明" not in str(failed.value)
     assert await audited(service) == []
-    assert await service.pool.fetchval("select count(*) from parked_event") == 3
-    assert await service.pool.fetchval("select count(*) from outbox") == 0
-    consumer._lanes.clear()
-    consumer.learn({PLACE[0]: model.on_put}, None, None, None)
+    assert await service.context.pool.fetchval("select count(*) from parked_event") == 3
+    assert await service.context.pool.fetchval("select count(*) from outbox") == 0
+    consumer._processors.clear()
+    handle(consumer, {PLACE[0]: model.on_put})
     assert await service.replay("a") == 3
     assert await audited(service) == [0, 1, 2]
 
@@ -304,22 +314,22 @@ async def test_what_is_replayed_is_decided_for_today(world: World, service: Serv
             raise UnprocessableEvent("refused")
         return []
 
-    service.consumers["main"].learn({PLACE[0]: keeps_the_day}, None, None, None)
-    await service.pool.execute("update day_state set day = '2026-03-01'")
+    handle(service.consumers["main"], {PLACE[0]: keeps_the_day})
+    await service.context.pool.execute("update day_state set day = '2026-03-01'")
     await apply(service, put(world, 0))
-    await service.pool.execute("update day_state set day = '2026-03-09'")
+    await service.context.pool.execute("update day_state set day = '2026-03-09'")
     await service.replay("a")
 
     assert (days[0], days[-1]) == (date(2026, 3, 1), date(2026, 3, 9))
 
 
 async def test_a_parked_event_opens_with_its_key_and_in_its_place_alone(world: World, service: Service) -> None:
-    stored = service.safe.park(put(world, 7), "main")
-    assert service.safe.take_out(stored, "main", *PLACE, 7).offset == 7
+    stored = service.context.parking_cipher.encrypt(put(world, 7), "main")
+    assert service.context.parking_cipher.decrypt(stored, "main", *PLACE, 7).offset == 7
     with pytest.raises(CannotOpen):
-        service.safe.take_out(stored, "main", *PLACE, 8)
+        service.context.parking_cipher.decrypt(stored, "main", *PLACE, 8)
     with pytest.raises(CannotOpen, match="another version"):
-        service.safe.take_out(b"\x02" + stored[1:], "main", *PLACE, 7)
+        service.context.parking_cipher.decrypt(b"\x02" + stored[1:], "main", *PLACE, 7)
 
 
 async def test_a_batch_that_is_too_long_for_this_machine_is_done_in_halves(world: World, service: Service) -> None:
@@ -335,11 +345,11 @@ async def test_a_batch_that_is_too_long_for_this_machine_is_done_in_halves(world
         await asyncio.sleep(0.05 * len(batch.events))  # what it computes between two statements
         return await model.on_put(batch, tx)
 
-    consumer.learn({PLACE[0]: on_put}, None, None, None)
+    handle(consumer, {PLACE[0]: on_put})
     try:
         await asyncio.wait_for(apply(slow, *(put(world, offset) for offset in range(16))), 20)
     finally:
-        await consumer.taken()
+        await consumer.on_revoked()
         await slow.close()
     assert await audited(service) == list(range(16))
     assert sizes == [16, 8, 8]

@@ -7,12 +7,12 @@ import sys
 
 import pytest
 
-from runtime.logs import AtMost, places, where
+from runtime.observe.logs import AtMost, places, where
 
 NAME = "例小明"
 SAYS = f"""
 import logging
-from runtime import logs
+from runtime.observe import logs
 
 logs.configure("alpha", 0, "INFO")
 

@@ -30,7 +30,7 @@ async def test_a_broker_and_a_database_that_are_killed_are_waited_out(
             world.many(100)
 
             async def waits() -> bool:
-                return bool(alpha.said("retry"))
+                return bool(alpha.said("retry_scheduled"))
 
             await eventually(waits, what="alpha waits for the database")
             stack.postgres.start()
@@ -45,7 +45,7 @@ async def test_a_broker_and_a_database_that_are_killed_are_waited_out(
             assert alpha.running
             assert beta.running
             for which in ("alpha", "beta"):
-                assert await world.value(which, "select count(*) from parked_child") == 0
+                assert await world.value(which, "select count(*) from parked_key") == 0
                 assert await world.value(which, "select count(*) from dead_letter") == 0
         finally:
             await world.close()

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from runtime import partition_of
-from runtime.parking import Safe
-from runtime.sealing import Opener
+from runtime.storage.parking_cipher import ParkingCipher
+from runtime.storage.sealing import Opener
 from tests.runtime.harness import World, eventually
 
 
@@ -29,7 +29,7 @@ async def test_one_bad_event_parks_its_name_in_order_and_no_other(world: World, 
     alpha = world.start("alpha")
     await parked(world, 4)
     await world.exact("alpha", "beta")
-    assert await world.value("alpha", "select key from parked_child") == "name-003"
+    assert await world.value("alpha", "select key from parked_key") == "name-003"
     world.put("name-003", kept=False)
     world.put("name-005")
     world.flush()
@@ -104,7 +104,7 @@ async def test_an_event_of_a_future_version_or_of_a_wrong_shape_is_parked(world:
     world.start("alpha")
     await world.exact("alpha")
     await parked(world, 5)
-    rows = await world.sql("alpha", "select key, reason from parked_child order by key")
+    rows = await world.sql("alpha", "select key, reason from parked_key order by key")
     assert [row["key"] for row in rows] == ["a", "b", "c", "d"]
     assert rows[0]["reason"] == "unknown ce_type model.Put.v2"
     assert rows[1]["reason"] == "n: int_parsing"
@@ -112,13 +112,13 @@ async def test_an_event_of_a_future_version_or_of_a_wrong_shape_is_parked(world:
         "alpha", "select consumer, topic, partition, \"offset\", record from parked_event where key = 'b'"
     )
     assert "绝密".encode() not in stored[0]["record"]
-    safe = Safe(world.of("alpha"))
-    taken = safe.take_out(stored[0]["record"], "main", world.input, stored[0]["partition"], stored[0]["offset"])
+    safe = ParkingCipher(world.of("alpha"))
+    taken = safe.decrypt(stored[0]["record"], "main", world.input, stored[0]["partition"], stored[0]["offset"])
     assert "绝密".encode() in (taken.value or b"")
 
 
 async def test_too_many_bad_events_in_a_row_halt_the_partition_and_no_other(world: World) -> None:
-    world.settings["HUTONG_POISON_IN_A_ROW"] = "5"
+    world.settings["HUTONG_BREAKER_IN_A_ROW"] = "5"
     world.start("beta")
     alpha = world.start("alpha")
     for number in range(6):
@@ -137,5 +137,5 @@ async def test_too_many_bad_events_in_a_row_halt_the_partition_and_no_other(worl
     assert "in a row" in alpha.get("/health")[1]
     assert alpha.get("/health/live")[0] == 200, "starting again would not help"
     assert alpha.metric("hutong_halted") == 1
-    assert [line["partition"] for line in alpha.said("halted")] == [2]
-    assert await world.value("alpha", "select count(*) from parked_child") == 0
+    assert [line["partition"] for line in alpha.said("partition_halted")] == [2]
+    assert await world.value("alpha", "select count(*) from parked_key") == 0

@@ -14,15 +14,8 @@ from contracts import (
     intake,  # noqa: F401 - makes its events known
 )
 from contracts.topics import DEPARTMENT, INTAKE_RECORD
-from runtime.reader import (
-    DeadLetter,
-    RecordDecoder,
-    SequenceCheck,
-    SequenceState,
-    SequenceTracker,
-    UnreadableEvent,
-    is_shallow,
-)
+from runtime.consume.decode import DeadLetter, RecordDecoder, UnreadableEvent, is_shallow
+from runtime.consume.sequence import SequenceCheck, SequenceState, SequenceTracker
 from tests.runtime.harness import World, eventually
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -45,7 +38,7 @@ async def test_what_comes_too_early_is_taken_when_its_turn_comes(world: World) -
         step(world, sequence)
 
     async def early() -> bool:
-        return len(beta.said("early_numbers")) >= 1
+        return len(beta.said("sequence_out_of_order")) >= 1
 
     await eventually(early, what="the reader sees the early number")
     for sequence in (5, 6, 7, 3, 8):
@@ -56,7 +49,7 @@ async def test_what_comes_too_early_is_taken_when_its_turn_comes(world: World) -
 
     await eventually(all_there, what="every number is applied once, in order")
     assert beta.metric("hutong_duplicates_total") == 1
-    assert await world.value("beta", "select count(*) from producer_seen where hole_since is not null") == 0
+    assert await world.value("beta", "select count(*) from producer_sequence where gap_since is not null") == 0
     assert beta.get("/health")[0] == 200
 
 
@@ -74,16 +67,16 @@ async def test_a_first_number_that_is_not_the_first_is_not_taken_from_a_whole_lo
 
 
 async def test_a_hole_that_stays_halts_its_partition_and_no_other(world: World) -> None:
-    world.settings["HUTONG_HOLE_PATIENCE"] = "1"
+    world.settings["HUTONG_GAP_TIMEOUT"] = "1"
     beta = world.start("beta")
     step(world, 0)
     step(world, 2)
 
     async def halted() -> bool:
-        return beta.state.exists() and bool(beta.said("halted"))
+        return beta.state.exists() and bool(beta.said("partition_halted"))
 
     await eventually(halted, what="the partition halts")
-    assert "number 1 of lane 7" in beta.said("halted")[0]["reason"]
+    assert "number 1 of producer 7" in beta.said("partition_halted")[0]["reason"]
     assert beta.get("/health")[0] == 503
     step(world, 0, partition=1)
 
@@ -167,7 +160,9 @@ def test_a_record_is_of_some_moment_whatever_its_writers_clock_says(milliseconds
     assert 1900 <= envelope.on.year <= 2999
 
 
-@pytest.mark.parametrize("mark", ['{"day": "9999-12-31", "producers": 4}', '{"day": "2026-03-01", "producers": 2147483648}'])
+@pytest.mark.parametrize(
+    "mark", ['{"day": "9999-12-31", "producers": 4}', '{"day": "2026-03-01", "producers": 2147483648}']
+)
 def test_a_day_mark_that_cannot_be_is_none(mark: str) -> None:
     marked = reader(marks=True)
     record = raw(GOOD, mark.encode())

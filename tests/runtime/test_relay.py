@@ -11,10 +11,12 @@ import pytest
 from aiokafka.errors import KafkaTimeoutError, OutOfOrderSequenceNumber, ProducerFenced, TopicAuthorizationFailedError
 
 from contracts.event import Envelope
-from runtime import Service, kafka, partition_of, relay, tables
-from runtime.batches import InboundEvent
-from runtime.database import open_session
-from runtime.reader import SequenceCheck, SequenceTracker
+from runtime import Service, kafka, partition_of
+from runtime.consume.sequence import SequenceCheck, SequenceTracker
+from runtime.handlers import InboundEvent
+from runtime.publish import relay
+from runtime.storage import sql
+from runtime.storage.database import open_session
 from tests.runtime import model
 from tests.runtime.harness import World, eventually
 
@@ -64,8 +66,10 @@ async def say(
         envelope: Envelope = world.envelope("model.Put.v1", "cause")
         heard = InboundEvent(model.Put(name="cause", n=n), envelope, "", 0, n)
         said.append(heard.emit(model.Step(name=names[n % len(names)], n=n, digest="")))
-    async with service.pool.acquire() as session, session.transaction():
-        await service.outbox.write(session, list(service.own_lanes.values())[lane], service.outbox.rows(said))
+    async with service.context.pool.acquire() as session, session.transaction():
+        await service.context.outbox.write(
+            session, list(service.context.producer_ids.values())[lane], service.context.outbox.rows(said)
+        )
 
 
 def on_topic(service: Service, world: World) -> tuple[list[int], int]:
@@ -75,7 +79,7 @@ def on_topic(service: Service, world: World) -> tuple[list[int], int]:
     dropped = 0
     for message in world.log_of(model.STEP.name):
         envelope = Envelope.read(message.headers(), message.key())
-        if envelope.source != service.outbox.source:
+        if envelope.source != service.context.outbox.source:
             continue
         assert envelope.producer_id is not None
         assert envelope.sequence is not None
@@ -89,7 +93,7 @@ def on_topic(service: Service, world: World) -> tuple[list[int], int]:
 
 async def published(service: Service) -> None:
     async def empty() -> bool:
-        return bool(await service.pool.fetchval("select count(*) = 0 from outbox"))
+        return bool(await service.context.pool.fetchval("select count(*) = 0 from outbox"))
 
     await eventually(empty, what="everything is published")
 
@@ -115,14 +119,16 @@ async def test_after_any_failure_a_new_producer_sends_the_prefix_again(
     taken, dropped = on_topic(service, world)
     assert sorted(taken) == sorted([*range(MANY)] * 2)
     assert (dropped > 0) is appended
-    lanes = await service.pool.fetch("select next_seq, published_seq from outbox_lane natural join outbox_mark")
+    lanes = await service.context.pool.fetch(
+        "select next_seq, published_seq from outbox_sequence natural join outbox_published"
+    )
     assert len(lanes) > 1
     assert all(lane["next_seq"] == lane["published_seq"] for lane in lanes)
 
 
 async def test_a_row_that_is_missing_stops_the_relay_before_a_hole_is_made(service: Service, world: World) -> None:
     await say(service, world)
-    lost = await service.pool.fetchrow(
+    lost = await service.context.pool.fetchrow(
         "delete from outbox where position = (select position from outbox where seq = 3 limit 1) "
         "returning topic, partition"
     )
@@ -132,7 +138,7 @@ async def test_a_row_that_is_missing_stops_the_relay_before_a_hole_is_made(servi
 
     assert service.relay.halted is not None
     assert f"{lost['topic']}/{lost['partition']} goes on with 4, not 3" in service.relay.halted
-    assert any("relay halted" in trouble for trouble in service.troubles())
+    assert any("relay halted" in trouble for trouble in service.health.problems())
     taken, dropped = on_topic(service, world)
     assert (taken, dropped) == ([], 0)
 
@@ -148,10 +154,10 @@ async def test_a_relay_that_fails_again_and_again_says_so_until_it_works(
     relaying = asyncio.create_task(service.relay.run())
 
     async def told() -> bool:
-        return "relay fails: TopicAuthorizationFailedError" in service.troubles()
+        return "relay fails: TopicAuthorizationFailedError" in service.health.problems()
 
     await eventually(told, what="it says that it fails")
-    assert await service.pool.fetchval("select count(*) from outbox") == MANY
+    assert await service.context.pool.fetchval("select count(*) from outbox") == MANY
     allowed = True
     await published(service)
     await eventually(lambda: _not(told()), what="it says so no longer")
@@ -173,14 +179,14 @@ async def test_who_stands_by_is_not_woken_by_what_it_says_itself(
     fetchval = asyncpg.Connection.fetchval
 
     async def counted(session: Any, query: str, *values: Any, **more: Any) -> Any:
-        if query == tables.TRY_LOCK and session is not world.database:
+        if query == sql.TRY_LOCK and session is not world.database:
             asked.append(time.monotonic())
         return await fetchval(session, query, *values, **more)
 
     monkeypatch.setattr(asyncpg.Connection, "fetchval", counted)
-    assert await world.database.fetchval(tables.TRY_LOCK, relay._LOCK_SPACE, service.name)
+    assert await world.database.fetchval(sql.TRY_LOCK, relay._LOCK_SPACE, service.name)
     await say(service, world)
-    service.relay.wake()
+    service.context.outbox_written.set()
     relaying = asyncio.create_task(service.relay.run())
 
     async def thrice() -> bool:
@@ -188,7 +194,7 @@ async def test_who_stands_by_is_not_woken_by_what_it_says_itself(
 
     await eventually(thrice, what="it asks again and again")
     assert asked[2] - asked[0] >= 2 * 0.2
-    assert await service.pool.fetchval("select count(*) from outbox") == MANY
+    assert await service.context.pool.fetchval("select count(*) from outbox") == MANY
     assert await world.database.fetchval("select pg_advisory_unlock($1, hashtext($2))", relay._LOCK_SPACE, service.name)
     await published(service)
     service.relay.stop()
@@ -208,16 +214,16 @@ async def test_who_stands_by_again_is_no_longer_failing(
         return await open_session(*arguments, **more)
 
     monkeypatch.setattr(relay, "open_session", sometimes)
-    assert await world.database.fetchval(tables.TRY_LOCK, relay._LOCK_SPACE, service.name)
+    assert await world.database.fetchval(sql.TRY_LOCK, relay._LOCK_SPACE, service.name)
     relaying = asyncio.create_task(service.relay.run())
 
     async def told() -> bool:
-        return "relay fails: ConnectionRefusedError" in service.troubles()
+        return "relay fails: ConnectionRefusedError" in service.health.problems()
 
     await eventually(told, what="it says that it fails")
     away = False
     await eventually(lambda: _not(told()), what="it says so no longer")
-    assert not service.relay.holding
+    assert not service.relay.is_active
     service.relay.stop()
     await relaying
     assert await world.database.fetchval("select pg_advisory_unlock($1, hashtext($2))", relay._LOCK_SPACE, service.name)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from runtime.sealing import BadKey, CannotOpen, Opener, Sealer, key_id, new_keys, sealed_to
+from runtime.storage.sealing import BadKey, CannotOpen, Opener, Sealer, key_id, new_keys, sealed_to
 
 
 def test_a_batch_opens_string_by_string_under_what_each_belongs_to() -> None:

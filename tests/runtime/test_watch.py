@@ -1,25 +1,27 @@
 """What aiokafka does not see is seen, and stops the partition it happened to, loudly."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from confluent_kafka import TopicPartition
 
 from runtime import Service, partition_of
+from runtime.operate.watchdog import Watchdog
 from tests.runtime import model
 from tests.runtime.harness import Process, World, eventually
 
 
 async def halted(process: Process, count: int = 1) -> list[str]:
     async def check() -> list[str]:
-        reasons = [line["reason"] for line in process.said("halted")]
+        reasons = [line["reason"] for line in process.said("partition_halted")]
         return reasons if len(reasons) >= count else []
 
     return list(await eventually(check, what="a partition halts"))
 
 
 async def test_a_topic_made_anew_halts_its_partitions(world: World) -> None:
-    world.settings["HUTONG_WATCH_EVERY"] = "0.3"
+    world.settings["HUTONG_WATCHDOG_INTERVAL"] = "0.3"
     alpha = world.start("alpha")
     world.many(30)
     await world.arrived("alpha")
@@ -49,15 +51,19 @@ async def test_a_topic_made_anew_halts_its_partitions(world: World) -> None:
     assert await world.value("alpha", "select count(*) from audit where name = 'refilled'") == 0
 
 
-async def test_a_topic_made_anew_is_told_though_its_assignment_is_gone(service: Service) -> None:
+async def test_a_topic_made_anew_is_told_though_its_assignment_is_gone(
+    service_with: Callable[..., Awaitable[Service]],
+) -> None:
     """A topic that goes takes its assignment along, in silence. When it is back it is not the one that was heard."""
     place = (model.INPUT.name, 0)
+    service = await service_with(watchdog_interval=0.05)
     consumer = service.consumers["main"]
-    consumer.given({place})
-    await consumer.taken()
-    await service.pool.execute("update consumer_cursor set topic_id = 'the one that went' where topic = $1", place[0])
-    service.settings = replace(service.settings, watch_every=0.05)
-    watching = asyncio.create_task(service.watch.run())
+    consumer.on_assigned({place})
+    await consumer.on_revoked()
+    await service.context.pool.execute(
+        "update consumer_cursor set topic_id = 'the one that went' where topic = $1", place[0]
+    )
+    watching = asyncio.create_task(service.watchdog.run())
 
     async def halted() -> bool:
         return place in consumer.halted
@@ -66,12 +72,12 @@ async def test_a_topic_made_anew_is_told_though_its_assignment_is_gone(service: 
         await eventually(halted, what="the partition is halted")
         assert "anew" in consumer.halted[place]
     finally:
-        service.watch.stop()
+        service.watchdog.stop()
         await watching
 
 
 async def test_records_deleted_past_the_cursor_halt_that_partition_only(world: World) -> None:
-    world.settings["HUTONG_WATCH_EVERY"] = "0.3"
+    world.settings["HUTONG_WATCHDOG_INTERVAL"] = "0.3"
     alpha = world.start("alpha")
     world.many(30)
     await world.arrived("alpha")
@@ -92,21 +98,23 @@ async def test_records_deleted_past_the_cursor_halt_that_partition_only(world: W
         world.put(f"name-{number:03}", kept=partition_of(f"name-{number:03}", 4) != 1)
     world.flush()
     await world.exact("alpha")
-    assert [line["partition"] for line in again.said("halted")] == [1]
+    assert [line["partition"] for line in again.said("partition_halted")] == [1]
     assert await world.value("alpha", "select count(*) from dead_letter") == 0
 
 
-async def test_a_consumer_that_hears_nothing_ends_the_process(world: World, service: Service) -> None:
+async def test_a_consumer_that_hears_nothing_ends_the_process(
+    service_with: Callable[..., Awaitable[Service]],
+) -> None:
     """Without an assignment the client is healthy and silent: starting the process anew may cure it."""
-    service.settings = replace(service.settings, silence_patience=0.2, watch_every=0.05)
-    watching = asyncio.create_task(service.watch.run())
+    service = await service_with(silence_timeout=0.2, watchdog_interval=0.05)
+    watching = asyncio.create_task(service.watchdog.run())
 
     async def ended() -> bool:
         return "has been silent for too long" in (service.failure or "")
 
     await eventually(ended, what="the process ends")
-    assert any("is silent" in silence for silence in service.silences())
-    service.watch.stop()
+    assert any("is silent" in silence for silence in service.health.liveness_failures())
+    service.watchdog.stop()
     await watching
 
 
@@ -114,14 +122,14 @@ async def test_a_process_beyond_the_units_topics_waits_in_peace(service: Service
     """As many can be at work as there are topics of units, which have one partition each; of one topic as many as it
     has partitions.
     """
-    consumer = service.consumers["main"]
-    consumer.heard = [model.INPUT.name, model.STEP.name]
+    group = service.consumers["main"]
+    group.topics = [model.INPUT.name, model.STEP.name]
 
-    def spare(ordinal: int) -> bool:
-        service.settings = replace(service.settings, ordinal=ordinal)
-        return service.watch._spare(consumer)
+    def is_standby(ordinal: int) -> bool:
+        context = replace(service.context, settings=replace(service.settings, ordinal=ordinal))
+        return Watchdog(context, service.consumers)._is_standby(group)
 
     many = service.settings.partitions
-    assert [spare(ordinal) for ordinal in (many - 1, many, 2 * many)] == [False, True, True]
-    consumer.of_units = True
-    assert [spare(ordinal) for ordinal in (many - 1, many, 2 * many)] == [False, False, True]
+    assert [is_standby(ordinal) for ordinal in (many - 1, many, 2 * many)] == [False, True, True]
+    group.subscription = replace(group.subscription, topics=(model.UNIT_INPUT,))
+    assert [is_standby(ordinal) for ordinal in (many - 1, many, 2 * many)] == [False, False, True]

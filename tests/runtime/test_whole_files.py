@@ -93,7 +93,7 @@ async def test_an_unchanged_file_speaks_for_the_children_of_every_partition(
     ways = [(1000, 1, 1), (1, 1, 1), (7, 2, 2)]
     seen = []
     for size, times, processes in ways:
-        cut = {"HUTONG_MAX_RECORDS": str(size), "HUTONG_GATHERED_RECORDS": str(size)}
+        cut = {"HUTONG_MAX_RECORDS": str(size), "HUTONG_BULK_BATCH_RECORDS": str(size)}
         with stack_class(tmp_path / f"stack-{size}", durable=False) as stack:
             async with a_house(stack, tmp_path / "house", cut, processes=processes) as story:
                 seen.append(await tell(story, times=times))

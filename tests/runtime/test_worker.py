@@ -12,11 +12,12 @@ from aiokafka.consumer import fetcher
 from aiokafka.record import default_records
 from aiokafka.record.memory_records import MemoryRecords
 
-from runtime import Batch, OutboundEvent, RetryLater, Service, Tx, decoding, kafka
-from runtime.consumer import Consumer
-from runtime.worker import WAITING_BATCHES, WAITING_BYTES, Worker
+from runtime import Batch, OutboundEvent, RetryLater, Service, Tx, kafka
+from runtime.consume import cursors, undecodable
+from runtime.consume.group import ConsumerGroup
+from runtime.consume.worker import WAITING_BATCHES, WAITING_BYTES, Worker
 from tests.runtime import model
-from tests.runtime.harness import World, applied, eventually
+from tests.runtime.harness import World, applied, eventually, handle
 from tests.runtime.test_lane import PLACE, audited, put
 
 OTHER = (PLACE[0], 1)
@@ -30,13 +31,13 @@ def puts(world: World, place: tuple[str, int], offsets: Iterable[int], name: str
 
 
 @pytest.fixture
-async def consumer(service: Service) -> AsyncIterator[Consumer]:
+async def consumer(service: Service) -> AsyncIterator[ConsumerGroup]:
     """With two partitions, of which one at a time has a session."""
     found = service.consumers["main"]
 
     async def begun() -> bool:
         try:
-            await service.cursors(found, [PLACE, OTHER])
+            await cursors.load(service.context, found.name, [PLACE, OTHER])
         except ConnectionError:
             return False  # made a moment ago: its broker does not know it yet
         return True
@@ -46,11 +47,11 @@ async def consumer(service: Service) -> AsyncIterator[Consumer]:
     found.ready |= {PLACE, OTHER}
     found.slots = asyncio.Semaphore(1)
     yield found
-    await found.taken()
+    await found.on_revoked()
 
 
 async def test_a_partition_that_is_tried_again_for_ever_holds_up_no_other(
-    world: World, service: Service, consumer: Consumer
+    world: World, service: Service, consumer: ConsumerGroup
 ) -> None:
     tries = 0
 
@@ -61,28 +62,32 @@ async def test_a_partition_that_is_tried_again_for_ever_holds_up_no_other(
             raise RetryLater("for ever")
         return await model.on_put(batch, tx)
 
-    consumer.learn({PLACE[0]: on_put}, None, None, None)
-    consumer.hand_over(puts(world, PLACE, range(3)) + puts(world, OTHER, range(3)))
+    handle(consumer, {PLACE[0]: on_put})
+    consumer.dispatch(puts(world, PLACE, range(3)) + puts(world, OTHER, range(3)))
     for start in (3, 6):
 
         async def done(start: int = start) -> bool:
             return await audited(service) == list(range(start))
 
         await eventually(done, what="the other partition is applied")
-        consumer.hand_over(puts(world, OTHER, range(start, start + 3)))
+        consumer.dispatch(puts(world, OTHER, range(start, start + 3)))
     before = tries
 
     async def again() -> bool:
         return tries > before
 
     await eventually(again, what="it is tried again, all the same")
-    await asyncio.wait_for(consumer.taken(), 5)
-    assert await service.pool.fetchval("select next_offset from consumer_cursor where partition = 0 and topic = $1",
-                                       PLACE[0]) == 0  # fmt: skip
+    await asyncio.wait_for(consumer.on_revoked(), 5)
+    assert (
+        await service.context.pool.fetchval(
+            "select next_offset from consumer_cursor where partition = 0 and topic = $1", PLACE[0]
+        )
+        == 0
+    )
 
 
 async def test_what_is_taken_away_ends_with_the_transaction_in_flight(
-    world: World, service: Service, consumer: Consumer
+    world: World, service: Service, consumer: ConsumerGroup
 ) -> None:
     begun, over = asyncio.Event(), asyncio.Event()
 
@@ -91,12 +96,12 @@ async def test_what_is_taken_away_ends_with_the_transaction_in_flight(
         await over.wait()
         return await model.on_put(batch, tx)
 
-    consumer.learn({PLACE[0]: on_put}, None, None, None)
-    consumer.hand_over(puts(world, PLACE, [0]))
+    handle(consumer, {PLACE[0]: on_put})
+    consumer.dispatch(puts(world, PLACE, [0]))
     await asyncio.wait_for(begun.wait(), 20)
-    consumer.hand_over(puts(world, PLACE, [1, 2]))
-    taking = asyncio.create_task(consumer.taken())
-    consumer.hand_over(puts(world, PLACE, [3]))
+    consumer.dispatch(puts(world, PLACE, [1, 2]))
+    taking = asyncio.create_task(consumer.on_revoked())
+    consumer.dispatch(puts(world, PLACE, [3]))
     await asyncio.sleep(0)
     done = taking.done()
     over.set()
@@ -107,12 +112,12 @@ async def test_what_is_taken_away_ends_with_the_transaction_in_flight(
 
 
 async def test_what_is_halted_or_read_from_elsewhere_is_not_applied_from_the_queue(
-    world: World, service: Service, consumer: Consumer
+    world: World, service: Service, consumer: ConsumerGroup
 ) -> None:
-    consumer.hand_over(puts(world, PLACE, range(3)) + puts(world, OTHER, range(3)))
+    consumer.dispatch(puts(world, PLACE, range(3)) + puts(world, OTHER, range(3)))
     consumer.halt(*PLACE, "poison")
     consumer.seek(*OTHER, 0)
-    await consumer.rest()
+    await consumer.drain()
     assert await audited(service) == []
     await applied(consumer, puts(world, OTHER, range(2)))
     assert await audited(service) == [0, 1]
@@ -122,17 +127,19 @@ def queued(worker: Worker) -> list[int]:
     return [raw.offset for raw in worker._queue]
 
 
-async def test_what_is_polled_again_takes_the_place_of_what_was_polled_before(world: World, consumer: Consumer) -> None:
+async def test_what_is_polled_again_takes_the_place_of_what_was_polled_before(
+    world: World, consumer: ConsumerGroup
+) -> None:
     """A poll may bring what was asked for before a seek, or both: nothing may stand in a batch twice."""
     worker = Worker(consumer, *PLACE)
-    worker.put(puts(world, PLACE, [20, 21, 22]), much=False)
-    worker.put(puts(world, PLACE, [23, 24, 18, 19, 20, 21]), much=False)
+    worker.put(puts(world, PLACE, [20, 21, 22]), bulk=False)
+    worker.put(puts(world, PLACE, [23, 24, 18, 19, 20, 21]), bulk=False)
     assert queued(worker) == [18, 19, 20, 21]
     worker.discard()
-    await worker.rest()
+    await worker.drain()
 
 
-async def test_a_partition_of_which_enough_waits_is_not_polled(world: World, consumer: Consumer) -> None:
+async def test_a_partition_of_which_enough_waits_is_not_polled(world: World, consumer: ConsumerGroup) -> None:
     polled: list[set[tuple[str, int]]] = []
 
     class Kafka:
@@ -146,16 +153,16 @@ async def test_a_partition_of_which_enough_waits_is_not_polled(world: World, con
         await over.wait()
         return await model.on_put(batch, tx)
 
-    consumer.learn({PLACE[0]: on_put}, None, None, None)
+    handle(consumer, {PLACE[0]: on_put})
     consumer.largest_batch = 2
-    consumer.hand_over(puts(world, PLACE, range(2 * WAITING_BATCHES)))
+    consumer.dispatch(puts(world, PLACE, range(2 * WAITING_BATCHES)))
     large = puts(world, OTHER, [0])
     large[0].value += b" " * WAITING_BYTES
     await consumer.poll(Kafka())
-    consumer.hand_over(large)
+    consumer.dispatch(large)
     await consumer.poll(Kafka())
     over.set()
-    await consumer.rest()
+    await consumer.drain()
     await consumer.poll(Kafka())
     assert polled == [{OTHER}, {PLACE, OTHER}], "with nobody who could take more nothing is polled"
 
@@ -189,18 +196,18 @@ def test_behind_a_batch_that_cannot_be_decoded_the_next_is_read() -> None:
         batch = bytearray(builder.build())
         batch[:8] = base.to_bytes(8, "big")
         fetched += batch
-    decoding.install()
+    undecodable.install()
     place = TopicPartition("t", 0)
     records = fetcher.PartitionRecords(place, MemoryRecords(fetched), [], 0, None, None, False, fetcher.READ_COMMITTED)
     found = list(records)
     assert [record.offset for record in found] == list(range(9))
-    assert [record.offset for record in found if isinstance(record, decoding.Undecodable)] == [4, 5]
+    assert [record.offset for record in found if isinstance(record, undecodable.Undecodable)] == [4, 5]
     assert records.next_fetch_offset == 9
 
 
 async def test_a_units_message_that_cannot_work_yet_holds_up_no_other_units(world: World) -> None:
     """On the real broker: its partition stands, and says so, while the neighbour's is read."""
-    units = [f"model-{world.run}.unit-{letter}.v1" for letter in "ab"]
+    units = [f"model-{world.run}.999901-{letter}.v1" for letter in "ab"]
     world.partitions = 1
     world.make_topics(*units)
     world.partitions = 4
@@ -216,7 +223,7 @@ async def test_a_units_message_that_cannot_work_yet_holds_up_no_other_units(worl
     unit_put(units[0], "stuck", "not yet")
 
     async def tried() -> bool:
-        return len(gamma.said("not_yet")) > 1
+        return len(gamma.said("event_deferred")) > 1
 
     await eventually(tried, what="the one is tried again")
     for number in range(3):

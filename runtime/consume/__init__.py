@@ -1,0 +1,1 @@
+"""Reads partitions: from a poll of Kafka to a committed transaction."""

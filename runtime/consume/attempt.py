@@ -1,0 +1,59 @@
+"""One attempt at a batch: what it read, and what it is about to write."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any
+
+from runtime.consume.decode import DeadLetter, UnreadableEvent
+from runtime.consume.parking import Parked
+from runtime.consume.sequence import SequenceState
+from runtime.handlers import InboundEvent
+from runtime.publish.outbox import OutboxRow
+from runtime.records import ConsumerRecord
+
+
+class Blocked(Exception):
+    """The lane has reached a day that its partition index has not finished."""
+
+
+class OffsetGap(Exception):
+    """The log goes on after the cursor."""
+
+    def __init__(self, wanted: int, found: int) -> None:
+        super().__init__(f"{wanted} wanted, {found} found")
+        self.wanted = wanted
+        self.found = found
+
+
+@dataclass(slots=True)
+class PartitionState:
+    """What is remembered between batches. True only while nobody else has moved the cursor."""
+
+    next_offset: int
+    seen: dict[tuple[str, int], SequenceState]
+    marks: dict[tuple[str, int], tuple[int, date]]
+
+
+@dataclass(slots=True)
+class BatchAttempt:
+    """One attempt at a batch."""
+
+    raws: Sequence[ConsumerRecord]
+    day: date | None
+    now: datetime | None
+    county: str | None
+    watermark_day: date | None
+    parked: Parked = field(default_factory=Parked)
+    reads: list[InboundEvent[Any] | UnreadableEvent] = field(default_factory=list)
+    dead: list[DeadLetter] = field(default_factory=list)
+    coalesced: int = 0
+    """How many snapshots it keeps back."""
+    consumed: int = 0
+    """How many of ``raws`` this transaction passes."""
+    duplicates: int = 0
+    out_of_order: int = 0
+    rows: list[OutboxRow] = field(default_factory=list)
+    applied: int = 0
+    completes_day: bool = False
+    """The batch ends with the mark that completes a day: the lane waits until its index has turned it."""

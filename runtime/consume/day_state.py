@@ -1,0 +1,22 @@
+"""The day that each partition index has completed."""
+
+from collections.abc import Mapping
+from datetime import date
+
+from runtime.storage import sql
+from runtime.storage.database import Database
+from runtime.topic_catalogue import TopicCatalogue
+
+
+async def load(pool: Database) -> dict[int, date | None]:
+    """Return the day of every index."""
+    rows = await pool.fetch(sql.DAYS)
+    return {row["index"]: row["day"] for row in rows}
+
+
+def reached(days: Mapping[int, date | None], topics: TopicCatalogue, topic: str, partition: int) -> date | None:
+    """Return the day a partition is in: its index's; for a topic with one partition the least of all indexes."""
+    if topics.topic(topic).partitions == "services":
+        return days.get(partition)
+    known = [day for day in days.values() if day is not None]
+    return min(known) if days and len(known) == len(days) else None

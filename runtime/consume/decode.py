@@ -1,0 +1,175 @@
+"""Reads raw records: takes exactly the next number of each writer's lane, and makes events of bytes."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from pydantic import ValidationError
+
+from contracts import bounds
+from contracts.clock import DayBegan, DayWatermark
+from contracts.event import KINDS, Envelope, Event, MalformedEnvelope
+from contracts.flow import FLOW
+from contracts.topics import Topic
+from runtime.consume.undecodable import Undecodable
+from runtime.handlers import InboundEvent
+from runtime.records import ConsumerRecord, moment_of
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadableEvent:
+    """An event that this code cannot read: its key is known, so it is parked."""
+
+    raw: ConsumerRecord
+    envelope: Envelope
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """Bytes that are no event: nobody's key is known, so they go to the dead letters."""
+
+    raw: ConsumerRecord
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class WatermarkRecord:
+    """A day mark of one upstream lane."""
+
+    raw: ConsumerRecord
+    envelope: Envelope
+    event: DayWatermark | DayBegan
+
+
+Decoded = InboundEvent[Any] | UnreadableEvent | DeadLetter | WatermarkRecord | None
+"""None: a tombstone, which says nothing to a service."""
+
+
+class RecordDecoder:
+    """Decodes the records of one topic."""
+
+    def __init__(
+        self,
+        entry: Topic,
+        name: str,
+        county: str,
+        *,
+        units_write: bool,
+        marks: bool,
+        day_source: bool,
+        reads: Mapping[str, type[Event]] | None = None,
+    ) -> None:
+        self._entry = entry
+        self._name = name
+        self._county = county
+        self._units_write = units_write
+        self._marks = marks
+        self._day_source = day_source
+        self._kinds = {**KINDS, **(reads or {})}
+
+    def envelope(self, raw: ConsumerRecord) -> Envelope | DeadLetter:
+        """Who said it. On a unit's own topic whatever its plain client says of itself is read as far as it can be."""
+        if isinstance(raw, Undecodable):
+            return DeadLetter(raw, "in a batch with a header whose name is not UTF-8")
+        if self._units_write:
+            return Envelope.of_unit(
+                raw.headers, raw.key, raw.value, topic=self._name, received=moment_of(raw), county=self._county
+            )
+        try:
+            return Envelope.read(raw.headers, raw.key)
+        except MalformedEnvelope as error:
+            return DeadLetter(raw, str(error))
+
+    def _belongs(self, kind: type[Event], event: Event) -> bool:
+        """Whether an event may be on this topic: a restricted matter has the same type as an ordinary one."""
+        return (
+            self._entry.name in _FAMILIES.get(kind, ())
+            or kind.topic == self._entry.name
+            or self._name in (kind.topic, event.topic_name)
+        )
+
+    def decode(self, raw: ConsumerRecord, envelope: Envelope) -> Decoded:
+        """Make an event of the record's bytes."""
+        if raw.value is None:
+            return None if self._entry.compacted else DeadLetter(raw, "null value on a topic that is not compacted")
+        kind = self._kinds.get(envelope.type)
+        if kind is None:
+            return UnreadableEvent(raw, envelope, f"unknown ce_type {_kind(envelope.type)}".rstrip())
+        if kind is DayWatermark and not self._marks:
+            return DeadLetter(raw, "a day mark where nobody may set one")
+        try:
+            event: Event = kind.model_validate_json(raw.value)
+        except ValidationError as error:
+            return UnreadableEvent(raw, envelope, _places(error, kind))
+        except RecursionError:
+            return UnreadableEvent(raw, envelope, "nested too deeply")
+        if kind is not DayWatermark and not self._belongs(kind, event):
+            return UnreadableEvent(raw, envelope, f"{envelope.type} does not belong on this topic")
+        if isinstance(event, DayWatermark) or (self._day_source and isinstance(event, DayBegan)):
+            return (
+                WatermarkRecord(raw, envelope, event)
+                if _is_possible(event)
+                else DeadLetter(raw, "a day mark out of bounds")
+            )
+        return InboundEvent(event, envelope, raw.topic, raw.partition, raw.offset)
+
+
+def is_shallow(value: bytes) -> bool:
+    """False for JSON that is nested more deeply than anything we read."""
+    depth = 0
+    for bracket in _BRACKETS.finditer(value):
+        if bracket.lastgroup == "opens":
+            depth += 1
+            if depth > bounds.DEEPEST_JSON:
+                return False
+        elif bracket.lastgroup == "closes":
+            depth -= 1
+    return True
+
+
+_BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*+"?|(?P<opens>[\[{])|(?P<closes>[\]}])', re.DOTALL)
+"""Strings, so that what stands in them is not counted."""
+
+
+def _is_possible(mark: DayWatermark | DayBegan) -> bool:
+    lanes = mark.producers if isinstance(mark, DayWatermark) else 1
+    return bounds.FIRST_YEAR <= mark.day.year <= bounds.LAST_YEAR and 0 < lanes <= bounds.LARGEST_LANE
+
+
+_FAMILIES = {step.event: frozenset(topic.name for topic in step.topics) for step in FLOW}
+"""The topics, or families of topics, of each event."""
+
+
+def _places(error: ValidationError, kind: type[Event]) -> str:
+    """Which fields are wrong and how. Keys of a mapping are the sender's words, not ours: they are not repeated."""
+    known = _field_names(kind)
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    told = []
+    for one in found[:5]:
+        place = ".".join(str(part) if isinstance(part, int) or part in known else "*" for part in one["loc"])
+        told.append(f"{place}: {one['type']}")
+    return "; ".join(told)[:300]
+
+
+@lru_cache
+def _field_names(kind: type[Event]) -> frozenset[str]:
+    """The fields of an event and of all it is made of."""
+    return frozenset(_properties(kind.model_json_schema()))
+
+
+def _properties(schema: object) -> Iterator[str]:
+    if isinstance(schema, dict):
+        yield from schema.get("properties", ())
+    for part in schema.values() if isinstance(schema, dict) else schema if isinstance(schema, list) else ():
+        yield from _properties(part)
+
+
+_KIND = re.compile(r"[a-z]+\.[A-Za-z]+\.v[0-9]+")
+
+
+def _kind(text: str) -> str:
+    """A type of the house's form; of anything else nothing is repeated."""
+    return text[:100] if _KIND.fullmatch(text) else ""

@@ -1,0 +1,321 @@
+"""One consumer group of a service: which partitions this process holds, how far each is, and what stops it."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Iterable, Sequence
+from itertools import chain, groupby
+from typing import Any
+
+from aiokafka import TopicPartition as KafkaPartition
+from aiokafka.errors import IllegalStateError, KafkaError
+from prometheus_client import Gauge
+
+from runtime.consume import cursor_check, cursors, day_state
+from runtime.consume.partition import PartitionProcessor
+from runtime.consume.worker import Worker
+from runtime.context import RuntimeContext
+from runtime.kafka import Described
+from runtime.observe.logs import log
+from runtime.records import ConsumerRecord, TopicPartition
+from runtime.subscription import Subscription
+
+LONG_POLL_MS = 250
+"""Poll timeout, and the longest that a consumer which must stop still waits for one."""
+BATCHES_PER_POLL = 4
+"""A poll takes at most this many of the largest batches."""
+BULK_IDLE_SECONDS = 0.5
+"""Without a bulk poll for this long, a file counts as complete."""
+COALESCE_SECONDS = 60.0
+"""The longest that a snapshot is coalesced while more of a file comes."""
+
+
+class ConsumerGroup:
+    """One consumer group of one service, as this process sees it."""
+
+    def __init__(self, context: RuntimeContext, subscription: Subscription, subscriber: Any = None) -> None:
+        settings = context.settings
+        self.context = context
+        self.subscription = subscription
+        self.name = subscription.name
+        self.largest_batch = settings.bulk_batch_records if subscription.linger_seconds else settings.max_records
+        self.slots = asyncio.Semaphore(settings.parallel)
+        """Held by the partitions that have a session; one that waits to try again holds none."""
+        self.subscriber = subscriber
+        """FastStream's subscriber."""
+        self.interrupt = asyncio.Event()
+        """Set while partitions are being revoked or the process stops: waits end early."""
+        self.stopping = False
+        self.assigned: set[TopicPartition] = set()
+        self.halted: dict[TopicPartition, str] = {}
+        self.blocked: set[TopicPartition] = set()
+        self.ready: set[TopicPartition] = set()
+        """Assigned, positioned, and neither halted nor waiting for a day."""
+        self.topics: list[str] = []
+        """The topics it has read since it started, whichever process has their partitions."""
+        self.silent_since: float | None = None
+        self.assignments = 0
+        self.has_room = asyncio.Event()
+        """Set when a worker has taken what was queued."""
+        self._positioning = asyncio.Lock()
+        self._processors: dict[TopicPartition, PartitionProcessor] = {}
+        self._workers: dict[TopicPartition, Worker] = {}
+        self._to_commit: dict[TopicPartition, int] = {}
+        self._bulk = False
+        """True if the last poll looked like a bulk load."""
+        self._bulk_at = 0.0
+        """Time of the last bulk poll or bulk batch."""
+
+    @property
+    def leaving(self) -> bool:
+        """True while partitions are being revoked or the process stops."""
+        return self.interrupt.is_set()
+
+    @property
+    def idle(self) -> list[TopicPartition]:
+        """The partitions that could go on and have nothing to do."""
+        return [place for place in self.ready if not self._worker(place).working]
+
+    @property
+    def kafka(self) -> Any:
+        """The aiokafka consumer; None before start and after stop."""
+        return self.subscriber.consumer if self.subscriber is not None else None
+
+    async def poll(self, kafka: Any) -> tuple[ConsumerRecord, ...]:
+        """Poll as FastStream does, but without the sleep it adds to an empty poll, which delays the next record.
+
+        A consumer that lingers takes more while more of a file comes: the larger a batch, the less a record costs,
+        and a child's snapshot is emitted once instead of once per record.
+        """
+        settings = self.context.settings
+        places = [KafkaPartition(*place) for place in self.ready if not self._worker(place).full]
+        if self.ready and not places:
+            await self._wait_for_room()
+            return ()
+        part, most = settings.max_records, BATCHES_PER_POLL * self.largest_batch
+        found: dict[Any, list[ConsumerRecord]] = await kafka.getmany(*places, timeout_ms=LONG_POLL_MS, max_records=part)
+        many = sum(map(len, found.values()))
+        linger = self.subscription.linger_seconds
+        until = time.monotonic() + linger
+        self._bulk = linger > 0 and many >= settings.bulk_records
+        if self._bulk:
+            self.saw_bulk()
+        while settings.bulk_records <= many < most and not self.leaving and time.monotonic() < until:
+            self.saw_bulk()
+            await asyncio.sleep(0)  # a poll that finds something does not yield to the loop
+            more = await kafka.getmany(*places, timeout_ms=LONG_POLL_MS, max_records=min(part, most - many))
+            if not more:
+                break
+            for place, raws in more.items():
+                found.setdefault(place, []).extend(raws)
+                many += len(raws)
+        return tuple(chain.from_iterable(found.values()))
+
+    async def _wait_for_room(self) -> None:
+        """Wait for a worker that can take more, no longer than a poll waits."""
+        self.has_room.clear()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.has_room.wait(), LONG_POLL_MS / 1000)
+
+    @property
+    def more_to_come(self) -> bool:
+        """True while more of a file is coming."""
+        return time.monotonic() - self._bulk_at < BULK_IDLE_SECONDS
+
+    def saw_bulk(self) -> None:
+        """Remember that a bulk load goes on."""
+        self._bulk_at = time.monotonic()
+
+    def dispatch(self, records: Sequence[ConsumerRecord]) -> None:
+        """Queue what was polled, each record at the worker of its partition."""
+        for place, part in groupby(records, key=lambda raw: (raw.topic, raw.partition)):
+            if place in self.ready and not self.leaving:
+                self._worker(place).put(list(part), bulk=self._bulk)
+
+    def flush_coalesced(self) -> None:
+        """Let partitions emit what they coalesced: all if no more comes, else those that have held it too long."""
+        # A halted partition still flushes: committed work must not wait until the halt is cleared.
+        able = self.ready | self.halted.keys()
+        for processor in self._due:
+            if processor.place in able and not self.leaving:
+                self._worker(processor.place).flush_coalesced()
+
+    async def drain(self) -> None:
+        """Wait until every worker has done what is queued; or, while partitions are revoked, what is in flight."""
+        await asyncio.gather(*(worker.drain() for worker in self._workers.values()))
+
+    def _worker(self, place: TopicPartition) -> Worker:
+        worker = self._workers.get(place)
+        if worker is None:
+            worker = self._workers[place] = Worker(self, *place)
+        return worker
+
+    @property
+    def _due(self) -> list[PartitionProcessor]:
+        too_long = time.monotonic() - COALESCE_SECONDS
+        return [
+            processor
+            for processor in self._processors.values()
+            if processor.coalescing_since is not None
+            and (not self._expects_more(processor) or processor.coalescing_since < too_long)
+        ]
+
+    def _expects_more(self, processor: PartitionProcessor) -> bool:
+        return self.more_to_come or self._worker(processor.place).is_bulk
+
+    @property
+    def processors(self) -> Iterable[PartitionProcessor]:
+        """The processors of the assigned partitions that have had records or may have coalesced some."""
+        return list(self._processors.values())
+
+    def processor(self, topic: str, partition: int) -> PartitionProcessor:
+        """Return the processor of one partition."""
+        place = (topic, partition)
+        processor = self._processors.get(place)
+        if processor is None:
+            processor = self._processors[place] = PartitionProcessor(
+                self.context, self.subscription, self, topic, partition
+            )
+        return processor
+
+    def committed(self, topic: str, partition: int, next_offset: int) -> None:
+        """Remember a batch's offset for lag tools: it is in the database."""
+        self._to_commit[topic, partition] = next_offset
+        if not self.subscription.needs_county:
+            self.context.county_stored()
+
+    async def commit_to_kafka(self) -> None:
+        """Commit offsets to Kafka, best effort: they only feed lag tools and are never read back."""
+        offsets = {
+            KafkaPartition(*place): offset for place, offset in self._to_commit.items() if place in self.assigned
+        }
+        self._to_commit.clear()
+        if not offsets or self.kafka is None:
+            return
+        try:
+            await self.kafka.commit(offsets)
+        except (KafkaError, IllegalStateError) as error:
+            log.debug("kafka_commit_failed", group=self.subscription.group, error=type(error).__name__)
+
+    def fail(self) -> None:
+        """End the process: an error has escaped that no batch can be retried after."""
+        self.context.fail(f"consumer {self.name} failed")
+
+    def halt(self, topic: str, partition: int, reason: str) -> None:
+        """Stop one partition until the process is started again; the others go on."""
+        place = (topic, partition)
+        if place in self.halted:
+            return
+        self.halted[place] = reason
+        self._pause(place)
+        self.context.metrics.halted.labels(self.name, topic, str(partition)).set(1)
+        log.error("partition_halted", consumer=self.name, topic=topic, partition=partition, reason=reason)
+
+    def block(self, topic: str, partition: int) -> None:
+        """Hold one partition until its index has completed the day it has reached."""
+        self.blocked.add((topic, partition))
+        self._pause((topic, partition))
+        self.context.days_changed.set()
+
+    def seek(self, topic: str, partition: int, offset: int) -> None:
+        """Read a partition from another offset: what is queued of it is not applied."""
+        self._worker((topic, partition)).discard()
+        if (topic, partition) in self.assigned and self.kafka is not None:
+            self.kafka.seek(KafkaPartition(topic, partition), offset)
+
+    def _pause(self, place: TopicPartition) -> None:
+        self.ready.discard(place)
+        self._worker(place).discard()
+        if place in self.assigned and self.kafka is not None:
+            self.kafka.pause(KafkaPartition(*place))
+
+    async def position(self, places: Iterable[TopicPartition]) -> None:
+        """Seek partitions to their cursors and let them run: all but the halted and those waiting for a day."""
+        async with self._positioning:
+            await self._position([place for place in places if place in self.assigned and place not in self.ready])
+
+    async def _position(self, wanted: Sequence[TopicPartition]) -> None:
+        if not wanted:
+            return
+        context = self.context
+        stored = await cursors.load(context, self.name, wanted)
+        described = await context.admin.describe({topic for topic, _ in wanted})
+        first = await context.admin.first_offsets(place for place in wanted if described.get(place[0]) is not None)
+        days = await day_state.load(context.pool)
+        missing: set[str] = set()
+        for place in wanted:
+            if place not in self.assigned or self.kafka is None:
+                continue
+            topic = described.get(place[0])
+            if topic is None:
+                missing.add(place[0])
+                continue
+            cursor = stored[place]
+            reason = self.cursor_problem(place, topic, cursor, first[place])
+            if reason is not None:
+                self.halt(*place, reason)
+            if place in self.halted:
+                continue
+            if place[0] in self.subscription.day_topics and cursor["watermark_day"] is not None:
+                reached = day_state.reached(days, context.topics, *place)
+                if reached is None or reached < cursor["watermark_day"]:
+                    self.blocked.add(place)
+                    continue
+            self.blocked.discard(place)
+            self.seek(*place, cursor["next_offset"])
+            self.ready.add(place)
+            self.kafka.resume(KafkaPartition(*place))
+        if missing:
+            # Retried: metadata lags for a moment after a broker's restart. The watchdog reports a lasting absence.
+            raise ConnectionError(f"not on the broker: {', '.join(sorted(missing))}")
+
+    def cursor_problem(self, place: TopicPartition, topic: Described, cursor: Any, first_offset: int) -> str | None:
+        """Return why one partition must not go on, or None."""
+        topics = self.context.topics
+        return cursor_check.cursor_problem(
+            topic,
+            topic_id=cursor["topic_id"],
+            partitions=topics.partitions(place[0], self.context.settings.partitions),
+            next_offset=cursor["next_offset"],
+            first_offset=first_offset,
+            compacted=topics.topic(place[0]).compacted,
+        )
+
+    async def on_revoked(self) -> None:
+        """End waits, and let the transactions in flight finish: the partitions are being revoked."""
+        self.interrupt.set()
+        self.ready.clear()
+        await self.drain()
+        self._workers.clear()
+        for topic, partition in self.assigned:
+            self._drop_gauge(self.context.metrics.lag, topic, partition)
+        self.assigned = set()
+        self.blocked.clear()
+
+    def _drop_gauge(self, gauge: Gauge, topic: str, partition: int) -> None:
+        """Remove the gauge of a partition that another process now owns, or its alert would never clear."""
+        with contextlib.suppress(KeyError):
+            gauge.remove(self.name, topic, str(partition))
+
+    def on_assigned(self, assigned: set[TopicPartition]) -> None:
+        """Take over the partitions that were assigned; they are paused."""
+        self.assigned = assigned
+        self.topics = sorted({*self.topics, *(topic for topic, _ in assigned)})
+        self.assignments += 1
+        self._processors = {place: found for place, found in self._processors.items() if place in assigned}
+        if self.subscription.coalesce:
+            for place in assigned:
+                self.processor(*place).may_have_coalesced()  # its former owner may have left something
+        for place in self.halted.keys() - assigned:
+            self._drop_gauge(self.context.metrics.halted, *place)
+            del self.halted[place]
+        if not self.stopping:
+            self.interrupt.clear()
+        self.context.metrics.rebalances.labels(self.name).inc()
+        places = [f"{topic}/{partition}" for topic, partition in sorted(assigned)]
+        log.info("partitions_assigned", consumer=self.name, partitions=places)
+
+    def stop(self) -> None:
+        """End all waits for good."""
+        self.stopping = True
+        self.interrupt.set()

@@ -1,0 +1,51 @@
+"""The duplicate filter: of each producer, exactly the next number is taken."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+
+
+class SequenceCheck(Enum):
+    """What a number means to its reader."""
+
+    NEXT = "next"
+    DUPLICATE = "had"
+    OUT_OF_ORDER = "early"
+
+
+@dataclass(slots=True)
+class SequenceState:
+    last_sequence: int
+    gap_since: datetime | None
+
+
+class SequenceTracker:
+    """The duplicate filter of one input partition: per writer and lane, exactly the next number is taken."""
+
+    def __init__(self, seen: Mapping[tuple[str, int], SequenceState], *, from_first: bool) -> None:
+        self._seen = {key: SequenceState(value.last_sequence, value.gap_since) for key, value in seen.items()}
+        self._from_first = from_first
+        self.changed: set[tuple[str, int]] = set()
+
+    @property
+    def seen(self) -> dict[tuple[str, int], SequenceState]:
+        return self._seen
+
+    def check(self, source: str, lane: int, sequence: int, now: datetime) -> SequenceCheck:
+        """Judge one number and remember it."""
+        key = (source, lane)
+        known = self._seen.get(key)
+        if known is None:
+            # A log read from its first record begins every lane with 0; of an older log any number may be the first.
+            start = 0 if self._from_first else sequence
+            known = self._seen[key] = SequenceState(start - 1, None)
+        if sequence <= known.last_sequence:
+            return SequenceCheck.DUPLICATE
+        self.changed.add(key)
+        if sequence > known.last_sequence + 1:
+            known.gap_since = known.gap_since or now
+            return SequenceCheck.OUT_OF_ORDER
+        known.last_sequence = sequence
+        known.gap_since = None
+        return SequenceCheck.NEXT

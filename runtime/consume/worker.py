@@ -1,0 +1,118 @@
+"""Applies one partition, record by record in order, in a task of its own: what it tries again holds up no other."""
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from itertools import islice
+from typing import Protocol
+
+from runtime.consume.partition import PartitionProcessor
+from runtime.observe.logs import log
+from runtime.records import ConsumerRecord
+
+WAITING_BATCHES = 2
+"""So many of the largest batches may wait for a worker: one that it takes next, and one to come meanwhile."""
+WAITING_BYTES = 4 * 2**20
+"""Of values; a partition of which so much waits is not polled."""
+
+
+class WorkerOwner(Protocol):
+    """The consumer group that a worker works for, as the worker sees it."""
+
+    name: str
+    largest_batch: int
+    has_room: asyncio.Event
+
+    @property
+    def leaving(self) -> bool: ...
+    @property
+    def more_to_come(self) -> bool: ...
+    def saw_bulk(self) -> None: ...
+    def processor(self, topic: str, partition: int) -> PartitionProcessor: ...
+    def fail(self) -> None: ...
+
+
+class Worker:
+    """One partition's queue, and the task that empties it."""
+
+    def __init__(self, owner: WorkerOwner, topic: str, partition: int) -> None:
+        self._owner = owner
+        self._place = (topic, partition)
+        self._queue: deque[ConsumerRecord] = deque()
+        self._bytes = 0
+        self._bulk = False
+        """The last poll that brought records of this partition brought much."""
+        self._flushes = False
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def working(self) -> bool:
+        """True while a batch is being applied, or tried again, or waits for its turn."""
+        return self._task is not None and not self._task.done()
+
+    @property
+    def full(self) -> bool:
+        return len(self._queue) >= WAITING_BATCHES * self._owner.largest_batch or self._bytes >= WAITING_BYTES
+
+    @property
+    def is_bulk(self) -> bool:
+        """It is at work on what looks like a file."""
+        return self.working and self._bulk
+
+    def put(self, raws: Sequence[ConsumerRecord], *, bulk: bool) -> None:
+        """Queue what was polled; after a seek it takes the place of what had been polled before.
+
+        ``much``: it looks like a file on its way.
+        """
+        for raw in raws:
+            while self._queue and self._queue[-1].offset >= raw.offset:
+                self._bytes -= len(self._queue.pop().value or b"")
+            self._queue.append(raw)
+            self._bytes += len(raw.value or b"")
+        self._bulk = bulk
+        self._start()
+
+    def flush_coalesced(self) -> None:
+        """Let the lane say what it kept back, after the batch in hand."""
+        self._flushes = True
+        self._start()
+
+    def discard(self) -> None:
+        """Forget what is queued: it is polled again from wherever its partition is read next."""
+        self._queue.clear()
+        self._bytes = 0
+        self._owner.has_room.set()
+
+    async def drain(self) -> None:
+        """Wait until there is nothing left to do."""
+        if self._task is not None:
+            await asyncio.wait([self._task])
+
+    def _start(self) -> None:
+        if not self.working:
+            self._task = asyncio.create_task(self._run())
+
+    async def _run(self) -> None:
+        owner = self._owner
+        try:
+            while not owner.leaving and (self._flushes or self._queue):
+                lane = owner.processor(*self._place)
+                if self._flushes:
+                    self._flushes = False
+                    await lane.flush_coalesced()
+                    continue
+                await lane.apply(self._take(), more_to_come=self._bulk or owner.more_to_come)
+                if self._bulk:
+                    owner.saw_bulk()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the process ends
+            # Nobody awaits this task: it would not be told, and its partition would stand still.
+            log.error("worker_failed", consumer=owner.name, error=type(error).__name__, exc_info=True)
+            owner.fail()
+
+    def _take(self) -> list[ConsumerRecord]:
+        batch = list(islice(self._queue, self._owner.largest_batch))
+        for raw in batch:
+            self._queue.popleft()
+            self._bytes -= len(raw.value or b"")
+        self._owner.has_room.set()
+        return batch

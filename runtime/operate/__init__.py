@@ -1,0 +1,1 @@
+"""Health, the watchdog and the replay of parked events."""

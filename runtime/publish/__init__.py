@@ -1,0 +1,1 @@
+"""Writes what handlers emit to the outbox, and publishes the outbox to Kafka."""

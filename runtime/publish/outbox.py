@@ -1,0 +1,187 @@
+"""Makes events of what handlers say, numbers them, and writes them in the state's own transaction."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from uuid import UUID, uuid5
+
+from contracts.clock import DayWatermark
+from contracts.event import Envelope, Event, at_midnight
+from runtime.errors import UnknownTopic, UnprocessableEvent
+from runtime.handlers import DayPage, OutboundEvent
+from runtime.publish.partitioner import partition_of
+from runtime.storage import sql
+from runtime.storage.database import Session
+from runtime.topic_catalogue import TopicCatalogue
+from runtime.transaction import columns
+
+SEPARATOR = b"\x00"
+"""Between the names and values of stored headers, none of which may have one."""
+MAX_EVENT_BYTES = 900_000
+"""Largest value that may be emitted: under the broker's ``message.max.bytes`` with room for key and headers."""
+_AT_ONCE = 2_000_000
+"""Bytes of values that one statement writes: more, and the database would put them down on disk in between."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxRow:
+    """An event as it is published, but for its number."""
+
+    topic: str
+    partition: int
+    key: bytes
+    value: bytes | None
+    headers: bytes
+    snapshot: bool = False
+    bypass_coalescing: bool = False
+
+
+class Outbox:
+    """Writes one service's outbox."""
+
+    def __init__(
+        self,
+        service: str,
+        source: str,
+        catalogue: TopicCatalogue,
+        partitions: int,
+        *,
+        coalesces: bool = False,
+    ) -> None:
+        self._service = service
+        self.source = source
+        self._catalogue = catalogue
+        self._partitions = partitions
+        self._coalesces = coalesces
+        self._days = catalogue.watermark_topics(service)
+        self._of_topic: dict[str, int] = {}
+
+    def rows(self, said: Sequence[OutboundEvent]) -> list[OutboxRow]:
+        """Rows in the order they were said. A broadcast event has one on every partition, each with an id of its own.
+
+        Raises:
+            Unprocessable: a value is larger than the broker takes, or a header cannot be stored among the others.
+                Refused here, so that the relay is never stuck.
+            UnknownTopic: nobody provisioned this topic for this service.
+        """
+        counts: Counter[tuple[UUID, str, str]] = Counter()
+        rows: list[OutboxRow] = []
+        for one in said:
+            event = one.event
+            key = event.key
+            counted = (one.cause, event.kind, key)
+            nth = counts[counted]
+            counts[counted] = nth + 1
+            topic = event.topic_name
+            partitions = self._partitions_of(topic)
+            if event.broadcast:
+                rows += [self._row(one, event, key, f"{nth}/{index}", topic, index) for index in range(partitions)]
+            else:
+                rows.append(self._row(one, event, key, nth, topic, partition_of(key, partitions)))
+        return rows
+
+    def watermarks(self, page: DayPage) -> list[OutboxRow]:
+        """The day has turned: a mark for every partition of every topic that carries days."""
+        event = DayWatermark(day=page.day, producers=self._partitions)
+        said = page.emit(event)
+        return [
+            self._row(said, event, event.key, index, topic, index)
+            for topic in self._days
+            for index in range(self._catalogue.partitions(topic, self._partitions))
+        ]
+
+    async def coalesce(self, session: Session, lane: int, rows: Sequence[OutboxRow]) -> list[OutboxRow]:
+        """Keep snapshots, each in the place of an older one; none of a key that goes at once. Returns the rest."""
+        at_once = {(row.topic, row.key) for row in rows if row.snapshot and row.bypass_coalescing}
+        kept = {(row.topic, row.key): row for row in rows if row.snapshot and (row.topic, row.key) not in at_once}
+        if not kept:
+            return list(rows)
+        stored = columns([(one.topic, one.key, one.partition, one.value, one.headers) for one in kept.values()])
+        await session.execute(sql.COALESCE, lane, *stored)
+        return [row for row in rows if not row.snapshot or (row.topic, row.key) in at_once]
+
+    async def take_coalesced(self, session: Session, lane: int, limit: int) -> list[OutboxRow]:
+        """Some of what a lane has kept back; it is no longer."""
+        return [OutboxRow(*row) for row in await session.fetch(sql.TAKE_COALESCED, lane, limit)]
+
+    async def write(self, session: Session, lane: int, rows: Sequence[OutboxRow]) -> None:
+        """Take the next numbers of the lane, under a lock until commit, and write.
+
+        A snapshot that is kept back gives way to the one that is written now, whichever lane had kept it.
+        """
+        if not rows:
+            return
+        snapshots = [(row.topic, row.key) for row in rows if row.snapshot] if self._coalesces else []
+        if snapshots:
+            await session.execute(sql.DROP_COALESCED, *columns(snapshots))
+        counts = Counter((row.topic, row.partition) for row in rows)
+        places = sorted(counts)
+        ends = await session.fetch(
+            sql.NUMBER,
+            lane,
+            [topic for topic, _ in places],
+            [partition for _, partition in places],
+            [counts[place] for place in places],
+        )
+        following = {
+            (end["topic"], end["partition"]): end["next_seq"] - counts[end["topic"], end["partition"]] for end in ends
+        }
+        numbered: list[tuple[object, ...]] = []
+        size = 0
+        for row in rows:
+            place = (row.topic, row.partition)
+            seq = following[place]
+            following[place] = seq + 1
+            numbered.append((row.topic, row.partition, seq, row.key, row.value, row.headers))
+            size += len(row.value or b"")
+            if size > _AT_ONCE:
+                await session.execute(sql.WRITE, lane, *columns(numbered))
+                numbered, size = [], 0
+        if numbered:
+            await session.execute(sql.WRITE, lane, *columns(numbered))
+
+    def _partitions_of(self, topic: str) -> int:
+        partitions = self._of_topic.get(topic)
+        if partitions is None:
+            entry = self._catalogue.topic(topic)
+            if self._service not in entry.writers:
+                raise UnknownTopic(f"{self._service} may not write {topic}")
+            partitions = self._of_topic[topic] = self._catalogue.partitions(topic, self._partitions)
+        return partitions
+
+    def _row(
+        self, said: OutboundEvent, event: Event, key: str, nth: int | str, topic: str, partition: int
+    ) -> OutboxRow:
+        kind = event.kind
+        value = None if event.tombstone else event.encoded()
+        if value is not None and len(value) > MAX_EVENT_BYTES:
+            raise UnprocessableEvent(f"{kind} of {len(value)} bytes is larger than the broker takes")
+        envelope = Envelope(
+            id=uuid5(said.cause, f"{self._service}|{kind}|{key}|{nth}"),
+            source=self.source,
+            type=kind,
+            time=said.time,
+            key=key,
+            county=said.county,
+            correlation=said.correlation,
+            causation=said.cause,
+            sensitivity=said.sensitivity,
+        )
+        pairs: list[bytes] = []
+        for name, text in envelope.headers():
+            pairs += (name.encode(), text)
+        headers = SEPARATOR.join(pairs)
+        if headers.count(SEPARATOR) != len(pairs) - 1:
+            raise UnprocessableEvent("a header with a zero byte")
+        snapshot = event.snapshot and value is not None
+        return OutboxRow(topic, partition, key.encode(), value, headers, snapshot, said.bypass_coalescing)
+
+
+def day_page_ids(*, county: str, service: str, day: date, index: int, resume: str | None) -> tuple[UUID, UUID]:
+    """(cause, correlation) of one page of a day's work: the same whenever it is done."""
+    story = uuid5(_DAYS, f"{county}|{at_midnight(day).isoformat()}")
+    return uuid5(story, f"{service}|{index}|{resume or ''}"), story
+
+
+_DAYS = UUID("6f0e2f4a-9b52-5a0e-8a55-6d2c31c0a1de")

@@ -1,0 +1,1 @@
+"""The database: sessions, SQL, migrations and sealed values."""

@@ -1,0 +1,87 @@
+"""Connections to PostgreSQL, and which of its failures say nothing about an event."""
+
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+from aiokafka.errors import KafkaError
+from confluent_kafka import KafkaException
+
+from runtime.errors import RetryLater
+from runtime.settings import Settings
+
+if TYPE_CHECKING:
+    from asyncpg import Connection, Pool
+    from asyncpg.pool import PoolConnectionProxy
+
+    Database = Pool[asyncpg.Record]
+    Session = Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]
+else:
+    Database = asyncpg.Pool
+    Session = asyncpg.Connection
+
+POOL_SIZE = 6
+STATEMENT_TIMEOUT = 20.0
+LOCK_TIMEOUT = 10.0
+"""Seconds; a session is waited for as long as a lock."""
+_ABOUT_THE_EVENT = ("22", "23", "54", "P0")
+"""SQLSTATE classes that a single event can cause: data exceptions, constraint violations, limits (a text that no index
+takes), raised by a function.
+Every other class is the server's, the connection's or the deployment's matter."""
+
+
+def infrastructure(error: BaseException) -> bool:
+    """True when an error says nothing about any event: it is retried for ever and never parks anything."""
+    if isinstance(error, asyncpg.PostgresError):
+        return not str(error.sqlstate or "").startswith(_ABOUT_THE_EVENT)
+    if isinstance(error, asyncpg.DataError):
+        return False
+    if isinstance(error, asyncpg.InterfaceError | asyncpg.InternalClientError):
+        return True
+    return isinstance(error, OSError | TimeoutError | KafkaError | KafkaException | RetryLater)
+
+
+def server_settings(schema: str, settings: Settings) -> dict[str, str]:
+    """What every session of a service is opened with."""
+    return {
+        "search_path": f'"{schema}"',
+        "application_name": f"hutong-{schema}-{settings.ordinal}",
+        "statement_timeout": _milliseconds(STATEMENT_TIMEOUT),
+        "lock_timeout": _milliseconds(LOCK_TIMEOUT),
+        # A frozen process that holds a cursor's lock is cut off before its successor's patience ends.
+        "idle_in_transaction_session_timeout": _milliseconds(settings.idle_in_transaction_timeout),
+        # Frozen between two messages of one statement it is not idle, and no other timeout ends that.
+        "transaction_timeout": _milliseconds(settings.transaction_timeout),
+        "timezone": "UTC",
+        "jit": "off",
+        # A plan that was made while a table was empty is not kept for when it is full.
+        "plan_cache_mode": "force_custom_plan",
+    }
+
+
+async def open_pool(schema: str, settings: Settings) -> Database:
+    """A small pool of sessions in the service's schema."""
+    return await asyncpg.create_pool(
+        settings.postgres,
+        min_size=1,
+        max_size=POOL_SIZE,
+        server_settings=server_settings(schema, settings),
+        command_timeout=STATEMENT_TIMEOUT + 10,
+        reset=_as_it_is,
+    )
+
+
+async def _as_it_is(session: object) -> None:
+    """A session goes back as it is: nobody leaves settings, cursors or locks in it that outlive his transaction."""
+
+
+async def open_session(schema: str, settings: Settings, **more: str) -> Any:
+    """One session of its own, for what holds a lock as long as it lives."""
+    return await asyncpg.connect(
+        settings.postgres,
+        server_settings=server_settings(schema, settings) | more,
+        command_timeout=STATEMENT_TIMEOUT + 10,
+    )
+
+
+def _milliseconds(seconds: float) -> str:
+    return str(int(seconds * 1000))

@@ -1,0 +1,53 @@
+"""Finds a topic's entry in ``contracts.topics`` by the name it has on the broker."""
+
+import re
+from collections.abc import Iterable
+
+from contracts.topics import UNIT, Topic
+from runtime.errors import UnknownTopic
+
+
+class TopicCatalogue:
+    """The topics of the house, by concrete name; families match by their pattern."""
+
+    def __init__(self, topics: Iterable[Topic]) -> None:
+        self._families: list[tuple[re.Pattern[str], Topic]] = []
+        self._found: dict[str, Topic] = {}
+        for topic in topics:
+            if UNIT in topic.name:
+                pattern = re.escape(topic.name).replace(re.escape(UNIT), r"[^.]+")
+                self._families.append((re.compile(pattern), topic))
+            else:
+                self._found[topic.name] = topic
+        self._single = tuple(self._found.values())
+
+    def topic(self, name: str) -> Topic:
+        """The entry of one topic.
+
+        Raises:
+            UnknownTopic: ``contracts.topics`` has no such topic.
+        """
+        found = self._found.get(name)
+        if found is None:
+            found = next((topic for pattern, topic in self._families if pattern.fullmatch(name)), None)
+            if found is None:
+                raise UnknownTopic(f"contracts.topics has no {name}")
+            self._found[name] = found
+        return found
+
+    @property
+    def single_names(self) -> list[str]:
+        """The topics that are no families."""
+        return [topic.name for topic in self._single]
+
+    def partitions(self, name: str, configured: int) -> int:
+        """How many partitions a topic has, with ``configured`` for those that the services share."""
+        return configured if self.topic(name).partitions == "services" else 1
+
+    def is_written_by_units(self, name: str) -> bool:
+        """True when others than our own services write it: its headers are claims, not facts."""
+        return any(UNIT in writer for writer in self.topic(name).writers)
+
+    def watermark_topics(self, service: str) -> list[str]:
+        """The topics on which ``service`` marks every turned day."""
+        return [topic.name for topic in self._single if topic.carries_watermarks and service in topic.writers]
