@@ -14,6 +14,7 @@ from runtime import RetryLater, Tx, partition_of, run_in_thread
 from services.registry import store
 from services.registry.domain import names
 from services.registry.domain.cabinet import Cabinet, Missing
+from services.registry.domain.child_numbers import ChildNumbers
 from services.registry.domain.facts import End, Holder, SchoolYear, complete
 from services.registry.domain.files import Asked, ChildFile, HandedOver, Question, Seat, Settled, Told
 from services.registry.domain.matching import Evidence, Hash
@@ -112,6 +113,8 @@ class Desk:
     _told: dict[UUID, Told] = field(default_factory=dict)
     _questions: dict[UUID, Question] = field(default_factory=dict)
     _names: dict[UUID, str] = field(default_factory=dict)
+    _foundings: dict[UUID, str | None] = field(default_factory=dict)
+    """Child -> what its file was opened for, for every id that was looked up; None: no file has it."""
     _keys: dict[UUID, ChildKey] = field(default_factory=dict)
     _ends_before: dict[tuple[str, str, int], End] = field(default_factory=dict)
     _apart_before: set[frozenset[UUID]] = field(default_factory=set)
@@ -152,7 +155,15 @@ class Desk:
                 if more.names:
                     await self._name(more.names)
                 continue
-            return cabinet
+            if await self._numbers_are_free(cabinet):
+                return cabinet
+
+    async def _numbers_are_free(self, cabinet: Cabinet) -> bool:
+        """Look up who has the numbers of the new files. False: another child has one of them."""
+        opened = cabinet.touched.keys() - self._stored.keys()
+        unknown = opened - self._foundings.keys()
+        self._foundings |= dict.fromkeys(unknown) | await store.foundings(self.tx, unknown)
+        return all(self._foundings[child] in (None, cabinet.files[child].founding) for child in opened)
 
     async def _load(self, keys: set[Hash]) -> None:
         """Everything that is needed, and what that needs in its turn, until nothing is missing or moved meanwhile."""
@@ -256,10 +267,12 @@ class Desk:
             holder=holder_of(self.county),
             school_year=self.school_year,
             new_id=self.vault.new_id,
+            numbers=ChildNumbers(self.county.code, self.vault.child_number),
             new_question_id=self.vault.new_question_id,
             alike=self._alike,
             cause=lambda n: str(self.heard(n).id),
             files={child: one.file for child, one in self._stored.items()},
+            foundings={child: founding for child, founding in self._foundings.items() if founding is not None},
             nowhere=set(self._nowhere),
             seats=seats,
             finds={key: set(found) for key, found in self._finds.items()},

@@ -38,6 +38,7 @@ from runtime.sealing import CannotOpen
 from services.registry import disclosing, store
 from services.registry.desk import Desk, Said
 from services.registry.domain.cabinet import Cabinet, How
+from services.registry.domain.child_numbers import ChildNumbers
 from services.registry.domain.facts import FINDING, watched_by
 from services.registry.domain.files import (
     Asked,
@@ -75,7 +76,7 @@ async def on_records(batch: Batch[Event], tx: Tx, *, vault: Vault) -> list[Outbo
         if reading.evidence is not None:
             desk.shown.append(reading.evidence)
             if reading.finding is not None:
-                desk.findings[reading.finding] = Told(vault.candidate(reading.finding), named=False)
+                desk.findings[reading.finding] = Told(vault.new_id(f"{FINDING}/{reading.finding}"), named=False)
     if ended:
         year = desk.school_year
         keys = (watched_by(end.unit, end.dataset, batch.partition, end.valid_on, year) for end in ended)
@@ -294,14 +295,15 @@ async def on_findings(batch: Batch[Event], tx: Tx, *, vault: Vault) -> list[Outb
         return []
     named = await store.standing(tx, {event.child for _, event in reported if event.child is not None})
     known = {child for child, place in named.items() if not place.destroyed}
-    tell = {
-        event.finding: Told(event.child, named=True)
-        if event.child is not None and event.child in known
-        else Told(vault.candidate(event.finding), named=False)
-        for _, event in reported
-    }
+    assigned = await store.told(tx, {event.finding for _, event in reported})
+    strangers = [event for _, event in reported if event.finding not in assigned and event.child not in known]
+    candidates = await _candidates(tx, ChildNumbers(batch.county.code, vault.child_number), strangers)
+    tell = {finding: Told(file.child, named=False) for finding, file in candidates.items()}
+    for _, event in reported:
+        if event.child is not None and event.child in known and event.finding not in assigned:
+            tell.setdefault(event.finding, Told(event.child, named=True))
     await store.tell(tx, tell)
-    told = await store.told(tx, tell)
+    told = assigned | await store.told(tx, tell)
     standing = await store.standing(tx, {one.child for one in told.values()})
 
     news: list[tuple[InboundEvent[Event], ChildFile]] = []
@@ -309,9 +311,9 @@ async def on_findings(batch: Batch[Event], tx: Tx, *, vault: Vault) -> list[Outb
     for heard, event in reported:
         child = told[event.finding].child
         if child not in standing:
-            file = ChildFile(child, event.recorded_at, version=1)
+            file = candidates[event.finding]
             news.append((heard, file))
-            standing[child] = store.Standing(child, file.state, None)
+            standing[child] = store.Standing(child, file.number, file.state, None)
         place = standing[child]
         if event.child is not None and event.child not in known:
             said.append(heard.emit(_refusal(event, None, Verb.REPORT, "unknown_child")))
@@ -331,11 +333,30 @@ async def on_findings(batch: Batch[Event], tx: Tx, *, vault: Vault) -> list[Outb
     return said + await disclosing.anew(batch, tx, changed, vault=vault)
 
 
+async def _candidates(tx: Tx, numbers: ChildNumbers, reported: Sequence[FindingReported]) -> dict[UUID, ChildFile]:
+    """Return a new file for each finding of a child that is not on file."""
+    taken: dict[UUID, str] = {}
+    while True:
+        holders = dict(taken)
+        files: dict[UUID, ChildFile] = {}
+        for event in reported:
+            if event.finding not in files:
+                founding = f"{FINDING}/{event.finding}"
+                child, number = numbers.choose(founding, holders.get)
+                holders[child] = founding
+                files[event.finding] = ChildFile(child, number, founding, event.recorded_at, version=1)
+        others = await store.foundings(tx, {file.child for file in files.values()})
+        if all(others.get(file.child, file.founding) == file.founding for file in files.values()):
+            return files
+        taken |= others
+
+
 def _passed_on(event: FindingReported, place: store.Standing, county: County) -> FindingAssigned:
     home = county.township(place.residence)
     return FindingAssigned(
         finding=event.finding,
         child=place.child,
+        number=place.number,
         candidate=place.state == "candidate",
         findings=event.findings,
         level=event.level,
@@ -477,6 +498,7 @@ def _snapshot(file: ChildFile, questions: int) -> ChildChanged:
     claims = file.laid.claims if file.laid is not None else ()
     found: dict[str, Any] = {
         "child": file.child,
+        "number": file.number,
         "child_version": file.version,
         "state": file.state,
         "absorbed_by": file.absorbed_by,

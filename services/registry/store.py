@@ -17,7 +17,7 @@ from services.registry.domain.matching import NOTHING, Evidence, Hash, Holds
 
 LOCK = """
     SELECT c.child_id, c.child_version, c.opened_at, c.absorbed_by, c.absorbs, c.split_from, c.asked,
-           c.contested, c.destroyed, c.file, c.said, k.wrapped
+           c.contested, c.destroyed, c.file, c.said, c.number, c.founding, k.wrapped
       FROM child c
       LEFT JOIN child_key k USING (child_id)
      WHERE c.child_id = ANY($1::uuid[])
@@ -25,20 +25,23 @@ LOCK = """
        FOR UPDATE OF c
 """
 
+FOUNDINGS = "SELECT child_id, founding FROM child WHERE child_id = ANY($1::uuid[])"
+
 CONTESTED = """
     SELECT child_id FROM child WHERE contested && $1::text[] AND contested <> '{}'
 """
 
 OPEN = """
     INSERT INTO child (child_id, partition, state, absorbed_by, absorbs, split_from, child_version, opened_at,
-                       asked, residence, contested, file, said)
+                       asked, residence, contested, file, said, number, founding)
     SELECT child_id, partition, state, absorbed_by, absorbs::uuid[], split_from, child_version, opened_at,
-           asked, residence, contested::text[], file, said
+           asked, residence, contested::text[], file, said, number, founding
       FROM unnest($1::uuid[], $2::int[], $3::text[], $4::uuid[], $5::text[], $6::uuid[], $7::bigint[],
-                  $8::timestamptz[], $9::boolean[], $10::text[], $11::text[], $12::json[], $13::bytea[])
+                  $8::timestamptz[], $9::boolean[], $10::text[], $11::text[], $12::json[], $13::bytea[],
+                  $14::text[], $15::text[])
            AS new (child_id, partition, state, absorbed_by, absorbs, split_from, child_version, opened_at,
-                   asked, residence, contested, file, said)
-        ON CONFLICT (child_id) DO NOTHING
+                   asked, residence, contested, file, said, number, founding)
+        ON CONFLICT DO NOTHING
 """
 
 CHANGE = """
@@ -82,6 +85,13 @@ def _stored(rows: Sequence[Record]) -> dict[UUID, Stored]:
     return {row["child_id"]: Stored(_file(row), row["said"], row["wrapped"]) for row in rows}
 
 
+async def foundings(tx: Tx, children: Collection[UUID]) -> dict[UUID, str]:
+    """Return for each of these ids that is taken what its file was opened for."""
+    if not children:
+        return {}
+    return {row["child_id"]: row["founding"] for row in await tx.fetch(FOUNDINGS, list(children))}
+
+
 async def contested(tx: Tx, sources: Collection[str]) -> set[UUID]:
     """Children of whom the end of a whole file could change what stands or when it was said (``watched_by``)."""
     return {row["child_id"] for row in await tx.fetch(CONTESTED, sorted(sources))}
@@ -98,10 +108,11 @@ class ToSave:
 
 
 async def open_files(tx: Tx, files: Sequence[ToSave]) -> bool:
-    """Store files that were not there. False: another transaction has opened one of them meanwhile."""
+    """Store new files. Return False if another transaction has meanwhile stored one of them, or taken its number."""
     if not files:
         return True
-    return await tx.execute(OPEN, *await run_in_thread(len(files), _columns, files)) == f"INSERT 0 {len(files)}"
+    columns = [*await run_in_thread(len(files), _columns, files), *_numbers(files)]
+    return await tx.execute(OPEN, *columns) == f"INSERT 0 {len(files)}"
 
 
 async def change_files(tx: Tx, files: Sequence[ToSave]) -> None:
@@ -138,6 +149,10 @@ def _columns(files: Sequence[ToSave]) -> list[list[object]]:
         for one in files
     ]
     return [list(column) for column in zip(*rows, strict=True)]
+
+
+def _numbers(files: Sequence[ToSave]) -> list[list[str]]:
+    return [[one.file.number for one in files], [one.file.founding for one in files]]
 
 
 def _array(items: Iterable[str]) -> str:
@@ -187,6 +202,8 @@ def _file(row: Record) -> ChildFile:
         sources[source.record] = source
     return ChildFile(
         row["child_id"],
+        row["number"],
+        row["founding"],
         row["opened_at"],
         row["child_version"],
         tuple(UUID(child) for child in kept["confirmed"]),
@@ -650,7 +667,7 @@ STANDING = """
           JOIN child USING (child_id)
          WHERE child.absorbed_by IS NOT NULL
     )
-    SELECT chain.asked, child.child_id, child.state, child.residence, child.destroyed
+    SELECT chain.asked, child.child_id, child.number, child.state, child.residence, child.destroyed
       FROM chain
       JOIN child USING (child_id)
      WHERE child.absorbed_by IS NULL
@@ -723,6 +740,7 @@ class Standing:
     """The file that now stands for a child's id."""
 
     child: UUID
+    number: str
     state: str
     residence: str | None
     destroyed: bool = False
@@ -740,7 +758,10 @@ async def standing(tx: Tx, children: Collection[UUID]) -> dict[UUID, Standing]:
     if not children:
         return {}
     rows = await tx.fetch(STANDING, list(set(children)))
-    return {row["asked"]: Standing(row["child_id"], row["state"], row["residence"], row["destroyed"]) for row in rows}
+    return {
+        row["asked"]: Standing(row["child_id"], row["number"], row["state"], row["residence"], row["destroyed"])
+        for row in rows
+    }
 
 
 async def absorbed(tx: Tx, children: Collection[UUID]) -> dict[UUID, UUID]:

@@ -18,6 +18,7 @@ import orjson
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from contracts.child_number import DIGITS, child_number
 from contracts.registry import review_id
 from contracts.vocabulary import IdentityField
 from runtime import Settings
@@ -64,6 +65,8 @@ class Vault:
     master: AESGCM
     lookup_key: bytes = field(repr=False)
     child_id_key: bytes = field(repr=False)
+    digits: int = DIGITS
+    """Of a child's number; fewer than twelve only in tests."""
 
     @classmethod
     def of(cls, settings: Settings) -> "Vault":
@@ -84,9 +87,10 @@ class Vault:
     def new_question_id(self, words: str) -> UUID:
         return review_id(self.new_id(words))
 
-    def candidate(self, finding: UUID) -> UUID:
-        """The id of the file that a finding opens when its child is not on file."""
-        return self.new_id(f"finding/{finding}")
+    def child_number(self, founding: str, counter: int) -> str:
+        """Return the number of the file opened for ``founding``; ``counter``: how many of its numbers were taken."""
+        mac = hmac.digest(self.child_id_key, f"child/{founding}/{counter}".encode(), "sha256")
+        return child_number(mac, digits=self.digits)
 
     # ------------------------------------------------------------ what intake sealed
 

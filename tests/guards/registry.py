@@ -10,6 +10,7 @@ _PERSONS = "tests/registry/test_persons.py::"
 _FINDINGS = "tests/registry/test_findings.py::"
 _DISCLOSURES = "tests/registry/test_disclosures.py::"
 _PRIVACY = "tests/registry/test_privacy.py::"
+_NUMBERS = "tests/registry/test_child_numbers.py::"
 _LOGS = "tests/registry/test_logs.py::"
 _REGISTRY = "services/registry/"
 _DOMAIN = "services/registry/domain/"
@@ -360,8 +361,8 @@ GUARDS = [
     Guard(
         "registry: a finding that names nobody on file is about a candidate of the registry's own",
         _REGISTRY + "handlers.py",
-        "        if event.child is not None and event.child in known\n",
-        "        if event.child is not None\n",
+        "event.finding not in assigned and event.child not in known]\n",
+        "event.finding not in assigned and event.child is None]\n",
         _FINDINGS + "test_a_finding_that_names_an_unknown_child_is_never_lost",
     ),
     # Disclosure.
@@ -489,9 +490,46 @@ GUARDS = [
     Guard(
         "registry: a child's id cannot be made without the county's secret",
         _REGISTRY + "vault.py",
-        'hmac.digest(self.child_id_key, words.encode(), "sha256")',
-        'hmac.digest(b"registry", words.encode(), "sha256")',
+        'hmac.digest(self.child_id_key, f"child/',
+        'hmac.digest(b"registry", f"child/',
         _PRIVACY + "test_without_the_countys_keys_nobody_finds_a_child_again",
+    ),
+    # The number of a child.
+    Guard(
+        "registry: no two children of the county have one number",
+        _DOMAIN + "child_numbers.py",
+        "            if founding_of(child) in (None, founding):\n",
+        "            if True:\n",
+        _NUMBERS + "test_hundreds_of_children_have_numbers_of_their_own_however_the_log_is_cut",
+    ),
+    Guard(
+        "registry: a number that another batch took is passed over",
+        _REGISTRY + "desk.py",
+        "        self._foundings |= dict.fromkeys(unknown) | await store.foundings(self.tx, unknown)\n",
+        "        self._foundings |= dict.fromkeys(unknown)\n",
+        _NUMBERS + "test_hundreds_of_children_have_numbers_of_their_own_however_the_log_is_cut",
+    ),
+    Guard(
+        "registry: the children of one batch do not share a number",
+        _DOMAIN + "cabinet.py",
+        "        return self.foundings.get(child) if file is None else file.founding\n",
+        "        return self.foundings.get(child)\n",
+        _NUMBERS + "test_hundreds_of_children_have_numbers_of_their_own_however_the_log_is_cut",
+    ),
+    Guard(
+        "registry: a finding never falls on a child because of a number",
+        _REGISTRY + "handlers.py",
+        "        taken |= others\n",
+        "        return files\n",
+        _NUMBERS + "test_a_finding_never_falls_on_a_child_because_of_a_number",
+    ),
+    Guard(
+        "registry: a finding whose file is not open yet has no child's id",
+        _REGISTRY + "handlers.py",
+        'Told(vault.new_id(f"{FINDING}/{reading.finding}"), named=False)',
+        "Told(ChildNumbers(batch.county.code, vault.child_number).choose("
+        'f"{FINDING}/{reading.finding}", {}.get)[0], False)',
+        _NUMBERS + "test_a_finding_never_falls_on_a_child_because_of_a_number",
     ),
     Guard(
         "registry: a phone finds only children born that day",

@@ -13,6 +13,7 @@ from uuid import UUID, uuid5
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from contracts.child_number import child_id
 from contracts.county import County
 from contracts.event import KINDS, Envelope, Event
 from contracts.intake import ActionAccepted, FindingReported, RecordDisappeared, RecordRead, SubmissionEnded
@@ -44,6 +45,16 @@ def an_id(*parts: object) -> UUID:
 
 def a_vault() -> Vault:
     return Vault(Opener(PRIVATE), AESGCM(bytes(range(32))), b"lookup" * 6, b"child-id" * 4)
+
+
+def file_id(founding: object, vault: Vault | None = None) -> UUID:
+    """Return the id of the file opened for a record or a finding, if its first number is free."""
+    return child_id(a_county().code, (vault or a_vault()).child_number(str(founding), 0))
+
+
+def candidate_id(finding: UUID) -> UUID:
+    """Return the id of the file opened for a finding whose child is not on file."""
+    return file_id(f"finding/{finding}")
 
 
 def sealed(identity: dict[str, str], belongs_to: UUID) -> str:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from contracts.vocabulary import FactName, IdentityField
 from services.registry.desk import holder_of, school_year_of
 from services.registry.domain.cabinet import Cabinet
+from services.registry.domain.child_numbers import ChildNumbers
 from services.registry.domain.files import HandedOver, Person, Reading, Told
 from services.registry.domain.matching import Evidence, Verdict, arrange, compare, never_alike
 from tests.county import a_county
@@ -31,6 +32,7 @@ def a_cabinet(records: Iterable[Evidence]) -> Cabinet:
         holder=holder_of(a_county()),
         school_year=school_year_of(a_county()),
         new_id=VAULT.new_id,
+        numbers=ChildNumbers("341722", VAULT.child_number),
         new_question_id=VAULT.new_question_id,
         alike=never_alike,
         cause=lambda n: str(an_id("event", n)),

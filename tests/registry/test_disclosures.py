@@ -54,7 +54,7 @@ def moved(
         "on": TODAY,
         "referral": an_id("referral"),
         "version": version,
-        "move": move,
+        "transition": move,
         "state": state,
         "route": "R13",
         "level": Level.L2,

@@ -11,7 +11,7 @@ from contracts.registry import ChildChanged, FileReassigned, FindingAssigned, Re
 from contracts.vocabulary import FactName, IdentityField, Verb
 from services.registry import handlers
 from services.registry.names import identity_of, report_of
-from tests.registry.house import House, action, an_id, only, read, reported
+from tests.registry.house import House, action, an_id, candidate_id, only, read, reported
 from tests.registry.people import Row, a_row, clinic, police
 
 
@@ -25,7 +25,7 @@ async def test_a_finding_about_a_stranger_opens_a_candidate_and_goes_on(house: H
 
     [passed] = only(said, FindingAssigned)
     assert passed.candidate
-    assert passed.child == house.vault.candidate(an_id("finding"))
+    assert passed.child == candidate_id(an_id("finding"))
     assert passed.township == "341722100"
     [file] = only(said, ChildChanged)
     assert (file.child, file.state, file.child_version, file.facts) == (passed.child, "candidate", 1, ())
@@ -49,7 +49,7 @@ async def test_a_finding_that_names_an_unknown_child_is_never_lost(house: House)
     said = await house.report(reported(child=an_id("nobody")))
 
     [passed] = only(said, FindingAssigned)
-    assert (passed.child, passed.candidate) == (house.vault.candidate(an_id("finding")), True)
+    assert (passed.child, passed.candidate) == (candidate_id(an_id("finding")), True)
     [refused] = only(said, RegistryActionRefused)
     assert (refused.code, refused.verb, refused.unit) == ("unknown_child", Verb.REPORT, "341722-jtj")
 
@@ -110,7 +110,7 @@ async def test_a_record_of_a_stranger_before_the_finding_opens_the_same_candidat
 
     [passed] = only(said, FindingAssigned)
     assert (passed.child, passed.candidate) == (file.child, True)
-    assert file.child == house.vault.candidate(an_id("finding"))
+    assert file.child == candidate_id(an_id("finding"))
     assert only(said, ChildChanged) == []
 
 
@@ -122,7 +122,7 @@ async def test_a_departments_record_puts_a_candidate_on_file(house: House) -> No
 
     [file] = only(said, ChildChanged)
     assert file.state == "on_file"
-    assert file.child == house.vault.candidate(an_id("finding"))
+    assert file.child == candidate_id(an_id("finding"))
     assert only(said, FileReassigned) == []
 
 

@@ -33,6 +33,7 @@ from runtime.outbox import Outbox
 from runtime.sealing import new_keys
 from services.registry import app
 from services.registry.names import identity_of
+from services.registry.vault import Vault
 from tests.county import a_county
 from tests.registry.house import (
     LANES,
@@ -41,11 +42,11 @@ from tests.registry.house import (
     SPACE,
     House,
     Step,
-    a_vault,
     action,
     an_id,
     disappeared,
     ended,
+    file_id,
     only,
     read,
     reported,
@@ -84,10 +85,9 @@ def a_child_of(chance: random.Random, n: int, born: date) -> Row:
     return chance.choice([row, police(row, facts={FactName.SCHOOL_GRADE: 9}), clinic(row)])
 
 
-def a_log(seed: int, asked: Sequence[UUID] = (), size: int = 400) -> list[Step]:
+def a_log(seed: int, asked: Sequence[UUID] = (), size: int = 400, vault: Vault | None = None) -> list[Step]:
     """Half a year of a county: rows that change, come back, change their birth date; findings, decisions, referrals."""
     chance = random.Random(seed)
-    new_id = a_vault().new_id
     rows: dict[str, Row] = {}
     children: list[UUID] = []
     findings: list[UUID] = []
@@ -102,7 +102,7 @@ def a_log(seed: int, asked: Sequence[UUID] = (), size: int = 400) -> list[Step]:
             if topic == RECORDS:
                 event = _record(chance, lane, rows, findings, log, at)
                 log += [Step(topic, place, event, at) for place in (range(LANES) if event.broadcast else [lane])]
-                children += [new_id(str(an_id("record", key))) for key in rows]
+                children += [file_id(an_id("record", key), vault) for key in rows]
             elif not children:
                 break
             elif topic == ACTIONS:
@@ -405,7 +405,7 @@ async def test_an_unchanged_file_speaks_for_the_children_of_every_partition(
         await one.hear(log, size, twice=twice)
         said = await one.said()
         seen.append((await one.house.state(), unskipped(said), newest(said)))
-        standing = {str(a_vault().new_id(str(an_id("record", row.key)))) for row in children}
+        standing = {str(file_id(an_id("record", row.key))) for row in children}
         spoken = [event["value"] for event in said if event["type"] == ChildChanged.kind]
         dated = {
             file["child"]
@@ -416,7 +416,7 @@ async def test_an_unchanged_file_speaks_for_the_children_of_every_partition(
         }
         assert dated == standing
         told = [event["value"] for event in said if event["type"] == FactConflictFound.kind]
-        contradicted = {str(a_vault().new_id(str(an_id("record", row.key)))) for row in children[::2]}
+        contradicted = {str(file_id(an_id("record", row.key))) for row in children[::2]}
         assert sorted(one["child"] for one in told) == sorted(contradicted)
         assert {one["name"] for one in told} == {FactName.SCHOOL_GRADE}
     for found in seen[1:]:
@@ -452,7 +452,7 @@ def three_lanes(seed: int) -> tuple[list[Step], list[list[Step]]]:
         for day in DAYS
         for n in range(4)
     }
-    children = [a_vault().new_id(str(an_id("record", row.key))) for row in rows.values()]
+    children = [file_id(an_id("record", row.key)) for row in rows.values()]
     first = [Step(RECORDS, lane_of(row.born), read(row)) for row in rows.values()]
     lanes: dict[date, list[Step]] = {day: [] for day in DAYS}
     for n in range(24):

@@ -20,7 +20,7 @@ from contracts.registry import (
 )
 from contracts.vocabulary import FactName, IdentityField, Verb
 from services.registry.names import identity_of
-from tests.registry.house import MZJ, NOON, TODAY, House, Step, action, an_id, only, read, reported
+from tests.registry.house import MZJ, NOON, TODAY, House, Step, action, an_id, candidate_id, only, read, reported
 from tests.registry.people import FATHER, PHONE, Row, a_number, a_row, clinic, police, village
 
 ONE = a_row("one", guardian_id_number=None)
@@ -80,7 +80,7 @@ async def test_a_person_who_found_nobody_is_remembered_without_a_fact(house: Hou
 
 async def test_a_candidate_whom_a_person_saw_is_on_file(house: House) -> None:
     await house.report(reported())
-    child = house.vault.candidate(an_id("finding"))
+    child = candidate_id(an_id("finding"))
     [file] = only(await house.act(action(Verb.VERIFY, child=child, outcome="confirmed")), ChildChanged)
     assert file.state == "on_file"
 
@@ -332,7 +332,7 @@ async def test_undoing_a_merge_gives_a_candidate_its_findings_back(house: House)
     await house.rows(ONE)
     child = await house.child_of(ONE)
     await house.report(reported())
-    candidate = house.vault.candidate(an_id("finding"))
+    candidate = candidate_id(an_id("finding"))
     await house.act(action(Verb.MERGE, child=child, other=candidate))
 
     said = await house.act(action(Verb.SPLIT, child=child, other=candidate))

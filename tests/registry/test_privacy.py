@@ -130,6 +130,7 @@ def test_without_the_countys_keys_nobody_finds_a_child_again() -> None:
     assert found[0].keys.isdisjoint(found[1].keys)
     assert found[0].names.isdisjoint(found[1].names)
     assert ours.new_id("record") != theirs[1].new_id("record")
+    assert ours.child_number("record", 0) != theirs[1].child_number("record", 0)
 
 
 async def test_without_its_key_a_child_is_unreadable(house: House) -> None:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 from contracts.vocabulary import FactName
+from services.registry.domain.child_numbers import ChildNumbers
 from services.registry.domain.facts import (
     FINDING,
     VERIFY,
@@ -76,11 +77,14 @@ class Cabinet:
     school_year: SchoolYear
     new_id: Callable[[str], UUID]
     """Makes the same id of the same words."""
+    numbers: ChildNumbers
     new_question_id: Callable[[str], UUID]
     alike: Alike
     cause: Callable[[int], str]
     """Says which event is being applied, in words that never repeat."""
     files: dict[UUID, ChildFile] = field(default_factory=dict)
+    foundings: Mapping[UUID, str] = field(default_factory=dict)
+    """What files that are not at hand were opened for: their numbers are taken."""
     nowhere: set[UUID] = field(default_factory=set)
     """Children that were looked for and are not on file."""
     seats: dict[UUID, Seat] = field(default_factory=dict)
@@ -468,12 +472,21 @@ class Cabinet:
         return child in self.nowhere or self._at(child).destroyed
 
     def _open(self, n: int, words: str, at: datetime, split_from: UUID | None = None) -> UUID:
-        child = self.new_id(words)
-        self.nowhere.discard(child)
-        self.files[child] = ChildFile(child, at, version=1, split_from=split_from)
-        self.touched[child] = n
-        self._stale.add(child)
-        return child
+        file = replace(self._new_file(words, at), version=1, split_from=split_from)
+        self.nowhere.discard(file.child)
+        self.files[file.child] = file
+        self.touched[file.child] = n
+        self._stale.add(file.child)
+        return file.child
+
+    def _new_file(self, founding: str, at: datetime) -> ChildFile:
+        """Return an empty file with a number that no other file has."""
+        child, number = self.numbers.choose(founding, self._founding_of)
+        return ChildFile(child, number, founding, at)
+
+    def _founding_of(self, child: UUID) -> str | None:
+        file = self.files.get(child)
+        return self.foundings.get(child) if file is None else file.founding
 
     def _move(self, n: int, record: UUID, origin: UUID, target: UUID) -> None:
         here, there = self._at(origin), self._at(target)
@@ -707,7 +720,7 @@ class Cabinet:
     def _target(self, n: int, file: ChildFile, other: UUID | None) -> ChildFile | None:
         """The file that split records go to; opens a new one. None: refused."""
         if other is None:
-            return ChildFile(self.new_id(f"split/{self.cause(n)}"), file.opened_at)
+            return self._new_file(f"split/{self.cause(n)}", file.opened_at)
         if self._is_nowhere(other):
             self._say(n, Refused(file.child, "unknown_child"))
             return None

@@ -18,6 +18,10 @@ class ChildFile:
     """One child's file."""
 
     child: UUID
+    number: str
+    """The child's number, from which the id follows."""
+    founding: str
+    """What the file was opened for. With the county's secret it gives the number again."""
     opened_at: datetime
     version: int = 0
     """Input events applied to it."""

@@ -4,6 +4,8 @@
 -- migrate: apply
 create table child (
     child_id uuid primary key,
+    number text not null unique,
+    founding text not null,
     partition integer not null,
     state text not null check (state in ('candidate', 'on_file', 'absorbed')),
     absorbed_by uuid,
@@ -17,6 +19,8 @@ create table child (
     file json not null,
     said bytea
 ) with (fillfactor = 80);
+comment on column child.number is 'the child''s number, from which child_id follows: twelve digits of a keyed hash of founding';
+comment on column child.founding is 'what the file was opened for: its first record, a finding, or a split';
 comment on column child.child_version is 'input events applied to this child';
 comment on column child.asked is 'there is or was a match question about it';
 comment on column child.residence is 'the division that stands, for the express way';
