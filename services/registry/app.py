@@ -1,4 +1,4 @@
-"""The registry, one file per child: what it hears."""
+"""The registry, one file per child: the topics that it consumes."""
 
 from functools import partial
 from pathlib import Path
@@ -7,19 +7,20 @@ from contracts import topics
 from contracts.event import Envelope, Event
 from contracts.intake import RecordDisappeared, RecordRead
 from runtime import Records, Service, Settings
-from services.registry import disclosing, handlers
+from services.registry import handlers
+from services.registry.disclosures import on_referrals as on_referral_events
 from services.registry.vault import Vault
 
 
 def create(settings: Settings) -> Service:
-    """The service, ready to run."""
+    """Return the service, ready to run."""
     service = Service("registry", settings, migrations=Path(__file__).with_name("migrations"))
     broker = service.broker
-    vault = Vault.of(settings)
+    vault = Vault.from_settings(settings)
     on_records = partial(handlers.on_records, vault=vault)
     on_actions = partial(handlers.on_actions, vault=vault)
     on_findings = partial(handlers.on_findings, vault=vault)
-    on_referrals = partial(disclosing.on_referrals, vault=vault)
+    on_referrals = partial(on_referral_events, vault=vault)
 
     @broker.subscriber(
         topics.INTAKE_RECORD.name,
@@ -35,7 +36,7 @@ def create(settings: Settings) -> Service:
             park_by={topics.INTAKE_RECORD.name: _by_record},
         )
 
-    # A consumer of its own: no file holds up what a person reports.
+    # The priority consumer: no file delays a person's report.
     @broker.subscriber(topics.INTAKE_ACTION.name, **service.exactly_once("express"))
     async def express(records: Records) -> None:
         await service.apply("express", records, {topics.INTAKE_ACTION.name: on_findings})
@@ -54,7 +55,7 @@ def create(settings: Settings) -> Service:
 
 
 def _by_record(event: Event, envelope: Envelope) -> str:
-    """Before a child is known its source record is parked, not everybody born on that day."""
+    """Return the parking key: the source record instead of the event's key, which is shared by a whole birth date."""
     if isinstance(event, RecordRead | RecordDisappeared):
         return str(event.record)
     return envelope.key

@@ -7,7 +7,7 @@ import asyncpg
 import pytest
 
 from runtime import Settings, migrations
-from tests.registry.house import MIGRATIONS, House
+from tests.registry.harness import MIGRATIONS, Registry
 
 TEMPLATE = "registry_template"
 
@@ -24,7 +24,7 @@ async def database_template(postgres: Any) -> str:
 
 
 @pytest.fixture
-async def house(database: Any) -> AsyncIterator[House]:
+async def registry(database: Any) -> AsyncIterator[Registry]:
     connection = await asyncpg.connect(database.dsn, server_settings={"search_path": "registry", "timezone": "UTC"})
-    yield House(connection)
+    yield Registry(connection)
     await connection.close()

@@ -17,7 +17,7 @@ from contracts.vocabulary import Verb
 from runtime import RetryLater
 from services.registry import store
 from services.registry.domain.child_numbers import ChildNumbers
-from tests.registry.house import House, a_vault, action, an_id, file_id, only, read, reported
+from tests.registry.harness import Registry, a_vault, action, an_id, file_id, only, read, reported
 from tests.registry.people import Row, a_number, a_row
 from tests.registry.test_logs import a_log
 
@@ -45,9 +45,9 @@ def a_finding_on_the_number_of(row: Row) -> str:
     return next(name for name in named if SHORT.child_number(f"finding/{an_id(name)}", 0) == wanted)
 
 
-async def numbers(house: House) -> dict[str, str]:
+async def numbers(registry: Registry) -> dict[str, str]:
     """What each file was opened for -> its number."""
-    return {row["founding"]: row["number"] for row in await house.tx.fetch("SELECT founding, number FROM child")}
+    return {row["founding"]: row["number"] for row in await registry.tx.fetch("SELECT founding, number FROM child")}
 
 
 def test_the_first_number_that_no_other_file_has_is_chosen() -> None:
@@ -57,113 +57,117 @@ def test_the_first_number_that_no_other_file_has_is_chosen() -> None:
     assert made.choose("a third one", holders.get) == (child_id("341722", "2"), "2")
 
 
-async def test_hundreds_of_children_have_numbers_of_their_own_however_the_log_is_cut(house: House) -> None:
-    house.vault = replace(a_vault(), digits=3)
+async def test_hundreds_of_children_have_numbers_of_their_own_however_the_log_is_cut(registry: Registry) -> None:
+    registry.vault = replace(a_vault(), digits=3)
     events = [read(a_stranger(n)) for n in range(300)]
     seen = []
     for size in (1, 7, 1000, 1000):
-        await house.hear(*events, size=size)
-        await house.report(*(reported(f"finding {n}") for n in range(100)), size=size)
-        seen.append(await numbers(house))
-        await house.forget()
+        await registry.consume(*events, size=size)
+        await registry.report(*(reported(f"finding {n}") for n in range(100)), size=size)
+        seen.append(await numbers(registry))
+        await registry.reset()
     assert len(set(seen[0].values())) == 400
-    late = [founding for founding, number in seen[0].items() if number != house.vault.child_number(founding, 0)]
+    late = [founding for founding, number in seen[0].items() if number != registry.vault.child_number(founding, 0)]
     assert len(late) > 20, "children have met on a number"
     for other in seen[1:]:
         assert other == seen[0]
 
 
 @pytest.mark.parametrize("seed", range(2))
-async def test_a_log_of_children_who_meet_on_numbers_ends_the_same_however_it_is_cut(house: House, seed: int) -> None:
+async def test_a_log_of_children_who_meet_on_numbers_ends_the_same_however_it_is_cut(
+    registry: Registry, seed: int
+) -> None:
     """Splits, corrected birth dates and merges included."""
-    house.vault = SHORT
+    registry.vault = SHORT
     seen = []
     for size in (1, 7, 1000):
-        await house.play(a_log(seed, size=250, vault=SHORT), size=size)
-        seen.append(await house.state())
-        made = await numbers(house)
+        await registry.play(a_log(seed, size=250, vault=SHORT), size=size)
+        seen.append(await registry.state())
+        made = await numbers(registry)
         assert any(number != SHORT.child_number(founding, 0) for founding, number in made.items())
-        await house.forget()
+        await registry.reset()
     assert seen[0] == seen[1]
     assert seen[0] == seen[2]
 
 
 async def test_two_partitions_that_open_a_file_on_one_number_are_resolved_by_the_index(
-    house: House, database: Any
+    registry: Registry, database: Any
 ) -> None:
     """The second one waits, is told to retry, and takes the next number of its own child."""
     one, other_row = two_strangers_on_one_number()
-    house.vault = SHORT
-    other = House(await asyncpg.connect(database.dsn, server_settings={"search_path": "registry", "timezone": "UTC"}))
+    registry.vault = SHORT
+    other = Registry(
+        await asyncpg.connect(database.dsn, server_settings={"search_path": "registry", "timezone": "UTC"})
+    )
     other.vault = SHORT
 
-    async with house.tx.transaction():
-        await house.rows(one)
-        waiting = asyncio.create_task(other.rows(other_row, lane=1))
-        assert await house.holds_up(other, waiting)
+    async with registry.tx.transaction():
+        await registry.rows(one)
+        waiting = asyncio.create_task(other.rows(other_row, partition=1))
+        assert await registry.blocks(other, waiting)
     with pytest.raises(RetryLater):
         await waiting
-    await other.rows(other_row, lane=1)
+    await other.rows(other_row, partition=1)
 
-    assert await numbers(house) == {
+    assert await numbers(registry) == {
         str(an_id("record", one.key)): SHORT.child_number(str(an_id("record", one.key)), 0),
         str(an_id("record", other_row.key)): SHORT.child_number(str(an_id("record", other_row.key)), 1),
     }
     await other.tx.close()
 
 
-async def test_a_finding_never_falls_on_a_child_because_of_a_number(house: House) -> None:
+async def test_a_finding_never_falls_on_a_child_because_of_a_number(registry: Registry) -> None:
     """Whether the child, the finding or the finding's record comes first."""
     row = a_stranger(0)
     name = a_finding_on_the_number_of(row)
     found = replace(a_stranger(1), key=f"finding/{name}", unit="341722-jtj", dataset="finding", period=None)
     record, finding = read(row), read(found, finding=an_id(name))
-    house.vault = SHORT
+    registry.vault = SHORT
     for steps in ((record, reported(name)), (reported(name), record), (record, finding, reported(name))):
-        said: list[Event] = []
+        emitted: list[Event] = []
         for event in steps:
-            said += await (house.report(event) if event.kind == reported(name).kind else house.hear(event))
-        assert await house.count("child") == 2
-        [passed] = only(said, FindingAssigned)
-        assert passed.child != await house.child_of(row)
-        assert passed.number == (await numbers(house))[f"finding/{an_id(name)}"]
-        await house.forget()
-    await house.hear(record, finding)
-    assert await house.child_of(row) != await house.child_of(found)
+            emitted += await (registry.report(event) if event.kind == reported(name).kind else registry.consume(event))
+        assert await registry.count("child") == 2
+        [passed] = only(emitted, FindingAssigned)
+        assert passed.child != await registry.child_of(row)
+        assert passed.number == (await numbers(registry))[f"finding/{an_id(name)}"]
+        await registry.reset()
+    await registry.consume(record, finding)
+    assert await registry.child_of(row) != await registry.child_of(found)
 
 
-async def test_an_event_carries_the_number_that_its_childs_id_follows_from(house: House) -> None:
-    said = await house.rows(a_row()) + await house.report(reported())
-    pairs = [(event.child, event.number) for event in only(said, ChildChanged)]
-    pairs += [(event.child, event.number) for event in only(said, FindingAssigned)]
+async def test_an_event_carries_the_number_that_its_childs_id_follows_from(registry: Registry) -> None:
+    emitted = await registry.rows(a_row()) + await registry.report(reported())
+    pairs = [(event.child, event.number) for event in only(emitted, ChildChanged)]
+    pairs += [(event.child, event.number) for event in only(emitted, FindingAssigned)]
     assert len(pairs) == 3
     for child, number in pairs:
-        assert child == child_id(house.county.code, number)
+        assert child == child_id(registry.county.code, number)
         assert len(number) == 12
 
 
-async def test_an_old_number_leads_to_the_file_that_absorbed_its_own(house: House) -> None:
+async def test_an_old_number_leads_to_the_file_that_absorbed_its_own(registry: Registry) -> None:
     one, other = a_stranger(0), a_stranger(1)
-    await house.rows(one, other)
-    survivor, absorbed = await house.child_of(one), await house.child_of(other)
-    await house.act(action(Verb.MERGE, child=survivor, other=absorbed))
+    await registry.rows(one, other)
+    survivor, absorbed = await registry.child_of(one), await registry.child_of(other)
+    await registry.act(action(Verb.MERGE, child=survivor, other=absorbed))
 
-    [passed] = only(await house.report(reported(child=absorbed)), FindingAssigned)
+    [passed] = only(await registry.report(reported(child=absorbed)), FindingAssigned)
 
     assert passed.child == survivor
-    assert passed.number == (await numbers(house))[str(an_id("record", one.key))]
-    assert house.snapshot(absorbed).number == (await numbers(house))[str(an_id("record", other.key))]
+    assert passed.number == (await numbers(registry))[str(an_id("record", one.key))]
+    assert registry.snapshot(absorbed).number == (await numbers(registry))[str(an_id("record", other.key))]
 
 
-async def test_after_crypto_shredding_the_record_opens_a_file_with_another_number(house: House) -> None:
-    await house.rows(a_row())
-    before = await house.child_of(a_row())
-    async with house.tx.transaction():
-        await store.destroy_keys(house.tx, before)
+async def test_after_crypto_shredding_the_record_opens_a_file_with_another_number(registry: Registry) -> None:
+    await registry.rows(a_row())
+    before = await registry.child_of(a_row())
+    async with registry.tx.transaction():
+        await store.destroy_keys(registry.tx, before)
 
-    await house.rows(replace(a_row(), facts={}))
+    await registry.rows(replace(a_row(), facts={}))
 
-    after: UUID = await house.child_of(a_row())
+    after: UUID = await registry.child_of(a_row())
     assert before == file_id(an_id("record", "row"))
     assert after != before
-    assert len(set((await numbers(house)).values())) == 2
+    assert len(set((await numbers(registry)).values())) == 2
