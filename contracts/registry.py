@@ -39,6 +39,8 @@ class ChildChanged(Event):
     snapshot: ClassVar[bool] = True
 
     child: UUID
+    number: str
+    """The child's number: twelve digits, from which the id follows (``contracts.child_number``)."""
     child_version: int
     """Counts the input events of this child, not batches."""
     state: Literal["candidate", "on_file", "absorbed"]
@@ -69,6 +71,8 @@ class FindingAssigned(Event):
 
     finding: UUID
     child: UUID
+    number: str
+    """The child's number, twelve digits."""
     candidate: bool
     """The child is not on file (yet)."""
     findings: tuple[FindingCode, ...]

@@ -107,7 +107,7 @@ async def files(console: Console, demo: Demo, outcome: Outcome) -> None:
     """How many files, how they were joined, what was asked."""
     states = await demo.database.fetch("SELECT state, count(*) AS many FROM registry.child GROUP BY state")
     counts = {row["state"]: row["many"] for row in states}
-    asked = await demo.database.fetch("SELECT state, count(*) AS many FROM registry.question GROUP BY state")
+    asked = await demo.database.fetch("SELECT state, count(*) AS many FROM registry.review GROUP BY state")
     questions = {row["state"]: row["many"] for row in asked}
     persons = whose(outcome)
     spread = files_of(outcome, persons)

@@ -206,7 +206,7 @@ def _papers(demo: Demo) -> Callable[[str], bool | None]:
 
 
 async def _same_children(demo: Demo) -> dict[str, bool]:
-    rows = await demo.database.fetch("SELECT question_id, child_id, other_id FROM registry.question")
+    rows = await demo.database.fetch("SELECT review_id, child_id, other_id FROM registry.review")
     records = await report.records_of(demo.database)
     outcome = await asyncio.to_thread(_read, demo, ("department.", "intake.record.v1"), records)
     persons = whose(outcome)
@@ -215,7 +215,7 @@ async def _same_children(demo: Demo) -> dict[str, bool]:
         if record in persons:
             inside.setdefault(child, set()).add(persons[record][0])
     return {
-        str(row["question_id"]): len(one) == 1 and one == other
+        str(row["review_id"]): len(one) == 1 and one == other
         for row in rows
         if (one := inside.get(str(row["child_id"]), set())) and (other := inside.get(str(row["other_id"]), set()))
     }

@@ -98,7 +98,7 @@ async def install(servers: Servers, home: Path, county: County, partitions: int)
 
 def preload() -> None:
     """Import what an installation needs beyond this module: half a second, to be spent while the servers start."""
-    import runtime.migrations  # noqa: F401
+    import runtime.storage.migrations  # noqa: F401
 
 
 def prepare(servers: Servers, home: Path, county: County, partitions: int) -> Installation:

@@ -7,18 +7,18 @@ from contracts import topics
 from contracts.event import Envelope, Event
 from contracts.intake import RecordDisappeared, RecordRead
 from runtime import Application, Service, Settings
-from services.registry import disclosing, handlers
+from services.registry import disclosures, handlers
 from services.registry.vault import Vault
 
 
 def create(settings: Settings) -> Service:
     """Return the service, ready to run. A file must not hold up what a person reports: findings have a consumer."""
     service = Service("registry", settings, migrations=Path(__file__).with_name("migrations"))
-    vault = Vault.of(settings)
+    vault = Vault.from_settings(settings)
     on_records = partial(handlers.on_records, vault=vault)
     on_actions = partial(handlers.on_actions, vault=vault)
     on_findings = partial(handlers.on_findings, vault=vault)
-    on_referrals = partial(disclosing.on_referrals, vault=vault)
+    on_referrals = partial(disclosures.on_referrals, vault=vault)
     service.consumer(
         "main",
         topics=(topics.INTAKE_RECORD, topics.INTAKE_ACTION),

@@ -1,7 +1,7 @@
-"""What the registry can do with its secrets: open, encrypt, find again. The only place that touches clear names.
+"""Uses the registry's secrets to open, encrypt and hash. The only module that handles names in plain text.
 
 Identities are encrypted with AES-256-GCM under a key per child, which is wrapped under the master key: without its
-row in ``child_key`` nobody can read the child any more. Lookups are keyed hashes (HMAC-SHA-256, 16 bytes).
+row in ``child_key`` the child cannot be read any more. Lookups are keyed hashes (HMAC-SHA-256, 16 bytes).
 """
 
 import base64
@@ -18,11 +18,12 @@ import orjson
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from contracts.child_number import DIGITS, child_number
 from contracts.registry import review_id
 from contracts.vocabulary import IdentityField
 from runtime import Settings
 from runtime.storage.sealing import Opener
-from services.registry.domain import names, numbers
+from services.registry.domain import identifiers, names
 from services.registry.domain.matching import NOTHING, Evidence, Hash
 
 Identity = dict[IdentityField, str]
@@ -41,16 +42,16 @@ _PHONES = (
     IdentityField.MOTHER_PHONE,
 )
 ID_DAMAGED = "id_damaged"
-"""The flag of a row whose number lost digits on the way: such a number is none."""
+"""Flag of a row whose ID number lost digits in a spreadsheet; such a number is ignored."""
 
 
 class Unreadable(Exception):
-    """The child's key was destroyed, or the bytes are not what was encrypted. Names ids, never content."""
+    """The child's key was destroyed, or the bytes were changed. The message names ids, never content."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChildKey:
-    """One child's key, as it works and as it is stored."""
+    """One child's key, as a cipher and wrapped as it is stored."""
 
     cipher: AESGCM
     wrapped: bytes
@@ -58,16 +59,18 @@ class ChildKey:
 
 @dataclass(frozen=True, slots=True)
 class Vault:
-    """Made by ``app.py`` from the settings; tests make their own."""
+    """The county's secrets, as ``app.py`` reads them from the settings."""
 
     opener: Opener
     master: AESGCM
     lookup_key: bytes = field(repr=False)
     child_id_key: bytes = field(repr=False)
+    digits: int = DIGITS
+    """Of a child's number; fewer than twelve only in tests."""
 
     @classmethod
-    def of(cls, settings: Settings) -> "Vault":
-        """Needs ``registry_private_key``, ``master_key``, ``lookup_key``, ``child_id_key``."""
+    def from_settings(cls, settings: Settings) -> "Vault":
+        """Read ``registry_private_key``, ``master_key``, ``lookup_key`` and ``child_id_key`` from the secrets."""
         return cls(
             Opener(settings.secret("registry_private_key")),
             AESGCM(bytes.fromhex(settings.secret("master_key"))),
@@ -78,20 +81,21 @@ class Vault:
     # ------------------------------------------------------------ ids
 
     def new_id(self, words: str) -> UUID:
-        """The same id for the same words, which nobody without the county's secret can make or turn back."""
+        """Return the same id for the same words; without the county's secret it can be neither made nor reversed."""
         return UUID(bytes=hmac.digest(self.child_id_key, words.encode(), "sha256")[:16], version=5)
 
-    def new_question_id(self, words: str) -> UUID:
+    def new_review_id(self, words: str) -> UUID:
         return review_id(self.new_id(words))
 
-    def candidate(self, finding: UUID) -> UUID:
-        """The id of the file that a finding opens when its child is not on file."""
-        return self.new_id(f"finding/{finding}")
+    def child_number(self, founding: str, counter: int) -> str:
+        """Return the number of the file opened for ``founding``; ``counter``: how many of its numbers were taken."""
+        mac = hmac.digest(self.child_id_key, f"child/{founding}/{counter}".encode(), "sha256")
+        return child_number(mac, digits=self.digits)
 
     # ------------------------------------------------------------ what intake sealed
 
-    def opened(self, sealed: str, belongs_to: UUID) -> Identity:
-        """What intake sealed for the registry.
+    def unseal(self, sealed: str, belongs_to: UUID) -> Identity:
+        """Open an identity that intake sealed for the registry.
 
         Raises:
             runtime.storage.sealing.CannotOpen: damaged, for another key, or of another id.
@@ -106,13 +110,13 @@ class Vault:
     # ------------------------------------------------------------ a key per child
 
     def new_key(self, child: UUID) -> ChildKey:
-        """A new random key, wrapped for this child."""
+        """Return a new random key, wrapped for this child."""
         key = os.urandom(32)
         nonce = os.urandom(_NONCE)
         return ChildKey(AESGCM(key), nonce + self.master.encrypt(nonce, key, child.bytes))
 
     def key(self, child: UUID, wrapped: bytes) -> ChildKey:
-        """A stored key.
+        """Unwrap a stored key.
 
         Raises:
             Unreadable: it was wrapped for another child or under another master key.
@@ -126,7 +130,7 @@ class Vault:
     # ------------------------------------------------------------ keyed hashes
 
     def hash(self, kind: str, *parts: str) -> Hash:
-        """A keyed hash; ``kind`` keeps a phone from ever meeting a number."""
+        """Return a keyed hash; ``kind`` keeps hashes of phones and of ID numbers apart."""
         return self._digest("\x1f".join((kind, *parts)))
 
     def _digest(self, words: str) -> Hash:
@@ -135,27 +139,27 @@ class Vault:
     def evidence(
         self, record: UUID, birth_date: date | None, identity: Mapping[IdentityField, str], flags: Iterable[str]
     ) -> Evidence:
-        """What a record's identity shows, as hashes. Damaged numbers show nothing."""
+        """Return the evidence in a record's identity as hashes. Damaged ID numbers are ignored."""
         if birth_date is None:
             return Evidence(record, None)
         born = birth_date.isoformat()
         number = identity.get(IdentityField.ID_NUMBER)
-        valid = numbers.child_number(number, birth_date) if number and ID_DAMAGED not in flags else None
-        plain = names.normal(identity.get(IdentityField.NAME, ""))
-        forms = names.forms(plain)
+        valid = identifiers.child_id_number(number, birth_date) if number and ID_DAMAGED not in flags else None
+        plain = names.normalized(identity.get(IdentityField.NAME, ""))
+        forms = names.variants(plain)
         guardian_sounds = {
             names.sound(guardian)
             for field_ in _GUARDIAN_NAMES
-            if (text := identity.get(field_)) and names.forms(guardian := names.normal(text))
+            if (text := identity.get(field_)) and names.variants(guardian := names.normalized(text))
         }
         guardian_numbers = {
             adult
             for field_ in _GUARDIAN_NUMBERS
-            if (text := identity.get(field_)) and (adult := numbers.adult_number(text))
+            if (text := identity.get(field_)) and (adult := identifiers.guardian_id_number(text))
         }
-        phones = {phone for field_ in _PHONES if (text := identity.get(field_)) for phone in numbers.phones(text)}
+        phones = {phone for field_ in _PHONES if (text := identity.get(field_)) for phone in identifiers.phones(text)}
         digest = self._digest
-        # Written out as `hash` would join them: this is done for every row.
+        # The words are joined here as `hash` joins them, because this runs for every row.
         return Evidence(
             record,
             birth_date,
@@ -167,23 +171,23 @@ class Vault:
             pairs=frozenset(
                 [digest(f"pair\x1f{born}\x1f{form}\x1f{sound}") for form in forms for sound in guardian_sounds]
             ),
-            odd=bool(plain) and names.odd(plain),
+            unmatchable=bool(plain) and names.unmatchable(plain),
         )
 
 
 def encrypt(key: ChildKey, belongs_to: UUID, identity: Mapping[IdentityField, str]) -> bytes:
-    """Identity fields under a child's key; ``belongs_to`` is the record or finding they came with."""
+    """Encrypt identity fields under a child's key; ``belongs_to`` is the record or finding they came with."""
     nonce = os.urandom(_NONCE)
-    return nonce + key.cipher.encrypt(nonce, written(identity), belongs_to.bytes)
+    return nonce + key.cipher.encrypt(nonce, identity_json(identity), belongs_to.bytes)
 
 
-def written(identity: Mapping[IdentityField, str]) -> bytes:
-    """Identity fields as a JSON object."""
+def identity_json(identity: Mapping[IdentityField, str]) -> bytes:
+    """Return identity fields as a JSON object."""
     return orjson.dumps(identity, option=orjson.OPT_NON_STR_KEYS)
 
 
 def decrypt(key: ChildKey, belongs_to: UUID, encrypted: bytes) -> Identity:
-    """What ``encrypt`` was given.
+    """Return the fields that were given to ``encrypt``.
 
     Raises:
         Unreadable: another key, or not what was encrypted.

@@ -43,6 +43,7 @@ SHAPES: dict[str, tuple[str, ...]] = {
     ITEM: ("item",),
     ROUTE: ("route",),
     REDUCED_DATE: ("birth_date",),
+    r"\d{12}": ("number",),
     r"[A-Za-z][A-Za-z0-9_-]{0,31}|": ("person",),  # an id of the county's data: intake refuses what could be a name
     r"[a-z_]+(:[A-Za-z0-9_-]+)?|": ("detail",),  # how a ring went: what a command prints is not asked
     r"[a-z0-9_.]+": ("template",),

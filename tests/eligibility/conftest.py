@@ -63,6 +63,7 @@ def a_file(
     )
     return ChildChanged(
         child=child,
+        number="000000000000",
         child_version=version,
         state=state,
         absorbed_by=absorbed_by,

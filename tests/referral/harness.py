@@ -125,6 +125,7 @@ class World:
         values: dict[str, Any] = {
             "finding": uuid5(SPACE, f"finding/{number}"),
             "child": child or a_child(),
+            "number": "000000000000",
             "candidate": False,
             "findings": codes or (FindingCode.OUT_OF_SCHOOL,),
             "level": level,

@@ -8,7 +8,7 @@ import pytest
 
 from runtime import Settings
 from runtime.storage import migrations
-from tests.registry.house import MIGRATIONS, House
+from tests.registry.harness import MIGRATIONS, Registry
 
 TEMPLATE = "registry_template"
 
@@ -25,7 +25,7 @@ async def database_template(postgres: Any) -> str:
 
 
 @pytest.fixture
-async def house(database: Any) -> AsyncIterator[House]:
+async def registry(database: Any) -> AsyncIterator[Registry]:
     connection = await asyncpg.connect(database.dsn, server_settings={"search_path": "registry", "timezone": "UTC"})
-    yield House(connection)
+    yield Registry(connection)
     await connection.close()

@@ -8,26 +8,26 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contracts.vocabulary import FactName
-from services.registry.desk import holder_of, school_year_of
-from services.registry.domain.facts import (
+from services.registry.domain.fact_resolution import (
     VERIFY,
-    End,
-    Laid,
-    Layer,
+    FactVersion,
+    FileEnd,
+    ResolvedFacts,
     Source,
     Value,
     as_of,
-    fell_silent,
-    heard,
-    lay,
-    watched_by,
+    keys_affected_by,
+    no_longer_reported,
+    resolve,
+    with_row,
 )
+from services.registry.unit_of_work import holder_rank, school_year_of
 from tests.county import a_county
-from tests.registry.house import an_id
+from tests.registry.harness import an_id
 
 JTJ, GAJ, WJW, TOWN = "341722-jtj", "341722-gaj", "341722-wjw", "341722-renli"
 DATASET = {JTJ: "school", GAJ: "residence", WJW: "vaccination", TOWN: "village"}
-HOLDER, SCHOOL_YEAR = holder_of(a_county()), school_year_of(a_county())
+HOLDER, SCHOOL_YEAR = holder_rank(a_county()), school_year_of(a_county())
 MARCH, SEPTEMBER = date(2026, 3, 31), date(2026, 9, 30)
 NEXT_MARCH, NEXT_AUTUMN = date(2027, 3, 31), date(2027, 9, 30)
 GRADE, HOME, SINCE = FactName.SCHOOL_GRADE, FactName.RESIDENCE_DIVISION, FactName.RESIDENCE_SINCE
@@ -39,14 +39,14 @@ def says(
     """One record of a unit that says these things since a day."""
     found = {FactName(name): value for name, value in facts.items()}
     of = dataset or DATASET[unit]
-    return Source(an_id(unit, of, record), unit, of, 0, 0, silent, (Layer(on, None, on, found),))
+    return Source(an_id(unit, of, record), unit, of, 0, 0, silent, (FactVersion(on, None, on, found),))
 
 
-def laid(*sources: Source, ends: dict[tuple[str, str, int], End] | None = None) -> Laid:
-    return lay(sources, ends or {}, HOLDER, SCHOOL_YEAR)
+def resolved(*sources: Source, ends: dict[tuple[str, str, int], FileEnd] | None = None) -> ResolvedFacts:
+    return resolve(sources, ends or {}, HOLDER, SCHOOL_YEAR)
 
 
-def standing(found: Laid, name: FactName) -> tuple[Value, ...]:
+def standing(found: ResolvedFacts, name: FactName) -> tuple[Value, ...]:
     """What stands first, then what else is claimed."""
     claims = sorted((claim for claim in found.claims if claim[0].name == name), key=lambda claim: not claim[1])
     assert [chosen for _, chosen in claims].count(True) <= 1
@@ -54,17 +54,17 @@ def standing(found: Laid, name: FactName) -> tuple[Value, ...]:
 
 
 def test_the_newer_validity_stands_and_the_older_travels_with_it() -> None:
-    found = laid(says(JTJ, SEPTEMBER, school_grade=4), says(TOWN, MARCH, school_grade=3))
+    found = resolved(says(JTJ, SEPTEMBER, school_grade=4), says(TOWN, MARCH, school_grade=3))
     assert standing(found, GRADE) == (4, 3)
 
 
 def test_what_arrives_later_about_an_earlier_day_does_not_stand() -> None:
-    late = Source(an_id("late"), TOWN, "village", 0, 0, False, (Layer(MARCH, None, NEXT_MARCH, {GRADE: 3}),))
-    assert standing(laid(says(JTJ, SEPTEMBER, school_grade=4), late), GRADE) == (4, 3)
+    late = Source(an_id("late"), TOWN, "village", 0, 0, False, (FactVersion(MARCH, None, NEXT_MARCH, {GRADE: 3}),))
+    assert standing(resolved(says(JTJ, SEPTEMBER, school_grade=4), late), GRADE) == (4, 3)
 
 
 def test_the_same_value_from_two_units_travels_once() -> None:
-    found = laid(says(JTJ, SEPTEMBER, school_grade=4), says(TOWN, MARCH, school_grade=4))
+    found = resolved(says(JTJ, SEPTEMBER, school_grade=4), says(TOWN, MARCH, school_grade=4))
     [(claim, chosen)] = found.claims
     assert chosen
     assert claim.unit == JTJ
@@ -72,19 +72,21 @@ def test_the_same_value_from_two_units_travels_once() -> None:
 
 def test_of_one_day_the_unit_that_holds_the_fact_stands() -> None:
     """The county says that the education bureau holds the grade, and the police or the township the residence."""
-    assert standing(laid(says(JTJ, MARCH, school_grade=4), says(TOWN, MARCH, school_grade=3)), GRADE) == (4, 3)
-    found = laid(says(JTJ, MARCH, residence_division="341722101"), says(TOWN, MARCH, residence_division="341722100"))
+    assert standing(resolved(says(JTJ, MARCH, school_grade=4), says(TOWN, MARCH, school_grade=3)), GRADE) == (4, 3)
+    found = resolved(
+        says(JTJ, MARCH, residence_division="341722101"), says(TOWN, MARCH, residence_division="341722100")
+    )
     assert standing(found, HOME)[0] == "341722100"
 
 
 def test_of_one_day_what_a_person_saw_stands() -> None:
-    found = laid(says(JTJ, MARCH, school_grade=4), says(TOWN, MARCH, dataset=VERIFY, school_grade=3))
+    found = resolved(says(JTJ, MARCH, school_grade=4), says(TOWN, MARCH, dataset=VERIFY, school_grade=3))
     assert standing(found, GRADE) == (3, 4)
     assert [claim.verified for claim, chosen in found.claims if chosen] == [True]
 
 
 def test_a_department_that_speaks_of_a_later_day_stands_over_what_a_person_saw_before() -> None:
-    found = laid(says(JTJ, SEPTEMBER, school_grade=4), says(TOWN, MARCH, dataset=VERIFY, school_grade=3))
+    found = resolved(says(JTJ, SEPTEMBER, school_grade=4), says(TOWN, MARCH, dataset=VERIFY, school_grade=3))
     assert standing(found, GRADE) == (4, 3)
 
 
@@ -92,24 +94,24 @@ def test_a_department_that_speaks_of_a_later_day_stands_over_what_a_person_saw_b
 
 
 def test_two_units_that_differ_about_the_same_half_year_contradict() -> None:
-    found = laid(says(JTJ, date(2026, 1, 1), school_grade=4), says(TOWN, date(2026, 6, 30), school_grade=3))
-    assert found.contradictions == ((GRADE, (JTJ, TOWN)),)
+    found = resolved(says(JTJ, date(2026, 1, 1), school_grade=4), says(TOWN, date(2026, 6, 30), school_grade=3))
+    assert found.conflicts == ((GRADE, (JTJ, TOWN)),)
 
 
 def test_two_units_that_differ_about_different_half_years_do_not() -> None:
-    found = laid(says(JTJ, date(2026, 7, 1), school_grade=4), says(TOWN, date(2026, 6, 30), school_grade=3))
-    assert found.contradictions == ()
+    found = resolved(says(JTJ, date(2026, 7, 1), school_grade=4), says(TOWN, date(2026, 6, 30), school_grade=3))
+    assert found.conflicts == ()
     assert standing(found, GRADE) == (4, 3)
 
 
 def test_one_unit_does_not_contradict_itself() -> None:
-    found = laid(says(JTJ, MARCH, school_grade=4), says(JTJ, MARCH, record="other", school_grade=3))
-    assert found.contradictions == ()
+    found = resolved(says(JTJ, MARCH, school_grade=4), says(JTJ, MARCH, record="other", school_grade=3))
+    assert found.conflicts == ()
 
 
 def test_who_fell_silent_contradicts_nobody() -> None:
-    found = laid(says(JTJ, MARCH, school_grade=4), says(TOWN, MARCH, silent=True, school_grade=3))
-    assert found.contradictions == ()
+    found = resolved(says(JTJ, MARCH, school_grade=4), says(TOWN, MARCH, silent=True, school_grade=3))
+    assert found.conflicts == ()
     assert standing(found, GRADE) == (4, 3)
 
 
@@ -125,20 +127,20 @@ def test_who_fell_silent_contradicts_nobody() -> None:
     ],
 )
 def test_a_place_told_more_exactly_contradicts_nobody(one: str, other: str, contradict: bool) -> None:
-    found = laid(says(GAJ, MARCH, residence_division=one), says(TOWN, MARCH, residence_division=other))
-    assert bool(found.contradictions) is contradict
+    found = resolved(says(GAJ, MARCH, residence_division=one), says(TOWN, MARCH, residence_division=other))
+    assert bool(found.conflicts) is contradict
 
 
 def test_departments_that_report_their_own_dates_contradict_nobody() -> None:
-    found = laid(says(GAJ, MARCH, residence_since="2025-09-10"), says(JTJ, MARCH, residence_since="2025-09-01"))
-    assert found.contradictions == ()
+    found = resolved(says(GAJ, MARCH, residence_since="2025-09-10"), says(JTJ, MARCH, residence_since="2025-09-01"))
+    assert found.conflicts == ()
 
 
 # --------------------------------------------------------------------------------------------- when a residence began
 
 
 def test_the_earliest_credible_day_of_the_present_residence_stands_and_all_travel() -> None:
-    found = laid(
+    found = resolved(
         says(GAJ, MARCH, residence_since="2025-09-10"),
         says(JTJ, SEPTEMBER, residence_since="2025-09-01"),
         says(WJW, MARCH, residence_since="2025-11-03"),
@@ -147,7 +149,7 @@ def test_the_earliest_credible_day_of_the_present_residence_stands_and_all_trave
 
 
 def test_a_day_before_birth_or_in_the_future_is_not_credible() -> None:
-    found = laid(
+    found = resolved(
         says(GAJ, MARCH, residence_since="2015-01-01", birth_date="2016-03-05"),
         says(JTJ, MARCH, residence_since="2026-04-01"),
         says(WJW, MARCH, residence_since="2026-03-31"),
@@ -156,13 +158,13 @@ def test_a_day_before_birth_or_in_the_future_is_not_credible() -> None:
 
 
 def test_the_day_of_birth_is_credible() -> None:
-    found = laid(says(GAJ, MARCH, residence_since="2016-03-05", birth_date="2016-03-05"))
+    found = resolved(says(GAJ, MARCH, residence_since="2016-03-05", birth_date="2016-03-05"))
     assert standing(found, SINCE) == ("2016-03-05",)
 
 
 def test_a_stay_elsewhere_is_not_the_present_residence() -> None:
     """A clinic of another county still has the child, who has lived here since last September."""
-    found = laid(
+    found = resolved(
         says(WJW, MARCH, residence_division="341702001", residence_since="2020-01-01"),
         says(GAJ, SEPTEMBER, residence_division="341722100", residence_since="2025-09-10"),
     )
@@ -170,7 +172,7 @@ def test_a_stay_elsewhere_is_not_the_present_residence() -> None:
 
 
 def test_a_move_within_the_county_does_not_begin_anew() -> None:
-    found = laid(
+    found = resolved(
         says(TOWN, MARCH, residence_division="341722101", residence_since="2024-02-01"),
         says(GAJ, SEPTEMBER, residence_division="341722100", residence_since="2025-09-10"),
     )
@@ -178,7 +180,7 @@ def test_a_move_within_the_county_does_not_begin_anew() -> None:
 
 
 def test_a_stay_that_ended_does_not_count_for_the_one_after_it() -> None:
-    found = laid(
+    found = resolved(
         says(TOWN, MARCH, residence_since="2022-02-01", residence_ended="2024-07-01"),
         says(GAJ, SEPTEMBER, residence_since="2025-09-10"),
     )
@@ -186,7 +188,7 @@ def test_a_stay_that_ended_does_not_count_for_the_one_after_it() -> None:
 
 
 def test_a_stay_that_ended_and_was_followed_by_none_is_still_told() -> None:
-    found = laid(says(TOWN, MARCH, residence_since="2022-02-01", residence_ended="2024-07-01"))
+    found = resolved(says(TOWN, MARCH, residence_since="2022-02-01", residence_ended="2024-07-01"))
     assert standing(found, SINCE) == ("2022-02-01",)
 
 
@@ -196,63 +198,73 @@ def test_a_stay_that_ended_and_was_followed_by_none_is_still_told() -> None:
 def test_a_row_of_a_file_is_the_whole_row() -> None:
     """The child is back from an absence: the new row leaves the column empty."""
     source = says(TOWN, MARCH, away_since="2026-02-01", lives_alone=False)
-    again = heard(source, Layer(SEPTEMBER, "2026H2", SEPTEMBER, {FactName.LIVES_ALONE: False}), {}, whole=True)
-    assert [dict(layer.facts) for layer in again.layers] == [{FactName.LIVES_ALONE: False}]
+    again = with_row(
+        source, FactVersion(SEPTEMBER, "2026H2", SEPTEMBER, {FactName.LIVES_ALONE: False}), {}, full_file=True
+    )
+    assert [dict(version.facts) for version in again.versions] == [{FactName.LIVES_ALONE: False}]
 
 
 def test_a_row_on_its_own_only_adds() -> None:
     source = says(JTJ, MARCH, school_grade=4, school_status="enrolled")
-    again = heard(source, Layer(SEPTEMBER, None, SEPTEMBER, {FactName.SCHOOL_STATUS: "dropped_out"}), {}, whole=False)
-    assert lay([again], {}, HOLDER, SCHOOL_YEAR).outcome == {GRADE: 4, FactName.SCHOOL_STATUS: "dropped_out"}
+    again = with_row(
+        source, FactVersion(SEPTEMBER, None, SEPTEMBER, {FactName.SCHOOL_STATUS: "dropped_out"}), {}, full_file=False
+    )
+    assert resolve([again], {}, HOLDER, SCHOOL_YEAR).current == {GRADE: 4, FactName.SCHOOL_STATUS: "dropped_out"}
 
 
 def test_an_older_row_that_comes_late_changes_nothing_that_is_newer() -> None:
     source = says(JTJ, SEPTEMBER, school_grade=5)
     for whole in (True, False):
-        again = heard(source, Layer(MARCH, "2026H1", SEPTEMBER, {GRADE: 4, FactName.DIBAO: True}), {}, whole=whole)
-        assert lay([again], {}, HOLDER, SCHOOL_YEAR).outcome == {GRADE: 5, FactName.DIBAO: True}
+        again = with_row(
+            source, FactVersion(MARCH, "2026H1", SEPTEMBER, {GRADE: 4, FactName.DIBAO: True}), {}, full_file=whole
+        )
+        assert resolve([again], {}, HOLDER, SCHOOL_YEAR).current == {GRADE: 5, FactName.DIBAO: True}
 
 
 def test_a_whole_file_dates_every_record_that_it_still_has() -> None:
     source = says(JTJ, MARCH, school_grade=4)
-    ends = {(JTJ, "school", 0): End(1, "2026H2", SEPTEMBER)}
-    [layer] = as_of(source, ends)
-    assert (layer.valid_on, layer.period) == (SEPTEMBER, "2026H2")
+    ends = {(JTJ, "school", 0): FileEnd(1, "2026H2", SEPTEMBER)}
+    [version] = as_of(source, ends)
+    assert (version.valid_on, version.period) == (SEPTEMBER, "2026H2")
 
 
 def test_a_record_that_disappeared_stays_as_old_as_it_is() -> None:
-    source = fell_silent(says(JTJ, MARCH, school_grade=4), {}, "2026H2")
-    [layer] = as_of(source, {(JTJ, "school", 0): End(1, "2026H2", SEPTEMBER)})
-    assert layer.valid_on == MARCH
+    source = no_longer_reported(says(JTJ, MARCH, school_grade=4), {}, "2026H2")
+    [version] = as_of(source, {(JTJ, "school", 0): FileEnd(1, "2026H2", SEPTEMBER)})
+    assert version.valid_on == MARCH
 
 
 def test_a_row_on_its_own_after_a_file_does_not_make_the_rest_of_the_record_old_again() -> None:
-    ends = {(JTJ, "school", 0): End(1, "2026H2", SEPTEMBER)}
+    ends = {(JTJ, "school", 0): FileEnd(1, "2026H2", SEPTEMBER)}
     source = says(JTJ, MARCH, school_grade=4)
     later = date(2026, 10, 20)
-    again = heard(source, Layer(later, None, later, {FactName.SCHOOL_STATUS: "suspended"}), ends, whole=False)
-    assert [(layer.valid_on, dict(layer.facts)) for layer in as_of(again, ends)] == [
+    again = with_row(
+        source, FactVersion(later, None, later, {FactName.SCHOOL_STATUS: "suspended"}), ends, full_file=False
+    )
+    assert [(version.valid_on, dict(version.facts)) for version in as_of(again, ends)] == [
         (later, {FactName.SCHOOL_STATUS: "suspended"}),
         (SEPTEMBER, {GRADE: 4}),
     ]
 
 
 def test_a_source_whose_news_could_change_what_stands_is_watched() -> None:
-    assert laid(says(JTJ, MARCH, dibao=True), says(TOWN, SEPTEMBER, dibao=True)).contested == ()
-    found = laid(says(JTJ, MARCH, dibao=True), says(TOWN, SEPTEMBER, dibao=False))
-    assert found.contested == (f"{JTJ} school 0", f"{TOWN} village 0")
+    assert resolved(says(JTJ, MARCH, dibao=True), says(TOWN, SEPTEMBER, dibao=True)).dependency_keys == ()
+    found = resolved(says(JTJ, MARCH, dibao=True), says(TOWN, SEPTEMBER, dibao=False))
+    assert found.dependency_keys == (f"{JTJ} school 0", f"{TOWN} village 0")
 
 
 def test_a_grade_is_one_of_its_school_year() -> None:
     """Grade 4 said again in the next school year is news: the child repeats it. Again in the same year it is none."""
-    autumn, spring, next_autumn = (laid(says(JTJ, day, school_grade=4)) for day in (SEPTEMBER, NEXT_MARCH, NEXT_AUTUMN))
+    autumn, spring, next_autumn = (
+        resolved(says(JTJ, day, school_grade=4)) for day in (SEPTEMBER, NEXT_MARCH, NEXT_AUTUMN)
+    )
     assert autumn.days == spring.days == ((GRADE, "2026"),)
     assert next_autumn.days == ((GRADE, "2027"),)
     for year, found in (("2026", spring), ("2027", next_autumn)):
-        assert found.contested == (f"{JTJ} school 0 {year}",)
-    assert set(spring.contested) <= watched_by(JTJ, "school", 0, NEXT_AUTUMN, SCHOOL_YEAR)
-    assert watched_by(JTJ, "school", 0, NEXT_MARCH, SCHOOL_YEAR).isdisjoint(spring.contested)
-    assert laid(says(JTJ, MARCH, silent=True, school_grade=4)).contested == ()
+        assert found.dependency_keys == (f"{JTJ} school 0 {year}",)
+    assert set(spring.dependency_keys) <= keys_affected_by(JTJ, "school", 0, NEXT_AUTUMN, SCHOOL_YEAR)
+    assert keys_affected_by(JTJ, "school", 0, NEXT_MARCH, SCHOOL_YEAR).isdisjoint(spring.dependency_keys)
+    assert resolved(says(JTJ, MARCH, silent=True, school_grade=4)).dependency_keys == ()
 
 
 @pytest.mark.parametrize(("on", "begun"), [(date(2026, 8, 31), 2025), (date(2026, 9, 1), 2026), (MARCH, 2025)])
@@ -262,12 +274,12 @@ def test_a_school_year_begins_on_the_day_after_the_countys_cutoff(on: date, begu
 
 def test_what_was_found_of_the_guardianship_is_weighed_by_days() -> None:
     """Said before that day, or after it: both are part of what is said, and whoever speaks again is watched."""
-    found = laid(
+    found = resolved(
         says(TOWN, SEPTEMBER, dataset=VERIFY, guardian_status="effective"),
         says(JTJ, MARCH, lives_with_caretaker=True),
     )
     assert found.days == ((FactName.GUARDIAN_STATUS, "2026-09-30"), (FactName.LIVES_WITH_CARETAKER, "2026-03-31"))
-    assert f"{JTJ} school 0" in found.contested
+    assert f"{JTJ} school 0" in found.dependency_keys
 
 
 # ------------------------------------------------------------------------------------------------------- any order
@@ -288,16 +300,16 @@ def sources(draw: st.DrawFn) -> Source:
     unit = draw(st.sampled_from(sorted(DATASET)))
     dataset = draw(st.sampled_from([DATASET[unit], VERIFY]))
     facts: dict[FactName, Value] = {name: draw(VALUES[name]) for name in draw(st.sets(st.sampled_from(list(VALUES))))}
-    layer = Layer(draw(DAYS), None, draw(DAYS), facts)
+    version = FactVersion(draw(DAYS), None, draw(DAYS), facts)
     record = draw(st.uuids(version=4))
     return Source(
-        record, unit, dataset, draw(st.integers(0, 1)), draw(st.integers(0, 1)), draw(st.booleans()), (layer,)
+        record, unit, dataset, draw(st.integers(0, 1)), draw(st.integers(0, 1)), draw(st.booleans()), (version,)
     )
 
 
 ENDS = {
-    (JTJ, "school", 0): End(1, "2026H1", MARCH),
-    (TOWN, "village", 1): End(1, "2026H2", SEPTEMBER),
+    (JTJ, "school", 0): FileEnd(1, "2026H1", MARCH),
+    (TOWN, "village", 1): FileEnd(1, "2026H2", SEPTEMBER),
 }
 
 
@@ -306,16 +318,16 @@ ENDS = {
 def test_what_stands_does_not_depend_on_who_arrived_first(found: list[Source], random: object) -> None:
     shuffled = list(found)
     random.shuffle(shuffled)  # type: ignore[attr-defined]
-    assert lay(found, ENDS, HOLDER, SCHOOL_YEAR) == lay(shuffled, ENDS, HOLDER, SCHOOL_YEAR)
+    assert resolve(found, ENDS, HOLDER, SCHOOL_YEAR) == resolve(shuffled, ENDS, HOLDER, SCHOOL_YEAR)
 
 
 @settings(deadline=None)
 @given(st.lists(sources(), max_size=6, unique_by=lambda source: source.record))
 def test_every_value_travels_and_one_stands(found: list[Source]) -> None:
     """Except for when a residence began, where what is not credible does not travel."""
-    result = lay(found, ENDS, HOLDER, SCHOOL_YEAR)
+    result = resolve(found, ENDS, HOLDER, SCHOOL_YEAR)
     for name in VALUES:
-        claimed = {layer.facts[name] for source in found for layer in source.layers if name in layer.facts}
+        claimed = {version.facts[name] for source in found for version in source.versions if name in version.facts}
         stands = standing(result, name)
         if name is SINCE:
             assert set(stands) <= claimed

@@ -33,20 +33,21 @@ from runtime.storage import sql
 from runtime.storage.sealing import new_keys
 from runtime.topic_catalogue import TopicCatalogue
 from services.registry import app
-from services.registry.names import identity_of
+from services.registry.identity import identity_of
+from services.registry.vault import Vault
 from tests.county import a_county
-from tests.registry.house import (
-    LANES,
+from tests.registry.harness import (
     NOON,
+    PARTITIONS,
     PRIVATE,
     SPACE,
-    House,
+    Registry,
     Step,
-    a_vault,
     action,
     an_id,
     disappeared,
     ended,
+    file_id,
     only,
     read,
     reported,
@@ -64,7 +65,7 @@ DAYS = (date(2016, 3, 5), date(2016, 3, 6))
 
 
 def lane_of(born: date | None) -> int:
-    return partition_of("" if born is None else born.isoformat(), LANES)
+    return partition_of("" if born is None else born.isoformat(), PARTITIONS)
 
 
 def a_child_of(chance: random.Random, n: int, born: date) -> Row:
@@ -85,10 +86,9 @@ def a_child_of(chance: random.Random, n: int, born: date) -> Row:
     return chance.choice([row, police(row, facts={FactName.SCHOOL_GRADE: 9}), clinic(row)])
 
 
-def a_log(seed: int, asked: Sequence[UUID] = (), size: int = 400) -> list[Step]:
+def a_log(seed: int, asked: Sequence[UUID] = (), size: int = 400, vault: Vault | None = None) -> list[Step]:
     """Half a year of a county: rows that change, come back, change their birth date; findings, decisions, referrals."""
     chance = random.Random(seed)
-    new_id = a_vault().new_id
     rows: dict[str, Row] = {}
     children: list[UUID] = []
     findings: list[UUID] = []
@@ -97,17 +97,21 @@ def a_log(seed: int, asked: Sequence[UUID] = (), size: int = 400) -> list[Step]:
     while len(log) < size:
         at = NOON + timedelta(hours=len(log))
         topic = chance.choice([RECORDS, RECORDS, RECORDS, ACTIONS, CASES])
-        lane = lane_of(chance.choice(DAYS)) if topic == RECORDS else chance.randrange(LANES)
+        partition = lane_of(chance.choice(DAYS)) if topic == RECORDS else chance.randrange(PARTITIONS)
         for _ in range(chance.randint(3, 25)):
             at += timedelta(minutes=1)
             if topic == RECORDS:
-                event = _record(chance, lane, rows, findings, log, at)
-                log += [Step(topic, place, event, at) for place in (range(LANES) if event.broadcast else [lane])]
-                children += [new_id(str(an_id("record", key))) for key in rows]
+                event = _record(chance, partition, rows, findings, log, at)
+                log += [
+                    Step(topic, place, event, at) for place in (range(PARTITIONS) if event.broadcast else [partition])
+                ]
+                children += [file_id(an_id("record", key), vault) for key in rows]
             elif not children:
                 break
             elif topic == ACTIONS:
-                log.append(Step(topic, lane, _action(chance, len(log), rows, children, findings, merged, asked), at))
+                log.append(
+                    Step(topic, partition, _action(chance, len(log), rows, children, findings, merged, asked), at)
+                )
             else:
                 number = chance.randrange(6)
                 state, move = chance.choice(
@@ -119,14 +123,16 @@ def a_log(seed: int, asked: Sequence[UUID] = (), size: int = 400) -> list[Step]:
                 )
                 version = len(log)
                 child = children[number % len(children)]
-                log.append(Step(topic, lane, moved(child, version, state, move=move, referral=an_id("r", number)), at))
+                log.append(
+                    Step(topic, partition, moved(child, version, state, move=move, referral=an_id("r", number)), at)
+                )
     return log
 
 
 def _record(
-    chance: random.Random, lane: int, rows: dict[str, Row], findings: list[UUID], log: list[Step], at: Any
+    chance: random.Random, partition: int, rows: dict[str, Row], findings: list[UUID], log: list[Step], at: Any
 ) -> Any:
-    born = next(day for day in DAYS if lane_of(day) == lane)
+    born = next(day for day in DAYS if lane_of(day) == partition)
     roll = chance.random()
     if findings and roll < 0.1:
         finding = chance.choice(findings)
@@ -179,10 +185,10 @@ def _action(
     return action(verb, name=str(n), child=one, other=chance.choice([other, None]), records=records)
 
 
-async def with_decisions(house: House, seed: int) -> list[Step]:
+async def with_decisions(registry: Registry, seed: int) -> list[Step]:
     """The log in which persons also answer what the registry asks in it."""
-    asked = [one.review for one in only(await house.play(a_log(seed)), ReviewRequested)]
-    await house.forget()
+    asked = [one.review for one in only(await registry.play(a_log(seed)), ReviewRequested)]
+    await registry.reset()
     return a_log(seed, asked)
 
 
@@ -194,9 +200,9 @@ class Running:
     """The registry's service as it runs, but for Kafka: records go in by hand, the outbox is read."""
 
     service: Service
-    house: House
+    registry: Registry
 
-    async def hear(self, log: Sequence[Step], size: int, *, twice: bool = False) -> None:
+    async def consume(self, log: Sequence[Step], size: int, *, twice: bool = False) -> None:
         """Apply a log, cut into batches of one lane. ``twice``: each writer's relay sends everything again."""
         raws = _records(log, twice=twice)
         for (topic, _), run in groupby(raws, key=lambda raw: (raw.topic, raw.partition)):
@@ -205,7 +211,7 @@ class Running:
                 for start in range(0, len(records), size):
                     await applied(self.service.consumers[consumer], records[start : start + size])
 
-    async def said(self) -> list[dict[str, Any]]:
+    async def emitted(self) -> list[dict[str, Any]]:
         """What stands in the outbox: in the order of each lane, sealed things opened."""
         rows = await self.service.context.pool.fetch(
             "SELECT producer_id, topic, partition, seq, key, value, headers"
@@ -237,26 +243,26 @@ def _records(log: Sequence[Step], *, twice: bool) -> list[Any]:
     raws: list[Any] = []
 
     def put(step: Step, number: int, n: int) -> None:
-        place = (step.topic, step.lane)
+        place = (step.topic, step.partition)
         offset = offsets[place] = offsets.get(place, -1) + 1
         event, one = step.event, an_id("said", n)
         envelope = Envelope(one, f"/hutong/{COUNTY.code}/said", event.kind, step.at, event.key, COUNTY.code, one)
         raws.append(
             SimpleNamespace(
                 topic=step.topic,
-                partition=step.lane,
+                partition=step.partition,
                 offset=offset,
                 timestamp=0,
                 key=event.key.encode(),
                 value=event.model_dump_json().encode(),
-                headers=envelope.with_sequence(step.lane, number).headers(),
+                headers=envelope.with_sequence(step.partition, number).headers(),
             )
         )
 
-    for _, run in groupby(enumerate(log), key=lambda one: (one[1].topic, one[1].lane)):
+    for _, run in groupby(enumerate(log), key=lambda one: (one[1].topic, one[1].partition)):
         chunk = []
         for n, step in run:
-            place = (step.topic, step.lane)
+            place = (step.topic, step.partition)
             numbers[place] = numbers.get(place, -1) + 1
             chunk.append((step, numbers[place], n))
         for _ in range(2 if twice else 1):
@@ -274,7 +280,7 @@ async def running(
     made: list[tuple[str, Running]] = []
     secrets = tmp_path / "secrets.json"
     secrets.touch(mode=0o600)
-    vault = {"master_key": bytes(range(32)), "lookup_key": b"lookup" * 6, "child_id_key": b"child-id" * 4}
+    vault = {"master_key": bytes(range(32)), "lookup_key": b"blocking_key" * 6, "child_id_key": b"child-id" * 4}
     secrets.write_text(
         json.dumps(
             {name: key.hex() for name, key in vault.items()}
@@ -287,7 +293,7 @@ async def running(
         await admin.execute(f'CREATE DATABASE "{name}" TEMPLATE "{database_template}"')
         dsn = postgres.dsn(postgres.superuser, postgres.superuser_password, name)
         settings = Settings(
-            kafka=stack.kafka.bootstrap, postgres=dsn, county=COUNTY.code, partitions=LANES, secrets_file=secrets
+            kafka=stack.kafka.bootstrap, postgres=dsn, county=COUNTY.code, partitions=PARTITIONS, secrets_file=secrets
         )
         service = app.create(settings)
         await service.open()
@@ -297,32 +303,32 @@ async def running(
         )
         for topic, consumers in CONSUMERS.items():
             for consumer in consumers:
-                places = list(range(LANES))
-                names = ([consumer] * LANES, [topic] * LANES, places)
+                places = list(range(PARTITIONS))
+                names = ([consumer] * PARTITIONS, [topic] * PARTITIONS, places)
                 await service.context.pool.execute(sql.NEW_PRODUCER_IDS, *names)
-                await service.context.pool.execute(sql.NEW_CURSORS, *names, [0] * LANES, [str(SPACE)] * LANES)
+                await service.context.pool.execute(sql.NEW_CURSORS, *names, [0] * PARTITIONS, [str(SPACE)] * PARTITIONS)
                 service.consumers[consumer].ready |= {(topic, place) for place in places}
         connection = await asyncpg.connect(dsn, server_settings={"search_path": "registry", "timezone": "UTC"})
-        made.append((name, Running(service, House(connection, COUNTY))))
+        made.append((name, Running(service, Registry(connection, COUNTY))))
         return made[-1][1]
 
     yield make
     for name, one in made:
-        await one.house.tx.close()
+        await one.registry.tx.close()
         await one.service.close()
         await admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
     await admin.close()
 
 
-def unskipped(said: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def unskipped(emitted: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """All that may not be skipped. Of a child's file and of what an agency may read the newest stands for all."""
-    return [one for one in said if one["type"] not in (ChildChanged.kind, Disclosed.kind)]
+    return [one for one in emitted if one["type"] not in (ChildChanged.kind, Disclosed.kind)]
 
 
-def newest(said: list[dict[str, Any]]) -> dict[bytes, dict[str, Any]]:
+def newest(emitted: list[dict[str, Any]]) -> dict[bytes, dict[str, Any]]:
     """Each child's newest snapshot, without the version and days of what only grew younger."""
     found: dict[bytes, dict[str, Any]] = {}
-    for one in said:
+    for one in emitted:
         if one["type"] == ChildChanged.kind:
             known = found.get(one["key"])
             if known is None or known["child_version"] < one["value"]["child_version"]:
@@ -342,23 +348,23 @@ def newest(said: list[dict[str, Any]]) -> dict[bytes, dict[str, Any]]:
 
 @pytest.mark.parametrize("seed", range(1, 3))
 async def test_a_log_cut_differently_or_heard_twice_ends_the_same(
-    house: House, running: Callable[[], Awaitable[Running]], seed: int
+    registry: Registry, running: Callable[[], Awaitable[Running]], seed: int
 ) -> None:
     """Through the runtime, fence and numbers included: the opened state, every event and its id."""
-    house.county = COUNTY
-    log = await with_decisions(house, seed)
+    registry.county = COUNTY
+    log = await with_decisions(registry, seed)
     ways = {"one by one": (1, False), "by seven": (7, False), "at once": (1000, False), "twice": (7, True)}
     seen: dict[str, tuple[Any, ...]] = {}
     for way, (size, twice) in ways.items():
         one = await running()
-        await one.hear(log, size, twice=twice)
-        said = await one.said()
-        seen[way] = (await one.house.state(), unskipped(said), newest(said))
+        await one.consume(log, size, twice=twice)
+        emitted = await one.emitted()
+        seen[way] = (await one.registry.state(), unskipped(emitted), newest(emitted))
         assert await one.service.parked() == []
-    state, said, _ = seen["one by one"]
+    state, emitted, _ = seen["one by one"]
     kinds: list[type[Event]] = [ReviewRequested, ReviewResolved, FileReassigned, FindingAssigned, FactConflictFound]
     kinds.append(RegistryActionRefused)
-    assert {kind.kind for kind in kinds} == {event["type"] for event in said}
+    assert {kind.kind for kind in kinds} == {event["type"] for event in emitted}
     assert [name for name, rows in state.items() if not rows] == []
     for way, found in seen.items():
         for part, reference in zip(found, seen["one by one"], strict=True):
@@ -367,16 +373,18 @@ async def test_a_log_cut_differently_or_heard_twice_ends_the_same(
 
 def published(events: Sequence[Event], at: datetime = NOON) -> list[Step]:
     """What intake's outbox makes of these events: each partition in order, one partition after the other."""
-    outbox = Outbox("intake", "/hutong/341722/intake/x", TopicCatalogue(TOPICS), LANES)
+    outbox = Outbox("intake", "/hutong/341722/intake/x", TopicCatalogue(TOPICS), PARTITIONS)
     cause = Envelope(SPACE, "/a-client", "department.End.v1", at, "key", COUNTY.code, SPACE)
-    said = [InboundEvent(event, cause, "department.341722-jtj.v1", 0, n).emit(event) for n, event in enumerate(events)]
+    emitted = [
+        InboundEvent(event, cause, "department.341722-jtj.v1", 0, n).emit(event) for n, event in enumerate(events)
+    ]
     kinds = {event.kind: type(event) for event in events}
     steps = []
-    for row in outbox.rows(said):
+    for row in outbox.rows(emitted):
         assert row.value is not None
         kind = dict(pairwise(row.headers.split(b"\x00")))[b"ce_type"].decode()
         steps.append(Step(row.topic, row.partition, kinds[kind].model_validate_json(row.value), at))
-    return sorted(steps, key=lambda step: step.lane)
+    return sorted(steps, key=lambda step: step.partition)
 
 
 def half_years(children: Sequence[Row]) -> list[Step]:
@@ -399,16 +407,16 @@ async def test_an_unchanged_file_speaks_for_the_children_of_every_partition(
     plain = {"guardian_id_number": None, "guardian_name": None, "guardian_phone": None}
     days = [date(2016, 1, 1) + timedelta(days=n) for n in range(24)]
     children = [a_row(str(n), born=day, id_number=a_number(day), **plain) for n, day in enumerate(days)]
-    assert {lane_of(row.born) for row in children[::2]} == set(range(LANES))
+    assert {lane_of(row.born) for row in children[::2]} == set(range(PARTITIONS))
     log = half_years(children)
     seen = []
     for size, twice in ((1, False), (7, False), (1000, False), (7, True)):
         one = await running()
-        await one.hear(log, size, twice=twice)
-        said = await one.said()
-        seen.append((await one.house.state(), unskipped(said), newest(said)))
-        standing = {str(a_vault().new_id(str(an_id("record", row.key)))) for row in children}
-        spoken = [event["value"] for event in said if event["type"] == ChildChanged.kind]
+        await one.consume(log, size, twice=twice)
+        emitted = await one.emitted()
+        seen.append((await one.registry.state(), unskipped(emitted), newest(emitted)))
+        standing = {str(file_id(an_id("record", row.key))) for row in children}
+        spoken = [event["value"] for event in emitted if event["type"] == ChildChanged.kind]
         dated = {
             file["child"]
             for file in spoken
@@ -417,8 +425,8 @@ async def test_an_unchanged_file_speaks_for_the_children_of_every_partition(
             and (fact["period"], fact["valid_on"]) == ("2026H2", "2026-09-30")
         }
         assert dated == standing
-        told = [event["value"] for event in said if event["type"] == FactConflictFound.kind]
-        contradicted = {str(a_vault().new_id(str(an_id("record", row.key)))) for row in children[::2]}
+        told = [event["value"] for event in emitted if event["type"] == FactConflictFound.kind]
+        contradicted = {str(file_id(an_id("record", row.key))) for row in children[::2]}
         assert sorted(one["child"] for one in told) == sorted(contradicted)
         assert {one["name"] for one in told} == {FactName.SCHOOL_GRADE}
     for found in seen[1:]:
@@ -432,9 +440,9 @@ async def test_a_log_heard_once_more_from_its_beginning_gives_the_same(
     found, wrapped = [], []
     for _ in range(2):
         one = await running()
-        await one.hear(a_log(5), 40)
-        keys = await one.house.tx.fetch("SELECT * FROM child_key ORDER BY child_id")
-        found.append((await one.house.state(), await one.said(), [row["child_id"] for row in keys]))
+        await one.consume(a_log(5), 40)
+        keys = await one.registry.tx.fetch("SELECT * FROM child_key ORDER BY child_id")
+        found.append((await one.registry.state(), await one.emitted(), [row["child_id"] for row in keys]))
         wrapped.append({row["wrapped"] for row in keys})
     assert found[0] == found[1]
     assert wrapped[0].isdisjoint(wrapped[1])
@@ -454,9 +462,9 @@ def three_lanes(seed: int) -> tuple[list[Step], list[list[Step]]]:
         for day in DAYS
         for n in range(4)
     }
-    children = [a_vault().new_id(str(an_id("record", row.key))) for row in rows.values()]
+    children = [file_id(an_id("record", row.key)) for row in rows.values()]
     first = [Step(RECORDS, lane_of(row.born), read(row)) for row in rows.values()]
-    lanes: dict[date, list[Step]] = {day: [] for day in DAYS}
+    partitions: dict[date, list[Step]] = {day: [] for day in DAYS}
     for n in range(24):
         at = NOON + timedelta(hours=n + 1)
         day, number = chance.choice(DAYS), chance.randrange(4)
@@ -476,18 +484,18 @@ def three_lanes(seed: int) -> tuple[list[Step], list[list[Step]]]:
                 IdentityField.NAME: f"例小{one}",
             }
             corrected = replace(row, key=f"{row.key}/{n}", born=other, identity=moved_to)
-            lanes[day].append(Step(RECORDS, lane_of(day), read(replace(row, key=corrected.key), at=at), at))
+            partitions[day].append(Step(RECORDS, lane_of(day), read(replace(row, key=corrected.key), at=at), at))
             later = at + timedelta(minutes=30)
-            lanes[day].append(Step(RECORDS, lane_of(day), disappeared(replace(row, key=corrected.key)), at))
-            lanes[other].append(Step(RECORDS, lane_of(other), read(corrected, at=later), later))
+            partitions[day].append(Step(RECORDS, lane_of(day), disappeared(replace(row, key=corrected.key)), at))
+            partitions[other].append(Step(RECORDS, lane_of(other), read(corrected, at=later), later))
         elif roll < 0.3:
-            lanes[day].append(Step(RECORDS, lane_of(day), disappeared(row), at))
+            partitions[day].append(Step(RECORDS, lane_of(day), disappeared(row), at))
         elif roll < 0.4:
             ending = ended(row, f"2027H{1 + n % 2}", date(2027, 1, 1) + timedelta(days=n))
             for each in DAYS:
-                lanes[each].append(Step(RECORDS, lane_of(each), ending, at))
+                partitions[each].append(Step(RECORDS, lane_of(each), ending, at))
         else:
-            lanes[day].append(Step(RECORDS, lane_of(day), read(row, at=at), at))
+            partitions[day].append(Step(RECORDS, lane_of(day), read(row, at=at), at))
     decided: list[Step] = []
     for n in range(8):
         left, right = chance.sample(children, 2)
@@ -499,39 +507,39 @@ def three_lanes(seed: int) -> tuple[list[Step], list[list[Step]]]:
         decided += [Step(ACTIONS, 0, event, at) for event in ([merge, seen, undo] if n % 3 else [merge])]
         if n % 3 == 0:
             children = [child for child in children if child != right]
-    return first, [*lanes.values(), decided]
+    return first, [*partitions.values(), decided]
 
 
-def interleaved(chance: random.Random, lanes: Sequence[Sequence[Step]]) -> list[Step]:
+def interleaved(chance: random.Random, partitions: Sequence[Sequence[Step]]) -> list[Step]:
     """The lanes in some order that keeps each of them in its own."""
-    order = [n for n, lane in enumerate(lanes) for _ in lane]
+    order = [n for n, partition in enumerate(partitions) for _ in partition]
     chance.shuffle(order)
-    at = [iter(lane) for lane in lanes]
+    at = [iter(partition) for partition in partitions]
     return [next(at[n]) for n in order]
 
 
-async def who_is_who(house: House) -> dict[frozenset[str], Any]:
+async def who_is_who(registry: Registry) -> dict[frozenset[str], Any]:
     """Files by what is in them, whatever their ids are: what each source says, who it is, what is asked about it."""
     files = {}
-    rows = await house.tx.fetch("SELECT * FROM child WHERE absorbed_by IS NULL")
-    identities = await identity_of(house.tx, house.vault, [row["child_id"] for row in rows])
+    rows = await registry.tx.fetch("SELECT * FROM child WHERE absorbed_by IS NULL")
+    identities = await identity_of(registry.tx, registry.vault, [row["child_id"] for row in rows])
     for row in rows:
         sources = {source[0]: source[1:] for source in json.loads(row["file"])["sources"]}
-        kept = (row["state"], row["residence"], row["contested"], identities[row["child_id"]])
+        kept = (row["state"], row["residence"], row["dependency_keys"], identities[row["child_id"]])
         files[frozenset(sources)] = (sources, kept)
     return files
 
 
 @pytest.mark.parametrize("seed", range(4))
-async def test_lanes_that_touch_one_child_may_come_at_any_pace(house: House, seed: int) -> None:
+async def test_lanes_that_touch_one_child_may_come_at_any_pace(registry: Registry, seed: int) -> None:
     """Who is who, what stands and who said it do not depend on which lane was quicker."""
-    first, lanes = three_lanes(seed)
+    first, partitions = three_lanes(seed)
     chance = random.Random(seed)
     seen = []
     for _ in range(4):
-        await house.forget()
-        await house.play(first)
-        await house.play(interleaved(chance, lanes), size=chance.choice([1, 5, 1000]))
-        seen.append(await who_is_who(house))
+        await registry.reset()
+        await registry.play(first)
+        await registry.play(interleaved(chance, partitions), size=chance.choice([1, 5, 1000]))
+        seen.append(await who_is_who(registry))
     for found in seen[1:]:
         assert found == seen[0]

@@ -11,18 +11,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contracts.vocabulary import IdentityField
-from services.registry.domain import names, numbers
+from services.registry.domain import identifiers, names
 from services.registry.domain.matching import (
     Agreement,
     Evidence,
     Match,
-    Verdict,
+    MatchDecision,
+    accumulated,
     agreement,
-    arrange,
+    cluster,
     compare,
-    remembered,
 )
-from tests.registry.house import a_vault, an_id
+from tests.registry.harness import a_vault, an_id
 from tests.registry.people import BORN, FATHER, MOTHER, PHONE, a_number
 
 VAULT = a_vault()
@@ -37,14 +37,14 @@ def of(key: str, identity: Mapping[str, str], *, born: date | None = BORN, flags
 def matched(one: dict[str, str], other: dict[str, str]) -> Match:
     """How two rows compare; the clear names are there for the few that only letters can compare."""
     left, right = of("one", one), of("other", other)
-    return compare(left, right, lambda *_: names.alike(one.get("name", ""), other.get("name", "")))
+    return compare(left, right, lambda *_: names.similar(one.get("name", ""), other.get("name", "")))
 
 
 NAME = {"name": "例小明"}
 NUMBER = {"id_number": a_number()}
 WITH_MOTHER = NAME | {"guardian_name": "例妈妈", "guardian_id_number": MOTHER, "guardian_phone": PHONE}
 TWIN = {**WITH_MOTHER, "name": "例小亮"}
-JOIN, ASK, APART = Verdict.JOIN, Verdict.ASK, Verdict.APART
+JOIN, ASK, APART = MatchDecision.LINK, MatchDecision.REVIEW, MatchDecision.NON_LINK
 
 
 @pytest.mark.parametrize(
@@ -173,22 +173,22 @@ JOIN, ASK, APART = Verdict.JOIN, Verdict.ASK, Verdict.APART
         ),
     ],
 )
-def test_the_ladder(one: dict[str, str], other: dict[str, str], verdict: Verdict) -> None:
-    assert matched(one, other).verdict is verdict
+def test_the_ladder(one: dict[str, str], other: dict[str, str], verdict: MatchDecision) -> None:
+    assert matched(one, other).decision is verdict
     assert matched(other, one) == matched(one, other)
 
 
 def test_siblings_born_on_other_days_never_meet() -> None:
     one = of("one", WITH_MOTHER)
     other = of("other", WITH_MOTHER, born=date(2018, 1, 1))
-    assert compare(one, other).verdict is APART
-    assert one.keys.isdisjoint(other.keys)
+    assert compare(one, other).decision is APART
+    assert one.blocking_keys.isdisjoint(other.blocking_keys)
 
 
 def test_without_a_birth_date_nothing_joins() -> None:
-    assert compare(of("one", WITH_MOTHER, born=None), of("other", WITH_MOTHER, born=None)).verdict is APART
+    assert compare(of("one", WITH_MOTHER, born=None), of("other", WITH_MOTHER, born=None)).decision is APART
     one, other = (replace(of(name, WITH_MOTHER), birth_date=None) for name in ("one", "other"))
-    assert compare(one, other).verdict is APART
+    assert compare(one, other).decision is APART
 
 
 def test_the_evidence_of_a_question_is_in_codes() -> None:
@@ -225,11 +225,11 @@ def test_a_number_flagged_as_damaged_is_no_number() -> None:
 
 def test_a_guardians_old_number_is_the_new_one() -> None:
     """15 digits until 1999, written out with the century and a check digit."""
-    assert numbers.adult_number(MOTHER[:6] + MOTHER[8:17]) == MOTHER
+    assert identifiers.guardian_id_number(MOTHER[:6] + MOTHER[8:17]) == MOTHER
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "said"),
+    ("one", "other", "expected"),
     [
         (1, 1, Agreement.SAME),
         (1, 2, Agreement.DIFFERENT),
@@ -238,8 +238,8 @@ def test_a_guardians_old_number_is_the_new_one() -> None:
         (None, None, Agreement.MISSING),
     ],
 )
-def test_missing_evidence_neither_agrees_nor_disagrees(one: int | None, other: int | None, said: Agreement) -> None:
-    assert agreement(one, other) is said
+def test_missing_evidence_neither_agrees_nor_disagrees(one: int | None, other: int | None, expected: Agreement) -> None:
+    assert agreement(one, other) is expected
 
 
 @pytest.mark.parametrize(
@@ -253,7 +253,7 @@ def test_missing_evidence_neither_agrees_nor_disagrees(one: int | None, other: i
     ],
 )
 def test_phones_are_compared_as_digits(cell: str, digits: tuple[str, ...]) -> None:
-    assert numbers.phones(cell) == digits
+    assert identifiers.phones(cell) == digits
 
 
 # ------------------------------------------------------------------------------------------------- what a record said
@@ -263,7 +263,7 @@ def test_a_row_that_leaves_something_out_has_not_taken_it_back() -> None:
     """Half a year later the number is damaged and the phone is new."""
     before = of("one", NUMBER | WITH_MOTHER)
     now = of("one", WITH_MOTHER | {"guardian_phone": "19900000002"})
-    both = remembered(before, now)
+    both = accumulated(before, now)
     assert both.number == before.number
     assert both.phones == before.phones | now.phones
 
@@ -271,7 +271,7 @@ def test_a_row_that_leaves_something_out_has_not_taken_it_back() -> None:
 def test_a_row_whose_number_changes_speaks_of_somebody_else() -> None:
     before = of("one", NUMBER | WITH_MOTHER)
     now = of("one", {"id_number": a_number(sequence=3), "name": "例大山"})
-    assert remembered(before, now) is now
+    assert accumulated(before, now) is now
 
 
 # ----------------------------------------------------------------------------------------------------------- arrange
@@ -293,15 +293,15 @@ def evidences(draw: st.DrawFn) -> Evidence:
         guardian_ids=draw(SOME),
         phones=draw(SOME),
         pairs=draw(SOME),
-        odd=draw(st.booleans()),
-        hold=draw(HOLDS),
+        unmatchable=draw(st.booleans()),
+        must_link=draw(HOLDS),
     )
 
 
 @settings(deadline=None)
 @given(evidences(), evidences(), st.booleans())
-def test_matching_is_symmetric(one: Evidence, other: Evidence, alike: bool) -> None:
-    assert compare(one, other, lambda *_: alike) == compare(other, one, lambda *_: alike)
+def test_matching_is_symmetric(one: Evidence, other: Evidence, similar: bool) -> None:
+    assert compare(one, other, lambda *_: similar) == compare(other, one, lambda *_: similar)
 
 
 CASES = st.lists(evidences(), max_size=7, unique_by=lambda one: one.record)
@@ -313,36 +313,36 @@ KEPT_APART = st.sets(
 @settings(deadline=None)
 @given(CASES, KEPT_APART, st.randoms())
 def test_who_belongs_together_does_not_depend_on_the_order(
-    records: list[Evidence], apart: set[frozenset[UUID]], random: object
+    records: list[Evidence], cannot_link: set[frozenset[UUID]], random: object
 ) -> None:
     shuffled = list(records)
     random.shuffle(shuffled)  # type: ignore[attr-defined]
-    assert arrange(records, apart) == arrange(shuffled, apart)
+    assert cluster(records, cannot_link) == cluster(shuffled, cannot_link)
 
 
 @settings(deadline=None)
 @given(CASES, KEPT_APART)
 def test_two_valid_numbers_are_together_only_by_a_persons_hold(
-    records: list[Evidence], apart: set[frozenset[UUID]]
+    records: list[Evidence], cannot_link: set[frozenset[UUID]]
 ) -> None:
-    unheld = [one for one in records if one.hold is None]
+    unheld = [one for one in records if one.must_link is None]
     by_id = {one.record: one for one in unheld}
-    for group in arrange(unheld, apart):
+    for group in cluster(unheld, cannot_link):
         assert len({by_id[record].number for record in group} - {None}) <= 1
 
 
 @settings(deadline=None)
 @given(CASES, KEPT_APART)
 def test_what_a_person_holds_stays_together_and_what_is_kept_apart_stays_apart(
-    records: list[Evidence], apart: set[frozenset[UUID]]
+    records: list[Evidence], cannot_link: set[frozenset[UUID]]
 ) -> None:
-    of_record = {one.record: one.hold for one in records}
-    groups = arrange(records, apart)
-    for hold in {one.hold for one in records} - {None}:
-        assert len([group for group in groups if hold in {of_record[record] for record in group}]) == 1
+    of_record = {one.record: one.must_link for one in records}
+    groups = cluster(records, cannot_link)
+    for must_link in {one.must_link for one in records} - {None}:
+        assert len([group for group in groups if must_link in {of_record[record] for record in group}]) == 1
     for group in groups:
         held = {of_record[record] for record in group} - {None}
-        assert not any(frozenset((a, b)) in apart for a in held for b in held)
+        assert not any(frozenset((a, b)) in cannot_link for a in held for b in held)
 
 
 def test_a_record_that_fits_two_numbers_goes_to_the_same_one_in_every_order() -> None:
@@ -350,7 +350,7 @@ def test_a_record_that_fits_two_numbers_goes_to_the_same_one_in_every_order() ->
     clinic = of("clinic", NAME | {"mother_id_number": MOTHER, "father_id_number": FATHER})
     one = of("one", NAME | {"mother_id_number": MOTHER, "id_number": a_number(sequence=1)})
     other = of("other", NAME | {"father_id_number": FATHER, "id_number": a_number(sequence=3)})
-    arranged = {tuple(arrange(list(order), set())) for order in permutations((clinic, one, other))}
+    arranged = {tuple(cluster(list(order), set())) for order in permutations((clinic, one, other))}
     assert len(arranged) == 1
     assert sorted(len(group) for group in arranged.pop()) == [1, 2]
 
@@ -370,7 +370,7 @@ def test_a_record_that_fits_two_numbers_goes_to_the_same_one_in_every_order() ->
     ],
 )
 def test_the_same_name_written_differently(one: str, other: str) -> None:
-    assert names.normal(one) == names.normal(other)
+    assert names.normalized(one) == names.normalized(other)
 
 
 @pytest.mark.parametrize(
@@ -378,12 +378,12 @@ def test_the_same_name_written_differently(one: str, other: str) -> None:
     [("梓", "子"), ("萱", "轩"), ("王莉", "王丽"), ("林静", "林晶"), ("刘娜", "牛娜"), ("张志", "章治")],
 )
 def test_names_that_sound_alike_share_a_form(one: str, other: str) -> None:
-    assert set(names.forms(names.normal(one))) & set(names.forms(names.normal(other)))
+    assert set(names.variants(names.normalized(one))) & set(names.variants(names.normalized(other)))
 
 
 @pytest.mark.parametrize(("one", "other"), [("例小明", "例小亮"), ("张子轩", "张子涵"), ("王芳", "王方方")])
 def test_different_given_names_share_no_form(one: str, other: str) -> None:
-    assert not set(names.forms(names.normal(one))) & set(names.forms(names.normal(other)))
+    assert not set(names.variants(names.normalized(one))) & set(names.variants(names.normalized(other)))
 
 
 NAMES = st.text(alphabet="张章李子梓轩萱□·买提abc 某", max_size=9)
@@ -392,10 +392,10 @@ NAMES = st.text(alphabet="张章李子梓轩萱□·买提abc 某", max_size=9)
 @settings(deadline=None)
 @given(NAMES, NAMES)
 def test_likeness_is_symmetric(one: str, other: str) -> None:
-    assert names.alike(one, other) == names.alike(other, one)
+    assert names.similar(one, other) == names.similar(other, one)
 
 
 @settings(deadline=None)
 @given(NAMES)
 def test_normalising_twice_changes_nothing(name: str) -> None:
-    assert names.normal(names.normal(name)) == names.normal(name)
+    assert names.normalized(names.normalized(name)) == names.normalized(name)

@@ -19,8 +19,8 @@ from contracts.registry import (
     review_id,
 )
 from contracts.vocabulary import FactName, IdentityField, Verb
-from services.registry.names import identity_of
-from tests.registry.house import MZJ, NOON, TODAY, House, Step, action, an_id, only, read, reported
+from services.registry.identity import identity_of
+from tests.registry.harness import MZJ, NOON, TODAY, Registry, Step, action, an_id, candidate_id, only, read, reported
 from tests.registry.people import FATHER, PHONE, Row, a_number, a_row, clinic, police, village
 
 ONE = a_row("one", guardian_id_number=None)
@@ -28,10 +28,10 @@ OTHER = village(ONE)
 """Could be the same child: name, birth date, guardian's name and phone agree."""
 
 
-async def two_files(house: House) -> tuple[UUID, UUID, ReviewRequested]:
-    said = await house.rows(ONE, OTHER)
-    [asked] = only(said, ReviewRequested)
-    return await house.child_of(ONE), await house.child_of(OTHER), asked
+async def two_files(registry: Registry) -> tuple[UUID, UUID, ReviewRequested]:
+    emitted = await registry.rows(ONE, OTHER)
+    [asked] = only(emitted, ReviewRequested)
+    return await registry.child_of(ONE), await registry.child_of(OTHER), asked
 
 
 def with_another_phone(row: Row) -> Row:
@@ -39,19 +39,19 @@ def with_another_phone(row: Row) -> Row:
     return replace(row, identity={**row.identity, IdentityField.GUARDIAN_PHONE: "19900000002"})
 
 
-def refusal(said: list[Any]) -> str:
-    [refused] = only(said, RegistryActionRefused)
+def refusal(emitted: list[Any]) -> str:
+    [refused] = only(emitted, RegistryActionRefused)
     return refused.code
 
 
 # -------------------------------------------------------------------------------------------------------------- verify
 
 
-async def test_what_a_named_person_saw_is_marked_and_stands_for_its_day(house: House) -> None:
-    await house.rows(ONE)
-    child = await house.child_of(ONE)
+async def test_what_a_named_person_saw_is_marked_and_stands_for_its_day(registry: Registry) -> None:
+    await registry.rows(ONE)
+    child = await registry.child_of(ONE)
 
-    said = await house.act(
+    emitted = await registry.act(
         action(
             Verb.VERIFY,
             unit="341722-renli",
@@ -62,248 +62,252 @@ async def test_what_a_named_person_saw_is_marked_and_stands_for_its_day(house: H
         )
     )
 
-    [file] = only(said, ChildChanged)
+    [file] = only(emitted, ChildChanged)
     [stands] = [fact for fact in file.facts if fact.name is FactName.SCHOOL_GRADE and fact.chosen]
     assert (stands.value, stands.verified, stands.unit) == (5, True, "341722-renli")
     assert file.sources == ("school",)
-    row = await house.tx.fetchrow("SELECT * FROM verification")
+    row = await registry.tx.fetchrow("SELECT * FROM verification")
     assert (row["child_id"], row["outcome"], row["role"]) == (child, "confirmed", "child_director")
 
 
-async def test_a_person_who_found_nobody_is_remembered_without_a_fact(house: House) -> None:
-    await house.rows(ONE)
-    said = await house.act(action(Verb.VERIFY, child=await house.child_of(ONE), outcome="not_found"))
-    assert said == []
-    assert await house.tx.fetchval("SELECT outcome FROM verification") == "not_found"
-    assert (await house.file(await house.child_of(ONE)))["child_version"] == 2
+async def test_a_person_who_found_nobody_is_remembered_without_a_fact(registry: Registry) -> None:
+    await registry.rows(ONE)
+    emitted = await registry.act(action(Verb.VERIFY, child=await registry.child_of(ONE), outcome="not_found"))
+    assert emitted == []
+    assert await registry.tx.fetchval("SELECT outcome FROM verification") == "not_found"
+    assert (await registry.file(await registry.child_of(ONE)))["child_version"] == 2
 
 
-async def test_a_candidate_whom_a_person_saw_is_on_file(house: House) -> None:
-    await house.report(reported())
-    child = house.vault.candidate(an_id("finding"))
-    [file] = only(await house.act(action(Verb.VERIFY, child=child, outcome="confirmed")), ChildChanged)
+async def test_a_candidate_whom_a_person_saw_is_on_file(registry: Registry) -> None:
+    await registry.report(reported())
+    child = candidate_id(an_id("finding"))
+    [file] = only(await registry.act(action(Verb.VERIFY, child=child, outcome="confirmed")), ChildChanged)
     assert file.state == "on_file"
 
 
-async def test_nobody_verifies_an_unknown_child(house: House) -> None:
-    assert refusal(await house.act(action(Verb.VERIFY, child=an_id("nobody")))) == "unknown_child"
-    assert await house.count("verification") == 0
+async def test_nobody_verifies_an_unknown_child(registry: Registry) -> None:
+    assert refusal(await registry.act(action(Verb.VERIFY, child=an_id("nobody")))) == "unknown_child"
+    assert await registry.count("verification") == 0
 
 
 # --------------------------------------------------------------------------------------------------------- merge, split
 
 
-async def test_a_merge_hands_everything_to_the_survivor(house: House) -> None:
-    survivor, absorbed, asked = await two_files(house)
+async def test_a_merge_hands_everything_to_the_survivor(registry: Registry) -> None:
+    survivor, absorbed, asked = await two_files(registry)
 
-    said = await house.act(action(Verb.MERGE, child=survivor, other=absorbed))
+    emitted = await registry.act(action(Verb.MERGE, child=survivor, other=absorbed))
 
-    [handed] = only(said, FileReassigned)
+    [handed] = only(emitted, FileReassigned)
     assert (handed.child, handed.from_child, handed.reason) == (survivor, absorbed, "merge")
-    [settled] = only(said, ReviewResolved)
+    [settled] = only(emitted, ReviewResolved)
     assert (settled.review, settled.outcome, settled.role) == (asked.review, "merged", "county_civil_affairs")
-    assert house.snapshot(survivor).sources == ("school", "village")
-    assert house.snapshot(survivor).absorbs == (absorbed,)
-    assert house.snapshot(survivor).open_reviews == 0
-    gone = house.snapshot(absorbed)
+    assert registry.snapshot(survivor).sources == ("school", "village")
+    assert registry.snapshot(survivor).absorbs == (absorbed,)
+    assert registry.snapshot(survivor).open_reviews == 0
+    gone = registry.snapshot(absorbed)
     assert (gone.state, gone.absorbed_by, gone.facts, gone.sources) == ("absorbed", survivor, (), ())
 
 
 @pytest.mark.parametrize("by_records", [True, False])
-async def test_a_merge_is_undone_and_both_files_are_as_they_were(house: House, by_records: bool) -> None:
+async def test_a_merge_is_undone_and_both_files_are_as_they_were(registry: Registry, by_records: bool) -> None:
     """Merge, split, and merge again: nothing is lost and nothing is left behind."""
-    survivor, absorbed, _ = await two_files(house)
-    await house.act(action(Verb.VERIFY, child=absorbed, facts={FactName.HOUSING_DIFFICULTY: True}))
-    before = {child: await house.file(child) for child in (survivor, absorbed)}
-    who = await identity_of(house.tx, house.vault, [survivor, absorbed])
-    await house.act(action(Verb.MERGE, child=survivor, other=absorbed))
+    survivor, absorbed, _ = await two_files(registry)
+    await registry.act(action(Verb.VERIFY, child=absorbed, facts={FactName.HOUSING_DIFFICULTY: True}))
+    before = {child: await registry.file(child) for child in (survivor, absorbed)}
+    who = await identity_of(registry.tx, registry.vault, [survivor, absorbed])
+    await registry.act(action(Verb.MERGE, child=survivor, other=absorbed))
 
     records = (an_id("record", OTHER.key),) if by_records else ()
-    said = await house.act(action(Verb.SPLIT, child=survivor, other=absorbed, records=records))
+    emitted = await registry.act(action(Verb.SPLIT, child=survivor, other=absorbed, records=records))
 
-    [handed] = only(said, FileReassigned)
+    [handed] = only(emitted, FileReassigned)
     assert (handed.child, handed.from_child, handed.reason) == (absorbed, survivor, "split")
-    after = {child: await house.file(child) for child in (survivor, absorbed)}
+    after = {child: await registry.file(child) for child in (survivor, absorbed)}
     for child in (survivor, absorbed):
-        for column in ("state", "absorbed_by", "absorbs", "residence", "contested"):
+        for column in ("state", "absorbed_by", "absorbs", "residence", "dependency_keys"):
             assert after[child][column] == before[child][column]
         assert after[child]["child_version"] == before[child]["child_version"] + 2
-    assert house.chosen(absorbed)[FactName.HOUSING_DIFFICULTY] is True
-    assert FactName.HOUSING_DIFFICULTY not in house.chosen(survivor)
-    assert house.snapshot(absorbed).split_from == survivor
-    assert await identity_of(house.tx, house.vault, [survivor, absorbed]) == who
-    assert await house.child_of(OTHER) == absorbed
+    assert registry.chosen(absorbed)[FactName.HOUSING_DIFFICULTY] is True
+    assert FactName.HOUSING_DIFFICULTY not in registry.chosen(survivor)
+    assert registry.snapshot(absorbed).split_from == survivor
+    assert await identity_of(registry.tx, registry.vault, [survivor, absorbed]) == who
+    assert await registry.child_of(OTHER) == absorbed
 
-    await house.act(action(Verb.MERGE, name="again", child=survivor, other=absorbed))
-    assert await house.child_of(OTHER) == survivor
-    assert house.snapshot(absorbed).state == "absorbed"
+    await registry.act(action(Verb.MERGE, name="again", child=survivor, other=absorbed))
+    assert await registry.child_of(OTHER) == survivor
+    assert registry.snapshot(absorbed).state == "absorbed"
 
 
-async def test_what_came_while_two_files_were_one_goes_where_it_would_have_gone(house: House) -> None:
+async def test_what_came_while_two_files_were_one_goes_where_it_would_have_gone(registry: Registry) -> None:
     """The police's row has the number of the one, the clinic's the mother of the other."""
     one, other = a_row("one", guardian_id_number=None), a_row("other", id_number=None, guardian_phone=None)
-    await house.rows(one, other)
-    survivor, absorbed = await house.child_of(one), await house.child_of(other)
-    await house.act(action(Verb.MERGE, child=survivor, other=absorbed))
-    await house.rows(police(one), clinic(other))
-    assert await house.child_of(clinic(other)) == survivor
+    await registry.rows(one, other)
+    survivor, absorbed = await registry.child_of(one), await registry.child_of(other)
+    await registry.act(action(Verb.MERGE, child=survivor, other=absorbed))
+    await registry.rows(police(one), clinic(other))
+    assert await registry.child_of(clinic(other)) == survivor
 
-    await house.act(action(Verb.SPLIT, child=survivor, other=absorbed))
+    await registry.act(action(Verb.SPLIT, child=survivor, other=absorbed))
 
-    assert await house.child_of(police(one)) == survivor
-    assert await house.child_of(clinic(other)) == absorbed
-    assert house.snapshot(survivor).sources == ("hukou", "school")
-    assert house.snapshot(absorbed).sources == ("school", "vaccination")
-    await house.rows(replace(clinic(other), facts={FactName.DIBAO: True}), clinic(one), replace(other, facts={}))
-    assert await house.child_of(clinic(other)) == await house.child_of(other) == absorbed
+    assert await registry.child_of(police(one)) == survivor
+    assert await registry.child_of(clinic(other)) == absorbed
+    assert registry.snapshot(survivor).sources == ("hukou", "school")
+    assert registry.snapshot(absorbed).sources == ("school", "vaccination")
+    await registry.rows(replace(clinic(other), facts={FactName.DIBAO: True}), clinic(one), replace(other, facts={}))
+    assert await registry.child_of(clinic(other)) == await registry.child_of(other) == absorbed
 
 
-async def test_whoever_could_not_join_the_two_joins_the_one_that_it_fits(house: House) -> None:
+async def test_whoever_could_not_join_the_two_joins_the_one_that_it_fits(registry: Registry) -> None:
     """While the two were one it had another number than the newcomer, who therefore had to stay apart."""
     one, other = a_row("one", name="例大山", guardian_id_number=FATHER), a_row("other", id_number=None)
     newcomer = a_row("newcomer", id_number=a_number(sequence=3))
-    await house.rows(one, other)
-    survivor, absorbed = await house.child_of(one), await house.child_of(other)
-    await house.act(action(Verb.MERGE, child=survivor, other=absorbed))
-    said = await house.rows(newcomer)
-    alone = await house.child_of(newcomer)
+    await registry.rows(one, other)
+    survivor, absorbed = await registry.child_of(one), await registry.child_of(other)
+    await registry.act(action(Verb.MERGE, child=survivor, other=absorbed))
+    emitted = await registry.consume(read(newcomer, at=NOON + timedelta(hours=1)))
+    alone = await registry.child_of(newcomer)
     assert alone != survivor
-    [asked] = only(said, ReviewRequested)
+    [asked] = only(emitted, ReviewRequested)
     assert asked.conflicts == ("two_valid_numbers",)
 
-    said = await house.act(action(Verb.SPLIT, child=survivor, other=absorbed))
+    emitted = await registry.act(action(Verb.SPLIT, child=survivor, other=absorbed))
 
-    assert await house.child_of(newcomer) == await house.child_of(other) == absorbed
-    assert [(handed.child, handed.from_child, handed.reason) for handed in only(said, FileReassigned)] == [
+    assert await registry.child_of(newcomer) == await registry.child_of(other) == absorbed
+    assert [(handed.child, handed.from_child, handed.reason) for handed in only(emitted, FileReassigned)] == [
         (absorbed, survivor, "split"),
         (absorbed, alone, "matched"),
     ]
     # Whether the newcomer is the survivor's child: it is the other's, and a person says that they are two.
-    assert (asked.review, "split") in [(settled.review, settled.outcome) for settled in only(said, ReviewResolved)]
-    assert house.snapshot(absorbed).open_reviews == house.snapshot(survivor).open_reviews == 0
+    assert (asked.review, "split") in [(settled.review, settled.outcome) for settled in only(emitted, ReviewResolved)]
+    assert registry.snapshot(absorbed).open_reviews == registry.snapshot(survivor).open_reviews == 0
 
 
-async def test_a_candidate_that_absorbed_a_file_gives_it_back(house: House) -> None:
+async def test_a_candidate_that_absorbed_a_file_gives_it_back(registry: Registry) -> None:
     """Everything that the candidate has came with the other: taking it back leaves it as it was."""
-    await house.rows(ONE)
-    child = await house.child_of(ONE)
-    [passed] = only(await house.report(reported()), FindingAssigned)
-    await house.act(action(Verb.MERGE, child=passed.child, other=child))
-    assert house.snapshot(passed.child).state == "on_file"
+    await registry.rows(ONE)
+    child = await registry.child_of(ONE)
+    [passed] = only(await registry.report(reported()), FindingAssigned)
+    await registry.act(action(Verb.MERGE, child=passed.child, other=child))
+    assert registry.snapshot(passed.child).state == "on_file"
 
-    [handed] = only(await house.act(action(Verb.SPLIT, child=passed.child, other=child)), FileReassigned)
+    [handed] = only(await registry.act(action(Verb.SPLIT, child=passed.child, other=child)), FileReassigned)
 
     assert (handed.child, handed.findings) == (child, ())
-    assert await house.child_of(ONE) == child
-    assert house.snapshot(passed.child).state == "candidate"
+    assert await registry.child_of(ONE) == child
+    assert registry.snapshot(passed.child).state == "candidate"
 
 
 @pytest.mark.parametrize("named", ["survivor", "absorbed"])
-async def test_who_was_seen_is_remembered_of_the_file_that_was_named(house: House, named: str) -> None:
-    [first] = only(await house.report(reported("first")), FindingAssigned)
-    [second] = only(await house.report(reported("second")), FindingAssigned)
-    await house.act(action(Verb.MERGE, child=first.child, other=second.child))
+async def test_who_was_seen_is_remembered_of_the_file_that_was_named(registry: Registry, named: str) -> None:
+    [first] = only(await registry.report(reported("first")), FindingAssigned)
+    [second] = only(await registry.report(reported("second")), FindingAssigned)
+    await registry.act(action(Verb.MERGE, child=first.child, other=second.child))
     seen = first.child if named == "survivor" else second.child
     facts = {FactName.LIVES_ALONE: True}
-    await house.act(action(Verb.VERIFY, child=seen, outcome="confirmed", facts=facts))
-    assert house.chosen(first.child)[FactName.LIVES_ALONE] is True
+    await registry.act(action(Verb.VERIFY, child=seen, outcome="confirmed", facts=facts))
+    assert registry.chosen(first.child)[FactName.LIVES_ALONE] is True
 
-    await house.act(action(Verb.SPLIT, child=first.child, other=second.child))
+    await registry.act(action(Verb.SPLIT, child=first.child, other=second.child))
 
     other = second.child if named == "survivor" else first.child
-    assert (house.snapshot(seen).state, house.snapshot(other).state) == ("on_file", "candidate")
-    assert house.chosen(seen) == facts
-    assert house.chosen(other) == {}
+    assert (registry.snapshot(seen).state, registry.snapshot(other).state) == ("on_file", "candidate")
+    assert registry.chosen(seen) == facts
+    assert registry.chosen(other) == {}
 
 
-async def test_a_finding_about_the_absorbed_file_goes_back_with_what_it_brought(house: House) -> None:
-    one, other, _ = await two_files(house)
-    await house.act(action(Verb.MERGE, child=one, other=other))
-    await house.report(reported(child=other, identity=OTHER.identity))
+async def test_a_finding_about_the_absorbed_file_goes_back_with_what_it_brought(registry: Registry) -> None:
+    one, other, _ = await two_files(registry)
+    await registry.act(action(Verb.MERGE, child=one, other=other))
+    await registry.report(reported(child=other, identity=OTHER.identity))
     found = replace(OTHER, key="found", unit="341722-jtj", dataset="finding", period=None, facts={})
-    await house.hear(read(found, finding=an_id("finding")))
-    assert await house.child_of(found) == one
+    await registry.consume(read(found, finding=an_id("finding")))
+    assert await registry.child_of(found) == one
 
-    [handed] = only(await house.act(action(Verb.SPLIT, child=one, other=other)), FileReassigned)
+    [handed] = only(await registry.act(action(Verb.SPLIT, child=one, other=other)), FileReassigned)
 
     assert handed.findings == (an_id("finding"),)
-    assert await house.child_of(found) == await house.child_of(OTHER) == other
+    assert await registry.child_of(found) == await registry.child_of(OTHER) == other
 
 
-async def test_findings_of_a_file_within_a_file_go_back_with_it(house: House) -> None:
+async def test_findings_of_a_file_within_a_file_go_back_with_it(registry: Registry) -> None:
     """The candidate was merged into one file, and that one into another."""
-    one, other, _ = await two_files(house)
-    [passed] = only(await house.report(reported()), FindingAssigned)
-    await house.act(action(Verb.MERGE, name="1", child=other, other=passed.child))
-    await house.act(action(Verb.MERGE, name="2", child=one, other=other))
+    one, other, _ = await two_files(registry)
+    [passed] = only(await registry.report(reported()), FindingAssigned)
+    await registry.act(action(Verb.MERGE, name="1", child=other, other=passed.child))
+    await registry.act(action(Verb.MERGE, name="2", child=one, other=other))
 
-    [handed] = only(await house.act(action(Verb.SPLIT, child=one, other=other)), FileReassigned)
+    [handed] = only(await registry.act(action(Verb.SPLIT, child=one, other=other)), FileReassigned)
 
     assert handed.findings == (an_id("finding"),)
-    assert house.snapshot(other).absorbs == (passed.child,)
-    [handed] = only(await house.act(action(Verb.SPLIT, child=other, other=passed.child)), FileReassigned)
+    assert registry.snapshot(other).absorbs == (passed.child,)
+    [handed] = only(await registry.act(action(Verb.SPLIT, child=other, other=passed.child)), FileReassigned)
     assert (handed.child, handed.findings) == (passed.child, (an_id("finding"),))
 
 
-async def test_what_two_children_contradict_as_one_is_reported_anew_when_one_of_them_does(house: House) -> None:
+async def test_what_two_children_contradict_as_one_is_reported_anew_when_one_of_them_does(registry: Registry) -> None:
     one = replace(ONE, facts={FactName.SCHOOL_GRADE: 4})
     other = replace(OTHER, facts={FactName.SCHOOL_GRADE: 5})
-    await house.rows(one, other)
-    survivor, absorbed = await house.child_of(one), await house.child_of(other)
-    [told] = only(await house.act(action(Verb.MERGE, child=survivor, other=absorbed)), FactConflictFound)
+    await registry.rows(one, other)
+    survivor, absorbed = await registry.child_of(one), await registry.child_of(other)
+    [told] = only(await registry.act(action(Verb.MERGE, child=survivor, other=absorbed)), FactConflictFound)
     assert told.child == survivor
-    await house.act(action(Verb.SPLIT, child=survivor, other=absorbed))
+    await registry.act(action(Verb.SPLIT, child=survivor, other=absorbed))
 
-    said = await house.rows(police(one, facts={FactName.SCHOOL_GRADE: 6}))
+    emitted = await registry.rows(police(one, facts={FactName.SCHOOL_GRADE: 6}))
 
-    [again] = only(said, FactConflictFound)
+    [again] = only(emitted, FactConflictFound)
     assert (again.child, again.units) == (survivor, ("341722-gaj", "341722-jtj"))
 
 
-async def test_what_is_split_never_joins_again_by_itself(house: House) -> None:
+async def test_what_is_split_never_joins_again_by_itself(registry: Registry) -> None:
     """Two children under one number: a person takes the clinic's row out, and later rows do not put it back."""
     row = a_row()
-    await house.rows(row, police(row), clinic(row))
-    child = await house.child_of(row)
+    await registry.rows(row, police(row), clinic(row))
+    child = await registry.child_of(row)
 
-    said = await house.act(action(Verb.SPLIT, child=child, records=(an_id("record", police(row).key),)))
-    [handed] = only(said, FileReassigned)
-    again = await house.rows(police(row), replace(police(row), facts={FactName.HUKOU_DIVISION: "341703"}), clinic(row))
+    emitted = await registry.act(action(Verb.SPLIT, child=child, records=(an_id("record", police(row).key),)))
+    [handed] = only(emitted, FileReassigned)
+    again = await registry.rows(
+        police(row), replace(police(row), facts={FactName.HUKOU_DIVISION: "341703"}), clinic(row)
+    )
 
-    assert await house.child_of(police(row)) == handed.child != child
-    assert await house.child_of(clinic(row)) == child
+    assert await registry.child_of(police(row)) == handed.child != child
+    assert await registry.child_of(clinic(row)) == child
     assert only(again, FileReassigned) == []
     assert only(again, ReviewRequested) == []
 
 
-async def test_a_new_record_of_a_split_number_finds_one_of_the_two(house: House) -> None:
+async def test_a_new_record_of_a_split_number_finds_one_of_the_two(registry: Registry) -> None:
     row = a_row()
-    await house.rows(row, police(row))
-    await house.act(action(Verb.SPLIT, child=await house.child_of(row), records=(an_id("record", police(row).key),)))
+    await registry.rows(row, police(row))
+    await registry.act(
+        action(Verb.SPLIT, child=await registry.child_of(row), records=(an_id("record", police(row).key),))
+    )
 
-    await house.rows(replace(row, key="third", dataset="insurance", unit="341722-rsj"))
+    await registry.rows(replace(row, key="third", dataset="insurance", unit="341722-rsj"))
 
-    assert len(await house.partition()) == 2
+    assert len(await registry.clusters()) == 2
 
 
-async def test_after_a_merge_by_a_person_its_rows_stay_together(house: House) -> None:
+async def test_after_a_merge_by_a_person_its_rows_stay_together(registry: Registry) -> None:
     """Though they say other names and other guardians, or later have two valid numbers."""
     one = a_row("one")
     other = a_row("other", id_number=None, name="例大山", guardian_id_number=None)
-    await house.rows(one, other)
-    await house.act(action(Verb.MERGE, child=await house.child_of(one), other=await house.child_of(other)))
+    await registry.rows(one, other)
+    await registry.act(action(Verb.MERGE, child=await registry.child_of(one), other=await registry.child_of(other)))
 
-    await house.rows(
+    await registry.rows(
         replace(one, facts={FactName.SCHOOL_GRADE: 5}),
         replace(other, identity={**other.identity, IdentityField.MOTHER_ID_NUMBER: FATHER}),
     )
-    assert await house.child_of(one) == await house.child_of(other)
+    assert await registry.child_of(one) == await registry.child_of(other)
 
-    await house.rows(replace(other, identity={**other.identity, IdentityField.ID_NUMBER: a_number(sequence=3)}))
-    assert await house.child_of(one) == await house.child_of(other)
+    await registry.rows(replace(other, identity={**other.identity, IdentityField.ID_NUMBER: a_number(sequence=3)}))
+    assert await registry.child_of(one) == await registry.child_of(other)
 
 
-async def test_a_split_of_what_a_finding_brought_takes_the_finding_along(house: House) -> None:
+async def test_a_split_of_what_a_finding_brought_takes_the_finding_along(registry: Registry) -> None:
     found = replace(
         ONE,
         key="found",
@@ -315,31 +319,31 @@ async def test_a_split_of_what_a_finding_brought_takes_the_finding_along(house: 
         },
     )
     row = a_row()
-    await house.rows(row)
-    child = await house.child_of(row)
-    await house.report(reported())
-    await house.hear(read(found, finding=an_id("finding")))
-    assert await house.child_of(found) == child
+    await registry.rows(row)
+    child = await registry.child_of(row)
+    await registry.report(reported())
+    await registry.consume(read(found, finding=an_id("finding")))
+    assert await registry.child_of(found) == child
 
-    said = await house.act(action(Verb.SPLIT, child=child, records=(an_id("record", "found"),)))
+    emitted = await registry.act(action(Verb.SPLIT, child=child, records=(an_id("record", "found"),)))
 
-    [handed] = only(said, FileReassigned)
+    [handed] = only(emitted, FileReassigned)
     assert handed.findings == (an_id("finding"),)
-    assert await house.tx.fetchval("SELECT child_id FROM finding") == handed.child
+    assert await registry.tx.fetchval("SELECT child_id FROM finding") == handed.child
 
 
-async def test_undoing_a_merge_gives_a_candidate_its_findings_back(house: House) -> None:
-    await house.rows(ONE)
-    child = await house.child_of(ONE)
-    await house.report(reported())
-    candidate = house.vault.candidate(an_id("finding"))
-    await house.act(action(Verb.MERGE, child=child, other=candidate))
+async def test_undoing_a_merge_gives_a_candidate_its_findings_back(registry: Registry) -> None:
+    await registry.rows(ONE)
+    child = await registry.child_of(ONE)
+    await registry.report(reported())
+    candidate = candidate_id(an_id("finding"))
+    await registry.act(action(Verb.MERGE, child=child, other=candidate))
 
-    said = await house.act(action(Verb.SPLIT, child=child, other=candidate))
+    emitted = await registry.act(action(Verb.SPLIT, child=child, other=candidate))
 
-    [handed] = only(said, FileReassigned)
+    [handed] = only(emitted, FileReassigned)
     assert (handed.child, handed.findings) == (candidate, (an_id("finding"),))
-    assert house.snapshot(candidate).state == "candidate"
+    assert registry.snapshot(candidate).state == "candidate"
 
 
 @pytest.mark.parametrize(
@@ -351,18 +355,18 @@ async def test_undoing_a_merge_gives_a_candidate_its_findings_back(house: House)
         ("merged already", "same_file"),
     ],
 )
-async def test_a_merge_that_cannot_be_is_refused_by_name(house: House, how: str, code: str) -> None:
-    one, other, _ = await two_files(house)
+async def test_a_merge_that_cannot_be_is_refused_by_name(registry: Registry, how: str, code: str) -> None:
+    one, other, _ = await two_files(registry)
     if how == "an unknown child":
-        said = await house.act(action(Verb.MERGE, child=an_id("nobody"), other=one))
+        emitted = await registry.act(action(Verb.MERGE, child=an_id("nobody"), other=one))
     elif how == "an unknown other":
-        said = await house.act(action(Verb.MERGE, child=one, other=an_id("nobody")))
+        emitted = await registry.act(action(Verb.MERGE, child=one, other=an_id("nobody")))
     elif how == "itself":
-        said = await house.act(action(Verb.MERGE, child=one, other=one))
+        emitted = await registry.act(action(Verb.MERGE, child=one, other=one))
     else:
-        await house.act(action(Verb.MERGE, child=one, other=other))
-        said = await house.act(action(Verb.MERGE, name="again", child=one, other=other))
-    assert refusal(said) == code
+        await registry.act(action(Verb.MERGE, child=one, other=other))
+        emitted = await registry.act(action(Verb.MERGE, name="again", child=one, other=other))
+    assert refusal(emitted) == code
 
 
 @pytest.mark.parametrize(
@@ -376,8 +380,8 @@ async def test_a_merge_that_cannot_be_is_refused_by_name(house: House, how: str,
         ("to itself", "same_file"),
     ],
 )
-async def test_a_split_that_cannot_be_is_refused_by_name(house: House, how: str, code: str) -> None:
-    one, _, _ = await two_files(house)
+async def test_a_split_that_cannot_be_is_refused_by_name(registry: Registry, how: str, code: str) -> None:
+    one, _, _ = await two_files(registry)
     mine, foreign = an_id("record", ONE.key), an_id("record", OTHER.key)
     ways: dict[str, dict[str, Any]] = {
         "of nobody": {"child": an_id("nobody"), "records": (mine,)},
@@ -387,216 +391,218 @@ async def test_a_split_that_cannot_be_is_refused_by_name(house: House, how: str,
         "to an unknown file": {"child": one, "records": (mine,), "other": an_id("nobody")},
         "to itself": {"child": one, "records": (mine,), "other": one},
     }
-    before = await house.partition()
-    assert refusal(await house.act(action(Verb.SPLIT, **ways[how]))) == code
-    assert await house.partition() == before
+    before = await registry.clusters()
+    assert refusal(await registry.act(action(Verb.SPLIT, **ways[how]))) == code
+    assert await registry.clusters() == before
 
 
 # ------------------------------------------------------------------------------------------------------------ questions
 
 
-async def test_a_confirmed_question_merges(house: House) -> None:
-    one, other, asked = await two_files(house)
+async def test_a_confirmed_question_merges(registry: Registry) -> None:
+    one, other, asked = await two_files(registry)
 
-    said = await house.act(action(Verb.CONFIRM, proposal=asked.review))
+    emitted = await registry.act(action(Verb.CONFIRM, proposal=asked.review))
 
-    [settled] = only(said, ReviewResolved)
+    [settled] = only(emitted, ReviewResolved)
     assert (settled.review, settled.outcome) == (asked.review, "merged")
-    [handed] = only(said, FileReassigned)
+    [handed] = only(emitted, FileReassigned)
     assert handed.reason == "merge"
     assert {handed.child, handed.from_child} == {one, other}
 
 
-async def test_a_declined_question_is_not_asked_again_for_the_same_evidence(house: House) -> None:
-    one, other, asked = await two_files(house)
+async def test_a_declined_question_is_not_asked_again_for_the_same_evidence(registry: Registry) -> None:
+    one, other, asked = await two_files(registry)
 
-    said = await house.act(action(Verb.DECLINE, proposal=asked.review))
-    again = await house.rows(*(with_another_phone(row) for row in (ONE, OTHER)))
+    emitted = await registry.act(action(Verb.DECLINE, proposal=asked.review))
+    again = await registry.rows(*(with_another_phone(row) for row in (ONE, OTHER)))
 
-    [settled] = only(said, ReviewResolved)
+    [settled] = only(emitted, ReviewResolved)
     assert settled.outcome == "kept_apart"
     assert only(again, ReviewRequested) == []
-    assert await house.child_of(ONE) == one
-    assert await house.child_of(OTHER) == other
+    assert await registry.child_of(ONE) == one
+    assert await registry.child_of(OTHER) == other
 
 
-async def test_new_evidence_is_asked_about_and_does_not_overrule_a_person(house: House) -> None:
+async def test_new_evidence_is_asked_about_and_does_not_overrule_a_person(registry: Registry) -> None:
     """The village's row gets the very number of the school's: a person said two children, so a person is asked."""
-    one, other, asked = await two_files(house)
-    await house.act(action(Verb.DECLINE, proposal=asked.review))
+    one, other, asked = await two_files(registry)
+    await registry.act(action(Verb.DECLINE, proposal=asked.review))
 
-    said = await house.rows(replace(OTHER, identity=ONE.identity))
+    emitted = await registry.rows(replace(OTHER, identity=ONE.identity))
 
-    assert await house.child_of(ONE) == one
-    assert await house.child_of(OTHER) == other
-    [again] = only(said, ReviewRequested)
+    assert await registry.child_of(ONE) == one
+    assert await registry.child_of(OTHER) == other
+    [again] = only(emitted, ReviewRequested)
     assert "same_number" in again.evidence
     assert again.review != asked.review
 
 
-async def test_a_question_is_answered_once(house: House) -> None:
-    _, _, asked = await two_files(house)
-    await house.act(action(Verb.DECLINE, proposal=asked.review))
-    assert refusal(await house.act(action(Verb.CONFIRM, proposal=asked.review))) == "already_settled"
+async def test_a_question_is_answered_once(registry: Registry) -> None:
+    _, _, asked = await two_files(registry)
+    await registry.act(action(Verb.DECLINE, proposal=asked.review))
+    assert refusal(await registry.act(action(Verb.CONFIRM, proposal=asked.review))) == "already_settled"
 
 
-async def test_a_question_is_answered_by_the_unit_it_was_put_to(house: House) -> None:
-    _, _, asked = await two_files(house)
-    said = await house.act(action(Verb.CONFIRM, unit="341722-renli", proposal=asked.review))
-    assert refusal(said) == "not_yours"
-    assert len(await house.partition()) == 2
+async def test_a_question_is_answered_by_the_unit_it_was_put_to(registry: Registry) -> None:
+    _, _, asked = await two_files(registry)
+    emitted = await registry.act(action(Verb.CONFIRM, unit="341722-renli", proposal=asked.review))
+    assert refusal(emitted) == "not_yours"
+    assert len(await registry.clusters()) == 2
 
 
-async def test_somebody_elses_proposals_are_none_of_the_registrys_business(house: House) -> None:
-    said = await house.act(
+async def test_somebody_elses_proposals_are_none_of_the_registrys_business(registry: Registry) -> None:
+    emitted = await registry.act(
         action(Verb.CONFIRM, child=an_id("x"), proposal=an_id("a derived finding")),
         action(Verb.DECLINE, child=an_id("x"), proposal=an_id("a ledger entry")),
         action(Verb.ACCEPT, child=an_id("x"), referral=an_id("a referral")),
         reported(),
     )
-    assert said == []
+    assert emitted == []
 
 
 @pytest.mark.parametrize("verb", [Verb.CONFIRM, Verb.DECLINE])
-async def test_a_question_that_nobody_asked_is_refused_and_changes_nothing(house: House, verb: Verb) -> None:
-    one, _, asked = await two_files(house)
-    before = await house.state()
+async def test_a_question_that_nobody_asked_is_refused_and_changes_nothing(registry: Registry, verb: Verb) -> None:
+    one, _, asked = await two_files(registry)
+    before = await registry.state()
     nobodys = review_id(an_id("nobody's"))
 
-    [refused] = await house.act(action(verb, child=one, proposal=nobodys), action(Verb.ACCEPT, proposal=nobodys))
+    [refused] = await registry.act(action(verb, child=one, proposal=nobodys), action(Verb.ACCEPT, proposal=nobodys))
 
     assert isinstance(refused, RegistryActionRefused)
     assert (refused.unit, refused.verb, refused.code, refused.child) == (MZJ, verb, "unknown_proposal", None)
-    assert await house.state() == before
+    assert await registry.state() == before
     assert asked.review != nobodys
 
 
-async def test_every_question_has_the_id_of_one_and_no_child_has(house: House) -> None:
+async def test_every_question_has_the_id_of_one_and_no_child_has(registry: Registry) -> None:
     """Also of those that nobody asked, which a person settled unasked: referral leaves them to the registry too."""
-    one, other, asked = await two_files(house)
-    said = await house.act(action(Verb.MERGE, child=one, other=other), action(Verb.SPLIT, child=one, other=other))
-    questions = [asked.review, *(settled.review for settled in only(said, ReviewResolved))]
-    assert len(set(questions)) == 2
-    assert all(map(is_review, questions))
+    one, other, asked = await two_files(registry)
+    emitted = await registry.act(action(Verb.MERGE, child=one, other=other), action(Verb.SPLIT, child=one, other=other))
+    reviews = [asked.review, *(settled.review for settled in only(emitted, ReviewResolved))]
+    assert len(set(reviews)) == 2
+    assert all(map(is_review, reviews))
     assert not any(map(is_review, (one, other)))
 
 
-async def test_a_question_follows_its_file_into_a_merge(house: House) -> None:
+async def test_a_question_follows_its_file_into_a_merge(registry: Registry) -> None:
     """One could be the village's; one is merged into a third; the answer then concerns the third."""
-    one, other, asked = await two_files(house)
+    one, other, asked = await two_files(registry)
     third = a_row(
         "third", name="例大山", id_number=None, guardian_id_number=None, guardian_name=None, guardian_phone=None
     )
-    await house.rows(third)
-    survivor = await house.child_of(third)
-    await house.act(action(Verb.MERGE, child=survivor, other=one))
-    assert house.snapshot(survivor).open_reviews == 1
+    await registry.rows(third)
+    survivor = await registry.child_of(third)
+    await registry.act(action(Verb.MERGE, child=survivor, other=one))
+    assert registry.snapshot(survivor).open_reviews == 1
 
-    said = await house.act(action(Verb.CONFIRM, proposal=asked.review))
+    emitted = await registry.act(action(Verb.CONFIRM, proposal=asked.review))
 
-    [handed] = only(said, FileReassigned)
+    [handed] = only(emitted, FileReassigned)
     assert {handed.child, handed.from_child} == {survivor, other}
 
 
-async def test_a_question_goes_back_to_its_file_when_a_merge_is_undone(house: House) -> None:
+async def test_a_question_goes_back_to_its_file_when_a_merge_is_undone(registry: Registry) -> None:
     """Who confirms it afterwards confirms what was asked, and not of the file that had absorbed it meanwhile."""
-    one, other, asked = await two_files(house)
+    one, other, asked = await two_files(registry)
     third = a_row("third", name="例大山", id_number=None, guardian_id_number=None, guardian_name=None)
-    await house.rows(replace(third, identity={IdentityField.NAME: "例大山"}))
-    survivor = await house.child_of(third)
-    await house.act(action(Verb.MERGE, child=survivor, other=one))
-    await house.act(action(Verb.SPLIT, child=survivor, other=one))
-    assert [house.snapshot(child).open_reviews for child in (survivor, one, other)] == [0, 1, 1]
+    await registry.rows(replace(third, identity={IdentityField.NAME: "例大山"}))
+    survivor = await registry.child_of(third)
+    await registry.act(action(Verb.MERGE, child=survivor, other=one))
+    await registry.act(action(Verb.SPLIT, child=survivor, other=one))
+    assert [registry.snapshot(child).open_reviews for child in (survivor, one, other)] == [0, 1, 1]
 
-    [handed] = only(await house.act(action(Verb.CONFIRM, proposal=asked.review)), FileReassigned)
+    [handed] = only(await registry.act(action(Verb.CONFIRM, proposal=asked.review)), FileReassigned)
 
     assert {handed.child, handed.from_child} == {one, other}
 
 
-async def test_a_question_that_two_files_have_alike_stays_each_ones_own_when_a_merge_is_undone(house: House) -> None:
+async def test_a_question_that_two_files_have_alike_stays_each_ones_own_when_a_merge_is_undone(
+    registry: Registry,
+) -> None:
     """The village's child may be the school's or the clinic's, for the same reasons: nothing is asked a second time."""
     third = clinic(ONE)
-    said = await house.rows(ONE, third, OTHER)
-    one, clinics, other = [await house.child_of(row) for row in (ONE, third, OTHER)]
-    asked = {frozenset((question.child, question.other)): question for question in only(said, ReviewRequested)}
+    emitted = await registry.rows(ONE, third, OTHER)
+    one, clinics, other = [await registry.child_of(row) for row in (ONE, third, OTHER)]
+    asked = {frozenset((review.child, review.other)): review for review in only(emitted, ReviewRequested)}
     assert set(asked) == {frozenset((one, clinics)), frozenset((one, other)), frozenset((clinics, other))}
-    await house.act(action(Verb.MERGE, child=clinics, other=one))
+    await registry.act(action(Verb.MERGE, child=clinics, other=one))
 
-    said = await house.act(action(Verb.SPLIT, child=clinics, other=one))
+    emitted = await registry.act(action(Verb.SPLIT, child=clinics, other=one))
 
-    assert only(said, ReviewRequested) == []
-    assert [house.snapshot(child).open_reviews for child in (one, clinics, other)] == [1, 1, 2]
+    assert only(emitted, ReviewRequested) == []
+    assert [registry.snapshot(child).open_reviews for child in (one, clinics, other)] == [1, 1, 2]
     [handed] = only(
-        await house.act(action(Verb.CONFIRM, proposal=asked[frozenset((one, other))].review)), FileReassigned
+        await registry.act(action(Verb.CONFIRM, proposal=asked[frozenset((one, other))].review)), FileReassigned
     )
     assert {handed.child, handed.from_child} == {one, other}
 
 
-async def test_what_a_person_declined_is_not_asked_again_when_a_merge_is_undone(house: House) -> None:
-    one, _, asked = await two_files(house)
-    await house.act(action(Verb.DECLINE, proposal=asked.review))
+async def test_what_a_person_declined_is_not_asked_again_when_a_merge_is_undone(registry: Registry) -> None:
+    one, _, asked = await two_files(registry)
+    await registry.act(action(Verb.DECLINE, proposal=asked.review))
     third = replace(a_row("third"), identity={IdentityField.NAME: "例大山"})
-    await house.rows(third)
-    survivor = await house.child_of(third)
-    await house.act(action(Verb.MERGE, child=survivor, other=one))
+    await registry.rows(third)
+    survivor = await registry.child_of(third)
+    await registry.act(action(Verb.MERGE, child=survivor, other=one))
 
-    said = await house.act(action(Verb.SPLIT, child=survivor, other=one))
+    emitted = await registry.act(action(Verb.SPLIT, child=survivor, other=one))
 
-    assert only(said, ReviewRequested) == []
+    assert only(emitted, ReviewRequested) == []
 
 
-async def test_a_question_asked_of_two_files_as_one_goes_to_the_one_that_it_is_about(house: House) -> None:
+async def test_a_question_asked_of_two_files_as_one_goes_to_the_one_that_it_is_about(registry: Registry) -> None:
     third = replace(a_row("third"), identity={IdentityField.NAME: "例大山"})
-    await house.rows(third, ONE)
-    survivor, one = await house.child_of(third), await house.child_of(ONE)
-    await house.act(action(Verb.MERGE, child=survivor, other=one))
-    [asked] = only(await house.rows(OTHER), ReviewRequested)
-    other = await house.child_of(OTHER)
+    await registry.rows(third, ONE)
+    survivor, one = await registry.child_of(third), await registry.child_of(ONE)
+    await registry.act(action(Verb.MERGE, child=survivor, other=one))
+    [asked] = only(await registry.rows(OTHER), ReviewRequested)
+    other = await registry.child_of(OTHER)
     assert {asked.child, asked.other} == {survivor, other}
 
-    await house.act(action(Verb.SPLIT, child=survivor, other=one))
+    await registry.act(action(Verb.SPLIT, child=survivor, other=one))
 
-    assert [house.snapshot(child).open_reviews for child in (survivor, one, other)] == [0, 1, 1]
-    [handed] = only(await house.act(action(Verb.CONFIRM, proposal=asked.review)), FileReassigned)
+    assert [registry.snapshot(child).open_reviews for child in (survivor, one, other)] == [0, 1, 1]
+    [handed] = only(await registry.act(action(Verb.CONFIRM, proposal=asked.review)), FileReassigned)
     assert {handed.child, handed.from_child} == {one, other}
 
 
-async def test_what_a_person_declined_is_not_asked_of_the_file_that_absorbs_one_of_the_two(house: House) -> None:
-    one, other, asked = await two_files(house)
-    await house.act(action(Verb.DECLINE, proposal=asked.review))
+async def test_what_a_person_declined_is_not_asked_of_the_file_that_absorbs_one_of_the_two(registry: Registry) -> None:
+    one, other, asked = await two_files(registry)
+    await registry.act(action(Verb.DECLINE, proposal=asked.review))
     third = replace(a_row("third"), identity={IdentityField.NAME: "例大山"})
-    await house.rows(third)
-    await house.act(action(Verb.MERGE, child=await house.child_of(third), other=one))
+    await registry.rows(third)
+    await registry.act(action(Verb.MERGE, child=await registry.child_of(third), other=one))
 
-    said = await house.rows(with_another_phone(OTHER))
+    emitted = await registry.rows(with_another_phone(OTHER))
 
-    assert only(said, ReviewRequested) == []
-    assert await house.child_of(OTHER) == other
+    assert only(emitted, ReviewRequested) == []
+    assert await registry.child_of(OTHER) == other
 
 
 @pytest.mark.parametrize("size", [1, 1000])
-async def test_a_decision_is_on_record_with_its_own_day_and_its_own_file(house: House, size: int) -> None:
+async def test_a_decision_is_on_record_with_its_own_day_and_its_own_file(registry: Registry, size: int) -> None:
     """Whatever else was in the batch: who was seen before a merge was seen as that file's child, and asked that day."""
-    await house.rows(ONE)
-    await house.play(
+    await registry.rows(ONE)
+    await registry.play(
         [
             Step("intake.record.v1", 0, read(OTHER), NOON),
             Step("intake.record.v1", 0, read(a_row("next")), NOON + timedelta(days=1)),
         ],
         size,
     )
-    one, other = await house.child_of(ONE), await house.child_of(OTHER)
-    await house.act(
+    one, other = await registry.child_of(ONE), await registry.child_of(OTHER)
+    await registry.act(
         action(Verb.VERIFY, child=other, outcome="confirmed"), action(Verb.MERGE, child=one, other=other), size=size
     )
-    assert await house.tx.fetchval("SELECT child_id FROM verification") == other
-    assert await house.tx.fetchval("SELECT asked_on FROM question ORDER BY asked_on LIMIT 1") == TODAY
+    assert await registry.tx.fetchval("SELECT child_id FROM verification") == other
+    assert await registry.tx.fetchval("SELECT requested_on FROM review ORDER BY requested_on LIMIT 1") == TODAY
 
 
 @pytest.mark.parametrize("size", [1, 1000])
-async def test_decisions_in_one_batch_or_in_many_end_the_same(house: House, size: int) -> None:
-    one, other, asked = await two_files(house)
-    said = await house.act(
+async def test_decisions_in_one_batch_or_in_many_end_the_same(registry: Registry, size: int) -> None:
+    one, other, asked = await two_files(registry)
+    emitted = await registry.act(
         action(Verb.MERGE, name="1", child=one, other=other),
         action(Verb.SPLIT, name="2", child=one, other=other),
         action(Verb.VERIFY, name="3", child=other, facts={FactName.DIBAO: True}),
@@ -604,12 +610,12 @@ async def test_decisions_in_one_batch_or_in_many_end_the_same(house: House, size
         action(Verb.VERIFY, name="5", child=one, outcome="moved"),
         size=size,
     )
-    assert [settled.outcome for settled in only(said, ReviewResolved)] == ["merged", "split", "merged"]
-    assert house.snapshot(one).state == "absorbed"
-    assert house.snapshot(one).child_version == 5
-    assert (await house.file(other))["child_version"] == 6
-    assert await house.tx.fetchval("SELECT child_id FROM verification WHERE outcome = 'moved'") == other
-    history = await house.tx.fetch("SELECT reason, unit, role, done_on FROM hand_over ORDER BY reason")
+    assert [settled.outcome for settled in only(emitted, ReviewResolved)] == ["merged", "split", "merged"]
+    assert registry.snapshot(one).state == "absorbed"
+    assert registry.snapshot(one).child_version == 5
+    assert (await registry.file(other))["child_version"] == 6
+    assert await registry.tx.fetchval("SELECT child_id FROM verification WHERE outcome = 'moved'") == other
+    history = await registry.tx.fetch("SELECT reason, unit, role, done_on FROM reassignment ORDER BY reason")
     assert [row["reason"] for row in history] == ["merge", "merge", "split"]
     assert {(row["unit"], row["role"], row["done_on"]) for row in history} == {
         (MZJ, "county_civil_affairs", date(2026, 11, 23))

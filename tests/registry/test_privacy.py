@@ -12,13 +12,13 @@ import pytest
 from contracts.registry import ChildChanged, Disclosed, FindingAssigned, RegistryActionRefused
 from contracts.vocabulary import IdentityField, ReferralState, Verb
 from services.registry import handlers, store
-from services.registry.names import identity_of, report_of
+from services.registry.identity import identity_of, report_of
 from services.registry.vault import Unreadable, decrypt, encrypt
 from tests.county import a_county
-from tests.registry.house import (
+from tests.registry.harness import (
     NOON,
     TODAY,
-    House,
+    Registry,
     a_vault,
     action,
     an_id,
@@ -54,45 +54,45 @@ _NUMBER = re.compile(rb"(?<![0-9a-f])\d{17}[\dXx](?![0-9a-f])")
 _PHONE = re.compile(rb"(?<![0-9a-f])1[3-9]\d{9}(?![0-9a-f])")
 
 
-async def a_whole_life(house: House) -> None:
+async def a_whole_life(registry: Registry) -> None:
     """Records, a question, a finding, a merge, a split, a disclosure: everything that writes anywhere."""
-    house.county = with_keys(a_county(), {GAJ: public(EC)})
+    registry.county = with_keys(a_county(), {GAJ: public(EC)})
     row = a_row(**{field.value: text for field, text in WHO.items() if field.value not in ("reporter", "narrative")})
     other = a_row("other", name="例大山", id_number=None, guardian_id_number=None)
-    await house.rows(row, police(row), clinic(row), village(other))
-    await house.rows(a_row("father", name="例大山", id_number=None, father_id_number=FATHER))
-    await house.report(reported(identity=WHO))
+    await registry.rows(row, police(row), clinic(row), village(other))
+    await registry.rows(a_row("father", name="例大山", id_number=None, father_id_number=FATHER))
+    await registry.report(reported(identity=WHO))
     found = replace(clinic(row), key="found", dataset="finding", period=None)
-    await house.hear(read(found, finding=an_id("finding")))
-    child = await house.child_of(row)
-    await house.refer(moved(child, 1, ReferralState.SENT))
-    await house.act(
-        action(Verb.MERGE, child=child, other=await house.child_of(village(other))),
+    await registry.consume(read(found, finding=an_id("finding")))
+    child = await registry.child_of(row)
+    await registry.refer(moved(child, 1, ReferralState.SENT))
+    await registry.act(
+        action(Verb.MERGE, child=child, other=await registry.child_of(village(other))),
         action(Verb.VERIFY, child=child, outcome="confirmed"),
     )
-    await house.act(action(Verb.SPLIT, child=child, records=(an_id("record", police(row).key),)))
+    await registry.act(action(Verb.SPLIT, child=child, records=(an_id("record", police(row).key),)))
 
 
-async def contents(house: House) -> dict[str, bytes]:
+async def contents(registry: Registry) -> dict[str, bytes]:
     """Every column of every table of the schema, as the bytes that a dump would show."""
-    columns = await house.tx.fetch(
+    columns = await registry.tx.fetch(
         "SELECT table_name, column_name, data_type FROM information_schema.columns WHERE table_schema = 'registry'"
     )
     found = {}
     for column in columns:
         name = f"{column['table_name']}.{column['column_name']}"
-        rows = await house.tx.fetch(f'SELECT "{column["column_name"]}" AS one FROM "{column["table_name"]}"')
+        rows = await registry.tx.fetch(f'SELECT "{column["column_name"]}" AS one FROM "{column["table_name"]}"')
         parts = [row["one"] if isinstance(row["one"], bytes) else str(row["one"]).encode() for row in rows]
         found[name] = b"\n".join(parts)
     return found
 
 
-async def test_no_table_shows_a_name_a_number_or_a_phone(house: House) -> None:
-    await a_whole_life(house)
-    found = await contents(house)
+async def test_no_table_shows_a_name_a_number_or_a_phone(registry: Registry) -> None:
+    await a_whole_life(registry)
+    found = await contents(registry)
     assert len(found) > 80
     assert {name for name, dump in found.items() if dump} >= {
-        "record.identity", "finding.identity", "question.evidence", "disclosure.digest", "child.file", "lookup.key",
+        "record.identity", "finding.identity", "review.evidence", "disclosure.digest", "child.file", "blocking_key.key",
     }  # fmt: skip
     for name, dump in found.items():
         for secret in SECRETS:
@@ -102,11 +102,11 @@ async def test_no_table_shows_a_name_a_number_or_a_phone(house: House) -> None:
         assert not _PHONE.search(dump), name
 
 
-async def test_no_event_shows_a_name_a_number_or_a_phone(house: House) -> None:
-    await a_whole_life(house)
-    kinds = {type(event) for event in house.said}
+async def test_no_event_shows_a_name_a_number_or_a_phone(registry: Registry) -> None:
+    await a_whole_life(registry)
+    kinds = {type(event) for event in registry.events}
     assert {ChildChanged, FindingAssigned, Disclosed} <= kinds
-    for event in house.said:
+    for event in registry.events:
         dump = event.model_dump_json().encode()
         for secret in SECRETS:
             assert secret.encode() not in dump
@@ -127,180 +127,183 @@ def test_without_the_countys_keys_nobody_finds_a_child_again() -> None:
     theirs = [replace(ours, lookup_key=b"another" * 5), replace(ours, child_id_key=b"another." * 4)]
     born, who = a_row().born, dict(a_row().identity)
     found = [vault.evidence(an_id("record"), born, who, ()) for vault in (ours, theirs[0])]
-    assert found[0].keys.isdisjoint(found[1].keys)
+    assert found[0].blocking_keys.isdisjoint(found[1].blocking_keys)
     assert found[0].names.isdisjoint(found[1].names)
     assert ours.new_id("record") != theirs[1].new_id("record")
+    assert ours.child_number("record", 0) != theirs[1].child_number("record", 0)
 
 
-async def test_without_its_key_a_child_is_unreadable(house: House) -> None:
-    await a_whole_life(house)
-    child = await house.child_of(a_row())
-    copy = await house.tx.fetch("SELECT record_id, identity FROM record WHERE child_id = $1", child)
-    assert (await identity_of(house.tx, house.vault, [child]))[child][IdentityField.ADDRESS] == "例村12号"
+async def test_without_its_key_a_child_is_unreadable(registry: Registry) -> None:
+    await a_whole_life(registry)
+    child = await registry.child_of(a_row())
+    copy = await registry.tx.fetch("SELECT record_id, identity FROM record WHERE child_id = $1", child)
+    assert (await identity_of(registry.tx, registry.vault, [child]))[child][IdentityField.ADDRESS] == "例村12号"
 
-    await store.destroy_keys(house.tx, child)
+    await store.destroy_keys(registry.tx, child)
 
-    assert await identity_of(house.tx, house.vault, [child]) == {child: {}}
-    assert await report_of(house.tx, house.vault, [an_id("finding")]) == {}
-    assert await store.keys(house.tx, [child]) == {}
+    assert await identity_of(registry.tx, registry.vault, [child]) == {child: {}}
+    assert await report_of(registry.tx, registry.vault, [an_id("finding")]) == {}
+    assert await store.child_keys(registry.tx, [child]) == {}
     assert len(copy) > 0
     for row in copy:
         # What an old backup of the other tables still has cannot be opened with any key that is left.
-        for left in await house.tx.fetch("SELECT child_id, wrapped FROM child_key"):
+        for left in await registry.tx.fetch("SELECT child_id, wrapped FROM child_key"):
             with pytest.raises(Unreadable):
-                decrypt(house.vault.key(left["child_id"], left["wrapped"]), row["record_id"], row["identity"])
+                decrypt(registry.vault.key(left["child_id"], left["wrapped"]), row["record_id"], row["identity"])
 
 
-async def test_what_is_read_after_a_key_was_destroyed_opens_a_new_file(house: House) -> None:
+async def test_what_is_read_after_a_key_was_destroyed_opens_a_new_file(registry: Registry) -> None:
     """The department still has the child: nothing of the old file is read again, nor found again."""
     row = a_row(address="例村12号")
-    await house.rows(row, police(row))
-    destroyed = await house.child_of(row)
-    await store.destroy_keys(house.tx, destroyed)
+    await registry.rows(row, police(row))
+    destroyed = await registry.child_of(row)
+    await store.destroy_keys(registry.tx, destroyed)
 
-    await house.rows(a_row())
+    await registry.rows(a_row())
 
-    child = await house.child_of(row)
+    child = await registry.child_of(row)
     assert child != destroyed
-    identity = await identity_of(house.tx, house.vault, [child, destroyed])
+    identity = await identity_of(registry.tx, registry.vault, [child, destroyed])
     assert identity[destroyed] == {}
     assert identity[child][IdentityField.NAME] == "例小明"
     assert IdentityField.ADDRESS not in identity[child]
 
 
 @pytest.mark.parametrize("held", [False, True])
-async def test_a_destroyed_child_is_never_taken_up_again(house: House, held: bool) -> None:
+async def test_a_destroyed_child_is_never_taken_up_again(registry: Registry, held: bool) -> None:
     """The only row it had comes again, with the same content and with another: that is a new file, which grows."""
     row = a_row()
-    await house.rows(row)
+    await registry.rows(row)
     if held:
         other = a_row("other", name="例大山", id_number=None, guardian_id_number=None)
-        await house.rows(other)
-        await house.act(action(Verb.MERGE, child=await house.child_of(row), other=await house.child_of(other)))
-    destroyed = await house.child_of(row)
-    await store.destroy_keys(house.tx, destroyed)
-    version = (await house.file(destroyed))["child_version"]
+        await registry.rows(other)
+        await registry.act(action(Verb.MERGE, child=await registry.child_of(row), other=await registry.child_of(other)))
+    destroyed = await registry.child_of(row)
+    await store.destroy_keys(registry.tx, destroyed)
+    version = (await registry.file(destroyed))["child_version"]
 
-    await house.rows(row, replace(row, valid_on=TODAY), police(row))
-    await house.hear(disappeared(row))
-    await house.rows(row)
+    await registry.rows(row, replace(row, valid_on=TODAY), police(row))
+    await registry.consume(disappeared(row))
+    await registry.rows(row)
 
-    child = await house.child_of(row)
+    child = await registry.child_of(row)
     assert child != destroyed
-    assert await house.child_of(police(row)) == child
-    assert await house.tx.fetchval("SELECT count(*) FROM child_key WHERE child_id = $1", destroyed) == 0
-    assert (await house.file(destroyed))["child_version"] == version
-    assert (await identity_of(house.tx, house.vault, [destroyed]))[destroyed] == {}
+    assert await registry.child_of(police(row)) == child
+    assert await registry.tx.fetchval("SELECT count(*) FROM child_key WHERE child_id = $1", destroyed) == 0
+    assert (await registry.file(destroyed))["child_version"] == version
+    assert (await identity_of(registry.tx, registry.vault, [destroyed]))[destroyed] == {}
 
 
 @pytest.mark.parametrize("verb", [Verb.VERIFY, Verb.MERGE, Verb.SPLIT])
-async def test_nobody_acts_on_a_destroyed_child(house: House, verb: Verb) -> None:
+async def test_nobody_acts_on_a_destroyed_child(registry: Registry, verb: Verb) -> None:
     row, other = a_row(), a_row("other", name="例大山", id_number=None, guardian_id_number=None)
-    await house.rows(row, other)
-    child, second = await house.child_of(row), await house.child_of(other)
-    await store.destroy_keys(house.tx, child)
+    await registry.rows(row, other)
+    child, second = await registry.child_of(row), await registry.child_of(other)
+    await store.destroy_keys(registry.tx, child)
     for kept, gone in ((child, second), (second, child)):
-        said = await house.act(action(verb, records=(an_id("record", "other"),), child=kept, other=gone))
+        emitted = await registry.act(action(verb, records=(an_id("record", "other"),), child=kept, other=gone))
         if verb is Verb.VERIFY and kept == second:
-            assert said == []
+            assert emitted == []
             continue
-        [refused] = only(said, RegistryActionRefused)
+        [refused] = only(emitted, RegistryActionRefused)
         assert refused.code == "unknown_child"
 
 
-async def test_a_finding_about_a_destroyed_child_goes_on_about_a_candidate(house: House) -> None:
-    await house.rows(a_row())
-    destroyed = await house.child_of(a_row())
-    await store.destroy_keys(house.tx, destroyed)
+async def test_a_finding_about_a_destroyed_child_goes_on_about_a_candidate(registry: Registry) -> None:
+    await registry.rows(a_row())
+    destroyed = await registry.child_of(a_row())
+    await store.destroy_keys(registry.tx, destroyed)
 
-    said = await house.report(reported(child=destroyed, identity=WHO))
+    emitted = await registry.report(reported(child=destroyed, identity=WHO))
 
-    [passed] = only(said, FindingAssigned)
+    [passed] = only(emitted, FindingAssigned)
     assert passed.child != destroyed
     assert passed.candidate
-    assert await store.keys(house.tx, [destroyed]) == {}
-    assert (await identity_of(house.tx, house.vault, [passed.child]))[passed.child][IdentityField.NAME] == "例小明"
+    assert await store.child_keys(registry.tx, [destroyed]) == {}
+    assert (await identity_of(registry.tx, registry.vault, [passed.child]))[passed.child][
+        IdentityField.NAME
+    ] == "例小明"
 
 
-async def test_a_candidate_that_was_destroyed_before_its_finding_came_holds_nobody_up(house: House) -> None:
+async def test_a_candidate_that_was_destroyed_before_its_finding_came_holds_nobody_up(registry: Registry) -> None:
     found = replace(clinic(a_row()), key="found", dataset="finding", period=None)
-    await house.hear(read(found, finding=an_id("finding")))
-    destroyed = await house.child_of(found)
-    await store.destroy_keys(house.tx, destroyed)
+    await registry.consume(read(found, finding=an_id("finding")))
+    destroyed = await registry.child_of(found)
+    await store.destroy_keys(registry.tx, destroyed)
 
-    [passed] = only(await house.report(reported(identity=WHO)), FindingAssigned)
-    await house.hear(read(found, finding=an_id("finding"), at=NOON + timedelta(minutes=1)))
+    [passed] = only(await registry.report(reported(identity=WHO)), FindingAssigned)
+    await registry.consume(read(found, finding=an_id("finding"), at=NOON + timedelta(minutes=1)))
 
     assert passed.child == destroyed
-    assert await house.child_of(found) != destroyed
-    assert await report_of(house.tx, house.vault, [an_id("finding")]) == {}
-    assert await store.keys(house.tx, [destroyed]) == {}
+    assert await registry.child_of(found) != destroyed
+    assert await report_of(registry.tx, registry.vault, [an_id("finding")]) == {}
+    assert await store.child_keys(registry.tx, [destroyed]) == {}
 
 
-async def test_names_of_a_destroyed_child_are_compared_with_nobodys(house: House) -> None:
+async def test_names_of_a_destroyed_child_are_compared_with_nobodys(registry: Registry) -> None:
     """A name that has lost a character is compared letter by letter with whomever a key finds: none finds this one."""
     one = a_row(name="张子轩", guardian_id_number=None, guardian_name=None)
-    await house.rows(one)
-    await store.destroy_keys(house.tx, await house.child_of(one))
-    assert await house.count("lookup") == 0
+    await registry.rows(one)
+    await store.destroy_keys(registry.tx, await registry.child_of(one))
+    assert await registry.count("blocking_key") == 0
     lead = a_row("lead", name="张□轩", id_number=None, guardian_id_number=None, guardian_name=None)
-    said = await house.rows(lead)
-    assert {type(event) for event in said} == {ChildChanged}
+    emitted = await registry.rows(lead)
+    assert {type(event) for event in emitted} == {ChildChanged}
 
 
-async def test_an_absorbed_id_destroys_the_child_that_it_is(house: House) -> None:
+async def test_an_absorbed_id_destroys_the_child_that_it_is(registry: Registry) -> None:
     one, other = a_row("one"), a_row("other", name="例大山", id_number=None, guardian_id_number=None)
-    await house.rows(one, other)
-    first, second = await house.child_of(one), await house.child_of(other)
-    await house.act(action(Verb.MERGE, child=first, other=second))
-    await store.destroy_keys(house.tx, second)
-    assert await identity_of(house.tx, house.vault, [first, second]) == {first: {}, second: {}}
-    assert await house.count("child_key") == 0
+    await registry.rows(one, other)
+    first, second = await registry.child_of(one), await registry.child_of(other)
+    await registry.act(action(Verb.MERGE, child=first, other=second))
+    await store.destroy_keys(registry.tx, second)
+    assert await identity_of(registry.tx, registry.vault, [first, second]) == {first: {}, second: {}}
+    assert await registry.count("child_key") == 0
 
 
-async def test_a_child_is_destroyed_with_what_a_merge_under_way_makes_of_it(house: House, database: Any) -> None:
+async def test_a_child_is_destroyed_with_what_a_merge_under_way_makes_of_it(registry: Registry, database: Any) -> None:
     one, other = a_row("one"), a_row("other", name="例大山", id_number=None, guardian_id_number=None)
-    await house.rows(one, other)
-    first, second = await house.child_of(one), await house.child_of(other)
-    shredder = House(await asyncpg.connect(database.dsn, server_settings={"search_path": "registry"}))
+    await registry.rows(one, other)
+    first, second = await registry.child_of(one), await registry.child_of(other)
+    shredder = Registry(await asyncpg.connect(database.dsn, server_settings={"search_path": "registry"}))
 
     async def destroy() -> None:
         async with shredder.tx.transaction():
             await store.destroy_keys(shredder.tx, second)
 
-    async with house.tx.transaction():
-        merge = house.batch([action(Verb.MERGE, child=first, other=second)], "intake.action.v1", 1)
-        await handlers.on_actions(merge, house.tx, vault=house.vault)
+    async with registry.tx.transaction():
+        merge = registry.batch([action(Verb.MERGE, child=first, other=second)], "intake.action.v1", 1)
+        await handlers.on_actions(merge, registry.tx, vault=registry.vault)
         destroying = asyncio.create_task(destroy())
-        assert await house.holds_up(shredder, destroying)
+        assert await registry.blocks(shredder, destroying)
     await destroying
 
-    assert await house.count("child_key") == 0
+    assert await registry.count("child_key") == 0
     await shredder.tx.close()
 
 
-async def test_merging_and_splitting_changes_the_key_with_the_file(house: House) -> None:
+async def test_merging_and_splitting_changes_the_key_with_the_file(registry: Registry) -> None:
     """Destroying one child's key leaves the other readable, wherever their records have been meanwhile."""
     one, other = a_row("one"), a_row("other", name="例大山", id_number=None, guardian_id_number=None)
-    await house.rows(one, other)
-    first, second = await house.child_of(one), await house.child_of(other)
-    await house.act(
+    await registry.rows(one, other)
+    first, second = await registry.child_of(one), await registry.child_of(other)
+    await registry.act(
         action(Verb.MERGE, child=first, other=second), action(Verb.SPLIT, name="undo", child=first, other=second)
     )
-    await store.destroy_keys(house.tx, first)
-    assert (await identity_of(house.tx, house.vault, [second]))[second][IdentityField.NAME] == "例大山"
+    await store.destroy_keys(registry.tx, first)
+    assert (await identity_of(registry.tx, registry.vault, [second]))[second][IdentityField.NAME] == "例大山"
 
 
-async def test_an_absorbed_file_dies_with_its_survivor(house: House) -> None:
-    [passed] = only(await house.report(reported(identity=WHO)), FindingAssigned)
-    await house.rows(a_row())
-    child = await house.child_of(a_row())
-    await house.act(action(Verb.MERGE, child=child, other=passed.child))
+async def test_an_absorbed_file_dies_with_its_survivor(registry: Registry) -> None:
+    [passed] = only(await registry.report(reported(identity=WHO)), FindingAssigned)
+    await registry.rows(a_row())
+    child = await registry.child_of(a_row())
+    await registry.act(action(Verb.MERGE, child=child, other=passed.child))
 
-    await store.destroy_keys(house.tx, child)
+    await store.destroy_keys(registry.tx, child)
 
-    assert await report_of(house.tx, house.vault, [an_id("finding")]) == {}
-    assert await house.count("child_key") == 0
+    assert await report_of(registry.tx, registry.vault, [an_id("finding")]) == {}
+    assert await registry.count("child_key") == 0
 
 
 def test_a_key_opens_only_what_it_was_given_for() -> None:

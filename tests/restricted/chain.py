@@ -26,9 +26,9 @@ from services.intake.plans import Desk
 from services.intake.secrets import Secrets
 from services.notify import handlers as notify
 from services.referral import handlers as referral
-from services.registry import disclosing
+from services.registry import disclosures
 from services.registry import handlers as registry
-from tests.registry.house import PUBLIC, a_vault
+from tests.registry.harness import PUBLIC, a_vault
 
 SERVICES = ("intake", "registry", "referral", "notify")
 FOLDER = Path(services.__path__[0])
@@ -65,7 +65,7 @@ class Chain:
     def __post_init__(self) -> None:
         vault = a_vault()
         acting = partial(intake.on_actions, secrets=Secrets(bytes(range(32)), Sealer(PUBLIC)), desk=Desk())
-        cases = (("registry", partial(disclosing.on_referrals, vault=vault)), ("notify", notify.on_case))
+        cases = (("registry", partial(disclosures.on_referrals, vault=vault)), ("notify", notify.on_case))
         self._handlers = {
             "action": (("intake", acting),),
             "intake.record.v1": (("registry", partial(registry.on_records, vault=vault)),),

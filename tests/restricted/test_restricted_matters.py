@@ -11,7 +11,7 @@ import pytest
 from joserfc import jwe
 from joserfc.errors import JoseError
 
-from tests.registry.house import an_id, read
+from tests.registry.harness import an_id, read
 from tests.registry.people import a_row, police
 from tests.restricted.chain import Chain, Published, ce_id
 from tests.restricted.conftest import KEYS

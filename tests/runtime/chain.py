@@ -374,7 +374,7 @@ async def outcome(story: Story) -> Outcome:
     """Read everything: each service's tables and every topic."""
     found = Outcome()
     settings = Settings.from_environment(story.installation.settings_env("registry"))
-    vault = Vault.of(settings)
+    vault = Vault.from_settings(settings)
     for service in SERVICES:
         tables = await story.database.fetch("SELECT tablename FROM pg_tables WHERE schemaname = $1", service)
         for name in sorted({row["tablename"] for row in tables} - RUNTIME_TABLES):
@@ -481,7 +481,7 @@ def _opener(installation: Installation, vault: Vault) -> Callable[[Record], Any]
             return None
         if "identity" in body and record.kind.startswith("intake."):
             belongs_to = UUID(body["record"] if "record" in body else body["finding"])
-            return body | {"identity": {str(k): v for k, v in vault.opened(body["identity"], belongs_to).items()}}
+            return body | {"identity": {str(k): v for k, v in vault.unseal(body["identity"], belongs_to).items()}}
         if record.topic.startswith(DISCLOSURE.name.partition("{")[0]):
             _, unit, *which = record.topic.removesuffix(".v1").split(".")
             user = "-".join((unit, *which))

@@ -1,1 +1,1 @@
-"""What the registry decides: who is the same child, what of all that was said stands, what a person may undo."""
+"""Decisions of the registry: record linkage, the resolution of facts, and what a person may undo."""

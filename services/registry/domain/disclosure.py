@@ -1,4 +1,4 @@
-"""Who may know who a child is, and for how long: whoever has the referral, until it is done."""
+"""Which unit may know a child's identity: the one that has the referral, until it is closed."""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -13,34 +13,34 @@ _HELD = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """Which unit has a referral, about which child."""
+    """The unit that has a referral, and the child it is about."""
 
     child: UUID
     version: int
-    """Of the referral; an older move that comes late changes nothing."""
+    """Version of the referral; an older transition that arrives late changes nothing."""
     unit: str | None
-    """None: nobody."""
+    """None if no unit has it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What a move of a referral means for disclosure."""
+    """What a transition of a referral means for disclosure."""
 
     holding: Holding
-    takes_back: str | None
+    withdraws_from: str | None
     """The unit that may no longer know."""
-    gives: bool
-    """The holder is told who the child is, anew."""
+    discloses: bool
+    """The identity must be sealed for the holder."""
 
 
-def after(before: Holding | None, child: UUID, version: int, state: ReferralState, to_unit: str) -> Step | None:
-    """The step that a move brings. None: it is older than what is known."""
+def next_step(before: Holding | None, child: UUID, version: int, state: ReferralState, to_unit: str) -> Step | None:
+    """Return the step for a transition, or None if the transition is older than what is known."""
     if before is not None and version <= before.version:
         return None
     unit = to_unit if state in _HELD else None
     had = before.unit if before is not None else None
     return Step(
         Holding(child, version, unit),
-        takes_back=had if had != unit else None,
-        gives=unit is not None and (before is None or had != unit or before.child != child),
+        withdraws_from=had if had != unit else None,
+        discloses=unit is not None and (before is None or had != unit or before.child != child),
     )

@@ -1,14 +1,13 @@
-"""Same child, different child, or ask a person: the ladder of policy part 5.4.
+"""Decides link, review or non-link for two records, by the ladder of policy part 5.4, and clusters records.
 
-1. the same valid ID number joins;
-2. a number missing on one side: the same name, birth date and guardian's ID number join;
-3. a name that may be confused, the birth date, and the guardian's name or a phone: a person is asked;
-4. everything weaker stays apart. Two different valid numbers never join; a person is asked only where the very
-   same name, the birth date and the guardian agree.
+1. The same valid ID number links.
+2. Where one side has no number, the same name, birth date and guardian's ID number link.
+3. A confusable name, the birth date, and the guardian's name or a phone lead to a clerical review.
+4. Anything weaker is a non-link. Two different valid numbers never link, and are reviewed only if the exact name, the
+   birth date and the guardian agree.
 
-Missing evidence is a level of its own: it neither agrees nor disagrees. What is compared are keyed hashes; whoever
-holds one cannot tell whose it is. Who belongs together is a function of the records and of what persons decided,
-whatever the order in which they came (``arrange``).
+Missing evidence is a level of its own: it neither agrees nor disagrees. Keyed hashes are compared, which do not show
+whose they are. The clusters are a function of the records and of persons' decisions, whatever their order.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -21,18 +20,18 @@ from uuid import UUID
 
 Hash = bytes
 TWO_NUMBERS = "two_valid_numbers"
-Holds = frozenset[UUID]
-"""Two holds that a person keeps apart."""
+CannotLink = frozenset[UUID]
+"""Two must-link groups that a person decided are different children."""
 
 NOTHING: frozenset[Hash] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What one source record says of who the child is, as keyed hashes; all it ever said, except number and birth.
+    """What one source record shows of a child's identity, as keyed hashes.
 
-    ``guardian_ids``, ``phones`` and ``pairs`` are hashed together with the birth date, so that they find only
-    children born on that day.
+    All values that the record ever had are kept, except for ID number and birth date. ``guardian_ids``, ``phones`` and
+    ``pairs`` are hashed together with the birth date, so that they only find children born on that day.
     """
 
     record: UUID
@@ -41,25 +40,25 @@ class Evidence:
     """The child's valid ID number."""
     names: frozenset[Hash] = NOTHING
     forms: frozenset[Hash] = NOTHING
-    """Sound and shape of the names: what confusable names share."""
+    """Sound and shape of the names, which confusable names share."""
     guardian_ids: frozenset[Hash] = NOTHING
     phones: frozenset[Hash] = NOTHING
     pairs: frozenset[Hash] = NOTHING
     """A form of the child's name together with the sound of a guardian's."""
-    odd: bool = False
-    """The name has lost a character, is long or not Chinese: its forms do not settle it."""
-    hold: UUID | None = None
-    """A person's decision that keeps this record together with all others of the same hold."""
+    unmatchable: bool = False
+    """The name lost a character, is long or is not Chinese, so that its forms do not decide."""
+    must_link: UUID | None = None
+    """Must-link group: a person decided that all records of the group belong to one child."""
 
     @property
-    def joining(self) -> frozenset[Hash]:
-        """Keys under which records are found that may be joined without asking."""
+    def linking_keys(self) -> frozenset[Hash]:
+        """Blocking keys of records that may link without a review."""
         return self.guardian_ids if self.number is None else self.guardian_ids | {self.number}
 
     @property
-    def keys(self) -> frozenset[Hash]:
-        """Keys under which every record is found that may be compared at all."""
-        return self.joining | self.phones | self.pairs
+    def blocking_keys(self) -> frozenset[Hash]:
+        """Blocking keys of all records that may be compared."""
+        return self.linking_keys | self.phones | self.pairs
 
 
 class Agreement(Enum):
@@ -68,41 +67,41 @@ class Agreement(Enum):
     MISSING = "missing"
 
 
-class Verdict(Enum):
-    JOIN = "join"
-    ASK = "ask"
-    APART = "apart"
+class MatchDecision(Enum):
+    LINK = "link"
+    REVIEW = "review"
+    NON_LINK = "non_link"
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """What two records show together. Codes as in ``registry.ReviewRequested``."""
+    """The decision for two records, with the codes of ``registry.ReviewRequested``."""
 
-    verdict: Verdict
+    decision: MatchDecision
     evidence: tuple[str, ...] = ()
     conflicts: tuple[str, ...] = ()
 
 
-APART = Match(Verdict.APART)
+NON_LINK = Match(MatchDecision.NON_LINK)
 
-Alike = Callable[[UUID, UUID], bool]
-"""Whether the clear names of two records may be confused; asked only where one of them is odd."""
+Similar = Callable[[UUID, UUID], bool]
+"""Returns whether the plain names of two records may be confused; called only if one of them is unmatchable."""
 
 
-def never_alike(one: UUID, other: UUID) -> bool:
+def never_similar(one: UUID, other: UUID) -> bool:
     return False
 
 
-def compare(one: Evidence, other: Evidence, alike: Alike = never_alike) -> Match:
-    """The ladder for two records. Symmetrical if ``alike`` is."""
+def compare(one: Evidence, other: Evidence, similar: Similar = never_similar) -> Match:
+    """Apply the ladder to two records. Symmetrical if ``similar`` is."""
     if one.birth_date is None or one.birth_date != other.birth_date:
-        return APART
+        return NON_LINK
     numbers = agreement(one.number, other.number)
     if numbers is Agreement.SAME:
-        return Match(Verdict.JOIN, ("same_number", "same_birth_date"))
+        return Match(MatchDecision.LINK, ("same_number", "same_birth_date"))
     same_name = not one.names.isdisjoint(other.names)
-    if not same_name and not _confusable(one, other, alike):
-        return APART
+    if not same_name and not _confusable(one, other, similar):
+        return NON_LINK
     found = ["same_name" if same_name else "similar_name", "same_birth_date"]
     guardian_id = not one.guardian_ids.isdisjoint(other.guardian_ids)
     guardian_name = not one.pairs.isdisjoint(other.pairs)
@@ -118,39 +117,39 @@ def compare(one: Evidence, other: Evidence, alike: Alike = never_alike) -> Match
     ]
     if numbers is Agreement.DIFFERENT:
         if same_name and (guardian_id or guardian_name):
-            return Match(Verdict.ASK, tuple(found), (TWO_NUMBERS,))
-        return APART
+            return Match(MatchDecision.REVIEW, tuple(found), (TWO_NUMBERS,))
+        return NON_LINK
     if same_name and guardian_id:
-        return Match(Verdict.JOIN, tuple(found))
+        return Match(MatchDecision.LINK, tuple(found))
     if guardian_id or guardian_name or phone:
-        return Match(Verdict.ASK, tuple(found))
-    return APART
+        return Match(MatchDecision.REVIEW, tuple(found))
+    return NON_LINK
 
 
 T = TypeVar("T")
 
 
 def agreement(one: T | None, other: T | None) -> Agreement:
-    """Missing on either side is neither agreement nor disagreement."""
+    """Compare two values; one that is missing neither agrees nor disagrees."""
     if one is None or other is None:
         return Agreement.MISSING
     return Agreement.SAME if one == other else Agreement.DIFFERENT
 
 
-def _confusable(one: Evidence, other: Evidence, alike: Alike) -> bool:
+def _confusable(one: Evidence, other: Evidence, similar: Similar) -> bool:
     if not one.forms.isdisjoint(other.forms):
         return True
-    return (one.odd or other.odd) and alike(one.record, other.record)
+    return (one.unmatchable or other.unmatchable) and similar(one.record, other.record)
 
 
-def remembered(before: Evidence, now: Evidence) -> Evidence:
-    """What a record says now, together with what it said before.
+def accumulated(before: Evidence, now: Evidence) -> Evidence:
+    """Return a record's new evidence together with what it showed before.
 
-    A row that leaves out its number this time, or gives a new telephone, has not taken back what it said. A row whose
-    number or birth date changes has: it speaks of somebody else, or corrects itself, and starts anew, free of what a
-    person decided about its former content.
+    A row that leaves out its ID number, or has a new phone, does not retract the former ones. A row whose ID number or
+    birth date changes does: it is about another child, or is corrected, so that its former evidence and a person's
+    decisions about it no longer apply.
     """
-    if _starts_anew(before, now):
+    if _contradicts(before, now):
         return now
     return replace(
         now,
@@ -161,12 +160,12 @@ def remembered(before: Evidence, now: Evidence) -> Evidence:
         guardian_ids=now.guardian_ids | before.guardian_ids,
         phones=now.phones | before.phones,
         pairs=now.pairs | before.pairs,
-        odd=now.odd or before.odd,
-        hold=before.hold,
+        unmatchable=now.unmatchable or before.unmatchable,
+        must_link=before.must_link,
     )
 
 
-def _starts_anew(before: Evidence, now: Evidence) -> bool:
+def _contradicts(before: Evidence, now: Evidence) -> bool:
     return (
         agreement(before.birth_date, now.birth_date) is Agreement.DIFFERENT
         or agreement(before.number, now.number) is Agreement.DIFFERENT
@@ -177,53 +176,53 @@ def _starts_anew(before: Evidence, now: Evidence) -> bool:
 class _Group:
     records: list[UUID]
     numbers: set[Hash] = field(default_factory=set)
-    holds: set[UUID] = field(default_factory=set)
+    must_links: set[UUID] = field(default_factory=set)
 
 
-def arrange(records: Collection[Evidence], apart: Collection[Holds]) -> list[frozenset[UUID]]:
-    """Who belongs together: the same answer for the same records and decisions, in whatever order they came.
+def cluster(records: Collection[Evidence], cannot_link: Collection[CannotLink]) -> list[frozenset[UUID]]:
+    """Cluster records: the same result for the same records and decisions, in whatever order they came.
 
-    Held records stay together. Then equal numbers join, then records without a number join one that has it, then
-    one another. A record without number that would fit two different numbers goes to the one with the smaller hash:
-    arbitrary, but the same in every order; the two files are a question for a person anyway.
+    Records of a must-link group stay together. Then equal ID numbers link, then records without a number link to one
+    that has it, then to one another. A record without a number that fits two different numbers goes to the one with
+    the smaller hash: arbitrary, but the same in every order, and the two files are reviewed anyway.
     """
     by_id = {one.record: one for one in sorted(records, key=lambda one: one.record.bytes)}
     groups = {record: _Group([record]) for record in by_id}
     for record, evidence in by_id.items():
         if evidence.number is not None:
             groups[record].numbers.add(evidence.number)
-        if evidence.hold is not None:
-            groups[record].holds.add(evidence.hold)
-    for left, right in _links(by_id):
+        if evidence.must_link is not None:
+            groups[record].must_links.add(evidence.must_link)
+    for left, right in _links_by_strength(by_id):
         one, other = groups[left], groups[right]
-        if one is other or not _may_join(one, other, by_id[left], by_id[right], apart):
+        if one is other or not _may_link(one, other, by_id[left], by_id[right], cannot_link):
             continue
         one.records += other.records
         one.numbers |= other.numbers
-        one.holds |= other.holds
+        one.must_links |= other.must_links
         for record in other.records:
             groups[record] = one
     found = {id(group): frozenset(group.records) for group in groups.values()}
     return sorted(found.values(), key=lambda group: min(record.bytes for record in group))
 
 
-def _may_join(one: _Group, other: _Group, left: Evidence, right: Evidence, apart: Collection[Holds]) -> bool:
-    if left.hold is not None and left.hold == right.hold:
+def _may_link(one: _Group, other: _Group, left: Evidence, right: Evidence, cannot_link: Collection[CannotLink]) -> bool:
+    if left.must_link is not None and left.must_link == right.must_link:
         return True
-    if apart and any(frozenset((a, b)) in apart for a in one.holds for b in other.holds):
+    if cannot_link and any(frozenset((a, b)) in cannot_link for a in one.must_links for b in other.must_links):
         return False
     return not one.numbers or not other.numbers or not one.numbers.isdisjoint(other.numbers)
 
 
-def _links(by_id: Mapping[UUID, Evidence]) -> Iterable[tuple[UUID, UUID]]:
-    """Pairs that join, strongest first, in an order that depends on nothing but their content."""
+def _links_by_strength(by_id: Mapping[UUID, Evidence]) -> Iterable[tuple[UUID, UUID]]:
+    """Yield pairs that link, strongest first, in an order that depends only on their content."""
     held: dict[UUID, UUID] = {}
     numbered: dict[Hash, list[UUID]] = {}
     guarded: dict[Hash, list[UUID]] = {}
-    # Held records first: where a person keeps two holders of one number apart, the rest follows one of them.
-    for one in sorted(by_id.values(), key=lambda one: (one.hold is None, one.record.bytes)):
-        if one.hold is not None:
-            yield held.setdefault(one.hold, one.record), one.record
+    # Must-link groups come first: if a person separated two holders of one number, the rest follows one of them.
+    for one in sorted(by_id.values(), key=lambda one: (one.must_link is None, one.record.bytes)):
+        if one.must_link is not None:
+            yield held.setdefault(one.must_link, one.record), one.record
         if one.number is not None:
             numbered.setdefault(one.number, []).append(one.record)
         for guardian in one.guardian_ids:
@@ -235,7 +234,7 @@ def _links(by_id: Mapping[UUID, Evidence]) -> Iterable[tuple[UUID, UUID]]:
         for left, right in combinations(sorted(found, key=lambda record: record.bytes), 2):
             one, other = by_id[left], by_id[right]
             if one.number is None or other.number is None:
-                if compare(one, other).verdict is Verdict.JOIN:
+                if compare(one, other).decision is MatchDecision.LINK:
                     number = one.number or other.number or b""
                     ranked[left, right] = (not number, number, left.bytes, right.bytes)
     yield from sorted(ranked, key=lambda pair: ranked[pair])

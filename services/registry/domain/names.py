@@ -1,7 +1,7 @@
-"""Compares Chinese names as they are confused: by sound, by shape, by variant, by separator. Not as bytes.
+"""Compares Chinese names by how they are confused: by sound, shape, variant and separator, not by bytes.
 
-``normal`` says when two people are called the same; ``forms`` when one name may have been written for the other;
-``alike`` compares the few names that neither can settle (a character lost, a long name of another language).
+``normalized`` decides whether two names are equal; ``variants`` returns what a name shares with those it may be
+confused with; ``similar`` compares the few names that neither decides (a lost character, a long foreign name).
 """
 
 import re
@@ -11,14 +11,14 @@ from functools import lru_cache
 from pypinyin import Style, lazy_pinyin
 from rapidfuzz.distance import Levenshtein
 
-LONG = 5
-"""From this many characters on a name is compared letter by letter, and a part of it may be missing."""
-LIKE = 0.85
-"""Share of letters that must agree in a long name. Our own proposal; no authority behind it."""
+LONG_NAME = 5
+"""Names of at least this many characters are compared letter by letter, and a part may be missing."""
+MIN_SIMILARITY = 0.85
+"""Share of letters that must agree in a long name: our own proposal, without an external source."""
 
 _BETWEEN = re.compile(r"[\s·•．.・‧∙⋅･●˙,，、'’ʻ`\-‐–—_\u200b-\u200d\ufeff]+")
 _LOST = re.compile("[\ufffd□■▯?？*＊〓某\ue000-\uf8ff\U000f0000-\U0010ffff]")
-"""Marks for what could not be read, and private-use characters, which nobody else can."""
+"""Marks of unreadable characters, and private-use characters, which only their own system can show."""
 _LOST_MARK = "□"
 
 _PAIRS = """
@@ -42,31 +42,31 @@ _PAIRS = """
     護护 讀读 變变
 """
 _VARIANTS = {ord(pair[0]): pair[1] for pair in _PAIRS.split()}
-"""Written differently, the same character: traditional forms and variants as they stand in names."""
+"""Traditional forms and variants of the same character, as they occur in names."""
 
 _LOOK_ALIKE = (
     "己已巳", "未末", "土士", "曰日", "晴睛", "栋楝", "戊戌戍成", "汩汨", "沐沭", "泠冷", "柠拧", "冼洗", "崇祟",
     "彤肜", "嫒媛", "暖暧", "赢羸嬴", "祎袆", "昊吴", "妤好", "玥钥", "珏钰", "洺洛", "烨桦", "杨扬", "淮准",
     "茜西", "芊千", "钧钩", "锜琦", "怡恰", "桐铜", "梓锌", "楠南", "澄橙", "旻昱", "苒冉", "莞菀", "诣谐",
 )  # fmt: skip
-"""Taken for one another by eye or by a reader of scans. Only ever ground for a question to a person."""
+"""Characters confused by eye or by optical recognition. They only ever lead to a clerical review."""
 _SHAPES = str.maketrans({character: group[0] for group in _LOOK_ALIKE for character in group[1:]})
 _HAS_LOOK_ALIKE = frozenset(character for group in _LOOK_ALIKE for character in group)
 
 
-def normal(name: str) -> str:
-    """The name as it counts when two are called the same: width, case, separators and variants folded.
+def normalized(name: str) -> str:
+    """Return the name with width, case, separators and variants folded.
 
-    A character that cannot be read becomes one mark. Empty when nothing of a name is left.
+    An unreadable character becomes one mark. The result is empty if nothing of a name is left.
     """
     folded = _BETWEEN.sub("", unicodedata.normalize("NFKC", name)).casefold().translate(_VARIANTS)
     return _LOST.sub(_LOST_MARK, folded)
 
 
-def forms(plain: str) -> tuple[str, ...]:
-    """What a normal name shares with all it may be confused with: its sound, and its shape where that misleads.
+def variants(plain: str) -> tuple[str, ...]:
+    """Return what a normalized name shares with all it may be confused with: its sound and, if misleading, its shape.
 
-    Empty for a name with a lost character: such names are compared one by one.
+    The result is empty for a name with a lost character; such names are compared one by one.
     """
     if not plain or _LOST_MARK in plain:
         return ()
@@ -77,30 +77,30 @@ def forms(plain: str) -> tuple[str, ...]:
 
 
 def sound(plain: str) -> str:
-    """Syllables without tones, with what speakers of the region do not keep apart folded into one."""
+    """Return the syllables without tones, with initials and finals folded that the region does not distinguish."""
     return "-".join(_syllable(character) for character in plain)
 
 
-def odd(plain: str) -> bool:
-    """True for a normal name that its forms cannot settle: a character lost, long, or not written in Chinese."""
-    return _LOST_MARK in plain or len(plain) >= LONG or any(character.isascii() for character in plain)
+def unmatchable(plain: str) -> bool:
+    """Return whether variants cannot decide for a normalized name: a character lost, long, or not Chinese."""
+    return _LOST_MARK in plain or len(plain) >= LONG_NAME or any(character.isascii() for character in plain)
 
 
-def alike(name: str, other: str) -> bool:
-    """May one have been written for the other? Symmetrical. For names of which one is ``odd``."""
-    one, two = sorted((normal(name), normal(other)), key=lambda text: (len(text), text))
+def similar(name: str, other: str) -> bool:
+    """Return whether two names may be confused, for names of which one is ``unmatchable``. Symmetrical."""
+    one, two = sorted((normalized(name), normalized(other)), key=lambda text: (len(text), text))
     if not one or not two:
         return False
     if _LOST_MARK in one or _LOST_MARK in two:
         return _fits(one, two)
-    if min(len(one), len(two)) < LONG - 1:
+    if min(len(one), len(two)) < LONG_NAME - 1:
         return False
     by_sound, other_sound = sound(one), sound(two)
-    return two.startswith(one) or Levenshtein.normalized_similarity(by_sound, other_sound) >= LIKE
+    return two.startswith(one) or Levenshtein.normalized_similarity(by_sound, other_sound) >= MIN_SIMILARITY
 
 
 def _fits(one: str, two: str) -> bool:
-    """Names of the same length that differ only where a character was lost: the family name and half of it known."""
+    """Return whether names differ only in lost characters, with the family name and half of the characters known."""
     if len(one) != len(two):
         return False
     pairs = list(zip(one, two, strict=True))
@@ -109,7 +109,7 @@ def _fits(one: str, two: str) -> bool:
 
 
 _FOLDED = (("zh", "z"), ("ch", "c"), ("sh", "s"), ("n", "l"))
-"""Initials that are not kept apart in southern Anhui."""
+"""Initials that are not distinguished in southern Anhui."""
 
 
 @lru_cache(maxsize=32_768)

@@ -1,4 +1,4 @@
-"""What a child's file is, and what may happen to it."""
+"""A child's file, the assignment of records to it, and the outcomes that must be published."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from typing import Literal
 from uuid import UUID
 
 from contracts.vocabulary import FactName
-from services.registry.domain.facts import INTERNAL, VERIFY, Laid, Source, Value
+from services.registry.domain.fact_resolution import INTERNAL, VERIFY, ResolvedFacts, Source, Value
 from services.registry.domain.matching import Evidence
 
 State = Literal["candidate", "on_file", "absorbed"]
@@ -18,26 +18,30 @@ class ChildFile:
     """One child's file."""
 
     child: UUID
+    number: str
+    """The child's number, from which the id follows."""
+    founding: str
+    """What the file was opened for. With the county's secret it gives the number again."""
     opened_at: datetime
     version: int = 0
-    """Input events applied to it."""
+    """Number of input events applied to it."""
     confirmed: tuple[UUID, ...] = ()
-    """Files (this one, those it absorbed) whose child a named person saw."""
+    """Files (this one and those it absorbed) whose child a named person confirmed."""
     absorbed_by: UUID | None = None
     absorbs: tuple[UUID, ...] = ()
     split_from: UUID | None = None
     sources: Mapping[UUID, Source] = field(default_factory=dict)
-    told: frozenset[FactName] = frozenset()
-    """Facts whose contradiction was reported: once is enough."""
-    brought: tuple[UUID, ...] = ()
-    """Of an absorbed file: the sources it had, so that the merge can be undone."""
-    contested: tuple[str, ...] = ()
-    asked: bool = False
-    """There is or was a match question about it."""
+    reported_conflicts: frozenset[FactName] = frozenset()
+    """Facts whose conflict was reported; it is reported once."""
+    contributed: tuple[UUID, ...] = ()
+    """Sources that an absorbed file contributed, so that the merge can be undone."""
+    dependency_keys: tuple[str, ...] = ()
+    reviewed: bool = False
+    """A clerical review about it was requested at some time."""
     destroyed: bool = False
-    """Its key was destroyed: who it is about nobody can say any more, and nothing is added to it."""
-    laid: Laid | None = None
-    """None: nothing was laid over it since it was loaded."""
+    """Its key was destroyed: it identifies nobody, and nothing is added to it."""
+    resolved: ResolvedFacts | None = None
+    """None until the facts are resolved after loading."""
 
     @property
     def state(self) -> State:
@@ -49,20 +53,20 @@ class ChildFile:
 
     @property
     def records(self) -> list[UUID]:
-        """Source records, without what persons verified."""
+        """Source records without the verifications by persons."""
         return [source.record for source in self.sources.values() if source.dataset != VERIFY]
 
     @property
     def datasets(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Departments' datasets that know the child, and those of them that no longer report it."""
+        """Return the departments' datasets that know the child, and those of them that no longer report it."""
         known = {source.dataset for source in self.sources.values() if source.dataset not in INTERNAL}
         speaking = {source.dataset for source in self.sources.values() if not source.silent}
         return tuple(sorted(known)), tuple(sorted(known - speaking))
 
 
 @dataclass(frozen=True, slots=True)
-class Seat:
-    """Where a source record has its place."""
+class RecordAssignment:
+    """The file that a source record is assigned to, and the evidence for it."""
 
     child: UUID
     evidence: Evidence
@@ -72,25 +76,25 @@ class Seat:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """Which child a finding is about. ``named``: the person who reported it said so."""
+class FindingAssignment:
+    """The child that a finding is about. ``named``: the person who reported it named the child."""
 
     child: UUID
     named: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
-    """Whether two files are one child's."""
+class Review:
+    """A clerical review: are two files one child's?"""
 
-    question: UUID
+    review: UUID
     child: UUID
     other: UUID
     evidence: tuple[str, ...]
     conflicts: tuple[str, ...]
     state: Literal["open", "merged", "kept_apart", "split"]
-    asked_of: tuple[UUID, UUID]
-    """The two files it is really about; ``child`` and ``other`` stand for them now."""
+    requested_for: tuple[UUID, UUID]
+    """The two files it was requested for; ``child`` and ``other`` are their current files."""
 
     @property
     def pair(self) -> frozenset[UUID]:
@@ -99,19 +103,19 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A department's row as it was read, its identity turned into evidence."""
+    """A row as it was read, its identity turned into evidence."""
 
     record: UUID
     evidence: Evidence | None
-    """None: the row is as it was when it was last read, so nobody looked who it is about."""
+    """None if the row has not changed since it was last read; its identity is then not opened."""
     unit: str
     dataset: str
     period: str | None
     valid_on: date
     recorded_at: datetime
     recorded_on: date
-    whole: bool
-    """A row of a whole file; else a row on its own, which only adds."""
+    full_file: bool
+    """The row is from a whole file. A single row only adds facts."""
     content: str
     facts: Mapping[FactName, Value]
     finding: UUID | None = None
@@ -119,33 +123,33 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Who decided, in which role, on which day."""
+    """The unit that decided, the role of the person, and the day."""
 
     unit: str
     role: str
     on: date
 
 
-# ------------------------------------------------------------------------------------------- what may not be skipped
+# --------------------------------------------------------------------------------- outcomes that must be published
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    question: Question
+class ReviewOpened:
+    review: Review
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
-    question: UUID
+class ReviewClosed:
+    review: UUID
     child: UUID
     other: UUID
     outcome: Literal["merged", "kept_apart", "split"]
     by: Person | None
-    """None: the same valid number turned up on both sides."""
+    """None: matching resolved it, because the same valid ID number appeared on both sides."""
 
 
 @dataclass(frozen=True, slots=True)
-class HandedOver:
+class Reassignment:
     child: UUID
     from_child: UUID
     reason: Literal["merge", "split", "matched"]
@@ -155,16 +159,16 @@ class HandedOver:
 
 
 @dataclass(frozen=True, slots=True)
-class Contradicted:
+class FactConflict:
     child: UUID
     name: FactName
     units: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class ActionRefusal:
     child: UUID | None
     code: str
 
 
-Outcome = Asked | Settled | HandedOver | Contradicted | Refused
+Outcome = ReviewOpened | ReviewClosed | Reassignment | FactConflict | ActionRefusal

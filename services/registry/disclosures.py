@@ -1,4 +1,4 @@
-"""Seals for each agency what it must know of a child to act, and takes it back when the matter is closed."""
+"""Seals for each agency what it must know of a child to act, and withdraws it when the referral is closed."""
 
 import base64
 from collections.abc import Mapping
@@ -19,10 +19,10 @@ from contracts.registry import Disclosed
 from contracts.vocabulary import IdentityField
 from runtime import Batch, InboundEvent, OutboundEvent, Tx, partition_of
 from services.registry import store
-from services.registry.domain.disclosure import Holding, after
-from services.registry.names import OF_THE_REPORT, identity_of, report_of
+from services.registry.domain.disclosure import Holding, next_step
+from services.registry.identity import REPORT_FIELDS, identity_of, report_of
 from services.registry.store import Disclosure
-from services.registry.vault import Identity, Vault, written
+from services.registry.vault import Identity, Vault, identity_json
 
 _WRAPPING = {"EC": "ECDH-ES+A256KW", "OKP": "ECDH-ES+A256KW", "RSA": "RSA-OAEP-256"}
 _CONTENT = "A256GCM"
@@ -31,22 +31,22 @@ _REGISTRY = jwe.JWERegistry(algorithms=[*_WRAPPING.values(), _CONTENT], strict_c
 
 
 async def on_referrals(batch: Batch[Event], tx: Tx, *, vault: Vault) -> list[OutboundEvent]:
-    """A referral moved: who has it may know the child; who had it may not any more."""
-    moves = [(heard, heard.event) for heard in batch.events if isinstance(heard.event, ReferralChanged)]
+    """Apply transitions of referrals: disclose to the unit that has one now, withdraw from the unit that had it."""
+    moves = [(inbound, inbound.event) for inbound in batch.events if isinstance(inbound.event, ReferralChanged)]
     if not moves:
         return []
-    # Whoever is changing these children is done first, or sees what is disclosed here and makes it anew.
-    await store.hold_still(tx, {event.child for _, event in moves})
+    # A concurrent change of these children commits first, or sees these disclosures and seals them again.
+    await store.lock_against_changes(tx, {event.child for _, event in moves})
     known = await store.lock_disclosures(tx, {event.referral for _, event in moves})
     identities = await identity_of(tx, vault, {event.child for _, event in moves})
-    wanted = {event.finding for _, event in moves if event.finding and OF_THE_REPORT & set(event.whitelist)}
+    wanted = {event.finding for _, event in moves if event.finding and REPORT_FIELDS & set(event.whitelist)}
     reports = await report_of(tx, vault, wanted)
-    said: list[OutboundEvent] = []
+    emitted: list[OutboundEvent] = []
     log: list[tuple[UUID, Disclosure, tuple[str, ...], Any]] = []
-    for heard, event in moves:
+    for inbound, event in moves:
         before = known.get(event.referral)
         holding = None if before is None else Holding(before.child, before.version, before.unit)
-        step = after(holding, event.child, event.version, event.state, event.to_unit)
+        step = next_step(holding, event.child, event.version, event.state, event.to_unit)
         if step is None:
             continue
         now = Disclosure(
@@ -59,64 +59,66 @@ async def on_referrals(batch: Batch[Event], tx: Tx, *, vault: Vault) -> list[Out
             event.route,
             tuple(event.whitelist),
             None if before is None else before.digest,
-            () if before is None else before.gone_from,
+            () if before is None else before.withdrawn_from,
         )
-        if step.takes_back is not None and now.digest is not None:
-            now = _take_back(heard, now, step.takes_back, said)
-        if step.gives:
+        if step.withdraws_from is not None and now.digest is not None:
+            now = _withdraw(inbound, now, step.withdraws_from, emitted)
+        if step.discloses:
             report = reports.get(event.finding, {}) if event.finding is not None else {}
-            now = _give(batch.county, heard, now, identities.get(event.child, {}) | report, vault, said, log)
+            now = _disclose(batch.county, inbound, now, identities.get(event.child, {}) | report, vault, emitted, log)
         known[event.referral] = now
     await store.save_disclosures(tx, [(one, partition_of(str(one.child), batch.partitions)) for one in known.values()])
     await store.log_disclosures(tx, log)
-    return said
+    return emitted
 
 
-async def anew(
+async def reseal(
     batch: Batch[Event], tx: Tx, changed: Mapping[UUID, InboundEvent[Event]], *, vault: Vault
 ) -> list[OutboundEvent]:
-    """Seal the newest for whoever may know these children, where what they may know has changed."""
+    """Seal the newest identity again for units with open disclosures, where the disclosed fields changed."""
     if not changed:
         return []
     known = await store.lock_open_disclosures(tx, changed.keys())
     if not known:
         return []
     identities = await identity_of(tx, vault, {one.child for one in known})
-    wanted = {one.finding for one in known if one.finding and OF_THE_REPORT & set(one.whitelist)}
+    wanted = {one.finding for one in known if one.finding and REPORT_FIELDS & set(one.whitelist)}
     reports = await report_of(tx, vault, wanted)
-    said: list[OutboundEvent] = []
+    emitted: list[OutboundEvent] = []
     log: list[tuple[UUID, Disclosure, tuple[str, ...], Any]] = []
     rows = []
     for one in known:
         report = reports.get(one.finding, {}) if one.finding is not None else {}
-        now = _give(batch.county, changed[one.child], one, identities.get(one.child, {}) | report, vault, said, log)
+        now = _disclose(
+            batch.county, changed[one.child], one, identities.get(one.child, {}) | report, vault, emitted, log
+        )
         rows.append((now, partition_of(str(one.child), batch.partitions)))
     await store.save_disclosures(tx, rows)
     await store.log_disclosures(tx, log)
-    return said
+    return emitted
 
 
-def gone(referral: UUID, unit: str, restricted: bool) -> Disclosed:
-    """The tombstone: whoever keeps the topic as a table forgets this row."""
+def tombstone(referral: UUID, unit: str, restricted: bool) -> Disclosed:
+    """Return the tombstone that deletes a disclosure from a table of the topic."""
     return Disclosed(unit=unit, restricted=restricted, referral=referral, fields=(), jwe=None)
 
 
-def said_as(said: OutboundEvent, disclosed: Disclosed) -> OutboundEvent:
-    return replace(said, sensitivity="restricted") if disclosed.restricted else said
+def with_sensitivity(emitted: OutboundEvent, disclosed: Disclosed) -> OutboundEvent:
+    return replace(emitted, sensitivity="restricted") if disclosed.restricted else emitted
 
 
-def _give(
+def _disclose(
     county: County,
-    heard: InboundEvent[Event],
+    inbound: InboundEvent[Event],
     to: Disclosure,
     identity: Identity,
     vault: Vault,
-    said: list[OutboundEvent],
+    emitted: list[OutboundEvent],
     log: list[tuple[UUID, Disclosure, tuple[str, ...], Any]],
 ) -> Disclosure:
-    """Disclose to whoever has the referral, unless that is what it already has, or it has no key.
+    """Disclose to the unit that has the referral, unless it already has the same content or has no key.
 
-    What nobody says of the child any more is taken back.
+    If no disclosed field has a value any more, the disclosure is withdrawn.
     """
     assert to.unit is not None
     unit = county.unit(to.unit)
@@ -124,10 +126,10 @@ def _give(
     key = public_key(jwk) if jwk is not None else None
     fields = {name: identity[name] for name in sorted(identity) if name in to.whitelist}
     if not fields:
-        return to if to.digest is None else _take_back(heard, to, to.unit, said)
+        return to if to.digest is None else _withdraw(inbound, to, to.unit, emitted)
     if key is None or jwk is None:
         return to
-    digest = vault.hash("disclosed", to.unit, jwk, written(fields).decode())
+    digest = vault.hash("disclosed", to.unit, jwk, identity_json(fields).decode())
     if digest == to.digest:
         return to
     disclosed = Disclosed(
@@ -135,25 +137,25 @@ def _give(
         restricted=to.restricted,
         referral=to.referral,
         fields=tuple(fields),
-        jwe=sealed(key, to.unit, to.referral, fields),
+        jwe=seal(key, to.unit, to.referral, fields),
     )
-    said.append(said_as(heard.emit(disclosed), disclosed))
-    now = replace(to, digest=digest, gone_from=tuple(one for one in to.gone_from if one != to.unit))
-    log.append((heard.envelope.id, now, tuple(name.value for name in fields), heard.envelope.time))
+    emitted.append(with_sensitivity(inbound.emit(disclosed), disclosed))
+    now = replace(to, digest=digest, withdrawn_from=tuple(one for one in to.withdrawn_from if one != to.unit))
+    log.append((inbound.envelope.id, now, tuple(name.value for name in fields), inbound.envelope.time))
     return now
 
 
-def _take_back(heard: InboundEvent[Event], of: Disclosure, unit: str, said: list[OutboundEvent]) -> Disclosure:
-    tombstone = gone(of.referral, unit, of.restricted)
-    said.append(said_as(heard.emit(tombstone), tombstone))
-    return replace(of, digest=None, gone_from=tuple(sorted({*of.gone_from, unit})))
+def _withdraw(inbound: InboundEvent[Event], of: Disclosure, unit: str, emitted: list[OutboundEvent]) -> Disclosure:
+    withdrawn = tombstone(of.referral, unit, of.restricted)
+    emitted.append(with_sensitivity(inbound.emit(withdrawn), withdrawn))
+    return replace(of, digest=None, withdrawn_from=tuple(sorted({*of.withdrawn_from, unit})))
 
 
-def sealed(key: PublicKey, unit: str, referral: UUID, fields: Mapping[IdentityField, str]) -> str:
-    """A compact JWE to a unit's public key, bound to the referral and the unit.
+def seal(key: PublicKey, unit: str, referral: UUID, fields: Mapping[IdentityField, str]) -> str:
+    """Return a compact JWE to a unit's public key, bound to the referral and the unit.
 
-    Both stand in the protected header: for EC and OKP keys as ``apu`` and ``apv``, which also enter the agreed key
-    (RFC 7518, 4.6.1) and which every JOSE library accepts; for RSA keys under their own names.
+    Both are in the protected header: for EC and OKP keys as ``apu`` and ``apv``, which also enter the agreed key
+    (RFC 7518, 4.6.1) and which every JOSE library accepts; for RSA keys under names of their own.
     """
     kind = key.key_type
     header: dict[str, Any] = {"alg": _WRAPPING[kind], "enc": _CONTENT, "typ": "JWE", "kid": key.kid or key.thumbprint()}
@@ -161,12 +163,12 @@ def sealed(key: PublicKey, unit: str, referral: UUID, fields: Mapping[IdentityFi
         header |= {"referral": str(referral), "unit": unit}
     else:
         header |= {"apu": _b64(str(referral)), "apv": _b64(unit)}
-    return jwe.encrypt_compact(header, written(fields), key, registry=_REGISTRY)
+    return jwe.encrypt_compact(header, identity_json(fields), key, registry=_REGISTRY)
 
 
 @lru_cache(maxsize=256)
 def public_key(jwk: str) -> PublicKey | None:
-    """A unit's key. None: nothing can be sealed to it, as ``hutong county check`` says of such a key."""
+    """Parse a unit's public key. Returns None if nothing can be sealed to it; ``hutong county check`` reports that."""
     try:
         key = import_key(orjson.loads(jwk))
     except (ValueError, JoseError):

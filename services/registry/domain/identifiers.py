@@ -1,4 +1,4 @@
-"""Which numbers count: an ID number only when nothing about it is damaged; phones as digits.
+"""Validates ID numbers, which count only if undamaged, and extracts phone numbers as digits.
 
 GB 11643-1999: 6 digits of area, 8 of birth, 3 of sequence, a check character by ISO 7064 MOD 11-2. Residence permits
 for 港澳台 residents and the foreigners' permanent residence card of 2023 have the same form.
@@ -13,11 +13,10 @@ _FORM = re.compile(r"[1-9]\d{16}[\dX]")
 _OLD_FORM = re.compile(r"[1-9]\d{14}")
 
 
-def child_number(text: str, birth_date: date | None) -> str | None:
-    """The number in one spelling; None when it is damaged or belongs to somebody born on another day.
+def child_id_number(text: str, birth_date: date | None) -> str | None:
+    """Return a child's ID number in one spelling, or None if it is damaged or has another birth date.
 
-    A number that does not carry the record's birth date is a mother's in the child's column, or a slip: evidence
-    of nothing.
+    A number without the record's birth date is a mother's in the child's column, or a slip, and no evidence.
     """
     number = text.strip().upper()
     if not _is_valid(number):
@@ -27,8 +26,8 @@ def child_number(text: str, birth_date: date | None) -> str | None:
     return number
 
 
-def adult_number(text: str) -> str | None:
-    """A guardian's number in one spelling: numbers of 15 digits from before 1999 are written out."""
+def guardian_id_number(text: str) -> str | None:
+    """Return a guardian's ID number in one spelling; 15-digit numbers from before 1999 are extended to 18."""
     number = text.strip().upper()
     if _OLD_FORM.fullmatch(number):
         number = f"{number[:6]}19{number[6:]}"
@@ -37,7 +36,7 @@ def adult_number(text: str) -> str | None:
 
 
 def phones(text: str) -> tuple[str, ...]:
-    """The numbers in a cell, digits only, without the country's prefix."""
+    """Return the phone numbers in a cell, digits only, without the country's prefix."""
     found = []
     for part in re.split(r"[,，;；/、|]+", text):
         digits = re.sub(r"\D", "", part)

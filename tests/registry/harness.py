@@ -13,6 +13,7 @@ from uuid import UUID, uuid5
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from contracts.child_number import child_id
 from contracts.county import County
 from contracts.event import KINDS, Envelope, Event
 from contracts.intake import ActionAccepted, FindingReported, RecordDisappeared, RecordRead, SubmissionEnded
@@ -20,8 +21,8 @@ from contracts.registry import ChildChanged
 from contracts.vocabulary import FactName, FindingCode, IdentityField, Verb
 from runtime import Batch, DayPage, InboundEvent, OutboundEvent
 from runtime.storage.sealing import Opener, Sealer, new_keys
-from services.registry import disclosing, handlers
-from services.registry.names import identity_of, report_of
+from services.registry import disclosures, handlers
+from services.registry.identity import identity_of, report_of
 from services.registry.vault import Vault
 from tests.county import a_county
 from tests.registry.people import Row
@@ -32,7 +33,7 @@ NOON = datetime(2026, 11, 23, 4, tzinfo=UTC)
 """Noon in the county."""
 TODAY = date(2026, 11, 23)
 MZJ = "341722-mzj"
-LANES = 4
+PARTITIONS = 4
 E = TypeVar("E", bound=Event)
 
 PRIVATE, PUBLIC = new_keys()
@@ -43,7 +44,17 @@ def an_id(*parts: object) -> UUID:
 
 
 def a_vault() -> Vault:
-    return Vault(Opener(PRIVATE), AESGCM(bytes(range(32))), b"lookup" * 6, b"child-id" * 4)
+    return Vault(Opener(PRIVATE), AESGCM(bytes(range(32))), b"blocking_key" * 6, b"child-id" * 4)
+
+
+def file_id(founding: object, vault: Vault | None = None) -> UUID:
+    """Return the id of the file opened for a record or a finding, if its first number is free."""
+    return child_id(a_county().code, (vault or a_vault()).child_number(str(founding), 0))
+
+
+def candidate_id(finding: UUID) -> UUID:
+    """Return the id of the file opened for a finding whose child is not on file."""
+    return file_id(f"finding/{finding}")
 
 
 def sealed(identity: dict[str, str], belongs_to: UUID) -> str:
@@ -137,7 +148,7 @@ class Step:
     """One event of a log: on which topic, in which lane, when."""
 
     topic: str
-    lane: int
+    partition: int
     event: Event
     at: datetime = NOON
 
@@ -145,74 +156,83 @@ class Step:
 HANDLERS: dict[str, tuple[Any, ...]] = {
     "intake.record.v1": (handlers.on_records,),
     "intake.action.v1": (handlers.on_findings, handlers.on_actions),
-    "referral.case.v1": (disclosing.on_referrals,),
+    "referral.case.v1": (disclosures.on_referrals,),
 }
 
 
-class House:
+class Registry:
     """One registry and its county."""
 
     def __init__(self, connection: Any, county: County | None = None) -> None:
         self.tx = connection
         self.county = county or a_county()
         self.vault = a_vault()
-        self.said: list[Event] = []
-        self.at_once: list[ChildChanged] = []
+        self.events: list[Event] = []
+        self.bypassing_coalescing: list[ChildChanged] = []
         """Those of them that no file on its way holds up."""
         self._offset = 0
 
-    async def hear(self, *events: Event, size: int = 1000, lane: int = 0, at: datetime = NOON) -> list[Event]:
+    async def consume(self, *events: Event, size: int = 1000, partition: int = 0, at: datetime = NOON) -> list[Event]:
         """What the record topic brings, in one lane."""
-        return await self._apply(handlers.on_records, events, "intake.record.v1", lane, size, at)
+        return await self._apply(handlers.on_records, events, "intake.record.v1", partition, size, at)
 
-    async def rows(self, *rows: Row, size: int = 1000, lane: int = 0) -> list[Event]:
-        return await self.hear(*(read(row) for row in rows), size=size, lane=lane)
+    async def rows(self, *rows: Row, size: int = 1000, partition: int = 0) -> list[Event]:
+        return await self.consume(*(read(row) for row in rows), size=size, partition=partition)
 
-    async def act(self, *events: Event, size: int = 1000, lane: int = 1) -> list[Event]:
+    async def act(self, *events: Event, size: int = 1000, partition: int = 1) -> list[Event]:
         """What persons decide."""
-        return await self._apply(handlers.on_actions, events, "intake.action.v1", lane, size, NOON)
+        return await self._apply(handlers.on_actions, events, "intake.action.v1", partition, size, NOON)
 
-    async def report(self, *events: Event, size: int = 1000, lane: int = 2) -> list[Event]:
+    async def report(self, *events: Event, size: int = 1000, partition: int = 2) -> list[Event]:
         """What comes on the express way."""
-        return await self._apply(handlers.on_findings, events, "intake.action.v1", lane, size, NOON)
+        return await self._apply(handlers.on_findings, events, "intake.action.v1", partition, size, NOON)
 
-    async def refer(self, *events: Event, size: int = 1000, lane: int = 3) -> list[Event]:
+    async def refer(self, *events: Event, size: int = 1000, partition: int = 3) -> list[Event]:
         """What referral says."""
-        return await self._apply(disclosing.on_referrals, events, "referral.case.v1", lane, size, NOON)
+        return await self._apply(disclosures.on_referrals, events, "referral.case.v1", partition, size, NOON)
 
     async def play(self, log: Sequence[Step], size: int = 1000) -> list[Event]:
         """A log as it is, cut into batches of at most this size; a batch is of one lane."""
-        said: list[OutboundEvent] = []
-        heard = [one for step in log for one in self.batch([step.event], step.topic, step.lane, step.at).events]
-        for (topic, lane), run in groupby(heard, key=lambda one: (one.topic, one.partition)):
+        emitted: list[OutboundEvent] = []
+        inbound = [one for step in log for one in self.batch([step.event], step.topic, step.partition, step.at).events]
+        for (topic, partition), run in groupby(inbound, key=lambda one: (one.topic, one.partition)):
             events = list(run)
             for handler, start in product(HANDLERS[topic], range(0, len(events), size)):
-                batch = Batch(events[start : start + size], topic, lane, TODAY, NOON, self.county, LANES)
+                batch = Batch(events[start : start + size], topic, partition, TODAY, NOON, self.county, PARTITIONS)
                 async with self.tx.transaction():
-                    said += await handler(batch, self.tx, vault=self.vault)
-        read = [_as_read(one.event) for one in said]
-        self.said += read
+                    emitted += await handler(batch, self.tx, vault=self.vault)
+        read = [_as_read(one.event) for one in emitted]
+        self.events += read
         return read
 
-    async def turn_the_day(self, limit: int = 500) -> list[Event]:
+    async def complete_the_day(self, limit: int = 500) -> list[Event]:
         """One day's work of every index."""
-        said: list[OutboundEvent] = []
-        for index in range(LANES):
+        emitted: list[OutboundEvent] = []
+        for index in range(PARTITIONS):
             resume = None
             while True:
                 day = TODAY + timedelta(days=1)
                 page = DayPage(
-                    day, index, LANES, resume, limit, self.county, NOON, an_id(index, resume), an_id("day"), "341722"
+                    day,
+                    index,
+                    PARTITIONS,
+                    resume,
+                    limit,
+                    self.county,
+                    NOON,
+                    an_id(index, resume),
+                    an_id("day"),
+                    "341722",
                 )
                 async with self.tx.transaction():
                     done = await handlers.on_day(page, self.tx)
-                said += done.events
+                emitted += done.events
                 resume = done.resume
                 if resume is None:
                     break
-        return [_as_read(one.event) for one in said]
+        return [_as_read(one.event) for one in emitted]
 
-    async def holds_up(self, other: "House", work: asyncio.Task[Any]) -> bool:
+    async def blocks(self, other: "Registry", work: asyncio.Task[Any]) -> bool:
         """Whether the other one's work comes to wait for what this transaction holds; else it ends."""
         waits = "SELECT EXISTS (SELECT FROM pg_locks WHERE pid = $1 AND NOT granted)"
         while not work.done() and not await self.tx.fetchval(waits, other.tx.get_server_pid()):
@@ -224,7 +244,7 @@ class House:
         assert isinstance(found, UUID)
         return found
 
-    async def partition(self) -> set[frozenset[UUID]]:
+    async def clusters(self) -> set[frozenset[UUID]]:
         """Which records are of the same child."""
         rows = await self.tx.fetch("SELECT child_id, array_agg(record_id) AS records FROM record GROUP BY child_id")
         return {frozenset(row["records"]) for row in rows}
@@ -242,14 +262,14 @@ class House:
         tables = {}
         for table, columns in {
             "child": "*",
-            "record": "record_id, child_id, finding_id, hold, birth_date, recorded_at, valid_on, department, content,"
-            " evidence",
-            "lookup": "*",
-            "question": "*",
+            "record": "record_id, child_id, finding_id, must_link_group, birth_date, recorded_at, valid_on, department,"
+            " content, evidence",
+            "blocking_key": "*",
+            "review": "*",
             "submission_end": "*",
-            "hand_over": "*",
+            "reassignment": "*",
             "finding": "finding_id, child_id, named",
-            "apart": "*",
+            "cannot_link": "*",
             "verification": "*",
             "disclosure": "*",
         }.items():
@@ -266,49 +286,49 @@ class House:
 
     def snapshot(self, child: UUID) -> ChildChanged:
         """The child's newest snapshot."""
-        found = [one for one in only(self.said, ChildChanged) if one.child == child]
+        found = [one for one in only(self.events, ChildChanged) if one.child == child]
         return max(found, key=lambda one: one.child_version)
 
     def chosen(self, child: UUID) -> dict[FactName, Any]:
         return {fact.name: fact.value for fact in self.snapshot(child).facts if fact.chosen}
 
     def batch(
-        self, events: Sequence[Event], topic: str = "intake.record.v1", lane: int = 0, at: datetime = NOON
+        self, events: Sequence[Event], topic: str = "intake.record.v1", partition: int = 0, at: datetime = NOON
     ) -> Batch[Any]:
         """These events as one batch of one lane."""
-        heard: list[InboundEvent[Any]] = []
+        inbound: list[InboundEvent[Any]] = []
         for event in events:
             self._offset += 1
             cause = an_id("event", type(event).__name__, event.key, self._offset)
             envelope = Envelope(cause, f"/{topic}", event.kind, at, event.key, self.county.code, cause)
-            heard.append(InboundEvent(event, envelope, topic, lane, self._offset))
-        return Batch(heard, topic, lane, TODAY, NOON, self.county, LANES)
+            inbound.append(InboundEvent(event, envelope, topic, partition, self._offset))
+        return Batch(inbound, topic, partition, TODAY, NOON, self.county, PARTITIONS)
 
-    async def forget(self) -> None:
+    async def reset(self) -> None:
         """Begin anew: nothing was ever heard."""
         await self.tx.execute(
-            "TRUNCATE child, record, lookup, child_key, question, submission_end, hand_over, finding, apart,"
-            " verification, disclosure"
+            "TRUNCATE child, record, blocking_key, child_key, review, submission_end, reassignment, finding,"
+            " cannot_link, verification, disclosure"
         )
         self._offset = 0
-        self.said = []
+        self.events = []
 
     async def _apply(
-        self, handler: Any, events: Sequence[Event], topic: str, lane: int, size: int, at: datetime
+        self, handler: Any, events: Sequence[Event], topic: str, partition: int, size: int, at: datetime
     ) -> list[Event]:
-        whole = self.batch(events, topic, lane, at)
-        said: list[OutboundEvent] = []
+        whole = self.batch(events, topic, partition, at)
+        emitted: list[OutboundEvent] = []
         for start in range(0, len(events), size):
             batch = replace(whole, events=whole.events[start : start + size])
             async with self.tx.transaction():
-                said += await handler(batch, self.tx, vault=self.vault)
-        for one in said:
+                emitted += await handler(batch, self.tx, vault=self.vault)
+        for one in emitted:
             assert one.time == at
             if one.bypass_coalescing:
                 assert isinstance(one.event, ChildChanged)
-                self.at_once.append(one.event)
-        read = [_as_read(one.event) for one in said]
-        self.said += read
+                self.bypassing_coalescing.append(one.event)
+        read = [_as_read(one.event) for one in emitted]
+        self.events += read
         return read
 
 
@@ -317,8 +337,8 @@ def _as_read(event: Event) -> Event:
     return KINDS[event.kind].model_validate_json(event.encoded()) if event.snapshot else event
 
 
-def only(said: Iterable[Event], kind: type[E]) -> list[E]:
-    return [event for event in said if isinstance(event, kind)]
+def only(emitted: Iterable[Event], kind: type[E]) -> list[E]:
+    return [event for event in emitted if isinstance(event, kind)]
 
 
 def with_keys(county: County, keys: dict[str, str], *, name: str = "public_key") -> County:

@@ -1,0 +1,61 @@
+"""Puts a child's identity together from all records and findings; only for disclosure and controlled access."""
+
+from collections.abc import Collection, Iterable
+from datetime import UTC, date, datetime
+from uuid import UUID
+
+from contracts.vocabulary import IdentityField
+from runtime import Tx
+from services.registry import store
+from services.registry.store import EncryptedIdentity
+from services.registry.vault import ChildKey, Identity, Vault, decrypt
+
+REPORT_FIELDS = frozenset({IdentityField.REPORTER, IdentityField.NARRATIVE})
+"""Fields of one finding, not of the child: who reported it, and in which words."""
+
+_EARLIEST = datetime.min.replace(tzinfo=UTC)
+
+
+async def identity_of(tx: Tx, vault: Vault, children: Collection[UUID]) -> dict[UUID, Identity]:
+    """Return for each id the identity in the child's current file, merges followed.
+
+    Each field has the newest value of a department; a value from a finding counts only where no department has one.
+    The report fields are never included. The identity is empty for an unknown id, and after crypto-shredding.
+    """
+    current = await store.current_files(tx, children)
+    tops = {one.child for one in current.values()}
+    tree = await store.merge_trees(tx, tops)
+    stored_identities = await store.record_identities_of(tx, tops)
+    stored_identities += await store.finding_identities_of(tx, tree)
+    wrapped = await store.child_keys(tx, tree)
+    keys = {child: vault.key(child, key) for child, key in wrapped.items()}
+    by_top: dict[UUID, list[EncryptedIdentity]] = {top: [] for top in tops}
+    for one in stored_identities:
+        by_top[tree[one.child]].append(one)
+    whole = {top: _merged(found, keys) for top, found in by_top.items()}
+    return {child: dict(whole[current[child].child]) if child in current else {} for child in children}
+
+
+async def report_of(tx: Tx, vault: Vault, findings: Collection[UUID]) -> dict[UUID, Identity]:
+    """Return the report fields of these findings; only for a route whose whitelist names them."""
+    stored = await store.finding_identities(tx, findings)
+    wrapped = await store.child_keys(tx, {one.child for one in stored.values()})
+    reports: dict[UUID, Identity] = {}
+    for finding, one in stored.items():
+        if one.child in wrapped:
+            identity = decrypt(vault.key(one.child, wrapped[one.child]), finding, one.identity)
+            reports[finding] = {name: text for name, text in identity.items() if name in REPORT_FIELDS}
+    return reports
+
+
+def _merged(stored_identities: Iterable[EncryptedIdentity], keys: dict[UUID, ChildKey]) -> Identity:
+    whole: Identity = {}
+    for one in sorted(stored_identities, key=_precedence):
+        if one.child in keys:
+            identity = decrypt(keys[one.child], one.belongs_to, one.identity)
+            whole |= {name: text for name, text in identity.items() if name not in REPORT_FIELDS}
+    return whole
+
+
+def _precedence(one: EncryptedIdentity) -> tuple[bool, date, datetime, bytes]:
+    return one.department, one.valid_on or date.min, one.recorded_at or _EARLIEST, one.belongs_to.bytes
