@@ -7,8 +7,8 @@ from pathlib import Path
 from contracts import topics
 from contracts.event import Envelope
 from runtime import Records, Service, Settings
-from services.intake import handlers, misread
-from services.intake.plans import Desk
+from services.intake import handlers, malformed
+from services.intake.parsers import ParserCache
 from services.intake.secrets import Secrets
 
 
@@ -16,9 +16,9 @@ def create(settings: Settings) -> Service:
     """The service, ready to run."""
     service = Service("intake", settings, migrations=Path(__file__).with_name("migrations"))
     broker = service.broker
-    secrets, desk = Secrets.of(settings), Desk()
-    on_records = partial(handlers.on_records, secrets=secrets, desk=desk)
-    on_actions = partial(handlers.on_actions, secrets=secrets, desk=desk)
+    secrets, desk = Secrets.from_settings(settings), ParserCache()
+    on_records = partial(handlers.on_records, secrets=secrets, parsers=desk)
+    on_actions = partial(handlers.on_actions, secrets=secrets, parsers=desk)
 
     # Every unit of this county; a unit that is added is heard as soon as its topic exists.
     handed_over = _family(topics.DEPARTMENT, settings.county)
@@ -35,7 +35,7 @@ def create(settings: Settings) -> Service:
             {topics.DEPARTMENT.name: on_records},
             day_source=topics.CLOCK.name,
             park_by={topics.DEPARTMENT.name: _each_alone},
-            misread={topics.DEPARTMENT.name: misread.on_records},
+            misread={topics.DEPARTMENT.name: malformed.repair_record},
         )
 
     # A consumer of its own: no file holds up what a person reports.
@@ -46,7 +46,7 @@ def create(settings: Settings) -> Service:
             records,
             {topic.name: on_actions for topic in acting},
             park_by={topic.name: _each_alone for topic in acting},
-            misread={topic.name: misread.on_actions for topic in acting},
+            misread={topic.name: malformed.repair_action for topic in acting},
         )
 
     return service

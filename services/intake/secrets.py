@@ -24,21 +24,21 @@ class Secrets:
     sealer: Sealer
 
     @classmethod
-    def of(cls, settings: Settings) -> "Secrets":
+    def from_settings(cls, settings: Settings) -> "Secrets":
         return cls(bytes.fromhex(settings.secret("record_key")), Sealer(settings.secret("registry_public_key")))
 
-    def record(self, unit: str, dataset: str, key: tuple[str, str]) -> UUID:
+    def record_id(self, unit: str, dataset: str, key: tuple[str, str]) -> UUID:
         """The id of a row: the same for the same row of the same dataset of the same unit, for ever."""
         message = "\x1f".join((unit, dataset, *key)).encode()
         hashed = hashlib.blake2b(message, digest_size=16, key=self.record_key[:64], person=b"record")
         return UUID(bytes=hashed.digest(), version=5)
 
-    def content(self, *parts: bytes) -> bytes:
+    def content_hash(self, *parts: bytes) -> bytes:
         """The keyed hash of a row as understood (16 bytes)."""
         message = b"\x1f".join(parts)
         return hashlib.blake2b(message, digest_size=16, key=self.record_key[:64], person=b"content").digest()
 
-    def sealing(self) -> Seal:
+    def new_seal(self) -> Seal:
         """Seals under one new data key: for one batch."""
         batch = self.sealer.batch()
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from runtime import Tx
-from services.intake.domain.submission import KEPT_DAYS, Submission
+from services.intake.domain.submission import TOPIC_RETENTION_DAYS, Submission
 
 _COLUMNS = (
     "submission, dataset, period, coverage, state, outcome, columns, date_1904, announced, file_sha256, "
@@ -116,20 +116,20 @@ SAVE_ACTIONS = """
 """
 
 
-class Kept(NamedTuple):
+class StoredRecord(NamedTuple):
     """Of a row that was said onward."""
 
-    content: bytes
+    content_hash: bytes
     """Keyed hash of what was understood."""
-    raw: bytes | None
+    raw_hash: bytes | None
     """Keyed hash of the cells that were understood so, if nothing was wrong with them."""
 
 
-Met = tuple[int | None, bytes | None]
+SeenRow = tuple[int | None, bytes | None]
 """The number of a row that a pass has met, and its content; None when it named nobody."""
 
 
-async def submissions(tx: Tx, unit: str, wanted: Collection[UUID]) -> dict[UUID, Submission]:
+async def load_submissions(tx: Tx, unit: str, wanted: Collection[UUID]) -> dict[UUID, Submission]:
     """The files of a unit with these ids, as they stand."""
     if not wanted:
         return {}
@@ -149,8 +149,8 @@ async def submissions(tx: Tx, unit: str, wanted: Collection[UUID]) -> dict[UUID,
             valid_on=row["valid_on"],
             began_on=row["began_on"],
             late=row["late"],
-            attempt=row["attempt"],
-            pass_id=row["pass"],
+            attempt_number=row["attempt"],
+            attempt_id=row["pass"],
             read=row["read"],
             accepted=row["accepted"],
             accepted_with_drops=row["accepted_with_drops"],
@@ -184,8 +184,8 @@ async def save_submissions(tx: Tx, unit: str, changed: Collection[Submission]) -
                 one.valid_on,
                 one.began_on,
                 one.late,
-                one.attempt,
-                one.pass_id,
+                one.attempt_number,
+                one.attempt_id,
                 one.read,
                 one.accepted,
                 one.accepted_with_drops,
@@ -197,30 +197,32 @@ async def save_submissions(tx: Tx, unit: str, changed: Collection[Submission]) -
     )
 
 
-async def taken_before(tx: Tx, unit: str, dataset: str, file_sha256: str, county_version: str, coverage: str) -> bool:
+async def was_accepted_before(
+    tx: Tx, unit: str, dataset: str, file_sha256: str, county_version: str, coverage: str
+) -> bool:
     """True when a file with these very bytes was taken whole, and would mean the same today."""
     return bool(await tx.fetchval(TAKEN_BEFORE, unit, dataset, file_sha256, county_version, coverage))
 
 
-async def overtake(tx: Tx, unit: str, dataset: str, period: str) -> None:
+async def supersede_open_files(tx: Tx, unit: str, dataset: str, period: str) -> None:
     """A file of this period was taken: those of older ones that are still coming change nothing any more."""
     await tx.execute(OVERTAKE, unit, dataset, period)
 
 
-async def newest_period(tx: Tx, unit: str, dataset: str) -> str | None:
+async def load_newest_period(tx: Tx, unit: str, dataset: str) -> str | None:
     """The newest period of which a file was taken."""
     found: str | None = await tx.fetchval(NEWEST_PERIOD, unit, dataset)
     return found
 
 
-async def kept(tx: Tx, records: Collection[UUID]) -> dict[UUID, Kept]:
+async def load_records(tx: Tx, records: Collection[UUID]) -> dict[UUID, StoredRecord]:
     """What is kept of each of these rows; nothing for those that were never said onward, or have disappeared."""
     if not records:
         return {}
-    return {row["record"]: Kept(row["content"], row["raw"]) for row in await tx.fetch(KEPT, list(records))}
+    return {row["record"]: StoredRecord(row["content"], row["raw"]) for row in await tx.fetch(KEPT, list(records))}
 
 
-async def met(tx: Tx, wanted: Collection[tuple[UUID, UUID]]) -> dict[tuple[UUID, UUID], Met]:
+async def load_seen_rows(tx: Tx, wanted: Collection[tuple[UUID, UUID]]) -> dict[tuple[UUID, UUID], SeenRow]:
     """Those of the (pass, record) pairs that were met before."""
     if not wanted:
         return {}
@@ -228,7 +230,7 @@ async def met(tx: Tx, wanted: Collection[tuple[UUID, UUID]]) -> dict[tuple[UUID,
     return {(row["pass"], row["record"]): (row["number"], row["content"]) for row in rows}
 
 
-async def save_records(tx: Tx, changed: Mapping[UUID, tuple[str | None, Kept]]) -> None:
+async def save_records(tx: Tx, changed: Mapping[UUID, tuple[str | None, StoredRecord]]) -> None:
     """Remember what was said onward of each row."""
     if changed:
         values = changed.values()
@@ -236,19 +238,19 @@ async def save_records(tx: Tx, changed: Mapping[UUID, tuple[str | None, Kept]]) 
             SAVE_RECORDS,
             list(changed),
             [born for born, _ in values],
-            [kept.content for _, kept in values],
-            [kept.raw for _, kept in values],
+            [kept.content_hash for _, kept in values],
+            [kept.raw_hash for _, kept in values],
         )
 
 
-async def save_met(tx: Tx, rows: Mapping[tuple[UUID, UUID], Met]) -> None:
+async def save_seen_rows(tx: Tx, rows: Mapping[tuple[UUID, UUID], SeenRow]) -> None:
     """Remember which rows a pass has met, by (pass, record)."""
     if rows:
         columns = zip(*((*pair, number, content) for pair, (number, content) in rows.items()), strict=True)
         await tx.execute(SAVE_MET, *map(list, columns))
 
 
-async def forget_disappeared(tx: Tx, unit: str, dataset: str, pass_id: UUID) -> list[tuple[UUID, str | None]]:
+async def delete_disappeared(tx: Tx, unit: str, dataset: str, pass_id: UUID) -> list[tuple[UUID, str | None]]:
     """The rows of the last complete full file that this pass did not meet; they count as never said from now on."""
     before = await tx.fetchval(FULL_PASS, unit, dataset)
     if before is None:
@@ -258,7 +260,7 @@ async def forget_disappeared(tx: Tx, unit: str, dataset: str, pass_id: UUID) -> 
     return sorted((row["record"], row["birth_date"]) for row in rows)
 
 
-async def forget_pass(tx: Tx, pass_id: UUID) -> None:
+async def delete_attempt(tx: Tx, pass_id: UUID) -> None:
     await tx.execute(FORGET_PASS, pass_id)
 
 
@@ -267,12 +269,12 @@ async def save_dataset(tx: Tx, unit: str, dataset: str, period: str, full_pass: 
     await tx.execute(SAVE_DATASET, unit, dataset, period, full_pass)
 
 
-async def forget_unfinished(tx: Tx, unit: str, dataset: str, on: date) -> None:
+async def delete_unfinished(tx: Tx, unit: str, dataset: str, on: date) -> None:
     """Drop files of the dataset that began so long ago that their end can no longer come."""
-    await tx.execute(FORGET_UNFINISHED, unit, dataset, on - timedelta(days=KEPT_DAYS))
+    await tx.execute(FORGET_UNFINISHED, unit, dataset, on - timedelta(days=TOPIC_RETENTION_DAYS))
 
 
-async def taken_actions(tx: Tx, principal: str, ce_ids: Collection[UUID]) -> dict[UUID, UUID | None]:
+async def load_accepted_actions(tx: Tx, principal: str, ce_ids: Collection[UUID]) -> dict[UUID, UUID | None]:
     """Which of these actions were taken before from this log-in, with the finding each made.
 
     A unit's two log-ins learn nothing of each other's actions, whatever ids they give them.

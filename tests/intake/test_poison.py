@@ -19,7 +19,7 @@ from deploy.embedded.stack import LocalStack
 from runtime import Settings, migrations
 from runtime.sealing import new_keys
 from tests.county import a_county
-from tests.intake.door import MIGRATIONS, SCHOOL
+from tests.intake.harness import MIGRATIONS, SCHOOL
 from tests.intake.test_actions import RENLI, an_action
 from tests.runtime.harness import Process, World, eventually, servers_of
 

@@ -11,25 +11,25 @@ from typing import NamedTuple
 from contracts.vocabulary import NUMBER_BOUNDS, FactName, IdentityField
 from services.intake.domain import cells, dates, id_number
 from services.intake.domain.divisions import Divisions
+from services.intake.domain.problem import CellRejected, Problem
 from services.intake.domain.text import (
-    LONGEST_AS_TYPED,
+    MAX_RAW_LENGTH,
     Cell,
-    formula_trouble,
-    masked,
-    masked_date,
+    compact,
+    formula_problem,
+    mask,
+    mask_date,
     number_text,
-    squeezed,
-    words,
+    read_text,
 )
-from services.intake.domain.trouble import Refused, Trouble
-from workbooks.headers import fold, forbidden
+from workbooks.headers import find_sealed, fold
 
 Value = bool | int | str
 """Of a fact: a code, an ISO date, a whole number, true or false."""
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class RegisteredColumn:
     """One registered column: what it holds, and the headers under which it arrives, the usual one first."""
 
     field: str
@@ -37,25 +37,25 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class MappedColumn:
     """A column of a file that is read."""
 
     field: str
     header: str
     reader: "Reader"
-    certificate: bool
+    may_hold_certificate: bool
     """The header says that it holds disability certificates."""
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class ColumnMapping:
     """How the rows of one file are read."""
 
-    sources: tuple[Source, ...]
+    columns: tuple[MappedColumn, ...]
     headers: frozenset[str]
-    papers: tuple[str, ...]
+    document_kind_headers: tuple[str, ...]
     """Headers under which the row says what kind of paper its number is of."""
-    unknown: tuple[str, ...]
+    unregistered: tuple[str, ...]
     """Headers that nobody registered; they are not read."""
     sealed: tuple[str, ...]
     """Headers that refuse the file whole."""
@@ -65,9 +65,9 @@ class Plan:
     date_1904: bool
 
     @property
-    def names_somebody(self) -> bool:
+    def can_identify_person(self) -> bool:
         """False when no row of this file could say whom it is about."""
-        fields = {source.field for source in self.sources}
+        fields = {source.field for source in self.columns}
         return "id_number" in fields or {"name", "birth_date"} <= fields
 
 
@@ -76,30 +76,30 @@ class ReadRow(NamedTuple):
 
     key: tuple[str, str] | None
     """What makes it the same row for ever: ``number``, ``id`` or ``person``, and its content. None: nothing does."""
-    names_somebody: bool
+    identifies_person: bool
     birth_date: date | None
     """Of the ID number, where there is one: all rows with that number must meet. Else as reported."""
     identity: Mapping[str, str]
     facts: Mapping[str, Value]
     flags: tuple[str, ...]
-    troubles: tuple[Trouble, ...]
+    problems: tuple[Problem, ...]
 
 
-def plan(
-    columns: Sequence[Column],
+def map_columns(
+    columns: Sequence[RegisteredColumn],
     headers: Iterable[str],
     *,
     sealed: Iterable[str],
     divisions: Divisions,
     own_number: str | None = None,
     date_1904: bool = False,
-) -> Plan:
+) -> ColumnMapping:
     """Find each registered column among a file's headers."""
     standing = tuple(dict.fromkeys(headers))
     by_name: dict[str, list[str]] = {}
     for header in standing:
         by_name.setdefault(fold(header), []).append(header)
-    sources: list[Source] = []
+    sources: list[MappedColumn] = []
     papers: list[str] = []
     known: set[str] = set()
     for column in columns:
@@ -109,52 +109,52 @@ def plan(
                 if column.field == "id_paper_kind":
                     papers.append(header)
                 elif column.field not in _NOT_READ:
-                    sources.append(Source(column.field, header, _READERS[column.field], "残疾" in name))
-    return Plan(
+                    sources.append(MappedColumn(column.field, header, _READERS[column.field], "残疾" in name))
+    return ColumnMapping(
         tuple(sources),
         frozenset(standing),
         tuple(papers),
         tuple(header for header in standing if header not in known and fold(header)),
-        forbidden(standing, sealed),
+        find_sealed(standing, sealed),
         divisions,
         own_number,
         date_1904,
     )
 
 
-def read(plan: Plan, content: Mapping[str, Cell], *, number: int | None, on: date) -> ReadRow:
+def read_row(plan: ColumnMapping, content: Mapping[str, Cell], *, number: int | None, on: date) -> ReadRow:
     """Read one row as it stands on a day. A cell that cannot be read is dropped and listed; never guessed."""
     reading = _Reading(plan, content, number, on)
     find = content.get
-    for source in plan.sources:
+    for source in plan.columns:
         cell = find(source.header)
         if cell is None or cell == "":
             continue
         try:
             if isinstance(cell, str):
-                if len(cell) > LONGEST_AS_TYPED:
-                    raise Refused("too_long")
-                if cell[0] in "#=" and (code := formula_trouble(cell)) is not None:
-                    raise Refused(code)
+                if len(cell) > MAX_RAW_LENGTH:
+                    raise CellRejected("too_long")
+                if cell[0] in "#=" and (code := formula_problem(cell)) is not None:
+                    raise CellRejected(code)
             elif not -1e21 < cell < 1e21:
-                raise Refused("number_absurd")
+                raise CellRejected("number_absurd")
             source.reader(reading, source, cell)
-        except Refused as refused:
+        except CellRejected as refused:
             reading.drop(source, cell, refused.code)
     return reading.finished()
 
 
-def usual_key(plan: Plan, content: Mapping[str, Cell]) -> tuple[str, str] | None:
+def natural_key(plan: ColumnMapping, content: Mapping[str, Cell]) -> tuple[str, str] | None:
     """What :func:`read` will most likely say makes the row the same, from one cell. For looking up, not for deciding.
 
     None: it takes reading to tell.
     """
-    for source in plan.sources:
+    for source in plan.columns:
         if source.field == plan.own_number:
             cell = content.get(source.header)
             if isinstance(cell, str) and cell:
-                return None if source.certificate else ("number", squeezed(cell).lstrip("'"))
-    for source in plan.sources:
+                return None if source.may_hold_certificate else ("number", compact(cell).lstrip("'"))
+    for source in plan.columns:
         if source.field == "id_number":
             cell = content.get(source.header)
             return ("id", cell) if isinstance(cell, str) and len(cell) == 18 else None
@@ -174,15 +174,15 @@ class _Reading:
         "id_number",
         "id_source",
         "identity",
+        "map_columns",
         "number",
         "on",
         "own_number",
-        "plan",
         "stage_of_grade",
         "troubles",
     )
 
-    def __init__(self, plan: Plan, content: Mapping[str, Cell], number: int | None, on: date) -> None:
+    def __init__(self, plan: ColumnMapping, content: Mapping[str, Cell], number: int | None, on: date) -> None:
         self.plan = plan
         self.content = content
         self.number = number
@@ -190,27 +190,27 @@ class _Reading:
         self.identity: dict[str, str] = {}
         self.facts: dict[str, Value] = {}
         self.flags: list[str] = []
-        self.troubles: list[Trouble] = []
+        self.troubles: list[Problem] = []
         self.own_number: str | None = None
-        self.certificate: tuple[id_number.Certificate, Source] | None = None
+        self.certificate: tuple[id_number.Certificate, MappedColumn] | None = None
         self.id_number: id_number.IdNumber | None = None
-        self.id_source: Source | None = None
+        self.id_source: MappedColumn | None = None
         self.birth_date: date | None = None
-        self.birth_source: Source | None = None
+        self.birth_source: MappedColumn | None = None
         self.stage_of_grade: str | None = None
 
-    def drop(self, source: Source, cell: Cell, code: str) -> None:
-        shown = masked_date(cell) if code.startswith("date_") else masked(cell)
+    def drop(self, source: MappedColumn, cell: Cell, code: str) -> None:
+        shown = mask_date(cell) if code.startswith("date_") else mask(cell)
         self.troubles.append(
-            Trouble(code, "cell", self.number, source.header, shown, _hints(source.field) if code in _HINTED else ())
+            Problem(code, "cell", self.number, source.header, shown, _hints(source.field) if code in _HINTED else ())
         )
         if source.field == "id_number":
             self.flag(code if code.startswith("id_") else "id_unreadable")
 
-    def remark(self, source: Source, code: str) -> None:
+    def remark(self, source: MappedColumn, code: str) -> None:
         cell = self.content.get(source.header)
-        shown = masked_date(cell) if source.field == "birth_date" else masked(cell)
-        self.troubles.append(Trouble(code, "nothing", self.number, source.header, shown))
+        shown = mask_date(cell) if source.field == "birth_date" else mask(cell)
+        self.troubles.append(Problem(code, "nothing", self.number, source.header, shown))
 
     def flag(self, name: str) -> None:
         if name not in self.flags:
@@ -323,7 +323,7 @@ _BOUNDS = {
 _FUTURE = frozenset({"school_since", "residence_ended"})
 """Dates that a department may know beforehand."""
 
-Reader = Callable[[_Reading, Source, Cell], None]
+Reader = Callable[[_Reading, MappedColumn, Cell], None]
 
 
 def _hints(field: str) -> tuple[tuple[str, str], ...]:
@@ -336,30 +336,30 @@ def _hints(field: str) -> tuple[tuple[str, str], ...]:
         return (("allowed", "视力、听力、言语、肢体、智力、精神、多重"),)
     if field == "disability_grade":
         return (("allowed", "一级、二级、三级、四级"),)
-    return (("allowed", cells.words_of(FactName(field))),)
+    return (("allowed", cells.labels_of(FactName(field))),)
 
 
-def _read_own_number(reading: _Reading, source: Source, cell: Cell) -> None:
+def _read_own_number(reading: _Reading, source: MappedColumn, cell: Cell) -> None:
     if reading.own_number is not None:
         return
     if isinstance(cell, int | float) and abs(cell) >= 1e15:
-        raise Refused("number_damaged")
-    text = words(cell)
+        raise CellRejected("number_damaged")
+    text = read_text(cell)
     if text is None:
         return
-    if source.certificate:
+    if source.may_hold_certificate:
         _read_certificate(reading, source, cell)
-    reading.own_number = squeezed(text).lstrip("'")
+    reading.own_number = compact(text).lstrip("'")
 
 
-def _read_id(reading: _Reading, source: Source, cell: Cell) -> None:
+def _read_id(reading: _Reading, source: MappedColumn, cell: Cell) -> None:
     if reading.id_number is not None:
         return
-    if source.certificate:
+    if source.may_hold_certificate:
         _read_certificate(reading, source, cell)
         return
-    found = id_number.read_id(cell, on=reading.on, paper=_paper(reading))
-    if isinstance(found, id_number.OtherPaper):
+    found = id_number.read_id(cell, on=reading.on, document_kind=_paper(reading))
+    if isinstance(found, id_number.OtherDocument):
         reading.identity.setdefault("other_paper", found.number)
         reading.flag("id_other_paper")
     elif found is not None:
@@ -368,28 +368,28 @@ def _read_id(reading: _Reading, source: Source, cell: Cell) -> None:
         reading.identity["id_number"] = found.number
 
 
-def _read_certificate(reading: _Reading, source: Source, cell: Cell) -> None:
+def _read_certificate(reading: _Reading, source: MappedColumn, cell: Cell) -> None:
     held = id_number.read_certificate(cell, on=reading.on)
-    if isinstance(held, id_number.Certificate):
+    if isinstance(held, id_number.DisabilityCertificate):
         reading.certificate = (held, source)
 
 
 def _paper(reading: _Reading) -> str | None:
-    for header in reading.plan.papers:
+    for header in reading.plan.document_kind_headers:
         cell = reading.content.get(header)
         if isinstance(cell, str) and cell:
-            return squeezed(cell)
+            return compact(cell)
     return None
 
 
-def _read_adults_id(reading: _Reading, source: Source, cell: Cell) -> None:
+def _read_adults_id(reading: _Reading, source: MappedColumn, cell: Cell) -> None:
     if source.field not in reading.identity:
-        number = id_number.read_adults_id(cell, on=reading.on)
+        number = id_number.read_adult_id(cell, on=reading.on)
         if number is not None:
             reading.identity[source.field] = number
 
 
-def _read_birth_date(reading: _Reading, source: Source, cell: Cell) -> None:
+def _read_birth_date(reading: _Reading, source: MappedColumn, cell: Cell) -> None:
     if reading.birth_date is not None:
         return
     day = dates.read_date(cell, on=reading.on, date_1904=reading.plan.date_1904)
@@ -400,14 +400,14 @@ def _read_birth_date(reading: _Reading, source: Source, cell: Cell) -> None:
         reading.facts["birth_date"] = day.isoformat()
 
 
-def _read_name(reading: _Reading, source: Source, cell: Cell) -> None:
+def _read_name(reading: _Reading, source: MappedColumn, cell: Cell) -> None:
     if source.field not in reading.identity:
         name = cells.read_name(cell)
         if name is not None:
             reading.identity[source.field] = name
 
 
-def _read_phone(reading: _Reading, source: Source, cell: Cell) -> None:
+def _read_phone(reading: _Reading, source: MappedColumn, cell: Cell) -> None:
     if source.field in reading.identity:
         return
     found = cells.read_phone(cell)
@@ -417,27 +417,27 @@ def _read_phone(reading: _Reading, source: Source, cell: Cell) -> None:
             reading.remark(source, "phone_two")
 
 
-def _read_words(reading: _Reading, source: Source, cell: Cell) -> None:
+def _read_words(reading: _Reading, source: MappedColumn, cell: Cell) -> None:
     if source.field not in reading.identity:
-        text = words(cell)
+        text = read_text(cell)
         if text is not None:
             reading.identity[source.field] = text
 
 
-def _read_sex(reading: _Reading, source: Source, cell: Cell) -> None:
+def _read_sex(reading: _Reading, source: MappedColumn, cell: Cell) -> None:
     sex = cells.read_sex(cell)
     if sex is not None and "sex" not in reading.facts:
         reading.identity["sex"] = str(sex)
         reading.facts["sex"] = sex
 
 
-def _read_household_size(reading: _Reading, source: Source, cell: Cell) -> None:
+def _read_household_size(reading: _Reading, source: MappedColumn, cell: Cell) -> None:
     size = cells.read_whole_number(cell, *_BOUNDS["household_size"])
     if size is not None:
         reading.identity.setdefault("household_size", str(size))
 
 
-def _read_day(reading: _Reading, source: Source, cell: Cell) -> None:
+def _read_day(reading: _Reading, source: MappedColumn, cell: Cell) -> None:
     day = dates.read_date(cell, on=reading.on, future=source.field in _FUTURE, date_1904=reading.plan.date_1904)
     if day is None:
         return
@@ -447,8 +447,8 @@ def _read_day(reading: _Reading, source: Source, cell: Cell) -> None:
         reading.facts[source.field] = day.isoformat()
 
 
-def _read_fact(reader: Callable[[_Reading, Source, Cell], Value | None]) -> Reader:
-    def read_once(reading: _Reading, source: Source, cell: Cell) -> None:
+def _read_fact(reader: Callable[[_Reading, MappedColumn, Cell], Value | None]) -> Reader:
+    def read_once(reading: _Reading, source: MappedColumn, cell: Cell) -> None:
         if source.field not in reading.facts:
             value = reader(reading, source, cell)
             if value is not None:
@@ -465,7 +465,7 @@ def _yes_no_of(fact: FactName) -> Reader:
     return _read_fact(lambda reading, source, cell: cells.read_yes_no(cell, fact))
 
 
-def _read_grade(reading: _Reading, source: Source, cell: Cell) -> None:
+def _read_grade(reading: _Reading, source: MappedColumn, cell: Cell) -> None:
     found = cells.read_grade(cell)
     if found is not None and "school_grade" not in reading.facts:
         grade, stage = found
@@ -481,9 +481,9 @@ _FLAGGED = frozenset({"2", "流动", "外来", "外地", "非本地", "随迁"})
 _NOT_FLAGGED = frozenset({"本地", "常住", "本地常住", "非随迁", "非留守"})
 
 
-def _read_flag(reading: _Reading, source: Source, cell: Cell) -> None:
+def _read_flag(reading: _Reading, source: MappedColumn, cell: Cell) -> None:
     """A department's flag is evidence under its own definition: it travels as a flag, never as a fact."""
-    text = squeezed(cell) if isinstance(cell, str) else number_text(cell or 0)
+    text = compact(cell) if isinstance(cell, str) else number_text(cell or 0)
     if text in _FLAGGED or (text not in _NOT_FLAGGED and cells.read_yes_no(text)):
         reading.flag(_FLAGS[source.field])
 
@@ -537,6 +537,6 @@ _READERS: dict[str, Reader] = {
         ),
         _read_day,
     ),
-    **{fact: _code_of(fact) for fact in cells.CODE_FACTS},
+    **{fact: _code_of(fact) for fact in cells.CODED_FACTS},
 }
 _READERS.update({fact: _yes_no_of(fact) for fact in FactName if fact not in _READERS})

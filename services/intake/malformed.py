@@ -25,10 +25,10 @@ _LONGEST_NOTE = 4000
 _NOT_UTF8 = re.compile("[\ud800-\udfff]")
 
 
-class Misread(Event):
+class MalformedMessage(Event):
     """It could not be read as it stands."""
 
-    said: str
+    type: str
     """Its type: ``department.Row.v1``."""
     fields: tuple[str, ...]
     """What in it is not of its form."""
@@ -41,10 +41,10 @@ class Misread(Event):
     @property
     def is_row(self) -> bool:
         """It says that it is one, and so has its place among the others."""
-        return self.said == Row.kind
+        return self.type == Row.kind
 
 
-def on_records(envelope: Envelope, value: bytes, reason: str) -> Event | None:
+def repair_record(envelope: Envelope, value: bytes, reason: str) -> Event | None:
     """What stands for an unreadable part of a file. None: it is of a version to come."""
     content = _content(value)
     if envelope.type == Row.kind:
@@ -54,7 +54,7 @@ def on_records(envelope: Envelope, value: bytes, reason: str) -> Event | None:
     return _misread(envelope, content, reason, {Begin.kind, Row.kind, End.kind})
 
 
-def on_actions(envelope: Envelope, value: bytes, reason: str) -> Event | None:
+def repair_action(envelope: Envelope, value: bytes, reason: str) -> Event | None:
     """What stands for an unreadable action. None: it is of a version to come."""
     content = _content(value)
     misread = _misread(envelope, content, reason, {Action.kind})
@@ -83,12 +83,14 @@ def _whole(held: Any) -> Any:
     return _NOT_UTF8.sub("\ufffd", held) if isinstance(held, str) else held
 
 
-def _misread(envelope: Envelope, content: Mapping[str, Any], reason: str, known: Collection[str]) -> Misread | None:
+def _misread(
+    envelope: Envelope, content: Mapping[str, Any], reason: str, known: Collection[str]
+) -> MalformedMessage | None:
     if envelope.type not in KINDS and _OURS.fullmatch(envelope.type):
         return None
     fields = ("ce_type",) if envelope.type not in known else _fields(reason)
-    return Misread(
-        said=envelope.type,
+    return MalformedMessage(
+        type=envelope.type,
         fields=fields,
         submission=_read_as(UUID, content.get("submission")),
         number=_read_as(int, content.get("number")),

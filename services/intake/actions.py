@@ -10,16 +10,16 @@ from contracts.intake import Action, ActionAccepted, ActionAnswered, FactValue, 
 from contracts.registry import FACT_TYPES
 from contracts.vocabulary import FactName, IdentityField, Verb
 from runtime import InboundEvent, OutboundEvent
-from services.intake.domain.action import ELSEWHERE, Refusal, called, refuse, unreadable_facts
-from services.intake.domain.row import read
-from services.intake.misread import Misread
-from services.intake.plans import Plans
-from services.intake.saying import aware, county_day, facts_of, iso, json_of, say, when
+from services.intake.domain.action import OTHER_STATION, Refusal, find_refusal, invalid_facts, station_name
+from services.intake.domain.row import read_row
+from services.intake.events import canonical_json, county_day, emit, facts_of, in_county_time, iso, recorded_time
+from services.intake.malformed import MalformedMessage
+from services.intake.parsers import Parsers
 from services.intake.secrets import Seal, Secrets
 
 _SPACE = UUID("8e0a7a52-5a1f-5c7e-8b43-d2f7f5c0e9aa")
 """Of findings: an id is made from what the unit says, not from a secret."""
-FINDING = "finding"
+FINDING_DATASET = "finding"
 """The dataset of identities that came with a person's finding."""
 _LABELS = {
     "name": "姓名",
@@ -59,65 +59,65 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class NotAccepted:
     """The action was refused, or had been taken before."""
 
-    said: list[OutboundEvent]
+    events: list[OutboundEvent]
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class Accepted:
     """The action was taken now."""
 
-    said: list[OutboundEvent]
+    events: list[OutboundEvent]
     finding: UUID | None
 
 
-def take(
-    heard: InboundEvent[Action | Misread],
+def accept(
+    heard: InboundEvent[Action | MalformedMessage],
     account: Account,
-    plans: Plans,
+    plans: Parsers,
     secrets: Secrets,
     seal: Seal,
     now: datetime | None,
     before: Mapping[UUID, UUID | None],
-) -> Taken | Answered:
+) -> Accepted | NotAccepted:
     """Decide about one action. ``before``: the account's actions that were taken, with the finding each made."""
     event, ce_id = heard.event, heard.envelope.id
-    at, on = when(heard, now)
+    at, on = recorded_time(heard, now)
     if ce_id in before:
         again = _answer(account, ce_id, event.verb, "same_again", None, before[ce_id])
-        return Answered([_answered(heard, again, at)])
+        return NotAccepted([_answered(heard, again, at)])
     left_out: Refusal | None = None
-    if isinstance(event, Misread):
+    if isinstance(event, MalformedMessage):
         wrong = (("fields", "、".join(event.fields)),)
         if event.report is None:
             unread = _answer(account, ce_id, event.verb, "refused", Refusal("unreadable", wrong))
-            return Answered([_answered(heard, unread, at)])
+            return NotAccepted([_answered(heard, unread, at)])
         left_out = Refusal("left_out", wrong) if event.fields else None
         event = event.report
-    bad = unreadable_facts(event.facts, FACT_TYPES, on=on)
+    bad = invalid_facts(event.facts, FACT_TYPES, on=on)
     unreadable = Refusal("fact_unreadable", (("facts", "、".join(bad)),)) if bad else None
-    refusal = refuse(event, plans.speaker(account.unit), on=on, called_on=county_day(event.at))
+    refusal = find_refusal(event, plans.sender(account.unit), on=on, call_date=county_day(event.at))
     if refusal is None and event.verb is not Verb.REPORT:
         refusal = unreadable
     if refusal is not None:
-        return Answered([_answered(heard, _answer(account, ce_id, event.verb, "refused", refusal), at)])
+        return NotAccepted([_answered(heard, _answer(account, ce_id, event.verb, "refused", refusal), at)])
     if event.verb is not Verb.REPORT:
-        taken = _taken(event, account, plans.offices, ce_id, at, on)
-        elsewhere = Refusal("station_unknown") if taken.station == ELSEWHERE else None
+        taken = _taken(event, account, plans.unit_names, ce_id, at, on)
+        elsewhere = Refusal("station_unknown") if taken.station == OTHER_STATION else None
         answer = _answer(account, ce_id, event.verb, "taken", elsewhere)
-        return Taken([say(heard, taken, at), _answered(heard, answer, at)], None)
+        return Accepted([emit(heard, taken, at), _answered(heard, answer, at)], None)
     finding = uuid5(_SPACE, f"{account.principal}/{ce_id}")
     facts = {name: value for name, value in event.facts.items() if name not in bad}
     report = cast("InboundEvent[Action]", replace(heard, event=event))
     said, remark = _finding(report, account, finding, facts, plans, secrets, seal, at, on)
     answer = _answer(account, ce_id, event.verb, "taken", left_out or unreadable or remark, finding)
-    return Taken([*said, _answered(heard, answer, at)], finding)
+    return Accepted([*said, _answered(heard, answer, at)], finding)
 
 
-def _answered(heard: InboundEvent[Action | Misread], answer: ActionAnswered, at: datetime) -> OutboundEvent:
-    said = say(heard, answer, at)
+def _answered(heard: InboundEvent[Action | MalformedMessage], answer: ActionAnswered, at: datetime) -> OutboundEvent:
+    said = emit(heard, answer, at)
     return replace(said, sensitivity="restricted") if answer.restricted else said
 
 
@@ -156,8 +156,8 @@ def _taken(
         referral=event.referral,
         finding=event.finding,
         proposal=event.proposal,
-        station=called(event.station, offices),
-        at=aware(event.at),
+        station=station_name(event.station, offices),
+        at=in_county_time(event.at),
         reached=event.reached,
         mode=event.mode,
         at_residence=event.at_residence,
@@ -180,7 +180,7 @@ def _finding(
     account: Account,
     finding: UUID,
     facts: dict[FactName, FactValue],
-    plans: Plans,
+    plans: Parsers,
     secrets: Secrets,
     seal: Seal,
     at: datetime,
@@ -188,12 +188,14 @@ def _finding(
 ) -> tuple[list[OutboundEvent], Refusal | None]:
     """A person's finding, and the identity that came with it if it names somebody. Nothing in it holds it up."""
     event = heard.event
-    row = read(plans.identity, {str(name): text for name, text in event.identity.items()}, number=None, on=on)
+    row = read_row(
+        plans.identity_mapping, {str(name): text for name, text in event.identity.items()}, number=None, on=on
+    )
     who = dict(row.identity)
     parts = [who.pop(IdentityField.NARRATIVE, ""), event.note]
     parts += [
         f"{_LABELS.get(trouble.column, trouble.column)}（原文）：{event.identity[IdentityField(trouble.column)]}"
-        for trouble in row.troubles
+        for trouble in row.problems
         if trouble.refused == "cell" and trouble.column is not None
     ]
     narrative = "\n".join(part for part in parts if part)[:_LONGEST_NARRATIVE]
@@ -203,7 +205,7 @@ def _finding(
         whole[IdentityField.NARRATIVE] = narrative
     if reporter is not None:
         whole[IdentityField.REPORTER] = reporter
-    named = row.names_somebody and row.birth_date is not None
+    named = row.identifies_person and row.birth_date is not None
     township = event.township if plans.county.township(event.township) is not None else None
     day = event.on or on
     reported = FindingReported(
@@ -219,21 +221,21 @@ def _finding(
         on=day,
         recorded_at=at,
         has_identity=named,
-        identity=seal(json_of(whole), finding),
-        phone_reported_at=aware(event.at),
+        identity=seal(canonical_json(whole), finding),
+        phone_reported_at=in_county_time(event.at),
         ce_id=heard.envelope.id,
     )
-    said = [say(heard, reported, at)]
+    said = [emit(heard, reported, at)]
     remark = Refusal("township_unknown") if event.township is not None and township is None else None
     if not named:
         return said, Refusal("facts_not_taken") if facts else remark
-    record = secrets.record(account.unit, FINDING, ("finding", str(finding)))
-    identity = json_of(who)
+    record = secrets.record_id(account.unit, FINDING_DATASET, ("finding", str(finding)))
+    identity = canonical_json(who)
     stated = {**facts_of(row), **facts}
     read_as = RecordRead(
         record=record,
         unit=account.unit,
-        dataset=FINDING,
+        dataset=FINDING_DATASET,
         period=None,
         submission=None,
         valid_on=day,
@@ -242,7 +244,7 @@ def _finding(
         finding=finding,
         identity=seal(identity, record),
         facts=stated,
-        content=secrets.content(identity, json_of(stated), ",".join(row.flags).encode()).hex(),
+        content=secrets.content_hash(identity, canonical_json(stated), ",".join(row.flags).encode()).hex(),
         flags=row.flags,
     )
-    return [*said, say(heard, read_as, at)], remark
+    return [*said, emit(heard, read_as, at)], remark

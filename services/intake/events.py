@@ -14,8 +14,8 @@ from contracts.intake import Cell, FactValue
 from contracts.intake import Problem as Told
 from contracts.vocabulary import FactName
 from runtime import InboundEvent, OutboundEvent
+from services.intake.domain.problem import Problem
 from services.intake.domain.row import ReadRow
-from services.intake.domain.trouble import Trouble
 
 _MOST_BYTES = 400_000
 """Of one receipt's troubles: an event stays under 500 kB."""
@@ -23,7 +23,7 @@ _TRACE = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 """``traceparent`` of W3C Trace Context. Headers are stored with zero bytes between them: nothing else goes in."""
 
 
-def when(heard: InboundEvent[Any], now: datetime | None) -> tuple[datetime, date]:
+def recorded_time(heard: InboundEvent[Any], now: datetime | None) -> tuple[datetime, date]:
     """When the county learned of it: by its own clock; before that ever told the time, by the record's."""
     at = now or heard.envelope.time
     return at, _day_of(at)
@@ -38,7 +38,7 @@ def _day_of(at: datetime) -> date:
         return at.date()
 
 
-def say(heard: InboundEvent[Any], event: Event, at: datetime, correlation: UUID | None = None) -> OutboundEvent:
+def emit(heard: InboundEvent[Any], event: Event, at: datetime, correlation: UUID | None = None) -> OutboundEvent:
     """Like ``heard.say``; but a unit's own idea of time and county travels no further."""
     cause = heard.envelope
     trace = cause.traceparent if cause.traceparent and _TRACE.fullmatch(cause.traceparent) else None
@@ -58,13 +58,13 @@ def iso(day: date | None) -> str | None:
     return None if day is None else day.isoformat()
 
 
-def aware(at: datetime | None) -> datetime | None:
+def in_county_time(at: datetime | None) -> datetime | None:
     """A moment without an offset is told in the county's time."""
     return at.replace(tzinfo=COUNTY_TIME) if at is not None and at.tzinfo is None else at
 
 
 def county_day(at: datetime | None) -> date | None:
-    told = aware(at)
+    told = in_county_time(at)
     return None if told is None else _day_of(told)
 
 
@@ -73,20 +73,20 @@ def facts_of(row: ReadRow) -> dict[FactName, FactValue]:
     return cast("dict[FactName, FactValue]", row.facts)
 
 
-def json_of(content: object) -> bytes:
+def canonical_json(content: object) -> bytes:
     """The same bytes for the same content."""
     return orjson.dumps(content, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS)
 
 
-def stored(cells: Mapping[str, Cell]) -> bytes | None:
+def canonical_cells(cells: Mapping[str, Cell]) -> bytes | None:
     """The cells of a row as bytes. None: a number in them is too large for anything, and will be refused by name."""
     try:
-        return json_of(cells)
+        return canonical_json(cells)
     except orjson.JSONEncodeError:
         return None
 
 
-def told(troubles: Iterable[Trouble]) -> tuple[Told, ...]:
+def published_problems(troubles: Iterable[Problem]) -> tuple[Told, ...]:
     """Troubles as they stand on a receipt."""
     return tuple(
         Told(
@@ -95,14 +95,14 @@ def told(troubles: Iterable[Trouble]) -> tuple[Told, ...]:
             code=trouble.code,
             message=trouble.message,
             remedy=trouble.remedy,
-            excerpt=trouble.shown,
+            excerpt=trouble.excerpt,
             refused=trouble.refused,
         )
         for trouble in troubles
     )
 
 
-def parted(troubles: Sequence[Told]) -> Iterator[tuple[Told, ...]]:
+def split_by_size(troubles: Sequence[Told]) -> Iterator[tuple[Told, ...]]:
     """Parts that each stay small enough for one event; at least one, be it empty."""
     part: list[Told] = []
     size = 0
