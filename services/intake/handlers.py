@@ -1,16 +1,17 @@
-"""Load, decide, save, say: what intake does with what units hand over and what their people do."""
+"""Load, decide, save, emit: how intake processes what units submit and what their people do."""
 
 from itertools import groupby
 from typing import cast
-from uuid import UUID
 
 from contracts.intake import Action, Begin, End, Row
 from contracts.topics import RESTRICTED_ACTION
 from runtime import Batch, InboundEvent, OutboundEvent, Tx
 from services.intake import store
-from services.intake.actions import Accepted, Account, accept
+from services.intake.actions import ActionProcessor
+from services.intake.domain.action import Account
 from services.intake.malformed import MalformedMessage
 from services.intake.parsers import ParserCache
+from services.intake.rows import RowProcessor
 from services.intake.secrets import Secrets
 from services.intake.submissions import SubmissionProcessor
 
@@ -18,47 +19,47 @@ from services.intake.submissions import SubmissionProcessor
 async def on_records(
     batch: Batch[Begin | Row | End | MalformedMessage], tx: Tx, *, secrets: Secrets, parsers: ParserCache
 ) -> list[OutboundEvent]:
-    """Read rows, take files, answer both."""
+    """Process one unit's files and rows; return changed records and the receipts.
+
+    Consecutive rows are processed together. A beginning or an end is saved before the next event, which may be
+    compared with it.
+    """
     unit = _unit(batch.topic)
-    named = {heard.event.submission for heard in batch.events if heard.event.submission is not None}
+    named = {inbound.event.submission for inbound in batch.events if inbound.event.submission is not None}
     files = await store.load_submissions(tx, unit, named)
-    counter = SubmissionProcessor(tx, unit, parsers.parsers(batch.county), secrets, batch.now, files)
-    said: list[OutboundEvent] = []
-    for are_rows, run in groupby(batch.events, key=lambda heard: _is_row(heard.event)):
+    county_parsers = parsers.parsers(batch.county)
+    submissions = SubmissionProcessor(tx, unit, county_parsers, batch.now, files)
+    rows = RowProcessor(tx, unit, county_parsers, secrets, batch.now, files)
+    emitted: list[OutboundEvent] = []
+    for are_rows, group in groupby(batch.events, key=lambda inbound: _is_row(inbound.event)):
         if are_rows:
-            said += await counter.rows(cast("list[InboundEvent[Row | MalformedMessage]]", list(run)))
+            emitted += await rows.process(cast("list[InboundEvent[Row | MalformedMessage]]", list(group)))
             continue
-        for heard in run:
-            if isinstance(heard.event, MalformedMessage):
-                said += counter.answer_malformed(cast("InboundEvent[MalformedMessage]", heard))
+        for inbound in group:
+            if isinstance(inbound.event, MalformedMessage):
+                emitted += submissions.answer_malformed(cast("InboundEvent[MalformedMessage]", inbound))
                 continue
-            if isinstance(heard.event, Begin):
-                said += await counter.begin(cast("InboundEvent[Begin]", heard))
+            if isinstance(inbound.event, Begin):
+                emitted += await submissions.begin(cast("InboundEvent[Begin]", inbound))
             else:
-                said += await counter.end(cast("InboundEvent[End]", heard))
-            await counter.save()  # what the next file is compared with
-    await counter.save()
-    return said
+                emitted += await submissions.end(cast("InboundEvent[End]", inbound))
+            await submissions.save()  # the next file is compared with it
+    await submissions.save()
+    return emitted
 
 
 async def on_actions(
     batch: Batch[Action | MalformedMessage], tx: Tx, *, secrets: Secrets, parsers: ParserCache
 ) -> list[OutboundEvent]:
-    """Check each action, pass it on, answer it."""
+    """Check the actions of one log-in; return those that are accepted, and the receipts."""
     unit = _unit(batch.topic)
     account = Account(unit, restricted=batch.topic == RESTRICTED_ACTION.name_for(unit))
-    plans = parsers.parsers(batch.county)
-    before = await store.load_accepted_actions(tx, account.principal, {heard.envelope.id for heard in batch.events})
-    newly: dict[UUID, UUID | None] = {}
-    said: list[OutboundEvent] = []
-    seal = secrets.new_seal()
-    for heard in batch.events:
-        answer = accept(heard, account, plans, secrets, seal, batch.now, before)
-        if isinstance(answer, Accepted):
-            before[heard.envelope.id] = newly[heard.envelope.id] = answer.finding
-        said += answer.events
-    await store.save_actions(tx, account.principal, newly)
-    return said
+    ce_ids = {inbound.envelope.id for inbound in batch.events}
+    accepted = await store.load_accepted_actions(tx, account.principal, ce_ids)
+    actions = ActionProcessor(account, parsers.parsers(batch.county), secrets, batch.now, accepted)
+    emitted = [event for inbound in batch.events for event in actions.process(inbound)]
+    await store.save_actions(tx, account.principal, actions.newly_accepted)
+    return emitted
 
 
 def _is_row(event: Begin | Row | End | MalformedMessage) -> bool:
@@ -66,5 +67,5 @@ def _is_row(event: Begin | Row | End | MalformedMessage) -> bool:
 
 
 def _unit(topic: str) -> str:
-    """The topic says who spoke."""
+    """Return the unit that a topic belongs to."""
     return topic.split(".")[1]

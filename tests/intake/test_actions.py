@@ -398,7 +398,7 @@ async def test_a_finding_about_a_child_on_file_is_keyed_by_the_child(intake: Har
 async def test_the_same_report_is_the_same_finding_on_a_database_made_anew(intake: Harness) -> None:
     ce_id = an_id("event")
     said = await intake.act(an_action("report"), unit=RENLI, ce_ids=[ce_id])
-    await intake.tx.execute("DELETE FROM action_taken")
+    await intake.tx.execute("DELETE FROM accepted_action")
     again = await intake.act(an_action("report"), unit=RENLI, ce_ids=[ce_id])
 
     assert only(said, FindingReported)[0].finding == only(again, FindingReported)[0].finding

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from contracts.registry import FACT_TYPES
 from contracts.vocabulary import FactName, IdentityField
-from services.intake.domain import cells, row
+from services.intake.domain import cells, fields, row
 from services.intake.domain.divisions import Divisions
 from services.intake.domain.problem import TEXTS, CellRejected, Problem
 from services.intake.domain.text import Cell, mask, mask_date, read_text
@@ -257,7 +257,7 @@ def _digit_runs(text: str) -> list[str]:
 def test_every_field_a_county_may_name_is_read() -> None:
     """A registered column that nobody reads would be lost without a word."""
     for field in {*FactName, *IdentityField, "row_number", "left_behind_flag", "migrant_flag"}:
-        assert field in row._READERS
+        assert field in fields.FIELD_READERS
 
 
 ANY_OF_ITS_KIND: dict[str, Cell] = {"date": "2015-03-12", "number": "2", "bool": "是"}
@@ -270,8 +270,8 @@ def test_every_fact_is_read_as_the_registry_types_it() -> None:
         if kind == "code":
             continue
         cell = "2026" if fact is FactName.INSURED_YEAR else ANY_OF_ITS_KIND[kind]
-        made = row.map_columns(
-            [row.RegisteredColumn(fact, ("列",))], ["列"], sealed=(), divisions=Divisions("341722", (), ())
+        made = fields.map_columns(
+            [fields.RegisteredColumn(fact, ("列",))], ["列"], sealed=(), divisions=Divisions("341722", (), ())
         )
         facts = row.read_row(made, {"列": cell}, number=2, on=date(2026, 11, 23)).facts
 

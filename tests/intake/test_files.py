@@ -390,7 +390,7 @@ async def test_a_file_is_refused_whole_before_a_row_is_read(intake: Harness, beg
     assert receipt.counts == (0, 0, 2, 0)
     assert receipt.codes == Counter({code: 1})
     assert receipt.events == receipt.answers
-    assert (await intake.count("record"), await intake.count("seen")) == (0, 0)
+    assert (await intake.count("record"), await intake.count("seen_row")) == (0, 0)
 
 
 async def test_a_file_refused_once_may_be_sent_again_when_mended(intake: Harness) -> None:

@@ -326,7 +326,7 @@ async def test_every_input_twice_says_every_record_once(intake: Harness) -> None
     once = await intake.send_events(*events)
     state = await intake.tx.fetch("SELECT * FROM record ORDER BY record")
     other = Harness(intake.tx)
-    await intake.tx.execute("TRUNCATE submission, dataset_state, record, seen")
+    await intake.tx.execute("TRUNCATE submission, dataset_state, record, seen_row")
     twice = await other.send_events(*(event for event in events for _ in range(2)), size=3)
 
     assert [record.record for record in only(twice, RecordRead)] == [record.record for record in only(once, RecordRead)]
@@ -605,7 +605,7 @@ async def test_what_people_do_does_not_depend_on_how_the_log_was_cut(intake: Har
         undone = intake.tx.transaction()
         await undone.start()
         said = await Harness(intake.tx).act(*actions, *actions, unit=MZJ, ce_ids=ids, size=size)
-        state = await intake.tx.fetch("SELECT * FROM action_taken ORDER BY ce_id")
+        state = await intake.tx.fetch("SELECT * FROM accepted_action ORDER BY ce_id")
         found.append(([event.model_dump(exclude={"identity"}) for event in said], state))
         await undone.rollback()
 

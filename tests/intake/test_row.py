@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.intake.domain.divisions import Division, Divisions
-from services.intake.domain.row import ColumnMapping, ReadRow, RegisteredColumn, map_columns, read_row
+from services.intake.domain.fields import RegisteredColumn, map_columns
+from services.intake.domain.row import ColumnMapping, ReadRow, read_row
 from services.intake.domain.text import Cell
 from tests.intake.test_id_number import a_number
 

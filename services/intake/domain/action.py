@@ -85,6 +85,20 @@ class Action(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Account:
+    """The log-in that an action came by, as its topic shows."""
+
+    unit: str
+    restricted: bool
+    """It is the unit's second log-in, for restricted matters, whose receipts the first cannot read."""
+
+    @property
+    def principal(self) -> str:
+        """The name of the log-in."""
+        return f"{self.unit}-restricted" if self.restricted else self.unit
+
+
+@dataclass(frozen=True, slots=True)
 class Sender:
     """The unit whose topic it is, as the county's data has it."""
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Literal
 
-from contracts.vocabulary import FactName
+from contracts.vocabulary import NUMBER_BOUNDS, FactName
 from services.intake.domain.problem import CellRejected
 from services.intake.domain.text import Cell, compact, number_text, read_text
 
@@ -234,6 +234,28 @@ def codes_of(fact: FactName) -> frozenset[str]:
 def labels_of(fact: FactName) -> str:
     """The usual word of each code, as a sender may be told."""
     return "、".join(listed.split("|")[0] for listed in _CODES[fact].values())
+
+
+WHOLE_NUMBER_BOUNDS = {
+    "insured_year": NUMBER_BOUNDS[FactName.INSURED_YEAR],
+    "school_count": NUMBER_BOUNDS[FactName.SCHOOL_COUNT],
+    "household_size": (1, 30),
+}
+"""Field -> smallest and largest value."""
+
+
+def allowed_values(field: str) -> tuple[tuple[str, str], ...]:
+    """Return the values a field may have, as parameters of a problem's text."""
+    if field in WHOLE_NUMBER_BOUNDS:
+        low, high = WHOLE_NUMBER_BOUNDS[field]
+        return ("low", str(low)), ("high", str(high))
+    if field == "school_grade":
+        return (("allowed", "一年级至九年级、高一至高三、小班、中班、大班"),)
+    if field == "disability_kind":
+        return (("allowed", "视力、听力、言语、肢体、智力、精神、多重"),)
+    if field == "disability_grade":
+        return (("allowed", "一级、二级、三级、四级"),)
+    return (("allowed", labels_of(FactName(field))),)
 
 
 def read_code(cell: Cell, fact: FactName) -> str | None:

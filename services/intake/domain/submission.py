@@ -98,6 +98,11 @@ class RegisteredDataset:
     """The usual header of each column that can name somebody."""
 
 
+def row_number(stated: int | None) -> int | None:
+    """Return a row's number in its file; None if the stated number cannot be one."""
+    return stated if stated is not None and 0 <= stated <= MAX_ROWS else None
+
+
 def is_period(period: str) -> bool:
     """``2026H2``: in plain digits, or periods could not be told older from newer."""
     return _PERIOD.fullmatch(period) is not None and int(period[:4]) >= _FIRST_YEAR
