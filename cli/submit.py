@@ -18,7 +18,7 @@ from client.kafka_client import PlainClient
 from contracts.county import County, Unit
 from contracts.intake import PERIOD
 from contracts.topics import DEPARTMENT, RECEIPT
-from workbooks.headers import forbidden
+from workbooks.headers import find_sealed
 from workbooks.reader import Sheet, WorkbookUnreadable, is_error_sheet, read_workbook
 
 NAMESPACE = UUID("0f5b6c1e-8f0f-5f3a-9a7c-3f2f3d1f7a10")
@@ -44,7 +44,7 @@ def submit(
     chosen = which_dataset(county, speaker, dataset)
     sheet = sheet_of(county, file, chosen)
     coverage = which_coverage(sheet, full=full)
-    sealed = forbidden(sheet.columns, county.sealed_columns)
+    sealed = find_sealed(sheet.columns, county.sealed_columns)
     if sealed:
         raise CommandError(
             f"“{sealed[0]}”一列属于封存或行为信息，整份文件没有发出。",

@@ -20,7 +20,7 @@ def fold(header: str) -> str:
     return _REMARK.sub("", text).strip(_MARKS)
 
 
-def forbidden(headers: Iterable[str], sealed: Iterable[str]) -> tuple[str, ...]:
+def find_sealed(headers: Iterable[str], sealed_words: Iterable[str]) -> tuple[str, ...]:
     """The headers that contain one of the sealed words, as they stand."""
-    parts = [folded for part in sealed if (folded := fold(part))]
+    parts = [folded for part in sealed_words if (folded := fold(part))]
     return tuple(header for header in headers if (folded := fold(header)) and any(part in folded for part in parts))

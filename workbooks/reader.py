@@ -32,9 +32,9 @@ from python_calamine import (
 from contracts.intake import Cell, Problem
 from workbooks.headers import fold
 
-LARGEST = 100 * 1024 * 1024
+MAX_BYTES = 100 * 1024 * 1024
 """Bytes. A county's largest file is a few megabytes."""
-HEADER_WITHIN = 30
+MAX_HEADER_ROW = 30
 """Rows: titles, units and dates stand above a header, never more than these."""
 
 _SAVE_AS = "请用表格软件打开，另存为 .xlsx 后重新报送。"
@@ -81,7 +81,7 @@ class Sheet:
     """Bare serial dates count from 1904, the workbook says."""
 
 
-def read_workbook(path: Path, known: Iterable[str] = ()) -> Sheet:
+def read_workbook(path: Path, known_headers: Iterable[str] = ()) -> Sheet:
     """Read .xlsx, .xls or .csv (UTF-8, GB18030).
 
     ``known``: headers the dataset may have, by which the header row is told from the titles above it.
@@ -90,7 +90,7 @@ def read_workbook(path: Path, known: Iterable[str] = ()) -> Sheet:
         WorkbookUnreadable: there is no such file, it is of another kind, protected, damaged, or without a header.
     """
     content = _content(path)
-    names = frozenset(fold(name) for name in known)
+    names = frozenset(fold(name) for name in known_headers)
     if content.startswith((_ZIP, _OLE)):
         grid, merged, left = _worksheet(content, names)
         date_1904 = _counts_from_1904(content)
@@ -111,7 +111,7 @@ def read_workbook(path: Path, known: Iterable[str] = ()) -> Sheet:
 
 def _content(path: Path) -> bytes:
     try:
-        if path.stat().st_size > LARGEST:
+        if path.stat().st_size > MAX_BYTES:
             raise WorkbookUnreadable("文件过大。", "请按乡镇或学校分开，分几份报送。")
         content = path.read_bytes()
     except OSError:
@@ -261,7 +261,7 @@ def _text_rows(content: bytes) -> Grid:
         raise WorkbookUnreadable("这是网页格式的导出文件，不是工作簿。", _SAVE_AS)
     if "\x00" in text:
         raise WorkbookUnreadable("不能识别的文件。", "请报送 .xlsx 或 .csv 文件。")
-    delimiter = max(",\t;，", key="".join(text.splitlines()[:HEADER_WITHIN]).count)
+    delimiter = max(",\t;，", key="".join(text.splitlines()[:MAX_HEADER_ROW]).count)
     try:
         # Strict: a quotation mark that is never closed would swallow every row after it without a word.
         lines = csv.reader(io.StringIO(text, newline=None), delimiter=delimiter, strict=True)
@@ -293,7 +293,7 @@ def _stripped(text: str) -> str | None:
 
 
 def _score(grid: Grid, names: Collection[str]) -> int:
-    return max((_matches(row, names) for row in grid[:HEADER_WITHIN]), default=0)
+    return max((_matches(row, names) for row in grid[:MAX_HEADER_ROW]), default=0)
 
 
 def _matches(row: Sequence[Any], names: Collection[str]) -> int:
@@ -305,7 +305,7 @@ def _matches(row: Sequence[Any], names: Collection[str]) -> int:
 def _header(grid: Grid, merged: Merged, names: Collection[str]) -> tuple[int, int]:
     """First and last row of the header (from 0): vertical merges, or groups above it, make it more than one."""
     enough = 1 if names else 2
-    best = max(range(min(len(grid), HEADER_WITHIN)), key=lambda row: (_matches(grid[row], names), -row), default=None)
+    best = max(range(min(len(grid), MAX_HEADER_ROW)), key=lambda row: (_matches(grid[row], names), -row), default=None)
     if best is None or _matches(grid[best], names) < enough:
         raise WorkbookUnreadable("没有找到表头。", "请把列名（如“姓名”“身份证号”“出生日期”）写在一行里，放在数据上面。")
     top = bottom = best
@@ -378,9 +378,9 @@ def is_error_sheet(sheet: Sheet) -> bool:
     return sheet.columns[:1] == (_PLACE_IN_SOURCE,) and sheet.columns[-2:] == _EXPLANATION
 
 
-def error_sheet(sheet: Sheet, troubles: Iterable[Problem | Mapping[str, Any]]) -> bytes:
+def error_sheet(sheet: Sheet, problems: Iterable[Problem | Mapping[str, Any]]) -> bytes:
     """The sender's own rows that have troubles, as a workbook: marked cells, and beside them fault and remedy."""
-    told = [one if isinstance(one, Problem) else Problem.model_validate(one) for one in troubles]
+    told = [one if isinstance(one, Problem) else Problem.model_validate(one) for one in problems]
     by_row: dict[int, list[Problem]] = {}
     for one in told:
         if one.row is not None:

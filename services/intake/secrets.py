@@ -1,6 +1,6 @@
-"""What intake can do with its secrets: make keyed hashes, and seal identities that only the registry opens.
+"""Makes keyed hashes, and seals identities that only the registry opens.
 
-The keyed hash is BLAKE2b in its keyed mode, a MAC of its own (RFC 7693); several times as fast as HMAC.
+The keyed hash is BLAKE2b in its keyed mode, which is a MAC (RFC 7693) and several times as fast as HMAC.
 """
 
 import base64
@@ -13,36 +13,43 @@ from runtime import Settings
 from runtime.storage.sealing import Sealer
 
 Seal = Callable[[bytes, UUID], str]
-"""Seals one identity; the id it belongs to must be given again to open it."""
+"""``(plaintext, id) -> sealed``. The id that the identity belongs to is needed again to open it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Secrets:
-    """Made by ``app.py`` from the settings; tests make their own."""
+    """Intake's secrets: the key of record ids and content hashes, and the registry's public key."""
 
     record_key: bytes
     sealer: Sealer
 
     @classmethod
-    def of(cls, settings: Settings) -> "Secrets":
+    def from_settings(cls, settings: Settings) -> "Secrets":
+        """Read the secrets ``record_key`` and ``registry_public_key``."""
         return cls(bytes.fromhex(settings.secret("record_key")), Sealer(settings.secret("registry_public_key")))
 
-    def record(self, unit: str, dataset: str, key: tuple[str, str]) -> UUID:
-        """The id of a row: the same for the same row of the same dataset of the same unit, for ever."""
+    def record_id(self, unit: str, dataset: str, key: tuple[str, str]) -> UUID:
+        """Return the id of a row; it never changes for one row of one dataset of one unit.
+
+        Args:
+            unit: the unit that submits the row.
+            dataset: the dataset of the row.
+            key: the row's natural key.
+        """
         message = "\x1f".join((unit, dataset, *key)).encode()
         hashed = hashlib.blake2b(message, digest_size=16, key=self.record_key[:64], person=b"record")
         return UUID(bytes=hashed.digest(), version=5)
 
-    def content(self, *parts: bytes) -> bytes:
-        """The keyed hash of a row as understood (16 bytes)."""
+    def content_hash(self, *parts: bytes) -> bytes:
+        """Return the keyed hash of a row's content (16 bytes)."""
         message = b"\x1f".join(parts)
         return hashlib.blake2b(message, digest_size=16, key=self.record_key[:64], person=b"content").digest()
 
-    def sealing(self) -> Seal:
-        """Seals under one new data key: for one batch."""
+    def new_seal(self) -> Seal:
+        """Return a seal with a new data key, for one batch."""
         batch = self.sealer.batch()
 
-        def seal(plain: bytes, belongs_to: UUID) -> str:
-            return base64.b64encode(batch.seal(plain, str(belongs_to).encode())).decode()
+        def seal(plaintext: bytes, owner: UUID) -> str:
+            return base64.b64encode(batch.seal(plaintext, str(owner).encode())).decode()
 
         return seal

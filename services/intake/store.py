@@ -1,4 +1,4 @@
-"""Every SQL statement intake runs."""
+"""Every SQL statement of intake."""
 
 from collections.abc import Collection, Mapping
 from datetime import date, timedelta
@@ -6,11 +6,12 @@ from typing import NamedTuple
 from uuid import UUID
 
 from runtime import Tx
-from services.intake.domain.submission import KEPT_DAYS, Submission
+from services.intake.domain.submission import TOPIC_RETENTION_DAYS, Submission
 
 _COLUMNS = (
     "submission, dataset, period, coverage, state, outcome, columns, date_1904, announced, file_sha256, "
-    "county_version, valid_on, began_on, late, attempt, pass, read, accepted, accepted_with_drops, refused, unchanged"
+    "county_version, valid_on, began_on, late, attempt_number, attempt_id, "
+    "read, accepted, accepted_with_drops, refused, unchanged"
 )
 
 SUBMISSIONS = f"SELECT {_COLUMNS} FROM submission WHERE unit = $1 AND submission = ANY($2)"  # noqa: S608
@@ -32,8 +33,8 @@ SAVE_SUBMISSION = f"""
                       valid_on = excluded.valid_on,
                       began_on = excluded.began_on,
                       late = excluded.late,
-                      attempt = excluded.attempt,
-                      pass = excluded.pass,
+                      attempt_number = excluded.attempt_number,
+                      attempt_id = excluded.attempt_id,
                       read = excluded.read,
                       accepted = excluded.accepted,
                       accepted_with_drops = excluded.accepted_with_drops,
@@ -41,7 +42,7 @@ SAVE_SUBMISSION = f"""
                       unchanged = excluded.unchanged
 """  # noqa: S608
 
-TAKEN_BEFORE = """
+WAS_ACCEPTED_BEFORE = """
     SELECT EXISTS (
         SELECT FROM submission
          WHERE unit = $1 AND dataset = $2 AND file_sha256 = $3 AND county_version = $4 AND coverage = $5
@@ -49,88 +50,90 @@ TAKEN_BEFORE = """
     )
 """
 
-OVERTAKE = """
+SUPERSEDE_OPEN_FILES = """
     UPDATE submission SET outcome = 'older_period'
      WHERE unit = $1 AND dataset = $2 AND period < $3 AND state = 'open' AND outcome = 'taken'
 """
 
 NEWEST_PERIOD = "SELECT period FROM dataset_state WHERE unit = $1 AND dataset = $2"
 
-KEPT = "SELECT record, content, raw FROM record WHERE record = ANY($1)"
+RECORDS = "SELECT record, content_hash, raw_hash FROM record WHERE record = ANY($1)"
 
-MET = """
-    SELECT seen.pass, seen.record, seen.number, seen.content
-      FROM unnest($1::uuid[], $2::uuid[]) AS wanted (pass, record)
-      JOIN seen ON seen.pass = wanted.pass AND seen.record = wanted.record
+SEEN_ROWS = """
+    SELECT seen_row.attempt_id, seen_row.record, seen_row.number, seen_row.content_hash
+      FROM unnest($1::uuid[], $2::uuid[]) AS wanted (attempt_id, record)
+      JOIN seen_row ON seen_row.attempt_id = wanted.attempt_id AND seen_row.record = wanted.record
 """
 
-SAVE_MET = """
-    INSERT INTO seen (pass, record, number, content)
+SAVE_SEEN_ROWS = """
+    INSERT INTO seen_row (attempt_id, record, number, content_hash)
     SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::int[], $4::bytea[])
 """
 
 SAVE_RECORDS = """
-    INSERT INTO record (record, birth_date, content, raw)
+    INSERT INTO record (record, birth_date, content_hash, raw_hash)
     SELECT * FROM unnest($1::uuid[], $2::text[], $3::bytea[], $4::bytea[])
         ON CONFLICT (record)
         DO UPDATE SET birth_date = excluded.birth_date,
-                      content = excluded.content,
-                      raw = excluded.raw
+                      content_hash = excluded.content_hash,
+                      raw_hash = excluded.raw_hash
 """
 
-FULL_PASS = "SELECT full_pass FROM dataset_state WHERE unit = $1 AND dataset = $2"  # noqa: S105
+FULL_ATTEMPT = "SELECT full_attempt_id FROM dataset_state WHERE unit = $1 AND dataset = $2"
 
-FORGET_DISAPPEARED = """
+DELETE_DISAPPEARED = """
     DELETE FROM record
-     USING seen AS before
-     WHERE before.pass = $1
-       AND before.record = record.record
-       AND NOT EXISTS (SELECT FROM seen AS now WHERE now.pass = $2 AND now.record = before.record)
+     USING seen_row AS earlier
+     WHERE earlier.attempt_id = $1
+       AND earlier.record = record.record
+       AND NOT EXISTS (SELECT FROM seen_row AS now WHERE now.attempt_id = $2 AND now.record = earlier.record)
     RETURNING record.record, record.birth_date
 """
 
-FORGET_PASS = "DELETE FROM seen WHERE pass = $1"  # noqa: S105
+DELETE_ATTEMPT = "DELETE FROM seen_row WHERE attempt_id = $1"
 
 SAVE_DATASET = """
-    INSERT INTO dataset_state AS known (unit, dataset, period, full_pass)
+    INSERT INTO dataset_state AS stored (unit, dataset, period, full_attempt_id)
     VALUES ($1, $2, $3, $4)
         ON CONFLICT (unit, dataset)
-        DO UPDATE SET period = greatest(excluded.period, known.period),
-                      full_pass = coalesce(excluded.full_pass, known.full_pass)
+        DO UPDATE SET period = greatest(excluded.period, stored.period),
+                      full_attempt_id = coalesce(excluded.full_attempt_id, stored.full_attempt_id)
 """
 
-FORGET_UNFINISHED = """
+DELETE_UNFINISHED = """
     WITH unfinished AS (
         DELETE FROM submission
          WHERE unit = $1 AND dataset = $2 AND state = 'open' AND began_on < $3
-        RETURNING pass
+        RETURNING attempt_id
     )
-    DELETE FROM seen USING unfinished WHERE seen.pass = unfinished.pass
+    DELETE FROM seen_row USING unfinished WHERE seen_row.attempt_id = unfinished.attempt_id
 """
 
-TAKEN_ACTIONS = "SELECT ce_id, finding FROM action_taken WHERE unit = $1 AND ce_id = ANY($2)"
+ACCEPTED_ACTIONS = "SELECT ce_id, finding FROM accepted_action WHERE principal = $1 AND ce_id = ANY($2)"
 
 SAVE_ACTIONS = """
-    INSERT INTO action_taken (unit, ce_id, finding)
+    INSERT INTO accepted_action (principal, ce_id, finding)
     SELECT $1, * FROM unnest($2::uuid[], $3::uuid[])
 """
 
 
-class Kept(NamedTuple):
-    """Of a row that was said onward."""
+class StoredRecord(NamedTuple):
+    """What is stored of a row that was emitted."""
 
-    content: bytes
-    """Keyed hash of what was understood."""
-    raw: bytes | None
-    """Keyed hash of the cells that were understood so, if nothing was wrong with them."""
-
-
-Met = tuple[int | None, bytes | None]
-"""The number of a row that a pass has met, and its content; None when it named nobody."""
+    content_hash: bytes
+    """Keyed hash of the parsed content."""
+    raw_hash: bytes | None
+    """Keyed hash of the raw cells; None if there were problems with them."""
 
 
-async def submissions(tx: Tx, unit: str, wanted: Collection[UUID]) -> dict[UUID, Submission]:
-    """The files of a unit with these ids, as they stand."""
+SeenKey = tuple[UUID, UUID]
+"""An import attempt, and the record of a row or the id of its position."""
+SeenRow = tuple[int | None, bytes | None]
+"""The number of a row that an import attempt has met, and its content hash; None if it identified nobody."""
+
+
+async def load_submissions(tx: Tx, unit: str, wanted: Collection[UUID]) -> dict[UUID, Submission]:
+    """Return the unit's files with these ids."""
     if not wanted:
         return {}
     return {
@@ -149,8 +152,8 @@ async def submissions(tx: Tx, unit: str, wanted: Collection[UUID]) -> dict[UUID,
             valid_on=row["valid_on"],
             began_on=row["began_on"],
             late=row["late"],
-            attempt=row["attempt"],
-            pass_id=row["pass"],
+            attempt_number=row["attempt_number"],
+            attempt_id=row["attempt_id"],
             read=row["read"],
             accepted=row["accepted"],
             accepted_with_drops=row["accepted_with_drops"],
@@ -163,6 +166,7 @@ async def submissions(tx: Tx, unit: str, wanted: Collection[UUID]) -> dict[UUID,
 
 
 async def save_submissions(tx: Tx, unit: str, changed: Collection[Submission]) -> None:
+    """Insert or replace files."""
     if not changed:
         return
     await tx.executemany(
@@ -170,117 +174,125 @@ async def save_submissions(tx: Tx, unit: str, changed: Collection[Submission]) -
         [
             (
                 unit,
-                one.id,
-                one.dataset,
-                one.period,
-                one.coverage,
-                one.state,
-                one.outcome,
-                list(one.columns),
-                one.date_1904,
-                one.announced,
-                one.file_sha256,
-                one.county_version,
-                one.valid_on,
-                one.began_on,
-                one.late,
-                one.attempt,
-                one.pass_id,
-                one.read,
-                one.accepted,
-                one.accepted_with_drops,
-                one.refused,
-                one.unchanged,
+                file.id,
+                file.dataset,
+                file.period,
+                file.coverage,
+                file.state,
+                file.outcome,
+                list(file.columns),
+                file.date_1904,
+                file.announced,
+                file.file_sha256,
+                file.county_version,
+                file.valid_on,
+                file.began_on,
+                file.late,
+                file.attempt_number,
+                file.attempt_id,
+                file.read,
+                file.accepted,
+                file.accepted_with_drops,
+                file.refused,
+                file.unchanged,
             )
-            for one in changed
+            for file in changed
         ],
     )
 
 
-async def taken_before(tx: Tx, unit: str, dataset: str, file_sha256: str, county_version: str, coverage: str) -> bool:
-    """True when a file with these very bytes was taken whole, and would mean the same today."""
-    return bool(await tx.fetchval(TAKEN_BEFORE, unit, dataset, file_sha256, county_version, coverage))
+async def was_accepted_before(
+    tx: Tx, unit: str, dataset: str, file_sha256: str, county_version: str, coverage: str
+) -> bool:
+    """Return true if these bytes were accepted whole, under the same version of the county's data and coverage."""
+    return bool(await tx.fetchval(WAS_ACCEPTED_BEFORE, unit, dataset, file_sha256, county_version, coverage))
 
 
-async def overtake(tx: Tx, unit: str, dataset: str, period: str) -> None:
-    """A file of this period was taken: those of older ones that are still coming change nothing any more."""
-    await tx.execute(OVERTAKE, unit, dataset, period)
+async def supersede_open_files(tx: Tx, unit: str, dataset: str, period: str) -> None:
+    """Mark the open files of older periods: they are only checked from here on."""
+    await tx.execute(SUPERSEDE_OPEN_FILES, unit, dataset, period)
 
 
-async def newest_period(tx: Tx, unit: str, dataset: str) -> str | None:
-    """The newest period of which a file was taken."""
-    found: str | None = await tx.fetchval(NEWEST_PERIOD, unit, dataset)
-    return found
+async def load_newest_period(tx: Tx, unit: str, dataset: str) -> str | None:
+    """Return the newest period of which a file was accepted."""
+    period: str | None = await tx.fetchval(NEWEST_PERIOD, unit, dataset)
+    return period
 
 
-async def kept(tx: Tx, records: Collection[UUID]) -> dict[UUID, Kept]:
-    """What is kept of each of these rows; nothing for those that were never said onward, or have disappeared."""
+async def load_records(tx: Tx, records: Collection[UUID]) -> dict[UUID, StoredRecord]:
+    """Return what is stored of these rows; nothing for those never emitted, or disappeared since."""
     if not records:
         return {}
-    return {row["record"]: Kept(row["content"], row["raw"]) for row in await tx.fetch(KEPT, list(records))}
+    rows = await tx.fetch(RECORDS, list(records))
+    return {row["record"]: StoredRecord(row["content_hash"], row["raw_hash"]) for row in rows}
 
 
-async def met(tx: Tx, wanted: Collection[tuple[UUID, UUID]]) -> dict[tuple[UUID, UUID], Met]:
-    """Those of the (pass, record) pairs that were met before."""
-    if not wanted:
+async def load_seen_rows(tx: Tx, keys: Collection[SeenKey]) -> dict[SeenKey, SeenRow]:
+    """Return those of the rows that their import attempt has met."""
+    if not keys:
         return {}
-    rows = await tx.fetch(MET, [pass_id for pass_id, _ in wanted], [record for _, record in wanted])
-    return {(row["pass"], row["record"]): (row["number"], row["content"]) for row in rows}
+    rows = await tx.fetch(SEEN_ROWS, [attempt for attempt, _ in keys], [record for _, record in keys])
+    return {(row["attempt_id"], row["record"]): (row["number"], row["content_hash"]) for row in rows}
 
 
-async def save_records(tx: Tx, changed: Mapping[UUID, tuple[str | None, Kept]]) -> None:
-    """Remember what was said onward of each row."""
+async def save_records(tx: Tx, changed: Mapping[UUID, tuple[str | None, StoredRecord]]) -> None:
+    """Store birth date and hashes of rows that were emitted."""
     if changed:
         values = changed.values()
         await tx.execute(
             SAVE_RECORDS,
             list(changed),
-            [born for born, _ in values],
-            [kept.content for _, kept in values],
-            [kept.raw for _, kept in values],
+            [birth_date for birth_date, _ in values],
+            [stored.content_hash for _, stored in values],
+            [stored.raw_hash for _, stored in values],
         )
 
 
-async def save_met(tx: Tx, rows: Mapping[tuple[UUID, UUID], Met]) -> None:
-    """Remember which rows a pass has met, by (pass, record)."""
+async def save_seen_rows(tx: Tx, rows: Mapping[SeenKey, SeenRow]) -> None:
+    """Store which rows an import attempt has met."""
     if rows:
-        columns = zip(*((*pair, number, content) for pair, (number, content) in rows.items()), strict=True)
-        await tx.execute(SAVE_MET, *map(list, columns))
+        columns = zip(*((*key, number, content) for key, (number, content) in rows.items()), strict=True)
+        await tx.execute(SAVE_SEEN_ROWS, *map(list, columns))
 
 
-async def forget_disappeared(tx: Tx, unit: str, dataset: str, pass_id: UUID) -> list[tuple[UUID, str | None]]:
-    """The rows of the last complete full file that this pass did not meet; they count as never said from now on."""
-    before = await tx.fetchval(FULL_PASS, unit, dataset)
-    if before is None:
+async def delete_disappeared(tx: Tx, unit: str, dataset: str, attempt: UUID) -> list[tuple[UUID, str | None]]:
+    """Delete and return the rows of the last complete full file that this attempt did not meet, with birth dates."""
+    last = await tx.fetchval(FULL_ATTEMPT, unit, dataset)
+    if last is None:
         return []
-    rows = await tx.fetch(FORGET_DISAPPEARED, before, pass_id)
-    await tx.execute(FORGET_PASS, before)
+    rows = await tx.fetch(DELETE_DISAPPEARED, last, attempt)
+    await tx.execute(DELETE_ATTEMPT, last)
     return sorted((row["record"], row["birth_date"]) for row in rows)
 
 
-async def forget_pass(tx: Tx, pass_id: UUID) -> None:
-    await tx.execute(FORGET_PASS, pass_id)
+async def delete_attempt(tx: Tx, attempt: UUID) -> None:
+    """Delete the rows that an import attempt has met."""
+    await tx.execute(DELETE_ATTEMPT, attempt)
 
 
-async def save_dataset(tx: Tx, unit: str, dataset: str, period: str, full_pass: UUID | None) -> None:
-    """A file was taken. ``full_pass``: its pass, if whose rows are missing from the next one disappear."""
-    await tx.execute(SAVE_DATASET, unit, dataset, period, full_pass)
+async def save_dataset(tx: Tx, unit: str, dataset: str, period: str, full_attempt: UUID | None) -> None:
+    """Store that a file was accepted.
+
+    ``full_attempt``: its import attempt, if rows that are missing from the next full file are to disappear.
+    """
+    await tx.execute(SAVE_DATASET, unit, dataset, period, full_attempt)
 
 
-async def forget_unfinished(tx: Tx, unit: str, dataset: str, on: date) -> None:
-    """Drop files of the dataset that began so long ago that their end can no longer come."""
-    await tx.execute(FORGET_UNFINISHED, unit, dataset, on - timedelta(days=KEPT_DAYS))
+async def delete_unfinished(tx: Tx, unit: str, dataset: str, on: date) -> None:
+    """Delete open files of the dataset that began so long ago that their end can no longer arrive."""
+    await tx.execute(DELETE_UNFINISHED, unit, dataset, on - timedelta(days=TOPIC_RETENTION_DAYS))
 
 
-async def taken_actions(tx: Tx, principal: str, ce_ids: Collection[UUID]) -> dict[UUID, UUID | None]:
-    """Which of these actions were taken before from this log-in, with the finding each made.
+async def load_accepted_actions(tx: Tx, principal: str, ce_ids: Collection[UUID]) -> dict[UUID, UUID | None]:
+    """Return those of the actions that were accepted before from this log-in, with the finding each made.
 
     A unit's two log-ins learn nothing of each other's actions, whatever ids they give them.
     """
-    rows = await tx.fetch(TAKEN_ACTIONS, principal, list(ce_ids))
+    rows = await tx.fetch(ACCEPTED_ACTIONS, principal, list(ce_ids))
     return {row["ce_id"]: row["finding"] for row in rows}
 
 
-async def save_actions(tx: Tx, principal: str, taken: Mapping[UUID, UUID | None]) -> None:
-    if taken:
-        await tx.execute(SAVE_ACTIONS, principal, list(taken), list(taken.values()))
+async def save_actions(tx: Tx, principal: str, accepted: Mapping[UUID, UUID | None]) -> None:
+    """Store accepted actions with the finding each made."""
+    if accepted:
+        await tx.execute(SAVE_ACTIONS, principal, list(accepted), list(accepted.values()))

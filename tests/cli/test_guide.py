@@ -14,7 +14,7 @@ from contracts.topics import TOPICS
 from contracts.vocabulary import FactName, FindingCode, IdentityField, Result, ReturnReason, Verb
 from deploy.installation import Installation
 from services.eligibility.words import FACTS
-from services.intake.domain.action import _NAMES_CHILD, _NAMES_REFERRAL, _NEEDS
+from services.intake.domain.action import _CHILD_VERBS, _REFERRAL_VERBS, _REQUIRED_FIELDS
 from services.notify.domain.wording import REASONS
 from services.registry.disclosures import public_key
 from tests.cli.conftest import ROOT, Hutong
@@ -42,8 +42,8 @@ def test_every_verb_stands_in_the_guide_with_what_it_needs() -> None:
     told = rows("8.")
     assert set(told) == {verb.value for verb in Verb}
     for verb in Verb:
-        needed = [*_NEEDS.get(verb, ())]
-        needed += ["child", "referral"] if verb in _NAMES_REFERRAL else ["child"] if verb in _NAMES_CHILD else []
+        needed = [*_REQUIRED_FIELDS.get(verb, ())]
+        needed += ["child", "referral"] if verb in _REFERRAL_VERBS else ["child"] if verb in _CHILD_VERBS else []
         missing = [name for name in needed if f"`{name}`" not in told[verb.value][1]]
         assert not missing, (verb, missing)
 

@@ -26,7 +26,7 @@ from contracts.vocabulary import (
     Transition,
     Verb,
 )
-from services.intake.domain.row import _FLAGS
+from services.intake.domain.fields import _FLAGS
 from services.notify.domain import wording
 from services.registry.domain import matching
 from tests.county import demo_county

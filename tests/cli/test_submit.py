@@ -18,10 +18,10 @@ from cli.session import CommandError, House
 from client.kafka_client import Record
 from contracts.intake import Action, Begin
 from contracts.vocabulary import Verb
-from services.intake.domain.action import refuse
-from services.intake.plans import Plans
+from services.intake.domain.action import find_refusal
+from services.intake.parsers import Parsers
 from tests.county import demo_county
-from tests.intake.door import NOON, an_id
+from tests.intake.harness import NOON, an_id
 
 CHILD, REFERRAL, FINDING = an_id("child"), an_id("referral"), an_id("finding")
 MZJ = ["--unit", "民政局", "--role", "county_civil_affairs"]
@@ -125,9 +125,11 @@ def acted(clients: list[Client], *arguments: str, stdin: str | None = None) -> A
 def test_every_verb_has_a_command_that_says_all_it_needs(clients: list[Client], verb: str) -> None:
     action = acted(clients, verb, *MZJ, *ORDERS[verb])
 
-    speaker = Plans(demo_county()).speaker("341722-mzj")
+    speaker = Parsers(demo_county()).sender("341722-mzj")
     assert action.verb == verb
-    assert refuse(action, speaker, on=NOON.date(), called_on=None if action.at is None else action.at.date()) is None
+    assert (
+        find_refusal(action, speaker, on=NOON.date(), call_date=None if action.at is None else action.at.date()) is None
+    )
 
 
 def test_a_call_is_told_in_the_countys_time(clients: list[Client]) -> None:

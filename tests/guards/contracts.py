@@ -197,7 +197,7 @@ GUARDS = [
     Guard(
         "contracts: who was called is named by the county and by nobody else",
         "services/intake/domain/action.py",
-        '    return "、".join([*sorted(longest), *lines]) or ELSEWHERE',
+        '    return "、".join([*sorted(longest), *lines]) or OTHER_STATION',
         '    return "、".join([*sorted(longest), *lines]) or station',
         "tests/intake/test_actions.py::"
         "test_who_was_called_is_passed_on_by_the_countys_name_for_it_and_nothing_else_that_was_typed",

@@ -1,4 +1,4 @@
-"""A door per test: intake's handlers on real tables, undone after each test."""
+"""Provide a harness of intake on real tables, rolled back after each test."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -8,7 +8,7 @@ import pytest
 
 from runtime import Settings
 from runtime.storage import migrations
-from tests.intake.door import MIGRATIONS, Door
+from tests.intake.harness import MIGRATIONS, Harness
 
 DATABASE = "intake_tests"
 
@@ -28,9 +28,9 @@ async def intake_connection(postgres: Any) -> AsyncIterator[Any]:
 
 
 @pytest.fixture
-async def door(intake_connection: Any) -> AsyncIterator[Door]:
+async def intake(intake_connection: Any) -> AsyncIterator[Harness]:
     """Batches are transactions within one that is never committed."""
     undone = intake_connection.transaction()
     await undone.start()
-    yield Door(intake_connection)
+    yield Harness(intake_connection)
     await undone.rollback()

@@ -10,7 +10,7 @@ from contracts.intake import Action, ActionAccepted, ActionAnswered, FindingRepo
 from contracts.vocabulary import FactName, FindingCode, IdentityField, Verb
 from services.intake.domain.action import TEXTS
 from tests.county import a_county
-from tests.intake.door import NOON, Door, an_id, only
+from tests.intake.harness import NOON, Harness, an_id, only
 from tests.intake.test_id_number import a_number
 
 MZJ, RENLI, GAJ = "341722-mzj", "341722-renli", "341722-gaj"
@@ -44,9 +44,9 @@ def an_action(verb: str, **changes: Any) -> Action:
     return Action.model_validate({"verb": verb, "role": "county_civil_affairs", **needed[verb], **changes})
 
 
-async def refusal(door: Door, action: Action, unit: str = MZJ) -> str:
+async def refusal(intake: Harness, action: Action, unit: str = MZJ) -> str:
     """The code of the one answer; nothing else may have been said."""
-    [answer] = await door.act(action, unit=unit)
+    [answer] = await intake.act(action, unit=unit)
     assert isinstance(answer, ActionAnswered)
     assert answer.outcome == "refused"
     assert answer.message.endswith("。")
@@ -55,8 +55,8 @@ async def refusal(door: Door, action: Action, unit: str = MZJ) -> str:
 
 
 @pytest.mark.parametrize("verb", [verb.value for verb in Verb if verb is not Verb.REPORT])
-async def test_a_complete_action_is_passed_on_keyed_by_the_child(door: Door, verb: str) -> None:
-    taken, answer = await door.act(an_action(verb), unit=MZJ)
+async def test_a_complete_action_is_passed_on_keyed_by_the_child(intake: Harness, verb: str) -> None:
+    taken, answer = await intake.act(an_action(verb), unit=MZJ)
 
     assert isinstance(taken, ActionAccepted)
     assert isinstance(answer, ActionAnswered)
@@ -97,41 +97,43 @@ async def test_a_complete_action_is_passed_on_keyed_by_the_child(door: Door, ver
         ("split", "child"),
     ],
 )  # fmt: skip
-async def test_an_action_without_what_its_verb_needs_is_refused(door: Door, verb: str, without: str) -> None:
-    assert await refusal(door, an_action(verb, **{without: None})) == "field_missing"
+async def test_an_action_without_what_its_verb_needs_is_refused(intake: Harness, verb: str, without: str) -> None:
+    assert await refusal(intake, an_action(verb, **{without: None})) == "field_missing"
 
 
-async def test_empty_lists_are_missing_too(door: Door) -> None:
-    assert await refusal(door, an_action("split", records=[])) == "field_missing"
-    assert await refusal(door, an_action("report", findings=[])) == "field_missing"
+async def test_empty_lists_are_missing_too(intake: Harness) -> None:
+    assert await refusal(intake, an_action("split", records=[])) == "field_missing"
+    assert await refusal(intake, an_action("report", findings=[])) == "field_missing"
 
 
-async def test_a_merge_is_taken_back_by_naming_the_two_files(door: Door) -> None:
+async def test_a_merge_is_taken_back_by_naming_the_two_files(intake: Harness) -> None:
     """Who merged them does not know the numbers of their records; the registry knows what each brought."""
-    said = await door.act(an_action("split", records=[], other=an_id("other")), unit=MZJ)
+    said = await intake.act(an_action("split", records=[], other=an_id("other")), unit=MZJ)
 
     assert [(one.other, one.records) for one in only(said, ActionAccepted)] == [(an_id("other"), ())]
 
 
-async def test_false_is_an_answer(door: Door) -> None:
+async def test_false_is_an_answer(intake: Harness) -> None:
     """An attempt that reached nobody, a visit elsewhere: said, and judged later."""
-    said = await door.act(an_action("contact", reached=False), an_action("visit", at_residence=False), unit=MZJ)
+    said = await intake.act(an_action("contact", reached=False), an_action("visit", at_residence=False), unit=MZJ)
 
     assert len(only(said, ActionAccepted)) == 2
 
 
-async def test_a_phone_report_may_name_the_finding_instead(door: Door) -> None:
-    taken, _ = await door.act(an_action("phone-report", child=None, referral=None, finding=an_id("finding")), unit=MZJ)
+async def test_a_phone_report_may_name_the_finding_instead(intake: Harness) -> None:
+    taken, _ = await intake.act(
+        an_action("phone-report", child=None, referral=None, finding=an_id("finding")), unit=MZJ
+    )
 
     assert taken.key == str(an_id("finding"))
 
 
-async def test_the_wrong_area_must_name_the_right_one(door: Door) -> None:
+async def test_the_wrong_area_must_name_the_right_one(intake: Harness) -> None:
     wrong = an_action("return", reason="wrong_area")
 
-    assert await refusal(door, wrong) == "field_missing"
-    assert await refusal(door, an_action("return", reason="wrong_area", to_unit="341722-nobody")) == "to_unit_unknown"
-    taken, _ = await door.act(an_action("return", reason="wrong_area", to_unit=RENLI), unit=MZJ)
+    assert await refusal(intake, wrong) == "field_missing"
+    assert await refusal(intake, an_action("return", reason="wrong_area", to_unit="341722-nobody")) == "to_unit_unknown"
+    taken, _ = await intake.act(an_action("return", reason="wrong_area", to_unit=RENLI), unit=MZJ)
     assert isinstance(taken, ActionAccepted)
 
 
@@ -152,51 +154,51 @@ async def test_the_wrong_area_must_name_the_right_one(door: Door) -> None:
         (GAJ, {"role": "police_officer"}, "role_may_not"),
     ],
 )
-async def test_only_who_may_is_heard(door: Door, unit: str, changes: dict[str, Any], code: str) -> None:
-    assert await refusal(door, an_action("confirm", **changes), unit) == code
+async def test_only_who_may_is_heard(intake: Harness, unit: str, changes: dict[str, Any], code: str) -> None:
+    assert await refusal(intake, an_action("confirm", **changes), unit) == code
 
 
-async def test_a_smaller_place_speaks_through_its_parent_only(door: Door) -> None:
-    place = next(unit for unit in door.county.units if unit.parent is not None)
+async def test_a_smaller_place_speaks_through_its_parent_only(intake: Harness) -> None:
+    place = next(unit for unit in intake.county.units if unit.parent is not None)
     assert place.parent is not None
     other = RENLI if place.parent != RENLI else GAJ
     report = an_action("report", place=place.id, role="volunteer")
 
-    said = await door.act(report, unit=place.parent)
+    said = await intake.act(report, unit=place.parent)
     assert only(said, FindingReported)[0].place == place.id
-    assert await refusal(door, report, other) == "place_unknown"
+    assert await refusal(intake, report, other) == "place_unknown"
 
 
-async def test_a_listed_person_acts_in_the_listed_role(door: Door) -> None:
-    said = await door.act(an_action("confirm", person="mzj-01"), unit=MZJ)
+async def test_a_listed_person_acts_in_the_listed_role(intake: Harness) -> None:
+    said = await intake.act(an_action("confirm", person="mzj-01"), unit=MZJ)
 
     assert only(said, ActionAccepted)[0].person == "mzj-01"
 
 
 @pytest.mark.parametrize("verb", ["report", "phone-report"])
-async def test_whoever_learns_of_trouble_reports_it_listed_or_not(door: Door, verb: str) -> None:
+async def test_whoever_learns_of_trouble_reports_it_listed_or_not(intake: Harness, verb: str) -> None:
     """A duty to report is nobody's privilege; everything else is done by whom the county has listed there."""
-    said = await door.act(an_action(verb, role="doctor"), unit=RENLI)
+    said = await intake.act(an_action(verb, role="doctor"), unit=RENLI)
 
     assert only(said, ActionAnswered)[0].outcome == "taken"
 
 
 @pytest.mark.parametrize("verb", ["merge", "split", "confirm", "decline"])
-async def test_a_role_alone_is_not_enough(door: Door, verb: str) -> None:
+async def test_a_role_alone_is_not_enough(intake: Harness, verb: str) -> None:
     """Whatever the county lets a role do: files are joined, and risks confirmed, by the lead and townships only."""
     roles = dict(a_county().roles)
     for role in ("police_officer", "township_civil_affairs"):
         roles[role] = (*roles[role], Verb(verb)) if Verb(verb) not in roles[role] else roles[role]
-    door.county = a_county(roles=roles)
+    intake.county = a_county(roles=roles)
 
-    assert await refusal(door, an_action(verb, role="police_officer"), GAJ) == "unit_may_not"
-    assert only(await door.act(an_action(verb, role="township_civil_affairs"), unit=RENLI), ActionAccepted)
-    assert only(await door.act(an_action(verb), unit=MZJ), ActionAccepted)
+    assert await refusal(intake, an_action(verb, role="police_officer"), GAJ) == "unit_may_not"
+    assert only(await intake.act(an_action(verb, role="township_civil_affairs"), unit=RENLI), ActionAccepted)
+    assert only(await intake.act(an_action(verb), unit=MZJ), ActionAccepted)
 
 
-async def test_a_file_is_not_joined_to_itself(door: Door) -> None:
-    assert await refusal(door, an_action("merge", other=CHILD)) == "same_child"
-    assert await refusal(door, an_action("split", other=CHILD)) == "same_child"
+async def test_a_file_is_not_joined_to_itself(intake: Harness) -> None:
+    assert await refusal(intake, an_action("merge", other=CHILD)) == "same_child"
+    assert await refusal(intake, an_action("split", other=CHILD)) == "same_child"
 
 
 async def test_no_role_issues_an_order_of_family_education() -> None:
@@ -205,26 +207,26 @@ async def test_no_role_issues_an_order_of_family_education() -> None:
         Action.model_validate({"verb": "order-family-education", "role": "judicial_officer"})
 
 
-async def test_what_was_done_lies_not_in_the_future(door: Door) -> None:
-    assert await refusal(door, an_action("visit", on=TODAY + timedelta(days=1))) == "on_future"
-    said = await door.act(an_action("visit", on=TODAY), an_action("visit", on=TODAY - timedelta(days=3)), unit=MZJ)
+async def test_what_was_done_lies_not_in_the_future(intake: Harness) -> None:
+    assert await refusal(intake, an_action("visit", on=TODAY + timedelta(days=1))) == "on_future"
+    said = await intake.act(an_action("visit", on=TODAY), an_action("visit", on=TODAY - timedelta(days=3)), unit=MZJ)
     assert [taken.on for taken in only(said, ActionAccepted)] == [TODAY, TODAY - timedelta(days=3)]
 
 
-async def test_the_county_day_turns_at_its_own_midnight(door: Door) -> None:
-    door.now = datetime(2026, 11, 23, 16, 0, tzinfo=UTC)
+async def test_the_county_day_turns_at_its_own_midnight(intake: Harness) -> None:
+    intake.now = datetime(2026, 11, 23, 16, 0, tzinfo=UTC)
 
-    assert only(await door.act(an_action("visit", on=date(2026, 11, 24)), unit=MZJ), ActionAccepted)
+    assert only(await intake.act(an_action("visit", on=date(2026, 11, 24)), unit=MZJ), ActionAccepted)
 
 
-async def test_a_call_later_the_same_day_is_no_future(door: Door) -> None:
+async def test_a_call_later_the_same_day_is_no_future(intake: Harness) -> None:
     """The county's clock ticks every ten minutes; the call may be younger than its last tick."""
     late = datetime(2026, 11, 23, 23, 59)  # noqa: DTZ001
-    said = await door.act(an_action("phone-report", at=late), unit=MZJ)
+    said = await intake.act(an_action("phone-report", at=late), unit=MZJ)
 
     [taken] = only(said, ActionAccepted)
     assert taken.at == datetime(2026, 11, 23, 15, 59, tzinfo=UTC)
-    assert await refusal(door, an_action("phone-report", at=NOON + timedelta(days=1))) == "at_future"
+    assert await refusal(intake, an_action("phone-report", at=NOON + timedelta(days=1))) == "at_future"
 
 
 @pytest.mark.parametrize(
@@ -240,10 +242,10 @@ async def test_a_call_later_the_same_day_is_no_future(door: Door) -> None:
     ],
 )
 async def test_who_was_called_is_passed_on_by_the_countys_name_for_it_and_nothing_else_that_was_typed(
-    door: Door, typed: str, passed_on: str, code: str
+    intake: Harness, typed: str, passed_on: str, code: str
 ) -> None:
     """It travels in the clear. What has no name in the county holds nothing up: the sender reads how to write it."""
-    said = await door.act(an_action("phone-report", station=typed), unit=MZJ)
+    said = await intake.act(an_action("phone-report", station=typed), unit=MZJ)
 
     assert only(said, ActionAccepted)[0].station == passed_on
     [answer] = only(said, ActionAnswered)
@@ -254,30 +256,30 @@ async def test_who_was_called_is_passed_on_by_the_countys_name_for_it_and_nothin
 
 
 @pytest.mark.parametrize("size", [1, 1000])
-async def test_the_same_action_is_taken_once(door: Door, size: int) -> None:
+async def test_the_same_action_is_taken_once(intake: Harness, size: int) -> None:
     ce_id = an_id("event")
-    said = await door.act(an_action("visit"), an_action("visit"), unit=MZJ, ce_ids=[ce_id, ce_id], size=size)
-    said += await door.act(an_action("visit"), unit=MZJ, ce_ids=[ce_id])
+    said = await intake.act(an_action("visit"), an_action("visit"), unit=MZJ, ce_ids=[ce_id, ce_id], size=size)
+    said += await intake.act(an_action("visit"), unit=MZJ, ce_ids=[ce_id])
 
     assert len(only(said, ActionAccepted)) == 1
     assert [answer.outcome for answer in only(said, ActionAnswered)] == ["taken", "same_again", "same_again"]
 
 
-async def test_two_units_may_use_the_same_id(door: Door) -> None:
+async def test_two_units_may_use_the_same_id(intake: Harness) -> None:
     ce_id = an_id("event")
-    said = await door.act(an_action("report"), unit=MZJ, ce_ids=[ce_id])
-    said += await door.act(an_action("report"), unit=RENLI, ce_ids=[ce_id])
+    said = await intake.act(an_action("report"), unit=MZJ, ce_ids=[ce_id])
+    said += await intake.act(an_action("report"), unit=RENLI, ce_ids=[ce_id])
 
     one, other = only(said, FindingReported)
     assert one.finding != other.finding
 
 
-async def test_a_unit_s_two_log_ins_learn_nothing_of_each_other(door: Door) -> None:
+async def test_a_unit_s_two_log_ins_learn_nothing_of_each_other(intake: Harness) -> None:
     """Each is answered on its own topic, whatever ids the other has used."""
     ce_id = an_id("event")
-    said = await door.act(an_action("report"), unit=GAJ, ce_ids=[ce_id], restricted=True)
-    said += await door.act(an_action("report"), unit=GAJ, ce_ids=[ce_id])
-    said += await door.act(an_action("visit", child=None), unit=GAJ, restricted=True)
+    said = await intake.act(an_action("report"), unit=GAJ, ce_ids=[ce_id], restricted=True)
+    said += await intake.act(an_action("report"), unit=GAJ, ce_ids=[ce_id])
+    said += await intake.act(an_action("visit", child=None), unit=GAJ, restricted=True)
 
     assert [(answer.topic_name, answer.outcome) for answer in only(said, ActionAnswered)] == [
         ("receipt.341722-gaj.restricted.v1", "taken"),
@@ -289,10 +291,10 @@ async def test_a_unit_s_two_log_ins_learn_nothing_of_each_other(door: Door) -> N
     assert one.finding != other.finding
 
 
-async def test_what_was_refused_may_be_sent_again_under_the_same_id(door: Door) -> None:
+async def test_what_was_refused_may_be_sent_again_under_the_same_id(intake: Harness) -> None:
     ce_id = an_id("event")
-    await door.act(an_action("visit", child=None), unit=MZJ, ce_ids=[ce_id])
-    said = await door.act(an_action("visit"), unit=MZJ, ce_ids=[ce_id])
+    await intake.act(an_action("visit", child=None), unit=MZJ, ce_ids=[ce_id])
+    said = await intake.act(an_action("visit"), unit=MZJ, ce_ids=[ce_id])
 
     assert len(only(said, ActionAccepted)) == 1
 
@@ -310,8 +312,8 @@ def whole(**changes: Any) -> dict[IdentityField, str]:
     }
 
 
-async def test_a_finding_about_a_child_not_on_file_carries_who_it_is_sealed(door: Door) -> None:
-    said = await door.act(
+async def test_a_finding_about_a_child_not_on_file_carries_who_it_is_sealed(intake: Harness) -> None:
+    said = await intake.act(
         an_action("report", identity=whole(), note="在街上独自一人", township="341722100", station="110", at=NOON),
         unit=RENLI,
     )
@@ -323,7 +325,7 @@ async def test_a_finding_about_a_child_not_on_file_carries_who_it_is_sealed(door
     assert (finding.key, finding.child, finding.has_identity) == (str(finding.finding), None, True)
     assert (finding.township, finding.phone_reported_at) == ("341722100", NOON)
     assert finding.findings == (FindingCode.UNATTENDED,)
-    assert door.opened(finding) == {
+    assert intake.open_identity(finding) == {
         "name": "测试甲",
         "id_number": a_number(date(2015, 3, 12)),
         "birth_date": "2015-03-12",
@@ -335,16 +337,16 @@ async def test_a_finding_about_a_child_not_on_file_carries_who_it_is_sealed(door
     assert (answer.outcome, answer.finding) == ("taken", finding.finding)
 
 
-async def test_the_reporter_travels_with_the_finding_alone(door: Door) -> None:
+async def test_the_reporter_travels_with_the_finding_alone(intake: Harness) -> None:
     """Reporter secrecy: a record is matched and laid over a file, and must not know who told."""
-    said = await door.act(an_action("report", identity=whole(), note="在街上独自一人"), unit=RENLI)
+    said = await intake.act(an_action("report", identity=whole(), note="在街上独自一人"), unit=RENLI)
 
     [record] = only(said, RecordRead)
-    assert set(door.opened(record)) == {"name", "id_number", "birth_date", "guardian_phone"}
+    assert set(intake.open_identity(record)) == {"name", "id_number", "birth_date", "guardian_phone"}
 
 
-async def test_nothing_intake_says_of_a_finding_shows_anybody(door: Door) -> None:
-    said = await door.act(an_action("report", identity=whole(address="仁里镇某村"), note="孩子叫测试甲"), unit=RENLI)
+async def test_nothing_intake_says_of_a_finding_shows_anybody(intake: Harness) -> None:
+    said = await intake.act(an_action("report", identity=whole(address="仁里镇某村"), note="孩子叫测试甲"), unit=RENLI)
 
     text = "".join(event.model_dump_json() for event in said)
     for secret in ("测试", "3417222015", "13900000000", "举报人", "某村"):
@@ -363,49 +365,51 @@ async def test_nothing_intake_says_of_a_finding_shows_anybody(door: Door) -> Non
         ({"name": "测试甲", "birth_date": "2015年3月"}, False),
     ],
 )
-async def test_a_finding_is_taken_however_little_is_known(door: Door, identity: dict[str, str], named: bool) -> None:
-    said = await door.act(an_action("report", identity=identity), unit=RENLI)
+async def test_a_finding_is_taken_however_little_is_known(
+    intake: Harness, identity: dict[str, str], named: bool
+) -> None:
+    said = await intake.act(an_action("report", identity=identity), unit=RENLI)
 
     [finding] = only(said, FindingReported)
     assert finding.has_identity is named
     assert len(only(said, RecordRead)) == int(named)
 
 
-async def test_what_could_not_be_read_of_an_identity_is_kept_for_who_must_act(door: Door) -> None:
-    said = await door.act(
+async def test_what_could_not_be_read_of_an_identity_is_kept_for_who_must_act(intake: Harness) -> None:
+    said = await intake.act(
         an_action("report", identity={"name": "测试甲", "birth_date": "2015年3月", "id_number": "341722********0110"}),
         unit=RENLI,
     )
 
     [finding] = only(said, FindingReported)
-    assert door.opened(finding) == {
+    assert intake.open_identity(finding) == {
         "name": "测试甲",
         "narrative": "身份证件号码（原文）：341722********0110\n出生日期（原文）：2015年3月",
     }
 
 
-async def test_a_finding_about_a_child_on_file_is_keyed_by_the_child(door: Door) -> None:
-    said = await door.act(an_action("report", child=CHILD), unit=RENLI)
+async def test_a_finding_about_a_child_on_file_is_keyed_by_the_child(intake: Harness) -> None:
+    said = await intake.act(an_action("report", child=CHILD), unit=RENLI)
 
     [finding] = only(said, FindingReported)
     assert finding.key == str(CHILD)
 
 
-async def test_the_same_report_is_the_same_finding_on_a_database_made_anew(door: Door) -> None:
+async def test_the_same_report_is_the_same_finding_on_a_database_made_anew(intake: Harness) -> None:
     ce_id = an_id("event")
-    said = await door.act(an_action("report"), unit=RENLI, ce_ids=[ce_id])
-    await door.tx.execute("DELETE FROM action_taken")
-    again = await door.act(an_action("report"), unit=RENLI, ce_ids=[ce_id])
+    said = await intake.act(an_action("report"), unit=RENLI, ce_ids=[ce_id])
+    await intake.tx.execute("DELETE FROM accepted_action")
+    again = await intake.act(an_action("report"), unit=RENLI, ce_ids=[ce_id])
 
     assert only(said, FindingReported)[0].finding == only(again, FindingReported)[0].finding
 
 
-async def test_a_finding_is_not_held_up_by_what_comes_with_it(door: Door) -> None:
+async def test_a_finding_is_not_held_up_by_what_comes_with_it(intake: Harness) -> None:
     """An unknown township, facts that cannot be read or laid down: the finding goes on, and the answer says so."""
     said: list[Event] = []
-    said += await door.act(an_action("report", township="341722999"), unit=RENLI)
-    said += await door.act(an_action("report", facts={"lives_alone": True}), unit=RENLI)
-    said += await door.act(an_action("report", facts={"lives_alone": "是"}), unit=RENLI)
+    said += await intake.act(an_action("report", township="341722999"), unit=RENLI)
+    said += await intake.act(an_action("report", facts={"lives_alone": True}), unit=RENLI)
+    said += await intake.act(an_action("report", facts={"lives_alone": "是"}), unit=RENLI)
 
     assert len(only(said, FindingReported)) == 3
     assert [answer.code for answer in only(said, ActionAnswered)] == [
@@ -416,8 +420,8 @@ async def test_a_finding_is_not_held_up_by_what_comes_with_it(door: Door) -> Non
     assert {answer.outcome for answer in only(said, ActionAnswered)} == {"taken"}
 
 
-async def test_facts_of_a_report_travel_with_the_record(door: Door) -> None:
-    said = await door.act(an_action("report", identity=whole(), facts={"lives_alone": True}), unit=RENLI)
+async def test_facts_of_a_report_travel_with_the_record(intake: Harness) -> None:
+    said = await intake.act(an_action("report", identity=whole(), facts={"lives_alone": True}), unit=RENLI)
 
     [record] = only(said, RecordRead)
     assert dict(record.facts) == {FactName.BIRTH_DATE: "2015-03-12", FactName.SEX: 1, FactName.LIVES_ALONE: True}
@@ -443,8 +447,8 @@ async def test_facts_of_a_report_travel_with_the_record(door: Door) -> None:
         ("insured_year", 2026),
     ],
 )
-async def test_verified_facts_travel(door: Door, name: str, value: object) -> None:
-    said = await door.act(an_action("verify", facts={name: value}), unit=MZJ)
+async def test_verified_facts_travel(intake: Harness, name: str, value: object) -> None:
+    said = await intake.act(an_action("verify", facts={name: value}), unit=MZJ)
 
     [taken] = only(said, ActionAccepted)
     assert taken.facts == {FactName(name): value}
@@ -472,8 +476,8 @@ async def test_verified_facts_travel(door: Door, name: str, value: object) -> No
         ("insured_division", "341722100"),
     ],
 )
-async def test_facts_of_another_form_are_refused(door: Door, name: str, value: object) -> None:
-    assert await refusal(door, an_action("verify", facts={name: value})) == "fact_unreadable"
+async def test_facts_of_another_form_are_refused(intake: Harness, name: str, value: object) -> None:
+    assert await refusal(intake, an_action("verify", facts={name: value})) == "fact_unreadable"
 
 
 def test_every_refusal_says_what_is_wrong_and_what_to_do() -> None:

@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 
 from contracts.registry import FACT_TYPES
 from contracts.vocabulary import FactName, IdentityField
-from services.intake.domain import cells, row
+from services.intake.domain import cells, fields, row
 from services.intake.domain.divisions import Divisions
-from services.intake.domain.text import Cell, masked, masked_date, words
-from services.intake.domain.trouble import TEXTS, Refused, Trouble
+from services.intake.domain.problem import TEXTS, CellRejected, Problem
+from services.intake.domain.text import Cell, mask, mask_date, read_text
 
 
 def refused(reader: Any, *given: Any) -> str:
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(CellRejected) as caught:
         reader(*given)
     return caught.value.code
 
@@ -55,7 +55,7 @@ def test_what_is_no_name_is_refused(name: str) -> None:
 def test_nothing_said_is_nothing(cell: Cell) -> None:
     assert cells.read_name(cell) is None
     assert cells.read_phone(cell) is None
-    assert words(cell) is None
+    assert read_text(cell) is None
 
 
 @pytest.mark.parametrize(
@@ -233,18 +233,18 @@ def test_years_out_of_bounds(cell: Cell) -> None:
 
 @given(st.text(max_size=60) | st.integers(0, 10**18))
 def test_a_mask_never_shows_a_number(content: str | int) -> None:
-    shown = masked(content)
+    shown = mask(content)
 
     assert max((len(part) for part in _digit_runs(shown)), default=0) <= 6
     assert len(shown) <= 40
 
 
 def test_masks() -> None:
-    assert masked("341722201503120110") == "341722********0110"
-    assert masked("13900000000") == "139****00"
-    assert masked("张三丰") == "张**"
-    assert masked_date("2015年2月30日") == "2015年2月30日"
-    assert masked_date("13900000000") == "139****00"
+    assert mask("341722201503120110") == "341722********0110"
+    assert mask("13900000000") == "139****00"
+    assert mask("张三丰") == "张**"
+    assert mask_date("2015年2月30日") == "2015年2月30日"
+    assert mask_date("13900000000") == "139****00"
 
 
 def _digit_runs(text: str) -> list[str]:
@@ -257,7 +257,7 @@ def _digit_runs(text: str) -> list[str]:
 def test_every_field_a_county_may_name_is_read() -> None:
     """A registered column that nobody reads would be lost without a word."""
     for field in {*FactName, *IdentityField, "row_number", "left_behind_flag", "migrant_flag"}:
-        assert field in row._READERS
+        assert field in fields.FIELD_READERS
 
 
 ANY_OF_ITS_KIND: dict[str, Cell] = {"date": "2015-03-12", "number": "2", "bool": "是"}
@@ -270,8 +270,10 @@ def test_every_fact_is_read_as_the_registry_types_it() -> None:
         if kind == "code":
             continue
         cell = "2026" if fact is FactName.INSURED_YEAR else ANY_OF_ITS_KIND[kind]
-        made = row.plan([row.Column(fact, ("列",))], ["列"], sealed=(), divisions=Divisions("341722", (), ()))
-        facts = row.read(made, {"列": cell}, number=2, on=date(2026, 11, 23)).facts
+        made = fields.map_columns(
+            [fields.RegisteredColumn(fact, ("列",))], ["列"], sealed=(), divisions=Divisions("341722", (), ())
+        )
+        facts = row.read_row(made, {"列": cell}, number=2, on=date(2026, 11, 23)).facts
 
         assert facts[fact] == (2026 if fact is FactName.INSURED_YEAR else expected[kind]), fact
         assert type(facts[fact]) is type(expected[kind]), fact
@@ -282,7 +284,7 @@ BRACES = ("first", "columns", "dataset", "period", "read", "announced", "allowed
 
 def test_every_trouble_says_what_is_wrong_and_what_to_do() -> None:
     for code, (message, remedy) in TEXTS.items():
-        trouble = Trouble(code, "cell", filled=tuple((name, "x") for name in BRACES))
+        trouble = Problem(code, "cell", parameters=tuple((name, "x") for name in BRACES))
         assert trouble.message.endswith("。"), code
         assert trouble.remedy.endswith(("。", "）。")), code
         assert message

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.intake.domain.dates import read_date
+from services.intake.domain.problem import CellRejected
 from services.intake.domain.text import Cell
-from services.intake.domain.trouble import Refused
 
 TODAY = date(2026, 11, 23)
 WAYS = [
@@ -29,7 +29,7 @@ days = st.dates(date(1900, 3, 1), TODAY)
 
 
 def refused(cell: Cell, **how: bool) -> str:
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(CellRejected) as caught:
         read_date(cell, on=TODAY, **how)
     return caught.value.code
 
@@ -137,6 +137,6 @@ def test_nothing_else_ever_comes_out_than_a_day_or_a_named_refusal(cell: Cell) -
         return
     try:
         day = read_date(cell, on=TODAY)
-    except Refused:
+    except CellRejected:
         return
     assert day is None or date(1900, 1, 1) <= day <= TODAY

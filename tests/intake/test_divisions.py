@@ -2,34 +2,34 @@
 
 import pytest
 
-from services.intake.domain.divisions import ABROAD, Divisions, Place
+from services.intake.domain.divisions import ABROAD, Division, Divisions
+from services.intake.domain.problem import CellRejected
 from services.intake.domain.text import Cell
-from services.intake.domain.trouble import Refused
 
 TABLE = Divisions(
     "341722",
     (
-        Place("341722", "石台县"),
-        Place("341702", "贵池区"),
-        Place("341701", "池州市市辖区"),
-        Place("341721", "东至县"),
-        Place("341003", "黄山区"),
-        Place("341001", "黄山市市辖区"),
-        Place("340181", "巢湖市"),
-        Place("342922", "石台县", "341722"),
-        Place("342102", "亳州市", "341602"),
-        Place("330106", "西湖区"),
-        Place("361128", "鄱阳县"),
-        Place("310115", "浦东新区"),
-        Place("341111", "同名县"),
-        Place("341112", "同名县"),
+        Division("341722", "石台县"),
+        Division("341702", "贵池区"),
+        Division("341701", "池州市市辖区"),
+        Division("341721", "东至县"),
+        Division("341003", "黄山区"),
+        Division("341001", "黄山市市辖区"),
+        Division("340181", "巢湖市"),
+        Division("342922", "石台县", "341722"),
+        Division("342102", "亳州市", "341602"),
+        Division("330106", "西湖区"),
+        Division("361128", "鄱阳县"),
+        Division("310115", "浦东新区"),
+        Division("341111", "同名县"),
+        Division("341112", "同名县"),
     ),
     (("341722100", "仁里镇"), ("341722104", "小河镇")),
 )
 
 
 def refused(reader: object, cell: Cell) -> str:
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(CellRejected) as caught:
         reader(cell)  # type: ignore[operator]
     return caught.value.code
 

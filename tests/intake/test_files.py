@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from contracts.event import Event
 from contracts.intake import Cell, RecordDisappeared, RecordRead, Row, RowsAnswered, SubmissionEnded
 from contracts.vocabulary import FactName
-from services.intake.domain.submission import due_on, period_ends, period_starts, speaks_of
+from services.intake.domain.submission import due_date, period_end, period_start, valid_date
 from tests.county import a_county
-from tests.intake.door import NOON, SCHOOL, Door, Receipt, a_file, an_id, only
+from tests.intake.harness import NOON, SCHOOL, Harness, Receipt, a_file, an_id, only
 from tests.intake.test_id_number import a_number
 
 BORN = date(2015, 3, 12)
@@ -38,8 +38,8 @@ def children(count: int) -> list[dict[str, Cell]]:
     return [a_child(number) for number in range(count)]
 
 
-async def test_a_file_is_read_row_by_row_and_answered(door: Door) -> None:
-    receipt = await door.submit([a_child(1), a_child(2, 年级="毕业班"), {"姓名": "测试丙", "年级": "三年级"}])
+async def test_a_file_is_read_row_by_row_and_answered(intake: Harness) -> None:
+    receipt = await intake.submit([a_child(1), a_child(2, 年级="毕业班"), {"姓名": "测试丙", "年级": "三年级"}])
 
     assert receipt.counts == (1, 1, 1, 0)
     assert receipt.answer.rows == 3
@@ -48,7 +48,7 @@ async def test_a_file_is_read_row_by_row_and_answered(door: Door) -> None:
     first, second = receipt.records
     assert first.recorded_at == NOON
     assert (first.unit, first.dataset, first.period, first.valid_on) == (SCHOOL, "school", "2026H2", date(2026, 11, 23))
-    assert door.opened(first)["name"] == "测试乙"
+    assert intake.open_identity(first)["name"] == "测试乙"
     assert dict(first.facts) == {
         "birth_date": "2015-03-13",
         "sex": 2,
@@ -57,11 +57,11 @@ async def test_a_file_is_read_row_by_row_and_answered(door: Door) -> None:
         "aided_student": False,
     }
     assert "school_grade" not in second.facts
-    [ended] = only(receipt.said, SubmissionEnded)
+    [ended] = only(receipt.events, SubmissionEnded)
     assert ended.coverage == "full"
 
 
-async def test_nothing_intake_says_shows_who_anybody_is(door: Door) -> None:
+async def test_nothing_intake_says_shows_who_anybody_is(intake: Harness) -> None:
     """Only the sealed identity does; receipts carry masked contents."""
     rows = [
         a_child(1),
@@ -69,9 +69,9 @@ async def test_nothing_intake_says_shows_who_anybody_is(door: Door) -> None:
         a_child(3, 联系电话="1390000000"),
         a_child(4, 出生日期="测试丁"),
     ]
-    receipt = await door.submit(rows)
+    receipt = await intake.submit(rows)
 
-    for event in receipt.said:
+    for event in receipt.events:
         text = event.model_dump_json()
         for row in rows:
             assert str(row["姓名"]) not in text
@@ -79,9 +79,9 @@ async def test_nothing_intake_says_shows_who_anybody_is(door: Door) -> None:
         assert "1390000000" not in text
 
 
-async def test_the_key_brings_all_rows_with_one_number_together(door: Door) -> None:
+async def test_the_key_brings_all_rows_with_one_number_together(intake: Harness) -> None:
     """Records are keyed by the month in the number itself, whatever a department writes beside it."""
-    receipt = await door.submit([a_child(1), a_child(1, 学籍号="J2", 出生日期="2014-01-01")])
+    receipt = await intake.submit([a_child(1), a_child(1, 学籍号="J2", 出生日期="2014-01-01")])
 
     assert {record.key for record in receipt.records} == {"2015-03"}
     assert receipt.records[1].facts[FactName.BIRTH_DATE] == "2014-01-01"
@@ -89,7 +89,7 @@ async def test_the_key_brings_all_rows_with_one_number_together(door: Door) -> N
 
 
 @pytest.mark.parametrize("size", [1, 7, 1000])
-async def test_the_outcome_does_not_depend_on_how_the_log_was_cut(door: Door, size: int) -> None:
+async def test_the_outcome_does_not_depend_on_how_the_log_was_cut(intake: Harness, size: int) -> None:
     """Two half-years of one unit, with all kinds of rows in them, in batches of 1, of 7 and in one."""
     first: list[Mapping[str, Cell]] = [
         *children(20),
@@ -105,7 +105,7 @@ async def test_the_outcome_does_not_depend_on_how_the_log_was_cut(door: Door, si
     ]
     single = Row(dataset="school", cells=a_child(1, 年级="六年级"))
     headers = [*a_child(0), "是否残疾"]
-    said = await door.hand_over(
+    said = await intake.send_events(
         *a_file(first, submission=1, period="2026H1", columns=headers),
         single,
         *a_file(second, submission=2, columns=headers, file_sha256="b"),
@@ -144,122 +144,124 @@ def summary(said: list[Event]) -> tuple[list[Any], dict[Any, tuple[int, ...]]]:
     return facts, receipts
 
 
-async def test_the_same_file_twice_is_nothing_new(door: Door) -> None:
-    await door.submit(children(5), submission=1, file_sha256="a")
-    by_content = await door.submit(children(5), submission=2, file_sha256="a")
-    by_id = await door.submit(children(5), submission=1, file_sha256="a")
+async def test_the_same_file_twice_is_nothing_new(intake: Harness) -> None:
+    await intake.submit(children(5), submission=1, file_sha256="a")
+    by_content = await intake.submit(children(5), submission=2, file_sha256="a")
+    by_id = await intake.submit(children(5), submission=1, file_sha256="a")
 
     for receipt in (by_content, by_id):
         assert receipt.answer.outcome == "same_again"
         assert receipt.counts == (0, 0, 0, 5)
         assert receipt.codes == Counter({"same_file": 1})
-        assert (receipt.records, receipt.parts, only(receipt.said, SubmissionEnded)) == ([], [], [])
+        assert (receipt.records, receipt.parts, only(receipt.events, SubmissionEnded)) == ([], [], [])
 
 
-async def test_a_file_read_under_other_registered_columns_is_read_anew(door: Door) -> None:
+async def test_a_file_read_under_other_registered_columns_is_read_anew(intake: Harness) -> None:
     """The county has learned a header: the same bytes say more than before."""
-    await door.submit(children(2), submission=1, file_sha256="a")
-    door.county = a_county(version="later")
-    receipt = await door.submit(children(2), submission=2, file_sha256="a")
+    await intake.submit(children(2), submission=1, file_sha256="a")
+    intake.county = a_county(version="later")
+    receipt = await intake.submit(children(2), submission=2, file_sha256="a")
 
     assert receipt.answer.outcome == "taken"
     assert receipt.counts == (0, 0, 0, 2)
 
 
-async def test_unchanged_rows_make_no_event_and_the_end_speaks_for_them_all(door: Door) -> None:
-    await door.submit(children(5), submission=1, period="2026H1")
-    receipt = await door.submit([*children(4), a_child(4, 年级="四年级")], submission=2)
+async def test_unchanged_rows_make_no_event_and_the_end_speaks_for_them_all(intake: Harness) -> None:
+    await intake.submit(children(5), submission=1, period="2026H1")
+    receipt = await intake.submit([*children(4), a_child(4, 年级="四年级")], submission=2)
 
     assert receipt.counts == (1, 0, 0, 4)
     assert len(receipt.records) == 1
-    [ended] = only(receipt.said, SubmissionEnded)
+    [ended] = only(receipt.events, SubmissionEnded)
     assert (ended.period, ended.valid_on, ended.broadcast) == ("2026H2", date(2026, 11, 23), True)
 
 
-async def test_what_is_wrong_with_an_unchanged_row_is_told_every_time(door: Door) -> None:
+async def test_what_is_wrong_with_an_unchanged_row_is_told_every_time(intake: Harness) -> None:
     """Rows that were whole are known again without being read; these are read, for the sender must hear of them."""
     rows = [a_child(1), a_child(2, 年级="毕业班")]
-    await door.submit(rows, submission=1, period="2026H1")
-    receipt = await door.submit(rows, submission=2)
+    await intake.submit(rows, submission=1, period="2026H1")
+    receipt = await intake.submit(rows, submission=2)
 
     assert receipt.counts == (0, 0, 0, 2)
     assert receipt.codes == Counter({"word_unknown": 1})
 
 
-async def test_a_row_written_another_way_is_the_same_row(door: Door) -> None:
-    await door.submit([a_child(1)], submission=1, period="2026H1")
+async def test_a_row_written_another_way_is_the_same_row(intake: Harness) -> None:
+    await intake.submit([a_child(1)], submission=1, period="2026H1")
     otherwise = a_child(1, 出生日期="2015年3月13日", 姓名="测 试乙", 年级="小学三年级")
-    receipt = await door.submit([otherwise], submission=2)
-    again = await door.submit([otherwise], submission=3)
+    receipt = await intake.submit([otherwise], submission=2)
+    again = await intake.submit([otherwise], submission=3)
 
     assert (receipt.counts, again.counts) == ((0, 0, 0, 1), (0, 0, 0, 1))
 
 
 @pytest.mark.parametrize("size", [1, 1000])
-async def test_a_row_that_changes_back_is_said_again(door: Door, size: int) -> None:
+async def test_a_row_that_changes_back_is_said_again(intake: Harness, size: int) -> None:
     """Known at a glance, but something else was said in between: within one batch, or before it."""
-    await door.submit([a_child(1)], submission=1, period="2026H1")
+    await intake.submit([a_child(1)], submission=1, period="2026H1")
     begin, row, end = a_file([a_child(1)], submission=2)
     changed = Row(dataset="school", cells=a_child(1, 年级="四年级"))
-    said = await door.hand_over(begin, changed, row, end, size=size)
+    said = await intake.send_events(begin, changed, row, end, size=size)
 
     assert [record.facts[FactName.SCHOOL_GRADE] for record in only(said, RecordRead)] == [4, 3]
 
 
-async def test_who_is_missing_from_a_complete_file_has_disappeared_and_may_come_back(door: Door) -> None:
-    await door.submit(children(3), submission=1, period="2026H1")
-    missing = await door.submit(children(2), submission=2)
-    back = await door.submit(children(3), submission=3)
+async def test_who_is_missing_from_a_complete_file_has_disappeared_and_may_come_back(intake: Harness) -> None:
+    await intake.submit(children(3), submission=1, period="2026H1")
+    missing = await intake.submit(children(2), submission=2)
+    back = await intake.submit(children(3), submission=3)
 
-    [gone] = only(missing.said, RecordDisappeared)
+    [gone] = only(missing.events, RecordDisappeared)
     assert missing.answer.disappeared == 1
-    [ended] = only(missing.said, SubmissionEnded)
-    assert missing.said.index(gone) < missing.said.index(ended)
+    [ended] = only(missing.events, SubmissionEnded)
+    assert missing.events.index(gone) < missing.events.index(ended)
     assert gone.birth_date == (BORN + timedelta(days=2)).isoformat()
     assert [record.record for record in back.records] == [gone.record]
     assert back.counts == (1, 0, 0, 2)
 
 
-async def test_a_row_on_its_own_does_not_disappear_with_the_next_file(door: Door) -> None:
+async def test_a_row_on_its_own_does_not_disappear_with_the_next_file(intake: Harness) -> None:
     """It never was in a full file: its absence from one says nothing."""
-    await door.submit(children(2), submission=1, period="2026H1")
-    await door.hand_over(Row(dataset="school", cells=a_child(9)))
-    receipt = await door.submit(children(2), submission=2)
+    await intake.submit(children(2), submission=1, period="2026H1")
+    await intake.send_events(Row(dataset="school", cells=a_child(9)))
+    receipt = await intake.submit(children(2), submission=2)
 
     assert receipt.answer.disappeared == 0
 
 
-async def test_a_partial_file_makes_nobody_disappear(door: Door) -> None:
-    await door.submit(children(3), submission=1, period="2026H1")
-    receipt = await door.submit([a_child(7)], submission=2, coverage="delta")
-    full = await door.submit(children(3), submission=3)
+async def test_a_partial_file_makes_nobody_disappear(intake: Harness) -> None:
+    await intake.submit(children(3), submission=1, period="2026H1")
+    receipt = await intake.submit([a_child(7)], submission=2, coverage="delta")
+    full = await intake.submit(children(3), submission=3)
 
     assert receipt.answer.disappeared == 0
-    assert only(receipt.said, SubmissionEnded)[0].coverage == "delta"
+    assert only(receipt.events, SubmissionEnded)[0].coverage == "delta"
     assert full.answer.disappeared == 0
 
 
-async def test_a_file_that_does_not_state_its_coverage_makes_nobody_disappear_and_is_told_so_first(door: Door) -> None:
+async def test_a_file_that_does_not_state_its_coverage_makes_nobody_disappear_and_is_told_so_first(
+    intake: Harness,
+) -> None:
     """Nor is it what the next file is compared with."""
-    await door.submit(children(3), submission=1, period="2026H1")
-    receipt = await door.submit([a_child(7, 没有这一列="1"), a_child(8)], submission=2, coverage=None)
-    full = await door.submit(children(2), submission=3)
+    await intake.submit(children(3), submission=1, period="2026H1")
+    receipt = await intake.submit([a_child(7, 没有这一列="1"), a_child(8)], submission=2, coverage=None)
+    full = await intake.submit(children(2), submission=3)
 
     assert (receipt.counts, receipt.answer.outcome, receipt.answer.disappeared) == ((2, 0, 0, 0), "taken", 0)
     assert [trouble.code for trouble in receipt.answer.problems] == ["coverage_missing", "column_unknown"]
     assert "full" in receipt.answer.problems[0].remedy
-    assert only(receipt.said, SubmissionEnded)[0].coverage == "delta"
-    assert [gone.birth_date for gone in only(full.said, RecordDisappeared)] == [BORN + timedelta(days=2)]
+    assert only(receipt.events, SubmissionEnded)[0].coverage == "delta"
+    assert [gone.birth_date for gone in only(full.events, RecordDisappeared)] == [BORN + timedelta(days=2)]
 
 
-async def test_a_file_sent_once_more_with_its_coverage_is_read_for_what_it_then_means(door: Door) -> None:
+async def test_a_file_sent_once_more_with_its_coverage_is_read_for_what_it_then_means(intake: Harness) -> None:
     """As its receipt asked for: under the same id, whole; and from then on it is the same again."""
-    await door.submit(children(4), submission=1, period="2026H1")
-    await door.submit(children(3), submission=2, coverage=None, file_sha256="a")
-    unstated = await door.submit(children(3), submission=2, coverage=None, file_sha256="a")
-    stated = await door.submit(children(3), submission=2, coverage="full", file_sha256="a")
-    after = [await door.submit(children(3), submission=2, coverage=said, file_sha256="a") for said in ("full", None)]
-    part = await door.submit(children(3), submission=2, coverage="delta", file_sha256="a")
+    await intake.submit(children(4), submission=1, period="2026H1")
+    await intake.submit(children(3), submission=2, coverage=None, file_sha256="a")
+    unstated = await intake.submit(children(3), submission=2, coverage=None, file_sha256="a")
+    stated = await intake.submit(children(3), submission=2, coverage="full", file_sha256="a")
+    after = [await intake.submit(children(3), submission=2, coverage=said, file_sha256="a") for said in ("full", None)]
+    part = await intake.submit(children(3), submission=2, coverage="delta", file_sha256="a")
 
     assert unstated.answer.outcome == "same_again"
     assert (stated.answer.outcome, stated.counts, stated.answer.disappeared) == ("taken", (0, 0, 0, 3), 1)
@@ -268,15 +270,15 @@ async def test_a_file_sent_once_more_with_its_coverage_is_read_for_what_it_then_
     assert (part.answer.outcome, part.codes) == ("refused", Counter({"submission_reused": 1}))
 
 
-async def test_another_file_under_the_id_of_one_without_coverage_is_refused(door: Door) -> None:
-    await door.submit(children(3), submission=1, coverage=None)
-    other = await door.submit(children(2), submission=1)
+async def test_another_file_under_the_id_of_one_without_coverage_is_refused(intake: Harness) -> None:
+    await intake.submit(children(3), submission=1, coverage=None)
+    other = await intake.submit(children(2), submission=1)
 
     assert (other.answer.outcome, other.codes) == ("refused", Counter({"submission_reused": 1}))
 
 
 @pytest.mark.parametrize("said", ["Full", "complete", "", 1])
-async def test_a_coverage_that_is_none_is_refused_by_name(door: Door, said: Any) -> None:
+async def test_a_coverage_that_is_none_is_refused_by_name(intake: Harness, said: Any) -> None:
     begin = {
         "submission": str(an_id("s")),
         "dataset": "school",
@@ -284,7 +286,7 @@ async def test_a_coverage_that_is_none_is_refused_by_name(door: Door, said: Any)
         "columns": [*a_child(0)],
         "rows": 1,
     }
-    receipt = Receipt(await door.send("department.Begin.v1", begin | {"coverage": said}))
+    receipt = Receipt(await intake.send_raw("department.Begin.v1", begin | {"coverage": said}))
 
     assert (receipt.answer.outcome, receipt.codes) == ("refused", Counter({"coverage_unknown": 1}))
     assert all(word in receipt.answer.problems[0].message for word in ("coverage", "full", "delta"))
@@ -292,63 +294,63 @@ async def test_a_coverage_that_is_none_is_refused_by_name(door: Door, said: Any)
 
 @pytest.mark.parametrize(("announced", "ended"), [(4, 3), (3, 4), (3, 2), (2, 3)])
 async def test_a_file_whose_rows_do_not_add_up_is_taken_but_its_silence_is_no_evidence(
-    door: Door, announced: int, ended: int
+    intake: Harness, announced: int, ended: int
 ) -> None:
-    await door.submit(children(5), submission=1, period="2026H1")
-    receipt = await door.submit(children(3), submission=2, announced=announced, ended=ended)
-    after = await door.submit(children(3), submission=3)
+    await intake.submit(children(5), submission=1, period="2026H1")
+    receipt = await intake.submit(children(3), submission=2, announced=announced, ended=ended)
+    after = await intake.submit(children(3), submission=3)
 
     assert receipt.codes == Counter({"row_count_differs": 1})
     assert (receipt.answer.rows, receipt.answer.disappeared) == (3, 0)
     assert sum(receipt.counts) == 3
-    assert only(receipt.said, SubmissionEnded)[0].coverage == "delta"
+    assert only(receipt.events, SubmissionEnded)[0].coverage == "delta"
     assert after.answer.disappeared == 2
 
 
-async def test_a_file_that_is_mostly_unreadable_makes_nobody_disappear(door: Door) -> None:
-    await door.submit(children(4), submission=1, period="2026H1")
+async def test_a_file_that_is_mostly_unreadable_makes_nobody_disappear(intake: Harness) -> None:
+    await intake.submit(children(4), submission=1, period="2026H1")
     nobody: Mapping[str, Cell] = {"姓名": "测试甲"}
-    half = await door.submit([*children(2), nobody, nobody], submission=2, columns=[*a_child(0)])
-    await door.submit(children(4), submission=3)
-    most = await door.submit([a_child(0), nobody, nobody], submission=4, columns=[*a_child(0)])
+    half = await intake.submit([*children(2), nobody, nobody], submission=2, columns=[*a_child(0)])
+    await intake.submit(children(4), submission=3)
+    most = await intake.submit([a_child(0), nobody, nobody], submission=4, columns=[*a_child(0)])
 
     assert (half.answer.disappeared, half.codes["mostly_refused"]) == (2, 0)
     assert (most.answer.disappeared, most.codes["mostly_refused"]) == (0, 1)
 
 
-async def test_a_row_whose_number_of_its_own_is_still_there_has_not_disappeared(door: Door) -> None:
-    await door.submit(children(4), submission=1, period="2026H1")
+async def test_a_row_whose_number_of_its_own_is_still_there_has_not_disappeared(intake: Harness) -> None:
+    await intake.submit(children(4), submission=1, period="2026H1")
     blurred: dict[str, Cell] = {"学籍号": a_child(3)["学籍号"], "姓名": "测试丁"}
-    receipt = await door.submit([*children(3), blurred], submission=2)
+    receipt = await intake.submit([*children(3), blurred], submission=2)
 
     assert receipt.counts == (0, 0, 1, 3)
     assert receipt.answer.disappeared == 0
 
 
-async def test_an_older_period_is_checked_but_changes_nothing(door: Door) -> None:
-    await door.submit(children(3), submission=1)
+async def test_an_older_period_is_checked_but_changes_nothing(intake: Harness) -> None:
+    await intake.submit(children(3), submission=1)
     older: list[Mapping[str, Cell]] = [a_child(0, 年级="二年级"), a_child(8), {"姓名": "测试甲", "学籍号": "Z"}]
-    receipt = await door.submit(older, submission=2, period="2026H1")
-    newer = await door.submit(children(3), submission=3)
+    receipt = await intake.submit(older, submission=2, period="2026H1")
+    newer = await intake.submit(children(3), submission=3)
 
     assert receipt.answer.outcome == "older_period"
     assert receipt.counts == (0, 0, 1, 2)
     assert receipt.codes == Counter({"names_nobody": 1, "older_period": 1})
-    assert (receipt.records, only(receipt.said, SubmissionEnded)) == ([], [])
+    assert (receipt.records, only(receipt.events, SubmissionEnded)) == ([], [])
     assert newer.counts == (0, 0, 0, 3)
 
 
-async def test_a_file_corrected_within_its_period_is_taken(door: Door) -> None:
-    await door.submit(children(3), submission=1)
-    receipt = await door.submit([a_child(0, 年级="四年级"), a_child(1)], submission=2)
+async def test_a_file_corrected_within_its_period_is_taken(intake: Harness) -> None:
+    await intake.submit(children(3), submission=1)
+    receipt = await intake.submit([a_child(0, 年级="四年级"), a_child(1)], submission=2)
 
     assert receipt.answer.outcome == "taken"
     assert (receipt.counts, receipt.answer.disappeared) == ((1, 0, 0, 1), 1)
 
 
-async def test_a_row_that_stands_twice_is_taken_once(door: Door) -> None:
+async def test_a_row_that_stands_twice_is_taken_once(intake: Harness) -> None:
     """The same again is nothing new; another content under the same number is a question for the sender."""
-    receipt = await door.submit([a_child(0), a_child(0), a_child(0, 年级="四年级")])
+    receipt = await intake.submit([a_child(0), a_child(0), a_child(0, 年级="四年级")])
 
     assert receipt.counts == (1, 0, 1, 1)
     [trouble] = [trouble for part in receipt.parts for trouble in part.problems]
@@ -357,10 +359,10 @@ async def test_a_row_that_stands_twice_is_taken_once(door: Door) -> None:
     assert receipt.records[0].facts[FactName.SCHOOL_GRADE] == 3
 
 
-async def test_rows_are_the_same_only_within_their_unit_and_dataset(door: Door) -> None:
+async def test_rows_are_the_same_only_within_their_unit_and_dataset(intake: Harness) -> None:
     cells: dict[str, Cell] = {"姓名": "测试甲", "身份证号": a_number(BORN)}
-    here = await door.hand_over(Row(dataset="village", cells=cells), unit="341722-renli")
-    there = await door.hand_over(Row(dataset="village", cells=cells), unit="341722-qidu")
+    here = await intake.send_events(Row(dataset="village", cells=cells), unit="341722-renli")
+    there = await intake.send_events(Row(dataset="village", cells=cells), unit="341722-qidu")
 
     [one], [other] = only(here, RecordRead), only(there, RecordRead)
     assert one.record != other.record
@@ -380,35 +382,35 @@ async def test_rows_are_the_same_only_within_their_unit_and_dataset(door: Door) 
         ({"period": "2027H1"}, "period_future"),
     ],
 )
-async def test_a_file_is_refused_whole_before_a_row_is_read(door: Door, begin: dict[str, Any], code: str) -> None:
+async def test_a_file_is_refused_whole_before_a_row_is_read(intake: Harness, begin: dict[str, Any], code: str) -> None:
     rows: list[dict[str, Cell]] = [{"姓名": "测试甲", "身份证号": a_number(BORN)}] * 2
-    receipt = await door.submit(rows, **begin)
+    receipt = await intake.submit(rows, **begin)
 
     assert receipt.answer.outcome == "refused"
     assert receipt.counts == (0, 0, 2, 0)
     assert receipt.codes == Counter({code: 1})
-    assert receipt.said == receipt.answers
-    assert (await door.count("record"), await door.count("seen")) == (0, 0)
+    assert receipt.events == receipt.answers
+    assert (await intake.count("record"), await intake.count("seen_row")) == (0, 0)
 
 
-async def test_a_file_refused_once_may_be_sent_again_when_mended(door: Door) -> None:
-    await door.submit(children(2), submission=1, columns=[*a_child(0), "处罚"], file_sha256="a")
-    receipt = await door.submit(children(2), submission=1, file_sha256="a")
+async def test_a_file_refused_once_may_be_sent_again_when_mended(intake: Harness) -> None:
+    await intake.submit(children(2), submission=1, columns=[*a_child(0), "处罚"], file_sha256="a")
+    receipt = await intake.submit(children(2), submission=1, file_sha256="a")
 
     assert receipt.answer.outcome == "taken"
     assert receipt.counts == (2, 0, 0, 0)
 
 
-async def test_an_empty_full_file_makes_nobody_disappear(door: Door) -> None:
-    await door.submit(children(2), submission=1)
-    receipt = await door.submit([], submission=2, columns=[*a_child(0)])
+async def test_an_empty_full_file_makes_nobody_disappear(intake: Harness) -> None:
+    await intake.submit(children(2), submission=1)
+    receipt = await intake.submit([], submission=2, columns=[*a_child(0)])
 
     assert receipt.answer.outcome == "refused"
     assert receipt.codes == Counter({"file_empty": 1})
 
 
-async def test_unregistered_columns_are_named_and_not_read(door: Door) -> None:
-    receipt = await door.submit([a_child(1, 家里几头牛="3")])
+async def test_unregistered_columns_are_named_and_not_read(intake: Harness) -> None:
+    receipt = await intake.submit([a_child(1, 家里几头牛="3")])
 
     assert receipt.codes == Counter({"column_unknown": 1})
     assert receipt.answer.problems[0].refused == "nothing"
@@ -416,17 +418,17 @@ async def test_unregistered_columns_are_named_and_not_read(door: Door) -> None:
     assert receipt.counts == (1, 0, 0, 0)
 
 
-async def test_a_row_with_a_column_that_was_not_announced_is_refused(door: Door) -> None:
-    """Otherwise a sealed column could come in after the door was passed."""
-    receipt = await door.submit([a_child(1), a_child(2, 前科="有")], columns=[*a_child(0)])
+async def test_a_row_with_a_column_that_was_not_announced_is_refused(intake: Harness) -> None:
+    """Otherwise a sealed column could come in after the file was checked."""
+    receipt = await intake.submit([a_child(1), a_child(2, 前科="有")], columns=[*a_child(0)])
 
     assert receipt.counts == (1, 0, 1, 0)
     assert receipt.codes == Counter({"column_not_announced": 1})
 
 
-async def test_rows_without_a_beginning_are_refused_and_so_is_their_end(door: Door) -> None:
+async def test_rows_without_a_beginning_are_refused_and_so_is_their_end(intake: Harness) -> None:
     _, row, end = a_file([a_child(1)])
-    said = await door.hand_over(row, end)
+    said = await intake.send_events(row, end)
 
     [part] = only(said, RowsAnswered)
     assert (part.read, part.refused, part.problems[0].code) == (1, 1, "no_begin")
@@ -434,9 +436,9 @@ async def test_rows_without_a_beginning_are_refused_and_so_is_their_end(door: Do
     assert Receipt(said).answer.rows == 0
 
 
-async def test_rows_after_the_end_are_refused(door: Door) -> None:
+async def test_rows_after_the_end_are_refused(intake: Harness) -> None:
     begin, row, end = a_file([a_child(1)])
-    said = await door.hand_over(begin, row, end, row)
+    said = await intake.send_events(begin, row, end, row)
 
     last = said[-1]
     assert isinstance(last, RowsAnswered)
@@ -444,39 +446,39 @@ async def test_rows_after_the_end_are_refused(door: Door) -> None:
     assert len(only(said, RecordRead)) == 1
 
 
-async def test_an_end_said_twice_is_answered_twice_and_changes_nothing(door: Door) -> None:
+async def test_an_end_said_twice_is_answered_twice_and_changes_nothing(intake: Harness) -> None:
     begin, row, end = a_file([a_child(1)])
-    said = await door.hand_over(begin, row, end, end)
+    said = await intake.send_events(begin, row, end, end)
 
     first, second = Receipt(said).answers
     assert (first.outcome, second.outcome) == ("taken", "same_again")
     assert second.rows == 1
 
 
-async def test_a_file_that_begins_again_is_read_from_the_start(door: Door) -> None:
+async def test_a_file_that_begins_again_is_read_from_the_start(intake: Harness) -> None:
     """The sender's program died on its way; what was said of the first rows stands, and they are not doubled."""
     events = a_file(children(4))
-    said = await door.hand_over(*events[:3], *events)
+    said = await intake.send_events(*events[:3], *events)
 
     receipt = Receipt(said)
     assert receipt.counts == (2, 0, 0, 2)
     assert len(receipt.records) == 4
 
 
-async def test_two_files_may_come_at_once(door: Door) -> None:
+async def test_two_files_may_come_at_once(intake: Harness) -> None:
     one = a_file(children(3), submission=1)
     other = a_file([a_child(7), a_child(8)], submission=2, coverage="delta")
     mixed = [one[0], other[0], one[1], other[1], one[2], other[2], one[3], other[3], one[4]]
-    said = await door.hand_over(*mixed)
+    said = await intake.send_events(*mixed)
 
     second, first = Receipt(said).answers
     assert (first.submission, first.accepted) == (an_id("submission", 1), 3)
     assert (second.submission, second.accepted) == (an_id("submission", 2), 2)
 
 
-async def test_many_troubles_are_told_in_several_parts_each_small_enough(door: Door) -> None:
+async def test_many_troubles_are_told_in_several_parts_each_small_enough(intake: Harness) -> None:
     rows = [a_child(number, 身份证号="341722********0110", 年级="毕业班", 是否受资助="大概") for number in range(2000)]
-    receipt = await door.submit(rows, size=2000)
+    receipt = await intake.submit(rows, size=2000)
 
     assert receipt.codes["id_masked"] == receipt.codes["word_unknown"] == receipt.codes["yes_no_unreadable"] == 2000
     assert len(receipt.parts) > 1
@@ -484,17 +486,17 @@ async def test_many_troubles_are_told_in_several_parts_each_small_enough(door: D
     assert all(len(part.model_dump_json().encode()) < 500_000 for part in receipt.parts)
 
 
-async def test_a_beginning_whose_end_can_no_longer_come_is_forgotten(door: Door) -> None:
+async def test_a_beginning_whose_end_can_no_longer_come_is_forgotten(intake: Harness) -> None:
     begin, row, _ = a_file([a_child(1)], submission=1)
-    await door.hand_over(begin, row)
-    door.now = NOON + timedelta(days=7)
-    await door.submit([a_child(2)], submission=2)
-    kept = await door.count("submission")
-    door.now = NOON + timedelta(days=8)
-    await door.submit([a_child(2)], submission=3)
+    await intake.send_events(begin, row)
+    intake.now = NOON + timedelta(days=7)
+    await intake.submit([a_child(2)], submission=2)
+    kept = await intake.count("submission")
+    intake.now = NOON + timedelta(days=8)
+    await intake.submit([a_child(2)], submission=3)
 
     assert kept == 2
-    assert await door.count("submission") == 2
+    assert await intake.count("submission") == 2
 
 
 @pytest.mark.parametrize(
@@ -506,28 +508,30 @@ async def test_a_beginning_whose_end_can_no_longer_come_is_forgotten(door: Door)
         (datetime(2026, 3, 31, 16, 0, tzinfo=UTC), "2026H1", True),
     ],
 )
-async def test_the_last_day_of_the_half_year_is_in_time(door: Door, now: datetime, period: str, late: bool) -> None:
-    door.now = now
-    receipt = await door.submit([a_child(1)], period=period)
+async def test_the_last_day_of_the_half_year_is_in_time(
+    intake: Harness, now: datetime, period: str, late: bool
+) -> None:
+    intake.now = now
+    receipt = await intake.submit([a_child(1)], period=period)
 
     assert receipt.answer.late is late
 
 
 def test_half_years() -> None:
-    assert (period_starts("2026H1"), period_ends("2026H1")) == (date(2026, 1, 1), date(2026, 6, 30))
-    assert (period_starts("2026H2"), period_ends("2026H2")) == (date(2026, 7, 1), date(2026, 12, 31))
-    assert due_on("2026H2", ("03-31", "09-30")) == date(2026, 9, 30)
-    assert speaks_of("2026H1", None, date(2026, 11, 23)) == date(2026, 6, 30)
-    assert speaks_of("2026H2", None, date(2026, 11, 23)) == date(2026, 11, 23)
-    assert speaks_of("2026H2", date(2026, 9, 1), date(2026, 11, 23)) == date(2026, 9, 1)
-    assert speaks_of("2026H2", date(2027, 1, 1), date(2026, 11, 23)) == date(2026, 11, 23)
+    assert (period_start("2026H1"), period_end("2026H1")) == (date(2026, 1, 1), date(2026, 6, 30))
+    assert (period_start("2026H2"), period_end("2026H2")) == (date(2026, 7, 1), date(2026, 12, 31))
+    assert due_date("2026H2", ("03-31", "09-30")) == date(2026, 9, 30)
+    assert valid_date("2026H1", None, date(2026, 11, 23)) == date(2026, 6, 30)
+    assert valid_date("2026H2", None, date(2026, 11, 23)) == date(2026, 11, 23)
+    assert valid_date("2026H2", date(2026, 9, 1), date(2026, 11, 23)) == date(2026, 9, 1)
+    assert valid_date("2026H2", date(2027, 1, 1), date(2026, 11, 23)) == date(2026, 11, 23)
 
 
 # ------------------------------------------------------------------ rows on their own
 
 
-async def test_a_row_on_its_own_is_answered_by_its_own_id(door: Door) -> None:
-    said = await door.hand_over(Row(dataset="school", cells=a_child(1)), Row(dataset="school", cells=a_child(1)))
+async def test_a_row_on_its_own_is_answered_by_its_own_id(intake: Harness) -> None:
+    said = await intake.send_events(Row(dataset="school", cells=a_child(1)), Row(dataset="school", cells=a_child(1)))
 
     [record] = only(said, RecordRead)
     [part] = only(said, RowsAnswered)
@@ -549,16 +553,16 @@ async def test_a_row_on_its_own_is_answered_by_its_own_id(door: Door) -> None:
         ({"dataset": "school", "cells": {"姓名": "测试甲"}}, "names_nobody"),
     ],
 )
-async def test_a_row_on_its_own_is_refused(door: Door, row: dict[str, Any], code: str) -> None:
-    said = await door.hand_over(Row(**row))
+async def test_a_row_on_its_own_is_refused(intake: Harness, row: dict[str, Any], code: str) -> None:
+    said = await intake.send_events(Row(**row))
 
     [part] = said
     assert isinstance(part, RowsAnswered)
     assert (part.refused, [trouble.code for trouble in part.problems]) == (1, [code])
 
 
-async def test_a_row_cannot_speak_of_tomorrow(door: Door) -> None:
-    said = await door.hand_over(Row(dataset="school", cells=a_child(1), valid_on=date(2026, 11, 24)))
+async def test_a_row_cannot_speak_of_tomorrow(intake: Harness) -> None:
+    said = await intake.send_events(Row(dataset="school", cells=a_child(1), valid_on=date(2026, 11, 24)))
 
     [record] = only(said, RecordRead)
     [part] = only(said, RowsAnswered)
@@ -566,8 +570,8 @@ async def test_a_row_cannot_speak_of_tomorrow(door: Door) -> None:
     assert part.problems[0].code == "valid_on_future"
 
 
-async def test_a_unit_nobody_registered_hands_over_nothing(door: Door) -> None:
-    receipt = await door.submit([a_child(1)], unit="341722-unknown")
+async def test_a_unit_nobody_registered_hands_over_nothing(intake: Harness) -> None:
+    receipt = await intake.submit([a_child(1)], unit="341722-unknown")
 
     assert receipt.answer.outcome == "refused"
     assert receipt.codes == Counter({"unit_unknown": 1})
@@ -583,7 +587,7 @@ kinds = st.sampled_from(["whole", "dropped", "nobody", "stranger"])
     size=st.sampled_from([1, 3, 1000]),
 )
 async def test_the_sum_of_a_receipt_is_the_rows_that_were_read(
-    door: Door, rows: list[tuple[str, int]], off: int, size: int
+    intake: Harness, rows: list[tuple[str, int]], off: int, size: int
 ) -> None:
     """Whatever stands in a file, and whatever its beginning and end claim."""
     made: dict[str, Any] = {
@@ -593,9 +597,9 @@ async def test_the_sum_of_a_receipt_is_the_rows_that_were_read(
         "stranger": lambda n: a_child(n, 没有这一列="1"),
     }
     content = [made[kind](n) for kind, n in rows]
-    receipt = await door.submit(
+    receipt = await intake.submit(
         content,
-        submission=await door.count("submission"),
+        submission=await intake.count("submission"),
         columns=[*a_child(0)],
         ended=max(0, len(rows) + off),
         coverage="delta",

@@ -25,9 +25,9 @@ from contracts.intake import (
     SubmissionEnded,
 )
 from contracts.vocabulary import FindingCode
-from services.intake.domain.text import LONGEST_AS_TYPED, masked, masked_date
-from services.intake.misread import Misread, on_actions, on_records
-from tests.intake.door import NOON, SCHOOL, Door, Receipt, a_file, an_id, only
+from services.intake.domain.text import MAX_RAW_LENGTH, mask, mask_date
+from services.intake.malformed import MalformedMessage, repair_action, repair_record
+from tests.intake.harness import NOON, SCHOOL, Harness, Receipt, a_file, an_id, only
 from tests.intake.test_actions import CHILD, MZJ, REFERRAL, RENLI, an_action
 from tests.intake.test_files import a_child, children
 from tests.intake.test_id_number import a_number
@@ -79,13 +79,13 @@ cells_of_any_kind = st.none() | st.booleans() | st.integers() | st.floats() | st
     number=st.integers() | st.sampled_from([None, 2**31, 2**64, "3", "x", 2.5, [1]]),
 )
 async def test_whatever_cells_a_row_holds_it_is_answered_once_and_the_numbers_add_up(
-    door: Door, cells: dict[str, Any], number: Any
+    intake: Harness, cells: dict[str, Any], number: Any
 ) -> None:
     submission = str(uuid4())
     begin = {"submission": submission, "dataset": "school", "period": "2026H2", "columns": HEADERS, "rows": 1}
-    said = await door.send("department.Begin.v1", begin | {"coverage": "delta"})
-    said += await door.send("department.Row.v1", {"submission": submission, "number": number, "cells": cells})
-    said += await door.send("department.End.v1", {"submission": submission, "rows": 1})
+    said = await intake.send_raw("department.Begin.v1", begin | {"coverage": "delta"})
+    said += await intake.send_raw("department.Row.v1", {"submission": submission, "number": number, "cells": cells})
+    said += await intake.send_raw("department.End.v1", {"submission": submission, "rows": 1})
 
     receipt = Receipt(said)
     assert receipt.answer.outcome == "taken"
@@ -120,7 +120,7 @@ between = st.sampled_from(["", " ", "　", "：", "\u200b", "-", "，电话"])
     placed=st.lists(st.tuples(st.sampled_from(HEADERS), st.sampled_from(range(7))), min_size=1, max_size=8),
 )
 async def test_a_receipt_never_shows_a_whole_number_phone_or_name(
-    door: Door, name: str, number: str, phone: str, glue: str, placed: list[tuple[str, int]]
+    intake: Harness, name: str, number: str, phone: str, glue: str, placed: list[tuple[str, int]]
 ) -> None:
     """Whichever column somebody's data stand in, and whatever stands beside them; or stand where columns are named.
 
@@ -135,11 +135,11 @@ async def test_a_receipt_never_shows_a_whole_number_phone_or_name(
         f"{number}{glue}{name}",
         int(phone),
     ]
-    said = await door.hand_over(Row(dataset="school", cells={header: contents[which] for header, which in placed}))
+    said = await intake.send_events(Row(dataset="school", cells={header: contents[which] for header, which in placed}))
     headless: dict[str, Cell] = {name: phone, f"{phone}{glue}{name}": number, number: name}
-    said += await door.hand_over(Row(submission=uuid4(), cells=headless), Row(dataset="school", cells=headless))
+    said += await intake.send_events(Row(submission=uuid4(), cells=headless), Row(dataset="school", cells=headless))
     for columns, cells in (([*a_child(0), *headless], {name: number}), ([*a_child(0)], headless)):
-        said += await door.hand_over(*a_file([cells], submission=uuid4(), columns=columns, coverage="delta"))
+        said += await intake.send_events(*a_file([cells], submission=uuid4(), columns=columns, coverage="delta"))
 
     told = [trouble.code for part in only(said, RowsAnswered) for trouble in part.problems]
     assert {"column_unknown", "column_not_announced"} <= {*told}
@@ -153,70 +153,72 @@ async def test_a_receipt_never_shows_a_whole_number_phone_or_name(
 @given(name=names, number=numbers, phone=phones, glue=between)
 def test_a_mask_hides_whose_number_it_is(name: str, number: str, phone: str, glue: str) -> None:
     for content in (f"{name}{glue}{phone}", f"{phone}{glue}{name}", f"{name}{glue}{number}", f"{number}{glue}{name}"):
-        for shown in (masked(content), masked_date(content)):
+        for shown in (mask(content), mask_date(content)):
             assert name not in shown
             assert phone not in shown
             assert number not in shown
-    assert masked_date(phone) != phone
+    assert mask_date(phone) != phone
 
 
-async def test_a_huge_cell_costs_no_more_than_a_look(door: Door) -> None:
-    receipt = await door.submit([a_child(1, 姓名="例" * 900_000, 出生日期="9" * 900_000)])
+async def test_a_huge_cell_costs_no_more_than_a_look(intake: Harness) -> None:
+    receipt = await intake.submit([a_child(1, 姓名="例" * 900_000, 出生日期="9" * 900_000)])
 
     assert receipt.codes == Counter({"too_long": 2})
     assert receipt.counts == (0, 1, 0, 0)
     assert all(len(trouble.excerpt) < 50 for part in receipt.parts for trouble in part.problems)
-    assert LONGEST_AS_TYPED < 1000
+    assert MAX_RAW_LENGTH < 1000
 
 
-async def test_thousands_of_columns_are_taken_for_what_they_are(door: Door) -> None:
-    receipt = await door.submit([a_child(1) | {f"第{number}列": "1" for number in range(5000)}])
+async def test_thousands_of_columns_are_taken_for_what_they_are(intake: Harness) -> None:
+    receipt = await intake.submit([a_child(1) | {f"第{number}列": "1" for number in range(5000)}])
 
     assert receipt.counts == (1, 0, 0, 0)
     assert receipt.codes == Counter({"column_unknown": 1})
     assert len(receipt.answer.model_dump_json()) < 5000
 
 
-async def test_a_column_announced_twice_is_read_once(door: Door) -> None:
-    receipt = await door.submit([a_child(1, 年级="毕业班")], columns=[*a_child(0), *a_child(0)])
+async def test_a_column_announced_twice_is_read_once(intake: Harness) -> None:
+    receipt = await intake.submit([a_child(1, 年级="毕业班")], columns=[*a_child(0), *a_child(0)])
 
     assert receipt.codes == Counter({"word_unknown": 1})
 
 
-async def test_a_number_too_large_for_anything_is_refused_by_name_in_a_row_that_seemed_known(door: Door) -> None:
-    await door.hand_over(Row(dataset="school", cells=a_child(1)))
-    said = await door.hand_over(Row(dataset="school", cells=a_child(1, 年级=10**30)))
+async def test_a_number_too_large_for_anything_is_refused_by_name_in_a_row_that_seemed_known(
+    intake: Harness,
+) -> None:
+    await intake.send_events(Row(dataset="school", cells=a_child(1)))
+    said = await intake.send_events(Row(dataset="school", cells=a_child(1, 年级=10**30)))
 
     [part] = only(said, RowsAnswered)
     assert [trouble.code for trouble in part.problems] == ["number_absurd"]
 
 
-async def test_two_rows_whose_places_cannot_be_places_are_still_told_apart(door: Door) -> None:
+async def test_two_rows_whose_places_cannot_be_places_are_still_told_apart(intake: Harness) -> None:
     begin, *_, end = a_file([a_child(1)], announced=2, ended=2)
     rows = [
         Row(submission=an_id("submission", "one"), number=2**40, cells=a_child(1)),
         Row(submission=an_id("submission", "one"), number=-(2**70), cells=a_child(1, 年级="四年级")),
     ]
-    receipt = Receipt(await door.hand_over(begin, *rows, end))
+    receipt = Receipt(await intake.send_events(begin, *rows, end))
 
     assert receipt.counts == (1, 0, 1, 0)
     assert receipt.codes == Counter({"duplicate_row": 1})
 
 
-async def test_a_date_without_end_is_no_date(door: Door) -> None:
+async def test_a_date_without_end_is_no_date(intake: Harness) -> None:
     """Systems write 9999-12-31 for what has no end; nobody could count a day further."""
-    said = await door.hand_over(Row(dataset="school", cells=a_child(1, 入学年月="9999-12-31")))
+    said = await intake.send_events(Row(dataset="school", cells=a_child(1, 入学年月="9999-12-31")))
 
     assert only(said, RowsAnswered)[0].problems[0].code == "date_future"
 
 
-async def test_marks_that_nobody_sees_do_not_make_two_of_one_name(door: Door) -> None:
-    said = await door.hand_over(
+async def test_marks_that_nobody_sees_do_not_make_two_of_one_name(intake: Harness) -> None:
+    said = await intake.send_events(
         Row(dataset="school", cells=a_child(1, 姓名="例小明", 学籍号="a")),
         Row(dataset="school", cells=a_child(1, 姓名="\u2067例\u061c小\U000e0100明\ufe00\u2069", 学籍号="b")),
     )
 
-    assert {door.opened(record)["name"] for record in only(said, RecordRead)} == {"例小明"}
+    assert {intake.open_identity(record)["name"] for record in only(said, RecordRead)} == {"例小明"}
 
 
 # ------------------------------------------------------------------ files
@@ -235,46 +237,46 @@ async def test_marks_that_nobody_sees_do_not_make_two_of_one_name(door: Door) ->
         ({"dataset": "x\x00" * 50_000}, "dataset_unknown"),
     ],
 )
-async def test_a_beginning_that_makes_no_sense_is_refused(door: Door, begin: dict[str, Any], code: str) -> None:
-    receipt = await door.submit([{"姓名": "测试甲", "身份证号": a_number(date(2015, 3, 12))}], **begin)
+async def test_a_beginning_that_makes_no_sense_is_refused(intake: Harness, begin: dict[str, Any], code: str) -> None:
+    receipt = await intake.submit([{"姓名": "测试甲", "身份证号": a_number(date(2015, 3, 12))}], **begin)
 
     assert (receipt.answer.outcome, receipt.codes) == ("refused", Counter({code: 1}))
     assert receipt.counts == (0, 0, 1, 0)
 
 
-async def test_numbers_of_rows_that_no_file_has_are_taken_for_what_they_show(door: Door) -> None:
-    receipt = await door.submit([a_child(1)], announced=10**30, ended=10**40)
+async def test_numbers_of_rows_that_no_file_has_are_taken_for_what_they_show(intake: Harness) -> None:
+    receipt = await intake.submit([a_child(1)], announced=10**30, ended=10**40)
 
     assert receipt.counts == (1, 0, 0, 0)
     assert receipt.codes == Counter({"row_count_differs": 1})
 
 
-async def test_a_hash_that_is_none_is_no_hash(door: Door) -> None:
+async def test_a_hash_that_is_none_is_no_hash(intake: Harness) -> None:
     said = "".join(random.Random(1).choices("0123456789abcdef\x00", k=100_000))
-    await door.submit(children(2), submission=1, file_sha256=said)
-    receipt = await door.submit(children(2), submission=2, file_sha256=said)
+    await intake.submit(children(2), submission=1, file_sha256=said)
+    receipt = await intake.submit(children(2), submission=2, file_sha256=said)
 
     assert receipt.answer.outcome == "taken"
 
 
-async def test_nothing_a_refused_file_says_is_kept(door: Door) -> None:
+async def test_nothing_a_refused_file_says_is_kept(intake: Harness) -> None:
     """Without its header row a file has people for headers; with a sealed column it has what may not be had."""
     headless = [*a_child(1).values()]
-    await door.submit([], submission=1, columns=[str(cell) for cell in headless], coverage="delta")
-    await door.submit([a_child(2)], submission=2, columns=[*a_child(0), "有无前科"])
-    await door.submit([a_child(3)], submission=3)
+    await intake.submit([], submission=1, columns=[str(cell) for cell in headless], coverage="delta")
+    await intake.submit([a_child(2)], submission=2, columns=[*a_child(0), "有无前科"])
+    await intake.submit([a_child(3)], submission=3)
 
-    kept = str(await door.tx.fetch("SELECT * FROM submission"))
+    kept = str(await intake.tx.fetch("SELECT * FROM submission"))
     for cell in (*headless, "前科", "姓名"):
         assert str(cell) not in kept
 
 
-async def test_one_id_is_one_file(door: Door) -> None:
+async def test_one_id_is_one_file(intake: Harness) -> None:
     """Another file under the id of one that was taken is not the same again: its sender must hear of it."""
-    await door.submit(children(2), submission=1, file_sha256="a")
-    other = await door.submit(children(3), submission=1, file_sha256="b")
-    late = await door.hand_over(Row(submission=an_id("submission", 1), number=2, cells=a_child(9)))
-    again = await door.submit(children(2), submission=1, file_sha256="a")
+    await intake.submit(children(2), submission=1, file_sha256="a")
+    other = await intake.submit(children(3), submission=1, file_sha256="b")
+    late = await intake.send_events(Row(submission=an_id("submission", 1), number=2, cells=a_child(9)))
+    again = await intake.submit(children(2), submission=1, file_sha256="a")
 
     assert (other.answer.outcome, other.codes) == ("refused", Counter({"submission_reused": 1}))
     assert only(late, RowsAnswered)[0].problems[0].code == "after_end"
@@ -282,32 +284,32 @@ async def test_one_id_is_one_file(door: Door) -> None:
 
 
 @pytest.mark.parametrize(("announced", "ended"), [(4, 3), (3, 4)])
-async def test_a_file_of_which_rows_were_lost_can_be_sent_again(door: Door, announced: int, ended: int) -> None:
+async def test_a_file_of_which_rows_were_lost_can_be_sent_again(intake: Harness, announced: int, ended: int) -> None:
     """Its sender was told to send it again; under the same id or another, it is then read."""
-    await door.submit(children(3), submission=1, announced=announced, ended=ended, file_sha256="a")
-    other_id = await door.submit(children(4), submission=2, file_sha256="a")
-    await door.submit(children(3), submission=3, announced=announced, ended=ended, file_sha256="b")
-    same_id = await door.submit(children(4), submission=3, file_sha256="b")
+    await intake.submit(children(3), submission=1, announced=announced, ended=ended, file_sha256="a")
+    other_id = await intake.submit(children(4), submission=2, file_sha256="a")
+    await intake.submit(children(3), submission=3, announced=announced, ended=ended, file_sha256="b")
+    same_id = await intake.submit(children(4), submission=3, file_sha256="b")
 
     assert (other_id.answer.outcome, other_id.counts) == ("taken", (1, 0, 0, 3))
     assert (same_id.answer.outcome, same_id.counts) == ("taken", (0, 0, 0, 4))
 
 
-async def test_a_whole_file_is_more_than_the_same_file_sent_as_a_part(door: Door) -> None:
-    await door.submit(children(3), submission=1)
-    await door.submit(children(2), submission=2, coverage="delta", file_sha256="a")
-    receipt = await door.submit(children(2), submission=3, file_sha256="a")
+async def test_a_whole_file_is_more_than_the_same_file_sent_as_a_part(intake: Harness) -> None:
+    await intake.submit(children(3), submission=1)
+    await intake.submit(children(2), submission=2, coverage="delta", file_sha256="a")
+    receipt = await intake.submit(children(2), submission=3, file_sha256="a")
 
     assert (receipt.answer.outcome, receipt.answer.disappeared) == ("taken", 1)
 
 
 @pytest.mark.parametrize("size", [1, 1000])
-async def test_a_file_that_a_newer_one_overtakes_changes_nothing_from_then_on(door: Door, size: int) -> None:
+async def test_a_file_that_a_newer_one_overtakes_changes_nothing_from_then_on(intake: Harness, size: int) -> None:
     """It began first and is still coming when a file of a later period has ended."""
     older = a_file([a_child(number, 年级="二年级") for number in range(3)], submission=1, period="2026H1")
     newer = a_file(children(3), submission=2)
-    said = await door.hand_over(*older[:2], *newer, *older[2:], size=size)
-    after = await door.submit(children(3), submission=3)
+    said = await intake.send_events(*older[:2], *newer, *older[2:], size=size)
+    after = await intake.submit(children(3), submission=3)
 
     second, first = Receipt(said).answers
     assert (second.outcome, first.outcome) == ("taken", "older_period")
@@ -315,35 +317,37 @@ async def test_a_file_that_a_newer_one_overtakes_changes_nothing_from_then_on(do
     assert after.counts == (0, 0, 0, 3)
 
 
-async def test_every_input_twice_says_every_record_once(door: Door) -> None:
+async def test_every_input_twice_says_every_record_once(intake: Harness) -> None:
     """A client that repeats everything: beginnings, rows, ends, single rows."""
     events: list[Event] = [
         *a_file([*children(5), a_child(3, 年级="四年级"), {"姓名": "测试甲"}], columns=[*a_child(0)]),
         Row(dataset="school", cells=a_child(9)),
     ]
-    once = await door.hand_over(*events)
-    state = await door.tx.fetch("SELECT * FROM record ORDER BY record")
-    other = Door(door.tx)
-    await door.tx.execute("TRUNCATE submission, dataset_state, record, seen")
-    twice = await other.hand_over(*(event for event in events for _ in range(2)), size=3)
+    once = await intake.send_events(*events)
+    state = await intake.tx.fetch("SELECT * FROM record ORDER BY record")
+    other = Harness(intake.tx)
+    await intake.tx.execute("TRUNCATE submission, dataset_state, record, seen_row")
+    twice = await other.send_events(*(event for event in events for _ in range(2)), size=3)
 
     assert [record.record for record in only(twice, RecordRead)] == [record.record for record in only(once, RecordRead)]
-    assert await door.tx.fetch("SELECT * FROM record ORDER BY record") == state
+    assert await intake.tx.fetch("SELECT * FROM record ORDER BY record") == state
     answers = only(twice, SubmissionAnswered)
     assert [answer.outcome for answer in answers] == ["taken", "same_again"]
     assert answers[0] == only(once, SubmissionAnswered)[0]
     assert sum(Receipt([*only(twice, RowsAnswered), answers[0]]).counts) == answers[0].rows == 7
 
 
-def unread(*, submission: object = "one", number: int) -> Misread:
+def unread(*, submission: object = "one", number: int) -> MalformedMessage:
     """What stands for a row of a file that cannot be read."""
-    return Misread(said=Row.kind, fields=("valid_on",), submission=an_id("submission", submission), number=number)
+    return MalformedMessage(
+        type=Row.kind, fields=("valid_on",), submission=an_id("submission", submission), number=number
+    )
 
 
 @pytest.mark.parametrize("size", [1, 3, 1000])
-async def test_a_file_whose_rows_come_twice_is_answered_as_if_they_had_come_once(door: Door, size: int) -> None:
+async def test_a_file_whose_rows_come_twice_is_answered_as_if_they_had_come_once(intake: Harness, size: int) -> None:
     """Whole, so that its silence is evidence; also of rows that were refused or unreadable, and of an older period."""
-    await door.submit(children(6), submission=1)
+    await intake.submit(children(6), submission=1)
     nobody: list[dict[str, Cell]] = [{"姓名": "测试甲"}, {"姓名": "测试乙", "身份证号": "12"}]
     rows = [*children(4), a_child(3, 年级="四年级"), *nobody]
     many = len(rows) + 1
@@ -352,12 +356,12 @@ async def test_a_file_whose_rows_come_twice_is_answered_as_if_they_had_come_once
             rows, submission=2, period=period, columns=[*a_child(0)], announced=many, ended=many
         )
         others.insert(2, unread(submission=2, number=many + 1))
-        once = await door.hand_over(begin, *others, end, size=size)
+        once = await intake.send_events(begin, *others, end, size=size)
         begin, *others, end = a_file(
             rows, submission=3, period=period, columns=[*a_child(0)], announced=many, ended=many
         )
         others.insert(2, unread(submission=3, number=many + 1))
-        twice = await door.hand_over(begin, *(row for row in others for _ in range(2)), *others, end, size=size)
+        twice = await intake.send_events(begin, *(row for row in others for _ in range(2)), *others, end, size=size)
         first, second = Receipt(once), Receipt(twice)
         assert second.answer.rows == first.answer.rows == many
         for said in (once, twice):
@@ -366,10 +370,10 @@ async def test_a_file_whose_rows_come_twice_is_answered_as_if_they_had_come_once
         assert second.codes == first.codes
 
 
-async def test_a_row_that_comes_again_mended_is_read(door: Door) -> None:
+async def test_a_row_that_comes_again_mended_is_read(intake: Harness) -> None:
     begin, row, end = a_file([{"姓名": "测试甲"}], columns=[*a_child(0)])
     mended = row.model_copy(update={"cells": a_child(1)})
-    receipt = Receipt(await door.hand_over(begin, row, mended, end))
+    receipt = Receipt(await intake.send_events(begin, row, mended, end))
     assert (receipt.counts, len(receipt.records)) == ((1, 0, 1, 0), 1)
 
 
@@ -390,10 +394,10 @@ async def test_a_row_that_comes_again_mended_is_read(door: Door) -> None:
     ],
 )
 async def test_what_cannot_be_read_is_answered_and_names_the_field(
-    door: Door, kind: str, body: Any, fields: str
+    intake: Harness, kind: str, body: Any, fields: str
 ) -> None:
     ce_id = an_id("mine")
-    [answer] = await door.send(kind, body, ce_id=ce_id)
+    [answer] = await intake.send_raw(kind, body, ce_id=ce_id)
 
     assert isinstance(answer, RowsAnswered | SubmissionAnswered)
     [trouble] = answer.problems
@@ -408,18 +412,18 @@ def test_what_is_of_a_version_to_come_waits_for_it() -> None:
     envelope: Any = type("E", (), {"type": "department.Row.v2"})
     other: Any = type("E", (), {"type": "action.Action.v2"})
 
-    assert on_records(envelope, b"{}", "unknown ce_type department.Row.v2") is None
-    assert on_actions(other, b"{}", "unknown ce_type action.Action.v2") is None
+    assert repair_record(envelope, b"{}", "unknown ce_type department.Row.v2") is None
+    assert repair_action(other, b"{}", "unknown ce_type action.Action.v2") is None
 
 
 @pytest.mark.parametrize("form", ["right", "wrong"])
-async def test_what_stands_on_the_wrong_topic_is_answered(door: Door, form: str) -> None:
+async def test_what_stands_on_the_wrong_topic_is_answered(intake: Harness, form: str) -> None:
     """No version to come will read it there: it would wait for ever, and its sender for an answer."""
     row = {"dataset": "school", "cells": a_child(1)} if form == "right" else {}
     action = json.loads(an_action("report").model_dump_json(exclude_none=True)) if form == "right" else {}
     ce_id = an_id("mine")
-    [to_row] = await door.send("department.Row.v1", row, unit=MZJ, ce_id=ce_id, of_people=True)
-    [to_action] = await door.send("action.Action.v1", action, ce_id=ce_id, of_people=False)
+    [to_row] = await intake.send_raw("department.Row.v1", row, unit=MZJ, ce_id=ce_id, of_people=True)
+    [to_action] = await intake.send_raw("action.Action.v1", action, ce_id=ce_id, of_people=False)
 
     assert isinstance(to_row, ActionAnswered)
     assert (to_row.outcome, to_row.code, to_row.ce_id) == ("refused", "unreadable", ce_id)
@@ -430,20 +434,20 @@ async def test_what_stands_on_the_wrong_topic_is_answered(door: Door, form: str)
     assert "ce_type" in to_action.problems[0].message
 
 
-async def test_a_row_of_a_file_that_cannot_be_read_counts_as_refused(door: Door) -> None:
+async def test_a_row_of_a_file_that_cannot_be_read_counts_as_refused(intake: Harness) -> None:
     begin, row, end = a_file([a_child(1)], announced=2, ended=2)
-    said = await door.hand_over(begin, row)
-    said += await door.send("department.Row.v1", {"submission": str(an_id("submission", "one")), "number": 3})
-    said += await door.hand_over(end)
+    said = await intake.send_events(begin, row)
+    said += await intake.send_raw("department.Row.v1", {"submission": str(an_id("submission", "one")), "number": 3})
+    said += await intake.send_events(end)
 
     assert Receipt(said).counts == (1, 0, 1, 0)
     assert Receipt(said).codes == Counter({"unreadable": 1})
 
 
-async def test_rows_that_can_be_read_and_rows_that_cannot_are_served_together(door: Door) -> None:
+async def test_rows_that_can_be_read_and_rows_that_cannot_are_served_together(intake: Harness) -> None:
     """In turn, and in the order of the file: were each a run of its own, each would cost what a whole file costs."""
     begin, one, other, end = a_file([a_child(1), a_child(2, 年级="毕业班")], announced=4, ended=4)
-    receipt = Receipt(await door.hand_over(begin, one, unread(number=4), other, unread(number=5), end))
+    receipt = Receipt(await intake.send_events(begin, one, unread(number=4), other, unread(number=5), end))
 
     [part] = receipt.parts
     assert (part.read, part.refused) == (4, 2)
@@ -454,8 +458,8 @@ async def test_rows_that_can_be_read_and_rows_that_cannot_are_served_together(do
     ]
 
 
-async def test_a_cell_of_no_form_costs_the_cell_alone(door: Door) -> None:
-    said = await door.send(
+async def test_a_cell_of_no_form_costs_the_cell_alone(intake: Harness) -> None:
+    said = await intake.send_raw(
         "department.Row.v1",
         {"dataset": "school", "number": "二", "cells": a_child(1) | {"年级": [3], "姓名": "例\ud800"}},
     )
@@ -476,13 +480,13 @@ async def test_a_cell_of_no_form_costs_the_cell_alone(door: Door) -> None:
     ],
 )
 async def test_an_action_that_cannot_be_read_is_refused_by_field(
-    door: Door, changes: dict[str, Any], fields: str, verb: str | None
+    intake: Harness, changes: dict[str, Any], fields: str, verb: str | None
 ) -> None:
     """And the same id is free for the mended one."""
     ce_id = an_id("mine")
     whole = json.loads(an_action("return").model_dump_json(exclude_none=True))
-    [refused] = await door.send("action.Action.v1", whole | changes, unit=MZJ, ce_id=ce_id)
-    said = await door.send("action.Action.v1", whole, unit=MZJ, ce_id=ce_id)
+    [refused] = await intake.send_raw("action.Action.v1", whole | changes, unit=MZJ, ce_id=ce_id)
+    said = await intake.send_raw("action.Action.v1", whole, unit=MZJ, ce_id=ce_id)
 
     assert isinstance(refused, ActionAnswered)
     assert (refused.outcome, refused.code, refused.verb, refused.ce_id) == ("refused", "unreadable", verb, ce_id)
@@ -503,10 +507,10 @@ async def test_an_action_that_cannot_be_read_is_refused_by_field(
         ({"findings": ["unattended", "beaten"]}, "findings"),
     ],
 )
-async def test_no_form_holds_up_a_report(door: Door, changes: dict[str, Any], left_out: str) -> None:
+async def test_no_form_holds_up_a_report(intake: Harness, changes: dict[str, Any], left_out: str) -> None:
     """What comes with it is read as far as it can be; the answer names what was left out."""
     whole = {"verb": "report", "role": "child_director", "findings": ["unattended"], "note": "\ud83d"}
-    said = await door.send("action.Action.v1", whole | changes, unit=RENLI)
+    said = await intake.send_raw("action.Action.v1", whole | changes, unit=RENLI)
 
     [finding] = only(said, FindingReported)
     [answer] = only(said, ActionAnswered)
@@ -514,26 +518,26 @@ async def test_no_form_holds_up_a_report(door: Door, changes: dict[str, Any], le
     assert (answer.outcome, answer.finding) == ("taken", finding.finding)
     assert left_out in answer.message
     assert (answer.code == "left_out") == bool(left_out)
-    sealed = door.opened(finding)
+    sealed = intake.open_identity(finding)
     for word in ("小甲", "穿红衣服的孩子"):
         assert (word in sealed.get("narrative", "")) == (word in str(changes))
 
 
-async def test_a_report_without_a_finding_that_we_know_is_refused(door: Door) -> None:
+async def test_a_report_without_a_finding_that_we_know_is_refused(intake: Harness) -> None:
     whole = {"verb": "report", "role": "child_director", "findings": ["beaten"]}
-    [answer] = await door.send("action.Action.v1", whole, unit=RENLI)
+    [answer] = await intake.send_raw("action.Action.v1", whole, unit=RENLI)
 
     assert isinstance(answer, ActionAnswered)
     assert answer.outcome == "refused"
 
 
-async def test_a_report_of_any_length_stays_small_enough_to_be_sent(door: Door) -> None:
+async def test_a_report_of_any_length_stays_small_enough_to_be_sent(intake: Harness) -> None:
     identity = {"name": "甲" * 300_000, "address": "乙" * 300_000, "narrative": "丙" * 300_000}
-    said = await door.act(an_action("report", identity=identity, note="丁" * 500), unit=RENLI)
+    said = await intake.act(an_action("report", identity=identity, note="丁" * 500), unit=RENLI)
 
     [finding] = only(said, FindingReported)
     assert len(finding.model_dump_json()) < 100_000
-    assert "丁" * 500 in door.opened(finding)["narrative"]
+    assert "丁" * 500 in intake.open_identity(finding)["narrative"]
 
 
 # ------------------------------------------------------------------ actions
@@ -549,15 +553,15 @@ async def test_a_report_of_any_length_stays_small_enough_to_be_sent(door: Door) 
         ({"on": date(9999, 12, 31)}, "on_future"),
     ],
 )
-async def test_days_at_either_end_of_time_are_refused(door: Door, changes: dict[str, Any], code: str) -> None:
-    [answer] = await door.act(an_action("phone-report", **changes), unit=MZJ)
+async def test_days_at_either_end_of_time_are_refused(intake: Harness, changes: dict[str, Any], code: str) -> None:
+    [answer] = await intake.act(an_action("phone-report", **changes), unit=MZJ)
 
     assert isinstance(answer, ActionAnswered)
     assert answer.code == code
 
 
-async def test_an_answer_does_not_repeat_what_may_be_somebodys(door: Door) -> None:
-    said = await door.act(
+async def test_an_answer_does_not_repeat_what_may_be_somebodys(intake: Harness) -> None:
+    said = await intake.act(
         an_action("visit", role="例小明 13900000000"),
         an_action("visit", role="例小明"),
         an_action("reroute", to_unit="例小明"),
@@ -570,21 +574,21 @@ async def test_an_answer_does_not_repeat_what_may_be_somebodys(door: Door) -> No
     assert "13900000000" not in text
 
 
-async def test_a_childs_place_on_the_ledger_is_closed_without_a_referral(door: Door) -> None:
-    [taken, _] = await door.act(an_action("close", referral=None, channel=None, note="家庭已好转"), unit=MZJ)
+async def test_a_childs_place_on_the_ledger_is_closed_without_a_referral(intake: Harness) -> None:
+    [taken, _] = await intake.act(an_action("close", referral=None, channel=None, note="家庭已好转"), unit=MZJ)
 
     assert isinstance(taken, ActionAccepted)
     assert (taken.referral, taken.noted) == (None, True)
 
 
-async def test_whether_a_reason_was_given_travels_and_the_reason_does_not(door: Door) -> None:
-    said = await door.act(an_action("withdraw", note="误报，例小明在家"), an_action("withdraw", note="  "), unit=MZJ)
+async def test_whether_a_reason_was_given_travels_and_the_reason_does_not(intake: Harness) -> None:
+    said = await intake.act(an_action("withdraw", note="误报，例小明在家"), an_action("withdraw", note="  "), unit=MZJ)
 
     assert [taken.noted for taken in only(said, ActionAccepted)] == [True, False]
     assert "例小明" not in "".join(event.model_dump_json() for event in said)
 
 
-async def test_what_people_do_does_not_depend_on_how_the_log_was_cut(door: Door) -> None:
+async def test_what_people_do_does_not_depend_on_how_the_log_was_cut(intake: Harness) -> None:
     """Reports, answers, refusals and repetitions, in batches of 1, of 7 and in one; and the state they leave."""
     actions: list[Action] = [
         an_action("report", identity={"name": "测试甲", "birth_date": "2015-03-12"}),
@@ -598,10 +602,10 @@ async def test_what_people_do_does_not_depend_on_how_the_log_was_cut(door: Door)
     ids = [an_id("ce", place % 15) for place in range(2 * len(actions))]
     found: list[Any] = []
     for size in (1, 7, 1000):
-        undone = door.tx.transaction()
+        undone = intake.tx.transaction()
         await undone.start()
-        said = await Door(door.tx).act(*actions, *actions, unit=MZJ, ce_ids=ids, size=size)
-        state = await door.tx.fetch("SELECT * FROM action_taken ORDER BY ce_id")
+        said = await Harness(intake.tx).act(*actions, *actions, unit=MZJ, ce_ids=ids, size=size)
+        state = await intake.tx.fetch("SELECT * FROM accepted_action ORDER BY ce_id")
         found.append(([event.model_dump(exclude={"identity"}) for event in said], state))
         await undone.rollback()
 
@@ -609,9 +613,9 @@ async def test_what_people_do_does_not_depend_on_how_the_log_was_cut(door: Door)
     assert len(found[0][1]) < len(actions)
 
 
-async def test_a_unit_claims_no_other_county(door: Door) -> None:
-    """Headers are stored with zero bytes between them."""
-    heard = door._heard(Row(dataset="school", cells=a_child(1)), f"department.{SCHOOL}.v1")
+async def test_a_unit_claims_no_other_county(intake: Harness) -> None:
+    """Headers are stored side by side with a zero byte between them."""
+    heard = intake._inbound(Row(dataset="school", cells=a_child(1)), f"department.{SCHOOL}.v1")
     changed: Any = heard.envelope.__class__(an_id("e"), "/x", heard.envelope.type, NOON, "k", "999999\x00", an_id("c"))
-    said = await door.said([heard.__class__(heard.event, changed, heard.topic, 0, 1)])
+    said = await intake.emit_for([heard.__class__(heard.event, changed, heard.topic, 0, 1)])
     assert {one.county for one in said} == {"341722"}

@@ -7,16 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.intake.domain.id_number import (
-    Certificate,
+    DisabilityCertificate,
     IdNumber,
-    OtherPaper,
-    check_passes,
-    read_adults_id,
+    OtherDocument,
+    has_valid_check_character,
+    read_adult_id,
     read_certificate,
     read_id,
 )
+from services.intake.domain.problem import CellRejected
 from services.intake.domain.text import Cell
-from services.intake.domain.trouble import Refused
 
 TODAY = date(2026, 11, 23)
 DIGITS = "0123456789"
@@ -44,7 +44,7 @@ numbers = st.builds(
 
 
 def refused(cell: Cell) -> str:
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(CellRejected) as caught:
         read_id(cell, on=TODAY)
     return caught.value.code
 
@@ -67,8 +67,8 @@ def test_one_wrong_digit_is_always_noticed(number: str, place: int, digit: str) 
     if wrong == number:
         return
 
-    assert not check_passes(wrong)
-    with pytest.raises(Refused):
+    assert not has_valid_check_character(wrong)
+    with pytest.raises(CellRejected):
         read_id(wrong, on=TODAY)
 
 
@@ -78,7 +78,7 @@ def test_two_neighbours_swapped_are_always_noticed(number: str, place: int) -> N
     if swapped == number:
         return
 
-    assert not check_passes(swapped)
+    assert not has_valid_check_character(swapped)
 
 
 @given(numbers)
@@ -185,16 +185,16 @@ def test_a_residence_permit_of_taiwan_is_a_number_of_its_own_kind() -> None:
 
 @pytest.mark.parametrize("cell", ["H12345678", "ABC123456789012", "E12345678"])
 def test_other_papers_are_kept_as_such(cell: str) -> None:
-    assert read_id(cell, on=TODAY) == OtherPaper(cell)
+    assert read_id(cell, on=TODAY) == OtherDocument(cell)
 
 
 def test_the_kind_of_paper_beside_it_decides_about_free_forms() -> None:
-    assert read_id("X1-99 8", on=TODAY, paper="护照") == OtherPaper("X1998")
+    assert read_id("X1-99 8", on=TODAY, document_kind="护照") == OtherDocument("X1998")
     assert refused("X1-99 8") == "id_unreadable"
 
 
 def test_a_parents_15_digits_become_the_18_they_have_been_since_1999() -> None:
-    read = read_adults_id("341722880312011", on=TODAY)
+    read = read_adult_id("341722880312011", on=TODAY)
 
     assert read == a_number(date(1988, 3, 12), sequence="011")
 
@@ -202,18 +202,18 @@ def test_a_parents_15_digits_become_the_18_they_have_been_since_1999() -> None:
 def test_a_disability_certificate_is_a_number_a_kind_and_a_grade() -> None:
     number = a_number()
 
-    assert read_certificate(f"{number}42", on=TODAY) == Certificate(
+    assert read_certificate(f"{number}42", on=TODAY) == DisabilityCertificate(
         IdNumber(number, date(2015, 3, 12), 1, "resident"), 4, 2
     )
     assert read_certificate(f"{number}42B1", on=TODAY) == read_certificate(f"{number}42", on=TODAY)
     for wrong in (f"{number}82", f"{number}45", f"{number}4", "123"):
-        with pytest.raises(Refused) as caught:
+        with pytest.raises(CellRejected) as caught:
             read_certificate(wrong, on=TODAY)
         assert caught.value.code == "certificate_unreadable"
 
 
 def test_refusals_never_carry_the_content() -> None:
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(CellRejected) as caught:
         read_id("341722201503120111", on=TODAY)
 
     assert "341722" not in str(caught.value)

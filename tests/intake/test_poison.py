@@ -20,7 +20,7 @@ from runtime import Settings
 from runtime.storage import migrations
 from runtime.storage.sealing import new_keys
 from tests.county import a_county
-from tests.intake.door import MIGRATIONS, SCHOOL
+from tests.intake.harness import MIGRATIONS, SCHOOL
 from tests.intake.test_actions import RENLI, an_action
 from tests.runtime.harness import Process, World, eventually, servers_of
 

@@ -6,52 +6,53 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.intake.domain.divisions import Divisions, Place
-from services.intake.domain.row import Column, Plan, ReadRow, plan, read
+from services.intake.domain.divisions import Division, Divisions
+from services.intake.domain.fields import RegisteredColumn, map_columns
+from services.intake.domain.row import ColumnMapping, ReadRow, read_row
 from services.intake.domain.text import Cell
 from tests.intake.test_id_number import a_number
 
 TODAY = date(2026, 11, 23)
 BORN = date(2015, 3, 12)
-DIVISIONS = Divisions("341722", (Place("341722", "石台县"),), (("341722100", "仁里镇"),))
+DIVISIONS = Divisions("341722", (Division("341722", "石台县"),), (("341722100", "仁里镇"),))
 COLUMNS = (
-    Column("name", ("姓名", "儿童姓名")),
-    Column("id_number", ("身份证号", "公民身份号码", "残疾人证号")),
-    Column("id_paper_kind", ("证件类型",)),
-    Column("birth_date", ("出生日期",)),
-    Column("sex", ("性别",)),
-    Column("row_number", ("学籍号",)),
-    Column("phone", ("联系电话",)),
-    Column("mother_id_number", ("母亲身份证号",)),
-    Column("residence_since", ("来本地日期", "登记日期")),
-    Column("school_since", ("入学日期",)),
-    Column("school_stage", ("学段",)),
-    Column("school_grade", ("年级",)),
-    Column("insured_year", ("参保年度",)),
-    Column("left_behind_flag", ("留守儿童",)),
-    Column("migrant_flag", ("居住类型",)),
-    Column("disability_kind", ("残疾类别",)),
-    Column("note", ("备注",)),
-    Column("ignored", ("序号",)),
+    RegisteredColumn("name", ("姓名", "儿童姓名")),
+    RegisteredColumn("id_number", ("身份证号", "公民身份号码", "残疾人证号")),
+    RegisteredColumn("id_paper_kind", ("证件类型",)),
+    RegisteredColumn("birth_date", ("出生日期",)),
+    RegisteredColumn("sex", ("性别",)),
+    RegisteredColumn("row_number", ("学籍号",)),
+    RegisteredColumn("phone", ("联系电话",)),
+    RegisteredColumn("mother_id_number", ("母亲身份证号",)),
+    RegisteredColumn("residence_since", ("来本地日期", "登记日期")),
+    RegisteredColumn("school_since", ("入学日期",)),
+    RegisteredColumn("school_stage", ("学段",)),
+    RegisteredColumn("school_grade", ("年级",)),
+    RegisteredColumn("insured_year", ("参保年度",)),
+    RegisteredColumn("left_behind_flag", ("留守儿童",)),
+    RegisteredColumn("migrant_flag", ("居住类型",)),
+    RegisteredColumn("disability_kind", ("残疾类别",)),
+    RegisteredColumn("note", ("备注",)),
+    RegisteredColumn("ignored", ("序号",)),
 )
 
 
-def a_plan(headers: list[str], own_number: str | None = None) -> Plan:
-    return plan(COLUMNS, headers, sealed=("前科", "处罚"), divisions=DIVISIONS, own_number=own_number)
+def a_plan(headers: list[str], own_number: str | None = None) -> ColumnMapping:
+    return map_columns(COLUMNS, headers, sealed=("前科", "处罚"), divisions=DIVISIONS, own_number=own_number)
 
 
 def a_row(cells: dict[str, Cell], own_number: str | None = None) -> ReadRow:
-    return read(a_plan(list(cells), own_number), cells, number=2, on=TODAY)
+    return read_row(a_plan(list(cells), own_number), cells, number=2, on=TODAY)
 
 
 def codes(row: ReadRow) -> list[str]:
-    return [trouble.code for trouble in row.troubles]
+    return [trouble.code for trouble in row.problems]
 
 
 def test_a_whole_row_is_read_whole() -> None:
     row = a_row({"姓名": "测试甲", "身份证号": a_number(BORN), "出生日期": "2015.3.12", "性别": "男"})
 
-    assert row.names_somebody
+    assert row.identifies_person
     assert row.key == ("id", a_number(BORN))
     assert row.birth_date == BORN
     assert dict(row.identity) == {
@@ -61,7 +62,7 @@ def test_a_whole_row_is_read_whole() -> None:
         "sex": "1",
     }
     assert dict(row.facts) == {"birth_date": "2015-03-12", "sex": 1}
-    assert (row.flags, row.troubles) == ((), ())
+    assert (row.flags, row.problems) == ((), ())
 
 
 @pytest.mark.parametrize(
@@ -76,7 +77,7 @@ def test_a_whole_row_is_read_whole() -> None:
 def test_a_cell_that_holds_no_result_of_its_formula_is_told_and_dropped(cell: str, code: str, header: str) -> None:
     row = a_row({"姓名": "测试甲", "出生日期": "2015-03-12", header: cell}, own_number="row_number")
 
-    assert [(trouble.column, trouble.code, trouble.refused) for trouble in row.troubles] == [(header, code, "cell")]
+    assert [(trouble.column, trouble.code, trouble.refused) for trouble in row.problems] == [(header, code, "cell")]
     assert row.key == ("person", "测试甲|2015-03-12")
     assert row.identity.keys() == {"name", "birth_date"}
 
@@ -108,14 +109,14 @@ def test_a_row_names_somebody_by_a_valid_number_or_by_name_and_birth_date(
 ) -> None:
     row = a_row(cells)
 
-    assert row.names_somebody is (key is not None)
+    assert row.identifies_person is (key is not None)
     assert (row.key[0] if row.key else None) == key
 
 
 def test_the_units_own_number_makes_the_row_the_same_even_when_it_names_nobody() -> None:
     row = a_row({"姓名": "测试甲", "学籍号": "J1"}, own_number="row_number")
 
-    assert not row.names_somebody
+    assert not row.identifies_person
     assert row.key == ("number", "J1")
     assert a_row({"姓名": "测试甲", "学籍号": "J1"}).key is None
 
@@ -123,13 +124,13 @@ def test_the_units_own_number_makes_the_row_the_same_even_when_it_names_nobody()
 def test_a_bad_cell_is_dropped_and_listed_and_the_row_stays() -> None:
     row = a_row({"姓名": "测试甲", "出生日期": "2015-03-12", "身份证号": "341722********0110", "参保年度": "1999"})
 
-    assert row.names_somebody
+    assert row.identifies_person
     assert codes(row) == ["id_masked", "number_unreadable"]
-    assert [(trouble.row, trouble.column, trouble.refused) for trouble in row.troubles] == [
+    assert [(trouble.row, trouble.column, trouble.refused) for trouble in row.problems] == [
         (2, "身份证号", "cell"),
         (2, "参保年度", "cell"),
     ]
-    assert row.troubles[1].remedy == "请填写2000至2100之间的整数；不知道的留空。"
+    assert row.problems[1].remedy == "请填写2000至2100之间的整数；不知道的留空。"
     assert row.flags == ("id_masked",)
     assert "insured_year" not in row.facts
 
@@ -137,7 +138,7 @@ def test_a_bad_cell_is_dropped_and_listed_and_the_row_stays() -> None:
 def test_a_missing_number_is_flagged_not_refused() -> None:
     row = a_row({"姓名": "测试甲", "出生日期": "2015-03-12", "身份证号": ""})
 
-    assert (row.flags, row.troubles) == (("id_missing",), ())
+    assert (row.flags, row.problems) == (("id_missing",), ())
 
 
 def test_number_and_birth_date_that_differ_are_both_kept_and_told() -> None:
@@ -147,7 +148,7 @@ def test_number_and_birth_date_that_differ_are_both_kept_and_told() -> None:
     assert row.birth_date == BORN
     assert row.facts["birth_date"] == "2015-03-21"
     assert row.flags == ("birth_date_conflict",)
-    assert [(trouble.code, trouble.refused, trouble.column) for trouble in row.troubles] == [
+    assert [(trouble.code, trouble.refused, trouble.column) for trouble in row.problems] == [
         ("birth_date_conflict", "nothing", "出生日期")
     ]
 
@@ -161,7 +162,7 @@ def test_a_mothers_number_in_the_childs_column_is_dropped() -> None:
     assert by_age.key == ("person", "测试甲|2015-03-12")
     assert by_age.birth_date == BORN
     assert codes(by_content) == ["id_is_guardians"]
-    assert not by_content.names_somebody
+    assert not by_content.identifies_person
     assert by_content.identity == {"name": "测试甲", "mother_id_number": mothers}
 
 
@@ -227,17 +228,17 @@ def test_the_kind_of_paper_opens_the_column_to_other_papers() -> None:
 
     assert row.identity["other_paper"] == "X123499"
     assert row.flags == ("id_other_paper",)
-    assert row.troubles == ()
+    assert row.problems == ()
 
 
 def test_a_plan_knows_what_is_registered_unknown_and_sealed() -> None:
     made = a_plan(["儿 童姓名", "身份证号（必填）", "家里几头牛", "有无前科", ""])
 
-    assert made.unknown == ("家里几头牛", "有无前科")
+    assert made.unregistered == ("家里几头牛", "有无前科")
     assert made.sealed == ("有无前科",)
-    assert made.names_somebody
-    assert not a_plan(["姓名", "性别"]).names_somebody
-    assert a_plan(["姓名", "出生日期"]).names_somebody
+    assert made.can_identify_person
+    assert not a_plan(["姓名", "性别"]).can_identify_person
+    assert a_plan(["姓名", "出生日期"]).can_identify_person
 
 
 @pytest.mark.parametrize("cell", [10**400, -(10**30), float("inf"), float("nan"), 1e300])
@@ -255,9 +256,9 @@ cells = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_si
 def test_whatever_stands_in_a_row_it_is_read_or_refused_by_name(content: dict[str, Cell]) -> None:
     row = a_row(content, own_number="row_number")
 
-    assert row.names_somebody == (
+    assert row.identifies_person == (
         "id_number" in row.identity or ("name" in row.identity and "birth_date" in row.identity)
     )
-    for trouble in row.troubles:
+    for trouble in row.problems:
         assert trouble.message
         assert trouble.remedy

@@ -22,7 +22,7 @@ from contracts.registry import Disclosed
 from runtime import Batch, DayPage, InboundEvent, OutboundEvent, partition_of
 from runtime.storage.sealing import Sealer
 from services.intake import handlers as intake
-from services.intake.plans import Desk
+from services.intake.parsers import ParserCache
 from services.intake.secrets import Secrets
 from services.notify import handlers as notify
 from services.referral import handlers as referral
@@ -64,7 +64,7 @@ class Chain:
 
     def __post_init__(self) -> None:
         vault = a_vault()
-        acting = partial(intake.on_actions, secrets=Secrets(bytes(range(32)), Sealer(PUBLIC)), desk=Desk())
+        acting = partial(intake.on_actions, secrets=Secrets(bytes(range(32)), Sealer(PUBLIC)), parsers=ParserCache())
         cases = (("registry", partial(disclosures.on_referrals, vault=vault)), ("notify", notify.on_case))
         self._handlers = {
             "action": (("intake", acting),),

@@ -63,9 +63,9 @@ BY_CHANCE = {
     "eligibility.child": {"assessment", "child_version"},
     "eligibility.decision": {"assessment", "child_version"},
     "referral.child": {"assessment", "version"},
-    "intake.submission": {"attempt", "pass"},
-    "intake.seen": {"pass"},
-    "intake.dataset_state": {"full_pass"},
+    "intake.submission": {"attempt_number", "attempt_id"},
+    "intake.seen_row": {"attempt_id"},
+    "intake.dataset_state": {"full_attempt_id"},
 } | {f"{service}.day_state": {"completed_at"} for service in SERVICES}
 """Columns that tell when by the machine's clock, in which order lanes came, how often a file was begun, or how often a
 snapshot was said: of several changes in one batch there is one."""

@@ -24,7 +24,7 @@ from contracts.vocabulary import (
 )
 from services.intake.domain import cells
 from services.intake.domain.divisions import ABROAD
-from services.intake.domain.text import masked
+from services.intake.domain.text import mask
 
 Value = bool | int | str
 
@@ -85,24 +85,38 @@ class Action(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Speaker:
+class Account:
+    """The log-in that an action came by, as its topic shows."""
+
+    unit: str
+    restricted: bool
+    """It is the unit's second log-in, for restricted matters, whose receipts the first cannot read."""
+
+    @property
+    def principal(self) -> str:
+        """The name of the log-in."""
+        return f"{self.unit}-restricted" if self.restricted else self.unit
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
     """The unit whose topic it is, as the county's data has it."""
 
     id: str
-    known: bool
+    registered: bool
     places: Collection[str]
     """Smaller places that speak through it."""
     roles: Mapping[str, Collection[Verb]]
     """What each role of the county may do."""
     people: Mapping[str, Collection[str]]
     """Person -> their roles, in this unit and its places."""
-    held: Collection[str]
+    held_roles: Collection[str]
     """The roles of all of them."""
     units: Collection[str]
     """Every unit of the county."""
-    decides: bool
+    may_decide: bool
     """It is a township or answers for the county: it confirms and declines."""
-    keeps_files: bool
+    may_merge: bool
     """It leads, or is a township: it merges and splits files."""
 
 
@@ -111,15 +125,15 @@ class Refusal:
     """Why an action is not taken."""
 
     code: str
-    filled: tuple[tuple[str, str], ...] = ()
+    parameters: tuple[tuple[str, str], ...] = ()
 
     @property
     def message(self) -> str:
-        return TEXTS[self.code][0].format(**dict(self.filled))
+        return TEXTS[self.code][0].format(**dict(self.parameters))
 
     @property
     def remedy(self) -> str:
-        return TEXTS[self.code][1].format(**dict(self.filled))
+        return TEXTS[self.code][1].format(**dict(self.parameters))
 
 
 TEXTS: dict[str, tuple[str, str]] = {
@@ -165,11 +179,11 @@ TEXTS: dict[str, tuple[str, str]] = {
 }
 """Code -> what is wrong, what to do."""
 
-ELSEWHERE = "其他"
+OTHER_STATION = "其他"
 """A call to a line or an office that the county has no name for."""
 
 _ID = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,31}")
-_NAMES_REFERRAL = frozenset(
+_REFERRAL_VERBS = frozenset(
     {
         Verb.ACCEPT,
         Verb.START,
@@ -182,12 +196,12 @@ _NAMES_REFERRAL = frozenset(
         Verb.REOPEN,
     }
 )
-_NAMES_CHILD = frozenset({Verb.CLOSE, Verb.CONTACT, Verb.VISIT, Verb.VERIFY, Verb.MERGE, Verb.SPLIT})
-_ANYBODYS = frozenset({Verb.REPORT, Verb.PHONE_REPORT})
+_CHILD_VERBS = frozenset({Verb.CLOSE, Verb.CONTACT, Verb.VISIT, Verb.VERIFY, Verb.MERGE, Verb.SPLIT})
+_OPEN_TO_ALL_VERBS = frozenset({Verb.REPORT, Verb.PHONE_REPORT})
 """Whoever learns of a child's trouble has to report it, whether or not the county lists the person."""
 _FIRST_DAY = date(2000, 1, 1)
 """Nothing that is done here was done before."""
-_NEEDS: Mapping[Verb, tuple[str, ...]] = {
+_REQUIRED_FIELDS: Mapping[Verb, tuple[str, ...]] = {
     Verb.REPORT: ("findings",),
     Verb.PHONE_REPORT: ("station", "at", "reached"),
     Verb.RETURN: ("reason",),
@@ -204,61 +218,61 @@ _NEEDS: Mapping[Verb, tuple[str, ...]] = {
 }
 
 
-def refuse(action: Action, speaker: Speaker, *, on: date, called_on: date | None) -> Refusal | None:
+def find_refusal(action: Action, sender: Sender, *, on: date, call_date: date | None) -> Refusal | None:
     """Why an action is not taken; None: it is. ``called_on``: the county day of the call a phone report tells of."""
     return (
-        _wrong_speaker(action, speaker)
-        or _no_authority(action, speaker)
-        or _incomplete(action)
-        or _impossible(action, speaker, on, called_on)
+        _check_sender(action, sender)
+        or _check_authority(action, sender)
+        or _check_required_fields(action)
+        or _check_plausibility(action, sender, on, call_date)
     )
 
 
-def _wrong_speaker(action: Action, speaker: Speaker) -> Refusal | None:
-    if action.unit is not None and action.unit != speaker.id:
+def _check_sender(action: Action, sender: Sender) -> Refusal | None:
+    if action.unit is not None and action.unit != sender.id:
         return Refusal("unit_mismatch")
-    if not speaker.known:
+    if not sender.registered:
         return Refusal("unit_unknown")
-    if action.place is not None and action.place not in speaker.places:
+    if action.place is not None and action.place not in sender.places:
         return Refusal("place_unknown")
     return None
 
 
-def _no_authority(action: Action, speaker: Speaker) -> Refusal | None:
-    verbs = speaker.roles.get(action.role)
+def _check_authority(action: Action, sender: Sender) -> Refusal | None:
+    verbs = sender.roles.get(action.role)
     if verbs is None:
-        return _with("role_unknown", role=_told_back(action.role))
+        return _refusal("role_unknown", role=_safe_to_repeat(action.role))
     if action.verb not in verbs:
-        return _with("role_may_not", role=action.role, verb=action.verb.value)
-    if action.role not in speaker.held and action.verb not in _ANYBODYS:
-        return _with("role_not_here", role=action.role)
-    roles = speaker.people.get(action.person)
+        return _refusal("role_may_not", role=action.role, verb=action.verb.value)
+    if action.role not in sender.held_roles and action.verb not in _OPEN_TO_ALL_VERBS:
+        return _refusal("role_not_here", role=action.role)
+    roles = sender.people.get(action.person)
     if roles is not None and action.role not in roles:
-        return _with("person_role", role=action.role)
-    if roles is None and action.person and not _is_an_id(action.person):
+        return _refusal("person_role", role=action.role)
+    if roles is None and action.person and not _is_person_id(action.person):
         return Refusal("person_unknown")
-    if action.verb in (Verb.CONFIRM, Verb.DECLINE) and not speaker.decides:
-        return _with("unit_may_not", verb=action.verb.value)
-    if action.verb in (Verb.MERGE, Verb.SPLIT) and not speaker.keeps_files:
-        return _with("unit_may_not", verb=action.verb.value)
+    if action.verb in (Verb.CONFIRM, Verb.DECLINE) and not sender.may_decide:
+        return _refusal("unit_may_not", verb=action.verb.value)
+    if action.verb in (Verb.MERGE, Verb.SPLIT) and not sender.may_merge:
+        return _refusal("unit_may_not", verb=action.verb.value)
     return None
 
 
-def _told_back(text: str) -> str:
+def _safe_to_repeat(text: str) -> str:
     """What was written where an id belongs may be somebody's name or number."""
-    return text if _is_an_id(text) else masked(text)
+    return text if _is_person_id(text) else mask(text)
 
 
-def _is_an_id(person: str) -> bool:
+def _is_person_id(text: str) -> bool:
     """A person's id travels in the clear, so nothing that could be a name or a number may stand there."""
-    return _ID.fullmatch(person) is not None and sum(character.isdigit() for character in person) <= 6
+    return _ID.fullmatch(text) is not None and sum(character.isdigit() for character in text) <= 6
 
 
-def _incomplete(action: Action) -> Refusal | None:
-    needed = list(_NEEDS.get(action.verb, ()))
-    if action.verb in _NAMES_REFERRAL:
+def _check_required_fields(action: Action) -> Refusal | None:
+    needed = list(_REQUIRED_FIELDS.get(action.verb, ()))
+    if action.verb in _REFERRAL_VERBS:
         needed += ["child", "referral"]
-    elif action.verb in _NAMES_CHILD:
+    elif action.verb in _CHILD_VERBS:
         needed += ["child"]
     elif action.verb is Verb.PHONE_REPORT and action.finding is None:
         needed += ["child", "referral"]
@@ -272,18 +286,18 @@ def _incomplete(action: Action) -> Refusal | None:
     if action.verb is Verb.SPLIT and action.other is None:
         needed += ["records"]  # two files that were merged are enough to take the merge back
     missing = [name for name in needed if getattr(action, name) in (None, "", ())]
-    return _with("field_missing", fields="、".join(missing)) if missing else None
+    return _refusal("field_missing", fields="、".join(missing)) if missing else None
 
 
-def _impossible(action: Action, speaker: Speaker, on: date, called_on: date | None) -> Refusal | None:
+def _check_plausibility(action: Action, sender: Sender, on: date, call_date: date | None) -> Refusal | None:
     if action.on is not None and action.on > on:
         return Refusal("on_future")
-    if called_on is not None and called_on > on:
+    if call_date is not None and call_date > on:
         return Refusal("at_future")
-    if any(day is not None and day < _FIRST_DAY for day in (action.on, called_on)):
+    if any(day is not None and day < _FIRST_DAY for day in (action.on, call_date)):
         return Refusal("day_absurd")
-    if action.to_unit is not None and action.to_unit not in speaker.units:
-        return _with("to_unit_unknown", unit=_told_back(action.to_unit))
+    if action.to_unit is not None and action.to_unit not in sender.units:
+        return _refusal("to_unit_unknown", unit=_safe_to_repeat(action.to_unit))
     if action.verb is Verb.MERGE and action.other == action.child:
         return Refusal("same_child")
     if action.verb is Verb.SPLIT and action.other == action.child:
@@ -291,7 +305,7 @@ def _impossible(action: Action, speaker: Speaker, on: date, called_on: date | No
     return None
 
 
-def _with(code: str, **filled: str) -> Refusal:
+def _refusal(code: str, **filled: str) -> Refusal:
     return Refusal(code, tuple(filled.items()))
 
 
@@ -302,7 +316,7 @@ _LENGTHS: Mapping[FactName, tuple[int, ...]] = {
 }
 
 
-def called(station: str | None, offices: Collection[str]) -> str | None:
+def station_name(station: str | None, unit_names: Collection[str]) -> str | None:
     """Whom a call went to: hotlines, and offices of the county by the names it has for them.
 
     Nothing else that was typed is passed on, since it travels in the clear: it may be somebody's name or number.
@@ -311,14 +325,12 @@ def called(station: str | None, offices: Collection[str]) -> str | None:
         return None
     text = unicodedata.normalize("NFKC", station[:200])
     lines = [line for line in HOTLINES if re.search(rf"(?<!\d){line}(?!\d)", text)]
-    named = [office for office in offices if office in text and not office.isdigit()]
+    named = [office for office in unit_names if office in text and not office.isdigit()]
     longest = [name for name in named if not any(name != other and name in other for other in named)]
-    return "、".join([*sorted(longest), *lines]) or ELSEWHERE
+    return "、".join([*sorted(longest), *lines]) or OTHER_STATION
 
 
-def unreadable_facts(
-    facts: Mapping[FactName, Value], types: Mapping[FactName, str], *, on: date
-) -> tuple[FactName, ...]:
+def invalid_facts(facts: Mapping[FactName, Value], types: Mapping[FactName, str], *, on: date) -> tuple[FactName, ...]:
     """The facts whose values are not of their form. Nothing is repaired here: these come from programs."""
     checks: Mapping[str, Callable[[FactName, Value], bool]] = {
         "bool": lambda name, value: isinstance(value, bool),

@@ -5,16 +5,16 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Literal
 
-from contracts.vocabulary import FactName
-from services.intake.domain.text import Cell, number_text, squeezed, words
-from services.intake.domain.trouble import Refused
+from contracts.vocabulary import NUMBER_BOUNDS, FactName
+from services.intake.domain.problem import CellRejected
+from services.intake.domain.text import Cell, compact, number_text, read_text
 
 _DOTS = str.maketrans(dict.fromkeys("•‧∙⋅・･●•．˙", "·"))
 _BETWEEN_HAN = re.compile(
     r"(?<=[\u3400-\u9fff\U00020000-\U0003ffff〇])[.\s*](?=[\u3400-\u9fff\U00020000-\U0003ffff〇])"
 )
 _DIGIT = re.compile(r"\d")
-_LONGEST_NAME = 60
+_MAX_NAME_LENGTH = 60
 _ORDINARY_NAME = re.compile(r"[\u4e00-\u9fa5]{1,20}").fullmatch
 
 
@@ -22,21 +22,21 @@ def read_name(cell: Cell) -> str | None:
     """A person's name: one separator dot, no space between Han characters.
 
     Raises:
-        Refused: ``name_unreadable``, ``name_unreadable_character``, ``too_long``.
+        CellRejected: ``name_unreadable``, ``name_unreadable_character``, ``too_long``.
     """
-    text = words(cell)
+    text = read_text(cell)
     if text is None or _ORDINARY_NAME(text):
         return text
-    if any(_cannot_be_shown(character) for character in text):
-        raise Refused("name_unreadable_character")
+    if any(_is_unprintable(character) for character in text):
+        raise CellRejected("name_unreadable_character")
     text = text.translate(_DOTS)
     text = _BETWEEN_HAN.sub(lambda found: "·" if found[0] == "." else "", text)
-    if _DIGIT.search(text) or len(text) > _LONGEST_NAME or not any(character.isalpha() for character in text):
-        raise Refused("name_unreadable")
+    if _DIGIT.search(text) or len(text) > _MAX_NAME_LENGTH or not any(character.isalpha() for character in text):
+        raise CellRejected("name_unreadable")
     return text
 
 
-def _cannot_be_shown(character: str) -> bool:
+def _is_unprintable(character: str) -> bool:
     """Private-use code points, boxes and replacement marks: a rare character that was lost on the way."""
     code = ord(character)
     return 0xE000 <= code <= 0xF8FF or code >= 0xF0000 or character in "\ufffd□■?？*"
@@ -45,9 +45,9 @@ def _cannot_be_shown(character: str) -> bool:
 _MOBILE = re.compile(r"1[3-9]\d{9}")
 _SCIENTIFIC = re.compile(r"\d[Ee]\+?\d")
 _LANDLINE = re.compile(r"0\d{2,3}[1-9]\d{6,7}|[2-8]\d{6,7}")
-_APART = re.compile(r"[/、,，;；|和或]|\s+")
+_NUMBER_SEPARATOR = re.compile(r"[/、,，;；|和或]|\s+")
 _MOBILE_AMONG_WORDS = re.compile(r"(?<!\d)1[3-9]\d{9}(?!\d)")
-_TEACHERS = re.compile("老师|教师|班主任")
+_TEACHER = re.compile("老师|教师|班主任")
 """Whose phone it is then is not the family's."""
 _SEPARATORS = str.maketrans(dict.fromkeys(" -()—–‑.·'_"))
 
@@ -56,23 +56,23 @@ def read_phone(cell: Cell) -> tuple[str, bool] | None:
     """A mobile or landline number as digits, and whether the cell held more than one (the first is taken).
 
     Raises:
-        Refused: ``phone_unreadable``, ``phone_damaged``, ``too_long``.
+        CellRejected: ``phone_unreadable``, ``phone_damaged``, ``too_long``.
     """
-    text = words(cell)
+    text = read_text(cell)
     if text is None:
         return None
     if _MOBILE.fullmatch(text):
         return text, False
     if _SCIENTIFIC.search(text):
-        raise Refused("phone_damaged")
+        raise CellRejected("phone_damaged")
     whole = _phone(text)
     if whole is not None:
         return whole, False
-    found = [number for part in _APART.split(text) if (number := _phone(part)) is not None]
-    if not found and not _TEACHERS.search(text):
+    found = [number for part in _NUMBER_SEPARATOR.split(text) if (number := _phone(part)) is not None]
+    if not found and not _TEACHER.search(text):
         found = _MOBILE_AMONG_WORDS.findall(text)
     if not found:
-        raise Refused("phone_unreadable")
+        raise CellRejected("phone_unreadable")
     return found[0], len(found) > 1
 
 
@@ -103,22 +103,22 @@ def read_sex(cell: Cell) -> Literal[1, 2] | None:
     """GB/T 2261.1: 1 male, 2 female.
 
     Raises:
-        Refused: ``sex_unreadable``.
+        CellRejected: ``sex_unreadable``.
     """
     text = _code(cell)
     if text is None or text in _SEX_UNKNOWN:
         return None
     found = _SEX.get(text)
     if found is None:
-        raise Refused("sex_unreadable")
+        raise CellRejected("sex_unreadable")
     return found
 
 
 _YES = frozenset(["是", "有", "1", "√", "✓", "✔", "☑", "对", "Y", "YES", "T", "TRUE", "是的", "已", "真"])
 _NO = frozenset(["否", "无", "0", "×", "✗", "✘", "X", "没有", "N", "NO", "F", "FALSE", "不是", "未", "假", "没"])
-_NOT_SAID = frozenset({"", "-", "--", "—", "/", "\\", "不详", "未知", "暂无", "空", "NULL", "NONE", "N/A", "NAN"})
+_NO_ANSWER = frozenset({"", "-", "--", "—", "/", "\\", "不详", "未知", "暂无", "空", "NULL", "NONE", "N/A", "NAN"})
 
-_YES_WORDS: Mapping[FactName, tuple[str, str]] = {
+_YES_NO_LABELS: Mapping[FactName, tuple[str, str]] = {
     FactName.INSURED: (
         "已参保|参保|正常参保|在保|已缴费|已缴|正常缴费|缴费|正常|参保缴费",
         "未参保|没参保|未缴费|未缴|停保|断保|暂停参保|暂停缴费|终止参保|中断",
@@ -141,15 +141,15 @@ _YES_WORDS: Mapping[FactName, tuple[str, str]] = {
 }
 """What single departments write where only yes or no is asked."""
 
-_YES_BY_FACT = {name: _YES | frozenset(yes.split("|")) for name, (yes, _) in _YES_WORDS.items()}
-_NO_BY_FACT = {name: _NO | frozenset(no.split("|")) for name, (_, no) in _YES_WORDS.items()}
+_YES_BY_FACT = {name: _YES | frozenset(yes.split("|")) for name, (yes, _) in _YES_NO_LABELS.items()}
+_NO_BY_FACT = {name: _NO | frozenset(no.split("|")) for name, (_, no) in _YES_NO_LABELS.items()}
 
 
 def read_yes_no(cell: Cell, fact: FactName | None = None) -> bool | None:
     """Yes or no, as people and systems write it; with ``fact`` also in the words used for that one.
 
     Raises:
-        Refused: ``yes_no_unreadable``.
+        CellRejected: ``yes_no_unreadable``.
     """
     if cell is None or isinstance(cell, bool):
         return cell
@@ -158,23 +158,23 @@ def read_yes_no(cell: Cell, fact: FactName | None = None) -> bool | None:
         return True
     if text in (_NO if fact is None else _NO_BY_FACT.get(fact, _NO)):
         return False
-    if text in _NOT_SAID:
+    if text in _NO_ANSWER:
         return None
-    raise Refused("yes_no_unreadable")
+    raise CellRejected("yes_no_unreadable")
 
 
 def read_whole_number(cell: Cell, low: int, high: int) -> int | None:
     """A whole number within bounds, both included; ``2026年`` and ``3人`` are read.
 
     Raises:
-        Refused: ``number_unreadable``.
+        CellRejected: ``number_unreadable``.
     """
     text = _code(cell)
     if text is None:
         return None
     match = re.fullmatch(r"(\d{1,6})(?:\.0+)?(?:年度?|人|口|所|个|级)?", text)
     if match is None or not low <= int(match[1]) <= high:
-        raise Refused("number_unreadable")
+        raise CellRejected("number_unreadable")
     return int(match[1])
 
 
@@ -218,12 +218,12 @@ _CODES: Mapping[FactName, Mapping[str, str]] = {
 }
 """Fact -> code -> the words under which it arrives."""
 
-_BY_WORD = {
+_CODE_BY_LABEL = {
     fact: {word.upper(): code for code, listed in codes.items() for word in (code, *listed.split("|"))}
     for fact, codes in _CODES.items()
 }
 _NUMBERED = re.compile(r"^\d{1,2}[-.、:]")
-CODE_FACTS = frozenset(_CODES)
+CODED_FACTS = frozenset(_CODES)
 
 
 def codes_of(fact: FactName) -> frozenset[str]:
@@ -231,23 +231,45 @@ def codes_of(fact: FactName) -> frozenset[str]:
     return frozenset(_CODES[fact])
 
 
-def words_of(fact: FactName) -> str:
+def labels_of(fact: FactName) -> str:
     """The usual word of each code, as a sender may be told."""
     return "、".join(listed.split("|")[0] for listed in _CODES[fact].values())
 
 
+WHOLE_NUMBER_BOUNDS = {
+    "insured_year": NUMBER_BOUNDS[FactName.INSURED_YEAR],
+    "school_count": NUMBER_BOUNDS[FactName.SCHOOL_COUNT],
+    "household_size": (1, 30),
+}
+"""Field -> smallest and largest value."""
+
+
+def allowed_values(field: str) -> tuple[tuple[str, str], ...]:
+    """Return the values a field may have, as parameters of a problem's text."""
+    if field in WHOLE_NUMBER_BOUNDS:
+        low, high = WHOLE_NUMBER_BOUNDS[field]
+        return ("low", str(low)), ("high", str(high))
+    if field == "school_grade":
+        return (("allowed", "一年级至九年级、高一至高三、小班、中班、大班"),)
+    if field == "disability_kind":
+        return (("allowed", "视力、听力、言语、肢体、智力、精神、多重"),)
+    if field == "disability_grade":
+        return (("allowed", "一级、二级、三级、四级"),)
+    return (("allowed", labels_of(FactName(field))),)
+
+
 def read_code(cell: Cell, fact: FactName) -> str | None:
-    """A word or code of one of the facts in ``CODE_FACTS``.
+    """A word or code of one of the facts in ``CODED_FACTS``.
 
     Raises:
-        Refused: ``word_unknown``.
+        CellRejected: ``word_unknown``.
     """
     text = _code(cell)
     if text is None:
         return None
-    found = _BY_WORD[fact].get(text) or _BY_WORD[fact].get(_NUMBERED.sub("", text))
+    found = _CODE_BY_LABEL[fact].get(text) or _CODE_BY_LABEL[fact].get(_NUMBERED.sub("", text))
     if found is None:
-        raise Refused("word_unknown")
+        raise CellRejected("word_unknown")
     return found
 
 
@@ -262,8 +284,8 @@ _GRADE = re.compile(
     r"(?:(?P<stage>小学|初中|高中|普高|中职|职高|中专))?(?P<number>十[一二]?|[一二三四五六七八九]|\d{1,2})(?:年级|年)?(?:\w{1,3}班)?"
 )
 _YEAR_OF = re.compile(r"(?P<stage>初|高|职|小)(?P<number>[一二三四五六123456])(?:年级)?(?:\w{1,3}班)?")
-_BEFORE = {"小学": 0, "小": 0, "初中": 6, "初": 6, "高中": 9, "普高": 9, "高": 9}
-_STAGE_LENGTH = {"小学": 6, "小": 6, "初中": 3, "初": 3, "高中": 3, "普高": 3, "高": 3}
+_GRADES_BEFORE = {"小学": 0, "小": 0, "初中": 6, "初": 6, "高中": 9, "普高": 9, "高": 9}
+_GRADES_IN_STAGE = {"小学": 6, "小": 6, "初中": 3, "初": 3, "高中": 3, "普高": 3, "高": 3}
 
 
 def read_grade(cell: Cell) -> tuple[int | None, str | None] | None:
@@ -272,7 +294,7 @@ def read_grade(cell: Cell) -> tuple[int | None, str | None] | None:
     A bare number is a grade, counted through from primary school. Years of vocational school are no grade.
 
     Raises:
-        Refused: ``word_unknown``.
+        CellRejected: ``word_unknown``.
     """
     text = _code(cell)
     return None if text is None else _grade(text)
@@ -281,23 +303,23 @@ def read_grade(cell: Cell) -> tuple[int | None, str | None] | None:
 @lru_cache(maxsize=4096)
 def _grade(text: str) -> tuple[int | None, str | None]:
     text = text.replace("(", "").replace(")", "")
-    if _BY_WORD[FactName.SCHOOL_STAGE].get(text[:2]) == "kindergarten" or text in ("幼儿园", "学前班"):
+    if _CODE_BY_LABEL[FactName.SCHOOL_STAGE].get(text[:2]) == "kindergarten" or text in ("幼儿园", "学前班"):
         return None, "kindergarten"
     match = _YEAR_OF.fullmatch(text) or _GRADE.fullmatch(text)
     number = _NUMERALS.get(match["number"]) if match else None
     if match is None or number is None:
-        raise Refused("word_unknown")
+        raise CellRejected("word_unknown")
     stage = match["stage"]
     if stage in ("中职", "职高", "中专", "职"):
         return None, "vocational"
-    if stage is not None and number <= _STAGE_LENGTH[stage]:
-        number += _BEFORE[stage]
+    if stage is not None and number <= _GRADES_IN_STAGE[stage]:
+        number += _GRADES_BEFORE[stage]
     if number > 12:
-        raise Refused("word_unknown")
+        raise CellRejected("word_unknown")
     return number, "primary" if number <= 6 else "junior" if number <= 9 else "senior"
 
 
-_KINDS = {
+_DISABILITY_KINDS = {
     kind: number
     for number, kinds in enumerate(("视力", "听力", "言语|语言", "肢体", "智力", "精神", "多重"), start=1)
     for kind in kinds.split("|")
@@ -308,7 +330,7 @@ def read_disability_kind(cell: Cell) -> int | None:
     """1 sight, 2 hearing, 3 speech, 4 body, 5 mind, 6 psyche, 7 several; GB/T 2261.3 writes 61 to 67.
 
     Raises:
-        Refused: ``word_unknown``.
+        CellRejected: ``word_unknown``.
     """
     text = _code(cell)
     if text is None or text in ("无", "无残疾", "正常"):
@@ -316,9 +338,9 @@ def read_disability_kind(cell: Cell) -> int | None:
     text = text.removesuffix("残疾").removesuffix("残").removesuffix("障碍")
     if re.fullmatch(r"6?[1-7]", text):
         return int(text[-1])
-    found = _KINDS.get(text)
+    found = _DISABILITY_KINDS.get(text)
     if found is None:
-        raise Refused("word_unknown")
+        raise CellRejected("word_unknown")
     return found
 
 
@@ -326,7 +348,7 @@ def read_disability_grade(cell: Cell) -> int | None:
     """1 (heaviest) to 4.
 
     Raises:
-        Refused: ``word_unknown``.
+        CellRejected: ``word_unknown``.
     """
     text = _code(cell)
     if text is None or text in ("无", "无残疾"):
@@ -334,13 +356,13 @@ def read_disability_grade(cell: Cell) -> int | None:
     text = text.removesuffix("残疾").removesuffix("级")
     found = _NUMERALS.get(text) or _ROMAN.get(text)
     if found is None or found > 4:
-        raise Refused("word_unknown")
+        raise CellRejected("word_unknown")
     return found
 
 
 @lru_cache(maxsize=65_536)
 def _folded(text: str) -> str:
-    return squeezed(text)
+    return compact(text)
 
 
 def _code(cell: Cell) -> str | None:
@@ -348,6 +370,6 @@ def _code(cell: Cell) -> str | None:
     if cell is None:
         return None
     text = _folded(cell) if isinstance(cell, str) else number_text(cell)
-    if text in _NOT_SAID or (text == "无" and not isinstance(cell, bool)):
+    if text in _NO_ANSWER or (text == "无" and not isinstance(cell, bool)):
         return None
     return text

@@ -4,11 +4,11 @@ import re
 from datetime import date, timedelta
 from functools import lru_cache
 
+from services.intake.domain.problem import CellRejected
 from services.intake.domain.text import Cell
-from services.intake.domain.trouble import Refused
 from workbooks.text import plain
 
-_PARTED = re.compile(
+_SEPARATED = re.compile(
     r"(\d{4})\s*[-/.年,_ ]\s*(\d{1,2})\s*[-/.月,_ ]\s*(\d{1,2})\s*[日号]?"
     r"(?:[T ]?\s*\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:?\d{2})?)?"
 )
@@ -18,7 +18,7 @@ _ZERO = re.compile(r"0{1,4}[-/.年]?0{1,2}[-/.月]?0{1,2}日?(?: .*)?")
 _LUNAR = ("农历", "阴历", "腊月", "正月", "闰", "初", "廿", "冬月")
 _SERIAL = re.compile(r"\d{5}(?:\.\d+)?")
 _EARLIEST = date(1900, 1, 1)
-_YEARS_AHEAD = 10
+_MAX_YEARS_AHEAD = 10
 """What is known beforehand. Systems write the year 9999 for what has no end."""
 _PLACEHOLDERS = frozenset({"", "-", "--", "/", "无", "不详", "未知", "暂无", "空", "null", "none", "nan", "n/a"})
 
@@ -30,7 +30,7 @@ def read_date(cell: Cell, *, on: date, future: bool = False, date_1904: bool = F
     of his workbook.
 
     Raises:
-        Refused: ``date_unreadable``, ``date_impossible``, ``date_partial``, ``date_lunar``, ``date_future``,
+        CellRejected: ``date_unreadable``, ``date_impossible``, ``date_partial``, ``date_lunar``, ``date_future``,
             ``date_too_old``.
     """
     if cell is None or isinstance(cell, bool):
@@ -41,9 +41,9 @@ def read_date(cell: Cell, *, on: date, future: bool = False, date_1904: bool = F
     if day is None:
         return None
     if day < _EARLIEST:
-        raise Refused("date_too_old")
-    if day > on and (not future or day.year > on.year + _YEARS_AHEAD):
-        raise Refused("date_future")
+        raise CellRejected("date_too_old")
+    if day > on and (not future or day.year > on.year + _MAX_YEARS_AHEAD):
+        raise CellRejected("date_future")
     return day
 
 
@@ -54,17 +54,17 @@ def _read_text(text: str) -> date | float | None:
     if text.lower() in _PLACEHOLDERS:
         return None
     if any(word in text for word in _LUNAR):
-        raise Refused("date_lunar")
-    match = _PARTED.fullmatch(text) or _COMPACT.fullmatch(text)
+        raise CellRejected("date_lunar")
+    match = _SEPARATED.fullmatch(text) or _COMPACT.fullmatch(text)
     if match:
         return _day(int(match[1]), int(match[2]), int(match[3]))
     if _ZERO.fullmatch(text):
-        raise Refused("date_unreadable")
+        raise CellRejected("date_unreadable")
     if _PARTIAL.fullmatch(text):
-        raise Refused("date_partial")
+        raise CellRejected("date_partial")
     if _SERIAL.fullmatch(text):
         return float(text)
-    raise Refused("date_unreadable")
+    raise CellRejected("date_unreadable")
 
 
 def _read_number(number: float, date_1904: bool) -> date | float:
@@ -72,11 +72,11 @@ def _read_number(number: float, date_1904: bool) -> date | float:
         text = f"{number:.0f}"
         match = _COMPACT.fullmatch(text)
         if match is None:
-            raise Refused("date_unreadable")
+            raise CellRejected("date_unreadable")
         return _day(int(match[1]), int(match[2]), int(match[3]))
     if 1900 <= number < 2101 or 190_001 <= number <= 210_012:
         # A year, or a year and a month: as serials they would be days of 1905 or of 2420.
-        raise Refused("date_partial")
+        raise CellRejected("date_partial")
     return _serial(float(number), date_1904)
 
 
@@ -84,20 +84,20 @@ def _serial(number: float, date_1904: bool) -> date:
     """The day of a spreadsheet's serial number. Day 60 of the 1900 system, 29 February 1900, never was."""
     days = int(number)
     if not 1 <= days < 100_000:
-        raise Refused("date_unreadable")
+        raise CellRejected("date_unreadable")
     if date_1904:
         return date(1904, 1, 1) + timedelta(days=days)
     if days == 60:
-        raise Refused("date_impossible")
+        raise CellRejected("date_impossible")
     return date(1899, 12, 31 if days < 60 else 30) + timedelta(days=days)
 
 
 def _day(year: int, month: int, day: int) -> date:
     if year == 0:
-        raise Refused("date_unreadable")
+        raise CellRejected("date_unreadable")
     if month == 0 or day == 0:
-        raise Refused("date_partial")
+        raise CellRejected("date_partial")
     try:
         return date(year, month, day)
     except ValueError:
-        raise Refused("date_impossible") from None
+        raise CellRejected("date_impossible") from None

@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
-from services.intake.domain.id_number import OF_PEOPLE
-from services.intake.domain.text import Cell, number_text, words
-from services.intake.domain.trouble import Refused
+from services.intake.domain.id_number import ID_PROVINCES
+from services.intake.domain.problem import CellRejected
+from services.intake.domain.text import Cell, number_text, read_text
 
 NO_COUNTY = frozenset({"810000", "820000", "830000"})
 """Hong Kong, Macao and Taiwan: a place of origin without a hukou county."""
@@ -22,7 +22,7 @@ _PROVINCE_NAMES = {
     "53": "云南", "54": "西藏", "61": "陕西", "62": "甘肃", "63": "青海", "64": "宁夏", "65": "新疆",
 }  # fmt: skip
 _PROVINCE = re.compile(f"({'|'.join(_PROVINCE_NAMES.values())})(?:壮族自治区|回族自治区|维吾尔自治区|自治区|省|市)?")
-_NOWHERE = {"香港": "810000", "澳门": "820000", "台湾": "830000"}
+_WITHOUT_COUNTY = {"香港": "810000", "澳门": "820000", "台湾": "830000"}
 _ABROAD = frozenset({"国外", "境外", "外国", "外籍", "abroad"})
 _CITY = re.compile(r".{2,10}?(?:市|自治州|地区|盟)")
 _CODE = re.compile(r"[0-9]{6}(?:[0-9]{3}){0,2}")
@@ -30,7 +30,7 @@ _CODE_AND_NAME = re.compile(r"([0-9]{6,12})[^0-9]+")
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Division:
     """One division as the county's data has it."""
 
     code: str
@@ -41,7 +41,7 @@ class Place:
 class Divisions:
     """The county's table: complete for its own province, a selection of the others."""
 
-    def __init__(self, county: str, places: Iterable[Place], townships: Iterable[tuple[str, str]]) -> None:
+    def __init__(self, county: str, places: Iterable[Division], townships: Iterable[tuple[str, str]]) -> None:
         """``townships``: the 9-digit code and the name of each."""
         self.county = county
         listed = tuple(places)
@@ -58,7 +58,7 @@ class Divisions:
         """A county or more: 6, 9 or 12 digits of today's codes, or ``abroad``.
 
         Raises:
-            Refused: ``division_unreadable``, ``division_unknown``, ``division_too_wide``.
+            CellRejected: ``division_unreadable``, ``division_unknown``, ``division_too_wide``.
         """
         return self._cached(cell if isinstance(cell, str) else _number(cell), township=False)
 
@@ -66,7 +66,7 @@ class Divisions:
         """The county alone: 6 digits.
 
         Raises:
-            Refused: as :meth:`read_hukou`.
+            CellRejected: as :meth:`read_hukou`.
         """
         found = self.read_hukou(cell)
         return found if found is None or found == ABROAD else found[:6]
@@ -75,7 +75,7 @@ class Divisions:
         """A township or village: 9 or 12 digits. Inside the county it must be one of its townships.
 
         Raises:
-            Refused: as :meth:`read_hukou`; ``division_no_township``, ``division_not_township``.
+            CellRejected: as :meth:`read_hukou`; ``division_no_township``, ``division_not_township``.
         """
         return self._cached(cell if isinstance(cell, str) else _number(cell), township=True)
 
@@ -87,17 +87,17 @@ class Divisions:
             code = self._code(text)
             if township:
                 if len(code) < 9:
-                    raise Refused("division_no_township")
+                    raise CellRejected("division_no_township")
                 if code[:6] == self.county and code[:9] not in self._townships:
-                    raise Refused("division_not_township")
+                    raise CellRejected("division_not_township")
             return code
         if township:
-            return self._township_called(text)
-        return self._county_called(text)
+            return self._find_township(text)
+        return self._find_county(text)
 
     def _code(self, text: str) -> str:
         if _CODE.fullmatch(text) is None:
-            raise Refused("division_unreadable")
+            raise CellRejected("division_unreadable")
         if len(text) == 12 and text.endswith("000"):
             text = text[:9]
         if len(text) == 9 and text.endswith("000"):
@@ -108,35 +108,35 @@ class Divisions:
             return self._successors[county]
         if county in self._current or county in NO_COUNTY or county in _CITIES_WITHOUT_COUNTIES:
             return text
-        if county[:2] not in OF_PEOPLE:
-            raise Refused("division_unknown")
+        if county[:2] not in ID_PROVINCES:
+            raise CellRejected("division_unknown")
         if county.endswith("00"):
-            raise Refused("division_too_wide")
+            raise CellRejected("division_too_wide")
         if county[:2] == self.county[:2]:
-            raise Refused("division_unknown")
+            raise CellRejected("division_unknown")
         return text
 
-    def _county_called(self, text: str) -> str:
+    def _find_county(self, text: str) -> str:
         if text in _ABROAD:
             return ABROAD
-        for name, code in _NOWHERE.items():
+        for name, code in _WITHOUT_COUNTY.items():
             if text.startswith((name, f"中国{name}")):
                 return code
-        province, rest = self._after_province(text)
-        found = self._called(rest, province, None)
+        province, rest = self._split_province(text)
+        found = self._counties_named(rest, province, None)
         match = _CITY.match(rest)
         if not found and match is not None:
             city = self._cities.get(match[0])
             if city is not None and province in (None, city[:2]):
                 province = city[:2]
-            found = self._called(rest[match.end() :], province, city)
+            found = self._counties_named(rest[match.end() :], province, city)
         if len(found) == 1:
             return found.pop()
         if not found and (rest == "" or (match is not None and match.end() == len(rest))):
-            raise Refused("division_too_wide")
-        raise Refused("division_unreadable")
+            raise CellRejected("division_too_wide")
+        raise CellRejected("division_unreadable")
 
-    def _called(self, text: str, province: str | None, city: str | None) -> set[str]:
+    def _counties_named(self, text: str, province: str | None, city: str | None) -> set[str]:
         """Today's counties of that name. Without a province only the county's own, whose list is complete."""
         found: set[str] = set()
         if len(text) < 2:
@@ -145,7 +145,7 @@ class Divisions:
         for code, name in self._current.items():
             if not code.startswith(city or within):
                 continue
-            if not text.startswith(name) and not self._is_short(text, name):
+            if not text.startswith(name) and not self._is_short_name(text, name):
                 continue
             if within != self.county[:2] and name.endswith("区") and city is None and within not in _MUNICIPALITIES:
                 # Districts of one name are common, and the list of another province is not complete.
@@ -153,20 +153,20 @@ class Divisions:
             found.add(code)
         return found
 
-    def _is_short(self, text: str, name: str) -> bool:
+    def _is_short_name(self, text: str, name: str) -> bool:
         """``石台`` for 石台县; not ``黄山``, which is a city's name as well."""
         return len(name) > 2 and text == name[:-1] and name[-1] in "县区市旗" and f"{text}市" not in self._cities
 
-    def _township_called(self, text: str) -> str:
+    def _find_township(self, text: str) -> str:
         county = self._current.get(self.county, "")
         for code, name in self._townships.items():
             before, there, _ = text.partition(name)
             if there and (not before or before.endswith(county) or (county and before.endswith(county[:-1]))):
                 return code
-        self._county_called(text)
-        raise Refused("division_no_township")
+        self._find_county(text)
+        raise CellRejected("division_no_township")
 
-    def _after_province(self, text: str) -> tuple[str | None, str]:
+    def _split_province(self, text: str) -> tuple[str | None, str]:
         match = _PROVINCE.match(text)
         if match is None:
             return None, text
@@ -176,12 +176,12 @@ class Divisions:
 
 def _number(cell: float | bool | None) -> str:
     if isinstance(cell, bool):
-        raise Refused("division_unreadable")
+        raise CellRejected("division_unreadable")
     return "" if cell is None else number_text(cell)
 
 
 def _text(cell: str) -> str | None:
-    text = words(cell)
+    text = read_text(cell)
     if text is None:
         return None
     text = text.replace(" ", "").lstrip("'")

@@ -13,13 +13,13 @@ from typing import Literal, NamedTuple
 from stdnum.cn.ric import calc_check_digit
 
 from contracts.vocabulary import PROVINCES
+from services.intake.domain.problem import CellRejected
 from services.intake.domain.text import Cell, number_text
-from services.intake.domain.trouble import Refused
 from workbooks.text import plain
 
 Kind = Literal["resident", "hong_kong_macao_taiwan", "foreign"]
 
-OF_PEOPLE = PROVINCES | {"71", "81", "82", "83"}
+ID_PROVINCES = PROVINCES | {"71", "81", "82", "83"}
 """First two digits of people's numbers: 71 is Taiwan; 81 to 83 stand on the residence permits of people from Hong Kong,
 Macao and Taiwan."""
 
@@ -29,13 +29,26 @@ _CERTIFICATE = re.compile(r"([0-9]{17}[0-9X])([1-7])([1-4])(?:B[0-9]{1,2})?")
 _TWENTY = re.compile(r"[0-9]{17}[0-9X][0-9]{2}(?:B[0-9]{1,2})?")
 _SCIENTIFIC = re.compile(r"[0-9](?:\.[0-9]+)?E\+?1[4-9]")
 _STUDENT = re.compile(r"[GLJ][0-9]{17}[0-9X]")
-_OTHER = re.compile(r"[A-Z]{3}[0-9]{12}|[HM][0-9]{8}(?:[0-9]{2})?|[EGPSD][A-Z]?[0-9]{7,8}")
+_OTHER_DOCUMENT = re.compile(r"[A-Z]{3}[0-9]{12}|[HM][0-9]{8}(?:[0-9]{2})?|[EGPSD][A-Z]?[0-9]{7,8}")
 """Old foreign permanent-resident cards; travel permits; Chinese passports."""
-_MARKED = re.compile(r"[*]{2,}|[*].|X{2,}|#{2,}|\?{2,}")
-_LIKE_X = str.maketrans({"Х": "X", "х": "X", "×": "X", "✕": "X", "✖": "X", "Ⅹ": "X", "χ": "X", "Χ": "X", "╳": "X"})
-_DROPPED = str.maketrans(dict.fromkeys(" '’‘`´\"“”-‐‑–—_\t"))
+_MASKED = re.compile(r"[*]{2,}|[*].|X{2,}|#{2,}|\?{2,}")
+_LOOKS_LIKE_X = str.maketrans(
+    {"Х": "X", "х": "X", "×": "X", "✕": "X", "✖": "X", "Ⅹ": "X", "χ": "X", "Χ": "X", "╳": "X"}
+)
+_IGNORED = str.maketrans(dict.fromkeys(" '’‘`´\"“”-‐‑–—_\t"))
 _APOSTROPHES = ("'", "’", "‘", "`", "´")
-_OTHER_KINDS = ("护照", "通行证", "回乡证", "台胞证", "永久居留", "旅行证", "出生医学证明", "出生证", "其他", "其它")
+_OTHER_DOCUMENT_KINDS = (
+    "护照",
+    "通行证",
+    "回乡证",
+    "台胞证",
+    "永久居留",
+    "旅行证",
+    "出生医学证明",
+    "出生证",
+    "其他",
+    "其它",
+)
 
 
 class IdNumber(NamedTuple):
@@ -49,14 +62,14 @@ class IdNumber(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class OtherPaper:
+class OtherDocument:
     """The number of a passport, a travel permit or an older residence card. It proves nothing by itself."""
 
     number: str
 
 
 @dataclass(frozen=True, slots=True)
-class Certificate:
+class DisabilityCertificate:
     """A disability certificate: an ID number, kind (1..7) and grade (1..4)."""
 
     holder: IdNumber
@@ -64,66 +77,70 @@ class Certificate:
     grade: int
 
 
-def read_id(cell: Cell, *, on: date, paper: str | None = None) -> IdNumber | OtherPaper | None:
+def read_id(cell: Cell, *, on: date, document_kind: str | None = None) -> IdNumber | OtherDocument | None:
     """Read the content of a column of ID numbers. None: the cell is empty.
 
     ``paper`` is the kind of paper the row names beside it, if it does. What is repaired loses nothing: width, case,
     spaces, separators, apostrophes, and characters that stand for X. Anything else is refused, never guessed.
 
     Raises:
-        Refused: ``id_damaged``, ``id_masked``, ``id_checksum``, ``id_birth_date``, ``id_region``, ``id_length``,
+        CellRejected: ``id_damaged``, ``id_masked``, ``id_checksum``, ``id_birth_date``, ``id_region``, ``id_length``,
             ``id_15_digits``, ``id_immunization_code``, ``id_disability_number``, ``id_student_number``,
             ``id_unreadable``.
     """
     if isinstance(cell, str) and len(cell) == 18 and _EIGHTEEN.fullmatch(cell):
-        return _eighteen(cell, on, typed=False)
+        return _read_18_digits(cell, on, marked_as_text=False)
     found = _text(cell)
     if found is None:
         return None
     text, typed = found
-    if paper is not None and any(kind in paper for kind in _OTHER_KINDS) and not _EIGHTEEN.fullmatch(text):
-        return OtherPaper(text[:40])
+    if (
+        document_kind is not None
+        and any(kind in document_kind for kind in _OTHER_DOCUMENT_KINDS)
+        and not _EIGHTEEN.fullmatch(text)
+    ):
+        return OtherDocument(text[:40])
     if len(text) == 18 and _EIGHTEEN.fullmatch(text):
-        return _eighteen(text, on, typed=typed)
-    if _MARKED.search(text):
-        raise Refused("id_masked")
+        return _read_18_digits(text, on, marked_as_text=typed)
+    if _MASKED.search(text):
+        raise CellRejected("id_masked")
     if _TWENTY.fullmatch(text):
-        raise Refused("id_disability_number")
+        raise CellRejected("id_disability_number")
     if _FIFTEEN.fullmatch(text):
-        raise Refused("id_15_digits")
+        raise CellRejected("id_15_digits")
     if _STUDENT.fullmatch(text):
-        raise Refused("id_student_number")
-    if _OTHER.fullmatch(text):
-        return OtherPaper(text)
+        raise CellRejected("id_student_number")
+    if _OTHER_DOCUMENT.fullmatch(text):
+        return OtherDocument(text)
     if len(text) >= 10 and text[:-1].isdigit():
-        raise Refused("id_length")
-    raise Refused("id_unreadable")
+        raise CellRejected("id_length")
+    raise CellRejected("id_unreadable")
 
 
-def read_adults_id(cell: Cell, *, on: date) -> str | None:
+def read_adult_id(cell: Cell, *, on: date) -> str | None:
     """Read a parent's or guardian's number. A 15-digit one is written as it has been since 1999, with 18.
 
     Raises:
-        Refused: as :func:`read_id`.
+        CellRejected: as :func:`read_id`.
     """
     if isinstance(cell, str) and len(cell) == 18 and _EIGHTEEN.fullmatch(cell):
-        return _eighteen(cell, on, typed=False).number
+        return _read_18_digits(cell, on, marked_as_text=False).number
     found = _text(cell)
     if found is not None and _FIFTEEN.fullmatch(found[0]):
         widened = found[0][:6] + "19" + found[0][6:]
         text = widened + calc_check_digit(f"{widened}?")
         if birth_date_of(text) is None:
-            raise Refused("id_birth_date")
+            raise CellRejected("id_birth_date")
         return text
     read = read_id(cell, on=on)
     return read.number if read is not None else None
 
 
-def read_certificate(cell: Cell, *, on: date) -> Certificate | IdNumber | None:
+def read_certificate(cell: Cell, *, on: date) -> DisabilityCertificate | IdNumber | None:
     """Read the content of a column of disability certificates: 20 characters, or the ID number alone.
 
     Raises:
-        Refused: ``certificate_unreadable``, or as :func:`read_id`.
+        CellRejected: ``certificate_unreadable``, or as :func:`read_id`.
     """
     found = _text(cell)
     if found is None:
@@ -131,26 +148,26 @@ def read_certificate(cell: Cell, *, on: date) -> Certificate | IdNumber | None:
     text, typed = found
     match = _CERTIFICATE.fullmatch(text)
     if match:
-        return Certificate(_eighteen(match[1], on, typed=True), int(match[2]), int(match[3]))
+        return DisabilityCertificate(_read_18_digits(match[1], on, marked_as_text=True), int(match[2]), int(match[3]))
     if _EIGHTEEN.fullmatch(text):
-        return _eighteen(text, on, typed=typed)
-    if _MARKED.search(text):
-        raise Refused("id_masked")
-    raise Refused("certificate_unreadable")
+        return _read_18_digits(text, on, marked_as_text=typed)
+    if _MASKED.search(text):
+        raise CellRejected("id_masked")
+    raise CellRejected("certificate_unreadable")
 
 
-def check_passes(number: str) -> bool:
+def has_valid_check_character(number: str) -> bool:
     """True when the last of 18 characters is the check character of the others."""
     return number[17] == calc_check_digit(number)
 
 
 def birth_date_of(number: str) -> date | None:
     """What digits 7 to 14 say; None when no day is called so."""
-    return _day_called(number[6:14])
+    return _parse_day(number[6:14])
 
 
 @lru_cache(maxsize=16_384)
-def _day_called(digits: str) -> date | None:
+def _parse_day(digits: str) -> date | None:
     try:
         return date(int(digits[:4]), int(digits[4:6]), int(digits[6:]))
     except ValueError:
@@ -166,46 +183,46 @@ def _text(cell: Cell) -> tuple[str, bool] | None:
         return None
     if isinstance(cell, int | float):
         if abs(cell) >= 1e15 and (isinstance(cell, float) or float(cell) == cell):
-            raise Refused("id_damaged")
+            raise CellRejected("id_damaged")
         return number_text(cell), False
     text = plain(cell).upper()
     if not text or text in {"无", "-", "--", "/", "不详", "暂无", "NULL", "NONE", "未知", "待补"}:
         return None
     typed = text.startswith(_APOSTROPHES)
-    text = text.translate(_DROPPED).translate(_LIKE_X)
+    text = text.translate(_IGNORED).translate(_LOOKS_LIKE_X)
     if not text:
         return None
     if len(text) == 18 and text[17] == "*" and text[:17].isdigit():
         text = text[:17] + "X"
     if _SCIENTIFIC.fullmatch(text):
-        raise Refused("id_damaged")
+        raise CellRejected("id_damaged")
     if text.endswith(".0") and text[:-2].isdigit():
-        raise Refused("id_damaged" if len(text) > 17 else "id_length")
+        raise CellRejected("id_damaged" if len(text) > 17 else "id_length")
     return text, typed
 
 
-def _eighteen(text: str, on: date, *, typed: bool) -> IdNumber:
-    if text.endswith("000") and not typed:
+def _read_18_digits(text: str, on: date, *, marked_as_text: bool) -> IdNumber:
+    if text.endswith("000") and not marked_as_text:
         # What a spreadsheet leaves of a number: one in eleven of these passes the checksum by chance,
         # and only one true number in a thousand ends so.
-        raise Refused("id_damaged")
+        raise CellRejected("id_damaged")
     born = birth_date_of(text)
     possible = born is not None and born.year >= 1900 and born <= on
-    if not possible and _immunization_code(text, on):
-        raise Refused("id_immunization_code")
-    if not check_passes(text):
+    if not possible and _is_immunization_code(text, on):
+        raise CellRejected("id_immunization_code")
+    if not has_valid_check_character(text):
         exact = text.isdigit() and int(float(text)) == int(text)
-        raise Refused("id_damaged" if exact else "id_checksum")
+        raise CellRejected("id_damaged" if exact else "id_checksum")
     if born is None or not possible:
-        raise Refused("id_birth_date")
+        raise CellRejected("id_birth_date")
     sex: Literal[1, 2] = 1 if int(text[16]) % 2 else 2
     if text[0] == "9":
         return IdNumber(text, born, sex, "foreign")
-    if text[:2] not in OF_PEOPLE:
-        raise Refused("id_region")
+    if text[:2] not in ID_PROVINCES:
+        raise CellRejected("id_region")
     return IdNumber(text, born, sex, "hong_kong_macao_taiwan" if text[0] == "8" else "resident")
 
 
-def _immunization_code(text: str, on: date) -> bool:
+def _is_immunization_code(text: str, on: date) -> bool:
     """Ten digits of the clinic, four of the birth year, four in sequence. A year is never a month and a day."""
-    return text.isdigit() and text[:2] in OF_PEOPLE and 1980 <= int(text[10:14]) <= on.year
+    return text.isdigit() and text[:2] in ID_PROVINCES and 1980 <= int(text[10:14]) <= on.year

@@ -2,7 +2,7 @@
 
 import re
 
-from services.intake.domain.trouble import Refused
+from services.intake.domain.problem import CellRejected
 from workbooks.text import plain
 
 Cell = str | int | float | bool | None
@@ -20,29 +20,29 @@ _DATE_LIKE = re.compile(
     r"|\d{1,5}",  # a spreadsheet's serial number
     re.ASCII,
 )
-_SHOWN_AT_MOST = 40
+_MAX_EXCERPT = 40
 _LONG_NUMBER = re.compile(r"\d(?:[\s()./\\·_+-]{0,3}\d){4,}[\dXx]?")
-LONGEST = 200
+MAX_LENGTH = 200
 """Characters. No name, address or school is longer; what is, stands in the wrong column."""
-LONGEST_AS_TYPED = 500
+MAX_RAW_LENGTH = 500
 """Characters, with all the spaces there may be. What is longer is not even looked at."""
 
 
-def words(cell: Cell) -> str | None:
+def read_text(cell: Cell) -> str | None:
     """A cell's content as plain text; None when it is empty or only says that it is.
 
     Raises:
-        Refused: ``too_long``.
+        CellRejected: ``too_long``.
     """
     if cell is None:
         return None
     text = plain(cell) if isinstance(cell, str) else number_text(cell)
-    if len(text) > LONGEST:
-        raise Refused("too_long")
+    if len(text) > MAX_LENGTH:
+        raise CellRejected("too_long")
     return None if text.lower() in _PLACEHOLDERS else text
 
 
-def formula_trouble(text: str) -> str | None:
+def formula_problem(text: str) -> str | None:
     """What is wrong with a cell that holds what became of a formula, and not its result; None: it is no such cell."""
     if text[0] == "=":
         return "formula_not_computed"
@@ -58,29 +58,33 @@ def number_text(cell: int | float | bool) -> str:
     return str(cell)
 
 
-def squeezed(text: str) -> str:
+def compact(text: str) -> str:
     """Plain text without any space, in capitals: for numbers and codes."""
     return plain(text).replace(" ", "").upper()
 
 
-def masked(cell: Cell) -> str:
+def mask(cell: Cell) -> str:
     """A cell's content as it may be shown on a receipt: no number, phone or name can be read from it."""
     text = _beginning(cell)
     digits = sum(map(str.isdigit, text))
     if digits >= 15:
-        return f"{_digits(text[:6])}********{_digits(text[-4:])}" if len(text) >= 18 else f"{_digits(text[:6])}********"
+        return (
+            f"{_mask_non_digits(text[:6])}********{_mask_non_digits(text[-4:])}"
+            if len(text) >= 18
+            else f"{_mask_non_digits(text[:6])}********"
+        )
     if digits >= 6:
-        return f"{_digits(text[:3])}****{_digits(text[-2:])}"
+        return f"{_mask_non_digits(text[:3])}****{_mask_non_digits(text[-2:])}"
     return "*" if len(text) == 1 else text[:1] + "*" * min(len(text[1:]), 8)
 
 
-def masked_date(cell: Cell) -> str:
+def mask_date(cell: Cell) -> str:
     """Like :func:`masked`, but what can only be a date stays readable: it is what must be mended."""
     text, _, _ = _beginning(cell).partition(" ")
-    return text if _DATE_LIKE.fullmatch(text) else masked(cell)
+    return text if _DATE_LIKE.fullmatch(text) else mask(cell)
 
 
-def number_masked(text: str) -> str:
+def mask_numbers(text: str) -> str:
     """A text without any number that could be somebody's, however it is written."""
     return _LONG_NUMBER.sub("***", text)
 
@@ -89,9 +93,9 @@ def _beginning(cell: Cell) -> str:
     """As much of a cell as is looked at to show anything of it."""
     if cell is None:
         return ""
-    return plain(cell[:LONGEST] if isinstance(cell, str) else number_text(cell))[:_SHOWN_AT_MOST]
+    return plain(cell[:MAX_LENGTH] if isinstance(cell, str) else number_text(cell))[:_MAX_EXCERPT]
 
 
-def _digits(part: str) -> str:
+def _mask_non_digits(part: str) -> str:
     """What stands beside a number may be whose it is."""
     return "".join(character if character.isdigit() or character in "Xx" else "*" for character in part)

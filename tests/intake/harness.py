@@ -27,8 +27,8 @@ from contracts.topics import ACTION, DEPARTMENT, Topic
 from runtime import Batch, InboundEvent, OutboundEvent
 from runtime.consume.decode import RecordDecoder, UnreadableEvent
 from runtime.storage.sealing import Opener, Sealer, new_keys
-from services.intake import handlers, misread
-from services.intake.plans import Desk
+from services.intake import handlers, malformed
+from services.intake.parsers import ParserCache
 from services.intake.secrets import Secrets
 from tests.county import a_county
 
@@ -44,7 +44,7 @@ def an_id(*parts: object) -> UUID:
     return uuid5(SPACE, "/".join(map(str, parts)))
 
 
-class Door:
+class Harness:
     """One intake, its county and its clock."""
 
     def __init__(self, connection: Any, county: County | None = None) -> None:
@@ -54,12 +54,12 @@ class Door:
         private, public = new_keys()
         self.opener = Opener(private)
         self.secrets = Secrets(bytes(range(32)), Sealer(public))
-        self.desk = Desk()
+        self.parsers = ParserCache()
         self._offset = 0
 
-    async def hand_over(self, *events: Event, unit: str = SCHOOL, size: int = 1000) -> list[Event]:
+    async def send_events(self, *events: Event, unit: str = SCHOOL, size: int = 1000) -> list[Event]:
         """What a unit's own topic brings, and what intake says to it."""
-        heard = [self._heard(event, f"department.{unit}.v1") for event in events]
+        heard = [self._inbound(event, f"department.{unit}.v1") for event in events]
         return await self._apply(handlers.on_records, heard, size)
 
     async def act(
@@ -73,12 +73,12 @@ class Door:
         """What a unit's people do, from one of its log-ins, and what intake says to it."""
         topic = f"action.{unit}.restricted.v1" if restricted else f"action.{unit}.v1"
         heard = [
-            self._heard(action, topic, ce_ids[index] if index < len(ce_ids) else None)
+            self._inbound(action, topic, ce_ids[index] if index < len(ce_ids) else None)
             for index, action in enumerate(actions)
         ]
         return await self._apply(handlers.on_actions, heard, size)
 
-    async def send(
+    async def send_raw(
         self,
         kind: str,
         body: object,
@@ -93,7 +93,7 @@ class Door:
         """
         if of_people is None:
             of_people = kind.startswith("action.")
-        entry, mended = (ACTION, misread.on_actions) if of_people else (DEPARTMENT, misread.on_records)
+        entry, mended = (ACTION, malformed.repair_action) if of_people else (DEPARTMENT, malformed.repair_record)
         heard = self._decoded(entry, mended, entry.name_for(unit), kind, body, ce_id)
         handler = handlers.on_actions if of_people else handlers.on_records
         return await self._apply(handler, [heard], 1)
@@ -102,21 +102,21 @@ class Door:
         self, rows: Sequence[Mapping[str, Cell]], *, unit: str = SCHOOL, size: int = 1000, **begin: Any
     ) -> "Receipt":
         """A whole file; what came of it."""
-        return Receipt(await self.hand_over(*a_file(rows, **begin), unit=unit, size=size))
+        return Receipt(await self.send_events(*a_file(rows, **begin), unit=unit, size=size))
 
     async def count(self, table: str) -> int:
         return int(await self.tx.fetchval(f"SELECT count(*) FROM {table}"))
 
-    def opened(self, event: RecordRead | FindingReported) -> dict[str, str]:
+    def open_identity(self, event: RecordRead | FindingReported) -> dict[str, str]:
         """Who an event is about, as the registry will read it."""
         belongs_to = event.record if isinstance(event, RecordRead) else event.finding
         found: dict[str, str] = json.loads(self.opener.open(b64decode(event.identity), str(belongs_to).encode()))
         return found
 
-    def _heard(self, event: Event, topic: str, ce_id: UUID | None = None) -> InboundEvent[Any]:
+    def _inbound(self, event: Event, topic: str, ce_id: UUID | None = None) -> InboundEvent[Any]:
         self._offset += 1
         ce_id = ce_id or an_id("event", self._offset)
-        kind, key = (event.said, "key") if isinstance(event, misread.Misread) else (event.kind, event.key)
+        kind, key = (event.type, "key") if isinstance(event, malformed.MalformedMessage) else (event.kind, event.key)
         envelope = Envelope(ce_id, f"/{topic}", kind, NOON, key, self.county.code, ce_id)
         return InboundEvent(event, envelope, topic, 0, self._offset)
 
@@ -140,10 +140,10 @@ class Door:
         assert isinstance(read, InboundEvent)
         return read
 
-    async def said(self, heard: Sequence[InboundEvent[Any]]) -> list[OutboundEvent]:
+    async def emit_for(self, heard: Sequence[InboundEvent[Any]]) -> list[OutboundEvent]:
         """What the handler of records hands to the runtime."""
         batch = Batch(heard, heard[0].topic, 0, None, self.now, self.county, 4)
-        return await handlers.on_records(batch, self.tx, secrets=self.secrets, desk=self.desk)
+        return await handlers.on_records(batch, self.tx, secrets=self.secrets, parsers=self.parsers)
 
     async def _apply(self, handler: Any, heard: Sequence[InboundEvent[Any]], size: int) -> list[Event]:
         said: list[OutboundEvent] = []
@@ -151,7 +151,7 @@ class Door:
             part = heard[start : start + size]
             batch = Batch(part, part[0].topic, 0, None, self.now, self.county, 4)
             async with self.tx.transaction():
-                said += await handler(batch, self.tx, secrets=self.secrets, desk=self.desk)
+                said += await handler(batch, self.tx, secrets=self.secrets, desk=self.parsers)
         for one in said:
             assert one.time == (self.now or NOON)
         return [one.event for one in said]
@@ -161,7 +161,7 @@ class Receipt:
     """What intake said about one file."""
 
     def __init__(self, said: list[Event]) -> None:
-        self.said = said
+        self.events = said
         self.parts = only(said, RowsAnswered)
         self.answers = only(said, SubmissionAnswered)
         self.records = only(said, RecordRead)

@@ -7,7 +7,7 @@ Scope = Literal["cell", "row", "file", "nothing"]
 """What was refused. ``nothing``: a remark; the content was taken."""
 
 
-class Refused(Exception):
+class CellRejected(Exception):
     """A cell cannot be read. Carries the trouble's code, never the content."""
 
     def __init__(self, code: str) -> None:
@@ -16,27 +16,27 @@ class Refused(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
+class Problem:
     """One thing the sender can mend."""
 
     code: str
     refused: Scope
     row: int | None = None
     column: str | None = None
-    shown: str = ""
+    excerpt: str = ""
     """The content, masked."""
-    filled: tuple[tuple[str, str], ...] = ()
+    parameters: tuple[tuple[str, str], ...] = ()
     """What stands in the braces of the texts."""
 
     @property
     def message(self) -> str:
         """What is wrong, in Chinese."""
-        return TEXTS[self.code][0].format(**dict(self.filled))
+        return TEXTS[self.code][0].format(**dict(self.parameters))
 
     @property
     def remedy(self) -> str:
         """What to do, in Chinese."""
-        return TEXTS[self.code][1].format(**dict(self.filled))
+        return TEXTS[self.code][1].format(**dict(self.parameters))
 
 
 TEXTS: dict[str, tuple[str, str]] = {
