@@ -1,4 +1,4 @@
-"""Referral hears findings, assessments, actions and the clock, and makes every risk somebody's task."""
+"""What referral consumes: findings, assessments, actions and the clock."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from services.referral import handlers
 
 
 def create(settings: Settings) -> Service:
-    """The service, ready to run. A person's finding has a consumer of its own: nothing else holds it up."""
+    """Return the service. Persons' findings have a priority consumer of their own, so that nothing else delays them."""
     service = Service("referral", settings, migrations=Path(__file__).with_name("migrations"))
     broker = service.broker
 
@@ -28,9 +28,9 @@ def create(settings: Settings) -> Service:
             reads={ChildAssessed: ChildAssessmentSummary},
         )
 
-    @broker.subscriber(topics.REGISTRY_FINDING.name, **service.exactly_once("express"))
-    async def express(records: Records) -> None:
-        await service.apply("express", records, {topics.REGISTRY_FINDING.name: handlers.on_findings})
+    @broker.subscriber(topics.REGISTRY_FINDING.name, **service.exactly_once("priority"))
+    async def priority(records: Records) -> None:
+        await service.apply("priority", records, {topics.REGISTRY_FINDING.name: handlers.on_findings})
 
     @broker.subscriber(topics.CLOCK.name, **service.exactly_once("clock"))
     async def clock(records: Records) -> None:

@@ -8,7 +8,7 @@ import pytest
 from deploy.embedded.postgres import EmbeddedPostgres
 from runtime import Settings
 from runtime.migrations import migrate
-from tests.referral.harness import MIGRATIONS, World
+from tests.referral.harness import MIGRATIONS, ReferralHarness
 
 NAME = "referral_tests"
 
@@ -25,8 +25,8 @@ async def tables(postgres: EmbeddedPostgres) -> str:
 
 
 @pytest.fixture
-async def world(tables: str) -> AsyncIterator[World]:
+async def system(tables: str) -> AsyncIterator[ReferralHarness]:
     """The demo county on an ordinary Tuesday morning, with nothing in it."""
-    made = await World.open(tables)
+    made = await ReferralHarness.open(tables)
     yield made
     await made.close()

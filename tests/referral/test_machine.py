@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from contracts.vocabulary import FindingCode, Level, ReferralState, Result, ReturnReason, Transition
-from services.referral.domain import referral as machine
-from services.referral.domain.referral import Actor, Moved, Referral, Refused
+from services.referral.domain import referrals as machine
+from services.referral.domain.referrals import Actor, AppliedTransition, Referral, TransitionRefused
 from services.referral.domain.rules import Rules
 from services.referral.routing import rules_of
 from tests.county import a_county
@@ -54,7 +54,7 @@ def a_referral(state: ReferralState = ReferralState.SENT, **changes: Any) -> Ref
         from_unit=RENLI,
         to_unit=SCHOOLS,
         township="341722100",
-        story=UUID(int=3),
+        correlation=UUID(int=3),
         sent_at=NOW,
     )
     [sent] = machine.send(draft, RULES, SENDER)
@@ -65,7 +65,7 @@ def a_referral(state: ReferralState = ReferralState.SENT, **changes: Any) -> Ref
 
 def join(
     referral: Referral, when: datetime, level: Level = Level.L2, source: UUID | None = ANOTHER, **changes: Any
-) -> tuple[Moved, ...]:
+) -> tuple[AppliedTransition, ...]:
     """Another finding, ordinarily of the same township's people."""
     values: dict[str, Any] = {
         "findings": (),
@@ -75,7 +75,7 @@ def join(
     return machine.join(referral, RULES, SENDER, when, level=level, source=source, **values | changes)
 
 
-def make(referral: Referral, move: Transition) -> tuple[Moved, ...]:
+def make(referral: Referral, move: Transition) -> tuple[AppliedTransition, ...]:
     """The move, by whoever may make it and with everything it demands."""
     match move:
         case Transition.SENT if referral.state is ReferralState.DRAFT:
@@ -89,11 +89,11 @@ def make(referral: Referral, move: Transition) -> tuple[Moved, ...]:
             return machine.start(referral, RECEIVER, NOW)
         case Transition.RETURNED:
             reason = ReturnReason.DUPLICATE
-            return machine.give_back(referral, RULES, RECEIVER, NOW, reason=reason, right_unit=None)
+            return machine.return_referral(referral, RULES, RECEIVER, NOW, reason=reason, right_unit=None)
         case Transition.REROUTED:
             return machine.reroute(referral, RULES, SENDER, NOW, to_unit=POLICE)
         case Transition.ESCALATED:
-            return machine.run_out(referral, RULES, NOW + timedelta(days=400))
+            return machine.escalate_expired(referral, RULES, NOW + timedelta(days=400))
         case Transition.EXTENDED:
             return machine.extend(referral, RULES, RECEIVER, NOW, days=5, reason_given=True)
         case Transition.RESULT_REPORTED:
@@ -109,7 +109,7 @@ def make(referral: Referral, move: Transition) -> tuple[Moved, ...]:
         case Transition.REOPENED:
             return machine.reopen(referral, RULES, SENDER, NOW)
         case Transition.HANDED_OVER:
-            return machine.hand_over(referral, a_child(2), NOW)[1]
+            return machine.reassign(referral, a_child(2), NOW)[1]
 
 
 TIMERS = {Transition.ESCALATED, Transition.HANDED_OVER}
@@ -123,23 +123,23 @@ NEVER_BY_TIMER = {(ReferralState.RESULT_REPORTED, Transition.ESCALATED)}
 """Legal, but by a guardian's refusal, not by a clock."""
 
 
-@pytest.mark.parametrize(("state", "move"), sorted(machine.MOVES.keys() - NEVER_BY_TIMER))
-def test_every_move_of_the_table_leads_where_the_table_says(state: ReferralState, move: Transition) -> None:
+@pytest.mark.parametrize(("state", "move"), sorted(machine.TRANSITIONS.keys() - NEVER_BY_TIMER))
+def test_every_transition_leads_to_the_state_in_the_table(state: ReferralState, move: Transition) -> None:
     before = a_referral(state)
 
     moved = make(before, move)[0]
 
-    assert moved.move is move
-    assert moved.referral.state is machine.MOVES[state, move]
+    assert moved.transition is move
+    assert moved.referral.state is machine.TRANSITIONS[state, move]
     assert moved.referral.version == before.version + 1
 
 
 @pytest.mark.parametrize(
     ("state", "move"),
-    sorted(set(product(STATES, Transition)) - machine.MOVES.keys() - JOINS - set(product(STATES, TIMERS))),
+    sorted(set(product(STATES, Transition)) - machine.TRANSITIONS.keys() - JOINS - set(product(STATES, TIMERS))),
 )
-def test_every_pair_that_is_not_in_the_table_is_refused_by_name(state: ReferralState, move: Transition) -> None:
-    with pytest.raises(Refused) as refusal:
+def test_every_pair_that_is_not_in_the_table_is_refused_with_a_code(state: ReferralState, move: Transition) -> None:
+    with pytest.raises(TransitionRefused) as refusal:
         make(a_referral(state), move)
 
     assert refusal.value.code == "illegal_move"
@@ -147,20 +147,20 @@ def test_every_pair_that_is_not_in_the_table_is_refused_by_name(state: ReferralS
 
 
 @pytest.mark.parametrize(
-    ("state", "move"), sorted((set(product(STATES, TIMERS)) - machine.MOVES.keys()) | NEVER_BY_TIMER)
+    ("state", "move"), sorted((set(product(STATES, TIMERS)) - machine.TRANSITIONS.keys()) | NEVER_BY_TIMER)
 )
-def test_no_clock_moves_what_is_over(state: ReferralState, move: Transition) -> None:
+def test_no_deadline_changes_an_ended_referral(state: ReferralState, move: Transition) -> None:
     if state is ReferralState.DRAFT:
         return  # a draft has never been sent: no clock has started
     assert make(a_referral(state), move) == ()
 
 
 @pytest.mark.parametrize("state", [state for state, move in JOINS])
-def test_a_finding_about_a_referral_with_a_result_brings_it_back_with_a_new_clock(state: ReferralState) -> None:
+def test_a_finding_reopens_a_referral_with_a_result_with_new_deadlines(state: ReferralState) -> None:
     later = NOW + timedelta(days=3)
     [moved] = join(a_referral(state), later)
 
-    assert moved.move is Transition.REOPENED
+    assert moved.transition is Transition.REOPENED
     assert moved.referral.state is ReferralState.SENT
     assert moved.referral.sent_at == later
     assert moved.referral.result is None
@@ -199,20 +199,20 @@ def leads(state: ReferralState, move: Transition) -> ReferralState:
 
 
 def test_the_table_is_the_one_of_the_policy() -> None:
-    told = [(state, move) for state, moves in POLICY.items() for move in map(Transition, moves.split())]
+    results = [(state, move) for state, moves in POLICY.items() for move in map(Transition, moves.split())]
 
-    assert {(state, move): leads(state, move) for state, move in told} == machine.MOVES
+    assert {(state, move): leads(state, move) for state, move in results} == machine.TRANSITIONS
 
 
-def test_the_table_names_every_move_and_ends_in_every_state() -> None:
-    assert {move for _, move in machine.MOVES} == set(Transition)
-    assert set(machine.MOVES.values()) == set(ReferralState) - {ReferralState.DRAFT}
+def test_the_table_has_every_transition_and_reaches_every_state() -> None:
+    assert {move for _, move in machine.TRANSITIONS} == set(Transition)
+    assert set(machine.TRANSITIONS.values()) == set(ReferralState) - {ReferralState.DRAFT}
 
 
 # ---------------------------------------------------------------- what a move demands
 
 
-def test_the_clock_starts_at_sent_and_acceptance_does_not_touch_it() -> None:
+def test_the_deadlines_start_at_sent_and_acceptance_does_not_change_them() -> None:
     sent = a_referral()
     [accepted] = machine.accept(sent, RECEIVER, NOW + timedelta(hours=30))
 
@@ -235,14 +235,14 @@ def test_a_return_needs_a_reason_and_the_wrong_area_names_the_right_one(
 ) -> None:
     refusal = None
     try:
-        machine.give_back(a_referral(), RULES, RECEIVER, NOW, reason=reason, right_unit=right_unit)
-    except Refused as refused:
+        machine.return_referral(a_referral(), RULES, RECEIVER, NOW, reason=reason, right_unit=right_unit)
+    except TransitionRefused as refused:
         refusal = refused.code
 
     assert refusal == code
 
 
-def test_the_second_return_goes_up_at_once_and_a_third_is_refused() -> None:
+def test_the_second_return_is_escalated_immediately_and_a_third_is_refused() -> None:
     """Two returns, then the coordinating unit assigns (R32)."""
     current = a_referral()
     [first] = make(current, Transition.RETURNED)
@@ -252,33 +252,33 @@ def test_the_second_return_goes_up_at_once_and_a_third_is_refused() -> None:
     [again] = machine.reroute(first.referral, RULES, SENDER, NOW, to_unit=SCHOOLS)
     second, up = make(again.referral, Transition.RETURNED)
     assert second.referral.returns == 2
-    assert (up.move, up.escalated_to, up.because) == (Transition.ESCALATED, COORDINATOR, "returned_too_often")
+    assert (up.transition, up.escalated_to, up.cause) == (Transition.ESCALATED, COORDINATOR, "returned_too_often")
 
     [assigned] = machine.reroute(up.referral, RULES, Actor(COORDINATOR, "coordinator"), NOW, to_unit=SCHOOLS)
-    with pytest.raises(Refused, match="too_many_returns"):
+    with pytest.raises(TransitionRefused, match="too_many_returns"):
         make(assigned.referral, Transition.RETURNED)
 
 
-def test_the_coordinating_unit_assigns_only_what_has_come_up_to_it() -> None:
+def test_the_coordinating_unit_assigns_only_what_was_escalated_to_it() -> None:
     [first] = make(a_referral(), Transition.RETURNED)
 
-    with pytest.raises(Refused, match="not_yours"):
+    with pytest.raises(TransitionRefused, match="not_yours"):
         machine.reroute(first.referral, RULES, Actor(COORDINATOR), NOW, to_unit=POLICE)
 
 
-def test_an_extension_is_given_once_in_working_days() -> None:
+def test_an_extension_is_allowed_once_in_working_days() -> None:
     working = a_referral(ReferralState.IN_PROGRESS)
     [extended] = machine.extend(working, RULES, RECEIVER, NOW, days=5, reason_given=True)
 
     assert working.result_by == at(TUESDAY + timedelta(days=15), 0)  # ten working days
     assert extended.referral.result_by == at(TUESDAY + timedelta(days=22), 0)  # five more
-    with pytest.raises(Refused, match="already_extended"):
+    with pytest.raises(TransitionRefused, match="already_extended"):
         machine.extend(extended.referral, RULES, RECEIVER, NOW, days=5, reason_given=True)
 
 
 @pytest.mark.parametrize(("days", "reason_given", "code"), [(None, True, "days_missing"), (5, False, "reason_missing")])
 def test_an_extension_needs_days_and_a_reason(days: int | None, reason_given: bool, code: str) -> None:
-    with pytest.raises(Refused, match=code):
+    with pytest.raises(TransitionRefused, match=code):
         machine.extend(
             a_referral(ReferralState.IN_PROGRESS), RULES, RECEIVER, NOW, days=days, reason_given=reason_given
         )
@@ -300,35 +300,35 @@ def test_an_extension_needs_days_and_a_reason(days: int | None, reason_given: bo
         ({"reporter_informed": True}, True, None),
     ],
 )
-def test_closing_needs_a_result_a_check_and_word_to_the_reporter(
+def test_closing_needs_a_result_a_check_and_informed_reporters(
     changes: dict[str, Any], checked: bool, code: str | None
 ) -> None:
     reported = replace(a_referral(ReferralState.RESULT_REPORTED), **changes)
     refusal = None
     try:
         machine.close(reported, RULES, SENDER, NOW, checked=checked)
-    except Refused as refused:
+    except TransitionRefused as refused:
         refusal = refused.code
 
     assert refusal == code
 
 
-def test_who_did_the_work_does_not_check_it() -> None:
+def test_the_unit_that_did_the_work_does_not_check_it() -> None:
     reported = a_referral(ReferralState.RESULT_REPORTED, reporter_informed=True)
 
-    with pytest.raises(Refused, match="self_check"):
+    with pytest.raises(TransitionRefused, match="self_check"):
         machine.close(reported, RULES, RECEIVER, NOW, checked=True)
-    with pytest.raises(Refused, match="not_yours"):
+    with pytest.raises(TransitionRefused, match="not_yours"):
         machine.close(reported, RULES, Actor(POLICE), NOW, checked=True)
     assert machine.close(reported, RULES, Actor(LEAD), NOW, checked=True)
 
 
 @pytest.mark.parametrize(("level", "goes_up"), [(Level.L1, True), (Level.L2, False)])
-def test_a_guardians_refusal_of_an_urgent_matter_goes_up(level: Level, goes_up: bool) -> None:
+def test_a_guardians_refusal_in_an_urgent_referral_is_escalated(level: Level, goes_up: bool) -> None:
     working = a_referral(ReferralState.IN_PROGRESS, level=level)
     moves = machine.report_result(working, RULES, RECEIVER, NOW, result=Result.REFUSED_BY_GUARDIAN)
 
-    assert [move.move for move in moves] == [Transition.RESULT_REPORTED] + [Transition.ESCALATED] * goes_up
+    assert [move.transition for move in moves] == [Transition.RESULT_REPORTED] + [Transition.ESCALATED] * goes_up
 
 
 @pytest.mark.parametrize(("days", "code"), [(90, None), (91, "too_late_to_reopen")])
@@ -337,7 +337,7 @@ def test_a_closed_referral_is_reopened_within_ninety_days(days: int, code: str |
     refusal = None
     try:
         machine.reopen(closed, RULES, SENDER, NOW + timedelta(days=days))
-    except Refused as refused:
+    except TransitionRefused as refused:
         refusal = refused.code
 
     assert refusal == code
@@ -345,16 +345,16 @@ def test_a_closed_referral_is_reopened_within_ninety_days(days: int, code: str |
 
 @pytest.mark.parametrize("actor", [RECEIVER, Actor(LEAD), Actor(POLICE)])
 def test_only_the_sender_withdraws(actor: Actor) -> None:
-    with pytest.raises(Refused, match="not_yours"):
+    with pytest.raises(TransitionRefused, match="not_yours"):
         machine.withdraw(a_referral(), actor, NOW, reason_given=True)
 
 
 def test_a_withdrawal_needs_a_reason() -> None:
-    with pytest.raises(Refused, match="reason_missing"):
+    with pytest.raises(TransitionRefused, match="reason_missing"):
         machine.withdraw(a_referral(), SENDER, NOW, reason_given=False)
 
 
-def test_an_attempt_to_call_is_recorded_and_the_clock_goes_on() -> None:
+def test_an_attempt_to_call_is_recorded_and_the_deadline_keeps_running() -> None:
     urgent = a_referral(level=Level.L0)
     [tried] = machine.phone_report(urgent, RULES, RECEIVER, NOW, reached=False)
 
@@ -369,15 +369,15 @@ def test_a_level_rises_and_never_falls() -> None:
     [risen] = join(a_referral(), later, Level.L0, None)
     [same] = join(risen.referral, later, Level.L3, None)
 
-    assert risen.because == "level_raised"
+    assert risen.cause == "level_raised"
     assert risen.referral.level is same.referral.level is Level.L0
     assert risen.referral.sent_at == NOW
     assert risen.referral.accept_by == later + timedelta(hours=1)
     assert risen.referral.phone_by == later + timedelta(hours=1)
-    assert same.because == "finding_added"
+    assert same.cause == "finding_added"
 
 
-def test_a_rising_level_gives_no_clock_more_time() -> None:
+def test_a_rising_level_gives_no_deadline_more_time() -> None:
     """The old deadline was an hour away; the new level's day is no excuse."""
     almost = a_referral()
     assert almost.result_by is not None
@@ -386,13 +386,13 @@ def test_a_rising_level_gives_no_clock_more_time() -> None:
     assert risen.referral.result_by == almost.result_by
 
 
-def test_news_of_a_child_does_not_wait_on_the_desk_of_who_was_sent_it_back() -> None:
+def test_a_new_finding_sends_a_returned_referral_again() -> None:
     """Returned, and somebody finds more: it goes out again, to whoever the route names, with a new clock."""
     [returned] = make(a_referral(), Transition.RETURNED)
     later = NOW + timedelta(hours=5)
     [again] = join(returned.referral, later, Level.L0, receiver=POLICE)
 
-    assert (again.move, again.because, again.previous_unit) == (Transition.SENT, "sent_again", RENLI)
+    assert (again.transition, again.cause, again.previous_unit) == (Transition.SENT, "sent_again", RENLI)
     assert (again.referral.state, again.referral.to_unit) == (ReferralState.SENT, POLICE)
     assert again.referral.sent_at == later
     assert again.referral.phone_by == later + timedelta(hours=1)
@@ -403,7 +403,7 @@ def test_news_of_a_child_does_not_wait_on_the_desk_of_who_was_sent_it_back() -> 
     ("level", "called", "due"),
     [(Level.L0, False, True), (Level.L0, True, False), (Level.L1, False, False)],
 )
-def test_another_urgent_finding_asks_for_a_call_of_its_own(level: Level, called: bool, due: bool) -> None:
+def test_another_urgent_finding_requires_a_call_of_its_own(level: Level, called: bool, due: bool) -> None:
     """The call of last week was about something else; a lesser finding asks for none."""
     [sent] = machine.send(a_referral(ReferralState.DRAFT, level=Level.L0), RULES, SENDER)
     [called_about] = machine.phone_report(sent.referral, RULES, SENDER, NOW, reached=True)
@@ -411,17 +411,19 @@ def test_another_urgent_finding_asks_for_a_call_of_its_own(level: Level, called:
     [joined] = join(called_about.referral, later, level, phone_reported=called)
 
     assert joined.referral.phone_reported is not due
-    assert dict(machine.running(joined.referral)).get("phone_report") == (later + timedelta(hours=1) if due else None)
+    assert dict(machine.running_deadlines(joined.referral)).get("phone_report") == (
+        later + timedelta(hours=1) if due else None
+    )
 
 
-def test_a_call_that_is_due_is_not_put_off_by_another_finding() -> None:
+def test_another_finding_does_not_postpone_a_due_call() -> None:
     [sent] = machine.send(a_referral(ReferralState.DRAFT, level=Level.L0), RULES, SENDER)
     [joined] = join(sent.referral, NOW + timedelta(minutes=50), Level.L0)
 
     assert joined.referral.phone_by == NOW + timedelta(hours=1)
 
 
-def test_what_others_have_sent_too_is_not_the_first_sender_s_to_take_back() -> None:
+def test_the_sender_cannot_withdraw_what_others_have_reported_too() -> None:
     [joined] = machine.join(
         a_referral(),
         RULES,
@@ -435,28 +437,28 @@ def test_what_others_have_sent_too_is_not_the_first_sender_s_to_take_back() -> N
     )
     [own] = join(a_referral(), NOW)
 
-    with pytest.raises(Refused, match="others_reported"):
+    with pytest.raises(TransitionRefused, match="others_reported"):
         machine.withdraw(joined.referral, SENDER, NOW, reason_given=True)
     assert machine.withdraw(own.referral, SENDER, NOW, reason_given=True)
     assert joined.referral.reporters == (RENLI, POLICE)
 
 
-def test_a_clock_counted_into_an_unpublished_year_says_so_and_is_counted_again_from_where_it_began() -> None:
+def test_a_deadline_in_an_unpublished_year_is_provisional_and_is_recomputed_from_its_start() -> None:
     """Sent as L3 in November, raised to L2 on the last day anybody has published working days for."""
     raised_at = at(date(2026, 12, 31))
     [sent] = machine.send(a_referral(ReferralState.DRAFT, level=Level.L3), RULES, SENDER)
-    [risen] = join(replace(sent.referral, ran_out=("accept", "result")), raised_at, Level.L2, None)
+    [risen] = join(replace(sent.referral, expired=("accept", "result")), raised_at, Level.L2, None)
     settled, moves = machine.recount(risen.referral, PUBLISHED, raised_at)
 
     assert not sent.referral.provisional
     assert risen.referral.provisional
     assert risen.referral.accept_by == at(date(2027, 1, 6), 0)  # Friday 1, Monday 4, Tuesday 5
     assert settled.accept_by == at(date(2027, 1, 7), 0)
-    assert [moved.because for moved in moves] == ["calendar_published"]
+    assert [moved.cause for moved in moves] == ["calendar_published"]
     assert not settled.provisional
 
 
-def test_a_deadline_that_was_kept_when_the_level_rose_gains_no_time_when_a_year_is_published() -> None:
+def test_a_deadline_kept_when_the_level_rose_gains_no_time_when_a_year_is_published() -> None:
     """Due by the end of 28 December; raised on the 24th, with more time for the new level than is left."""
     due, raised_at = at(date(2026, 12, 29), 0), at(date(2026, 12, 24))
     [risen] = join(a_referral(ReferralState.ACCEPTED, level=Level.L3, result_by=due), raised_at, Level.L2, None)
@@ -465,7 +467,7 @@ def test_a_deadline_that_was_kept_when_the_level_rose_gains_no_time_when_a_year_
     assert machine.recount(risen.referral, PUBLISHED, raised_at) == (risen.referral, ())
 
 
-def test_days_that_were_granted_before_the_level_rose_are_not_granted_again_when_a_year_is_published() -> None:
+def test_an_extension_before_the_level_rose_is_not_granted_again_when_a_year_is_published() -> None:
     raised_at = at(date(2026, 12, 24))
     slow = a_referral(ReferralState.IN_PROGRESS, level=Level.L3, result_by=at(date(2027, 1, 30), 0))
     [longer] = machine.extend(slow, RULES, RECEIVER, raised_at, days=5, reason_given=True)
@@ -477,22 +479,22 @@ def test_days_that_were_granted_before_the_level_rose_are_not_granted_again_when
     assert settled.extended
 
 
-def test_each_clock_runs_out_once() -> None:
+def test_each_deadline_is_escalated_once() -> None:
     draft = a_referral(ReferralState.DRAFT, level=Level.L0)
     [sent] = machine.send(draft, RULES, SENDER)
-    moves = machine.run_out(sent.referral, RULES, NOW + timedelta(days=2))
+    moves = machine.escalate_expired(sent.referral, RULES, NOW + timedelta(days=2))
 
     assert [move.overdue for move in moves] == ["phone_report", "accept", "result"]
     assert {move.escalated_to for move in moves} == {RULES.duty_unit}
-    assert machine.run_out(moves[-1].referral, RULES, NOW + timedelta(days=3)) == ()
+    assert machine.escalate_expired(moves[-1].referral, RULES, NOW + timedelta(days=3)) == ()
 
 
-def test_a_clock_that_runs_out_does_so_at_its_moment_and_not_before() -> None:
+def test_a_deadline_expires_at_its_moment_and_not_before() -> None:
     sent = a_referral()
     assert sent.accept_by is not None
 
-    assert machine.run_out(sent, RULES, sent.accept_by - timedelta(microseconds=1)) == ()
-    assert [move.overdue for move in machine.run_out(sent, RULES, sent.accept_by)] == ["accept"]
+    assert machine.escalate_expired(sent, RULES, sent.accept_by - timedelta(microseconds=1)) == ()
+    assert [move.overdue for move in machine.escalate_expired(sent, RULES, sent.accept_by)] == ["accept"]
 
 
 # ---------------------------------------------------------------- any sequence of moves
@@ -512,33 +514,33 @@ class AnyLife(RuleBasedStateMachine):
 
     @initialize(level=st.sampled_from(Level), reporter=st.sampled_from([None, RENLI]))
     def begin(self, level: Level, reporter: str | None) -> None:
-        told: dict[str, Any] = {} if reporter is not None else {"sources": (), "reporters": ()}
-        draft = replace(a_referral(), state=ReferralState.DRAFT, version=0, level=level, **told)
+        results: dict[str, Any] = {} if reporter is not None else {"sources": (), "reporters": ()}
+        draft = replace(a_referral(), state=ReferralState.DRAFT, version=0, level=level, **results)
         self.referral = self.previous = machine.send(draft, RULES, SENDER)[0].referral
 
-    def _apply(self, moves: tuple[Moved, ...]) -> None:
+    def _apply(self, moves: tuple[AppliedTransition, ...]) -> None:
         for moved in moves:
             self.previous, self.referral = self.referral, moved.referral
             assert moved.referral.version == self.previous.version + 1
-            assert moved.move in POLICY[self.previous.state].split()
-            assert moved.referral.state is leads(self.previous.state, moved.move)
-            if moved.move is Transition.RETURNED:
+            assert moved.transition in POLICY[self.previous.state].split()
+            assert moved.referral.state is leads(self.previous.state, moved.transition)
+            if moved.transition is Transition.RETURNED:
                 self.returns_before_up += 1
-            if moved.move is Transition.REOPENED:
+            if moved.transition is Transition.REOPENED:
                 self.seen_result = self.informed = False
-            if moved.move is Transition.RESULT_REPORTED:
+            if moved.transition is Transition.RESULT_REPORTED:
                 self.seen_result = True
-            if moved.move is Transition.REPORTER_INFORMED:
+            if moved.transition is Transition.REPORTER_INFORMED:
                 self.informed = True
 
     def _try(self, make_it: Any) -> None:
-        with suppress(Refused):
+        with suppress(TransitionRefused):
             self._apply(make_it())
 
     @rule(hours=st.integers(1, 500))
     def time_passes(self, hours: int) -> None:
         self.now += timedelta(hours=hours)
-        self._apply(machine.run_out(self.referral, RULES, self.now))
+        self._apply(machine.escalate_expired(self.referral, RULES, self.now))
 
     @rule(unit=st.sampled_from([SCHOOLS, RENLI, LEAD, POLICE]))
     def accept(self, unit: str) -> None:
@@ -570,7 +572,9 @@ class AnyLife(RuleBasedStateMachine):
     @rule(reason=st.sampled_from([None, *ReturnReason]), right=st.sampled_from([None, POLICE]))
     def give_back(self, reason: ReturnReason | None, right: str | None) -> None:
         actor = Actor(self.referral.to_unit)
-        self._try(lambda: machine.give_back(self.referral, RULES, actor, self.now, reason=reason, right_unit=right))
+        self._try(
+            lambda: machine.return_referral(self.referral, RULES, actor, self.now, reason=reason, right_unit=right)
+        )
 
     @rule(unit=st.sampled_from([RENLI, LEAD, COORDINATOR, POLICE]), to=st.sampled_from([None, SCHOOLS, POLICE]))
     def reroute(self, unit: str, to: str | None) -> None:
@@ -599,7 +603,7 @@ class AnyLife(RuleBasedStateMachine):
         self._close(unit, checked)
 
     def _close(self, unit: str, checked: bool) -> None:
-        def closing() -> tuple[Moved, ...]:
+        def closing() -> tuple[AppliedTransition, ...]:
             before = self.referral
             moves = machine.close(before, RULES, Actor(unit), self.now, checked=checked)
             self.closed_properly = (
@@ -639,7 +643,7 @@ class AnyLife(RuleBasedStateMachine):
         self._apply(moves)
         assert self.referral.holder is not None, "news of a child lies on a desk that cannot act"
         if reporter is not None and level is Level.L0 and not called:
-            assert "phone_report" in dict(machine.running(self.referral)), "nobody is asked to call"
+            assert "phone_report" in dict(machine.running_deadlines(self.referral)), "nobody is asked to call"
 
     @rule()
     def reopen(self) -> None:
@@ -652,7 +656,7 @@ class AnyLife(RuleBasedStateMachine):
 
     @rule()
     def follow_the_file(self) -> None:
-        moved, moves = machine.hand_over(self.referral, a_child(2), self.now)
+        moved, moves = machine.reassign(self.referral, a_child(2), self.now)
         self._apply(moves)
         self.referral = replace(moved, version=self.referral.version)
 
@@ -688,9 +692,9 @@ class AnyLife(RuleBasedStateMachine):
 
     @invariant()
     def what_is_unfinished_has_a_clock(self) -> None:
-        """Nothing waits without a deadline that runs, or one that has run out and was told."""
+        """Nothing waits without a deadline that runs, or one that has run out and was results."""
         if self.referral.state in machine.UNFINISHED:
-            assert list(machine.running(self.referral)) or self.referral.ran_out
+            assert list(machine.running_deadlines(self.referral)) or self.referral.expired
 
 
 AnyLife.TestCase.settings = settings(
