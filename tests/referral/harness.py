@@ -1,4 +1,4 @@
-"""Drives referral's handlers as the runtime would, with the clock in the test's hand."""
+"""A harness that calls referral's handlers as the runtime does, while the test sets the time."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -53,7 +53,7 @@ def a_child(number: int = 1) -> UUID:
 
 
 def at(day: date, hour: int = 9, minute: int = 0) -> datetime:
-    """A moment of the county's day."""
+    """Return a moment of the county's day, in UTC."""
     return datetime(day.year, day.month, day.day, hour, minute, tzinfo=COUNTY_TIME).astimezone(UTC)
 
 
@@ -65,7 +65,7 @@ def a_gap(
     confirm_first: bool = False,
     item: str | None = None,
 ) -> DerivedFinding:
-    """A finding that the facts show; ordinarily a child who is out of school."""
+    """Return a finding that the facts show, by default that a child is out of school."""
     return DerivedFinding(code=code, route=route, level=level, item=item, confirm_first=confirm_first)
 
 
@@ -74,7 +74,7 @@ UNATTENDED = a_gap(FindingCode.UNATTENDED, "R4", Level.L0, confirm_first=True)
 
 @dataclass(slots=True)
 class ReferralHarness:
-    """One county, one database, one clock."""
+    """Referral of one county on one database, with the time that the test sets."""
 
     session: Any
     county: County = field(default_factory=a_county)
@@ -82,7 +82,7 @@ class ReferralHarness:
     emitted: list[OutboundEvent] = field(default_factory=list)
     on: date = TUESDAY
     batch: int = 1000
-    """How many events a handler gets at once."""
+    """The number of events in a batch."""
     _offset: int = 0
     _versions: dict[UUID, int] = field(default_factory=dict)
 
@@ -94,7 +94,7 @@ class ReferralHarness:
         return made
 
     async def reset(self) -> None:
-        """Begin again with empty tables, and the same event ids."""
+        """Empty the tables and restart the sequence of event ids."""
         await self.session.execute(f"truncate {', '.join(TABLES)}")
         self.emitted.clear()
         self.batch = 1000
@@ -130,7 +130,7 @@ class ReferralHarness:
         township: str | None = RENLI_CODE,
         **changes: Any,
     ) -> InboundEvent[Event]:
-        """What a person found; ordinarily a teacher, in 仁里镇."""
+        """Return a person's finding, by default a teacher's in 仁里镇."""
         number = self._offset + 1
         values: dict[str, Any] = {
             "finding": uuid5(SPACE, f"finding/{number}"),
@@ -203,7 +203,7 @@ class ReferralHarness:
         return self.inbound(ChildAssessed(**values | changes), topics.ELIGIBILITY_CHILD.name)
 
     def is_restricted(self, named: UUID | None) -> bool:
-        """Whether a referral or proposal was events to be restricted: who knows of it acts from the second log-in."""
+        """Return whether a referral or proposal was emitted as restricted: its unit acts from the restricted log-in."""
         return any(
             one.event.restricted
             and named in (getattr(one.event, "referral", None), getattr(one.event, "proposal", None))
@@ -217,7 +217,7 @@ class ReferralHarness:
         )
         return self.inbound(event, topics.REGISTRY_FINDING.name)
 
-    # ------------------------------------------------------------ making them heard
+    # ------------------------------------------------------------ applying events
 
     async def consume(self, *inputs: InboundEvent[Event]) -> list[Event]:
         """Apply events of one partition in batches of ``batch``; return what was emitted."""
@@ -238,7 +238,7 @@ class ReferralHarness:
         return TimePassed(at=self.now)
 
     async def complete_day(self, day: date | None = None, *, limit: int = 500) -> list[Event]:
-        """Turn the page to a day (default: the next one), for every partition index."""
+        """Complete a day, by default the next one, for every partition index."""
         self.on = day or self.on + timedelta(days=1)
         self.now = max(self.now, at(self.on, 0))
         events: list[OutboundEvent] = []
@@ -256,7 +256,7 @@ class ReferralHarness:
         return self._kept(events)
 
     async def complete_days_until(self, day: date) -> list[Event]:
-        """Every day up to and including this one, in order."""
+        """Complete every day up to and including this one, in order."""
         events: list[Event] = []
         while self.on < day:
             events += await self.complete_day()
@@ -273,30 +273,30 @@ class ReferralHarness:
         self.emitted += events
         return [one.event for one in events]
 
-    # ------------------------------------------------------------ doing
+    # ------------------------------------------------------------ actions of people
 
     async def report(self, *codes: FindingCode, **changes: Any) -> list[ReferralChanged]:
-        """A person reports; the referrals that this made or moved."""
+        """Report a finding; return the transitions that follow."""
         return only(await self.consume(self.finding(*codes, **changes)), ReferralChanged)
 
     async def act(self, verb: Verb, unit: str, referral: UUID | None = None, **changes: Any) -> list[Event]:
         return await self.consume(self.action(verb, unit, referral, **changes))
 
     async def transition(self, verb: Verb, unit: str, referral: UUID, **changes: Any) -> ReferralChanged:
-        """An action that must succeed: the move it made first."""
+        """Apply an action that must succeed; return its first transition."""
         events = await self.act(verb, unit, referral, **changes)
         assert not only(events, ReferralActionRefused), events
         return only(events, ReferralChanged)[0]
 
     async def refusal(self, verb: Verb, unit: str, referral: UUID | None = None, **changes: Any) -> str:
-        """An action that must be refused: why."""
+        """Apply an action that must be refused; return the code."""
         events = await self.act(verb, unit, referral, **changes)
         [refusal] = only(events, ReferralActionRefused)
         assert refusal.unit == unit
         return refusal.code
 
     async def work(self, referral: UUID, unit: str, *, until: ReferralState) -> None:
-        """Let the receiving unit do its part, up to a state."""
+        """Let the receiving unit work on a referral until it has a state."""
         steps: tuple[tuple[Verb, dict[str, Any]], ...] = (
             (Verb.ACCEPT, {}),
             (Verb.START, {}),
@@ -309,7 +309,7 @@ class ReferralHarness:
                 return
 
     async def finish(self, referral: UUID, unit: str, sender: str) -> ReferralChanged:
-        """From SENT to CLOSED, as it should be."""
+        """Take a referral from SENT to CLOSED."""
         await self.work(referral, unit, until=ReferralState.RESULT_REPORTED)
         reporters = await self.session.fetchval("select reporters from referral where id = $1", referral)
         if reporters:
@@ -317,7 +317,7 @@ class ReferralHarness:
         return await self.transition(Verb.CLOSE, sender, referral, channel="phone")
 
     async def state(self) -> dict[str, list[str]]:
-        """Every row of every table, for comparing two ways to the same place."""
+        """Return every row of every table."""
         found = {}
         for table in TABLES:
             rows = await self.session.fetch(f"select to_jsonb(t)::text as row from {table} t order by 1")
@@ -325,7 +325,7 @@ class ReferralHarness:
         return found
 
     def history(self) -> list[tuple[str, str]]:
-        """Everything events so far, with its cause."""
+        """Return every event emitted so far with its cause."""
         return [(str(one.cause), json.dumps(one.event.model_dump(mode="json"), sort_keys=True)) for one in self.emitted]
 
 
@@ -342,7 +342,7 @@ def only(events: Iterable[Event], kind: type[E_]) -> list[E_]:
 
 
 def queue(events: Iterable[Event]) -> list[tuple[str, bool, str]]:
-    """The queue lines among events: unit, whether there is something left to do, state or ``gone``."""
+    """Return the queue entries among events: unit, whether it is assigned, and its state or ``gone``."""
     return [
         (entry.unit, entry.assigned, "gone" if entry.deleted else entry.state) for entry in only(events, QueueEntry)
     ]

@@ -1,4 +1,4 @@
-"""What units do with their referrals: the whole way, and every way that is barred."""
+"""Actions of units on referrals: the regular course, and every refusal."""
 
 from datetime import timedelta
 from typing import Any
@@ -48,7 +48,7 @@ async def test_a_referral_goes_from_sent_to_closed(system: ReferralHarness) -> N
     ]
     assert [one.version for one in (accepted, started, reported, informed, closed)] == [2, 3, 4, 5, 6]
     assert closed.reporter_informed
-    assert accepted.accept_by == closed.accept_by  # counted from SENT, for ever
+    assert accepted.accept_by == closed.accept_by  # counted from SENT, whatever happens later
     assert (closed.actor_unit, closed.actor_role) == (POLICE, "agency_officer")
 
 
@@ -66,7 +66,7 @@ async def test_the_tombstone_is_emitted_once_when_the_next_day_is_completed(syst
     referral = await a_sent_referral(system)
     await system.finish(referral, SCHOOLS, POLICE)
 
-    assert queue(await system.complete_day(system.on)) == []  # the same day: not yet
+    assert queue(await system.complete_day(system.on)) == []  # not yet on the same day
     assert queue(await system.complete_day()) == [(SCHOOLS, False, "gone")]
     assert queue(await system.complete_day()) == []
 
@@ -117,9 +117,11 @@ async def test_the_ordinary_log_in_gets_the_same_answer_for_a_restricted_proposa
     system: ReferralHarness, known: bool
 ) -> None:
     [proposal] = only(await system.consume(system.assessed(UNATTENDED)), ProposalMade)
-    asked = proposal.proposal if known else UUID(int=1)
+    proposal_id = proposal.proposal if known else UUID(int=1)
 
-    events = await system.act(Verb.CONFIRM, RENLI, proposal=asked, restricted=False, role="township_civil_affairs")
+    events = await system.act(
+        Verb.CONFIRM, RENLI, proposal=proposal_id, restricted=False, role="township_civil_affairs"
+    )
 
     [refusal] = events
     assert isinstance(refusal, ReferralActionRefused)
@@ -127,7 +129,7 @@ async def test_the_ordinary_log_in_gets_the_same_answer_for_a_restricted_proposa
 
 
 async def test_every_answer_to_the_restricted_log_in_is_restricted(system: ReferralHarness) -> None:
-    """Whatever it was about: it asked where nobody else reads."""
+    """The answer goes to the restricted topic even if the action names nothing restricted."""
     [moved] = await system.report()
 
     events = await system.act(Verb.START, SCHOOLS, moved.referral, restricted=True)
@@ -149,7 +151,7 @@ async def test_a_restricted_referral_rerouted_to_a_unit_without_a_restricted_que
 
 
 async def test_a_failed_check_returns_the_referral_to_its_agency(system: ReferralHarness) -> None:
-    """The sender has called: the child is still at home."""
+    """The sender has called and learned that the child is still at home."""
     referral = await a_sent_referral(system)
     await system.work(referral, SCHOOLS, until=ReferralState.RESULT_REPORTED)
     system.now += timedelta(days=1)
@@ -269,7 +271,7 @@ async def test_a_new_finding_after_a_withdrawal_is_a_new_referral(system: Referr
 async def test_verbs_of_the_registry_are_ignored(system: ReferralHarness) -> None:
     assert await system.act(Verb.VERIFY, RENLI, outcome="confirmed") == []
     assert await system.act(Verb.MERGE, LEAD, other=a_child(2)) == []
-    for verb in (Verb.CONFIRM, Verb.DECLINE):  # a match question, which the registry answers for
+    for verb in (Verb.CONFIRM, Verb.DECLINE):  # a review, which the registry answers
         assert await system.act(verb, LEAD, proposal=review_id(a_child())) == []
 
 
@@ -283,7 +285,7 @@ async def test_an_unknown_proposal_is_refused_with_a_code(system: ReferralHarnes
 
 
 async def test_every_transition_is_kept_in_the_history(system: ReferralHarness) -> None:
-    """The history has one row a move, with who, when, why and because of what."""
+    """The history has one row for each transition, with actor, time, reason and cause."""
     referral = await a_sent_referral(system)
     await system.finish(referral, SCHOOLS, POLICE)
     rows = await system.session.fetch(
@@ -304,7 +306,7 @@ async def test_every_transition_is_kept_in_the_history(system: ReferralHarness) 
 
 
 async def test_a_recorded_call_keeps_the_station_and_the_time(system: ReferralHarness) -> None:
-    """{time, station} are recorded when the call was made (policy 4.4, rule 5)."""
+    """The time of a call and the station called are recorded (policy 4.4, rule 5)."""
     [moved] = await system.report(FindingCode.SUSPECTED_VIOLENCE)
     called_at = system.now + timedelta(minutes=4)
     await system.transition(Verb.PHONE_REPORT, SCHOOLS, moved.referral, reached=True, station="110", at=called_at)

@@ -1,4 +1,4 @@
-"""However the log is cut into batches and a day into pages: the same state, the same events, in the same order."""
+"""Batch and page boundaries change nothing: the state, the events and their order stay the same."""
 
 import asyncio
 import random
@@ -48,7 +48,7 @@ State = dict[str, list[str]]
 
 
 async def in_batches(system: ReferralHarness, scenario: Callable[[ReferralHarness], Awaitable[None]]) -> None:
-    """Tell a story one by one, by sevens and all at once: nothing may differ."""
+    """Run a scenario in batches of 1, 7 and 1000 events and compare the results."""
     results: list[tuple[History, State]] = []
     for batch in (1, 7, 1000):
         await system.reset()
@@ -56,7 +56,7 @@ async def in_batches(system: ReferralHarness, scenario: Callable[[ReferralHarnes
         await scenario(system)
         results.append((system.history(), await system.state()))
     first = results[0]
-    assert first[0], "the story says nothing"
+    assert first[0], "the scenario emits nothing"
     for history, state in results[1:]:
         assert history == first[0]
         assert state == first[1]
@@ -105,15 +105,15 @@ async def test_actions(system: ReferralHarness) -> None:
         found = [system.finding(FindingCode.OUT_OF_SCHOOL, unit=POLICE, child=a_child(n)) for n in range(CHILDREN)]
         sent = only(await system.consume(*found), ReferralChanged)
         shown = [system.assessed(UNATTENDED, child=a_child(n)) for n in range(CHILDREN)]
-        asked = only(await system.consume(*shown), ProposalMade)
+        proposals = only(await system.consume(*shown), ProposalMade)
         system.batch = batch
         events = []
         for _ in range(200):
             system.now += timedelta(minutes=1)
-            matter = dice.choice(sent)
+            referral = dice.choice(sent)
             verb, unit, changes = dice.choice(ACTIONS)
-            events.append(system.action(verb, unit, matter.referral, child=matter.child, **changes))
-            proposal = dice.choice(asked)
+            events.append(system.action(verb, unit, referral.referral, child=referral.child, **changes))
+            proposal = dice.choice(proposals)
             decision = dice.choice([Verb.CONFIRM, Verb.DECLINE, Verb.CONTACT])
             events.append(
                 system.action(decision, RENLI, child=proposal.child, proposal=proposal.proposal, reached=True)
@@ -124,7 +124,7 @@ async def test_actions(system: ReferralHarness) -> None:
 
 
 async def test_an_event_consumed_twice_counts_once(system: ReferralHarness) -> None:
-    """Findings, assessments, ticks and days, each a second time under another event id."""
+    """Findings, assessments, ticks and days are consumed a second time under other event ids."""
     dice = random.Random(5)
     codes = [FindingCode.OUT_OF_SCHOOL, FindingCode.SUSPECTED_VIOLENCE, FindingCode.HELP_REQUESTED]
     found = [system.finding(dice.choice(codes), child=a_child(dice.randrange(CHILDREN))) for _ in range(30)]
@@ -135,7 +135,7 @@ async def test_an_event_consumed_twice_counts_once(system: ReferralHarness) -> N
     await system.tick(system.now + timedelta(hours=3))
     before = await system.state()
 
-    again = [system.inbound(heard.event, heard.topic) for heard in (*found, *shown)]
+    again = [system.inbound(inbound.event, inbound.topic) for inbound in (*found, *shown)]
     assert await system.consume(*again[: len(found)]) == []
     assert await system.consume(*again[len(found) :]) == []
     assert await system.tick(system.now) == []
@@ -144,7 +144,7 @@ async def test_an_event_consumed_twice_counts_once(system: ReferralHarness) -> N
 
 
 async def test_any_interleaving_of_the_consumers_leads_to_the_same_day(system: ReferralHarness) -> None:
-    """Findings on their express way, assessments and calls on the main one: either may be ahead of the other."""
+    """The priority consumer of findings and the main consumer may each be ahead of the other."""
     codes = [
         FindingCode.OUT_OF_SCHOOL,
         FindingCode.UNATTENDED,
@@ -199,7 +199,7 @@ OUTCOMES = {
     """,
     "facts": "select child, route, code, shown, referral is null as sent from service_gap order by child, route, code",
 }
-"""What there is for people to do, and why."""
+"""What people have to do, and why."""
 
 
 async def a_county_full_of_work(system: ReferralHarness) -> None:
@@ -216,7 +216,7 @@ async def a_county_full_of_work(system: ReferralHarness) -> None:
 
 @pytest.mark.parametrize("limit", [1, 7])
 async def test_a_day_in_small_pages_is_the_same_day(system: ReferralHarness, limit: int) -> None:
-    """Only the cause differs: a page is one."""
+    """Only the cause differs, since the page is the cause."""
 
     async def run(size: int) -> tuple[list[str], State]:
         await system.reset()
@@ -242,7 +242,7 @@ async def test_a_repeated_page_emits_nothing(system: ReferralHarness) -> None:
 
 
 async def test_a_concurrent_finding_and_action_on_one_child_both_count(system: ReferralHarness, tables: str) -> None:
-    """Two consumers, two transactions: the child's row is the lock."""
+    """Two transactions of two consumers wait for each other at the child's row."""
     [sent] = await system.report(unit=POLICE)
     other = await asyncpg.connect(tables, server_settings={"search_path": "referral"})
     joined = system.finding(FindingCode.OUT_OF_SCHOOL, unit=LEAD)

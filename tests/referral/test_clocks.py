@@ -1,4 +1,4 @@
-"""Clocks that run out: by the tick where they count hours, by the turn of the day where they count days."""
+"""Expired deadlines: the tick escalates those counted in hours, the completed day those counted in days."""
 
 from datetime import date, timedelta
 
@@ -17,7 +17,7 @@ from tests.referral.harness import COORDINATOR, LEAD, POLICE, RENLI, SCHOOLS, Re
 async def test_a_missing_call_is_escalated_after_an_hour_and_a_missing_acceptance_after_two(
     system: ReferralHarness,
 ) -> None:
-    """L0: phone report within one hour, acceptance escalated after two, to the duty unit; each once."""
+    """L0 requires a call within one hour and acceptance within two; each is escalated once to the duty unit."""
     [sent] = await system.report(FindingCode.SUSPECTED_VIOLENCE)
     start = sent.sent_at
 
@@ -53,7 +53,7 @@ async def test_an_attempt_to_call_does_not_stop_the_deadline(system: ReferralHar
 
 
 async def test_an_ordinary_referral_is_escalated_by_the_day_and_not_by_the_tick(system: ReferralHarness) -> None:
-    """Three working days from Tuesday: to the end of Friday."""
+    """Three working days from Tuesday last until the end of Friday."""
     [sent] = await system.report()
     assert await system.tick(at(system.on + timedelta(days=9))) == []
     events = await system.complete_days_until(date(2026, 11, 27))
@@ -67,7 +67,7 @@ async def test_an_ordinary_referral_is_escalated_by_the_day_and_not_by_the_tick(
 
 
 async def test_ticks_check_urgent_referrals_only(system: ReferralHarness) -> None:
-    """An ordinary matter and an urgent one of the same child, both late by far: the day speaks for the first."""
+    """A child has an ordinary and an urgent referral, both overdue; the day escalates the ordinary one."""
     [ordinary] = await system.report()
     [urgent] = await system.report(FindingCode.SUSPECTED_VIOLENCE)
     late = only(await system.tick(system.now + timedelta(days=30)), ReferralChanged)
@@ -85,7 +85,7 @@ async def test_a_reported_result_stops_every_deadline(system: ReferralHarness) -
 
 
 async def test_the_deadlines_of_a_returned_referral_keep_running(system: ReferralHarness) -> None:
-    """Nobody has signed for it: who sent it is late, and is results so."""
+    """A returned referral is not accepted, so the delay is its sender's."""
     [sent] = await system.report(unit=POLICE)
     await system.transition(Verb.RETURN, SCHOOLS, sent.referral, reason=ReturnReason.NOT_MY_DUTY)
     events = await system.complete_days_until(date(2026, 11, 28))
@@ -113,7 +113,7 @@ async def test_the_lead_unit_s_own_delay_is_escalated_to_the_coordinating_unit(s
 
 
 async def test_ticks_in_one_batch_escalate_like_ticks_in_batches_of_their_own(system: ReferralHarness) -> None:
-    """After an outage: the same moves, caused by the same ticks."""
+    """After an outage the same ticks cause the same transitions."""
 
     async def results(batch: int) -> list[tuple[str, str]]:
         await system.reset()
@@ -162,7 +162,7 @@ async def test_a_referral_whose_level_rose_is_checked_by_the_tick(system: Referr
 
 
 async def test_deadlines_move_when_the_next_year_is_published(system: ReferralHarness) -> None:
-    """In December the new year is computed from weekends; New Year's Day is published later (policy 3.0)."""
+    """In December deadlines of the new year count weekends only; New Year's Day is published later (policy 3.0)."""
     await system.complete_days_until(date(2026, 12, 30))
     await system.consume(system.assessed(a_gap()))
     [sent] = only(await system.complete_day(), ReferralChanged)

@@ -1,4 +1,4 @@
-"""What the rules derive from facts: referred when the day turns, or proposed to a person at once."""
+"""Gaps derived from facts: referred when the day is completed, or proposed to a person immediately."""
 
 from datetime import timedelta
 
@@ -31,7 +31,7 @@ async def test_a_gap_that_is_shown_when_the_day_is_completed_is_referred(system:
 
     [moved] = only(events, ReferralChanged)
     assert (moved.transition, moved.to_unit, moved.finding) == (Transition.SENT, SCHOOLS, None)
-    assert moved.from_unit == RENLI  # who checks: the child's township
+    assert moved.from_unit == RENLI  # the child's township checks it
     assert (moved.reporter_unit, moved.actor_unit) == (None, None)
     assert moved.sent_at == at(system.on, 0)
     assert queue(events) == [(SCHOOLS, True, "sent")]
@@ -52,7 +52,7 @@ async def test_a_gap_is_referred_once_in_an_episode(system: ReferralHarness) -> 
     assert other.findings == (FindingCode.UNINSURED,)
     await system.finish(other.referral, "341722-rsj", RENLI)
     await system.consume(system.assessed(a_gap(), a_gap(FindingCode.UNINSURED, "R25", Level.L3)))
-    assert only(await system.complete_day(), ReferralChanged) == []  # served, checked; the data is late
+    assert only(await system.complete_day(), ReferralChanged) == []  # served and checked, but the data is late
     await system.consume(
         system.assessed(a_gap()), system.assessed(a_gap(), a_gap(FindingCode.UNINSURED, "R25", Level.L3))
     )
@@ -73,7 +73,7 @@ async def test_a_gap_that_a_person_has_reported_already_is_not_referred_twice(sy
 
     assert await system.complete_day() == []
     await system.consume(system.assessed())
-    assert await system.complete_day() == []  # a person's word stands, whatever the facts show
+    assert await system.complete_day() == []  # facts do not withdraw a person's report
     assert (await system.transition(Verb.ACCEPT, SCHOOLS, reported.referral)).state is ReferralState.ACCEPTED
 
 
@@ -90,7 +90,7 @@ async def test_a_referral_not_accepted_is_withdrawn_when_its_gap_is_gone(system:
 
 
 async def test_an_accepted_referral_stays_when_its_gap_is_gone(system: ReferralHarness) -> None:
-    """It may be gone because the agency acted; its result is still wanted."""
+    """The agency's work may be why it is gone, and its result is still required."""
     await system.consume(system.assessed(a_gap()))
     [sent] = only(await system.complete_day(), ReferralChanged)
     await system.transition(Verb.ACCEPT, SCHOOLS, sent.referral)
@@ -111,7 +111,7 @@ async def test_a_returned_referral_is_withdrawn_when_its_gap_is_gone(system: Ref
 
 
 async def test_a_gap_that_comes_back_opens_a_new_referral_or_reopens_the_old_one(system: ReferralHarness) -> None:
-    """Withdrawn: a new referral. Closed within ninety days: the old one, reopened."""
+    """After a withdrawal it is a new referral; within ninety days of closing it is the old one, reopened."""
     await system.consume(system.assessed(a_gap()))
     [first] = only(await system.complete_day(), ReferralChanged)
     await system.consume(system.assessed())
@@ -137,7 +137,7 @@ async def test_an_older_assessment_changes_nothing(system: ReferralHarness) -> N
 
 
 async def test_the_same_facts_on_another_day_are_a_newer_assessment(system: ReferralHarness) -> None:
-    """One version of the file, assessed again because a birthday came."""
+    """One version of the file is assessed again because of a birthday."""
     first, second = system.assessed(a_gap()), system.assessed()
     second.event.__dict__.update(child_version=1, assessment=2)
     await system.consume(first, second)
@@ -205,7 +205,7 @@ async def test_a_declined_proposal_is_not_made_again_for_the_same_grounds(system
     await system.complete_day()
     assert only(await system.consume(system.assessed(UNATTENDED)), ProposalMade) == []
     gone_and_back = await system.consume(system.assessed(), system.assessed(UNATTENDED))
-    assert only(gone_and_back, ProposalMade) == []  # within a day: the same grounds
+    assert only(gone_and_back, ProposalMade) == []  # the same grounds within a day
 
 
 async def test_a_gap_that_was_gone_for_a_day_is_proposed_again(system: ReferralHarness) -> None:
@@ -237,7 +237,7 @@ async def test_a_proposal_ends_when_its_ground_is_gone(system: ReferralHarness) 
 
 
 async def test_a_gap_shown_again_within_the_day_is_proposed_again(system: ReferralHarness) -> None:
-    """Nobody has declined it: the township must see it."""
+    """No person has declined it, so it is proposed to the township."""
     events = await system.consume(system.assessed(UNATTENDED), system.assessed(), system.assessed(UNATTENDED))
 
     made = only(events, ProposalMade)
@@ -251,7 +251,7 @@ async def test_a_gap_that_the_agency_already_has_is_not_proposed(system: Referra
 
 
 async def test_a_person_s_finding_answers_the_proposal_to_the_township(system: ReferralHarness) -> None:
-    """Whichever came first: the agency has it, and nobody is asked any more."""
+    """In either order the agency gets it and no proposal stays open."""
     [proposal] = only(await system.consume(system.assessed(UNATTENDED)), ProposalMade)
     events = await system.consume(system.finding(FindingCode.UNATTENDED))
 
@@ -301,7 +301,7 @@ async def test_a_proposal_about_another_child_is_refused(system: ReferralHarness
 
 
 async def test_an_undecided_proposal_is_escalated_to_the_county_once(system: ReferralHarness) -> None:
-    """Two hours for L0; a clock's tick is enough."""
+    """The tick escalates an L0 proposal after two hours."""
     [proposal] = only(await system.consume(system.assessed(UNATTENDED)), ProposalMade)
 
     assert await system.tick(proposal.decide_by - timedelta(seconds=1)) == []

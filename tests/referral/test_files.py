@@ -1,4 +1,4 @@
-"""Files are merged and split: whatever hangs on a child follows it."""
+"""Merged and split files: a child's case follows the child's file."""
 
 from datetime import date
 from uuid import UUID
@@ -50,7 +50,7 @@ async def test_an_ended_referral_follows_its_file_without_an_event(system: Refer
 
 
 async def test_a_finding_about_the_absorbed_file_is_one_about_the_survivor(system: ReferralHarness) -> None:
-    """In flight while the files were merged; it joins what the survivor has."""
+    """A finding in flight during the merge joins the survivor's referral."""
     [sent] = await system.report(child=NEW)
     await system.consume(system.reassigned(NEW, OLD))
     [joined] = await system.report(child=OLD)
@@ -61,14 +61,14 @@ async def test_a_finding_about_the_absorbed_file_is_one_about_the_survivor(syste
 async def test_a_chain_of_mergers_ends_at_the_last_survivor(system: ReferralHarness) -> None:
     third = a_child(3)
     [sent] = await system.report(child=OLD)
-    await system.consume(system.reassigned(third, NEW), system.reassigned(NEW, OLD))  # read in this order
+    await system.consume(system.reassigned(third, NEW), system.reassigned(NEW, OLD))  # consumed in this order
 
     assert (await system.transition(Verb.ACCEPT, SCHOOLS, sent.referral, child=OLD)).child == third
     assert [one.child for one in await system.report(FindingCode.NO_HUKOU, child=OLD)] == [third]
 
 
 async def test_a_derived_referral_stays_tied_to_the_facts_of_the_survivor(system: ReferralHarness) -> None:
-    """The survivor shows it too: it stays. He does not: nobody has begun, so it is taken back."""
+    """It stays if the survivor's facts show the gap too; else it is withdrawn, since no agency has accepted it."""
     for survivor_shows in (True, False):
         await system.reset()
         await system.consume(system.assessed(a_gap(), child=OLD))
@@ -78,11 +78,11 @@ async def test_a_derived_referral_stays_tied_to_the_facts_of_the_survivor(system
             system.assessed(*([a_gap()] if survivor_shows else []), child=NEW),
             system.assessed(child=OLD, state="absorbed", absorbed_by=NEW),
         )
-        moves = only(await system.complete_day(), ReferralChanged)
+        changed = only(await system.complete_day(), ReferralChanged)
 
-        withdrawn = [one.referral for one in moves if one.state is ReferralState.WITHDRAWN]
+        withdrawn = [one.referral for one in changed if one.state is ReferralState.WITHDRAWN]
         assert withdrawn == ([] if survivor_shows else [sent.referral])
-        assert [one for one in moves if one.transition is Transition.SENT] == []
+        assert [one for one in changed if one.transition is Transition.SENT] == []
 
 
 async def test_an_absorbed_file_shows_no_gaps(system: ReferralHarness) -> None:
@@ -151,7 +151,7 @@ async def test_a_split_moves_the_referrals_of_the_findings_that_move(system: Ref
 
 
 async def test_a_referral_of_two_findings_that_are_split_is_duplicated(system: ReferralHarness) -> None:
-    """Neither child's matter is lost."""
+    """Neither child loses the referral."""
     await system.report(child=OLD)
     second = system.finding(child=OLD, unit=POLICE)
     [joined] = only(await system.consume(second), ReferralChanged)
@@ -175,7 +175,7 @@ async def test_after_a_split_each_referral_knows_who_reported_its_own_findings(s
 
 
 async def test_a_ledger_proposal_follows_the_finding_that_is_its_ground(system: ReferralHarness) -> None:
-    """Still open: it goes along. Answered for the wrong child: the right one is asked about."""
+    """An open proposal follows the finding; a decision about the wrong child leads to a proposal for the right one."""
     for decided in (False, True):
         await system.reset()
         finding = system.finding(FindingCode.SUDDEN_HARDSHIP, child=OLD)
@@ -187,14 +187,14 @@ async def test_a_ledger_proposal_follows_the_finding_that_is_its_ground(system: 
 
         made = only(events, ProposalMade)
         assert len(made) == decided
-        asked = made[0].proposal if made else proposal.proposal
-        assert await system.session.fetchval("select child from proposal where id = $1", asked) == NEW
-        await system.act(Verb.CONFIRM, RENLI, proposal=asked, child=NEW)
+        proposal_id = made[0].proposal if made else proposal.proposal
+        assert await system.session.fetchval("select child from proposal where id = $1", proposal_id) == NEW
+        await system.act(Verb.CONFIRM, RENLI, proposal=proposal_id, child=NEW)
         assert await system.session.fetchval("SELECT child FROM ledger_entry where open") == NEW
 
 
 async def test_a_ledger_proposal_ends_when_the_surviving_child_may_not_enter(system: ReferralHarness) -> None:
-    """Nobody knew the candidate; he turns out to be a child of the place."""
+    """The candidate turns out to be a local child."""
     await system.consume(system.assessed(child=NEW, migrant=Answer.NO, statistical=Answer.NO))
     await system.consume(system.finding(FindingCode.SUDDEN_HARDSHIP, child=OLD))
     await system.consume(system.reassigned(NEW, OLD))
@@ -203,7 +203,7 @@ async def test_a_ledger_proposal_ends_when_the_surviving_child_may_not_enter(sys
 
 
 async def test_of_two_equal_duties_the_one_on_the_ordinary_topics_stays(system: ReferralHarness) -> None:
-    """Whichever file survives: its end would tell of the other."""
+    """Whichever file survives, cancelling the visible duty would reveal the restricted one."""
     for survivor, absorbed in ((NEW, OLD), (OLD, NEW)):
         await system.reset()
         await system.complete_days_until(date(2026, 12, 1))
@@ -226,7 +226,7 @@ async def test_a_file_that_is_split_off_again_has_a_case_of_its_own(system: Refe
 async def test_a_file_absorbed_before_the_merge_event_arrives_keeps_its_referrals_until_then(
     system: ReferralHarness,
 ) -> None:
-    """The two travel on different topics; the day may turn between them."""
+    """The assessment and the merge travel on different topics, and a day may be completed between them."""
     await system.consume(system.assessed(a_gap(), child=OLD))
     [sent] = only(await system.complete_day(), ReferralChanged)
     await system.consume(

@@ -1,4 +1,4 @@
-"""A person's finding is a referral at once, whoever has to act."""
+"""A person's finding is referred immediately, whichever unit has to act."""
 
 from datetime import timedelta
 from typing import Any
@@ -27,13 +27,13 @@ from tests.referral.harness import (
 
 
 def a_county_where(unit: str, **changes: Any) -> County:
-    """The demo county, with one unit changed."""
+    """Return the demo county with one unit changed."""
     units = tuple(each.model_copy(update=changes) if each.id == unit else each for each in a_county().units)
     return a_county(units=units)
 
 
 async def test_a_teacher_s_report_reaches_the_agency_queue_with_the_same_event(system: ReferralHarness) -> None:
-    """Sent at once, with the clocks of its level counted from the report."""
+    """It is sent immediately, with the deadlines of its level counted from the report."""
     events = await system.consume(system.finding(FindingCode.OUT_OF_SCHOOL))
 
     moved, entry = events[0], events[1]
@@ -42,7 +42,7 @@ async def test_a_teacher_s_report_reaches_the_agency_queue_with_the_same_event(s
     assert (moved.transition, moved.state, moved.to_unit) == (Transition.SENT, ReferralState.SENT, SCHOOLS)
     assert moved.topic_name == "referral.case.v1"
     assert moved.sent_at == system.now
-    assert moved.accept_by == at(system.on + timedelta(days=4), 0)  # three working days, to their end
+    assert moved.accept_by == at(system.on + timedelta(days=4), 0)  # the end of the third working day
     assert moved.inform == (RENLI,)
     assert (moved.from_unit, moved.reporter_unit, moved.reporter_informed) == (SCHOOLS, SCHOOLS, False)
     assert (entry.unit, entry.assigned, entry.version) == (SCHOOLS, True, 1)
@@ -53,7 +53,7 @@ async def test_a_teacher_s_report_reaches_the_agency_queue_with_the_same_event(s
 
 
 async def test_l0_requires_a_call_and_names_the_hotlines(system: ReferralHarness) -> None:
-    """The nine mandatory-report situations: a call, and the paper trail on a restricted topic."""
+    """A situation of mandatory reporting requires a call and is referred on a restricted topic."""
     events = await system.consume(system.finding(FindingCode.SUSPECTED_VIOLENCE, phone_reported_at=None))
 
     [moved] = only(events, ReferralChanged)
@@ -66,7 +66,7 @@ async def test_l0_requires_a_call_and_names_the_hotlines(system: ReferralHarness
 
 
 async def test_a_restricted_referral_emits_nothing_on_an_ordinary_topic(system: ReferralHarness) -> None:
-    """No reader of the ordinary topics can tell that it exists (policy part 4)."""
+    """A reader of the ordinary topics cannot know that it exists (policy part 4)."""
     [moved] = await system.report(FindingCode.SUSPECTED_VIOLENCE)
     await system.act(Verb.RESULT, POLICE, moved.referral, result="resolved")  # refused
     await system.finish(moved.referral, POLICE, SCHOOLS)
@@ -91,12 +91,16 @@ async def test_a_route_restricted_by_policy_is_restricted_whatever_the_county_ha
 
 
 async def test_a_finding_with_several_codes_goes_to_each_route_once(system: ReferralHarness) -> None:
-    moves = await system.report(
+    referrals = await system.report(
         FindingCode.OUT_OF_SCHOOL, FindingCode.MENTAL_DISTRESS, FindingCode.ABANDONED_OR_LONG_UNATTENDED
     )
 
-    assert {(moved.route, moved.to_unit) for moved in moves} == {("R1", POLICE), ("R12", SCHOOLS), ("R14", HEALTH)}
-    assert len({moved.referral for moved in moves}) == 3
+    assert {(referral.route, referral.to_unit) for referral in referrals} == {
+        ("R1", POLICE),
+        ("R12", SCHOOLS),
+        ("R14", HEALTH),
+    }
+    assert len({referral.referral for referral in referrals}) == 3
 
 
 async def test_a_second_finding_joins_the_open_referral_and_may_raise_its_level(system: ReferralHarness) -> None:
@@ -138,7 +142,7 @@ async def test_a_new_finding_reopens_what_was_closed_within_ninety_days(
 
 
 async def test_the_same_finding_consumed_twice_counts_once(system: ReferralHarness) -> None:
-    """Whether its referral is open, closed, or waits for the township."""
+    """That holds for an open referral, a closed one, and a proposal."""
     finding = system.finding(FindingCode.OUT_OF_SCHOOL, FindingCode.HELP_REQUESTED)
     again: dict[str, Any] = {"finding": finding.event.finding}  # type: ignore[attr-defined]
     events = await system.consume(finding)
@@ -155,7 +159,7 @@ async def test_the_same_finding_consumed_twice_counts_once(system: ReferralHarne
 
 
 async def test_a_returned_referral_is_sent_again_by_a_new_finding(system: ReferralHarness) -> None:
-    """The school was asked for more; meanwhile the hospital sees the child: the police have it again at once."""
+    """It was returned for more information; the hospital's finding sends it to the police again immediately."""
     [sent] = await system.report(FindingCode.SUSPECTED_VIOLENCE)
     await system.transition(Verb.RETURN, POLICE, sent.referral, reason=ReturnReason.INFORMATION_MISSING)
     events = await system.consume(system.finding(FindingCode.SUSPECTED_VIOLENCE, unit=HEALTH))
@@ -183,7 +187,7 @@ async def test_a_referral_that_others_joined_is_not_withdrawn_by_its_sender(syst
 
 
 async def test_a_route_to_the_township_goes_to_the_child_s_own(system: ReferralHarness) -> None:
-    """The township on file comes before the place where the child was found."""
+    """The township on file takes precedence over the place where the child was found."""
     [unknown] = await system.report(FindingCode.SUDDEN_HARDSHIP)
     await system.consume(system.assessed(child=a_child(2), township=QIDU_CODE))
     [known] = await system.report(FindingCode.SUDDEN_HARDSHIP, child=a_child(2))
@@ -195,7 +199,7 @@ async def test_a_route_to_the_township_goes_to_the_child_s_own(system: ReferralH
 
 @pytest.mark.parametrize("township", [None, "341799999"])
 async def test_a_child_without_a_township_is_the_lead_unit_s(system: ReferralHarness, township: str | None) -> None:
-    """Unknown, or not one of the county's: never lost."""
+    """That holds for an unknown township and for one outside the county."""
     [moved] = await system.report(FindingCode.SUDDEN_HARDSHIP, township=township)
 
     assert (moved.to_unit, moved.cause) == (LEAD, "township_unknown")
@@ -213,7 +217,7 @@ async def test_a_restricted_referral_for_a_unit_without_a_restricted_queue_goes_
 
 
 async def test_a_unit_without_any_queue_still_gets_the_event(system: ReferralHarness) -> None:
-    """Its inbox tells it; there is no queue line for a topic that is not there."""
+    """The unit is informed by its inbox; there is no queue topic to write to."""
     system.county = a_county_where(SCHOOLS, receives=False, receives_restricted=False)
     events = await system.consume(system.finding())
 
@@ -240,7 +244,7 @@ async def test_a_finding_without_any_route_is_parked(system: ReferralHarness) ->
 
 
 async def test_every_finding_code_has_a_route_in_the_demo_county(system: ReferralHarness) -> None:
-    """Each code becomes a referral somewhere, even if only where somebody assigns a lead."""
+    """Each code leads to a referral, even if only on the route for unassigned findings."""
     for number, code in enumerate(FindingCode):
         assert await system.report(code, child=a_child(number)), code
 
@@ -267,7 +271,7 @@ async def test_a_finding_by_people_without_a_duty_to_report_is_proposed_to_the_t
 
 
 async def test_l0_never_waits_for_a_confirmation(system: ReferralHarness) -> None:
-    """立即: whoever reports it, it is sent at once (policy 4.4, rule 5)."""
+    """Whoever reports it, it is sent immediately (立即, policy 4.4, rule 5)."""
     system.county = a_county_where(SCHOOLS, reports_at_once=False)
     [moved] = await system.report(FindingCode.SUSPECTED_VIOLENCE)
 
@@ -287,8 +291,8 @@ async def test_a_call_recorded_by_finding_counts_for_each_referral_that_must_be_
     system: ReferralHarness,
 ) -> None:
     finding = system.finding(FindingCode.SUSPECTED_VIOLENCE, FindingCode.UNATTENDED, FindingCode.OUT_OF_SCHOOL)
-    moves = only(await system.consume(finding), ReferralChanged)
-    named: dict[str, Any] = {"finding": moves[0].finding, "station": "派出所", "at": system.now}
+    referrals = only(await system.consume(finding), ReferralChanged)
+    named: dict[str, Any] = {"finding": referrals[0].finding, "station": "派出所", "at": system.now}
 
     tried = only(await system.act(Verb.PHONE_REPORT, SCHOOLS, reached=False, **named), ReferralChanged)
     called = only(await system.act(Verb.PHONE_REPORT, SCHOOLS, reached=True, **named), ReferralChanged)
@@ -298,7 +302,7 @@ async def test_a_call_recorded_by_finding_counts_for_each_referral_that_must_be_
 
 
 async def test_a_call_that_arrives_before_its_finding_counts(system: ReferralHarness) -> None:
-    """The finding comes by way of the registry; the call does not."""
+    """The finding passes through the registry, the call does not."""
     finding = system.finding(FindingCode.SUSPECTED_VIOLENCE)
     known = finding.event.finding  # type: ignore[attr-defined]
     assert await system.act(Verb.PHONE_REPORT, SCHOOLS, finding=known, reached=True) == []
@@ -311,7 +315,7 @@ async def test_a_call_that_arrives_before_its_finding_counts(system: ReferralHar
 async def test_every_unit_whose_call_counts_may_call_before_the_referral_exists(
     system: ReferralHarness, unit: str
 ) -> None:
-    """And no stranger's call afterwards makes that undone."""
+    """A stranger's call afterwards does not undo that."""
     finding = system.finding(FindingCode.SUSPECTED_VIOLENCE)
     known = finding.event.finding  # type: ignore[attr-defined]
     for caller in (unit, HEALTH):
@@ -322,7 +326,7 @@ async def test_every_unit_whose_call_counts_may_call_before_the_referral_exists(
 
 
 async def test_a_call_by_finding_counts_for_referrals_that_the_caller_takes_part_in(system: ReferralHarness) -> None:
-    """The police have one of its two referrals: theirs is called about, the other's clock goes on."""
+    """The police hold one of its two referrals; the deadline of the call on the other keeps running."""
     finding = system.finding(FindingCode.SUSPECTED_VIOLENCE, FindingCode.UNATTENDED)
     named = only(await system.consume(finding), ReferralChanged)[0].finding
     events = await system.act(Verb.PHONE_REPORT, POLICE, finding=named, reached=True)
