@@ -96,7 +96,7 @@ def ledger(
         house.ask(
             "SELECT l.child, l.open, l.reasons, l.unit, l.opened_on, l.last_contact_on, l.last_visit_on,"
             " count(d.id) FILTER (WHERE d.state = 'missed') AS missed"
-            " FROM referral.ledger l LEFT JOIN referral.duty d ON d.child = l.child"
+            " FROM referral.ledger_entry l LEFT JOIN referral.duty d ON d.child = l.child"
             " WHERE $1::text IS NULL OR l.township = $1"
             " GROUP BY 1, 2, 3, 4, 5, 6, 7 ORDER BY l.opened_on, l.child",
             code,

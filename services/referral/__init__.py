@@ -1,1 +1,1 @@
-"""Referral: every risk is somebody's task, with a clock, until it is done."""
+"""Referral: every finding becomes a task of one unit, with deadlines, until it is done."""

@@ -1,4 +1,4 @@
-"""What a unit's people do to referrals, proposals, the ledger and its duties: one function a verb."""
+"""What units do to referrals, proposals, ledger entries and duties: one function for each verb."""
 
 from collections.abc import Callable
 from uuid import UUID
@@ -7,30 +7,35 @@ from contracts.intake import ActionAccepted
 from contracts.referral import ReferralActionRefused
 from contracts.registry import is_review
 from contracts.vocabulary import ReferralState, Verb
-from services.referral import casework, routing, store
-from services.referral.desk import Desk
-from services.referral.domain import ledger, proposals, referral
+from services.referral import routing, store
+from services.referral.cases.duties import fulfil_duties
+from services.referral.cases.findings import ReportedFinding, report_finding
+from services.referral.cases.ledger import LEDGER_LEVEL
+from services.referral.cases.proposals import carry_out, record_decision
+from services.referral.domain import ledger, proposals, referrals
 from services.referral.domain.calendar import county_day
-from services.referral.domain.ledger import Ledger
-from services.referral.domain.matters import Matters
+from services.referral.domain.child_case import ChildCase
+from services.referral.domain.ids import content_id
+from services.referral.domain.ledger import LedgerEntry
 from services.referral.domain.proposals import Proposal
-from services.referral.domain.referral import Actor, Moves, Referral, Refused
+from services.referral.domain.referrals import Actor, Referral, TransitionRefused, Transitions
+from services.referral.unit_of_work import UnitOfWork
 
 BY_PERSON = frozenset({"phone", "in_person"})
-"""A check is a call or a visit (policy 4.4, rule 3)."""
+"""Channels that count as the check before a referral is closed: a call or a visit (policy 4.4, rule 3)."""
 
 
-def taken(desk: Desk, action: ActionAccepted, story: UUID) -> None:
-    """Do what was asked, or say why not. Verbs of the registry are not ours."""
+def apply(work: UnitOfWork, action: ActionAccepted, correlation: UUID) -> None:
+    """Apply an action, or emit why it is refused. Verbs of the registry are ignored."""
     try:
         if action.verb in ON_REFERRALS:
-            _on_referral(desk, action)
+            _on_referral(work, action)
         elif action.verb in (Verb.CONTACT, Verb.VISIT):
-            _seen(desk, action, story)
+            _record_contact(work, action, correlation)
         elif action.verb in (Verb.CONFIRM, Verb.DECLINE):
-            _decide(desk, action)
-    except Refused as refused:
-        _refuse(desk, action, refused.code, refused.state, story)
+            _decide(work, action)
+    except TransitionRefused as refusal:
+        _emit_refusal(work, action, refusal.code, refusal.state, correlation)
 
 
 def actor_of(action: ActionAccepted) -> Actor:
@@ -38,45 +43,48 @@ def actor_of(action: ActionAccepted) -> Actor:
 
 
 def _reason_given(action: ActionAccepted) -> bool:
-    """A code, or words. Intake knows whether there were words; where it did not say, it has looked itself."""
+    """Return whether the action gives a reason: a code, or a text that intake has seen.
+
+    Where intake does not say whether there was a text, its own check of the action has required one.
+    """
     return action.reason is not None or action.result is not None or action.noted is not False
 
 
 # ---------------------------------------------------------------- referrals
 
 
-def _accept(desk: Desk, matter: Referral, action: ActionAccepted) -> Moves:
-    return referral.accept(matter, actor_of(action), action.recorded_at)
+def _accept(work: UnitOfWork, referral: Referral, action: ActionAccepted) -> Transitions:
+    return referrals.accept(referral, actor_of(action), action.recorded_at)
 
 
-def _start(desk: Desk, matter: Referral, action: ActionAccepted) -> Moves:
-    return referral.start(matter, actor_of(action), action.recorded_at)
+def _start(work: UnitOfWork, referral: Referral, action: ActionAccepted) -> Transitions:
+    return referrals.start(referral, actor_of(action), action.recorded_at)
 
 
-def _return(desk: Desk, matter: Referral, action: ActionAccepted) -> Moves:
-    right_unit = _known_unit(desk, action.to_unit, matter.state)
-    return referral.give_back(
-        matter, desk.rules, actor_of(action), action.recorded_at, reason=action.reason, right_unit=right_unit
+def _return(work: UnitOfWork, referral: Referral, action: ActionAccepted) -> Transitions:
+    right_unit = _known_unit(work, action.to_unit, referral.state)
+    return referrals.return_referral(
+        referral, work.rules, actor_of(action), action.recorded_at, reason=action.reason, right_unit=right_unit
     )
 
 
-def _reroute(desk: Desk, matter: Referral, action: ActionAccepted) -> Moves:
-    wanted = _known_unit(desk, action.to_unit, matter.state)
-    fit = None if wanted is None else routing.fit(desk.county, matter.route, wanted)
-    return referral.reroute(
-        matter,
-        desk.rules,
+def _reroute(work: UnitOfWork, referral: Referral, action: ActionAccepted) -> Transitions:
+    named_unit = _known_unit(work, action.to_unit, referral.state)
+    receiver = None if named_unit is None else routing.qualified_receiver(work.county, referral.route, named_unit)
+    return referrals.reroute(
+        referral,
+        work.rules,
         actor_of(action),
         action.recorded_at,
-        to_unit=None if fit is None else fit.unit,
-        because=None if fit is None else fit.because,
+        to_unit=None if receiver is None else receiver.unit,
+        cause=None if receiver is None else receiver.cause,
     )
 
 
-def _extend(desk: Desk, matter: Referral, action: ActionAccepted) -> Moves:
-    return referral.extend(
-        matter,
-        desk.rules,
+def _extend(work: UnitOfWork, referral: Referral, action: ActionAccepted) -> Transitions:
+    return referrals.extend(
+        referral,
+        work.rules,
         actor_of(action),
         action.recorded_at,
         days=action.days,
@@ -84,32 +92,32 @@ def _extend(desk: Desk, matter: Referral, action: ActionAccepted) -> Moves:
     )
 
 
-def _result(desk: Desk, matter: Referral, action: ActionAccepted) -> Moves:
-    return referral.report_result(matter, desk.rules, actor_of(action), action.recorded_at, result=action.result)
+def _result(work: UnitOfWork, referral: Referral, action: ActionAccepted) -> Transitions:
+    return referrals.report_result(referral, work.rules, actor_of(action), action.recorded_at, result=action.result)
 
 
-def _withdraw(desk: Desk, matter: Referral, action: ActionAccepted) -> Moves:
-    return referral.withdraw(matter, actor_of(action), action.recorded_at, reason_given=_reason_given(action))
+def _withdraw(work: UnitOfWork, referral: Referral, action: ActionAccepted) -> Transitions:
+    return referrals.withdraw(referral, actor_of(action), action.recorded_at, reason_given=_reason_given(action))
 
 
-def _inform_reporter(desk: Desk, matter: Referral, action: ActionAccepted) -> Moves:
-    return referral.inform_reporter(matter, desk.rules, actor_of(action), action.recorded_at)
+def _inform_reporter(work: UnitOfWork, referral: Referral, action: ActionAccepted) -> Transitions:
+    return referrals.inform_reporter(referral, work.rules, actor_of(action), action.recorded_at)
 
 
-def _close(desk: Desk, matter: Referral, action: ActionAccepted) -> Moves:
+def _close(work: UnitOfWork, referral: Referral, action: ActionAccepted) -> Transitions:
     checked = action.channel in BY_PERSON
-    return referral.close(matter, desk.rules, actor_of(action), action.recorded_at, checked=checked)
+    return referrals.close(referral, work.rules, actor_of(action), action.recorded_at, checked=checked)
 
 
-def _reopen(desk: Desk, matter: Referral, action: ActionAccepted) -> Moves:
-    return referral.reopen(matter, desk.rules, actor_of(action), action.recorded_at)
+def _reopen(work: UnitOfWork, referral: Referral, action: ActionAccepted) -> Transitions:
+    return referrals.reopen(referral, work.rules, actor_of(action), action.recorded_at)
 
 
-def _phone_report(desk: Desk, matter: Referral, action: ActionAccepted) -> Moves:
-    return referral.phone_report(matter, desk.rules, actor_of(action), action.recorded_at, reached=action.reached)
+def _phone_report(work: UnitOfWork, referral: Referral, action: ActionAccepted) -> Transitions:
+    return referrals.phone_report(referral, work.rules, actor_of(action), action.recorded_at, reached=action.reached)
 
 
-ON_REFERRALS: dict[Verb, Callable[[Desk, Referral, ActionAccepted], Moves]] = {
+ON_REFERRALS: dict[Verb, Callable[[UnitOfWork, Referral, ActionAccepted], Transitions]] = {
     Verb.ACCEPT: _accept,
     Verb.START: _start,
     Verb.RETURN: _return,
@@ -124,91 +132,91 @@ ON_REFERRALS: dict[Verb, Callable[[Desk, Referral, ActionAccepted], Moves]] = {
 }
 
 
-OURS = frozenset({*ON_REFERRALS, Verb.CONTACT, Verb.VISIT, Verb.CONFIRM, Verb.DECLINE})
+HANDLED_VERBS = frozenset({*ON_REFERRALS, Verb.CONTACT, Verb.VISIT, Verb.CONFIRM, Verb.DECLINE})
 
 
-def _on_referral(desk: Desk, action: ActionAccepted) -> None:
+def _on_referral(work: UnitOfWork, action: ActionAccepted) -> None:
     if action.referral is None and action.verb is Verb.CLOSE and action.child is not None:
-        _ask_to_close_ledger(desk, action, action.child)
+        _propose_closing(work, action, action.child)
         return
     if action.referral is None and action.verb is Verb.PHONE_REPORT and action.finding is not None:
-        _phone_report_of_finding(desk, action, action.finding)
+        _phone_report_of_finding(work, action, action.finding)
         return
-    matter = _matter(desk, action)
-    if matter is None:
-        raise Refused("unknown_referral")
-    if action.child is not None and not _is_of(desk, action.child, matter):
-        raise Refused("other_child")
-    _do(desk, matter, action)
+    referral = _known_referral(work, action)
+    if referral is None:
+        raise TransitionRefused("unknown_referral")
+    if action.child is not None and not _belongs_to(work, action.child, referral):
+        raise TransitionRefused("other_child")
+    _apply(work, referral, action)
 
 
-def _matter(desk: Desk, action: ActionAccepted) -> Referral | None:
-    """The referral that the action names, if its log-in may know of it."""
-    found = None if action.referral is None else desk.referral(action.referral)
-    return None if found is not None and found.restricted and not action.restricted else found
+def _known_referral(work: UnitOfWork, action: ActionAccepted) -> Referral | None:
+    """Return the referral that the action names, if its log-in may know of it."""
+    referral = None if action.referral is None else work.find_referral(action.referral)
+    return None if referral is not None and referral.restricted and not action.restricted else referral
 
 
-def _proposal(desk: Desk, action: ActionAccepted) -> Proposal | None:
-    """The proposal that the action names, if its log-in may know of it."""
-    found = None if action.proposal is None else desk.proposal(action.proposal)
-    return None if found is not None and found.restricted and not action.restricted else found
+def _known_proposal(work: UnitOfWork, action: ActionAccepted) -> Proposal | None:
+    """Return the proposal that the action names, if its log-in may know of it."""
+    proposal = None if action.proposal is None else work.find_proposal(action.proposal)
+    return None if proposal is not None and proposal.restricted and not action.restricted else proposal
 
 
-def _entry(entry: Ledger | None, action: ActionAccepted) -> Ledger | None:
-    """The child's entry, if the action's log-in may know of it."""
-    return None if entry is not None and entry.hidden and not action.restricted else entry
+def _known_entry(entry: LedgerEntry | None, action: ActionAccepted) -> LedgerEntry | None:
+    """Return the child's entry, if the action's log-in may know of it."""
+    return None if entry is not None and entry.restricted_only and not action.restricted else entry
 
 
-def _do(desk: Desk, matter: Referral, action: ActionAccepted) -> None:
-    moves = ON_REFERRALS[action.verb](desk, matter, action)
-    call = store.Call(action.unit, action.station, action.at) if action.verb is Verb.PHONE_REPORT else None
-    desk.move(moves, action.on, channel=action.channel or action.mode, call=call)
+def _apply(work: UnitOfWork, referral: Referral, action: ActionAccepted) -> None:
+    transitions = ON_REFERRALS[action.verb](work, referral, action)
+    call = store.PhoneCall(action.unit, action.station, action.at) if action.verb is Verb.PHONE_REPORT else None
+    work.apply(transitions, action.on, channel=action.channel or action.mode, call=call)
 
 
-def _phone_report_of_finding(desk: Desk, action: ActionAccepted, finding: UUID) -> None:
-    """The caller knows the finding, not the referral: the call counts for each that must be called about.
+def _phone_report_of_finding(work: UnitOfWork, action: ActionAccepted, finding: UUID) -> None:
+    """Apply a call that names the finding: it counts for each of its referrals that requires a call.
 
-    The finding comes by way of the registry and may come later than the call.
+    A finding passes through the registry and may arrive after the call; the call is then kept for it.
     """
-    matters = desk.of_finding(finding)
-    first = [matter for matter in matters if matter.call_first] or matters
-    if not first:
+    open_referrals = work.open_referrals_from(finding)
+    concerned = [referral for referral in open_referrals if referral.call_first] or open_referrals
+    if not concerned:
         if action.reached:
-            desk.note_call(finding, store.Call(action.unit, action.station, action.at))
+            work.record_call(finding, store.PhoneCall(action.unit, action.station, action.at))
         return
-    mine = [matter for matter in first if referral.may_call(matter, desk.rules, action.unit)] or first[:1]
-    for matter in mine:
-        _do(desk, matter, action)
+    callable_by_unit = [referral for referral in concerned if referrals.may_call(referral, work.rules, action.unit)]
+    for referral in callable_by_unit or concerned[:1]:
+        _apply(work, referral, action)
 
 
-def _is_of(desk: Desk, child: UUID, matter: Referral) -> bool:
-    """The child it hangs on, or once hung on, or whose file was absorbed by that child's."""
-    return child in matter.owners or desk.of(child).child.id == matter.child
+def _belongs_to(work: UnitOfWork, child: UUID, referral: Referral) -> bool:
+    """Return whether the referral belongs or belonged to the child, or to the file that absorbed the child's."""
+    return child in referral.owners or work.surviving_case(child).child.id == referral.child
 
 
-def _known_unit(desk: Desk, unit: str | None, state: ReferralState) -> str | None:
+def _known_unit(work: UnitOfWork, unit: str | None, state: ReferralState) -> str | None:
     if unit is None:
         return None
-    speaker = desk.county.sending_unit(unit)
-    if speaker is None:
-        raise Refused("unknown_unit", state)
-    return speaker.id
+    sending_unit = work.county.sending_unit(unit)
+    if sending_unit is None:
+        raise TransitionRefused("unknown_unit", state)
+    return sending_unit.id
 
 
 # ---------------------------------------------------------------- contact and visit
 
 
-def _seen(desk: Desk, action: ActionAccepted, story: UUID) -> None:
-    """What was found on a contact or a visit is a finding like any other, whoever made it.
+def _record_contact(work: UnitOfWork, action: ActionAccepted, correlation: UUID) -> None:
+    """Record a contact or visit, refer what was found on it, and fulfil the duties that it answers.
 
-    The act itself is kept; where the child is on the ledger, it may fulfil what is owed.
+    Findings are referred whoever made the visit; only the units that care for the child fulfil duties.
     """
     if action.child is None:
-        raise Refused("child_missing")
-    matters = desk.of(action.child)
+        raise TransitionRefused("child_missing")
+    case = work.surviving_case(action.child)
     if action.findings:
-        what = casework.Found(
-            finding=casework.name("finding", action.unit, action.ce_id),
+        report = ReportedFinding(
+            finding=content_id("finding", action.unit, action.ce_id),
             codes=action.findings,
             level=None,
             actor=actor_of(action),
@@ -217,16 +225,16 @@ def _seen(desk: Desk, action: ActionAccepted, story: UUID) -> None:
             township=None,
             at=action.recorded_at,
             called=False,
-            story=story,
+            correlation=correlation,
         )
-        casework.found(desk, matters, what)
-    if matters.on_ledger is not None and not _may_look_after(desk, matters, action.unit):
-        raise Refused("not_yours")
-    desk.note_act(
-        store.Act(
+        report_finding(work, case, report)
+    if case.current_entry is not None and not _may_care_for(work, case, action.unit):
+        raise TransitionRefused("not_yours")
+    work.record_contact(
+        store.Contact(
             unit=action.unit,
             ce_id=action.ce_id,
-            child=matters.child.id,
+            child=case.child.id,
             verb=action.verb,
             done_on=action.on,
             recorded_at=action.recorded_at,
@@ -240,76 +248,76 @@ def _seen(desk: Desk, action: ActionAccepted, story: UUID) -> None:
     visit = action.verb is Verb.VISIT and action.at_residence is True and action.reached is not False
     contact = action.reached is True
     if visit or contact:
-        casework.acted(desk, matters, action.on, contact=contact, visit=visit)
+        fulfil_duties(work, case, action.on, contact=contact, visit=visit)
 
 
-def _may_look_after(desk: Desk, matters: Matters, unit: str) -> bool:
-    """The child's township, who keeps the entry, and the lead unit."""
-    entry = matters.on_ledger
+def _may_care_for(work: UnitOfWork, case: ChildCase, unit: str) -> bool:
+    """Return whether a unit cares for the child: the township, the unit of the entry or of a duty, the lead unit."""
+    entry = case.current_entry
     if entry is None:
         return False
-    township = matters.child.township or entry.township
+    township = case.child.township or entry.township
     if township is None:
         return True
-    keepers = {routing.township_unit(desk.county, township), entry.unit, desk.county.lead_unit}
-    return unit in keepers | {duty.unit for duty in matters.outstanding()}
+    keepers = {routing.township_unit(work.county, township), entry.unit, work.county.lead_unit}
+    return unit in keepers | {duty.unit for duty in case.outstanding_duties()}
 
 
 # ---------------------------------------------------------------- proposals
 
 
-def _decide(desk: Desk, action: ActionAccepted) -> None:
-    """Confirm or decline. The questions of the registry are answered by the registry, those that it knows or not."""
+def _decide(work: UnitOfWork, action: ActionAccepted) -> None:
+    """Apply a confirmation or a refusal of a proposal. Reviews of the registry are left to the registry."""
     if action.proposal is not None and is_review(action.proposal):
         return
-    proposal = _proposal(desk, action)
+    proposal = _known_proposal(work, action)
     if proposal is None:
-        raise Refused("unknown_proposal")
-    if action.child is not None and desk.of(action.child).child.id != proposal.child:
-        raise Refused("other_child")
+        raise TransitionRefused("unknown_proposal")
+    if action.child is not None and work.surviving_case(action.child).child.id != proposal.child:
+        raise TransitionRefused("other_child")
     actor = actor_of(action)
     yes = action.verb is Verb.CONFIRM
-    rules = desk.rules
+    rules = work.rules
     decided = proposals.decide(proposal, actor, rules.lead_unit, rules.coordinating_unit, yes=yes)
-    matters = desk.exactly(proposal.child)
-    if yes and proposal.what == "ledger_closing":
-        # Since it was asked for, the entry may have got another reason, and nobody has looked at that yet.
-        ledger.check_closing(matters.on_ledger, reason_given=True, asked_already=False)
-    desk.end(decided, action.on, actor)
+    case = work.case_of_file(proposal.child)
+    if yes and proposal.subject == "ledger_closing":
+        # The entry may have got another reason since the request, and nobody has visited the child because of it.
+        ledger.check_closing(case.current_entry, reason_given=True, already_requested=False)
+    work.end_proposal(decided, action.on, actor)
     if yes:
-        casework.confirmed(desk, matters, decided, actor, action.recorded_at, action.on)
+        carry_out(work, case, decided, actor, action.recorded_at, action.on)
     else:
-        casework.settled(desk, matters, decided)
+        record_decision(work, case, decided)
 
 
-def _ask_to_close_ledger(desk: Desk, action: ActionAccepted, child: UUID) -> None:
-    """Closing the ledger takes a reason, a visit and a second person, in another unit or another role (G12)."""
-    matters = desk.of(child)
-    entry = _entry(matters.on_ledger, action)
-    asked = any(proposal.what == "ledger_closing" for proposal in matters.undecided())
-    if entry is not None and not _may_look_after(desk, matters, action.unit):
-        raise Refused("not_yours")
-    ledger.check_closing(entry, reason_given=_reason_given(action), asked_already=asked)
+def _propose_closing(work: UnitOfWork, action: ActionAccepted, child: UUID) -> None:
+    """Propose that the entry be closed. That takes a reason, a visit, and a second person who agrees (G12)."""
+    case = work.surviving_case(child)
+    entry = _known_entry(case.current_entry, action)
+    requested = any(proposal.subject == "ledger_closing" for proposal in case.undecided_proposals())
+    if entry is not None and not _may_care_for(work, case, action.unit):
+        raise TransitionRefused("not_yours")
+    ledger.check_closing(entry, reason_given=_reason_given(action), already_requested=requested)
     assert entry is not None
-    lead = desk.county.lead_unit
-    township = matters.child.township or entry.township
-    keeper = routing.township_unit(desk.county, township)
-    count = sum(proposal.what == "ledger_closing" for proposal in matters.proposals.values())
-    story = casework.name(entry.child, "ledger", entry.entry, "closing", count)
-    desk.propose(
+    lead = work.county.lead_unit
+    township = case.child.township or entry.township
+    keeper = routing.township_unit(work.county, township)
+    count = sum(proposal.subject == "ledger_closing" for proposal in case.proposals.values())
+    correlation = content_id(entry.child, "ledger", entry.number, "closing", count)
+    work.propose(
         Proposal(
-            id=casework.name(entry.child, "ledger_closing", entry.entry, count),
+            id=content_id(entry.child, "ledger_closing", entry.number, count),
             child=entry.child,
-            what="ledger_closing",
+            subject="ledger_closing",
             unit=keeper if action.unit == lead else lead,
-            restricted=entry.hidden,
-            decide_by=desk.rules.confirm_by(casework.LEDGER_LEVEL, action.recorded_at),
-            story=story,
+            restricted=entry.restricted_only,
+            decide_by=work.rules.confirm_by(LEDGER_LEVEL, action.recorded_at),
+            correlation=correlation,
             township=township,
-            ledger_reasons=entry.reasons if entry.hidden else ledger.open_reasons(entry.reasons),
-            asked_unit=action.unit,
-            asked_role=action.role,
-            asked_person=action.person,
+            ledger_reasons=entry.reasons if entry.restricted_only else ledger.open_reasons(entry.reasons),
+            requester_unit=action.unit,
+            requester_role=action.role,
+            requester_person=action.person,
         ),
         action.on,
     )
@@ -318,18 +326,20 @@ def _ask_to_close_ledger(desk: Desk, action: ActionAccepted, child: UUID) -> Non
 # ---------------------------------------------------------------- refusals
 
 
-def _refuse(desk: Desk, action: ActionAccepted, code: str, state: ReferralState | None, story: UUID) -> None:
-    matter = _matter(desk, action)
-    proposal = _proposal(desk, action)
-    restricted = _of_restricted(desk, action, matter, proposal)
-    if matter is not None:
-        child = matter.child
+def _emit_refusal(
+    work: UnitOfWork, action: ActionAccepted, code: str, state: ReferralState | None, correlation: UUID
+) -> None:
+    referral = _known_referral(work, action)
+    proposal = _known_proposal(work, action)
+    restricted = _answer_is_restricted(work, action, referral, proposal)
+    if referral is not None:
+        child = referral.child
     elif proposal is not None:
         child = proposal.child
     else:
-        # No child is known: the unit's own number of the action keeps its answers in order.
+        # No child is known: the action's own id is the key that keeps the answers to it in order.
         child = action.child or action.referral or action.proposal or action.ce_id
-    desk.tell(
+    work.emit(
         ReferralActionRefused(
             child=child,
             restricted=restricted,
@@ -341,31 +351,33 @@ def _refuse(desk: Desk, action: ActionAccepted, code: str, state: ReferralState 
             code=code,
             state=state,
         ),
-        story,
+        correlation,
         restricted=restricted,
     )
 
 
-def _of_restricted(desk: Desk, action: ActionAccepted, matter: Referral | None, proposal: Proposal | None) -> bool:
-    """Whether the answer goes to the log-in for restricted matters.
+def _answer_is_restricted(
+    work: UnitOfWork, action: ActionAccepted, referral: Referral | None, proposal: Proposal | None
+) -> bool:
+    """Return whether the answer goes to the restricted topics.
 
-    It does if the action came from there; else if it would tell of something restricted that the action would have
-    changed, of which the ordinary log-in learns nothing at all.
+    It does if the action came from the restricted log-in, or if the answer would reveal something restricted that the
+    action concerns.
     """
     if action.restricted:
         return True
     if action.verb is Verb.PHONE_REPORT and action.referral is None and action.finding is not None:
-        return any(known.restricted for known in desk.of_finding(action.finding))
-    if proposal is not None and proposal.what == "ledger_closing":
-        return _has_hidden_reasons(desk.exactly(proposal.child).on_ledger)
-    if action.child is None or matter is not None:
+        return any(referral.restricted for referral in work.open_referrals_from(action.finding))
+    if proposal is not None and proposal.subject == "ledger_closing":
+        return _has_restricted_reasons(work.case_of_file(proposal.child).current_entry)
+    if action.child is None or referral is not None:
         return False
-    entry = desk.of(action.child).on_ledger
+    entry = work.surviving_case(action.child).current_entry
     if action.verb is Verb.CLOSE:
-        # What bars the closing may be a reason that nobody else is to know of.
-        return _has_hidden_reasons(_entry(entry, action))
-    return action.verb in (Verb.CONTACT, Verb.VISIT) and entry is not None and entry.hidden
+        # The obstacle to closing may be a restricted reason.
+        return _has_restricted_reasons(_known_entry(entry, action))
+    return action.verb in (Verb.CONTACT, Verb.VISIT) and entry is not None and entry.restricted_only
 
 
-def _has_hidden_reasons(entry: Ledger | None) -> bool:
+def _has_restricted_reasons(entry: LedgerEntry | None) -> bool:
     return entry is not None and not ledger.RESTRICTED.isdisjoint(entry.reasons)

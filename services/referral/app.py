@@ -20,7 +20,7 @@ def create(settings: Settings) -> Service:
         linger_seconds=0.5,
     )
     service.consumer(
-        "express", topics=(topics.REGISTRY_FINDING,), handlers={topics.REGISTRY_FINDING: handlers.on_findings}
+        "priority", topics=(topics.REGISTRY_FINDING,), handlers={topics.REGISTRY_FINDING: handlers.on_findings}
     )
     service.consumer("clock", topics=(topics.CLOCK,), handlers={topics.CLOCK: handlers.on_ticks})
     return service

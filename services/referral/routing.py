@@ -1,4 +1,4 @@
-"""What the county's data says of routes, units and clocks, as referral decides by it."""
+"""What the county's settings say about routes, units and time limits, as referral needs it."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -8,27 +8,28 @@ from contracts.vocabulary import RESTRICTED_ROUTES, FindingCode
 from runtime import UnprocessableEvent
 from services.referral.domain.calendar import Calendar
 from services.referral.domain.duties import Cadence
-from services.referral.domain.rules import Pace, Rules
+from services.referral.domain.rules import Rules, TimeLimits
 
 TOWNSHIP = "township"
-"""As a unit of a route: the unit of the child's township."""
+"""Names, as the unit of a route, the unit of the child's township."""
 UNROUTED = "R32"
-"""Where a finding goes that no route of the county names: somebody must assign a lead (policy 4.2)."""
+"""The route of findings that no other route names: the county assigns a unit (policy 4.2)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Receiver:
-    """The unit that gets a referral, and why it is not the one the route names."""
+    """The unit that gets a referral, and a code for why it is not the one the route names."""
 
     unit: str
-    because: str | None = None
+    cause: str | None = None
 
 
 def rules_of(county: County) -> Rules:
+    """Return the county's settings that referrals are decided by."""
     days = county.working_days
     return Rules(
-        paces={
-            level: Pace(
+        limits={
+            level: TimeLimits(
                 accept_hours=clock.accept_hours,
                 accept_days=clock.accept_days,
                 result_hours=clock.result_hours,
@@ -53,6 +54,7 @@ def rules_of(county: County) -> Rules:
 
 
 def cadence_of(county: County) -> Cadence:
+    """Return how often the county requires contacts and visits."""
     cadence = county.cadence
     return Cadence(
         contact_months=cadence.contact_months,
@@ -64,18 +66,17 @@ def cadence_of(county: County) -> Cadence:
     )
 
 
-def routed(county: County, findings: Iterable[FindingCode]) -> list[tuple[Route, tuple[FindingCode, ...]]]:
-    """The routes that these findings take, each with the findings that take it, in the county's order.
+def routes_of(county: County, findings: Iterable[FindingCode]) -> list[tuple[Route, tuple[FindingCode, ...]]]:
+    """Return the routes of these findings, each with its findings, in the county's order.
 
     Raises:
-        Unprocessable: no route names one of them, and the county has no route for what nobody has been named for.
+        UnprocessableEvent: no route names one of the findings, and the county has no route ``R32`` for such findings.
     """
-    wanted = tuple(dict.fromkeys(findings))
-    taken: dict[str, list[FindingCode]] = {}
-    for code in wanted:
+    by_route: dict[str, list[FindingCode]] = {}
+    for code in dict.fromkeys(findings):
         for route in county.routes_for(code) or _unrouted(county, code):
-            taken.setdefault(route.id, []).append(code)
-    return [(route, tuple(taken[route.id])) for route in county.routes if route.id in taken]
+            by_route.setdefault(route.id, []).append(code)
+    return [(route, tuple(by_route[route.id])) for route in county.routes if route.id in by_route]
 
 
 def _unrouted(county: County, code: FindingCode) -> tuple[Route, ...]:
@@ -86,13 +87,13 @@ def _unrouted(county: County, code: FindingCode) -> tuple[Route, ...]:
 
 
 def is_restricted(county: County, route: str) -> bool:
-    """What the policy restricts stays so, whatever the county's folder says."""
-    found = county.route(route)
-    return route in RESTRICTED_ROUTES or (found is not None and found.restricted)
+    """Return whether a route is restricted. The policy's restricted routes are, whatever the county has set."""
+    settings = county.route(route)
+    return route in RESTRICTED_ROUTES or (settings is not None and settings.restricted)
 
 
 def township_of(county: County, *divisions: str | None) -> str | None:
-    """The first of these divisions that lies in one of the county's townships, as the township's code."""
+    """Return the code of the township that contains the first of these divisions that lies in the county."""
     for division in divisions:
         township = county.township(division)
         if township is not None:
@@ -101,48 +102,49 @@ def township_of(county: County, *divisions: str | None) -> str | None:
 
 
 def township_unit(county: County, township: str | None) -> str:
-    """The unit of a township; the lead unit where the township is not known."""
-    found = county.township(township)
-    return county.lead_unit if found is None else found.unit
+    """Return the unit of a township; the lead unit if the township is unknown."""
+    settings = county.township(township)
+    return county.lead_unit if settings is None else settings.unit
 
 
 def receiver(county: County, route: str, township: str | None) -> Receiver:
-    """Who gets a referral on a route. Nothing is lost: what has no other taker goes to the lead unit."""
-    found = county.route(route)
-    if found is None:
+    """Return the receiver of a referral on a route. The lead unit receives what no other unit can."""
+    settings = county.route(route)
+    if settings is None:
         return Receiver(county.lead_unit, "no_such_route")
-    if found.unit == TOWNSHIP:
+    if settings.unit == TOWNSHIP:
         if county.township(township) is None:
             return Receiver(county.lead_unit, "township_unknown")
-        return fit(county, route, township_unit(county, township))
-    return fit(county, route, found.unit)
+        return qualified_receiver(county, route, township_unit(county, township))
+    return qualified_receiver(county, route, settings.unit)
 
 
-def fit(county: County, route: str, unit: str) -> Receiver:
-    """The unit itself, if it may have referrals on this route; else the lead unit."""
-    speaker = county.sending_unit(unit)
-    if speaker is None:
+def qualified_receiver(county: County, route: str, unit: str) -> Receiver:
+    """Return the unit if it may receive referrals on this route; else the lead unit."""
+    settings = county.sending_unit(unit)
+    if settings is None:
         return Receiver(county.lead_unit, "no_such_unit")
-    if is_restricted(county, route) and not speaker.receives_restricted and speaker.id != county.lead_unit:
+    if is_restricted(county, route) and not settings.receives_restricted and settings.id != county.lead_unit:
         return Receiver(county.lead_unit, "no_restricted_queue")
-    return Receiver(speaker.id)
+    return Receiver(settings.id)
 
 
 def has_queue(county: County, unit: str, restricted: bool) -> bool:
-    speaker = county.unit(unit)
-    return speaker is not None and ("restricted_agency" if restricted else "agency") in speaker.families
+    """Return whether a unit has a queue topic, ordinary or restricted."""
+    settings = county.unit(unit)
+    return settings is not None and ("restricted_agency" if restricted else "agency") in settings.families
 
 
-def informed(county: County, route: str, township: str | None) -> tuple[str, ...]:
-    """Who is told, without a referral of their own."""
-    found = county.route(route)
-    if found is None:
+def units_to_inform(county: County, route: str, township: str | None) -> tuple[str, ...]:
+    """Return the units to inform of a referral on a route, which get no referral of their own."""
+    settings = county.route(route)
+    if settings is None:
         return ()
-    units = (township_unit(county, township) if unit == TOWNSHIP else unit for unit in found.inform)
+    units = (township_unit(county, township) if unit == TOWNSHIP else unit for unit in settings.inform)
     return tuple(dict.fromkeys(units))
 
 
-def sends_at_once(county: County, unit: str, place: str | None) -> bool:
-    """Whether these people have the duty to report. Nobody is held up for being unknown."""
-    speaker = (county.unit(place) if place is not None else None) or county.unit(unit)
-    return speaker is None or speaker.reports_at_once
+def may_send_directly(county: County, unit: str, place: str | None) -> bool:
+    """Return whether a unit's people have the duty to report and so send referrals directly. Unknown units do."""
+    settings = (county.unit(place) if place is not None else None) or county.unit(unit)
+    return settings is None or settings.reports_at_once

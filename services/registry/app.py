@@ -28,7 +28,7 @@ def create(settings: Settings) -> Service:
         linger_seconds=2.0,
         coalesce=True,
     )
-    service.consumer("express", topics=(topics.INTAKE_ACTION,), handlers={topics.INTAKE_ACTION: on_findings})
+    service.consumer("priority", topics=(topics.INTAKE_ACTION,), handlers={topics.INTAKE_ACTION: on_findings})
     service.consumer(
         "disclosures",
         topics=(topics.REFERRAL_CASE, topics.REFERRAL_RESTRICTED),

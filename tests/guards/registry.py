@@ -350,7 +350,7 @@ GUARDS = [
         "        self._cannot_link_files(n, file.child, target.child)\n",
         _LOGS + "test_lanes_that_touch_one_child_may_come_at_any_pace",
     ),
-    # The express way.
+    # The priority consumer.
     Guard(
         "registry: a finding goes on though its identity does not open",
         _REGISTRY + "handlers.py",

@@ -1,4 +1,4 @@
-"""A county's referral service without a broker: its handlers, on a database of the test's own."""
+"""Referral's handlers without a broker, on a database of the tests' own."""
 
 from collections.abc import AsyncIterator
 
@@ -8,14 +8,14 @@ import pytest
 from deploy.embedded.postgres import EmbeddedPostgres
 from runtime import Settings
 from runtime.storage.migrations import migrate
-from tests.referral.harness import MIGRATIONS, World
+from tests.referral.harness import MIGRATIONS, ReferralHarness
 
 NAME = "referral_tests"
 
 
 @pytest.fixture(scope="session")
 async def tables(postgres: EmbeddedPostgres) -> str:
-    """One database with the service's tables for all of these tests; each of them begins with empty ones."""
+    """Create one database with the service's tables for all of these tests; each test begins with empty tables."""
     admin = await asyncpg.connect(postgres.superuser_dsn)
     await admin.execute(f'CREATE DATABASE "{NAME}"')
     await admin.close()
@@ -25,8 +25,8 @@ async def tables(postgres: EmbeddedPostgres) -> str:
 
 
 @pytest.fixture
-async def world(tables: str) -> AsyncIterator[World]:
-    """The demo county on an ordinary Tuesday morning, with nothing in it."""
-    made = await World.open(tables)
+async def system(tables: str) -> AsyncIterator[ReferralHarness]:
+    """Return the demo county on an ordinary Tuesday morning, without any case."""
+    made = await ReferralHarness.open(tables)
     yield made
     await made.close()

@@ -1,4 +1,4 @@
-"""Drives referral's handlers as the runtime would, with the clock in the test's hand."""
+"""A harness that calls referral's handlers as the runtime does, while the test sets the time."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -27,7 +27,17 @@ MIGRATIONS = Path(handlers.__file__).with_name("migrations")
 SPACE = UUID("00000000-0000-5000-8000-000000000341")
 PARTITIONS = 4
 TUESDAY = date(2026, 11, 24)
-TABLES = ("child", "referral", "referral_move", "finding", "gap", "proposal", "ledger", "duty", "act")
+TABLES = (
+    "child",
+    "referral",
+    "referral_transition",
+    "finding",
+    "service_gap",
+    "proposal",
+    "ledger_entry",
+    "duty",
+    "contact",
+)
 
 LEAD, POLICE, SCHOOLS, HEALTH, COURT, COORDINATOR = (
     f"341722-{unit}" for unit in ("mzj", "gaj", "jtj", "wjw", "fy", "feg")
@@ -43,11 +53,11 @@ def a_child(number: int = 1) -> UUID:
 
 
 def at(day: date, hour: int = 9, minute: int = 0) -> datetime:
-    """A moment of the county's day."""
+    """Return a moment of the county's day, in UTC."""
     return datetime(day.year, day.month, day.day, hour, minute, tzinfo=COUNTY_TIME).astimezone(UTC)
 
 
-def gap(
+def a_gap(
     code: FindingCode = FindingCode.OUT_OF_SCHOOL,
     route: str = "R12",
     level: Level = Level.L2,
@@ -55,24 +65,24 @@ def gap(
     confirm_first: bool = False,
     item: str | None = None,
 ) -> DerivedFinding:
-    """A finding that the facts show; ordinarily a child who is out of school."""
+    """Return a finding that the facts show, by default that a child is out of school."""
     return DerivedFinding(code=code, route=route, level=level, item=item, confirm_first=confirm_first)
 
 
-UNATTENDED = gap(FindingCode.UNATTENDED, "R4", Level.L0, confirm_first=True)
+UNATTENDED = a_gap(FindingCode.UNATTENDED, "R4", Level.L0, confirm_first=True)
 
 
 @dataclass(slots=True)
-class World:
-    """One county, one database, one clock."""
+class ReferralHarness:
+    """Referral of one county on one database, with the time that the test sets."""
 
     session: Any
     county: County = field(default_factory=a_county)
     now: datetime = field(default_factory=lambda: at(TUESDAY))
-    said: list[OutboundEvent] = field(default_factory=list)
+    emitted: list[OutboundEvent] = field(default_factory=list)
     on: date = TUESDAY
     batch: int = 1000
-    """How many events a handler gets at once."""
+    """The number of events in a batch."""
     _offset: int = 0
     _versions: dict[UUID, int] = field(default_factory=dict)
 
@@ -80,13 +90,13 @@ class World:
     async def open(cls, dsn: str) -> Self:
         session = await asyncpg.connect(dsn, server_settings={"search_path": "referral"})
         made = cls(session)
-        await made.forget()
+        await made.reset()
         return made
 
-    async def forget(self) -> None:
-        """Begin again with empty tables, and the same event ids."""
+    async def reset(self) -> None:
+        """Empty the tables and restart the sequence of event ids."""
         await self.session.execute(f"truncate {', '.join(TABLES)}")
-        self.said.clear()
+        self.emitted.clear()
         self.batch = 1000
         self._offset = 0
         self._versions.clear()
@@ -97,7 +107,7 @@ class World:
 
     # ------------------------------------------------------------ making events
 
-    def heard(self, event: Event, topic: str) -> InboundEvent[Event]:
+    def inbound(self, event: Event, topic: str) -> InboundEvent[Event]:
         self._offset += 1
         made = uuid5(SPACE, f"event/{self._offset}")
         envelope = Envelope(
@@ -120,7 +130,7 @@ class World:
         township: str | None = RENLI_CODE,
         **changes: Any,
     ) -> InboundEvent[Event]:
-        """What a person found; ordinarily a teacher, in 仁里镇."""
+        """Return a person's finding, by default a teacher's in 仁里镇."""
         number = self._offset + 1
         values: dict[str, Any] = {
             "finding": uuid5(SPACE, f"finding/{number}"),
@@ -138,7 +148,7 @@ class World:
             "recorded_at": self.now,
             "ce_id": uuid5(SPACE, f"ce/{number}"),
         }
-        return self.heard(FindingAssigned(**values | changes), topics.REGISTRY_FINDING.name)
+        return self.inbound(FindingAssigned(**values | changes), topics.REGISTRY_FINDING.name)
 
     def action(
         self,
@@ -162,7 +172,7 @@ class World:
             "referral": referral,
             "restricted": self.is_restricted(referral or changes.get("proposal")),
         }
-        return self.heard(ActionAccepted(**values | changes), topics.INTAKE_ACTION.name)
+        return self.inbound(ActionAccepted(**values | changes), topics.INTAKE_ACTION.name)
 
     def assessed(
         self,
@@ -191,101 +201,103 @@ class World:
             "ruleset": "test",
             "catalogue": "test",
         }
-        return self.heard(ChildAssessed(**values | changes), topics.ELIGIBILITY_CHILD.name)
+        return self.inbound(ChildAssessed(**values | changes), topics.ELIGIBILITY_CHILD.name)
 
     def is_restricted(self, named: UUID | None) -> bool:
-        """Whether a referral or proposal was said to be restricted: who knows of it acts from the second log-in."""
+        """Return whether a referral or proposal was emitted as restricted: its unit acts from the restricted log-in."""
         return any(
             one.event.restricted
             and named in (getattr(one.event, "referral", None), getattr(one.event, "proposal", None))
-            for one in self.said
+            for one in self.emitted
             if named is not None and isinstance(one.event, ReferralChanged | ProposalMade)
         )
 
-    def handed_over(self, child: UUID, from_child: UUID, reason: str = "merge", *findings: UUID) -> InboundEvent[Event]:
+    def reassigned(self, child: UUID, from_child: UUID, reason: str = "merge", *findings: UUID) -> InboundEvent[Event]:
         event = FileReassigned.model_validate(
             {"child": child, "from_child": from_child, "reason": reason, "findings": findings, "on": self.on}
         )
-        return self.heard(event, topics.REGISTRY_FINDING.name)
+        return self.inbound(event, topics.REGISTRY_FINDING.name)
 
-    # ------------------------------------------------------------ making them heard
+    # ------------------------------------------------------------ applying events
 
-    async def hear(self, *events: InboundEvent[Event]) -> list[Event]:
-        """Apply events of one lane, in batches of ``batch``; what was said about them."""
-        said: list[OutboundEvent] = []
-        for start in range(0, len(events), self.batch):
-            part = events[start : start + self.batch]
+    async def consume(self, *inputs: InboundEvent[Event]) -> list[Event]:
+        """Apply events of one partition in batches of ``batch``; return what was emitted."""
+        events: list[OutboundEvent] = []
+        for start in range(0, len(inputs), self.batch):
+            part = inputs[start : start + self.batch]
             topic = part[0].topic
             made = Batch(part, topic, 0, self.on, self.now, self.county, PARTITIONS)
             async with self.session.transaction():
-                said += await _HANDLERS[topic](made, self.session)
-        return self._kept(said)
+                events += await _HANDLERS[topic](made, self.session)
+        return self._kept(events)
 
     async def tick(self, moment: datetime | None = None) -> list[Event]:
         self.now = moment or self.now
-        return await self.hear(self.heard(self.tick_event(), topics.CLOCK.name))
+        return await self.consume(self.inbound(self.tick_event(), topics.CLOCK.name))
 
     def tick_event(self) -> TimePassed:
         return TimePassed(at=self.now)
 
-    async def turn(self, day: date | None = None, *, limit: int = 500) -> list[Event]:
-        """Turn the page to a day (default: the next one), for every partition index."""
+    async def complete_day(self, day: date | None = None, *, limit: int = 500) -> list[Event]:
+        """Complete a day, by default the next one, for every partition index."""
         self.on = day or self.on + timedelta(days=1)
         self.now = max(self.now, at(self.on, 0))
-        said: list[OutboundEvent] = []
+        events: list[OutboundEvent] = []
         for index in range(PARTITIONS):
             resume: str | None = None
             while True:
                 page = self._page(index, resume, limit)
                 async with self.session.transaction():
                     done = await handlers.on_day(page, self.session)
-                said += done.events
+                events += done.events
                 resume = done.resume
                 if resume is None:
                     break
         self.now = max(self.now, at(self.on))
-        return self._kept(said)
+        return self._kept(events)
 
-    async def turn_to(self, day: date) -> list[Event]:
-        """Every day up to and including this one, in order."""
-        said: list[Event] = []
+    async def complete_days_until(self, day: date) -> list[Event]:
+        """Complete every day up to and including this one, in order."""
+        events: list[Event] = []
         while self.on < day:
-            said += await self.turn()
-        return said
+            events += await self.complete_day()
+        return events
 
     def _page(self, index: int, resume: str | None, limit: int) -> DayPage:
         cause = uuid5(SPACE, f"page/{self.on}/{index}/{resume}")
-        story = uuid5(SPACE, f"day/{self.on}")
-        return DayPage(self.on, index, PARTITIONS, resume, limit, self.county, self.now, cause, story, self.county.code)
+        correlation = uuid5(SPACE, f"day/{self.on}")
+        return DayPage(
+            self.on, index, PARTITIONS, resume, limit, self.county, self.now, cause, correlation, self.county.code
+        )
 
-    def _kept(self, said: Sequence[OutboundEvent]) -> list[Event]:
-        self.said += said
-        return [one.event for one in said]
+    def _kept(self, events: Sequence[OutboundEvent]) -> list[Event]:
+        self.emitted += events
+        return [one.event for one in events]
 
-    # ------------------------------------------------------------ doing
+    # ------------------------------------------------------------ actions of people
 
     async def report(self, *codes: FindingCode, **changes: Any) -> list[ReferralChanged]:
-        """A person reports; the referrals that this made or moved."""
-        return only(await self.hear(self.finding(*codes, **changes)), ReferralChanged)
+        """Report a finding; return the transitions that follow."""
+        return only(await self.consume(self.finding(*codes, **changes)), ReferralChanged)
 
-    async def do(self, verb: Verb, unit: str, referral: UUID | None = None, **changes: Any) -> list[Event]:
-        return await self.hear(self.action(verb, unit, referral, **changes))
+    async def act(self, verb: Verb, unit: str, referral: UUID | None = None, **changes: Any) -> list[Event]:
+        return await self.consume(self.action(verb, unit, referral, **changes))
 
-    async def moved(self, verb: Verb, unit: str, referral: UUID, **changes: Any) -> ReferralChanged:
-        """An action that must succeed: the move it made first."""
-        said = await self.do(verb, unit, referral, **changes)
-        assert not only(said, ReferralActionRefused), said
-        return only(said, ReferralChanged)[0]
+    async def transition(self, verb: Verb, unit: str, referral: UUID, **changes: Any) -> ReferralChanged:
+        """Apply an action that must succeed; return its first transition."""
+        events = await self.act(verb, unit, referral, **changes)
+        assert not only(events, ReferralActionRefused), events
+        return only(events, ReferralChanged)[0]
 
-    async def refused(self, verb: Verb, unit: str, referral: UUID | None = None, **changes: Any) -> str:
-        """An action that must be refused: why."""
-        said = await self.do(verb, unit, referral, **changes)
-        [refusal] = only(said, ReferralActionRefused)
+    async def refusal(self, verb: Verb, unit: str, referral: UUID | None = None, **changes: Any) -> str:
+        """Apply an action that must be refused; return the code."""
+        events = await self.act(verb, unit, referral, **changes)
+        [refusal] = only(events, ReferralActionRefused)
         assert refusal.unit == unit
         return refusal.code
 
     async def work(self, referral: UUID, unit: str, *, until: ReferralState) -> None:
-        """Let the receiving unit do its part, up to a state."""
+        """Let the receiving unit work on a referral until it has a state."""
         steps: tuple[tuple[Verb, dict[str, Any]], ...] = (
             (Verb.ACCEPT, {}),
             (Verb.START, {}),
@@ -293,20 +305,20 @@ class World:
         )
         states = (ReferralState.ACCEPTED, ReferralState.IN_PROGRESS, ReferralState.RESULT_REPORTED)
         for (verb, changes), state in zip(steps, states, strict=True):
-            await self.moved(verb, unit, referral, **changes)
+            await self.transition(verb, unit, referral, **changes)
             if state is until:
                 return
 
     async def finish(self, referral: UUID, unit: str, sender: str) -> ReferralChanged:
-        """From SENT to CLOSED, as it should be."""
+        """Take a referral from SENT to CLOSED."""
         await self.work(referral, unit, until=ReferralState.RESULT_REPORTED)
         reporters = await self.session.fetchval("select reporters from referral where id = $1", referral)
         if reporters:
-            await self.moved(Verb.INFORM_REPORTER, unit, referral, channel="phone")
-        return await self.moved(Verb.CLOSE, sender, referral, channel="phone")
+            await self.transition(Verb.INFORM_REPORTER, unit, referral, channel="phone")
+        return await self.transition(Verb.CLOSE, sender, referral, channel="phone")
 
     async def state(self) -> dict[str, list[str]]:
-        """Every row of every table, for comparing two ways to the same place."""
+        """Return every row of every table."""
         found = {}
         for table in TABLES:
             rows = await self.session.fetch(f"select to_jsonb(t)::text as row from {table} t order by 1")
@@ -314,8 +326,8 @@ class World:
         return found
 
     def history(self) -> list[tuple[str, str]]:
-        """Everything said so far, with its cause."""
-        return [(str(one.cause), json.dumps(one.event.model_dump(mode="json"), sort_keys=True)) for one in self.said]
+        """Return every event emitted so far with its cause."""
+        return [(str(one.cause), json.dumps(one.event.model_dump(mode="json"), sort_keys=True)) for one in self.emitted]
 
 
 _HANDLERS = {
@@ -331,11 +343,11 @@ def only(events: Iterable[Event], kind: type[E_]) -> list[E_]:
 
 
 def queue(events: Iterable[Event]) -> list[tuple[str, bool, str]]:
-    """The queue lines among events: unit, whether there is something left to do, state or ``gone``."""
+    """Return the queue entries among events: unit, whether it is assigned, and its state or ``gone``."""
     return [
         (entry.unit, entry.assigned, "gone" if entry.deleted else entry.state) for entry in only(events, QueueEntry)
     ]
 
 
-def lane_of(child: UUID) -> int:
+def partition_index_of(child: UUID) -> int:
     return partition_of(str(child), PARTITIONS)

@@ -1,4 +1,4 @@
-"""What referral hears, and through which consumer."""
+"""What referral consumes, and through which consumer."""
 
 from faststream.kafka import KafkaBroker
 
@@ -7,29 +7,29 @@ from runtime import Settings
 from services.referral.app import create
 
 
-def heard_by(broker: KafkaBroker) -> dict[str, set[str]]:
-    """Topics by consumer group."""
+def consumed_by(broker: KafkaBroker) -> dict[str, set[str]]:
+    """Return the topics of each consumer group."""
     return {str(subscriber.group_id): {topic.name for topic in subscriber.topics} for subscriber in broker.subscribers}  # type: ignore[attr-defined]
 
 
-def test_a_finding_waits_for_nothing_else() -> None:
-    """A consumer of its own for findings, one for the clock, one for what bears days."""
+def test_findings_have_a_priority_consumer_of_their_own() -> None:
+    """Findings, the clock, and the topics with watermarks have a consumer each."""
     service = create(Settings())
-    groups = {group.rpartition(".")[2]: heard for group, heard in heard_by(service.broker).items()}
+    groups = {group.rpartition(".")[2]: consumed for group, consumed in consumed_by(service.broker).items()}
 
-    assert set(service.subscriptions) == {"main", "express", "clock", "control"}
+    assert set(service.subscriptions) == {"main", "priority", "clock", "control"}
     assert {topics.REGISTRY_FINDING.name} in groups.values()
     assert {topics.ELIGIBILITY_CHILD.name, topics.INTAKE_ACTION.name} in groups.values()
 
 
-def test_only_what_bears_days_turns_its_days() -> None:
-    """The express way and the clock carry no day marks: they hold up no page."""
+def test_only_topics_with_watermarks_complete_days() -> None:
+    """Findings and the clock carry no watermarks, so they delay no day."""
     assert topics.ELIGIBILITY_CHILD.carries_watermarks
     assert topics.INTAKE_ACTION.carries_watermarks
     assert not topics.REGISTRY_FINDING.carries_watermarks
 
 
-def test_it_may_read_what_it_hears() -> None:
-    heard = (topics.ELIGIBILITY_CHILD, topics.INTAKE_ACTION, topics.REGISTRY_FINDING, topics.CLOCK)
+def test_it_may_read_every_topic_that_it_consumes() -> None:
+    consumed = (topics.ELIGIBILITY_CHILD, topics.INTAKE_ACTION, topics.REGISTRY_FINDING, topics.CLOCK)
 
-    assert all("referral" in topic.readers for topic in heard)
+    assert all("referral" in topic.readers for topic in consumed)

@@ -1,223 +1,239 @@
-"""Files are merged and split: whatever hangs on a child follows it."""
+"""Merged and split files: a child's case follows the child's file."""
 
 from datetime import date
 from uuid import UUID
 
 from contracts.referral import DutyChanged, ProposalEnded, ProposalMade, QueueEntry, ReferralChanged
 from contracts.vocabulary import Answer, FindingCode, LedgerReason, ReferralState, Transition, Verb
-from tests.referral.harness import POLICE, RENLI, SCHOOLS, UNATTENDED, World, a_child, gap, lane_of, only
+from tests.referral.harness import (
+    POLICE,
+    RENLI,
+    SCHOOLS,
+    UNATTENDED,
+    ReferralHarness,
+    a_child,
+    a_gap,
+    only,
+    partition_index_of,
+)
 
 OLD, NEW = a_child(1), a_child(2)
 
 
-async def test_an_open_referral_follows_the_file_and_its_agency_hears_of_it(world: World) -> None:
-    [sent] = await world.report(child=OLD)
-    said = await world.hear(world.handed_over(NEW, OLD))
+async def test_an_open_referral_follows_its_file_and_its_queue_entry_changes(system: ReferralHarness) -> None:
+    [sent] = await system.report(child=OLD)
+    events = await system.consume(system.reassigned(NEW, OLD))
 
-    [moved] = only(said, ReferralChanged)
-    [entry] = only(said, QueueEntry)
+    [moved] = only(events, ReferralChanged)
+    [entry] = only(events, QueueEntry)
     assert (moved.transition, moved.child, moved.referral) == (Transition.HANDED_OVER, NEW, sent.referral)
     assert moved.state is ReferralState.SENT
     assert (entry.child, entry.assigned) == (NEW, True)
-    row = await world.session.fetchrow("select child, partition from referral")
-    assert (row["child"], row["partition"]) == (NEW, lane_of(NEW))
+    row = await system.session.fetchrow("select child, partition from referral")
+    assert (row["child"], row["partition"]) == (NEW, partition_index_of(NEW))
 
 
-async def test_an_action_that_names_the_absorbed_file_still_finds_its_referral(world: World) -> None:
-    [sent] = await world.report(child=OLD)
-    await world.hear(world.handed_over(NEW, OLD))
+async def test_an_action_that_names_the_absorbed_file_still_finds_its_referral(system: ReferralHarness) -> None:
+    [sent] = await system.report(child=OLD)
+    await system.consume(system.reassigned(NEW, OLD))
 
-    assert (await world.moved(Verb.ACCEPT, SCHOOLS, sent.referral, child=OLD)).child == NEW
-    assert (await world.moved(Verb.START, SCHOOLS, sent.referral, child=NEW)).child == NEW
-
-
-async def test_what_is_over_follows_without_a_word(world: World) -> None:
-    [sent] = await world.report(child=OLD)
-    await world.moved(Verb.WITHDRAW, SCHOOLS, sent.referral, child=OLD, noted=True)
-
-    assert await world.hear(world.handed_over(NEW, OLD)) == []
-    assert await world.session.fetchval("select child from referral") == NEW
+    assert (await system.transition(Verb.ACCEPT, SCHOOLS, sent.referral, child=OLD)).child == NEW
+    assert (await system.transition(Verb.START, SCHOOLS, sent.referral, child=NEW)).child == NEW
 
 
-async def test_a_finding_about_the_absorbed_file_is_one_about_the_survivor(world: World) -> None:
-    """In flight while the files were merged; it joins what the survivor has."""
-    [sent] = await world.report(child=NEW)
-    await world.hear(world.handed_over(NEW, OLD))
-    [joined] = await world.report(child=OLD)
+async def test_an_ended_referral_follows_its_file_without_an_event(system: ReferralHarness) -> None:
+    [sent] = await system.report(child=OLD)
+    await system.transition(Verb.WITHDRAW, SCHOOLS, sent.referral, child=OLD, noted=True)
+
+    assert await system.consume(system.reassigned(NEW, OLD)) == []
+    assert await system.session.fetchval("select child from referral") == NEW
+
+
+async def test_a_finding_about_the_absorbed_file_is_one_about_the_survivor(system: ReferralHarness) -> None:
+    """A finding in flight during the merge joins the survivor's referral."""
+    [sent] = await system.report(child=NEW)
+    await system.consume(system.reassigned(NEW, OLD))
+    [joined] = await system.report(child=OLD)
 
     assert (joined.child, joined.referral) == (NEW, sent.referral)
 
 
-async def test_a_chain_of_mergers_ends_at_the_last_survivor(world: World) -> None:
+async def test_a_chain_of_mergers_ends_at_the_last_survivor(system: ReferralHarness) -> None:
     third = a_child(3)
-    [sent] = await world.report(child=OLD)
-    await world.hear(world.handed_over(third, NEW), world.handed_over(NEW, OLD))  # read in this order
+    [sent] = await system.report(child=OLD)
+    await system.consume(system.reassigned(third, NEW), system.reassigned(NEW, OLD))  # consumed in this order
 
-    assert (await world.moved(Verb.ACCEPT, SCHOOLS, sent.referral, child=OLD)).child == third
-    assert [one.child for one in await world.report(FindingCode.NO_HUKOU, child=OLD)] == [third]
+    assert (await system.transition(Verb.ACCEPT, SCHOOLS, sent.referral, child=OLD)).child == third
+    assert [one.child for one in await system.report(FindingCode.NO_HUKOU, child=OLD)] == [third]
 
 
-async def test_a_derived_referral_stays_tied_to_the_facts_of_the_survivor(world: World) -> None:
-    """The survivor shows it too: it stays. He does not: nobody has begun, so it is taken back."""
+async def test_a_derived_referral_stays_tied_to_the_facts_of_the_survivor(system: ReferralHarness) -> None:
+    """It stays if the survivor's facts show the gap too; else it is withdrawn, since no agency has accepted it."""
     for survivor_shows in (True, False):
-        await world.forget()
-        await world.hear(world.assessed(gap(), child=OLD))
-        [sent] = only(await world.turn(), ReferralChanged)
-        await world.hear(world.handed_over(NEW, OLD))
-        await world.hear(
-            world.assessed(*([gap()] if survivor_shows else []), child=NEW),
-            world.assessed(child=OLD, state="absorbed", absorbed_by=NEW),
+        await system.reset()
+        await system.consume(system.assessed(a_gap(), child=OLD))
+        [sent] = only(await system.complete_day(), ReferralChanged)
+        await system.consume(system.reassigned(NEW, OLD))
+        await system.consume(
+            system.assessed(*([a_gap()] if survivor_shows else []), child=NEW),
+            system.assessed(child=OLD, state="absorbed", absorbed_by=NEW),
         )
-        moves = only(await world.turn(), ReferralChanged)
+        changed = only(await system.complete_day(), ReferralChanged)
 
-        withdrawn = [one.referral for one in moves if one.state is ReferralState.WITHDRAWN]
+        withdrawn = [one.referral for one in changed if one.state is ReferralState.WITHDRAWN]
         assert withdrawn == ([] if survivor_shows else [sent.referral])
-        assert [one for one in moves if one.transition is Transition.SENT] == []
+        assert [one for one in changed if one.transition is Transition.SENT] == []
 
 
-async def test_an_absorbed_file_shows_nothing_any_more(world: World) -> None:
-    await world.hear(world.assessed(gap(), UNATTENDED, child=OLD))
-    said = await world.hear(world.assessed(gap(), UNATTENDED, child=OLD, state="absorbed", absorbed_by=NEW))
+async def test_an_absorbed_file_shows_no_gaps(system: ReferralHarness) -> None:
+    await system.consume(system.assessed(a_gap(), UNATTENDED, child=OLD))
+    events = await system.consume(system.assessed(a_gap(), UNATTENDED, child=OLD, state="absorbed", absorbed_by=NEW))
 
-    assert [type(one).__name__ for one in said] == ["ProposalEnded"]
-    assert await world.turn() == []
+    assert [type(one).__name__ for one in events] == ["ProposalEnded"]
+    assert await system.complete_day() == []
 
 
-async def test_an_open_proposal_of_the_absorbed_file_ends_and_the_survivor_s_own_is_made(world: World) -> None:
-    [old] = only(await world.hear(world.assessed(UNATTENDED, child=OLD)), ProposalMade)
-    await world.hear(world.handed_over(NEW, OLD))
-    said = await world.hear(
-        world.assessed(UNATTENDED, child=NEW), world.assessed(child=OLD, state="absorbed", absorbed_by=NEW)
+async def test_an_open_proposal_of_the_absorbed_file_ends_and_the_survivor_s_own_is_made(
+    system: ReferralHarness,
+) -> None:
+    [old] = only(await system.consume(system.assessed(UNATTENDED, child=OLD)), ProposalMade)
+    await system.consume(system.reassigned(NEW, OLD))
+    events = await system.consume(
+        system.assessed(UNATTENDED, child=NEW), system.assessed(child=OLD, state="absorbed", absorbed_by=NEW)
     )
 
-    [new] = only(said, ProposalMade)
+    [new] = only(events, ProposalMade)
     assert new.child == NEW
-    assert await world.refused(Verb.CONFIRM, RENLI, proposal=old.proposal, child=OLD) == "already_decided"
+    assert await system.refusal(Verb.CONFIRM, RENLI, proposal=old.proposal, child=OLD) == "already_decided"
 
 
-async def enter(world: World, child: UUID, code: FindingCode) -> None:
-    said = await world.hear(world.finding(code, child=child))
-    [proposal] = [one for one in only(said, ProposalMade) if one.subject == "ledger"]
-    await world.do(Verb.CONFIRM, RENLI, proposal=proposal.proposal, child=child)
+async def enter(system: ReferralHarness, child: UUID, code: FindingCode) -> None:
+    events = await system.consume(system.finding(code, child=child))
+    [proposal] = [one for one in only(events, ProposalMade) if one.subject == "ledger"]
+    await system.act(Verb.CONFIRM, RENLI, proposal=proposal.proposal, child=child)
 
 
-async def test_the_ledger_of_the_absorbed_file_goes_on_at_the_survivor(world: World) -> None:
-    await enter(world, OLD, FindingCode.HELP_REQUESTED)
-    await world.hear(world.handed_over(NEW, OLD))
-    said = await world.turn_to(date(2026, 12, 1))
+async def test_the_ledger_entry_of_the_absorbed_file_continues_on_the_surviving_one(system: ReferralHarness) -> None:
+    await enter(system, OLD, FindingCode.HELP_REQUESTED)
+    await system.consume(system.reassigned(NEW, OLD))
+    events = await system.complete_days_until(date(2026, 12, 1))
 
-    assert {(one.child, one.duty_kind) for one in only(said, DutyChanged)} == {(NEW, "contact")}
-    done = await world.do(Verb.VISIT, RENLI, at_residence=True, child=OLD)
+    assert {(one.child, one.duty_kind) for one in only(events, DutyChanged)} == {(NEW, "contact")}
+    done = await system.act(Verb.VISIT, RENLI, at_residence=True, child=OLD)
     assert {(one.child, one.change) for one in only(done, DutyChanged)} == {(NEW, "fulfilled")}
 
 
-async def test_two_entries_become_one_and_nothing_is_owed_twice(world: World) -> None:
-    await world.turn_to(date(2026, 12, 1))
-    await enter(world, OLD, FindingCode.HELP_REQUESTED)
-    await enter(world, NEW, FindingCode.SUDDEN_HARDSHIP)
-    said = await world.hear(world.handed_over(NEW, OLD))
-    cancelled = [one for one in only(said, DutyChanged) if one.change == "cancelled"]
+async def test_two_entries_become_one_and_no_duty_is_owed_twice(system: ReferralHarness) -> None:
+    await system.complete_days_until(date(2026, 12, 1))
+    await enter(system, OLD, FindingCode.HELP_REQUESTED)
+    await enter(system, NEW, FindingCode.SUDDEN_HARDSHIP)
+    events = await system.consume(system.reassigned(NEW, OLD))
+    cancelled = [one for one in only(events, DutyChanged) if one.change == "cancelled"]
     assert {one.duty_kind for one in cancelled} == {"contact", "first_visit"}
 
-    row = await world.session.fetchrow("select reasons, open from ledger where child = $1", NEW)
+    row = await system.session.fetchrow("select reasons, open from ledger_entry where child = $1", NEW)
     assert row["open"]
     assert row["reasons"] == [LedgerReason.FAMILY_HARDSHIP, LedgerReason.REQUEST]
-    assert await world.session.fetchval("select count(*) from ledger where open") == 1
+    assert await system.session.fetchval("select count(*) from ledger_entry where open") == 1
 
 
-async def test_a_split_moves_what_came_from_the_findings_that_belong_elsewhere(world: World) -> None:
-    mine, other = world.finding(child=OLD), world.finding(FindingCode.NO_HUKOU, child=OLD)
-    [stays] = only(await world.hear(mine), ReferralChanged)
-    [goes] = only(await world.hear(other), ReferralChanged)
+async def test_a_split_moves_the_referrals_of_the_findings_that_move(system: ReferralHarness) -> None:
+    mine, other = system.finding(child=OLD), system.finding(FindingCode.NO_HUKOU, child=OLD)
+    [stays] = only(await system.consume(mine), ReferralChanged)
+    [goes] = only(await system.consume(other), ReferralChanged)
     assert goes.finding is not None
-    said = await world.hear(world.handed_over(NEW, OLD, "split", goes.finding))
+    events = await system.consume(system.reassigned(NEW, OLD, "split", goes.finding))
 
-    [moved] = only(said, ReferralChanged)
+    [moved] = only(events, ReferralChanged)
     assert (moved.referral, moved.child) == (goes.referral, NEW)
-    assert (await world.moved(Verb.ACCEPT, SCHOOLS, stays.referral, child=OLD)).child == OLD
-    assert (await world.moved(Verb.ACCEPT, POLICE, goes.referral, child=OLD)).child == NEW  # in flight
+    assert (await system.transition(Verb.ACCEPT, SCHOOLS, stays.referral, child=OLD)).child == OLD
+    assert (await system.transition(Verb.ACCEPT, POLICE, goes.referral, child=OLD)).child == NEW  # in flight
 
 
-async def test_a_referral_of_two_findings_that_are_split_is_doubled(world: World) -> None:
-    """Neither child's matter is lost."""
-    await world.report(child=OLD)
-    second = world.finding(child=OLD, unit=POLICE)
-    [joined] = only(await world.hear(second), ReferralChanged)
+async def test_a_referral_of_two_findings_that_are_split_is_duplicated(system: ReferralHarness) -> None:
+    """Neither child loses the referral."""
+    await system.report(child=OLD)
+    second = system.finding(child=OLD, unit=POLICE)
+    [joined] = only(await system.consume(second), ReferralChanged)
     finding = second.event.finding  # type: ignore[attr-defined]
-    said = await world.hear(world.handed_over(NEW, OLD, "split", finding))
+    events = await system.consume(system.reassigned(NEW, OLD, "split", finding))
 
-    [twin] = only(said, ReferralChanged)
+    [twin] = only(events, ReferralChanged)
     assert (twin.child, twin.transition, twin.finding) == (NEW, Transition.SENT, finding)
     assert twin.referral != joined.referral
 
 
-async def test_after_a_split_each_referral_knows_who_reported_its_own_findings(world: World) -> None:
-    await world.report(child=OLD)
-    second = world.finding(child=OLD, unit=POLICE)
-    await world.hear(second)
+async def test_after_a_split_each_referral_knows_who_reported_its_own_findings(system: ReferralHarness) -> None:
+    await system.report(child=OLD)
+    second = system.finding(child=OLD, unit=POLICE)
+    await system.consume(second)
     finding = second.event.finding  # type: ignore[attr-defined]
-    [twin] = only(await world.hear(world.handed_over(NEW, OLD, "split", finding)), ReferralChanged)
+    [twin] = only(await system.consume(system.reassigned(NEW, OLD, "split", finding)), ReferralChanged)
 
     assert twin.reporters == (POLICE,)
-    assert await world.session.fetchval("select reporters from referral where child = $1", OLD) == [SCHOOLS]
+    assert await system.session.fetchval("select reporters from referral where child = $1", OLD) == [SCHOOLS]
 
 
-async def test_a_question_about_the_ledger_follows_the_finding_it_rests_on(world: World) -> None:
-    """Still open: it goes along. Answered for the wrong child: the right one is asked about."""
+async def test_a_ledger_proposal_follows_the_finding_that_is_its_ground(system: ReferralHarness) -> None:
+    """An open proposal follows the finding; a decision about the wrong child leads to a proposal for the right one."""
     for decided in (False, True):
-        await world.forget()
-        finding = world.finding(FindingCode.SUDDEN_HARDSHIP, child=OLD)
-        [proposal] = [one for one in only(await world.hear(finding), ProposalMade) if one.subject == "ledger"]
+        await system.reset()
+        finding = system.finding(FindingCode.SUDDEN_HARDSHIP, child=OLD)
+        [proposal] = [one for one in only(await system.consume(finding), ProposalMade) if one.subject == "ledger"]
         if decided:
-            await world.do(Verb.DECLINE, RENLI, proposal=proposal.proposal, child=OLD)
+            await system.act(Verb.DECLINE, RENLI, proposal=proposal.proposal, child=OLD)
         known = finding.event.finding  # type: ignore[attr-defined]
-        said = await world.hear(world.handed_over(NEW, OLD, "split", known))
+        events = await system.consume(system.reassigned(NEW, OLD, "split", known))
 
-        made = only(said, ProposalMade)
+        made = only(events, ProposalMade)
         assert len(made) == decided
-        asked = made[0].proposal if made else proposal.proposal
-        assert await world.session.fetchval("select child from proposal where id = $1", asked) == NEW
-        await world.do(Verb.CONFIRM, RENLI, proposal=asked, child=NEW)
-        assert await world.session.fetchval("select child from ledger where open") == NEW
+        proposal_id = made[0].proposal if made else proposal.proposal
+        assert await system.session.fetchval("select child from proposal where id = $1", proposal_id) == NEW
+        await system.act(Verb.CONFIRM, RENLI, proposal=proposal_id, child=NEW)
+        assert await system.session.fetchval("SELECT child FROM ledger_entry where open") == NEW
 
 
-async def test_the_survivor_who_is_no_child_for_the_ledger_is_no_longer_asked_about(world: World) -> None:
-    """Nobody knew the candidate; he turns out to be a child of the place."""
-    await world.hear(world.assessed(child=NEW, migrant=Answer.NO, statistical=Answer.NO))
-    await world.hear(world.finding(FindingCode.SUDDEN_HARDSHIP, child=OLD))
-    await world.hear(world.handed_over(NEW, OLD))
+async def test_a_ledger_proposal_ends_when_the_surviving_child_may_not_enter(system: ReferralHarness) -> None:
+    """The candidate turns out to be a local child."""
+    await system.consume(system.assessed(child=NEW, migrant=Answer.NO, statistical=Answer.NO))
+    await system.consume(system.finding(FindingCode.SUDDEN_HARDSHIP, child=OLD))
+    await system.consume(system.reassigned(NEW, OLD))
 
-    assert [one.outcome for one in only(await world.turn(), ProposalEnded)] == ["no_longer_shown"]
+    assert [one.outcome for one in only(await system.complete_day(), ProposalEnded)] == ["no_longer_shown"]
 
 
-async def test_of_two_equal_duties_the_one_that_everybody_sees_stays(world: World) -> None:
-    """Whichever file survives: its end would tell of the other."""
+async def test_of_two_equal_duties_the_one_on_the_ordinary_topics_stays(system: ReferralHarness) -> None:
+    """Whichever file survives, cancelling the visible duty would reveal the restricted one."""
     for survivor, absorbed in ((NEW, OLD), (OLD, NEW)):
-        await world.forget()
-        await world.turn_to(date(2026, 12, 1))
-        await enter(world, OLD, FindingCode.HELP_REQUESTED)
-        await enter(world, NEW, FindingCode.MENTAL_DISTRESS)
-        said = only(await world.hear(world.handed_over(survivor, absorbed)), DutyChanged)
+        await system.reset()
+        await system.complete_days_until(date(2026, 12, 1))
+        await enter(system, OLD, FindingCode.HELP_REQUESTED)
+        await enter(system, NEW, FindingCode.MENTAL_DISTRESS)
+        events = only(await system.consume(system.reassigned(survivor, absorbed)), DutyChanged)
 
-        assert {(one.duty_kind, one.change, one.restricted) for one in said} == {
+        assert {(one.duty_kind, one.change, one.restricted) for one in events} == {
             ("contact", "cancelled", True),
             ("first_visit", "cancelled", True),
         }
 
 
-async def test_a_file_that_was_split_off_again_stands_on_its_own(world: World) -> None:
-    await world.hear(world.handed_over(NEW, OLD), world.handed_over(OLD, NEW, "split"))
+async def test_a_file_that_is_split_off_again_has_a_case_of_its_own(system: ReferralHarness) -> None:
+    await system.consume(system.reassigned(NEW, OLD), system.reassigned(OLD, NEW, "split"))
 
-    assert [one.child for one in await world.report(child=OLD)] == [OLD]
+    assert [one.child for one in await system.report(child=OLD)] == [OLD]
 
 
-async def test_a_file_absorbed_before_its_hand_over_is_heard_keeps_its_matters_for_it(world: World) -> None:
-    """The two travel on different topics; the day may turn between them."""
-    await world.hear(world.assessed(gap(), child=OLD))
-    [sent] = only(await world.turn(), ReferralChanged)
-    await world.hear(world.assessed(child=OLD, state="absorbed", absorbed_by=NEW), world.assessed(gap(), child=NEW))
-    await world.turn()
-    await world.hear(world.handed_over(NEW, OLD))
+async def test_a_file_absorbed_before_the_merge_event_arrives_keeps_its_referrals_until_then(
+    system: ReferralHarness,
+) -> None:
+    """The assessment and the merge travel on different topics, and a day may be completed between them."""
+    await system.consume(system.assessed(a_gap(), child=OLD))
+    [sent] = only(await system.complete_day(), ReferralChanged)
+    await system.consume(
+        system.assessed(child=OLD, state="absorbed", absorbed_by=NEW), system.assessed(a_gap(), child=NEW)
+    )
+    await system.complete_day()
+    await system.consume(system.reassigned(NEW, OLD))
 
-    row = await world.session.fetchrow("select child, state from referral where id = $1", sent.referral)
+    row = await system.session.fetchrow("select child, state from referral where id = $1", sent.referral)
     assert (row["child"], row["state"]) == (NEW, "sent")

@@ -1,4 +1,4 @@
-"""A person's finding is a referral at once, whoever has to act."""
+"""A person's finding is referred immediately, whichever unit has to act."""
 
 from datetime import timedelta
 from typing import Any
@@ -18,7 +18,7 @@ from tests.referral.harness import (
     QIDU_CODE,
     RENLI,
     SCHOOLS,
-    World,
+    ReferralHarness,
     a_child,
     at,
     only,
@@ -27,22 +27,22 @@ from tests.referral.harness import (
 
 
 def a_county_where(unit: str, **changes: Any) -> County:
-    """The demo county, with one unit changed."""
+    """Return the demo county with one unit changed."""
     units = tuple(each.model_copy(update=changes) if each.id == unit else each for each in a_county().units)
     return a_county(units=units)
 
 
-async def test_what_a_teacher_reports_is_on_the_agency_queue_with_the_same_event(world: World) -> None:
-    """Sent at once, with the clocks of its level counted from the report."""
-    said = await world.hear(world.finding(FindingCode.OUT_OF_SCHOOL))
+async def test_a_teacher_s_report_reaches_the_agency_queue_with_the_same_event(system: ReferralHarness) -> None:
+    """It is sent immediately, with the deadlines of its level counted from the report."""
+    events = await system.consume(system.finding(FindingCode.OUT_OF_SCHOOL))
 
-    moved, entry = said[0], said[1]
+    moved, entry = events[0], events[1]
     assert isinstance(moved, ReferralChanged)
     assert isinstance(entry, QueueEntry)
     assert (moved.transition, moved.state, moved.to_unit) == (Transition.SENT, ReferralState.SENT, SCHOOLS)
     assert moved.topic_name == "referral.case.v1"
-    assert moved.sent_at == world.now
-    assert moved.accept_by == at(world.on + timedelta(days=4), 0)  # three working days, to their end
+    assert moved.sent_at == system.now
+    assert moved.accept_by == at(system.on + timedelta(days=4), 0)  # the end of the third working day
     assert moved.inform == (RENLI,)
     assert (moved.from_unit, moved.reporter_unit, moved.reporter_informed) == (SCHOOLS, SCHOOLS, False)
     assert (entry.unit, entry.assigned, entry.version) == (SCHOOLS, True, 1)
@@ -52,12 +52,12 @@ async def test_what_a_teacher_reports_is_on_the_agency_queue_with_the_same_event
     assert not entry.call_first
 
 
-async def test_l0_says_call_first_and_prints_the_hotlines(world: World) -> None:
-    """The nine mandatory-report situations: a call, and the paper trail on a restricted topic."""
-    said = await world.hear(world.finding(FindingCode.SUSPECTED_VIOLENCE, phone_reported_at=None))
+async def test_l0_requires_a_call_and_names_the_hotlines(system: ReferralHarness) -> None:
+    """A situation of mandatory reporting requires a call and is referred on a restricted topic."""
+    events = await system.consume(system.finding(FindingCode.SUSPECTED_VIOLENCE, phone_reported_at=None))
 
-    [moved] = only(said, ReferralChanged)
-    [entry] = only(said, QueueEntry)
+    [moved] = only(events, ReferralChanged)
+    [entry] = only(events, QueueEntry)
     assert (moved.level, moved.call_first, moved.phone_reported) == (Level.L0, True, False)
     assert moved.to_unit == POLICE
     assert entry.hotlines == HOTLINES
@@ -65,44 +65,48 @@ async def test_l0_says_call_first_and_prints_the_hotlines(world: World) -> None:
     assert entry.topic_name == "referral.queue.341722-gaj.restricted.v1"
 
 
-async def test_nothing_of_a_restricted_matter_is_said_on_an_ordinary_topic(world: World) -> None:
-    """No reader of the ordinary topics can tell that it exists (policy part 4)."""
-    [moved] = await world.report(FindingCode.SUSPECTED_VIOLENCE)
-    await world.do(Verb.RESULT, POLICE, moved.referral, result="resolved")  # refused
-    await world.finish(moved.referral, POLICE, SCHOOLS)
-    await world.tick(at(world.on + timedelta(days=2)))
-    await world.turn_to(world.on + timedelta(days=3))
+async def test_a_restricted_referral_emits_nothing_on_an_ordinary_topic(system: ReferralHarness) -> None:
+    """A reader of the ordinary topics cannot know that it exists (policy part 4)."""
+    [moved] = await system.report(FindingCode.SUSPECTED_VIOLENCE)
+    await system.act(Verb.RESULT, POLICE, moved.referral, result="resolved")  # refused
+    await system.finish(moved.referral, POLICE, SCHOOLS)
+    await system.tick(at(system.on + timedelta(days=2)))
+    await system.complete_days_until(system.on + timedelta(days=3))
 
-    assert world.said
-    assert {one.event.topic_name for one in world.said} == {
+    assert system.emitted
+    assert {one.event.topic_name for one in system.emitted} == {
         "referral.restricted.v1",
         "referral.queue.341722-gaj.restricted.v1",
     }
-    assert {one.sensitivity for one in world.said} == {"restricted"}
+    assert {one.sensitivity for one in system.emitted} == {"restricted"}
 
 
-async def test_what_the_policy_restricts_stays_so_whatever_the_county_s_folder_says(world: World) -> None:
+async def test_a_route_restricted_by_policy_is_restricted_whatever_the_county_has_set(system: ReferralHarness) -> None:
     routes = tuple(route.model_copy(update={"restricted": False}) for route in a_county().routes)
-    world.county = a_county().model_copy(update={"routes": routes})
-    await world.hear(world.finding(FindingCode.SUSPECTED_VIOLENCE), world.finding(FindingCode.MENTAL_DISTRESS))
+    system.county = a_county().model_copy(update={"routes": routes})
+    await system.consume(system.finding(FindingCode.SUSPECTED_VIOLENCE), system.finding(FindingCode.MENTAL_DISTRESS))
 
-    assert world.said
-    assert {one.sensitivity for one in world.said} == {"restricted"}
+    assert system.emitted
+    assert {one.sensitivity for one in system.emitted} == {"restricted"}
 
 
-async def test_a_finding_with_several_codes_goes_to_each_route_once(world: World) -> None:
-    moves = await world.report(
+async def test_a_finding_with_several_codes_goes_to_each_route_once(system: ReferralHarness) -> None:
+    referrals = await system.report(
         FindingCode.OUT_OF_SCHOOL, FindingCode.MENTAL_DISTRESS, FindingCode.ABANDONED_OR_LONG_UNATTENDED
     )
 
-    assert {(moved.route, moved.to_unit) for moved in moves} == {("R1", POLICE), ("R12", SCHOOLS), ("R14", HEALTH)}
-    assert len({moved.referral for moved in moves}) == 3
+    assert {(referral.route, referral.to_unit) for referral in referrals} == {
+        ("R1", POLICE),
+        ("R12", SCHOOLS),
+        ("R14", HEALTH),
+    }
+    assert len({referral.referral for referral in referrals}) == 3
 
 
-async def test_a_second_finding_joins_the_open_referral_and_may_raise_its_level(world: World) -> None:
-    [first] = await world.report(FindingCode.MENTAL_DISTRESS)
-    [second] = await world.report(FindingCode.MENTAL_DISTRESS, level=Level.L1)
-    [third] = await world.report(FindingCode.MENTAL_DISTRESS, level=Level.L3)
+async def test_a_second_finding_joins_the_open_referral_and_may_raise_its_level(system: ReferralHarness) -> None:
+    [first] = await system.report(FindingCode.MENTAL_DISTRESS)
+    [second] = await system.report(FindingCode.MENTAL_DISTRESS, level=Level.L1)
+    [third] = await system.report(FindingCode.MENTAL_DISTRESS, level=Level.L3)
 
     assert first.referral == second.referral == third.referral
     assert [one.version for one in (first, second, third)] == [1, 2, 3]
@@ -111,10 +115,10 @@ async def test_a_second_finding_joins_the_open_referral_and_may_raise_its_level(
     assert third.cause == "finding_added"
 
 
-async def test_a_finding_joins_where_the_agency_is_and_does_not_throw_it_back(world: World) -> None:
-    [first] = await world.report()
-    await world.work(first.referral, SCHOOLS, until=ReferralState.IN_PROGRESS)
-    [second] = await world.report(unit=POLICE)
+async def test_a_finding_that_joins_does_not_change_the_state_of_the_referral(system: ReferralHarness) -> None:
+    [first] = await system.report()
+    await system.work(first.referral, SCHOOLS, until=ReferralState.IN_PROGRESS)
+    [second] = await system.report(unit=POLICE)
 
     assert second.state is ReferralState.IN_PROGRESS
     assert (second.reporter_unit, second.from_unit) == (POLICE, SCHOOLS)
@@ -122,71 +126,71 @@ async def test_a_finding_joins_where_the_agency_is_and_does_not_throw_it_back(wo
 
 @pytest.mark.parametrize(("days", "reopened"), [(90, True), (91, False)])
 async def test_a_new_finding_reopens_what_was_closed_within_ninety_days(
-    world: World, days: int, reopened: bool
+    system: ReferralHarness, days: int, reopened: bool
 ) -> None:
-    [first] = await world.report()
-    await world.finish(first.referral, SCHOOLS, SCHOOLS)
-    world.now += timedelta(days=days)
-    [again] = await world.report()
+    [first] = await system.report()
+    await system.finish(first.referral, SCHOOLS, SCHOOLS)
+    system.now += timedelta(days=days)
+    [again] = await system.report()
 
     assert (again.referral == first.referral) is reopened
     assert again.transition is (Transition.REOPENED if reopened else Transition.SENT)
     assert again.state is ReferralState.SENT
-    assert again.sent_at == world.now
+    assert again.sent_at == system.now
     assert again.result is None
     assert not again.reporter_informed
 
 
-async def test_the_same_finding_heard_twice_is_one(world: World) -> None:
-    """Whether its referral is open, closed, or waits for the township."""
-    finding = world.finding(FindingCode.OUT_OF_SCHOOL, FindingCode.HELP_REQUESTED)
+async def test_the_same_finding_consumed_twice_counts_once(system: ReferralHarness) -> None:
+    """That holds for an open referral, a closed one, and a proposal."""
+    finding = system.finding(FindingCode.OUT_OF_SCHOOL, FindingCode.HELP_REQUESTED)
     again: dict[str, Any] = {"finding": finding.event.finding}  # type: ignore[attr-defined]
-    said = await world.hear(finding)
-    assert await world.hear(world.finding(FindingCode.OUT_OF_SCHOOL, FindingCode.HELP_REQUESTED, **again)) == []
+    events = await system.consume(finding)
+    assert await system.consume(system.finding(FindingCode.OUT_OF_SCHOOL, FindingCode.HELP_REQUESTED, **again)) == []
 
-    await world.finish(only(said, ReferralChanged)[0].referral, SCHOOLS, SCHOOLS)
-    assert await world.hear(world.finding(FindingCode.OUT_OF_SCHOOL, **again)) == []
+    await system.finish(only(events, ReferralChanged)[0].referral, SCHOOLS, SCHOOLS)
+    assert await system.consume(system.finding(FindingCode.OUT_OF_SCHOOL, **again)) == []
 
-    world.county = a_county_where(SCHOOLS, reports_at_once=False)
-    suggested = world.finding(child=a_child(2))
+    system.county = a_county_where(SCHOOLS, reports_at_once=False)
+    suggested = system.finding(child=a_child(2))
     again = {"finding": suggested.event.finding}  # type: ignore[attr-defined]
-    assert only(await world.hear(suggested), ProposalMade)
-    assert await world.hear(world.finding(child=a_child(2), **again)) == []
+    assert only(await system.consume(suggested), ProposalMade)
+    assert await system.consume(system.finding(child=a_child(2), **again)) == []
 
 
-async def test_what_was_returned_goes_out_again_with_a_new_finding(world: World) -> None:
-    """The school was asked for more; meanwhile the hospital sees the child: the police have it again at once."""
-    [sent] = await world.report(FindingCode.SUSPECTED_VIOLENCE)
-    await world.moved(Verb.RETURN, POLICE, sent.referral, reason=ReturnReason.INFORMATION_MISSING)
-    said = await world.hear(world.finding(FindingCode.SUSPECTED_VIOLENCE, unit=HEALTH))
+async def test_a_returned_referral_is_sent_again_by_a_new_finding(system: ReferralHarness) -> None:
+    """It was returned for more information; the hospital's finding sends it to the police again immediately."""
+    [sent] = await system.report(FindingCode.SUSPECTED_VIOLENCE)
+    await system.transition(Verb.RETURN, POLICE, sent.referral, reason=ReturnReason.INFORMATION_MISSING)
+    events = await system.consume(system.finding(FindingCode.SUSPECTED_VIOLENCE, unit=HEALTH))
 
-    [moved] = only(said, ReferralChanged)
+    [moved] = only(events, ReferralChanged)
     assert (moved.referral, moved.state, moved.cause) == (sent.referral, ReferralState.SENT, "sent_again")
-    assert queue(said) == [(POLICE, True, "sent")]
+    assert queue(events) == [(POLICE, True, "sent")]
 
 
-async def test_everybody_who_reported_is_named_and_owed_word_again(world: World) -> None:
-    [first] = await world.report(unit=POLICE)
-    await world.work(first.referral, SCHOOLS, until=ReferralState.RESULT_REPORTED)
-    await world.moved(Verb.INFORM_REPORTER, SCHOOLS, first.referral, channel="phone")
-    [again] = await world.report(unit=HEALTH)
+async def test_all_reporters_are_named_and_must_be_informed_again(system: ReferralHarness) -> None:
+    [first] = await system.report(unit=POLICE)
+    await system.work(first.referral, SCHOOLS, until=ReferralState.RESULT_REPORTED)
+    await system.transition(Verb.INFORM_REPORTER, SCHOOLS, first.referral, channel="phone")
+    [again] = await system.report(unit=HEALTH)
 
     assert (again.reporters, again.reporter_unit) == ((POLICE, HEALTH), HEALTH)
     assert not again.reporter_informed
 
 
-async def test_a_finding_that_others_joined_is_not_withdrawn_by_the_first(world: World) -> None:
-    [first] = await world.report(unit=POLICE)
-    await world.report(unit=HEALTH)
+async def test_a_referral_that_others_joined_is_not_withdrawn_by_its_sender(system: ReferralHarness) -> None:
+    [first] = await system.report(unit=POLICE)
+    await system.report(unit=HEALTH)
 
-    assert await world.refused(Verb.WITHDRAW, POLICE, first.referral, noted=True) == "others_reported"
+    assert await system.refusal(Verb.WITHDRAW, POLICE, first.referral, noted=True) == "others_reported"
 
 
-async def test_a_route_to_the_township_goes_to_the_child_s_own(world: World) -> None:
-    """The township on file comes before the place where the child was found."""
-    [unknown] = await world.report(FindingCode.SUDDEN_HARDSHIP)
-    await world.hear(world.assessed(child=a_child(2), township=QIDU_CODE))
-    [known] = await world.report(FindingCode.SUDDEN_HARDSHIP, child=a_child(2))
+async def test_a_route_to_the_township_goes_to_the_child_s_own(system: ReferralHarness) -> None:
+    """The township on file takes precedence over the place where the child was found."""
+    [unknown] = await system.report(FindingCode.SUDDEN_HARDSHIP)
+    await system.consume(system.assessed(child=a_child(2), township=QIDU_CODE))
+    [known] = await system.report(FindingCode.SUDDEN_HARDSHIP, child=a_child(2))
 
     assert unknown.to_unit == RENLI
     assert known.to_unit == QIDU
@@ -194,78 +198,82 @@ async def test_a_route_to_the_township_goes_to_the_child_s_own(world: World) -> 
 
 
 @pytest.mark.parametrize("township", [None, "341799999"])
-async def test_a_child_without_a_township_is_the_lead_unit_s(world: World, township: str | None) -> None:
-    """Unknown, or not one of the county's: never lost."""
-    [moved] = await world.report(FindingCode.SUDDEN_HARDSHIP, township=township)
+async def test_a_child_without_a_township_is_the_lead_unit_s(system: ReferralHarness, township: str | None) -> None:
+    """That holds for an unknown township and for one outside the county."""
+    [moved] = await system.report(FindingCode.SUDDEN_HARDSHIP, township=township)
 
     assert (moved.to_unit, moved.cause) == (LEAD, "township_unknown")
 
 
-async def test_a_restricted_matter_for_a_unit_without_a_second_queue_goes_to_the_lead_unit(world: World) -> None:
-    world.county = a_county_where(POLICE, receives_restricted=False)
-    said = await world.hear(world.finding(FindingCode.SUSPECTED_VIOLENCE))
+async def test_a_restricted_referral_for_a_unit_without_a_restricted_queue_goes_to_the_lead_unit(
+    system: ReferralHarness,
+) -> None:
+    system.county = a_county_where(POLICE, receives_restricted=False)
+    events = await system.consume(system.finding(FindingCode.SUSPECTED_VIOLENCE))
 
-    [moved] = only(said, ReferralChanged)
+    [moved] = only(events, ReferralChanged)
     assert (moved.to_unit, moved.cause) == (LEAD, "no_restricted_queue")
-    assert queue(said) == [(LEAD, True, "sent")]
+    assert queue(events) == [(LEAD, True, "sent")]
 
 
-async def test_a_unit_without_any_queue_still_gets_the_event(world: World) -> None:
-    """Its inbox tells it; there is no queue line for a topic that is not there."""
-    world.county = a_county_where(SCHOOLS, receives=False, receives_restricted=False)
-    said = await world.hear(world.finding())
+async def test_a_unit_without_any_queue_still_gets_the_event(system: ReferralHarness) -> None:
+    """The unit is informed by its inbox; there is no queue topic to write to."""
+    system.county = a_county_where(SCHOOLS, receives=False, receives_restricted=False)
+    events = await system.consume(system.finding())
 
-    [moved] = only(said, ReferralChanged)
+    [moved] = only(events, ReferralChanged)
     assert moved.to_unit == SCHOOLS
-    assert queue(said) == []
+    assert queue(events) == []
 
 
-async def test_a_code_that_no_route_names_goes_where_somebody_assigns_a_lead(world: World) -> None:
+async def test_a_code_without_a_route_goes_to_the_route_for_unassigned_findings(system: ReferralHarness) -> None:
     county = a_county()
     routes = tuple(route.model_copy(update={"findings": ()}) if route.id == "R30" else route for route in county.routes)
-    world.county = a_county(routes=routes)
+    system.county = a_county(routes=routes)
 
-    [moved] = await world.report(FindingCode.LEGAL_HELP_NEED)
+    [moved] = await system.report(FindingCode.LEGAL_HELP_NEED)
 
     assert (moved.route, moved.to_unit) == ("R32", county.coordinating_unit)
 
 
-async def test_a_county_without_any_way_for_a_code_parks_the_finding_loudly(world: World) -> None:
-    world.county = a_county(routes=tuple(route for route in a_county().routes if route.id not in ("R30", "R32")))
+async def test_a_finding_without_any_route_is_parked(system: ReferralHarness) -> None:
+    system.county = a_county(routes=tuple(route for route in a_county().routes if route.id not in ("R30", "R32")))
 
     with pytest.raises(UnprocessableEvent, match="legal_help_need"):
-        await world.report(FindingCode.LEGAL_HELP_NEED)
+        await system.report(FindingCode.LEGAL_HELP_NEED)
 
 
-async def test_every_finding_code_has_a_way_in_the_demo_county(world: World) -> None:
-    """Each code becomes a referral somewhere, even if only where somebody assigns a lead."""
+async def test_every_finding_code_has_a_route_in_the_demo_county(system: ReferralHarness) -> None:
+    """Each code leads to a referral, even if only on the route for unassigned findings."""
     for number, code in enumerate(FindingCode):
-        assert await world.report(code, child=a_child(number)), code
+        assert await system.report(code, child=a_child(number)), code
 
 
 # ---------------------------------------------------------------- who may send
 
 
-async def test_who_has_no_duty_to_report_suggests_and_the_township_sends(world: World) -> None:
-    world.county = a_county_where(SCHOOLS, reports_at_once=False)
-    said = await world.hear(world.finding(FindingCode.BEHAVIOUR_CONCERN))
-    [proposal, _] = only(said, ProposalMade)
+async def test_a_finding_by_people_without_a_duty_to_report_is_proposed_to_the_township(
+    system: ReferralHarness,
+) -> None:
+    system.county = a_county_where(SCHOOLS, reports_at_once=False)
+    events = await system.consume(system.finding(FindingCode.BEHAVIOUR_CONCERN))
+    [proposal, _] = only(events, ProposalMade)
 
-    assert only(said, ReferralChanged) == []
+    assert only(events, ReferralChanged) == []
     assert (proposal.subject, proposal.unit, proposal.route) == ("referral", RENLI, "R9")
-    assert proposal.decide_by == world.now + timedelta(hours=24)
+    assert proposal.decide_by == system.now + timedelta(hours=24)
 
-    said = await world.do(Verb.CONFIRM, RENLI, proposal=proposal.proposal)
-    [moved] = only(said, ReferralChanged)
-    assert only(said, ProposalEnded)[0].outcome == "confirmed"
+    events = await system.act(Verb.CONFIRM, RENLI, proposal=proposal.proposal)
+    [moved] = only(events, ReferralChanged)
+    assert only(events, ProposalEnded)[0].outcome == "confirmed"
     assert (moved.from_unit, moved.reporter_unit) == (RENLI, SCHOOLS)
     assert moved.finding is not None
 
 
-async def test_l0_never_waits_for_a_confirmation(world: World) -> None:
-    """立即: whoever reports it, it is sent at once (policy 4.4, rule 5)."""
-    world.county = a_county_where(SCHOOLS, reports_at_once=False)
-    [moved] = await world.report(FindingCode.SUSPECTED_VIOLENCE)
+async def test_l0_never_waits_for_a_confirmation(system: ReferralHarness) -> None:
+    """Whoever reports it, it is sent immediately (立即, policy 4.4, rule 5)."""
+    system.county = a_county_where(SCHOOLS, reports_at_once=False)
+    [moved] = await system.report(FindingCode.SUSPECTED_VIOLENCE)
 
     assert moved.state is ReferralState.SENT
 
@@ -273,60 +281,64 @@ async def test_l0_never_waits_for_a_confirmation(world: World) -> None:
 # ---------------------------------------------------------------- the call that comes first
 
 
-async def test_a_call_made_before_the_report_is_on_the_referral(world: World) -> None:
-    [moved] = await world.report(FindingCode.SUSPECTED_VIOLENCE, phone_reported_at=world.now)
+async def test_a_call_made_before_the_report_is_on_the_referral(system: ReferralHarness) -> None:
+    [moved] = await system.report(FindingCode.SUSPECTED_VIOLENCE, phone_reported_at=system.now)
 
     assert moved.phone_reported
 
 
-async def test_a_call_recorded_by_finding_counts_for_each_referral_that_must_be_called_about(world: World) -> None:
-    finding = world.finding(FindingCode.SUSPECTED_VIOLENCE, FindingCode.UNATTENDED, FindingCode.OUT_OF_SCHOOL)
-    moves = only(await world.hear(finding), ReferralChanged)
-    named: dict[str, Any] = {"finding": moves[0].finding, "station": "派出所", "at": world.now}
+async def test_a_call_recorded_by_finding_counts_for_each_referral_that_must_be_called_about(
+    system: ReferralHarness,
+) -> None:
+    finding = system.finding(FindingCode.SUSPECTED_VIOLENCE, FindingCode.UNATTENDED, FindingCode.OUT_OF_SCHOOL)
+    referrals = only(await system.consume(finding), ReferralChanged)
+    named: dict[str, Any] = {"finding": referrals[0].finding, "station": "派出所", "at": system.now}
 
-    tried = only(await world.do(Verb.PHONE_REPORT, SCHOOLS, reached=False, **named), ReferralChanged)
-    called = only(await world.do(Verb.PHONE_REPORT, SCHOOLS, reached=True, **named), ReferralChanged)
+    tried = only(await system.act(Verb.PHONE_REPORT, SCHOOLS, reached=False, **named), ReferralChanged)
+    called = only(await system.act(Verb.PHONE_REPORT, SCHOOLS, reached=True, **named), ReferralChanged)
 
     assert {(one.route, one.phone_reported) for one in tried} == {("R1", False), ("R4", False)}
     assert {(one.route, one.phone_reported) for one in called} == {("R1", True), ("R4", True)}
 
 
-async def test_a_call_that_is_heard_before_its_finding_is_not_forgotten(world: World) -> None:
-    """The finding comes by way of the registry; the call does not."""
-    finding = world.finding(FindingCode.SUSPECTED_VIOLENCE)
+async def test_a_call_that_arrives_before_its_finding_counts(system: ReferralHarness) -> None:
+    """The finding passes through the registry, the call does not."""
+    finding = system.finding(FindingCode.SUSPECTED_VIOLENCE)
     known = finding.event.finding  # type: ignore[attr-defined]
-    assert await world.do(Verb.PHONE_REPORT, SCHOOLS, finding=known, reached=True) == []
+    assert await system.act(Verb.PHONE_REPORT, SCHOOLS, finding=known, reached=True) == []
 
-    [moved] = only(await world.hear(finding), ReferralChanged)
+    [moved] = only(await system.consume(finding), ReferralChanged)
     assert moved.phone_reported
 
 
 @pytest.mark.parametrize("unit", [SCHOOLS, POLICE, LEAD])
-async def test_whoever_may_call_about_a_referral_may_do_so_before_it_is_there(world: World, unit: str) -> None:
-    """And no stranger's call afterwards makes that undone."""
-    finding = world.finding(FindingCode.SUSPECTED_VIOLENCE)
+async def test_every_unit_whose_call_counts_may_call_before_the_referral_exists(
+    system: ReferralHarness, unit: str
+) -> None:
+    """A stranger's call afterwards does not undo that."""
+    finding = system.finding(FindingCode.SUSPECTED_VIOLENCE)
     known = finding.event.finding  # type: ignore[attr-defined]
     for caller in (unit, HEALTH):
-        await world.do(Verb.PHONE_REPORT, caller, finding=known, reached=True)
+        await system.act(Verb.PHONE_REPORT, caller, finding=known, reached=True)
 
-    [moved] = only(await world.hear(finding), ReferralChanged)
+    [moved] = only(await system.consume(finding), ReferralChanged)
     assert moved.phone_reported
 
 
-async def test_a_call_by_finding_counts_where_the_caller_has_a_part(world: World) -> None:
-    """The police have one of its two referrals: theirs is called about, the other's clock goes on."""
-    finding = world.finding(FindingCode.SUSPECTED_VIOLENCE, FindingCode.UNATTENDED)
-    named = only(await world.hear(finding), ReferralChanged)[0].finding
-    said = await world.do(Verb.PHONE_REPORT, POLICE, finding=named, reached=True)
+async def test_a_call_by_finding_counts_for_referrals_that_the_caller_takes_part_in(system: ReferralHarness) -> None:
+    """The police hold one of its two referrals; the deadline of the call on the other keeps running."""
+    finding = system.finding(FindingCode.SUSPECTED_VIOLENCE, FindingCode.UNATTENDED)
+    named = only(await system.consume(finding), ReferralChanged)[0].finding
+    events = await system.act(Verb.PHONE_REPORT, POLICE, finding=named, reached=True)
 
-    assert [type(one).__name__ for one in said] == ["ReferralChanged", "QueueEntry"]
-    assert [(one.route, one.phone_reported) for one in only(said, ReferralChanged)] == [("R1", True)]
+    assert [type(one).__name__ for one in events] == ["ReferralChanged", "QueueEntry"]
+    assert [(one.route, one.phone_reported) for one in only(events, ReferralChanged)] == [("R1", True)]
 
 
-async def test_a_stranger_s_call_about_a_finding_that_comes_later_does_not_silence_its_clock(world: World) -> None:
-    finding = world.finding(FindingCode.SUSPECTED_VIOLENCE)
+async def test_a_stranger_s_call_before_a_finding_does_not_stop_its_deadline(system: ReferralHarness) -> None:
+    finding = system.finding(FindingCode.SUSPECTED_VIOLENCE)
     known = finding.event.finding  # type: ignore[attr-defined]
-    await world.do(Verb.PHONE_REPORT, HEALTH, finding=known, reached=True)
+    await system.act(Verb.PHONE_REPORT, HEALTH, finding=known, reached=True)
 
-    [moved] = only(await world.hear(finding), ReferralChanged)
+    [moved] = only(await system.consume(finding), ReferralChanged)
     assert not moved.phone_reported

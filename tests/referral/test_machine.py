@@ -1,4 +1,4 @@
-"""The life of one referral: the table of moves, and what no sequence of moves may do."""
+"""The state machine of a referral: its table of transitions, and invariants of any sequence of them."""
 
 from contextlib import suppress
 from dataclasses import replace
@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from contracts.vocabulary import FindingCode, Level, ReferralState, Result, ReturnReason, Transition
-from services.referral.domain import referral as machine
-from services.referral.domain.referral import Actor, Moved, Referral, Refused
+from services.referral.domain import referrals as machine
+from services.referral.domain.referrals import Actor, AppliedTransition, Referral, TransitionRefused
 from services.referral.domain.rules import Rules
 from services.referral.routing import rules_of
 from tests.county import a_county
@@ -29,16 +29,16 @@ PUBLISHED: Rules = replace(
         holidays=RULES.calendar.holidays | {date(2027, 1, 1)},
     ),
 )
-"""When the working days of 2027 have been published, with New Year's Day."""
+"""The rules once the working days of 2027 are published, with New Year's Day."""
 NOW = at(TUESDAY)
 SENDER, RECEIVER = Actor(RENLI, "township_civil_affairs"), Actor(SCHOOLS, "agency_officer")
 STATES = tuple(ReferralState)
 ANOTHER = UUID(int=9)
-"""Another finding."""
+"""The id of another finding."""
 
 
 def a_referral(state: ReferralState = ReferralState.SENT, **changes: Any) -> Referral:
-    """Sent by a township to the education bureau, on a person's word."""
+    """Return a referral that a township sent to the education bureau on a person's report."""
     draft = Referral(
         id=UUID(int=1),
         child=a_child(),
@@ -54,7 +54,7 @@ def a_referral(state: ReferralState = ReferralState.SENT, **changes: Any) -> Ref
         from_unit=RENLI,
         to_unit=SCHOOLS,
         township="341722100",
-        story=UUID(int=3),
+        correlation=UUID(int=3),
         sent_at=NOW,
     )
     [sent] = machine.send(draft, RULES, SENDER)
@@ -65,8 +65,8 @@ def a_referral(state: ReferralState = ReferralState.SENT, **changes: Any) -> Ref
 
 def join(
     referral: Referral, when: datetime, level: Level = Level.L2, source: UUID | None = ANOTHER, **changes: Any
-) -> tuple[Moved, ...]:
-    """Another finding, ordinarily of the same township's people."""
+) -> tuple[AppliedTransition, ...]:
+    """Join another finding, by default one of the same township."""
     values: dict[str, Any] = {
         "findings": (),
         "receiver": SCHOOLS,
@@ -75,9 +75,9 @@ def join(
     return machine.join(referral, RULES, SENDER, when, level=level, source=source, **values | changes)
 
 
-def make(referral: Referral, move: Transition) -> tuple[Moved, ...]:
-    """The move, by whoever may make it and with everything it demands."""
-    match move:
+def make_transition(referral: Referral, transition: Transition) -> tuple[AppliedTransition, ...]:
+    """Make the transition by a unit that may make it, with everything that it requires."""
+    match transition:
         case Transition.SENT if referral.state is ReferralState.DRAFT:
             return machine.send(referral, RULES, SENDER)
         case Transition.SENT:
@@ -89,11 +89,11 @@ def make(referral: Referral, move: Transition) -> tuple[Moved, ...]:
             return machine.start(referral, RECEIVER, NOW)
         case Transition.RETURNED:
             reason = ReturnReason.DUPLICATE
-            return machine.give_back(referral, RULES, RECEIVER, NOW, reason=reason, right_unit=None)
+            return machine.return_referral(referral, RULES, RECEIVER, NOW, reason=reason, right_unit=None)
         case Transition.REROUTED:
             return machine.reroute(referral, RULES, SENDER, NOW, to_unit=POLICE)
         case Transition.ESCALATED:
-            return machine.run_out(referral, RULES, NOW + timedelta(days=400))
+            return machine.escalate_expired(referral, RULES, NOW + timedelta(days=400))
         case Transition.EXTENDED:
             return machine.extend(referral, RULES, RECEIVER, NOW, days=5, reason_given=True)
         case Transition.RESULT_REPORTED:
@@ -109,61 +109,63 @@ def make(referral: Referral, move: Transition) -> tuple[Moved, ...]:
         case Transition.REOPENED:
             return machine.reopen(referral, RULES, SENDER, NOW)
         case Transition.HANDED_OVER:
-            return machine.hand_over(referral, a_child(2), NOW)[1]
+            return machine.reassign(referral, a_child(2), NOW)[1]
 
 
 TIMERS = {Transition.ESCALATED, Transition.HANDED_OVER}
-"""Not asked for by anybody: where they are not legal, they do not happen."""
+"""Transitions that no action requests: where they are illegal, they are left out and not refused."""
 JOINS = {
     (ReferralState.RESULT_REPORTED, Transition.SENT),
     (ReferralState.CLOSED, Transition.SENT),
 }
 """Another finding about a referral with a result reopens it instead."""
 NEVER_BY_TIMER = {(ReferralState.RESULT_REPORTED, Transition.ESCALATED)}
-"""Legal, but by a guardian's refusal, not by a clock."""
+"""Legal by a guardian's refusal, but not by an expired deadline."""
 
 
-@pytest.mark.parametrize(("state", "move"), sorted(machine.MOVES.keys() - NEVER_BY_TIMER))
-def test_every_move_of_the_table_leads_where_the_table_says(state: ReferralState, move: Transition) -> None:
+@pytest.mark.parametrize(("state", "transition"), sorted(machine.TRANSITIONS.keys() - NEVER_BY_TIMER))
+def test_every_transition_leads_to_the_state_in_the_table(state: ReferralState, transition: Transition) -> None:
     before = a_referral(state)
 
-    moved = make(before, move)[0]
+    applied = make_transition(before, transition)[0]
 
-    assert moved.move is move
-    assert moved.referral.state is machine.MOVES[state, move]
-    assert moved.referral.version == before.version + 1
+    assert applied.transition is transition
+    assert applied.referral.state is machine.TRANSITIONS[state, transition]
+    assert applied.referral.version == before.version + 1
 
 
 @pytest.mark.parametrize(
-    ("state", "move"),
-    sorted(set(product(STATES, Transition)) - machine.MOVES.keys() - JOINS - set(product(STATES, TIMERS))),
+    ("state", "transition"),
+    sorted(set(product(STATES, Transition)) - machine.TRANSITIONS.keys() - JOINS - set(product(STATES, TIMERS))),
 )
-def test_every_pair_that_is_not_in_the_table_is_refused_by_name(state: ReferralState, move: Transition) -> None:
-    with pytest.raises(Refused) as refusal:
-        make(a_referral(state), move)
+def test_every_pair_that_is_not_in_the_table_is_refused_with_a_code(
+    state: ReferralState, transition: Transition
+) -> None:
+    with pytest.raises(TransitionRefused) as refusal:
+        make_transition(a_referral(state), transition)
 
     assert refusal.value.code == "illegal_move"
     assert refusal.value.state is state
 
 
 @pytest.mark.parametrize(
-    ("state", "move"), sorted((set(product(STATES, TIMERS)) - machine.MOVES.keys()) | NEVER_BY_TIMER)
+    ("state", "transition"), sorted((set(product(STATES, TIMERS)) - machine.TRANSITIONS.keys()) | NEVER_BY_TIMER)
 )
-def test_no_clock_moves_what_is_over(state: ReferralState, move: Transition) -> None:
+def test_no_deadline_changes_an_ended_referral(state: ReferralState, transition: Transition) -> None:
     if state is ReferralState.DRAFT:
-        return  # a draft has never been sent: no clock has started
-    assert make(a_referral(state), move) == ()
+        return  # a draft has no deadlines yet
+    assert make_transition(a_referral(state), transition) == ()
 
 
-@pytest.mark.parametrize("state", [state for state, move in JOINS])
-def test_a_finding_about_a_referral_with_a_result_brings_it_back_with_a_new_clock(state: ReferralState) -> None:
+@pytest.mark.parametrize("state", [state for state, transition in JOINS])
+def test_a_finding_reopens_a_referral_with_a_result_with_new_deadlines(state: ReferralState) -> None:
     later = NOW + timedelta(days=3)
-    [moved] = join(a_referral(state), later)
+    [applied] = join(a_referral(state), later)
 
-    assert moved.move is Transition.REOPENED
-    assert moved.referral.state is ReferralState.SENT
-    assert moved.referral.sent_at == later
-    assert moved.referral.result is None
+    assert applied.transition is Transition.REOPENED
+    assert applied.referral.state is ReferralState.SENT
+    assert applied.referral.sent_at == later
+    assert applied.referral.result is None
 
 
 POLICY = {
@@ -176,10 +178,10 @@ POLICY = {
     ReferralState.CLOSED: "reopened",
     ReferralState.WITHDRAWN: "",
 }
-"""Policy 4.4, written down a second time: what may happen in each state."""
+"""The transitions that policy 4.4 allows in each state, stated independently of the code."""
 
 
-LEADS = {
+STATE_AFTER = {
     Transition.ACCEPTED: ReferralState.ACCEPTED,
     Transition.STARTED: ReferralState.IN_PROGRESS,
     Transition.RETURNED: ReferralState.RETURNED,
@@ -189,30 +191,34 @@ LEADS = {
     Transition.WITHDRAWN: ReferralState.WITHDRAWN,
     Transition.REOPENED: ReferralState.SENT,
 }
-"""And where it leads. Every other move leaves the state as it is, but SENT sends what nobody has."""
+"""The state after a transition. Others keep the state, except that SENT sends a draft or a returned referral."""
 
 
-def leads(state: ReferralState, move: Transition) -> ReferralState:
-    if move is Transition.SENT and state in (ReferralState.DRAFT, ReferralState.RETURNED):
+def state_after(state: ReferralState, transition: Transition) -> ReferralState:
+    if transition is Transition.SENT and state in (ReferralState.DRAFT, ReferralState.RETURNED):
         return ReferralState.SENT
-    return LEADS.get(move, state)
+    return STATE_AFTER.get(transition, state)
 
 
 def test_the_table_is_the_one_of_the_policy() -> None:
-    told = [(state, move) for state, moves in POLICY.items() for move in map(Transition, moves.split())]
+    policy = [
+        (state, transition)
+        for state, transitions in POLICY.items()
+        for transition in map(Transition, transitions.split())
+    ]
 
-    assert {(state, move): leads(state, move) for state, move in told} == machine.MOVES
-
-
-def test_the_table_names_every_move_and_ends_in_every_state() -> None:
-    assert {move for _, move in machine.MOVES} == set(Transition)
-    assert set(machine.MOVES.values()) == set(ReferralState) - {ReferralState.DRAFT}
-
-
-# ---------------------------------------------------------------- what a move demands
+    assert {(state, transition): state_after(state, transition) for state, transition in policy} == machine.TRANSITIONS
 
 
-def test_the_clock_starts_at_sent_and_acceptance_does_not_touch_it() -> None:
+def test_the_table_has_every_transition_and_reaches_every_state() -> None:
+    assert {transition for _, transition in machine.TRANSITIONS} == set(Transition)
+    assert set(machine.TRANSITIONS.values()) == set(ReferralState) - {ReferralState.DRAFT}
+
+
+# ---------------------------------------------------------------- conditions of transitions
+
+
+def test_the_deadlines_start_at_sent_and_acceptance_does_not_change_them() -> None:
     sent = a_referral()
     [accepted] = machine.accept(sent, RECEIVER, NOW + timedelta(hours=30))
 
@@ -235,50 +241,54 @@ def test_a_return_needs_a_reason_and_the_wrong_area_names_the_right_one(
 ) -> None:
     refusal = None
     try:
-        machine.give_back(a_referral(), RULES, RECEIVER, NOW, reason=reason, right_unit=right_unit)
-    except Refused as refused:
+        machine.return_referral(a_referral(), RULES, RECEIVER, NOW, reason=reason, right_unit=right_unit)
+    except TransitionRefused as refused:
         refusal = refused.code
 
     assert refusal == code
 
 
-def test_the_second_return_goes_up_at_once_and_a_third_is_refused() -> None:
-    """Two returns, then the coordinating unit assigns (R32)."""
+def test_the_second_return_is_escalated_immediately_and_a_third_is_refused() -> None:
+    """After two returns the coordinating unit assigns the referral (R32)."""
     current = a_referral()
-    [first] = make(current, Transition.RETURNED)
+    [first] = make_transition(current, Transition.RETURNED)
     assert first.referral.to_unit == RENLI
     assert first.previous_unit == SCHOOLS
 
     [again] = machine.reroute(first.referral, RULES, SENDER, NOW, to_unit=SCHOOLS)
-    second, up = make(again.referral, Transition.RETURNED)
+    second, escalated = make_transition(again.referral, Transition.RETURNED)
     assert second.referral.returns == 2
-    assert (up.move, up.escalated_to, up.because) == (Transition.ESCALATED, COORDINATOR, "returned_too_often")
+    assert (escalated.transition, escalated.escalated_to, escalated.cause) == (
+        Transition.ESCALATED,
+        COORDINATOR,
+        "returned_too_often",
+    )
 
-    [assigned] = machine.reroute(up.referral, RULES, Actor(COORDINATOR, "coordinator"), NOW, to_unit=SCHOOLS)
-    with pytest.raises(Refused, match="too_many_returns"):
-        make(assigned.referral, Transition.RETURNED)
+    [assigned] = machine.reroute(escalated.referral, RULES, Actor(COORDINATOR, "coordinator"), NOW, to_unit=SCHOOLS)
+    with pytest.raises(TransitionRefused, match="too_many_returns"):
+        make_transition(assigned.referral, Transition.RETURNED)
 
 
-def test_the_coordinating_unit_assigns_only_what_has_come_up_to_it() -> None:
-    [first] = make(a_referral(), Transition.RETURNED)
+def test_the_coordinating_unit_assigns_only_what_was_escalated_to_it() -> None:
+    [first] = make_transition(a_referral(), Transition.RETURNED)
 
-    with pytest.raises(Refused, match="not_yours"):
+    with pytest.raises(TransitionRefused, match="not_yours"):
         machine.reroute(first.referral, RULES, Actor(COORDINATOR), NOW, to_unit=POLICE)
 
 
-def test_an_extension_is_given_once_in_working_days() -> None:
+def test_an_extension_is_allowed_once_in_working_days() -> None:
     working = a_referral(ReferralState.IN_PROGRESS)
     [extended] = machine.extend(working, RULES, RECEIVER, NOW, days=5, reason_given=True)
 
     assert working.result_by == at(TUESDAY + timedelta(days=15), 0)  # ten working days
     assert extended.referral.result_by == at(TUESDAY + timedelta(days=22), 0)  # five more
-    with pytest.raises(Refused, match="already_extended"):
+    with pytest.raises(TransitionRefused, match="already_extended"):
         machine.extend(extended.referral, RULES, RECEIVER, NOW, days=5, reason_given=True)
 
 
 @pytest.mark.parametrize(("days", "reason_given", "code"), [(None, True, "days_missing"), (5, False, "reason_missing")])
 def test_an_extension_needs_days_and_a_reason(days: int | None, reason_given: bool, code: str) -> None:
-    with pytest.raises(Refused, match=code):
+    with pytest.raises(TransitionRefused, match=code):
         machine.extend(
             a_referral(ReferralState.IN_PROGRESS), RULES, RECEIVER, NOW, days=days, reason_given=reason_given
         )
@@ -300,35 +310,37 @@ def test_an_extension_needs_days_and_a_reason(days: int | None, reason_given: bo
         ({"reporter_informed": True}, True, None),
     ],
 )
-def test_closing_needs_a_result_a_check_and_word_to_the_reporter(
+def test_closing_needs_a_result_a_check_and_informed_reporters(
     changes: dict[str, Any], checked: bool, code: str | None
 ) -> None:
     reported = replace(a_referral(ReferralState.RESULT_REPORTED), **changes)
     refusal = None
     try:
         machine.close(reported, RULES, SENDER, NOW, checked=checked)
-    except Refused as refused:
+    except TransitionRefused as refused:
         refusal = refused.code
 
     assert refusal == code
 
 
-def test_who_did_the_work_does_not_check_it() -> None:
+def test_the_unit_that_did_the_work_does_not_check_it() -> None:
     reported = a_referral(ReferralState.RESULT_REPORTED, reporter_informed=True)
 
-    with pytest.raises(Refused, match="self_check"):
+    with pytest.raises(TransitionRefused, match="self_check"):
         machine.close(reported, RULES, RECEIVER, NOW, checked=True)
-    with pytest.raises(Refused, match="not_yours"):
+    with pytest.raises(TransitionRefused, match="not_yours"):
         machine.close(reported, RULES, Actor(POLICE), NOW, checked=True)
     assert machine.close(reported, RULES, Actor(LEAD), NOW, checked=True)
 
 
-@pytest.mark.parametrize(("level", "goes_up"), [(Level.L1, True), (Level.L2, False)])
-def test_a_guardians_refusal_of_an_urgent_matter_goes_up(level: Level, goes_up: bool) -> None:
+@pytest.mark.parametrize(("level", "is_escalated"), [(Level.L1, True), (Level.L2, False)])
+def test_a_guardians_refusal_in_an_urgent_referral_is_escalated(level: Level, is_escalated: bool) -> None:
     working = a_referral(ReferralState.IN_PROGRESS, level=level)
-    moves = machine.report_result(working, RULES, RECEIVER, NOW, result=Result.REFUSED_BY_GUARDIAN)
+    transitions = machine.report_result(working, RULES, RECEIVER, NOW, result=Result.REFUSED_BY_GUARDIAN)
 
-    assert [move.move for move in moves] == [Transition.RESULT_REPORTED] + [Transition.ESCALATED] * goes_up
+    assert [applied.transition for applied in transitions] == [Transition.RESULT_REPORTED] + [
+        Transition.ESCALATED
+    ] * is_escalated
 
 
 @pytest.mark.parametrize(("days", "code"), [(90, None), (91, "too_late_to_reopen")])
@@ -337,7 +349,7 @@ def test_a_closed_referral_is_reopened_within_ninety_days(days: int, code: str |
     refusal = None
     try:
         machine.reopen(closed, RULES, SENDER, NOW + timedelta(days=days))
-    except Refused as refused:
+    except TransitionRefused as refused:
         refusal = refused.code
 
     assert refusal == code
@@ -345,16 +357,16 @@ def test_a_closed_referral_is_reopened_within_ninety_days(days: int, code: str |
 
 @pytest.mark.parametrize("actor", [RECEIVER, Actor(LEAD), Actor(POLICE)])
 def test_only_the_sender_withdraws(actor: Actor) -> None:
-    with pytest.raises(Refused, match="not_yours"):
+    with pytest.raises(TransitionRefused, match="not_yours"):
         machine.withdraw(a_referral(), actor, NOW, reason_given=True)
 
 
 def test_a_withdrawal_needs_a_reason() -> None:
-    with pytest.raises(Refused, match="reason_missing"):
+    with pytest.raises(TransitionRefused, match="reason_missing"):
         machine.withdraw(a_referral(), SENDER, NOW, reason_given=False)
 
 
-def test_an_attempt_to_call_is_recorded_and_the_clock_goes_on() -> None:
+def test_an_attempt_to_call_is_recorded_and_the_deadline_keeps_running() -> None:
     urgent = a_referral(level=Level.L0)
     [tried] = machine.phone_report(urgent, RULES, RECEIVER, NOW, reached=False)
 
@@ -364,21 +376,21 @@ def test_an_attempt_to_call_is_recorded_and_the_clock_goes_on() -> None:
 
 
 def test_a_level_rises_and_never_falls() -> None:
-    """L0 hurries what is under way: its clocks count from the finding that raised it."""
+    """The deadlines of L0 count from the finding that raised the level."""
     later = NOW + timedelta(days=2)
     [risen] = join(a_referral(), later, Level.L0, None)
     [same] = join(risen.referral, later, Level.L3, None)
 
-    assert risen.because == "level_raised"
+    assert risen.cause == "level_raised"
     assert risen.referral.level is same.referral.level is Level.L0
     assert risen.referral.sent_at == NOW
     assert risen.referral.accept_by == later + timedelta(hours=1)
     assert risen.referral.phone_by == later + timedelta(hours=1)
-    assert same.because == "finding_added"
+    assert same.cause == "finding_added"
 
 
-def test_a_rising_level_gives_no_clock_more_time() -> None:
-    """The old deadline was an hour away; the new level's day is no excuse."""
+def test_a_rising_level_gives_no_deadline_more_time() -> None:
+    """An old deadline an hour away is kept, although the new level allows a day."""
     almost = a_referral()
     assert almost.result_by is not None
     [risen] = join(almost, almost.result_by - timedelta(hours=1), Level.L1, None)
@@ -386,13 +398,13 @@ def test_a_rising_level_gives_no_clock_more_time() -> None:
     assert risen.referral.result_by == almost.result_by
 
 
-def test_news_of_a_child_does_not_wait_on_the_desk_of_who_was_sent_it_back() -> None:
-    """Returned, and somebody finds more: it goes out again, to whoever the route names, with a new clock."""
-    [returned] = make(a_referral(), Transition.RETURNED)
+def test_a_new_finding_sends_a_returned_referral_again() -> None:
+    """It goes to the receiver that the route names, with new deadlines."""
+    [returned] = make_transition(a_referral(), Transition.RETURNED)
     later = NOW + timedelta(hours=5)
     [again] = join(returned.referral, later, Level.L0, receiver=POLICE)
 
-    assert (again.move, again.because, again.previous_unit) == (Transition.SENT, "sent_again", RENLI)
+    assert (again.transition, again.cause, again.previous_unit) == (Transition.SENT, "sent_again", RENLI)
     assert (again.referral.state, again.referral.to_unit) == (ReferralState.SENT, POLICE)
     assert again.referral.sent_at == later
     assert again.referral.phone_by == later + timedelta(hours=1)
@@ -403,25 +415,27 @@ def test_news_of_a_child_does_not_wait_on_the_desk_of_who_was_sent_it_back() -> 
     ("level", "called", "due"),
     [(Level.L0, False, True), (Level.L0, True, False), (Level.L1, False, False)],
 )
-def test_another_urgent_finding_asks_for_a_call_of_its_own(level: Level, called: bool, due: bool) -> None:
-    """The call of last week was about something else; a lesser finding asks for none."""
+def test_another_urgent_finding_requires_a_call_of_its_own(level: Level, called: bool, due: bool) -> None:
+    """The earlier call was about something else; a less urgent finding requires none."""
     [sent] = machine.send(a_referral(ReferralState.DRAFT, level=Level.L0), RULES, SENDER)
     [called_about] = machine.phone_report(sent.referral, RULES, SENDER, NOW, reached=True)
     later = NOW + timedelta(days=7)
     [joined] = join(called_about.referral, later, level, phone_reported=called)
 
     assert joined.referral.phone_reported is not due
-    assert dict(machine.running(joined.referral)).get("phone_report") == (later + timedelta(hours=1) if due else None)
+    assert dict(machine.running_deadlines(joined.referral)).get("phone_report") == (
+        later + timedelta(hours=1) if due else None
+    )
 
 
-def test_a_call_that_is_due_is_not_put_off_by_another_finding() -> None:
+def test_another_finding_does_not_postpone_a_due_call() -> None:
     [sent] = machine.send(a_referral(ReferralState.DRAFT, level=Level.L0), RULES, SENDER)
     [joined] = join(sent.referral, NOW + timedelta(minutes=50), Level.L0)
 
     assert joined.referral.phone_by == NOW + timedelta(hours=1)
 
 
-def test_what_others_have_sent_too_is_not_the_first_sender_s_to_take_back() -> None:
+def test_the_sender_cannot_withdraw_what_others_have_reported_too() -> None:
     [joined] = machine.join(
         a_referral(),
         RULES,
@@ -435,29 +449,29 @@ def test_what_others_have_sent_too_is_not_the_first_sender_s_to_take_back() -> N
     )
     [own] = join(a_referral(), NOW)
 
-    with pytest.raises(Refused, match="others_reported"):
+    with pytest.raises(TransitionRefused, match="others_reported"):
         machine.withdraw(joined.referral, SENDER, NOW, reason_given=True)
     assert machine.withdraw(own.referral, SENDER, NOW, reason_given=True)
     assert joined.referral.reporters == (RENLI, POLICE)
 
 
-def test_a_clock_counted_into_an_unpublished_year_says_so_and_is_counted_again_from_where_it_began() -> None:
-    """Sent as L3 in November, raised to L2 on the last day anybody has published working days for."""
+def test_a_deadline_in_an_unpublished_year_is_provisional_and_is_recomputed_from_its_start() -> None:
+    """Sent as L3 in November, and raised to L2 on the last day of the published calendar."""
     raised_at = at(date(2026, 12, 31))
     [sent] = machine.send(a_referral(ReferralState.DRAFT, level=Level.L3), RULES, SENDER)
-    [risen] = join(replace(sent.referral, ran_out=("accept", "result")), raised_at, Level.L2, None)
-    settled, moves = machine.recount(risen.referral, PUBLISHED, raised_at)
+    [risen] = join(replace(sent.referral, expired=("accept", "result")), raised_at, Level.L2, None)
+    recounted, transitions = machine.recount(risen.referral, PUBLISHED, raised_at)
 
     assert not sent.referral.provisional
     assert risen.referral.provisional
     assert risen.referral.accept_by == at(date(2027, 1, 6), 0)  # Friday 1, Monday 4, Tuesday 5
-    assert settled.accept_by == at(date(2027, 1, 7), 0)
-    assert [moved.because for moved in moves] == ["calendar_published"]
-    assert not settled.provisional
+    assert recounted.accept_by == at(date(2027, 1, 7), 0)
+    assert [applied.cause for applied in transitions] == ["calendar_published"]
+    assert not recounted.provisional
 
 
-def test_a_deadline_that_was_kept_when_the_level_rose_gains_no_time_when_a_year_is_published() -> None:
-    """Due by the end of 28 December; raised on the 24th, with more time for the new level than is left."""
+def test_a_deadline_kept_when_the_level_rose_gains_no_time_when_a_year_is_published() -> None:
+    """Due by the end of 28 December; raised on the 24th, when the new level allows more time than is left."""
     due, raised_at = at(date(2026, 12, 29), 0), at(date(2026, 12, 24))
     [risen] = join(a_referral(ReferralState.ACCEPTED, level=Level.L3, result_by=due), raised_at, Level.L2, None)
 
@@ -465,88 +479,88 @@ def test_a_deadline_that_was_kept_when_the_level_rose_gains_no_time_when_a_year_
     assert machine.recount(risen.referral, PUBLISHED, raised_at) == (risen.referral, ())
 
 
-def test_days_that_were_granted_before_the_level_rose_are_not_granted_again_when_a_year_is_published() -> None:
+def test_an_extension_before_the_level_rose_is_not_granted_again_when_a_year_is_published() -> None:
     raised_at = at(date(2026, 12, 24))
     slow = a_referral(ReferralState.IN_PROGRESS, level=Level.L3, result_by=at(date(2027, 1, 30), 0))
     [longer] = machine.extend(slow, RULES, RECEIVER, raised_at, days=5, reason_given=True)
     [risen] = join(longer.referral, raised_at, Level.L2, None)
-    settled, _ = machine.recount(risen.referral, PUBLISHED, raised_at)
+    recounted, _ = machine.recount(risen.referral, PUBLISHED, raised_at)
 
     assert risen.referral.provisional
-    assert settled.result_by == PUBLISHED.deadlines(Level.L2, raised_at).result_by
-    assert settled.extended
+    assert recounted.result_by == PUBLISHED.deadlines(Level.L2, raised_at).result_by
+    assert recounted.extended
 
 
-def test_each_clock_runs_out_once() -> None:
+def test_each_deadline_is_escalated_once() -> None:
     draft = a_referral(ReferralState.DRAFT, level=Level.L0)
     [sent] = machine.send(draft, RULES, SENDER)
-    moves = machine.run_out(sent.referral, RULES, NOW + timedelta(days=2))
+    transitions = machine.escalate_expired(sent.referral, RULES, NOW + timedelta(days=2))
 
-    assert [move.overdue for move in moves] == ["phone_report", "accept", "result"]
-    assert {move.escalated_to for move in moves} == {RULES.duty_unit}
-    assert machine.run_out(moves[-1].referral, RULES, NOW + timedelta(days=3)) == ()
+    assert [applied.overdue for applied in transitions] == ["phone_report", "accept", "result"]
+    assert {applied.escalated_to for applied in transitions} == {RULES.duty_unit}
+    assert machine.escalate_expired(transitions[-1].referral, RULES, NOW + timedelta(days=3)) == ()
 
 
-def test_a_clock_that_runs_out_does_so_at_its_moment_and_not_before() -> None:
+def test_a_deadline_expires_at_its_moment_and_not_before() -> None:
     sent = a_referral()
     assert sent.accept_by is not None
 
-    assert machine.run_out(sent, RULES, sent.accept_by - timedelta(microseconds=1)) == ()
-    assert [move.overdue for move in machine.run_out(sent, RULES, sent.accept_by)] == ["accept"]
+    assert machine.escalate_expired(sent, RULES, sent.accept_by - timedelta(microseconds=1)) == ()
+    assert [applied.overdue for applied in machine.escalate_expired(sent, RULES, sent.accept_by)] == ["accept"]
 
 
-# ---------------------------------------------------------------- any sequence of moves
+# ---------------------------------------------------------------- any sequence of transitions
 
 
-class AnyLife(RuleBasedStateMachine):
-    """Whatever units and clocks do, in any order: these things never happen."""
+class AnySequence(RuleBasedStateMachine):
+    """Invariants that hold whatever units and deadlines do, in any order."""
 
     def __init__(self) -> None:
         super().__init__()
         self.referral = a_referral()
         self.now: datetime = NOW
         self.previous = self.referral
-        self.returns_before_up = 0
+        self.returns_before_escalation = 0
         self.seen_result = self.informed = self.others_reported = False
         self.closed_properly = True
 
     @initialize(level=st.sampled_from(Level), reporter=st.sampled_from([None, RENLI]))
     def begin(self, level: Level, reporter: str | None) -> None:
-        told: dict[str, Any] = {} if reporter is not None else {"sources": (), "reporters": ()}
-        draft = replace(a_referral(), state=ReferralState.DRAFT, version=0, level=level, **told)
+        no_reporters: dict[str, Any] = {} if reporter is not None else {"sources": (), "reporters": ()}
+        draft = replace(a_referral(), state=ReferralState.DRAFT, version=0, level=level, **no_reporters)
         self.referral = self.previous = machine.send(draft, RULES, SENDER)[0].referral
 
-    def _apply(self, moves: tuple[Moved, ...]) -> None:
-        for moved in moves:
-            self.previous, self.referral = self.referral, moved.referral
-            assert moved.referral.version == self.previous.version + 1
-            assert moved.move in POLICY[self.previous.state].split()
-            assert moved.referral.state is leads(self.previous.state, moved.move)
-            if moved.move is Transition.RETURNED:
-                self.returns_before_up += 1
-            if moved.move is Transition.REOPENED:
+    def _apply(self, transitions: tuple[AppliedTransition, ...]) -> None:
+        for applied in transitions:
+            self.previous, self.referral = self.referral, applied.referral
+            assert applied.referral.version == self.previous.version + 1
+            assert applied.transition in POLICY[self.previous.state].split()
+            assert applied.referral.state is state_after(self.previous.state, applied.transition)
+            if applied.transition is Transition.RETURNED:
+                self.returns_before_escalation += 1
+            if applied.transition is Transition.REOPENED:
                 self.seen_result = self.informed = False
-            if moved.move is Transition.RESULT_REPORTED:
+            if applied.transition is Transition.RESULT_REPORTED:
                 self.seen_result = True
-            if moved.move is Transition.REPORTER_INFORMED:
+            if applied.transition is Transition.REPORTER_INFORMED:
                 self.informed = True
 
-    def _try(self, make_it: Any) -> None:
-        with suppress(Refused):
-            self._apply(make_it())
+    def _try(self, transition: Any) -> None:
+        with suppress(TransitionRefused):
+            self._apply(transition())
 
     @rule(hours=st.integers(1, 500))
     def time_passes(self, hours: int) -> None:
         self.now += timedelta(hours=hours)
-        self._apply(machine.run_out(self.referral, RULES, self.now))
+        self._apply(machine.escalate_expired(self.referral, RULES, self.now))
 
     @rule(unit=st.sampled_from([SCHOOLS, RENLI, LEAD, POLICE]))
     def accept(self, unit: str) -> None:
         self._try(lambda: machine.accept(self.referral, Actor(unit), self.now))
 
     @rule(steps=st.integers(1, 4))
-    def go_on(self, steps: int) -> None:
-        """The unit whose turn it is does what comes next: most lives go well."""
+    def take_next_steps(self, steps: int) -> None:
+        """Let the responsible unit take the next steps of the regular course."""
         for _ in range(steps):
             actor, current = Actor(self.referral.to_unit), self.referral
             match current.state:
@@ -570,7 +584,9 @@ class AnyLife(RuleBasedStateMachine):
     @rule(reason=st.sampled_from([None, *ReturnReason]), right=st.sampled_from([None, POLICE]))
     def give_back(self, reason: ReturnReason | None, right: str | None) -> None:
         actor = Actor(self.referral.to_unit)
-        self._try(lambda: machine.give_back(self.referral, RULES, actor, self.now, reason=reason, right_unit=right))
+        self._try(
+            lambda: machine.return_referral(self.referral, RULES, actor, self.now, reason=reason, right_unit=right)
+        )
 
     @rule(unit=st.sampled_from([RENLI, LEAD, COORDINATOR, POLICE]), to=st.sampled_from([None, SCHOOLS, POLICE]))
     def reroute(self, unit: str, to: str | None) -> None:
@@ -599,9 +615,9 @@ class AnyLife(RuleBasedStateMachine):
         self._close(unit, checked)
 
     def _close(self, unit: str, checked: bool) -> None:
-        def closing() -> tuple[Moved, ...]:
+        def closing() -> tuple[AppliedTransition, ...]:
             before = self.referral
-            moves = machine.close(before, RULES, Actor(unit), self.now, checked=checked)
+            transitions = machine.close(before, RULES, Actor(unit), self.now, checked=checked)
             self.closed_properly = (
                 self.closed_properly
                 and checked
@@ -611,7 +627,7 @@ class AnyLife(RuleBasedStateMachine):
                 and (self.informed or before.reporter_unit is None)
                 and not (before.result is Result.REFUSED_BY_GUARDIAN and before.level in (Level.L0, Level.L1))
             )
-            return moves
+            return transitions
 
         self._try(closing)
 
@@ -624,7 +640,7 @@ class AnyLife(RuleBasedStateMachine):
             self.informed = False
             self.others_reported |= reporter != RENLI
         source = None if reporter is None else UUID(int=77 + len(self.referral.sources))
-        moves = machine.join(
+        transitions = machine.join(
             self.referral,
             RULES,
             SENDER if reporter is None else Actor(reporter),
@@ -636,35 +652,35 @@ class AnyLife(RuleBasedStateMachine):
             reporter_unit=reporter,
             phone_reported=called,
         )
-        self._apply(moves)
+        self._apply(transitions)
         assert self.referral.holder is not None, "news of a child lies on a desk that cannot act"
         if reporter is not None and level is Level.L0 and not called:
-            assert "phone_report" in dict(machine.running(self.referral)), "nobody is asked to call"
+            assert "phone_report" in dict(machine.running_deadlines(self.referral)), "no call is due"
 
     @rule()
     def reopen(self) -> None:
         self._try(lambda: machine.reopen(self.referral, RULES, SENDER, self.now))
 
     @rule()
-    @precondition(lambda self: self.referral.version > 8)  # else most lives end here
+    @precondition(lambda self: self.referral.version > 8)  # else most sequences end here
     def withdraw(self) -> None:
         self._try(lambda: machine.withdraw(self.referral, SENDER, self.now, reason_given=True))
 
     @rule()
     def follow_the_file(self) -> None:
-        moved, moves = machine.hand_over(self.referral, a_child(2), self.now)
-        self._apply(moves)
-        self.referral = replace(moved, version=self.referral.version)
+        reassigned, transitions = machine.reassign(self.referral, a_child(2), self.now)
+        self._apply(transitions)
+        self.referral = replace(reassigned, version=self.referral.version)
 
     @invariant()
-    def never_closed_without_result_check_and_word(self) -> None:
+    def never_closed_without_result_check_and_informed_reporters(self) -> None:
         assert self.closed_properly
         if self.referral.state is ReferralState.CLOSED:
             assert self.referral.result is not None
             assert self.referral.reporter_informed or self.referral.reporter_unit is None
 
     @invariant()
-    def what_others_reported_is_not_taken_back(self) -> None:
+    def what_others_reported_is_not_withdrawn(self) -> None:
         assert self.referral.state is not ReferralState.WITHDRAWN or not self.others_reported
 
     @invariant()
@@ -672,13 +688,13 @@ class AnyLife(RuleBasedStateMachine):
         assert len(self.referral.sources) == len(self.referral.reporters)
 
     @invariant()
-    def the_clock_never_runs_backwards(self) -> None:
+    def the_time_of_sending_never_moves_back(self) -> None:
         assert self.referral.sent_at >= self.previous.sent_at
         assert self.referral.sent_at <= self.now
 
     @invariant()
-    def two_returns_and_no_more(self) -> None:
-        assert self.referral.returns == self.returns_before_up <= RULES.max_returns
+    def at_most_two_returns(self) -> None:
+        assert self.referral.returns == self.returns_before_escalation <= RULES.max_returns
         if self.referral.returns == RULES.max_returns and self.referral.state is ReferralState.RETURNED:
             assert self.referral.escalated_to is not None
 
@@ -687,13 +703,13 @@ class AnyLife(RuleBasedStateMachine):
         assert self.referral.level <= self.previous.level
 
     @invariant()
-    def what_is_unfinished_has_a_clock(self) -> None:
-        """Nothing waits without a deadline that runs, or one that has run out and was told."""
+    def unfinished_referrals_have_a_deadline(self) -> None:
+        """An unfinished referral has a deadline that runs, or one that has expired and was escalated."""
         if self.referral.state in machine.UNFINISHED:
-            assert list(machine.running(self.referral)) or self.referral.ran_out
+            assert list(machine.running_deadlines(self.referral)) or self.referral.expired
 
 
-AnyLife.TestCase.settings = settings(
+AnySequence.TestCase.settings = settings(
     max_examples=100, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
-TestAnyLife = AnyLife.TestCase
+TestAnySequence = AnySequence.TestCase

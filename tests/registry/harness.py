@@ -184,7 +184,7 @@ class Registry:
         return await self._apply(handlers.on_actions, events, "intake.action.v1", partition, size, NOON)
 
     async def report(self, *events: Event, size: int = 1000, partition: int = 2) -> list[Event]:
-        """What comes on the express way."""
+        """Apply findings by the priority consumer."""
         return await self._apply(handlers.on_findings, events, "intake.action.v1", partition, size, NOON)
 
     async def refer(self, *events: Event, size: int = 1000, partition: int = 3) -> list[Event]:

@@ -1,4 +1,4 @@
-"""The express way: a finding is about a child at once; matching comes later and the finding follows the child."""
+"""The priority consumer: a finding is about a child at once; matching comes later and the finding follows the child."""
 
 import asyncio
 from dataclasses import replace
@@ -196,7 +196,7 @@ async def test_finding_and_record_at_the_same_moment_agree_on_the_child(registry
             batch = registry.batch([read(as_found(clinic(row)), finding=an_id("finding"))])
             await handlers.on_records(batch, registry.tx, vault=registry.vault)
             waiting = asyncio.create_task(other.report(reported()))
-            assert await registry.blocks(other, waiting), "the express way waits for a matching that is under way"
+            assert await registry.blocks(other, waiting), "the priority consumer waits for a matching that is under way"
         await waiting
 
     await records()

@@ -58,7 +58,7 @@ from tests.registry.test_disclosures import EC, GAJ, moved, opened, public
 from tests.runtime.harness import applied
 
 RECORDS, ACTIONS, CASES = "intake.record.v1", "intake.action.v1", "referral.case.v1"
-CONSUMERS = {RECORDS: ("main",), ACTIONS: ("main", "express"), CASES: ("disclosures",)}
+CONSUMERS = {RECORDS: ("main",), ACTIONS: ("main", "priority"), CASES: ("disclosures",)}
 COUNTY = with_keys(a_county(), {GAJ: public(EC)})
 DAYS = (date(2016, 3, 5), date(2016, 3, 6))
 """Two birth dates that lie in two lanes."""

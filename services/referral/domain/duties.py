@@ -1,4 +1,4 @@
-"""Monthly contact and quarterly visit: duties that time itself makes, and what fulfils them (policy part 11)."""
+"""Contact and visit duties of children on the ledger, and what fulfils them (policy part 11)."""
 
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
@@ -15,7 +15,7 @@ DAY = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class Cadence:
-    """How often, in months; when to remind. The county's data."""
+    """How often a contact and a visit are due, in months, and when to remind. Set by the county."""
 
     contact_months: int
     visit_months: int
@@ -30,7 +30,7 @@ class Cadence:
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """A calendar month, quarter or other whole number of months, counted from January."""
+    """A period of whole calendar months, counted from January."""
 
     label: str
     first: date
@@ -43,24 +43,24 @@ class Period:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Duty:
-    """One contact or visit of one period, owed by one unit."""
+    """A contact or visit of one period that one unit owes."""
 
     id: UUID
     child: UUID
     kind: DutyKind
     period: str
     first: date
-    """An act counts from this day on."""
+    """The first day on which a contact or visit counts."""
     due_on: date
     unit: str
     township: str | None
-    story: UUID
+    correlation: UUID
     restricted: bool = False
-    """Owed to an entry of which no reader of the ordinary topics knows."""
+    """Its entry has only restricted reasons, so it never appears on the ordinary topics."""
     provisional: bool = False
-    """Counted into a year whose working days nobody has published: the due day may move."""
+    """The due day was counted in a year whose working days are not published yet, so it may move."""
     reminders: tuple[date, ...] = ()
-    """Days on which to remind, that have not come yet."""
+    """The days on which reminders are still to be emitted."""
     state: State = "created"
 
     @property
@@ -69,14 +69,17 @@ class Duty:
 
     @property
     def next_on(self) -> date | None:
-        """The next day on which time does something to it."""
+        """The next day whose completion must process it."""
         if self.state != "created":
             return None
         return min((*self.reminders, self.due_on + DAY))
 
 
 def period_of(day: date, months: int) -> Period:
-    """The period a day lies in. One month is ``2026-11``, three are ``2026Q4``, six ``2026H2``, twelve ``2026``."""
+    """Return the period of ``months`` months that contains a day.
+
+    Labels: ``2026-11`` for one month, ``2026Q4`` for three, ``2026H2`` for six, ``2026`` for twelve.
+    """
     start = (day.month - 1) // months * months
     first = date(day.year, start + 1, 1)
     past = start + months
@@ -91,20 +94,21 @@ def period_of(day: date, months: int) -> Period:
 
 
 def first_contact(entry: date, cadence: Cadence) -> Period | None:
-    """The period of entry, if entry is early enough in it; None: the first contact is due in the next one."""
+    """Return the period of entry, or None if the entry is so late in it that the first contact is due in the next."""
     period = period_of(entry, cadence.contact_months)
     in_last_month = (entry.year, entry.month) == (period.last.year, period.last.month)
     return None if in_last_month and entry.day > cadence.entry_cutoff_day else period
 
 
 def first_visit_due(entry: date, cadence: Cadence, calendar: Calendar) -> Due:
+    """Return the day by which the first visit after an entry is due."""
     return calendar.after(entry, cadence.first_visit_days)
 
 
 def recount(duty: Duty, cadence: Cadence, calendar: Calendar) -> Duty:
-    """The calendar of a year was published meanwhile: the day it is due by may move (policy 3.0).
+    """Recompute a provisional due day once the year's working days are published (policy 3.0).
 
-    What is over, or was called missed, stays as it was told.
+    A duty that is fulfilled, cancelled or missed keeps its day.
     """
     if not duty.provisional or duty.state != "created":
         return duty
@@ -113,19 +117,19 @@ def recount(duty: Duty, cadence: Cadence, calendar: Calendar) -> Duty:
 
 
 def contact_reminders(period: Period, cadence: Cadence, today: date) -> tuple[date, ...]:
-    """The day of the period's last month on which to remind, if it has not passed."""
+    """Return the day of the period's last month on which to remind, if it has not passed."""
     day = min(period.last.replace(day=1) + (cadence.contact_reminder_day - 1) * DAY, period.last)
     return (day,) if day >= today else ()
 
 
 def visit_reminders(period: Period, cadence: Cadence, today: date) -> tuple[date, ...]:
-    """The days before the period's end on which to remind, as far as they lie in it and have not passed."""
+    """Return the days before the period's end on which to remind, if they lie in it and have not passed."""
     days = sorted(period.last - before * DAY for before in cadence.visit_reminders_days)
     return tuple(day for day in days if day >= max(today, period.first))
 
 
 def remind(duty: Duty, today: date) -> tuple[Duty, bool]:
-    """At most one reminder a day; days that were skipped are made good by one."""
+    """Return the duty and whether to remind today. Several reminders that are due become one."""
     due = [day for day in duty.reminders if day <= today]
     if duty.state != "created" or not due:
         return duty, False
@@ -133,17 +137,17 @@ def remind(duty: Duty, today: date) -> tuple[Duty, bool]:
 
 
 def miss(duty: Duty, today: date) -> tuple[Duty, bool]:
-    """Missed from the day after it was due."""
+    """Return the duty and whether it became missed: it does on the day after it was due."""
     if duty.state != "created" or today <= duty.due_on:
         return duty, False
     return replace(duty, state="missed", reminders=()), True
 
 
 def fulfil(duty: Duty, on: date) -> Duty | None:
-    """What an act done on a day makes of an outstanding duty; None: nothing.
+    """Return an outstanding duty as a contact or visit on a day fulfils it; None if it does not.
 
-    An act within the period fulfils it, however late it is recorded; once the duty was called missed, or the act
-    came after the due day, it is fulfilled late. An act before the period counts for nothing in it.
+    A contact within the period fulfils it. If the duty was already missed, or the contact came after the due day, it is
+    fulfilled late. A contact before the period does not count.
     """
     if not duty.outstanding or on < duty.first:
         return None
@@ -152,10 +156,10 @@ def fulfil(duty: Duty, on: date) -> Duty | None:
 
 
 def answers(kind: DutyKind, *, contact: bool, visit: bool) -> bool:
-    """A visit counts as contact; a contact is no visit."""
+    """Return whether a contact or visit answers a kind of duty. A visit counts as a contact, not the reverse."""
     return visit or contact if kind is DutyKind.CONTACT else visit
 
 
 def follows(duty: Duty, first: date) -> bool:
-    """Whether the period that begins on ``first`` comes right after this duty's."""
+    """Return whether the period that begins on ``first`` directly follows this duty's."""
     return duty.due_on + DAY == first

@@ -1,7 +1,8 @@
-"""What the facts show of one child, episode by episode: when it becomes a matter, and when it stops being one.
+"""Service gaps: what the facts show of one child, episode by episode.
 
-An episode lasts from the day a finding is shown until a day turns on which it is not. Shown again within the day, it
-is the same episode: what a person has declined stays declined, and what was referred is not referred twice.
+An episode lasts from the day on which a finding is shown until a day is completed on which it is not. A finding that is
+shown again within the day belongs to the same episode: what a person has declined stays declined, and what was referred
+is not referred twice.
 """
 
 from collections.abc import Iterable, Mapping
@@ -12,11 +13,11 @@ from contracts.vocabulary import FindingCode, Level
 from services.referral.domain.rules import URGENT
 
 Key = tuple[str, FindingCode]
-"""Route and finding."""
+"""The key of a gap among those of one child: route and finding."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shown:
+class ShownFinding:
     """A finding that the latest assessment derives from facts."""
 
     route: str
@@ -27,13 +28,13 @@ class Shown:
 
     @property
     def needs_confirming(self) -> bool:
-        """L0 and L1 always go to a person first, whatever the route says."""
+        """Whether a person must confirm it before it is referred. L0 and L1 always require that."""
         return self.confirm_first or self.level in URGENT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Gap:
-    """A finding derived for one child: as it stands, and what has become of it."""
+class ServiceGap:
+    """A finding derived from one child's facts: as last shown, and what was done about it."""
 
     child: UUID
     route: str
@@ -42,18 +43,18 @@ class Gap:
     item: str | None
     needs_confirming: bool
     shown: bool
-    over: bool
-    """The episode has ended: a day turned on which it was not shown."""
-    turn: bool
-    """The next turn of the day has to look at it."""
+    episode_over: bool
+    """The episode has ended: a day was completed on which the finding was not shown."""
+    pending: bool
+    """The next completed day must process it."""
     episode: int
-    story: UUID
+    correlation: UUID
     proposals: int = 0
     """Proposals made in this episode."""
     proposal: UUID | None = None
-    """The open one."""
-    settled_level: Level | None = None
-    """A person confirmed or declined it in this episode, at this level."""
+    """The undecided proposal."""
+    decided_level: Level | None = None
+    """The level at which a person confirmed or declined it in this episode."""
     referral: UUID | None = None
 
     @property
@@ -62,49 +63,51 @@ class Gap:
 
     @property
     def ground(self) -> str:
-        """Names this episode as a ground for the key-care ledger."""
+        """The name of this episode as a ground for the key-care ledger."""
         return f"gap:{self.route}/{self.code}#{self.episode}"
 
     @property
-    def to_propose(self) -> bool:
-        """A person must look at it: for the first time, or because it has become more urgent since."""
+    def needs_proposal(self) -> bool:
+        """Whether to propose it to a person: for the first time, or because it has become more urgent."""
         if not (self.shown and self.needs_confirming) or self.proposal is not None:
             return False
-        return self.settled_level is None or self.level < self.settled_level
+        return self.decided_level is None or self.level < self.decided_level
 
 
-def compare(child: UUID, known: Mapping[Key, Gap], shown: Iterable[Shown], story: UUID) -> tuple[Gap, ...]:
-    """The gaps that change when an assessment shows these findings, in order of route and code."""
-    now: dict[Key, Shown] = {}
+def compare(
+    child: UUID, previous: Mapping[Key, ServiceGap], shown: Iterable[ShownFinding], correlation: UUID
+) -> tuple[ServiceGap, ...]:
+    """Return the gaps that change when an assessment shows these findings, in order of route and code."""
+    current: dict[Key, ShownFinding] = {}
     for finding in shown:
         key = (finding.route, finding.code)
-        if key not in now or finding.level < now[key].level:
-            now[key] = finding
+        if key not in current or finding.level < current[key].level:
+            current[key] = finding
     changed = []
-    for key in sorted(known.keys() | now.keys()):
-        before = known.get(key)
-        if key in now and before is not None and _stands(before, now[key]):
+    for key in sorted(previous.keys() | current.keys()):
+        before = previous.get(key)
+        if key in current and before is not None and _is_unchanged(before, current[key]):
             continue
-        after = _appears(child, before, now[key], story) if key in now else _vanishes(before)
+        after = _appeared(child, before, current[key], correlation) if key in current else _vanished(before)
         if after is not None:
             changed.append(after)
     return tuple(changed)
 
 
-def _stands(gap: Gap, finding: Shown) -> bool:
-    """Shown as it was shown before: no news."""
-    seen = (gap.level, gap.item, gap.needs_confirming)
-    return gap.shown and seen == (finding.level, finding.item, finding.needs_confirming)
+def _is_unchanged(gap: ServiceGap, finding: ShownFinding) -> bool:
+    """Return whether the finding is shown exactly as before."""
+    before = (gap.level, gap.item, gap.needs_confirming)
+    return gap.shown and before == (finding.level, finding.item, finding.needs_confirming)
 
 
-def turned(gap: Gap) -> Gap:
-    """The day has turned and looked at it."""
-    return replace(gap, turn=False, over=not gap.shown)
+def processed(gap: ServiceGap) -> ServiceGap:
+    """Return the gap after a completed day has processed it."""
+    return replace(gap, pending=False, episode_over=not gap.shown)
 
 
-def _appears(child: UUID, before: Gap | None, finding: Shown, story: UUID) -> Gap:
-    if before is None or before.over:
-        return Gap(
+def _appeared(child: UUID, before: ServiceGap | None, finding: ShownFinding, correlation: UUID) -> ServiceGap:
+    if before is None or before.episode_over:
+        return ServiceGap(
             child=child,
             route=finding.route,
             code=finding.code,
@@ -112,10 +115,10 @@ def _appears(child: UUID, before: Gap | None, finding: Shown, story: UUID) -> Ga
             item=finding.item,
             needs_confirming=finding.needs_confirming,
             shown=True,
-            over=False,
-            turn=True,
+            episode_over=False,
+            pending=True,
             episode=1 if before is None else before.episode + 1,
-            story=story,
+            correlation=correlation,
         )
     eased = before.needs_confirming and not finding.needs_confirming
     return replace(
@@ -124,11 +127,11 @@ def _appears(child: UUID, before: Gap | None, finding: Shown, story: UUID) -> Ga
         item=finding.item,
         needs_confirming=finding.needs_confirming,
         shown=True,
-        turn=before.turn or not before.shown or eased,
+        pending=before.pending or not before.shown or eased,
     )
 
 
-def _vanishes(before: Gap | None) -> Gap | None:
+def _vanished(before: ServiceGap | None) -> ServiceGap | None:
     if before is None or not before.shown:
         return None
-    return replace(before, shown=False, turn=True)
+    return replace(before, shown=False, pending=True)

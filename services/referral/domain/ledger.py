@@ -1,6 +1,6 @@
-"""The key-care ledger (重点关爱服务对象信息台账): why a child stands on it, who may enter, what closing demands.
+"""The key-care ledger (重点关爱服务对象信息台账): reasons for an entry, who may enter, conditions of closing.
 
-石民函〔2025〕3号 （二）: five reasons, and the family's own request; policy A2-1, A2-2, G8, G9, G12.
+Sources: 石民函〔2025〕3号 （二), which names five reasons; the family's own request; policy A2-1, A2-2, G8, G9, G12.
 """
 
 from collections.abc import Iterable, Mapping
@@ -9,7 +9,7 @@ from datetime import date
 from uuid import UUID
 
 from contracts.vocabulary import Answer, FindingCode, LedgerReason
-from services.referral.domain.referral import Refused
+from services.referral.domain.referrals import TransitionRefused
 
 REASON_OF: Mapping[FindingCode, LedgerReason] = {
     FindingCode.SUDDEN_HARDSHIP: LedgerReason.FAMILY_HARDSHIP,
@@ -30,51 +30,51 @@ REASON_OF: Mapping[FindingCode, LedgerReason] = {
 }
 
 RESTRICTED = frozenset({LedgerReason.GUARDIANSHIP_ABSENT, LedgerReason.VAGRANCY, LedgerReason.MIND_OR_BEHAVIOUR})
-"""Reasons that come from restricted routes: no reader of the ordinary topics learns of them."""
+"""Reasons that come from restricted routes and never appear on the ordinary topics."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ledger:
-    """A child's entry."""
+class LedgerEntry:
+    """The entry of a child."""
 
     child: UUID
     open: bool
     reasons: tuple[LedgerReason, ...]
     unit: str
     township: str | None
-    entry: int
-    """Counts the child's entries: a child may come back."""
+    number: int
+    """Counts the child's entries: a child may enter again."""
     opened_on: date
     changed_on: date
-    """Opened, or its grounds changed: the visit that closing demands is younger."""
+    """When it was opened or its reasons last changed: closing requires a later visit."""
     last_contact_on: date | None = None
     last_visit_on: date | None = None
     closed_on: date | None = None
     contact_from: date | None = None
-    """The first day of the next period for which a contact falls due."""
+    """The first day of the next period for which a contact duty is created."""
     visit_from: date | None = None
 
     @property
-    def hidden(self) -> bool:
-        """No reader of the ordinary topics knows of it: restricted reasons alone hold it."""
+    def restricted_only(self) -> bool:
+        """Whether all its reasons are restricted, so that it never appears on the ordinary topics."""
         return not open_reasons(self.reasons)
 
 
-def in_order(reasons: Iterable[LedgerReason]) -> tuple[LedgerReason, ...]:
-    """Each once, in the order of the vocabulary."""
-    found = frozenset(reasons)
-    return tuple(reason for reason in LedgerReason if reason in found)
+def sorted_reasons(reasons: Iterable[LedgerReason]) -> tuple[LedgerReason, ...]:
+    """Return each reason once, in the order of the vocabulary."""
+    present = frozenset(reasons)
+    return tuple(reason for reason in LedgerReason if reason in present)
 
 
 def reasons_of(findings: Iterable[FindingCode]) -> tuple[LedgerReason, ...]:
-    """The entry reasons that these findings are."""
-    return in_order(REASON_OF[code] for code in findings if code in REASON_OF)
+    """Return the reasons for an entry that these findings are."""
+    return sorted_reasons(REASON_OF[code] for code in findings if code in REASON_OF)
 
 
 def may_enter(reason: LedgerReason, migrant: Answer | None, statistical: Answer | None) -> bool:
-    """Whom the ledger is for: migrant children, and on request also those who moved inside the county.
+    """Return whether a child may enter: migrant children, and on request also those who moved within the county.
 
-    Not knowing is no bar (G8): a vagrant child has no file yet.
+    An unknown answer does not exclude a child (G8): a vagrant child has no file yet.
     """
     if migrant is not Answer.NO:
         return True
@@ -82,21 +82,21 @@ def may_enter(reason: LedgerReason, migrant: Answer | None, statistical: Answer 
 
 
 def open_reasons(reasons: Iterable[LedgerReason]) -> tuple[LedgerReason, ...]:
-    """Those that may be read on the ordinary topics."""
+    """Return the reasons that may appear on the ordinary topics."""
     return tuple(reason for reason in reasons if reason not in RESTRICTED)
 
 
-def check_closing(ledger: Ledger | None, *, reason_given: bool, asked_already: bool) -> None:
-    """Closing is asked for with a reason and after a visit; a second person agrees (G12).
+def check_closing(entry: LedgerEntry | None, *, reason_given: bool, already_requested: bool) -> None:
+    """Check the conditions of requesting that an entry be closed: a reason, and a visit since its last change (G12).
 
     Raises:
-        Refused: ``not_on_ledger``, ``reason_missing``, ``visit_missing`` or ``asked_already``.
+        TransitionRefused: ``not_on_ledger``, ``reason_missing``, ``visit_missing`` or ``asked_already``.
     """
-    if ledger is None or not ledger.open:
-        raise Refused("not_on_ledger")
+    if entry is None or not entry.open:
+        raise TransitionRefused("not_on_ledger")
     if not reason_given:
-        raise Refused("reason_missing")
-    if ledger.last_visit_on is None or ledger.last_visit_on < ledger.changed_on:
-        raise Refused("visit_missing")
-    if asked_already:
-        raise Refused("asked_already")
+        raise TransitionRefused("reason_missing")
+    if entry.last_visit_on is None or entry.last_visit_on < entry.changed_on:
+        raise TransitionRefused("visit_missing")
+    if already_requested:
+        raise TransitionRefused("asked_already")

@@ -1,4 +1,4 @@
-"""A rule suggests, a person decides: the proposals a township or the county confirms or declines."""
+"""Proposals that a township or the county confirms or declines: rules suggest, people decide."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -6,25 +6,25 @@ from typing import Literal
 from uuid import UUID
 
 from contracts.vocabulary import FindingCode, LedgerReason, Level
-from services.referral.domain.referral import Actor, Refused
+from services.referral.domain.referrals import Actor, TransitionRefused
 
-What = Literal["referral", "ledger", "ledger_closing"]
+Subject = Literal["referral", "ledger", "ledger_closing"]
 State = Literal["open", "escalated", "confirmed", "declined", "no_longer_shown"]
 UNDECIDED: frozenset[State] = frozenset({"open", "escalated"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proposal:
-    """What somebody has to decide, until when, and what follows from a yes."""
+    """What a unit has to decide, by when, and what a confirmation leads to."""
 
     id: UUID
     child: UUID
-    what: What
+    subject: Subject
     unit: str
-    """Who decides. The lead unit may always decide too."""
+    """The unit that decides. The lead unit may decide too."""
     restricted: bool
     decide_by: datetime
-    story: UUID
+    correlation: UUID
     township: str | None
     state: State = "open"
     route: str | None = None
@@ -32,20 +32,20 @@ class Proposal:
     item: str | None = None
     findings: tuple[FindingCode, ...] = ()
     finding: UUID | None = None
-    """The person's finding it came from, where that person's unit may not send at once."""
+    """The person's finding it came from, if that person's unit may not send referrals directly."""
     reporter_unit: str | None = None
     phone_reported: bool = False
-    opening: str = ""
-    """What would name the referral beside child and route: a finding's id, a code, the ground."""
-    nth: int = 1
-    """Which opening of it a yes would be."""
+    opening_key: str = ""
+    """Identifies the referral beside its child and route: a finding's id, a code, or the ground."""
+    occurrence: int = 1
+    """Counts the referrals of one opening key."""
     ledger_reasons: tuple[LedgerReason, ...] = ()
     grounds: tuple[str, ...] = ()
-    """What it rests on, by name: the same ground is proposed once."""
-    asked_unit: str | None = None
-    """ledger_closing: who asked. Somebody else has to agree (G12)."""
-    asked_role: str | None = None
-    asked_person: str = ""
+    """The names of its grounds. The same ground is proposed once."""
+    requester_unit: str | None = None
+    """ledger_closing: the unit that requested it. Another person has to agree (G12)."""
+    requester_role: str | None = None
+    requester_person: str = ""
 
     @property
     def undecided(self) -> bool:
@@ -53,34 +53,34 @@ class Proposal:
 
     @property
     def alarm_at(self) -> datetime | None:
-        """When it goes up; once."""
+        """The moment at which it is escalated, once."""
         return self.decide_by if self.state == "open" else None
 
 
 def decide(proposal: Proposal, actor: Actor, lead_unit: str, coordinating_unit: str, *, yes: bool) -> Proposal:
-    """A person's yes or no.
+    """Return the proposal as a person has decided it: confirmed or declined.
 
     Raises:
-        Refused: ``not_yours``, ``already_decided`` or ``second_person_needed``.
+        TransitionRefused: ``not_yours``, ``already_decided`` or ``second_person_needed``.
     """
     deciders = {proposal.unit, lead_unit}
     if proposal.state == "escalated":
         deciders.add(escalates_to(proposal, lead_unit, coordinating_unit))
     if actor.unit not in deciders:
-        raise Refused("not_yours")
+        raise TransitionRefused("not_yours")
     if not proposal.undecided:
-        raise Refused("already_decided")
-    if yes and proposal.what == "ledger_closing" and _same_person(proposal, actor):
-        raise Refused("second_person_needed")
+        raise TransitionRefused("already_decided")
+    if yes and proposal.subject == "ledger_closing" and _same_person(proposal, actor):
+        raise TransitionRefused("second_person_needed")
     return replace(proposal, state="confirmed" if yes else "declined")
 
 
 def escalates_to(proposal: Proposal, lead_unit: str, coordinating_unit: str) -> str:
-    """Who is told when nobody has decided in time."""
+    """Return the unit to which an overdue proposal is escalated."""
     return coordinating_unit if proposal.unit == lead_unit else lead_unit
 
 
 def _same_person(proposal: Proposal, actor: Actor) -> bool:
-    if actor.person and actor.person == proposal.asked_person:
+    if actor.person and actor.person == proposal.requester_person:
         return True
-    return (actor.unit, actor.role) == (proposal.asked_unit, proposal.asked_role)
+    return (actor.unit, actor.role) == (proposal.requester_unit, proposal.requester_role)

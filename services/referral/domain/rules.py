@@ -1,4 +1,4 @@
-"""What the county has set for referrals: how long a level may take, and who is told when it took longer."""
+"""What the county has set for referrals: the time limits of each level (办理时限), and escalation."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ from services.referral.domain.calendar import Calendar, county_day, end_of
 Overdue = Literal["accept", "result", "phone_report"]
 
 URGENT = frozenset({Level.L0, Level.L1})
-"""Levels whose clocks count hours: the ten-minute tick looks after them (policy 4.1)."""
+"""Levels whose deadlines are counted in hours and checked by the ten-minute tick (policy 4.1)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pace:
-    """How long a level may take, counted from SENT; hours, or working days."""
+class TimeLimits:
+    """The time limits of a level, counted from SENT, in hours or in working days."""
 
     accept_hours: int | None = None
     accept_days: int | None = None
@@ -29,11 +29,11 @@ class Pace:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deadlines:
-    """The clocks of one sending."""
+    """The deadlines of a referral."""
 
     accept_by: datetime | None
     accept_alarm_at: datetime | None
-    """When a missing acceptance is escalated: ``accept_by``, unless the county grants some time more."""
+    """When a missing acceptance is escalated: ``accept_by``, unless the county allows more time."""
     result_by: datetime | None
     phone_by: datetime | None
     provisional: bool
@@ -41,9 +41,9 @@ class Deadlines:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """The county's data, as far as referral decides by it."""
+    """The county's settings that referrals are decided by."""
 
-    paces: Mapping[Level, Pace]
+    limits: Mapping[Level, TimeLimits]
     calendar: Calendar
     lead_unit: str
     duty_unit: str
@@ -52,37 +52,42 @@ class Rules:
     reopen_days: int
 
     def deadlines(self, level: Level, sent_at: datetime) -> Deadlines:
-        """The clocks of a referral sent at a moment. A clock the county has not set does not run."""
-        pace = self.paces.get(level, Pace())
-        accept_by, early = self._by(sent_at, pace.accept_hours, pace.accept_days)
-        result_by, late = self._by(sent_at, pace.result_hours, pace.result_days)
-        alarm = pace.escalate_unacknowledged_hours
+        """Return the deadlines of a referral sent at a moment. A deadline the county has not set is None."""
+        limits = self.limits.get(level, TimeLimits())
+        accept_by, accept_provisional = self._due(sent_at, limits.accept_hours, limits.accept_days)
+        result_by, result_provisional = self._due(sent_at, limits.result_hours, limits.result_days)
+        alarm = limits.escalate_unacknowledged_hours
         return Deadlines(
             accept_by=accept_by,
             accept_alarm_at=accept_by if alarm is None else sent_at + timedelta(hours=alarm),
             result_by=result_by,
-            phone_by=None if pace.phone_report_hours is None else sent_at + timedelta(hours=pace.phone_report_hours),
-            provisional=early or late,
+            phone_by=None
+            if limits.phone_report_hours is None
+            else sent_at + timedelta(hours=limits.phone_report_hours),
+            provisional=accept_provisional or result_provisional,
         )
 
-    def longer(self, deadline: datetime | None, working_days: int) -> tuple[datetime | None, bool]:
-        """A deadline moved by working days, and whether the day may still move."""
+    def extend(self, deadline: datetime | None, working_days: int) -> tuple[datetime | None, bool]:
+        """Return the deadline extended by working days, and whether it is provisional."""
         if deadline is None:
             return None, False
         due = self.calendar.after(_last_day(deadline), working_days)
         return end_of(due.on), due.provisional
 
     def confirm_by(self, level: Level, made_at: datetime) -> datetime:
-        """Until when a township decides on a proposal of this level."""
-        return made_at + timedelta(hours=self.paces.get(level, Pace()).confirm_hours)
+        """Return the moment by which a township must decide on a proposal of this level."""
+        return made_at + timedelta(hours=self.limits.get(level, TimeLimits()).confirm_hours)
 
     def escalates_to(self, level: Level, holder: str) -> str:
-        """Who is told when a clock runs out: for L0 the duty unit's officer, else the lead unit, never the holder."""
+        """Return the unit to which an overdue referral is escalated: for L0 the duty unit, else the lead unit.
+
+        The lead unit's own delay is escalated to the coordinating unit.
+        """
         if level is Level.L0:
             return self.duty_unit
         return self.coordinating_unit if holder == self.lead_unit else self.lead_unit
 
-    def _by(self, sent_at: datetime, hours: int | None, days: int | None) -> tuple[datetime | None, bool]:
+    def _due(self, sent_at: datetime, hours: int | None, days: int | None) -> tuple[datetime | None, bool]:
         if hours is not None:
             return sent_at + timedelta(hours=hours), False
         if days is not None:
@@ -92,10 +97,10 @@ class Rules:
 
 
 def _last_day(deadline: datetime) -> date:
-    """The day a deadline falls on; a deadline at midnight ends the day before."""
+    """Return the last day before a deadline; a deadline at midnight ends the day before."""
     return county_day(deadline - timedelta(microseconds=1))
 
 
-def most_urgent(one: Level, other: Level | None) -> Level:
-    """The more urgent of two levels: L0 before L3."""
-    return one if other is None else min(one, other)
+def most_urgent(first: Level, second: Level | None) -> Level:
+    """Return the more urgent of two levels; L0 is the most urgent."""
+    return first if second is None else min(first, second)

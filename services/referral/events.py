@@ -1,4 +1,4 @@
-"""Referral's values as the events it says."""
+"""Mapping of referral's values to its published events."""
 
 from datetime import date
 from typing import Literal
@@ -16,16 +16,17 @@ from contracts.referral import (
 from contracts.vocabulary import HOTLINES, Transition
 from services.referral import routing
 from services.referral.domain.duties import Duty
-from services.referral.domain.ledger import Ledger, open_reasons
+from services.referral.domain.ledger import LedgerEntry, open_reasons
 from services.referral.domain.proposals import Proposal
-from services.referral.domain.referral import Actor, Moved, Referral
+from services.referral.domain.referrals import Actor, AppliedTransition, Referral
 
-LedgerMove = Literal["opened", "changed", "closed"]
-DutyMove = Literal["created", "reminded", "fulfilled", "missed", "fulfilled_late", "cancelled"]
+LedgerChange = Literal["opened", "changed", "closed"]
+DutyChange = Literal["created", "reminded", "fulfilled", "missed", "fulfilled_late", "cancelled"]
 
 
-def referral_moved(county: County, moved: Moved, on: date) -> ReferralChanged:
-    referral = moved.referral
+def referral_changed(county: County, applied: AppliedTransition, on: date) -> ReferralChanged:
+    """Return the event of a transition of a referral."""
+    referral = applied.referral
     route = county.route(referral.route)
     return ReferralChanged(
         child=referral.child,
@@ -33,7 +34,7 @@ def referral_moved(county: County, moved: Moved, on: date) -> ReferralChanged:
         on=on,
         referral=referral.id,
         version=referral.version,
-        transition=moved.move,
+        transition=applied.transition,
         state=referral.state,
         route=referral.route,
         level=referral.level,
@@ -42,35 +43,35 @@ def referral_moved(county: County, moved: Moved, on: date) -> ReferralChanged:
         item=referral.item,
         from_unit=referral.from_unit,
         to_unit=referral.to_unit,
-        previous_unit=moved.previous_unit,
-        right_unit=referral.right_unit if moved.move is Transition.RETURNED else None,
-        inform=routing.informed(county, referral.route, referral.township),
+        previous_unit=applied.previous_unit,
+        right_unit=referral.right_unit if applied.transition is Transition.RETURNED else None,
+        inform=routing.units_to_inform(county, referral.route, referral.township),
         township=referral.township,
         whitelist=() if route is None else route.whitelist,
         sent_at=referral.sent_at,
         accept_by=referral.accept_by,
         result_by=referral.result_by,
         provisional=referral.provisional,
-        overdue=moved.overdue,
+        overdue=applied.overdue,
         call_first=referral.call_first,
         phone_by=referral.phone_by,
         phone_reported=referral.phone_reported,
-        reason=moved.reason,
-        cause=moved.because,
+        reason=applied.reason,
+        cause=applied.cause,
         result=referral.result,
         reporter_unit=referral.reporter_unit,
         reporters=tuple(dict.fromkeys(referral.reporters)),
         reporter_informed=referral.reporter_informed,
-        actor_unit=moved.actor.unit,
-        actor_role=moved.actor.role,
-        escalated_to=moved.escalated_to,
+        actor_unit=applied.actor.unit,
+        actor_role=applied.actor.role,
+        escalated_to=applied.escalated_to,
     )
 
 
-def queue_entry(county: County, referral: Referral, unit: str, *, gone: bool = False) -> QueueEntry:
-    """The referral as this unit sees it; ``gone``: its tombstone."""
+def queue_entry(county: County, referral: Referral, unit: str, *, deleted: bool = False) -> QueueEntry:
+    """Return the queue entry of a referral for one unit; with ``deleted``, its tombstone."""
     route = county.route(referral.route)
-    speaker = county.unit(unit)
+    unit_settings = county.unit(unit)
     whitelist = () if route is None else route.whitelist
     return QueueEntry(
         unit=unit,
@@ -79,14 +80,16 @@ def queue_entry(county: County, referral: Referral, unit: str, *, gone: bool = F
         child=referral.child,
         version=referral.version,
         state=referral.state,
-        assigned=not gone and referral.holder == unit,
+        assigned=not deleted and referral.holder == unit,
         route=referral.route,
         title=referral.route if route is None else route.title,
         level=referral.level,
         findings=referral.findings,
         item=referral.item,
         expects="" if route is None else route.expects,
-        basis=() if route is None else tuple(Basis(place=cited.place, phrase=cited.phrase) for cited in route.basis),
+        basis=()
+        if route is None
+        else tuple(Basis(place=citation.place, phrase=citation.phrase) for citation in route.basis),
         from_unit=referral.from_unit,
         township=referral.township,
         sent_at=referral.sent_at,
@@ -97,19 +100,20 @@ def queue_entry(county: County, referral: Referral, unit: str, *, gone: bool = F
         hotlines=HOTLINES if referral.call_first else (),
         phone_reported=referral.phone_reported,
         disclosure=bool(whitelist)
-        and speaker is not None
-        and speaker.key_for(restricted=referral.restricted) is not None,
-        deleted=gone,
+        and unit_settings is not None
+        and unit_settings.key_for(restricted=referral.restricted) is not None,
+        deleted=deleted,
     )
 
 
 def proposal_made(proposal: Proposal, on: date) -> ProposalMade:
+    """Return the event of a new proposal."""
     return ProposalMade(
         child=proposal.child,
         restricted=proposal.restricted,
         on=on,
         proposal=proposal.id,
-        subject=proposal.what,
+        subject=proposal.subject,
         unit=proposal.unit,
         route=proposal.route,
         level=proposal.level,
@@ -121,13 +125,14 @@ def proposal_made(proposal: Proposal, on: date) -> ProposalMade:
 
 
 def proposal_ended(proposal: Proposal, on: date, actor: Actor, escalated_to: str | None = None) -> ProposalEnded:
+    """Return the event of a proposal that was decided, escalated, or has lost its grounds."""
     assert proposal.state != "open"
     return ProposalEnded(
         child=proposal.child,
         restricted=proposal.restricted,
         on=on,
         proposal=proposal.id,
-        subject=proposal.what,
+        subject=proposal.subject,
         outcome=proposal.state,
         unit=proposal.unit,
         actor_unit=actor.unit,
@@ -136,30 +141,32 @@ def proposal_ended(proposal: Proposal, on: date, actor: Actor, escalated_to: str
     )
 
 
-def ledger_moved(
-    ledger: Ledger, move: LedgerMove, on: date, unit: str, role: str, *, restricted: bool
+def ledger_entry_changed(
+    entry: LedgerEntry, change: LedgerChange, on: date, unit: str, role: str, *, restricted: bool
 ) -> LedgerEntryChanged:
+    """Return the event of a change of a ledger entry; ``restricted`` names all reasons, else only the open ones."""
     return LedgerEntryChanged(
-        child=ledger.child,
+        child=entry.child,
         restricted=restricted,
         on=on,
-        change=move,
-        reasons=ledger.reasons if restricted else open_reasons(ledger.reasons),
-        unit=ledger.unit,
-        township=ledger.township,
+        change=change,
+        reasons=entry.reasons if restricted else open_reasons(entry.reasons),
+        unit=entry.unit,
+        township=entry.township,
         actor_unit=unit,
         actor_role=role,
     )
 
 
-def duty_moved(duty: Duty, move: DutyMove, on: date) -> DutyChanged:
+def duty_changed(duty: Duty, change: DutyChange, on: date) -> DutyChanged:
+    """Return the event of a change of a duty."""
     return DutyChanged(
         child=duty.child,
         restricted=duty.restricted,
         on=on,
         duty=duty.id,
         duty_kind=duty.kind,
-        change=move,
+        change=change,
         period=duty.period,
         due_on=duty.due_on,
         provisional=duty.provisional,
