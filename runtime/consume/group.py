@@ -18,6 +18,7 @@ from runtime.context import RuntimeContext
 from runtime.kafka import Described
 from runtime.observe.logs import log
 from runtime.records import ConsumerRecord, TopicPartition
+from runtime.storage.database import LOCK_TIMEOUT
 from runtime.subscription import Subscription
 
 LONG_POLL_MS = 250
@@ -46,6 +47,8 @@ class ConsumerGroup:
         self.interrupt = asyncio.Event()
         """Set while partitions are being revoked or the process stops: waits end early."""
         self.stopping = False
+        self.revoke_timeout = settings.transaction_timeout + LOCK_TIMEOUT
+        """Seconds that a transaction in flight may take when its partition is revoked; the rebalance waits longer."""
         self.assigned: set[TopicPartition] = set()
         self.halted: dict[TopicPartition, str] = {}
         self.blocked: set[TopicPartition] = set()
@@ -282,10 +285,13 @@ class ConsumerGroup:
         )
 
     async def on_revoked(self) -> None:
-        """End waits, and let the transactions in flight finish: the partitions are being revoked."""
+        """End waits, and let the transactions in flight finish: the partitions are being revoked.
+
+        A worker that outlasts the longest transaction is cancelled, or the group would wait for it indefinitely.
+        """
         self.interrupt.set()
         self.ready.clear()
-        await self.drain()
+        await asyncio.gather(*(worker.end(self.revoke_timeout) for worker in self._workers.values()))
         self._workers.clear()
         for topic, partition in self.assigned:
             self._drop_gauge(self.context.metrics.lag, topic, partition)

@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Sequence
 from itertools import islice
-from typing import Protocol
+from typing import Any, Protocol
 
 from runtime.consume.partition import PartitionProcessor
 from runtime.observe.logs import log
@@ -88,6 +88,20 @@ class Worker:
         if self._task is not None:
             await asyncio.wait([self._task])
 
+    async def end(self, seconds: float) -> None:
+        """Wait for what is in flight; after ``seconds`` cancel it.
+
+        Cancelling loses nothing: the cursor moves only with a commit, and the record is read again from there.
+        """
+        if self._task is None:
+            return
+        _, late = await asyncio.wait([self._task], timeout=seconds)
+        for task in late:
+            topic, partition = self._place
+            log.error("worker_cancelled", consumer=self._owner.name, topic=topic, partition=partition,
+                      awaits=awaited(task))  # fmt: skip
+            task.cancel()
+
     def _start(self) -> None:
         if not self.working:
             self._task = asyncio.create_task(self._run())
@@ -116,3 +130,14 @@ class Worker:
             self._bytes -= len(raw.value or b"")
         self._owner.has_room.set()
         return batch
+
+
+def awaited(task: asyncio.Task[None]) -> list[str]:
+    """Return the functions in which a task is suspended, the outermost first."""
+    names: list[str] = []
+    inner: Any = task.get_coro()
+    while inner is not None and len(names) < 50:
+        code = getattr(inner, "cr_code", None) or getattr(inner, "gi_code", None)
+        names.append(code.co_qualname if code is not None else type(inner).__name__)
+        inner = getattr(inner, "cr_await", None) or getattr(inner, "gi_yieldfrom", None)
+    return names

@@ -118,6 +118,8 @@ class Watchdog:
             return True
         if not consumer.assigned:
             return not (consumer.assignments and self._is_standby(consumer))
+        if consumer.leaving:
+            return not consumer.stopping  # its partitions are being revoked, and nothing follows
         if not consumer.idle:
             return False
         patience = self._context.settings.silence_timeout * 1000 / 2

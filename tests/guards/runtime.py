@@ -20,6 +20,20 @@ _WORKER = "tests/runtime/test_worker.py::"
 
 GUARDS = [
     Guard(
+        "runtime: a worker that never ends holds up no rebalance",
+        "runtime/consume/worker.py",
+        "asyncio.wait([self._task], timeout=seconds)",
+        "asyncio.wait([self._task])",
+        _WORKER + "test_a_worker_that_never_ends_does_not_hold_up_a_rebalance",
+    ),
+    Guard(
+        "runtime: who waits for partitions for too long ends",
+        "runtime/operate/watchdog.py",
+        "            return not consumer.stopping  # its partitions are being revoked, and nothing follows\n",
+        "            return False\n",
+        _WATCH + "test_partitions_that_are_revoked_and_never_assigned_again_end_the_process",
+    ),
+    Guard(
         "runtime: the fence drops what the cursor has passed",
         "runtime/consume/partition.py",
         "fresh = raws if raws[0].offset >= next_offset else [raw for raw in raws if raw.offset >= next_offset]",
@@ -713,8 +727,8 @@ GUARDS = [
     Guard(
         "runtime: what is taken away ends with the transaction in flight",
         "runtime/consume/group.py",
-        "        await self.drain()\n        self._workers.clear()\n",
-        "        self._workers.clear()\n",
+        "        await asyncio.gather(*(worker.end(self.revoke_timeout) for worker in self._workers.values()))\n",
+        "",
         _WORKER + "test_what_is_taken_away_ends_with_the_transaction_in_flight",
     ),
     Guard(

@@ -37,7 +37,9 @@ class Scripted:
 
 
 def a_consumer(linger_seconds: float) -> ConsumerGroup:
-    settings = SimpleNamespace(max_records=BATCH, bulk_batch_records=BATCH, bulk_records=MUCH, parallel=2)
+    settings = SimpleNamespace(
+        max_records=BATCH, bulk_batch_records=BATCH, bulk_records=MUCH, parallel=2, transaction_timeout=30.0
+    )
     subscription = Subscription(
         name="main", group="hutong.model.main", topics=(model.INPUT,), county="", linger_seconds=linger_seconds
     )

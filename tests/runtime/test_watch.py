@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from types import SimpleNamespace
 
 from confluent_kafka import TopicPartition
 
@@ -116,6 +117,26 @@ async def test_a_consumer_that_hears_nothing_ends_the_process(
     assert any("is silent" in silence for silence in service.health.liveness_failures())
     service.watchdog.stop()
     await watching
+
+
+async def test_partitions_that_are_revoked_and_never_assigned_again_end_the_process(
+    service_with: Callable[..., Awaitable[Service]],
+) -> None:
+    service = await service_with(silence_timeout=0.2, watchdog_interval=0.05)
+    for group in service.consumers.values():
+        group.subscriber = SimpleNamespace(consumer=object())
+        group.interrupt.set()
+        group.assigned = {(model.INPUT.name, 0)}
+    watching = asyncio.create_task(service.watchdog.run())
+
+    async def ended() -> bool:
+        return "has been silent for too long" in (service.failure or "")
+
+    try:
+        await eventually(ended, what="the process ends")
+    finally:
+        service.watchdog.stop()
+        await watching
 
 
 async def test_a_process_beyond_the_units_topics_waits_in_peace(service: Service) -> None:

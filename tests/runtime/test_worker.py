@@ -86,6 +86,29 @@ async def test_a_partition_that_is_tried_again_for_ever_holds_up_no_other(
     )
 
 
+async def test_a_worker_that_never_ends_does_not_hold_up_a_rebalance(
+    world: World, service: Service, consumer: ConsumerGroup
+) -> None:
+    begun = asyncio.Event()
+
+    async def never(batch: Batch[Any], tx: Tx) -> list[OutboundEvent]:
+        begun.set()
+        await asyncio.Event().wait()
+        return []
+
+    handle(consumer, {PLACE[0]: never})
+    consumer.dispatch(puts(world, PLACE, [0]))
+    await asyncio.wait_for(begun.wait(), 20)
+    consumer.revoke_timeout = 0.1
+    await asyncio.wait_for(consumer.on_revoked(), 20)
+    assert consumer.assigned == set()
+    consumer.on_assigned({PLACE})
+    consumer.ready.add(PLACE)
+    handle(consumer, {PLACE[0]: model.on_put})
+    await applied(consumer, puts(world, PLACE, [0]))
+    assert await audited(service) == [0], "it is applied once, by the worker that follows"
+
+
 async def test_what_is_taken_away_ends_with_the_transaction_in_flight(
     world: World, service: Service, consumer: ConsumerGroup
 ) -> None:
