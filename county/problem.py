@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-Path_ = tuple[str | int, ...]
+Location = tuple[str | int, ...]
 """Keys and places that lead to a value."""
-Found = tuple[Path_, str, str]
+Violation = tuple[Location, str, str]
 """Where, what is wrong, what to do."""
 
 

@@ -15,7 +15,7 @@ import yaml
 from pydantic import ValidationError
 
 from contracts.county import County
-from county.problem import CountyInvalid, Path_, Problem
+from county.problem import CountyInvalid, Location, Problem
 
 
 def load(folder: Path | str) -> County:
@@ -36,10 +36,10 @@ class Draft:
     """What stands in the files, and where."""
 
     values: dict[str, Any] = field(default_factory=dict)
-    lines: dict[Path_, tuple[str, int]] = field(default_factory=dict)
+    lines: dict[Location, tuple[str, int]] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
 
-    def where(self, path: Path_) -> tuple[str, int]:
+    def position(self, path: Location) -> tuple[str, int]:
         """File and line of a value, or of the nearest thing around it."""
         for length in range(len(path), 0, -1):
             found = self.lines.get(path[:length])
@@ -47,8 +47,8 @@ class Draft:
                 return found
         return "county.yaml", 1
 
-    def at(self, path: Path_, message: str, remedy: str) -> Problem:
-        file, line = self.where(path)
+    def problem(self, path: Location, message: str, remedy: str) -> Problem:
+        file, line = self.position(path)
         return Problem(file, line, message, remedy)
 
 
@@ -103,7 +103,7 @@ def _read_file(file: Path, draft: Draft) -> None:
         loader.dispose()
 
 
-def _value(loader: yaml.CSafeLoader, node: yaml.Node, path: Path_, file: str, draft: Draft) -> Any:
+def _value(loader: yaml.CSafeLoader, node: yaml.Node, path: Location, file: str, draft: Draft) -> Any:
     draft.lines.setdefault(path, (file, node.start_mark.line + 1))
     if isinstance(node, yaml.SequenceNode):
         return [_value(loader, item, (*path, index), file, draft) for index, item in enumerate(node.value)]
@@ -139,13 +139,13 @@ def build(draft: Draft) -> County | None:
         return County.model_validate(draft.values)
     except ValidationError as error:
         for detail in error.errors(include_url=False):
-            path: Path_ = tuple(part for part in detail["loc"] if part != "[key]")
+            path: Location = tuple(part for part in detail["loc"] if part != "[key]")
             message, remedy = _in_chinese(detail["type"], path, dict(detail.get("ctx", {})), detail["input"])
-            draft.problems.append(draft.at(path, message, remedy))
+            draft.problems.append(draft.problem(path, message, remedy))
         return None
 
 
-_KINDS: Mapping[str, tuple[str, str]] = {
+_TYPE_MESSAGES: Mapping[str, tuple[str, str]] = {
     "string": ("应当是一段文字", "代码和编号要加引号"),
     "int": ("应当是整数", "例如 6"),
     "bool": ("应当是是非", "请写 true 或 false"),
@@ -158,7 +158,7 @@ _KINDS: Mapping[str, tuple[str, str]] = {
 """By the first word of pydantic's kind of error."""
 
 
-def _in_chinese(kind: str, path: Path_, context: Mapping[str, object], given: object) -> tuple[str, str]:
+def _in_chinese(kind: str, path: Location, context: Mapping[str, object], given: object) -> tuple[str, str]:
     name = ".".join(str(part) for part in path)
     match kind:
         case "missing":
@@ -166,17 +166,17 @@ def _in_chinese(kind: str, path: Path_, context: Mapping[str, object], given: ob
         case "extra_forbidden":
             return f"不认识的键 {name}", "请检查拼写，或删去"
         case "enum" | "literal_error":
-            return f"{name} 的值不在允许的范围内", _instead(str(context.get("expected", "")), given)
+            return f"{name} 的值不在允许的范围内", _suggestion(str(context.get("expected", "")), given)
         case "string_pattern_mismatch":
             return f"{name} 的写法不对", f"应符合 {context.get('pattern', '')}"
         case _:
-            told = _KINDS.get(kind.partition("_")[0])
+            told = _TYPE_MESSAGES.get(kind.partition("_")[0])
             if told is None:
                 return f"{name} 的写法不对", "请对照 deploy/counties/341722 的同名文件"
             return f"{name} {told[0]}", told[1]
 
 
-def _instead(expected: str, given: object) -> str:
+def _suggestion(expected: str, given: object) -> str:
     """What could be meant; of a long list only what is near."""
     allowed = re.findall("'([^']+)'", expected)
     near = get_close_matches(str(given), allowed, 3)

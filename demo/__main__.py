@@ -18,8 +18,8 @@ from deploy.embedded.jars import home
 from deploy.install import ActivationError
 from deploy.progress import NoProgressError
 from deploy.provision import ProvisioningError
-from deploy.quiescence import NotSettledError
-from deploy.supervisor import GaveUpError
+from deploy.quiescence import NotQuiescentError
+from deploy.supervisor import CrashLoopError
 
 INTERRUPTED = 130
 
@@ -43,9 +43,9 @@ def main() -> int:
         return _failed(str(error))
     except BrokerRefusedError as error:
         return _failed(f"the broker refused a client: {error}")
-    except NotSettledError as error:
+    except NotQuiescentError as error:
         return _failed(f"the services do not come to rest: {error}")
-    except GaveUpError as error:
+    except CrashLoopError as error:
         return _failed(str(error))
     except TimeoutError as error:
         return _failed(str(error))

@@ -10,11 +10,11 @@ from rich.console import Console
 
 from contracts.county import County
 from demo.actors.agency import AgencySystem
-from demo.actors.county_staff import CountyPeople
+from demo.actors.county_staff import CountyStaff
 from deploy.clock import Simulator
 from deploy.embedded.stack import LocalStack
 from deploy.installation import Installation
-from deploy.quiescence import State, Watch
+from deploy.quiescence import QuiescenceMonitor, SystemState
 from deploy.supervisor import Supervisor
 
 
@@ -32,19 +32,19 @@ class Options:
 
 
 @dataclass(slots=True)
-class Kill:
+class KilledService:
     """What became of the service that was killed."""
 
     service: str
     process: int
     rows: int
     """Rows that were on their way."""
-    seconds: float = 0.0
+    recovery_seconds: float = 0.0
     """Until everything was at rest again."""
 
 
 @dataclass(slots=True)
-class Demo:
+class DemoRun:
     """One run, and what it holds on to."""
 
     options: Options
@@ -56,17 +56,17 @@ class Demo:
     """Where truth, workbooks and hand-overs are."""
     installation: Installation
     supervisor: Supervisor
-    watch: Watch
+    monitor: QuiescenceMonitor
     database: "asyncpg.Connection[asyncpg.Record]"
     simulator: Simulator
     sent: dict[str, str] = field(default_factory=dict)
     """Hand-over of the truth -> the submission under which it was sent."""
     agencies: list[AgencySystem] = field(default_factory=list)
-    people: CountyPeople | None = None
-    kill: Kill | None = None
+    staff: CountyStaff | None = None
+    kill: KilledService | None = None
     inboxes_at: dict[tuple[str, int], int] = field(default_factory=dict)
-    told: list[str] = field(default_factory=list)
+    supervisor_log: list[str] = field(default_factory=list)
     first_record_at: float = 0.0
-    settled: State | None = None
-    ending: threading.Event = field(default_factory=threading.Event)
+    final_state: SystemState | None = None
+    cancelled: threading.Event = field(default_factory=threading.Event)
     """Set when the demo ends, however it ends: nothing that runs beside it goes on."""

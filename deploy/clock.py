@@ -20,8 +20,8 @@ from contracts import topics
 from contracts.clock import DayBegan, TimePassed
 from contracts.event import COUNTY_TIME, Envelope, Event, at_midnight
 
-EVERY = timedelta(minutes=10)
-PATIENCE = 30.0
+INTERVAL = timedelta(minutes=10)
+BROKER_TIMEOUT = 30.0
 """Seconds the broker may take to answer."""
 NAMESPACE = UUID("5b1a3c52-6d0b-5d0e-9a43-0f3c1c6f6f10")
 """Under which the ids of the clock's events are made: two clocks say the same event twice, not two events."""
@@ -42,11 +42,11 @@ class Clock:
 
     def begin_day(self, day: date) -> None:
         """Say that the county's day has begun."""
-        self._say(DayBegan(day=day), f"day/{day.isoformat()}", at_midnight(day))
+        self._emit(DayBegan(day=day), f"day/{day.isoformat()}", at_midnight(day))
 
     def pass_time(self, at: datetime) -> None:
         """Say that the county's clock has reached this moment."""
-        self._say(TimePassed(at=at), f"time/{at.astimezone(UTC).isoformat()}", at)
+        self._emit(TimePassed(at=at), f"time/{at.astimezone(UTC).isoformat()}", at)
 
     def flush(self) -> None:
         """Wait until the broker has taken everything.
@@ -54,11 +54,11 @@ class Clock:
         Raises:
             ClockError: it has not, within 30 s.
         """
-        left = self._producer.flush(PATIENCE)
+        left = self._producer.flush(BROKER_TIMEOUT)
         if self._failed or left:
             raise ClockError(self._failed[0] if self._failed else "the broker did not answer within 30 s")
 
-    def last(self) -> tuple[date | None, datetime | None]:
+    def last_emitted(self) -> tuple[date | None, datetime | None]:
         """The last day and the last moment that were said; None where there is none."""
         group = "clock.last"
         reader = Consumer(
@@ -66,13 +66,13 @@ class Clock:
         )
         try:
             lane = TopicPartition(topics.CLOCK.name, 0)
-            low, high = reader.get_watermark_offsets(lane, timeout=PATIENCE)
+            low, high = reader.get_watermark_offsets(lane, timeout=BROKER_TIMEOUT)
             reader.assign([TopicPartition(topics.CLOCK.name, 0, low)])
             day: date | None = None
             at: datetime | None = None
             position = low
             while position < high:
-                record = reader.poll(PATIENCE)
+                record = reader.poll(BROKER_TIMEOUT)
                 if record is None:
                     raise ClockError("the broker did not answer within 30 s")
                 if (trouble := record.error()) is not None:
@@ -91,7 +91,7 @@ class Clock:
         finally:
             reader.close()
 
-    def _say(self, event: Event, name: str, time: datetime) -> None:
+    def _emit(self, event: Event, name: str, time: datetime) -> None:
         event_id = uuid5(NAMESPACE, f"{self._county}/{name}")
         envelope = Envelope(
             id=event_id,
@@ -125,7 +125,7 @@ class Simulator:
         self._hours = tuple(sorted(hours))
         self.day: date | None = None
 
-    def begin(self, day: date) -> None:
+    def begin_day(self, day: date) -> None:
         """The day begins, and it is the first of its hours (office hours have not begun).
 
         Raises:
@@ -138,7 +138,7 @@ class Simulator:
         self._clock.pass_time(_moment(day, self._hours[0]))
         self._clock.flush()
 
-    def go_on(self) -> None:
+    def finish_day(self) -> None:
         """The rest of the day's hours pass."""
         if self.day is None:
             raise ValueError("no day has begun")
@@ -147,7 +147,7 @@ class Simulator:
         self._clock.flush()
 
 
-def missed(last: date | None, today: date) -> Iterator[date]:
+def missed_days(last: date | None, today: date) -> Iterator[date]:
     """The days that must still begin, in order: those after ``last`` up to today; at the very first, today alone."""
     day = today if last is None else last + timedelta(days=1)
     while day <= today:
@@ -155,25 +155,25 @@ def missed(last: date | None, today: date) -> Iterator[date]:
         day += timedelta(days=1)
 
 
-def tens(now: datetime) -> datetime:
+def last_interval(now: datetime) -> datetime:
     """The last full ten minutes."""
     return now.astimezone(UTC).replace(minute=now.minute - now.minute % 10, second=0, microsecond=0)
 
 
-def run(clock: Clock, told: threading.Event) -> None:
+def run(clock: Clock, stopped: threading.Event) -> None:
     """Keep the county's time until told to stop."""
-    day, at = clock.last()
+    day, at = clock.last_emitted()
     while True:
         now = datetime.now(UTC)
-        for begun in missed(day, now.astimezone(COUNTY_TIME).date()):
+        for begun in missed_days(day, now.astimezone(COUNTY_TIME).date()):
             clock.begin_day(begun)
             day = begun
-        if at is None or tens(now) > at:
-            at = tens(now)
+        if at is None or last_interval(now) > at:
+            at = last_interval(now)
             clock.pass_time(at)
         clock.flush()
-        until = (tens(now) + EVERY - datetime.now(UTC)).total_seconds()
-        if told.wait(max(until, 0.1)):
+        until = (last_interval(now) + INTERVAL - datetime.now(UTC)).total_seconds()
+        if stopped.wait(max(until, 0.1)):
             return
 
 

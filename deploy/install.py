@@ -21,12 +21,12 @@ from county.problem import CountyInvalid
 from county.reader import load
 from deploy.embedded.files import HOST, SOCKET_PORT
 from deploy.installation import ADMIN, DATABASE, Installation, agency_keys
-from deploy.progress import Progress
-from deploy.provision import provision_broker, provision_database, wanted
+from deploy.progress import ProgressMonitor
+from deploy.provision import broker_spec, provision_broker, provision_database
 from services.eligibility.requirements import REQUIREMENTS
 
 NAMESPACE = UUID("c2d2b1de-30c4-5b0a-8f3c-6b4a9b1b7c30")
-PATIENCE = 30.0
+BROKER_TIMEOUT = 30.0
 
 
 class ActivationError(Exception):
@@ -42,15 +42,15 @@ def read_county(folder: Path, home: Path) -> County:
     if problems := check(folder, REQUIREMENTS):
         raise CountyInvalid(problems)
     plain = load(folder)
-    keys = agency_keys(home, [principal for unit in plain.units for principal in _lacking(unit).values()])
+    keys = agency_keys(home, [principal for unit in plain.units for principal in _missing_keys(unit).values()])
     units = tuple(
-        unit.model_copy(update={name: keys[principal] for name, principal in _lacking(unit).items()})
+        unit.model_copy(update={name: keys[principal] for name, principal in _missing_keys(unit).items()})
         for unit in plain.units
     )
     return plain.model_copy(update={"units": units})
 
 
-def _lacking(unit: Unit) -> dict[str, str]:
+def _missing_keys(unit: Unit) -> dict[str, str]:
     """The public keys that disclosures to the unit need and that it has not handed in -> whose they are."""
     needed = {}
     if "agency" in unit.families:
@@ -72,7 +72,7 @@ class Servers:
     """Data source name of a superuser."""
 
     @classmethod
-    def of(cls, state: Mapping[str, Any]) -> Self:
+    def from_state(cls, state: Mapping[str, Any]) -> Self:
         """Of a running embedded stack (``LocalStack.state``): on loopback if it listens there, else by its socket."""
         kafka, postgres = state["kafka"], state["postgres"]
         return cls(
@@ -124,7 +124,7 @@ async def provision(installation: Installation, county: County) -> None:
     """
     broker = asyncio.to_thread(
         lambda: provision_broker(
-            AdminClient(installation.kafka(ADMIN)), wanted(county, installation.partitions), installation.users
+            AdminClient(installation.kafka(ADMIN)), broker_spec(county, installation.partitions), installation.users
         )
     )
     await asyncio.gather(broker, _database(installation))
@@ -146,8 +146,8 @@ async def _database(installation: Installation) -> None:
         await migrate(service, settings, Path(services.__path__[0]) / service / "migrations", applied.append)
         applied.append(service)
 
-    progress = Progress("the making of the database", "PostgreSQL's log says what it does")
-    await progress.watch(make(), lambda: len(applied), "migrations")
+    progress = ProgressMonitor("the making of the database", "PostgreSQL's log says what it does")
+    await progress.run(make(), lambda: len(applied), "migrations")
 
 
 def in_force(installation: Installation, today: date) -> County | None:
@@ -203,7 +203,7 @@ def activate(installation: Installation, county: County, active_from: date, by: 
         headers=list(envelope.headers()),
         on_delivery=lambda error, _record: told.append(error),
     )
-    producer.flush(PATIENCE)
+    producer.flush(BROKER_TIMEOUT)
     if told != [None]:
         raise ActivationError(told[0].str() if told and told[0] is not None else "the broker did not answer")
     return event_id

@@ -44,7 +44,7 @@ class NoInstallationError(Exception):
         self.damaged = damaged
 
 
-class OtherFormatError(NoInstallationError):
+class UnsupportedFormatError(NoInstallationError):
     """The installation in this folder was made by a version that is not this one's to run. Nothing was changed."""
 
     def __init__(self, home: Path, held: int) -> None:
@@ -63,7 +63,7 @@ def check_format(home: Path) -> None:
     """Before anything starts: that this version can work on what lies in the folder, if anything does.
 
     Raises:
-        OtherFormatError: another version made it.
+        UnsupportedFormatError: another version made it.
         NoInstallationError: its file is damaged.
     """
     if _file(home).exists():
@@ -112,13 +112,13 @@ class Installation:
 
         Raises:
             NoInstallationError: there is none, or its file is damaged.
-            OtherFormatError: another version made it.
+            UnsupportedFormatError: another version made it.
         """
         try:
             state = dict(json.loads(_file(home).read_text()))
             held = int(state.pop("format", 0))
             if held != FORMAT:
-                raise OtherFormatError(home, held)
+                raise UnsupportedFormatError(home, held)
             return cls(home=home, **state)
         except FileNotFoundError:
             raise NoInstallationError(home) from None
@@ -181,7 +181,7 @@ class Installation:
         state = {name: value for name, value in asdict(self).items() if name != "home"}
         write_private(_file(self.home), json.dumps({"format": FORMAT, **state}, indent=2))
 
-    def at(self, **addresses: Any) -> Self:
+    def with_addresses(self, **addresses: Any) -> Self:
         """The same installation at other addresses."""
         return replace(self, **addresses)
 
@@ -231,11 +231,11 @@ class Installation:
             for ordinal in range(int(told[service].get(PROCESSES, 1)))
         }
 
-    def running(self, service: str) -> list[str]:
+    def started_processes(self, service: str) -> list[str]:
         """The processes of a service that were started last, by name, as far as they came to say so."""
         return sorted({service, *(file.stem for file in (self.home / "run").glob(f"{service}.*json"))})
 
-    def forget_running(self) -> None:
+    def clear_state_files(self) -> None:
         """Nothing runs now: what ran last is nobody's answer."""
         for file in (self.home / "run").glob("*.json"):
             file.unlink()
@@ -310,8 +310,8 @@ class Installation:
 
         for folder in ("run", "logs", "secrets", "agencies"):
             private_folder(self.home / folder)
-        registry = _read(self.secrets_file("registry"))
-        ops = _read(self.home / "secrets" / "ops.json")
+        registry = _read_secrets(self.secrets_file("registry"))
+        ops = _read_secrets(self.home / "secrets" / "ops.json")
         if not ops:
             private, public = new_keys()
             ops = {"ops_private_key": private, "ops_public_key": public}
@@ -324,14 +324,14 @@ class Installation:
                 "lookup_key": secrets.token_hex(32),
                 "child_id_key": secrets.token_hex(32),
             }
-        intake = _read(self.secrets_file("intake")) or {"record_key": secrets.token_hex(32)}
+        intake = _read_secrets(self.secrets_file("intake")) or {"record_key": secrets.token_hex(32)}
         own = {
             "registry": registry,
             "intake": intake | {"registry_public_key": registry["registry_public_key"]},
         }
         write_private(self.home / "secrets" / "ops.json", json.dumps(ops, indent=2))
         for service in SERVICES:
-            parking = _read(self.secrets_file(service)).get("parking_key", secrets.token_urlsafe(32))
+            parking = _read_secrets(self.secrets_file(service)).get("parking_key", secrets.token_urlsafe(32))
             held = own.get(service, {}) | {"ops_public_key": ops["ops_public_key"], "parking_key": parking}
             write_private(self.secrets_file(service), json.dumps(held, indent=2))
 
@@ -374,7 +374,7 @@ def agency_keys(home: Path, principals: Iterable[str]) -> dict[str, str]:
     public = {}
     for principal in principals:
         file = home / "agencies" / f"{principal}.jwk.json"
-        held = _read(file)
+        held = _read_secrets(file)
         if not held:
             made = ECKey.generate_key("P-256", {"use": "enc", "alg": "ECDH-ES+A256KW"}).as_dict(private=True)
             held = {name: str(value) for name, value in made.items()}
@@ -394,7 +394,7 @@ def _file(home: Path) -> Path:
     return home / "installation.json"
 
 
-def _read(file: Path) -> dict[str, str]:
+def _read_secrets(file: Path) -> dict[str, str]:
     """Secrets that are there. What is damaged is never made anew: what it opened would be lost for ever."""
     try:
         return dict(json.loads(file.read_text()))

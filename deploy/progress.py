@@ -8,12 +8,12 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
 
-PATIENCE = 120.0
+STALL_TIMEOUT = 120.0
 """Seconds without progress after which waiting is given up."""
-LIMIT = "HUTONG_START_LIMIT"
+LIMIT_SETTING = "HUTONG_START_LIMIT"
 """The setting (environment) that holds the outer limit: seconds that one wait may take, however much it moves."""
-LIMIT_S = 3600.0
-BETWEEN = 0.2
+DEFAULT_LIMIT = 3600.0
+POLL_INTERVAL = 0.2
 """Seconds between two looks at work that goes on beside."""
 
 T = TypeVar("T")
@@ -29,26 +29,28 @@ def start_limit() -> float:
     Raises:
         NoProgressError: the setting is no positive number.
     """
-    said = os.environ.get(LIMIT, "")
+    said = os.environ.get(LIMIT_SETTING, "")
     if not said:
-        return LIMIT_S
+        return DEFAULT_LIMIT
     if not said.isdecimal() or not int(said):
-        raise NoProgressError(f"{LIMIT} must be a whole number of seconds, not {said!r}")
+        raise NoProgressError(f"{LIMIT_SETTING} must be a whole number of seconds, not {said!r}")
     return float(said)
 
 
-class Progress:
+class ProgressMonitor:
     """One wait. ``what`` is a noun ("Kafka's start"), ``remedy`` says what the reader of the error can do."""
 
-    def __init__(self, what: str, remedy: str, *, patience: float | None = None, limit: float | None = None) -> None:
+    def __init__(
+        self, what: str, remedy: str, *, stall_timeout: float | None = None, limit: float | None = None
+    ) -> None:
         self._what = what
         self._remedy = remedy
-        self._patience = PATIENCE if patience is None else patience
+        self._stall_timeout = STALL_TIMEOUT if stall_timeout is None else stall_timeout
         self._limit = start_limit() if limit is None else limit
         self._began = self._moved = time.monotonic()
         self._count = 0
 
-    def look(self, count: int, unit: str = "steps") -> None:
+    def check(self, count: int, unit: str = "steps") -> None:
         """Compare the count with the highest one so far.
 
         Raises:
@@ -59,17 +61,17 @@ class Progress:
             self._count, self._moved = count, now
         still, whole = now - self._moved, now - self._began
         reached = f"it had reached {self._count} {unit}" if self._count else "it had not moved at all"
-        if still > self._patience:
+        if still > self._stall_timeout:
             raise NoProgressError(
                 f"{self._what} made no progress for {still:.0f} s ({reached} after {whole:.0f} s): {self._remedy}"
             )
         if whole > self._limit:
             raise NoProgressError(
                 f"{self._what} was not over within {whole:.0f} s ({reached}): "
-                f"on a slow machine set {LIMIT} to more than {self._limit:.0f} seconds"
+                f"on a slow machine set {LIMIT_SETTING} to more than {self._limit:.0f} seconds"
             )
 
-    async def watch(self, work: Awaitable[T], count: Callable[[], int], unit: str = "steps") -> T:
+    async def run(self, work: Awaitable[T], count: Callable[[], int], unit: str = "steps") -> T:
         """Await ``work`` and look at the count meanwhile; work that is given up is cancelled.
 
         Raises:
@@ -78,9 +80,9 @@ class Progress:
         running = asyncio.ensure_future(work)
         try:
             while not running.done():
-                await asyncio.wait({running}, timeout=BETWEEN)
+                await asyncio.wait({running}, timeout=POLL_INTERVAL)
                 if not running.done():
-                    self.look(count(), unit)
+                    self.check(count(), unit)
         except BaseException:
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)

@@ -18,22 +18,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from contracts.topics import SERVICES
-from deploy.health_probe import end_the_silent
+from deploy.health_probe import kill_unresponsive
 from deploy.installation import Installation, NoInstallationError, default_home
 
-STOP_PATIENCE = 15.0
+STOP_TIMEOUT = 15.0
 """Seconds that processes get to end by themselves before they are killed."""
-FIRST_PAUSE = 0.2
-LONGEST_PAUSE = 10.0
+FIRST_BACKOFF = 0.2
+LONGEST_BACKOFF = 10.0
 """Seconds before a dead process is started again: doubled with each death in a row."""
-MANY_DEATHS = 8
-WITHIN = 60.0
+MAX_DEATHS = 8
+DEATH_WINDOW = 60.0
 """So many deaths within so many seconds, and the supervisor gives up."""
 
-Tell = Callable[[str], None]
+Log = Callable[[str], None]
 
 
-class GaveUpError(Exception):
+class CrashLoopError(Exception):
     """A process died again and again. Says which, how it ended and where its log is."""
 
 
@@ -77,12 +77,12 @@ class Supervisor:
     ``held``: the programs load and do not begin before :meth:`release`: their standard input stays open.
     """
 
-    def __init__(self, programs: Sequence[Program], tell: Tell = lambda line: None, *, held: bool = False) -> None:
+    def __init__(self, programs: Sequence[Program], log: Log = lambda line: None, *, held: bool = False) -> None:
         self._hold = os.pipe() if held else None
         self._programs = {program.name: program for program in programs}
-        self._tell = tell
+        self._log = log
         self._running: dict[str, asyncio.subprocess.Process] = {}
-        self._keepers: dict[str, asyncio.Task[None]] = {}
+        self._monitors: dict[str, asyncio.Task[None]] = {}
         self._stopping = False
         self.restarts: dict[str, int] = dict.fromkeys(self._programs, 0)
 
@@ -90,7 +90,7 @@ class Supervisor:
         """Start every program. What dies from now on is started again."""
         for program in self._programs.values():
             await self._spawn(program)
-            self._keepers[program.name] = asyncio.create_task(self._keep(program), name=f"keep {program.name}")
+            self._monitors[program.name] = asyncio.create_task(self._monitor(program), name=f"keep {program.name}")
 
     def release(self) -> None:
         """What the programs need is there: they begin."""
@@ -113,31 +113,31 @@ class Supervisor:
         """Until the supervisor is stopped.
 
         Raises:
-            GaveUpError: a program died too often. The others still run: call :meth:`stop`.
+            CrashLoopError: a program died too often. The others still run: call :meth:`stop`.
         """
-        await asyncio.gather(*self._keepers.values())
+        await asyncio.gather(*self._monitors.values())
 
     def check(self) -> None:
-        """Raise :class:`GaveUpError` if a program died too often."""
-        for keeper in self._keepers.values():
+        """Raise :class:`CrashLoopError` if a program died too often."""
+        for keeper in self._monitors.values():
             if keeper.done() and not keeper.cancelled():
                 keeper.result()
 
-    async def stop(self, patience: float = STOP_PATIENCE) -> None:
+    async def stop(self, grace_period: float = STOP_TIMEOUT) -> None:
         """Ask every process to end, wait, kill what is left. No process of these programs remains."""
         self._stopping = True
-        for keeper in self._keepers.values():
+        for keeper in self._monitors.values():
             keeper.cancel()
-        await asyncio.gather(*self._keepers.values(), return_exceptions=True)
+        await asyncio.gather(*self._monitors.values(), return_exceptions=True)
         left = {name: process for name, process in self._running.items() if process.returncode is None}
         for process in left.values():
             _signal(process, signal.SIGTERM)
         waiting = [asyncio.create_task(process.wait()) for process in left.values()]
         if waiting:
-            _, late = await asyncio.wait(waiting, timeout=patience)
+            _, late = await asyncio.wait(waiting, timeout=grace_period)
             for name, process in left.items():
                 if process.returncode is None:
-                    self._tell(f"{name} did not end within {patience:.0f} s and was killed")
+                    self._log(f"{name} did not end within {grace_period:.0f} s and was killed")
                     _signal(process, signal.SIGKILL)
             if late:
                 await asyncio.wait(late)
@@ -156,26 +156,26 @@ class Supervisor:
                 stderr=log,
                 # A session of its own: Ctrl-C reaches the supervisor, which then stops its children in order.
                 start_new_session=True,
-                preexec_fn=_dies_with(os.getpid()),
+                preexec_fn=_die_with_parent(os.getpid()),
             )
-        self._tell(f"{program.name} started (process {self._running[program.name].pid})")
+        self._log(f"{program.name} started (process {self._running[program.name].pid})")
 
-    async def _keep(self, program: Program) -> None:
-        deaths: deque[float] = deque(maxlen=MANY_DEATHS)
-        pause = FIRST_PAUSE
+    async def _monitor(self, program: Program) -> None:
+        deaths: deque[float] = deque(maxlen=MAX_DEATHS)
+        pause = FIRST_BACKOFF
         while True:
             born = time.monotonic()
             code = await self._running[program.name].wait()
             now = time.monotonic()
             deaths.append(now)
             how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-            self._tell(f"{program.name} ended with {how}")
-            if len(deaths) == MANY_DEATHS and now - deaths[0] < WITHIN:
-                raise GaveUpError(
-                    f"{program.name} ended {MANY_DEATHS} times within {WITHIN:.0f} s, last with {how}; "
+            self._log(f"{program.name} ended with {how}")
+            if len(deaths) == MAX_DEATHS and now - deaths[0] < DEATH_WINDOW:
+                raise CrashLoopError(
+                    f"{program.name} ended {MAX_DEATHS} times within {DEATH_WINDOW:.0f} s, last with {how}; "
                     f"its log is {program.log}"
                 )
-            pause = FIRST_PAUSE if now - born > LONGEST_PAUSE else min(pause * 2, LONGEST_PAUSE)
+            pause = FIRST_BACKOFF if now - born > LONGEST_BACKOFF else min(pause * 2, LONGEST_BACKOFF)
             await asyncio.sleep(pause)
             await self._spawn(program)
             self.restarts[program.name] += 1
@@ -188,7 +188,7 @@ def _signal(process: asyncio.subprocess.Process, number: signal.Signals) -> None
         return  # ended by itself in between, which is what was wanted
 
 
-def _dies_with(parent: int) -> Callable[[], None] | None:
+def _die_with_parent(parent: int) -> Callable[[], None] | None:
     """What a child does before it becomes the program: asks the kernel to be killed when its parent dies."""
     if sys.platform != "linux":
         return None
@@ -203,10 +203,10 @@ def _dies_with(parent: int) -> Callable[[], None] | None:
     return ask
 
 
-async def run(installation: Installation, *, with_clock: bool = True, tell: Tell = print) -> int:
+async def run(installation: Installation, *, with_clock: bool = True, log: Log = print) -> int:
     """Run an installation until SIGTERM or SIGINT; the exit code."""
-    supervisor = Supervisor(programs(installation, with_clock=with_clock), tell)
-    installation.forget_running()
+    supervisor = Supervisor(programs(installation, with_clock=with_clock), log)
+    installation.clear_state_files()
     told = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -214,7 +214,7 @@ async def run(installation: Installation, *, with_clock: bool = True, tell: Tell
     try:
         await supervisor.start()
         running = asyncio.create_task(supervisor.wait())
-        watching = asyncio.create_task(end_the_silent(installation, supervisor.services, supervisor.process_id, tell))
+        watching = asyncio.create_task(kill_unresponsive(installation, supervisor.services, supervisor.process_id, log))
         stop = asyncio.create_task(told.wait())
         await asyncio.wait({running, stop}, return_when=asyncio.FIRST_COMPLETED)
         stop.cancel()
@@ -223,8 +223,8 @@ async def run(installation: Installation, *, with_clock: bool = True, tell: Tell
             running.result()
         running.cancel()
         return 0
-    except GaveUpError as error:
-        tell(f"Gave up: {error}.")
+    except CrashLoopError as error:
+        log(f"Gave up: {error}.")
         return 1
     finally:
         await supervisor.stop()

@@ -20,7 +20,7 @@ NAMESPACE = UUID("b3a0c3c4-5a0e-5d3e-8d58-1f3f0a1d9a10")
 
 
 @dataclass(slots=True)
-class Matter:
+class AgencyCase:
     """One referral on this agency's desk."""
 
     entry: dict[str, Any]
@@ -55,7 +55,7 @@ class AgencySystem:
         self._keys = {restricted: ECKey.import_key(dict(key)) for restricted, key in private_keys.items()}
         self._returns_left = returns
         self._days = days_to_result
-        self.table: dict[str, Matter] = {}
+        self.cases: dict[str, AgencyCase] = {}
         self.disclosed: dict[str, dict[str, str]] = {}
         """What may be known of whom, by referral, until the tombstone."""
         self.seen: set[str] = set()
@@ -79,7 +79,7 @@ class AgencySystem:
         """
         self.read(grown)
         before = len(self.answered)
-        for referral, matter in sorted(self.table.items()):
+        for referral, matter in sorted(self.cases.items()):
             if matter.answered >= matter.entry["version"]:
                 continue  # the answer to this state is on its way
             for verb, more in self._due(matter, day):
@@ -103,11 +103,11 @@ class AgencySystem:
                     continue
                 self.seen.add(record.ce_id)
                 if record.body is None:
-                    self.table.pop(record.key, None)
+                    self.cases.pop(record.key, None)
                     continue
-                known = self.table.get(record.key)
+                known = self.cases.get(record.key)
                 if known is None:
-                    self.table[record.key] = Matter(record.body, restricted)
+                    self.cases[record.key] = AgencyCase(record.body, restricted)
                 elif record.body["version"] > known.entry["version"]:
                     known.entry = record.body
 
@@ -127,33 +127,33 @@ class AgencySystem:
                 self.disclosed[record.key] = json.loads(plain or b"{}")
                 self.opened += 1
 
-    def _due(self, matter: Matter, day: int) -> Iterator[tuple[str, dict[str, Any]]]:
-        entry = matter.entry
+    def _due(self, case: AgencyCase, day: int) -> Iterator[tuple[str, dict[str, Any]]]:
+        entry = case.entry
         if not entry["assigned"]:
             return
         match entry["state"]:
             case "sent":
-                if self._returns_left and not matter.restricted:
+                if self._returns_left and not case.restricted:
                     self._returns_left -= 1
                     self.returned.append(entry["referral"])
                     yield "return", {"reason": "not_my_duty"}
                     return
-                matter.accepted_on = day
+                case.accepted_on = day
                 yield "accept", {}
             case "accepted":
                 yield "start", {}
-            case "in_progress" if matter.accepted_on is None or day >= matter.accepted_on + self._days:
+            case "in_progress" if case.accepted_on is None or day >= case.accepted_on + self._days:
                 yield "result", {"result": "resolved" if entry["level"] in ("L0", "L1") else "service_in_place"}
             case _:
                 return
 
-    def _answer(self, verb: str, referral: str, matter: Matter, **more: Any) -> None:
-        body = {"verb": verb, "role": self._role, "referral": referral, "child": matter.entry["child"], **more}
+    def _answer(self, verb: str, referral: str, case: AgencyCase, **more: Any) -> None:
+        body = {"verb": verb, "role": self._role, "referral": referral, "child": case.entry["child"], **more}
         # The same answer to the same state of the same referral has the same id, however often it is sent.
-        ce_id = str(uuid5(NAMESPACE, f"{self.unit}/{referral}/{matter.entry['version']}/{verb}"))
-        topic = f"action.{self.unit}.restricted.v1" if matter.restricted else f"action.{self.unit}.v1"
-        self._clients[matter.restricted].say(topic, "action.Action.v1", matter.entry["child"], body, ce_id=ce_id)
-        matter.answered = matter.entry["version"]
+        ce_id = str(uuid5(NAMESPACE, f"{self.unit}/{referral}/{case.entry['version']}/{verb}"))
+        topic = f"action.{self.unit}.restricted.v1" if case.restricted else f"action.{self.unit}.v1"
+        self._clients[case.restricted].say(topic, "action.Action.v1", case.entry["child"], body, ce_id=ce_id)
+        case.answered = case.entry["version"]
         self.answered.append((verb, referral))
 
     def _disclosures(self, restricted: bool) -> str:

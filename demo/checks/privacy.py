@@ -28,7 +28,7 @@ class Leak:
 
 
 @dataclass(slots=True)
-class People:
+class Identities:
     """Whom to look for."""
 
     names: set[str] = field(default_factory=set)
@@ -37,7 +37,7 @@ class People:
     surnames: str = ""
 
     @classmethod
-    def of(cls, truth: Mapping[str, Any]) -> "People":
+    def from_truth(cls, truth: Mapping[str, Any]) -> "Identities":
         found = cls()
         for child in truth["children"]:
             found.names.add(child["name"])
@@ -50,7 +50,7 @@ class People:
         found.surnames = "".join(sorted({name[0] for name in found.names}))
         return found
 
-    def look(self, text: str) -> Iterator[str]:
+    def find(self, text: str) -> Iterator[str]:
         """The kinds of personal things in a text."""
         if "\\u" in text:
             text += _ESCAPED.sub(lambda match: chr(int(match[1], 16)), text)
@@ -74,7 +74,7 @@ class People:
         yield from sorted(kinds)
 
 
-def in_topics(people: People, topics: Mapping[str, Iterable[Any]]) -> Iterator[Leak]:
+def in_topics(identities: Identities, topics: Mapping[str, Iterable[Any]]) -> Iterator[Leak]:
     """Look through records: keys, headers and values of every topic but the units' own."""
     for topic, records in topics.items():
         if topic.startswith(_OPEN_TOPICS):
@@ -84,12 +84,12 @@ def in_topics(people: People, topics: Mapping[str, Iterable[Any]]) -> Iterator[L
             text = (
                 record.key + " " + json.dumps(dict(record.headers)) + " " + json.dumps(record.body, ensure_ascii=False)
             )
-            kinds.update(people.look(text))
+            kinds.update(identities.find(text))
         for kind in sorted(kinds):
             yield Leak(f"topic {topic}", kind)
 
 
-async def in_tables(people: People, database: Any) -> Iterator[Leak]:
+async def in_tables(identities: Identities, database: Any) -> Iterator[Leak]:
     """Look through every row of every table of every service, the registry's encrypted store included."""
     found: list[Leak] = []
     tables = await database.fetch(
@@ -99,18 +99,18 @@ async def in_tables(people: People, database: Any) -> Iterator[Leak]:
         name = f'"{table["schemaname"]}"."{table["tablename"]}"'
         kinds: set[str] = set()
         for row in await database.fetch(f"SELECT * FROM {name}"):  # noqa: S608 - the names come from the catalogue
-            kinds.update(people.look(" ".join(_text(value) for value in row.values())))
+            kinds.update(identities.find(" ".join(_text(value) for value in row.values())))
         found += [Leak(f"table {table['schemaname']}.{table['tablename']}", kind) for kind in sorted(kinds)]
     return iter(found)
 
 
-def in_logs(people: People, files: Iterable[Any]) -> Iterator[Leak]:
+def in_logs(identities: Identities, files: Iterable[Any]) -> Iterator[Leak]:
     """Look through log files, line by line."""
     for path in files:
         kinds: set[str] = set()
         with path.open(errors="replace") as lines:
             for line in lines:
-                kinds.update(people.look(line))
+                kinds.update(identities.find(line))
         for kind in sorted(kinds):
             yield Leak(f"log {path.name}", kind)
 

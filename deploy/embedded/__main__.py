@@ -26,22 +26,22 @@ from contracts.topics import SERVICES
 from county.problem import CountyInvalid
 from deploy.counties import DEMO_COUNTY
 from deploy.embedded.errors import StackError, from_os_error
-from deploy.embedded.stack import LocalStack, holder, read_state
-from deploy.health_probe import EVENT, end_the_silent, troubles
+from deploy.embedded.stack import LocalStack, lock_holder, read_state
+from deploy.health_probe import LOG_EVENT, kill_unresponsive, problems
 from deploy.install import ActivationError, Servers, activate, in_force, preload, prepare, provision, read_county
 from deploy.installation import Installation, NoInstallationError, check_format, default_home
-from deploy.progress import LogMilestones, NoProgressError, Progress
+from deploy.progress import LogMilestones, NoProgressError, ProgressMonitor
 from deploy.provision import ProvisioningError
-from deploy.supervisor import GaveUpError, Supervisor, programs
+from deploy.supervisor import CrashLoopError, Supervisor, programs
 
 PARTITIONS = 4
 """Of the topics that services share, on one machine."""
-BY = "make up"
+ACTIVATED_BY = "make up"
 """Who puts the county's data in force on a house that has none."""
 STOP_S = 60.0
-LOOK_S = 1.0
+CHECK_INTERVAL_S = 1.0
 """Between two looks at the servers."""
-AGAIN_S = 5.0
+RETRY_AFTER_S = 5.0
 """Until a server that could not be started is tried again."""
 INTERRUPTED = 130
 
@@ -68,7 +68,14 @@ def main() -> int:
                 return serve(home, options.county, detach=options.detach)
     except asyncpg.PostgresError as error:
         return _failed(f"The database refused: {error}")
-    except (StackError, ProvisioningError, ActivationError, GaveUpError, NoInstallationError, NoProgressError) as error:
+    except (
+        StackError,
+        ProvisioningError,
+        ActivationError,
+        CrashLoopError,
+        NoInstallationError,
+        NoProgressError,
+    ) as error:
         return _failed(str(error))
     except CountyInvalid as error:
         return _failed(f"{options.county} is no county's data: {error}")
@@ -101,24 +108,24 @@ def up(home: Path, county: Path) -> int:
         start_new_session=True,
         text=True,
     )
-    heard = threading.Thread(target=_pass_on, args=(started,), daemon=True)
+    heard = threading.Thread(target=_forward_output, args=(started,), daemon=True)
     heard.start()
     try:
         # It gives up by itself when it makes no progress.
-        while read_state(home / "stack") is None or holder(home / "stack") != started.pid:
+        while read_state(home / "stack") is None or lock_holder(home / "stack") != started.pid:
             if started.poll() is not None:
                 heard.join(1)
                 return 1
             time.sleep(0.05)
     except KeyboardInterrupt:
         with suppress(psutil.NoSuchProcess):
-            _end([psutil.Process(started.pid)])
+            _terminate([psutil.Process(started.pid)])
         print("Stopped; no process is left behind.", file=sys.stderr)
         return INTERRUPTED
     return status(home)
 
 
-def _pass_on(started: "subprocess.Popen[str]") -> None:
+def _forward_output(started: "subprocess.Popen[str]") -> None:
     """What it says until it is up."""
     assert started.stderr is not None
     for line in started.stderr:
@@ -127,7 +134,7 @@ def _pass_on(started: "subprocess.Popen[str]") -> None:
 
 def down(home: Path) -> int:
     """Stop everything; nothing happens when nothing runs."""
-    process = holder(home / "stack")
+    process = lock_holder(home / "stack")
     if process is None:
         print("Nothing is running.")
         return 0
@@ -136,12 +143,12 @@ def down(home: Path) -> int:
         family = [first, *first.children(recursive=True)]
     except psutil.NoSuchProcess:
         family = []  # it ended by itself in between
-    _end(family)
+    _terminate(family)
     print("Stopped.")
     return 0
 
 
-def _end(family: list[psutil.Process]) -> None:
+def _terminate(family: list[psutil.Process]) -> None:
     """Ask the first to end, which ends the others in order; kill what is left after a while."""
     for process in family[:1]:
         with suppress(psutil.NoSuchProcess):
@@ -163,7 +170,7 @@ def status(home: Path) -> int:
         return 1
     print(f"Kafka         {state['kafka']['bootstrap']} (SASL_PLAINTEXT, SCRAM-SHA-512)")
     print(f"PostgreSQL    127.0.0.1:{state['postgres']['port']}, socket {state['postgres']['socket_directory']}")
-    print(f"Services      {', '.join(SERVICES)} and the clock, under process {holder(home / 'stack')}")
+    print(f"Services      {', '.join(SERVICES)} and the clock, under process {lock_holder(home / 'stack')}")
     print(f"Installation  {home} (log-ins, keys, logs)")
     print("Look with `.venv/bin/hutong status`; `make down` stops everything.")
     return 0
@@ -175,7 +182,7 @@ def serve(home: Path, county: Path, *, detach: bool) -> int:
 
 
 async def _interruptible(home: Path, county: Path, *, detach: bool) -> int:
-    tell = Voice()
+    tell = Reporter()
     running = asyncio.create_task(_run(home, county, tell, detach=detach))
     told = False
 
@@ -193,12 +200,12 @@ async def _interruptible(home: Path, county: Path, *, detach: bool) -> int:
         # All of it has ended; what is left is a thread that may wait a minute for a broker that is gone.
         sys.stderr.flush()
         os._exit(0)
-    except GaveUpError as error:
+    except CrashLoopError as error:
         tell(f"Gave up: {error}.")
     return 1
 
 
-class Voice:
+class Reporter:
     """Speaks on standard error; once it has been turned to a log, with the time."""
 
     def __init__(self) -> None:
@@ -209,7 +216,7 @@ class Voice:
         with suppress(OSError):  # a full disk, a reader that has gone: no reason to end the house
             print(stamp + line, file=sys.stderr, flush=True)
 
-    def turn_to(self, log: Path) -> None:
+    def redirect_to(self, log: Path) -> None:
         """Standard output and error go on in a file that only its owner may read."""
         with log.open("ab") as file:
             log.chmod(0o600)
@@ -219,45 +226,47 @@ class Voice:
         self._stamped = True
 
 
-async def _run(home: Path, folder: Path, tell: Voice, *, detach: bool) -> None:
+async def _run(home: Path, folder: Path, report: Reporter, *, detach: bool) -> None:
     """Servers, installation, county, services, clock; then keep them.
 
     Raises:
-        GaveUpError: a service died too often.
+        CrashLoopError: a service died too often.
     """
     county = read_county(folder, home)
     stack = LocalStack(home / "stack", postgres_port=0)
     supervisor: Supervisor | None = None
     watching: asyncio.Task[None] | None = None
     try:
-        tell("Starting Kafka and PostgreSQL ...")
+        report("Starting Kafka and PostgreSQL ...")
         loading = asyncio.create_task(asyncio.to_thread(preload))
-        await _in_thread(stack.start, stack.stop)
+        await _run_in_thread(stack.start, stack.stop)
         await loading
-        tell("Making topics, users, access lists and schemas ...")
-        installation = prepare(Servers.of(stack.state()), home, county, PARTITIONS)
-        installation.forget_running()
-        supervisor = Supervisor(programs(installation, with_clock=True), tell, held=True)
+        report("Making topics, users, access lists and schemas ...")
+        installation = prepare(Servers.from_state(stack.state()), home, county, PARTITIONS)
+        installation.clear_state_files()
+        supervisor = Supervisor(programs(installation, with_clock=True), report, held=True)
         await supervisor.start()
         await provision(installation, county)
         today = datetime.now(COUNTY_TIME).date()
         ruling = await asyncio.to_thread(in_force, installation, today)
         if ruling is None:
-            await asyncio.to_thread(activate, installation, county, today, BY)
-            tell(f"{county.name}, version {county.version}, is in force from {today}.")
+            await asyncio.to_thread(activate, installation, county, today, ACTIVATED_BY)
+            report(f"{county.name}, version {county.version}, is in force from {today}.")
         elif ruling.version != county.version:
-            tell(
+            report(
                 f"Version {ruling.version} of the county's data is in force, {folder} holds {county.version}: "
                 f"`hutong county activate {folder} --from DAY --by UNIT/PERSON` puts it in force."
             )
-        tell("Starting five services and the clock ...")
+        report("Starting five services and the clock ...")
         supervisor.release()
-        await _ready(installation, supervisor)
+        await _wait_until_ready(installation, supervisor)
         if detach:
-            tell.turn_to(installation.logs / "supervisor.log")  # nobody listens from here on
+            report.redirect_to(installation.logs / "supervisor.log")  # nobody listens from here on
         stack.write_state()
-        watching = asyncio.create_task(end_the_silent(installation, supervisor.services, supervisor.process_id, tell))
-        await _keep(stack, supervisor, tell)
+        watching = asyncio.create_task(
+            kill_unresponsive(installation, supervisor.services, supervisor.process_id, report)
+        )
+        await _monitor_servers(stack, supervisor, report)
     finally:
         if watching is not None:
             watching.cancel()
@@ -266,7 +275,7 @@ async def _run(home: Path, folder: Path, tell: Voice, *, detach: bool) -> None:
         await asyncio.to_thread(stack.stop)
 
 
-async def _in_thread(work: Callable[[], object], undo: Callable[[], object]) -> None:
+async def _run_in_thread(work: Callable[[], object], undo: Callable[[], object]) -> None:
     """Do what blocks. Cancelled, it is undone while it goes on, and over when this returns."""
     running = asyncio.create_task(asyncio.to_thread(work))
     try:
@@ -277,41 +286,41 @@ async def _in_thread(work: Callable[[], object], undo: Callable[[], object]) -> 
         raise
 
 
-async def _ready(installation: Installation, supervisor: Supervisor) -> None:
+async def _wait_until_ready(installation: Installation, supervisor: Supervisor) -> None:
     """Until every process has what it needs to work."""
-    progress = Progress("the services' start", f"their logs in {installation.logs} say what they wait for")
-    milestones = {name: LogMilestones(installation.logs / f"{name}.log", EVENT) for name in supervisor.services}
+    progress = ProgressMonitor("the services' start", f"their logs in {installation.logs} say what they wait for")
+    milestones = {name: LogMilestones(installation.logs / f"{name}.log", LOG_EVENT) for name in supervisor.services}
     waiting = supervisor.services
     while waiting:
         supervisor.check()
-        if await asyncio.to_thread(troubles, installation, waiting[0], "/health/ready") == []:
+        if await asyncio.to_thread(problems, installation, waiting[0], "/health/ready") == []:
             waiting.pop(0)
         else:
             ready = len(milestones) - len(waiting)
-            progress.look(ready + sum(log.count() for log in milestones.values()), "events of different kinds")
+            progress.check(ready + sum(log.count() for log in milestones.values()), "events of different kinds")
             await asyncio.sleep(0.1)
 
 
-async def _keep(stack: LocalStack, supervisor: Supervisor, tell: Voice) -> None:
+async def _monitor_servers(stack: LocalStack, supervisor: Supervisor, report: Reporter) -> None:
     """Start the servers again when they die, as the supervisor does with the services.
 
     Raises:
-        GaveUpError: a service died too often.
+        CrashLoopError: a service died too often.
     """
     while True:
         supervisor.check()
         for name, server in (("Kafka", stack.kafka), ("PostgreSQL", stack.postgres)):
             if not server.running():
-                tell(f"{name} ended")
+                report(f"{name} ended")
                 try:
-                    await _in_thread(server.start, server.stop)
+                    await _run_in_thread(server.start, server.stop)
                     stack.write_state()
                 except (StackError, OSError) as error:
-                    tell(f"{name} could not be started: {error}")
-                    await asyncio.sleep(AGAIN_S)  # a full disk may have been emptied by then
+                    report(f"{name} could not be started: {error}")
+                    await asyncio.sleep(RETRY_AFTER_S)  # a full disk may have been emptied by then
                 else:
-                    tell(f"{name} started")
-        await asyncio.sleep(LOOK_S)
+                    report(f"{name} started")
+        await asyncio.sleep(CHECK_INTERVAL_S)
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ def is_free(port: int) -> bool:
     return True
 
 
-def accepts(port: int) -> bool:
+def is_listening(port: int) -> bool:
     """Whether somebody listens on this loopback port."""
     with socket.socket() as probe:
         return probe.connect_ex((HOST, port)) == 0

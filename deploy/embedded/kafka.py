@@ -19,10 +19,10 @@ from confluent_kafka.admin import AdminClient
 from deploy.embedded import jars
 from deploy.embedded.archive import java_binary, quick_start_archive
 from deploy.embedded.errors import StackError, from_os_error, from_server
-from deploy.embedded.files import HOST, accepts, free_ports, is_free, last_line
+from deploy.embedded.files import HOST, free_ports, is_free, is_listening, last_line
 from deploy.embedded.process import Server
 from deploy.files import private_folder, write_private
-from deploy.progress import LogMilestones, NoProgressError, Progress
+from deploy.progress import LogMilestones, NoProgressError, ProgressMonitor
 
 # What confluent-kafka's clients take, as they declare it.
 ClientConfig = dict[str, str | int | float | bool]
@@ -33,7 +33,7 @@ TRAINING_S = 120.0
 # One collector thread, not several, on a machine shared with PostgreSQL and the services.
 JVM = ("-XX:+UseSerialGC", "-Xlog:aot=off", "-Xlog:aot+codecache*=off", "-Xlog:cds=off")
 # The quick compiler alone: a broker of minutes does not earn back what the other one takes of the same processors.
-QUICK = ("-XX:TieredStopAtLevel=1",)
+FAST_COMPILER = ("-XX:TieredStopAtLevel=1",)
 
 # To standard output, which is the node's log file. Denials are logged at INFO by the authorizer's own logger.
 LOG4J = """\
@@ -53,7 +53,7 @@ logger.loading.level = info
 logger.recovery.name = org.apache.kafka.storage.internals.log.LogLoader
 logger.recovery.level = info
 """
-RECOVERED = re.compile(
+RECOVERY_LINE = re.compile(
     r"Recovering unflushed segment (\d+)\..* for (\S+)\.$|Completed load of Log\(dir=([^,]+)", re.MULTILINE
 )
 """What a broker that starts says of each segment it has recovered and each log it has loaded."""
@@ -97,20 +97,20 @@ class EmbeddedKafka:
         self._heap_mb = heap_mb
         self._brief = brief
         self._servers: list[Server | None] = [None] * brokers
-        self._recovered: dict[int, LogMilestones] = {}
+        self._recovery: dict[int, LogMilestones] = {}
         self._identity: _Identity | None = None
         self._classpath: list[Path] = []
         self._archive: Path | None = None
-        self._train: Path | None = None
+        self._training_archive: Path | None = None
 
     @property
     def bootstrap(self) -> str:
         """The brokers' addresses, `host:port,host:port`."""
-        return ",".join(f"{HOST}:{port}" for port in self._known().ports)
+        return ",".join(f"{HOST}:{port}" for port in self._require_identity().ports)
 
     @property
     def admin_password(self) -> str:
-        return self._known().admin_password
+        return self._require_identity().admin_password
 
     @property
     def pid(self) -> int:
@@ -125,7 +125,7 @@ class EmbeddedKafka:
     @property
     def log(self) -> Path:
         """The first broker's log file."""
-        return self._node(0) / "kafka.log"
+        return self._node_folder(0) / "kafka.log"
 
     @property
     def admin_config(self) -> ClientConfig:
@@ -161,7 +161,7 @@ class EmbeddedKafka:
         if any(server is not None and server.running() for server in self._servers):
             raise StackError("Kafka is already running.")
         self._classpath = jars.fetch()
-        if self._train is None:
+        if self._training_archive is None:
             self._archive = quick_start()
         try:
             private_folder(self.directory)
@@ -178,14 +178,14 @@ class EmbeddedKafka:
             raise
         self._wait_ready()
 
-    def stop(self, patience_s: float = STOP_S) -> None:
+    def stop(self, timeout_s: float = STOP_S) -> None:
         """Clean shutdown, kill after a while. Nothing happens when it does not run."""
         for server in self._servers:
             if server is not None and server.running():
-                server.ask(signal.SIGTERM)
+                server.send_signal(signal.SIGTERM)
         for server in self._servers:
             if server is not None:
-                server.stop(signal.SIGTERM, patience_s)
+                server.stop(signal.SIGTERM, timeout_s)
 
     def kill(self, node: int | None = None) -> None:
         """SIGKILL, for all brokers or one (0, 1, ...): what is not on the disk or another broker is lost."""
@@ -203,12 +203,12 @@ class EmbeddedKafka:
         self._launch(node)
         self._wait_ready()
 
-    def _known(self) -> _Identity:
+    def _require_identity(self) -> _Identity:
         if self._identity is None:
             raise StackError("Kafka has not been started yet.")
         return self._identity
 
-    def _node(self, node: int) -> Path:
+    def _node_folder(self, node: int) -> Path:
         return self.directory / f"node-{node + 1}"
 
     def _load_or_make(self) -> _Identity:
@@ -245,7 +245,7 @@ class EmbeddedKafka:
         return made
 
     def _properties(self, node: int) -> str:
-        known = self._known()
+        known = self._require_identity()
         copies = min(3, self.brokers)
         settings: dict[str, object] = {
             "process.roles": "broker,controller",
@@ -273,7 +273,7 @@ class EmbeddedKafka:
             "allow.everyone.if.no.acl.found": "false",
             "super.users": f"User:{ADMIN};User:broker;User:node",
             "auto.create.topics.enable": "false",
-            "log.dirs": self._node(node) / "data",
+            "log.dirs": self._node_folder(node) / "data",
             "default.replication.factor": copies,
             "min.insync.replicas": 2 if copies == 3 else 1,
             "offsets.topic.replication.factor": copies,
@@ -301,17 +301,17 @@ class EmbeddedKafka:
         return "".join(f"{name}={value}\n" for name, value in settings.items())
 
     def _format(self, node: int) -> None:
-        folder = self._node(node)
+        folder = self._node_folder(node)
         folder.mkdir(exist_ok=True)
         write_private(folder / "server.properties", self._properties(node))
         write_private(folder / "log4j2.properties", LOG4J)
         if (folder / "data" / "meta.properties").exists():
             return
-        known = self._known()
+        known = self._require_identity()
         command = self._java(
             folder,
             "format",
-            ["-Xmx128m", *QUICK, *self._jvm(train=False)],
+            ["-Xmx128m", *FAST_COMPILER, *self._jvm(train=False)],
             "kafka.tools.StorageTool",
             [
                 "format",
@@ -330,24 +330,24 @@ class EmbeddedKafka:
             raise from_server(last_line(done.stderr + done.stdout), "Kafka's storage could not be formatted")
 
     def _launch(self, node: int) -> None:
-        known = self._known()
+        known = self._require_identity()
         for port in (known.ports[node], known.controller_ports[node]):
             if not is_free(port):
                 raise StackError(f"Port {port} is taken by another program; Kafka needs it.")
-        folder = self._node(node)
+        folder = self._node_folder(node)
         command = self._java(
             folder,
             "server",
-            [f"-Xmx{self._heap_mb}m", *(QUICK if self._brief else ()), *self._jvm(train=True)],
+            [f"-Xmx{self._heap_mb}m", *(FAST_COMPILER if self._brief else ()), *self._jvm(train=True)],
             "kafka.Kafka",
             [str(folder / "server.properties")],
         )
-        self._recovered[node] = LogMilestones(folder / "kafka.log", RECOVERED)
+        self._recovery[node] = LogMilestones(folder / "kafka.log", RECOVERY_LINE)
         self._servers[node] = Server(command, log=folder / "kafka.log", directory=folder)
 
     def _jvm(self, *, train: bool) -> list[str]:
-        if self._train is not None:
-            return [*JVM, f"-XX:AOTCacheOutput={self._train}"] if train else list(JVM)
+        if self._training_archive is not None:
+            return [*JVM, f"-XX:AOTCacheOutput={self._training_archive}"] if train else list(JVM)
         return [*JVM, f"-XX:AOTCache={self._archive}"] if self._archive else list(JVM)
 
     def _java(self, folder: Path, name: str, options: Sequence[str], main: str, arguments: Sequence[str]) -> list[str]:
@@ -369,33 +369,33 @@ class EmbeddedKafka:
     def _wait_ready(self) -> None:
         """Until every broker answers: as long as it takes, while logs are recovered and loaded."""
         try:
-            progress = Progress("Kafka's start", f"its log {self.log} says what it does")
-            for port in (self._known().ports[node] for node in self._recovered):
+            progress = ProgressMonitor("Kafka's start", f"its log {self.log} says what it does")
+            for port in (self._require_identity().ports[node] for node in self._recovery):
                 self._wait_listening(port, progress)
             self._wait_answering(progress)
         except NoProgressError as error:
             self.kill()
             raise StackError(f"{error}.") from None
 
-    def _look(self, progress: Progress) -> None:
+    def _check_progress(self, progress: ProgressMonitor) -> None:
         for node, server in enumerate(self._servers):
             if server is not None and not server.running():
-                log = self._node(node) / "kafka.log"
+                log = self._node_folder(node) / "kafka.log"
                 line = last_line(log.read_text("utf-8", "replace"))
                 self.kill()
                 raise from_server(line, f"Kafka ended while starting (log: {log})")
-        progress.look(sum(log.count() for log in self._recovered.values()), "logs and segments")
+        progress.check(sum(log.count() for log in self._recovery.values()), "logs and segments")
 
-    def _wait_listening(self, port: int, progress: Progress) -> None:
-        while not accepts(port):
-            self._look(progress)
+    def _wait_listening(self, port: int, progress: ProgressMonitor) -> None:
+        while not is_listening(port):
+            self._check_progress(progress)
             time.sleep(0.03)
 
-    def _wait_answering(self, progress: Progress) -> None:
+    def _wait_answering(self, progress: ProgressMonitor) -> None:
         quick = {"reconnect.backoff.ms": "20", "reconnect.backoff.max.ms": "100", "log_level": "0"}
         client = AdminClient({**self.admin_config, **quick})
         while not self._all_joined(client):
-            self._look(progress)
+            self._check_progress(progress)
             time.sleep(0.05)
 
     def _all_joined(self, client: AdminClient) -> bool:
@@ -419,9 +419,9 @@ def _train(archive: Path) -> None:
     """
     with tempfile.TemporaryDirectory(prefix="hutong-") as scratch:
         trainee = EmbeddedKafka(Path(scratch))
-        trainee._train = archive
+        trainee._training_archive = archive
         try:
             trainee.start()
-            trainee.stop(patience_s=TRAINING_S)
+            trainee.stop(timeout_s=TRAINING_S)
         finally:
             trainee.kill()

@@ -18,7 +18,7 @@ from deploy.embedded.errors import StackError, from_os_error, from_server
 from deploy.embedded.files import HOST, SOCKET_PORT, free_ports, is_free, last_line
 from deploy.embedded.process import Server
 from deploy.files import private_folder, write_private
-from deploy.progress import LogMilestones, NoProgressError, Progress
+from deploy.progress import LogMilestones, NoProgressError, ProgressMonitor
 
 SUPERUSER = "postgres"
 # PostgreSQL refuses to run as root; this is the user that the wheel's own code makes and uses.
@@ -42,7 +42,7 @@ log_parameter_max_length_on_error = 0
 log_error_verbosity = terse
 """
 
-RECOVERED = re.compile(r"elapsed time: .*, current (?:LSN|path): (\S+)")
+RECOVERY_LINE = re.compile(r"elapsed time: .*, current (?:LSN|path): (\S+)")
 """How far a server that starts says it has come in its log or its folder, every ten seconds."""
 
 ACCESS = """\
@@ -129,7 +129,7 @@ class EmbeddedPostgres:
             if not (self.data / "PG_VERSION").exists():
                 self._initialise(user)
             self._configure(user)
-            recovered = LogMilestones(self.log, RECOVERED)
+            recovered = LogMilestones(self.log, RECOVERY_LINE)
             self._server = Server(
                 [str(_binary("postgres")), "-D", str(self.data)],
                 log=self.log,
@@ -183,8 +183,8 @@ class EmbeddedPostgres:
         self.data.mkdir(mode=0o700)
         if user is not None:
             os.chown(self.data, *user)
-            _let_through(self.data)
-            _let_through(_binary("initdb"))
+            _grant_traversal(self.data)
+            _grant_traversal(_binary("initdb"))
         answer, question = os.pipe()
         if user is not None:
             # initdb opens its standard input by name, which asks for permission again.
@@ -251,7 +251,7 @@ class EmbeddedPostgres:
             shutil.rmtree(self._sockets, ignore_errors=True)
 
     def _wait_ready(self, server: Server, recovered: LogMilestones) -> None:
-        progress = Progress("PostgreSQL's start", f"its log {self.log} says what it does")
+        progress = ProgressMonitor("PostgreSQL's start", f"its log {self.log} says what it does")
         state = self.data / "postmaster.pid"
         while True:
             try:
@@ -265,7 +265,7 @@ class EmbeddedPostgres:
                 line = last_line(self.log.read_text("utf-8", "replace"))
                 raise from_server(line, f"PostgreSQL ended while starting (log: {self.log})")
             try:
-                progress.look(recovered.count(), "places of its log")
+                progress.check(recovered.count(), "places of its log")
             except NoProgressError as error:
                 server.kill()
                 raise StackError(f"{error}.") from None
@@ -301,7 +301,7 @@ def _unprivileged_user() -> tuple[int, int] | None:
     )
 
 
-def _let_through(path: Path) -> None:
+def _grant_traversal(path: Path) -> None:
     """As root: every folder above `path` may be passed through (not listed) by the server's user."""
     for folder in path.parents:
         mode = folder.stat().st_mode

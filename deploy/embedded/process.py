@@ -55,18 +55,18 @@ class Server:
     def running(self) -> bool:
         return self._guard.poll() is None
 
-    def ask(self, how: signal.Signals) -> None:
+    def send_signal(self, number: signal.Signals) -> None:
         """Sends a signal to the server and does not wait."""
         with suppress(ProcessLookupError):
-            os.kill(self.pid, how)
+            os.kill(self.pid, number)
 
-    def stop(self, how: signal.Signals, patience_s: float) -> None:
+    def stop(self, number: signal.Signals, timeout_s: float) -> None:
         """Asks with `how`, kills after `patience_s`; returns when the process and its children are gone."""
         if not self.running():
             return
-        self.ask(how)
+        self.send_signal(number)
         try:
-            self._guard.wait(patience_s)
+            self._guard.wait(timeout_s)
         except subprocess.TimeoutExpired:
             self.kill()
 

@@ -41,7 +41,7 @@ class LocalStack:
 
     def start(self) -> None:
         """Returns when both answer; if one cannot start, neither runs."""
-        self._take_directory()
+        self._lock_directory()
         with ThreadPoolExecutor(2) as pool:
             try:
                 futures = [pool.submit(self.kafka.start), pool.submit(self.postgres.start)]
@@ -49,14 +49,14 @@ class LocalStack:
                     future.result()
             except BaseException:
                 # What a thread is still waiting for ends now; what it starts after this is ended below.
-                self._end()
+                self._stop_servers()
                 pool.shutdown()
                 self.stop()
                 raise
 
     def stop(self) -> None:
         """Clean shutdown of both; nothing happens when they do not run."""
-        self._end()
+        self._stop_servers()
         if self._lock is not None:
             self._lock.close()
             self._lock = None
@@ -98,13 +98,13 @@ class LocalStack:
         """Writes `state()` to the directory's state file, mode 0600, for other programs of the same user."""
         write_private(self.directory / STATE, json.dumps(self.state(), indent=2))
 
-    def _end(self) -> None:
+    def _stop_servers(self) -> None:
         try:
             self.kafka.stop()
         finally:
             self.postgres.stop()
 
-    def _take_directory(self) -> None:
+    def _lock_directory(self) -> None:
         try:
             private_folder(self.directory, 0o711)
             lock = (self.directory / LOCK).open("a+")
@@ -123,7 +123,7 @@ class LocalStack:
         self._lock = lock
 
 
-def holder(directory: Path) -> int | None:
+def lock_holder(directory: Path) -> int | None:
     """The process that runs, starts or stops the stack there; None when nobody does."""
     try:
         with (directory / LOCK).open("r") as lock:
@@ -137,7 +137,7 @@ def holder(directory: Path) -> int | None:
 
 def read_state(directory: Path) -> dict[str, Any] | None:
     """What `write_state` wrote there, or None when no stack runs."""
-    if holder(directory) is None:
+    if lock_holder(directory) is None:
         return None
     try:
         state: dict[str, Any] = json.loads((directory / STATE).read_text("utf-8"))

@@ -16,7 +16,7 @@ import pytest
 from contracts.topics import SERVICES
 from deploy.embedded import jars
 from deploy.embedded.stack import read_state
-from deploy.health_probe import troubles
+from deploy.health_probe import problems
 from deploy.installation import Installation
 from tests.cli.conftest import ROOT, Hutong, Said, local
 from tests.conftest import embedded_only
@@ -143,7 +143,7 @@ def test_a_killed_service_and_a_killed_broker_come_back(house: Installation, hut
     os.kill(state["kafka"]["pids"][0], signal.SIGKILL)
     deadline = time.monotonic() + 120
     while json.loads(house.state_file("registry").read_text())["pid"] == before or any(
-        troubles(house, service) != [] for service in SERVICES
+        problems(house, service) != [] for service in SERVICES
     ):
         assert time.monotonic() < deadline, hutong("status").out
         time.sleep(0.2)
@@ -156,7 +156,7 @@ def test_a_killed_service_and_a_killed_broker_come_back(house: Installation, hut
 def test_a_second_process_of_a_service_is_looked_at_too(house: Installation, hutong: Hutong) -> None:
     """It is kept running as the first is; while it does not answer, that is said by its name."""
     second = json.loads(house.state_file("eligibility.1").read_text())["pid"]
-    assert troubles(house, "eligibility.1") == []
+    assert problems(house, "eligibility.1") == []
     os.kill(second, signal.SIGSTOP)
     try:
         said = hutong("status")
@@ -164,7 +164,7 @@ def test_a_second_process_of_a_service_is_looked_at_too(house: Installation, hut
     finally:
         os.kill(second, signal.SIGKILL)
     deadline = time.monotonic() + 60
-    while troubles(house, "eligibility.1") != []:
+    while problems(house, "eligibility.1") != []:
         assert time.monotonic() < deadline, hutong("status").out
         time.sleep(0.2)
     assert json.loads(house.state_file("eligibility.1").read_text())["pid"] != second

@@ -102,8 +102,8 @@ GUARDS = [
     Guard(
         "house: a second process of a service is looked at",
         "cli/operations.py",
-        "answers = {process: troubles(installation, process) for process in installation.running(service)}",
-        "answers = {process: troubles(installation, process) for process in [service]}",
+        "answers = {process: problems(installation, process) for process in installation.started_processes(service)}",
+        "answers = {process: problems(installation, process) for process in [service]}",
         _HOUSE + "test_a_second_process_of_a_service_is_looked_at_too",
     ),
     Guard(
@@ -116,8 +116,8 @@ GUARDS = [
     Guard(
         "house: a start that moves is waited for beyond the patience",
         "deploy/progress.py",
-        "        if still > self._patience:",
-        "        if whole > self._patience:",
+        "        if still > self._stall_timeout:",
+        "        if whole > self._stall_timeout:",
         _PROGRESS + "test_a_broker_that_recovers_for_longer_than_the_patience_is_waited_for",
     ),
     Guard(
@@ -144,7 +144,7 @@ GUARDS = [
     Guard(
         "house: a slow start is not ended while it makes progress",
         "deploy/health_probe.py",
-        "            elif life.shows(answer == []):",
+        "            elif life.is_healthy(answer == []):",
         "            elif answer == []:",
         _REFUSALS + "test_a_process_is_not_ended_while_its_start_makes_progress",
     ),

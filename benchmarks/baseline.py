@@ -33,7 +33,7 @@ insert into lane (partition) select generate_series(0, {partitions} - 1);
 
 
 @dataclass(frozen=True, slots=True)
-class Floor:
+class Baseline:
     records: int
     seconds: float
 
@@ -43,7 +43,7 @@ class Floor:
         return self.records / self.seconds
 
 
-def measure(stack: LocalStack, records: int, partitions: int) -> Floor:
+def measure(stack: LocalStack, records: int, partitions: int) -> Baseline:
     """Load the first topic, start four hops at once, and wait until the last has passed everything on."""
     asyncio.run(_prepare(stack, partitions))
     _topics(stack, partitions)
@@ -67,7 +67,7 @@ def measure(stack: LocalStack, records: int, partitions: int) -> Floor:
             if hop.poll() is None:
                 hop.kill()
                 hop.wait()
-    return Floor(records, time.perf_counter() - started)
+    return Baseline(records, time.perf_counter() - started)
 
 
 async def _prepare(stack: LocalStack, partitions: int) -> None:
@@ -87,10 +87,10 @@ def _topics(stack: LocalStack, partitions: int) -> None:
 
 
 def _load(stack: LocalStack, records: int) -> None:
-    dice = random.Random(1)
+    rng = random.Random(1)
     producer = Producer(stack.kafka.admin_config | {"compression.type": "zstd", "linger.ms": 20})
     for number in range(records):
-        value = json.dumps({"n": number, "pad": f"{dice.getrandbits(1200):0300x}"}).encode()[:PAYLOAD]
+        value = json.dumps({"n": number, "pad": f"{rng.getrandbits(1200):0300x}"}).encode()[:PAYLOAD]
         producer.produce("floor.0", value, key=f"child-{number % (records // 2)}")
         producer.poll(0)
     producer.flush()
