@@ -231,7 +231,7 @@ def print_work(console: Console, demo: DemoRun, outcome: Outcome, seconds: float
     police = demo.agencies[0]
     verbs = Counter(verb for agency in demo.agencies for verb, _ in agency.answered)
     console.print(
-        f"[bold]People.[/] {len(outcome.truth['planted'])} findings were reported; the police's own system read "
+        f"[bold]People.[/] {len(outcome.truth['planted_findings'])} findings were reported; the police's system read "
         f"{len(police.seen)} entries, opened {police.opened} disclosures, accepted "
         f"{sum(verb == 'accept' for verb, _ in police.answered)}, returned {len(police.returned)} as 不属本单位职责 "
         f"and reported {sum(verb == 'result' for verb, _ in police.answered)} results. All agencies together: "

@@ -1,6 +1,6 @@
-"""Tries the access lists from outside: what a unit may do works, what it may not is refused by the broker.
+"""Test the access lists from outside: permitted operations succeed and the broker refuses all others.
 
-:func:`deploy.provision.compare` reads the lists back; this module does not believe them and tries.
+:func:`deploy.provision.compare` reads the lists back; this module verifies their effect with real clients.
 """
 
 import time
@@ -16,7 +16,7 @@ from contracts.county import County
 from deploy.installation import Installation
 
 ANSWER_TIMEOUT = 20.0
-"""Seconds the broker may take to take, give or refuse."""
+"""Seconds within which the broker must accept or refuse an operation."""
 
 _REFUSALS = {
     KafkaError.TOPIC_AUTHORIZATION_FAILED,
@@ -29,27 +29,27 @@ _REFUSALS = {
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One thing that was tried."""
+    """One operation that was attempted."""
 
     description: str
-    """In words, for the summary."""
+    """A sentence for the summary."""
     allowed: bool
-    """What ``contracts.topics`` says."""
+    """Whether ``contracts.topics`` permits it."""
     result: str
-    """``taken``, ``refused``, or what else the broker said."""
+    """``allowed``, ``refused``, or the broker's other error message."""
 
     @property
     def as_expected(self) -> bool:
-        return self.result == ("taken" if self.allowed else "refused")
+        return self.result == ("allowed" if self.allowed else "refused")
 
 
 def attempts(
     installation: Installation, county: County, unit: str, other: str, cancelled: Event | None = None
 ) -> Iterator[Attempt]:
-    """One live attempt of each class: the unit's own, another unit's, a service's, a wrong password.
+    """Attempt one operation of each class: on the unit's own topics, another unit's, a service's, a wrong password.
 
-    Nothing is left behind: what may be written is only described, and what is written is refused.
-    ``ending``: set by another thread when nobody waits for an answer any more.
+    The attempts leave no data behind: only forbidden topics are written to. Another thread sets ``cancelled`` when
+    the results are no longer needed.
     """
     cancelled = cancelled or Event()
     own, others = topics.RECEIPT.name_for(unit), topics.RECEIPT.name_for(other)
@@ -93,9 +93,9 @@ def attempts(
 
 
 def _read(kafka: dict[str, Any], topic: str, group: str, cancelled: Event) -> str:
-    """Reads the topic's first partition: a record or its end is evidence, an error is a refusal."""
-    said: list[KafkaError] = []
-    settings = {"group.id": f"{group}.attempt", "enable.partition.eof": True, "error_cb": said.append}
+    """Read the topic's first partition: a record or the end of the partition proves access."""
+    errors: list[KafkaError] = []
+    settings = {"group.id": f"{group}.attempt", "enable.partition.eof": True, "error_cb": errors.append}
     reader = Consumer({**kafka, **settings})
     try:
         reader.assign([TopicPartition(topic, 0, 0)])
@@ -105,14 +105,14 @@ def _read(kafka: dict[str, Any], topic: str, group: str, cancelled: Event) -> st
             if record is not None:
                 trouble = record.error()
                 if trouble is None or trouble.code() in (KafkaError._PARTITION_EOF, KafkaError._AUTO_OFFSET_RESET):
-                    return "taken"
+                    return "allowed"
                 return _result_of(trouble)
-            if any(error.code() in _REFUSALS for error in said):
+            if any(error.code() in _REFUSALS for error in errors):
                 return "refused"
             try:
                 described = reader.list_topics(topic, timeout=1).topics[topic].error
             except KafkaException:
-                continue  # not connected yet, or never: the callback says which
+                continue  # There is no connection yet; a refused log-in reaches the error callback.
             if described is not None:
                 return _result_of(described)
         return "no answer"
@@ -121,8 +121,8 @@ def _read(kafka: dict[str, Any], topic: str, group: str, cancelled: Event) -> st
 
 
 def _join(kafka: dict[str, Any], topic: str, group: str, cancelled: Event) -> str:
-    said: list[KafkaError] = []
-    reader = Consumer({**kafka, "group.id": group, "error_cb": said.append})
+    errors: list[KafkaError] = []
+    reader = Consumer({**kafka, "group.id": group, "error_cb": errors.append})
     try:
         reader.subscribe([topic])
         deadline = time.monotonic() + ANSWER_TIMEOUT
@@ -131,27 +131,27 @@ def _join(kafka: dict[str, Any], topic: str, group: str, cancelled: Event) -> st
             trouble = record.error() if record is not None else None
             if trouble is not None:
                 return _result_of(trouble)
-            if any(error.code() in _REFUSALS for error in said):
+            if any(error.code() in _REFUSALS for error in errors):
                 return "refused"
             if reader.assignment():
-                return "taken"
+                return "allowed"
         return "no answer"
     finally:
         reader.close()
 
 
 def _write(kafka: dict[str, Any], topic: str, cancelled: Event) -> str:
-    told: list[KafkaError | None] = []
+    results: list[KafkaError | None] = []
     writer = Producer({**kafka, "acks": "all", "message.timeout.ms": int(ANSWER_TIMEOUT * 1000)})
-    writer.produce(topic, b"{}", b"attempt", on_delivery=lambda error, _record: told.append(error))
+    writer.produce(topic, b"{}", b"attempt", on_delivery=lambda error, _record: results.append(error))
     deadline = time.monotonic() + ANSWER_TIMEOUT
-    while not told and time.monotonic() < deadline and not cancelled.is_set():
+    while not results and time.monotonic() < deadline and not cancelled.is_set():
         writer.flush(0.2)
-    if not told:
+    if not results:
         writer.purge()
         return "no answer"
-    error = told[0]
-    return "taken" if error is None else _result_of(error)
+    error = results[0]
+    return "allowed" if error is None else _result_of(error)
 
 
 def _result_of(error: KafkaError) -> str:

@@ -1,4 +1,4 @@
-"""Waiting for a machine that may be slow: it goes on while a count grows, and ends when the count stands still."""
+"""Wait for slow operations: waiting continues while a counter grows and fails when it stalls."""
 
 import asyncio
 import os
@@ -9,36 +9,36 @@ from pathlib import Path
 from typing import TypeVar
 
 STALL_TIMEOUT = 120.0
-"""Seconds without progress after which waiting is given up."""
+"""Seconds without progress after which waiting fails."""
 LIMIT_SETTING = "HUTONG_START_LIMIT"
-"""The setting (environment) that holds the outer limit: seconds that one wait may take, however much it moves."""
+"""Environment variable with the outer limit: the seconds that one wait may take in total."""
 DEFAULT_LIMIT = 3600.0
 POLL_INTERVAL = 0.2
-"""Seconds between two looks at work that goes on beside."""
+"""Seconds between two checks of work in progress."""
 
 T = TypeVar("T")
 
 
 class NoProgressError(Exception):
-    """Waiting was given up. Says what was waited for, how long, the last progress and what helps."""
+    """An operation stalled or exceeded the limit. The message names it, its last progress and the remedy."""
 
 
 def start_limit() -> float:
-    """The outer limit in seconds.
+    """Return the outer limit in seconds.
 
     Raises:
-        NoProgressError: the setting is no positive number.
+        NoProgressError: the setting is not a positive number.
     """
-    said = os.environ.get(LIMIT_SETTING, "")
-    if not said:
+    value = os.environ.get(LIMIT_SETTING, "")
+    if not value:
         return DEFAULT_LIMIT
-    if not said.isdecimal() or not int(said):
-        raise NoProgressError(f"{LIMIT_SETTING} must be a whole number of seconds, not {said!r}")
-    return float(said)
+    if not value.isdecimal() or not int(value):
+        raise NoProgressError(f"{LIMIT_SETTING} must be a whole number of seconds, not {value!r}")
+    return float(value)
 
 
 class ProgressMonitor:
-    """One wait. ``what`` is a noun ("Kafka's start"), ``remedy`` says what the reader of the error can do."""
+    """Monitors one operation. ``what`` names it ("Kafka's start"); ``remedy`` ends the error message."""
 
     def __init__(
         self, what: str, remedy: str, *, stall_timeout: float | None = None, limit: float | None = None
@@ -51,10 +51,10 @@ class ProgressMonitor:
         self._count = 0
 
     def check(self, count: int, unit: str = "steps") -> None:
-        """Compare the count with the highest one so far.
+        """Record the current count and fail if the operation has stalled.
 
         Raises:
-            NoProgressError: it has not grown for the whole patience, or the outer limit has passed.
+            NoProgressError: the count has not grown within the stall timeout, or the outer limit has passed.
         """
         now = time.monotonic()
         if count > self._count:
@@ -72,10 +72,10 @@ class ProgressMonitor:
             )
 
     async def run(self, work: Awaitable[T], count: Callable[[], int], unit: str = "steps") -> T:
-        """Await ``work`` and look at the count meanwhile; work that is given up is cancelled.
+        """Await ``work`` while checking ``count``; cancel it if it stalls.
 
         Raises:
-            NoProgressError: as :meth:`look` does.
+            NoProgressError: as for :meth:`check`.
         """
         running = asyncio.ensure_future(work)
         try:
@@ -91,9 +91,9 @@ class ProgressMonitor:
 
 
 class LogMilestones:
-    """Counts what a growing log has said that matches a pattern; the same words again do not count.
+    """Counts the distinct matches of a pattern in a growing log, compared by the pattern's groups.
 
-    What the log holds already, of earlier processes, is skipped. Of a match its groups are compared.
+    Lines that the log held before, from earlier processes, are skipped.
     """
 
     def __init__(self, log: Path, pattern: re.Pattern[str]) -> None:
@@ -103,7 +103,7 @@ class LogMilestones:
         self._seen: set[tuple[str | None, ...]] = set()
 
     def count(self) -> int:
-        """How many different ones so far."""
+        """Return the number of distinct matches so far."""
         try:
             with self._log.open("rb") as file:
                 file.seek(self._offset)

@@ -1,7 +1,7 @@
-"""Make the broker and the database what the contracts say: topics, users, access lists, schemas and roles.
+"""Provision the broker and the database from the contracts: topics, users, access lists, schemas and roles.
 
-Everything comes from ``contracts.topics`` and the county's units; nothing here names a topic. Running it again
-changes only what differs, and :func:`compare` reads back what the broker holds.
+Everything is derived from ``contracts.topics`` and the county's units; no topic is named here. Provisioning is
+idempotent, and :func:`compare` reads back what the broker holds.
 """
 
 import time
@@ -35,32 +35,32 @@ from contracts.topics import DAY, SERVICES, ProvisionedTopic, provisioned_topics
 from deploy.progress import POLL_INTERVAL, STALL_TIMEOUT, ProgressMonitor, start_limit
 
 VISIBILITY_POLL_INTERVAL = 0.05
-"""Seconds between two looks at what has reached a broker."""
-PARTS = "topics, lines and users"
+"""Seconds between two checks of whether a change is visible on the broker."""
+PARTS = "topics, access entries and users"
 MAX_RECORD_BYTES = 1024 * 1024
 """Largest batch a topic takes; ``runtime.settings.Settings.max_event_bytes`` lies below it."""
 SCRAM_ITERATIONS = 4096
-"""What RFC 7677 asks for at least; passwords are random, so more would only slow the log-in."""
+"""The minimum of RFC 7677; passwords are random, so more iterations would only slow the log-in."""
 OPERATOR_ROLE = "operator"
-"""The database role of the ops team's tools: reads every service's schema, writes none."""
+"""The database role of the ops team's tools; it reads every service's schema and writes none."""
 
 
 T = TypeVar("T")
 
 
 class ProvisioningError(Exception):
-    """The broker or the database refused a part of the installation. Says which and why, never a password."""
+    """The broker or the database refused a part of the installation. The message never holds a password."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Grant:
-    """One line of an access list: a principal may do an operation on one topic, a group prefix or the cluster."""
+    """One entry of an access list: a principal may perform an operation on a topic, a group prefix or the cluster."""
 
     principal: str
     resource: str
     """``topic``, ``group`` or ``cluster``."""
     name: str
-    """A topic's name; for ``group`` a prefix."""
+    """The name of a topic; for ``group`` a prefix."""
     operation: str
     """``READ``, ``WRITE``, ``DESCRIBE`` or ``IDEMPOTENT_WRITE``."""
 
@@ -74,7 +74,7 @@ class TopicSpec:
 
 @dataclass(frozen=True, slots=True)
 class BrokerSpec:
-    """What a county's broker must hold."""
+    """Everything that a county's broker must hold."""
 
     topics: tuple[TopicSpec, ...]
     grants: frozenset[Grant]
@@ -83,18 +83,18 @@ class BrokerSpec:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """How the broker differs from what is wanted. Truthy when it does."""
+    """The difference between the broker and its spec. It is falsy when there is none."""
 
     missing_topics: tuple[str, ...] = ()
     wrong_partitions: tuple[str, ...] = ()
     wrong_configs: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    """Topic -> setting -> the value it should have."""
+    """Topic -> setting -> required value."""
     missing_grants: frozenset[Grant] = frozenset()
     surplus_grants: frozenset[Grant] = frozenset()
     missing_users: tuple[str, ...] = ()
 
     def size(self) -> int:
-        """How many things differ."""
+        """Return the number of differences."""
         return sum(
             map(
                 len,
@@ -114,9 +114,9 @@ class Difference:
 
 
 def broker_spec(county: County, partitions: int) -> BrokerSpec:
-    """Topics, access lists and users of a county.
+    """Return the topics, access lists and users of a county.
 
-    ``partitions``: of the topics that the services share. How many copies of each is the brokers' own to say
+    ``partitions`` is the number for the topics that services share. The replication factor is the brokers' default
     (``default.replication.factor``).
     """
     topics = tuple(county_topics(county))
@@ -142,22 +142,22 @@ def broker_spec(county: County, partitions: int) -> BrokerSpec:
 
 
 def county_topics(county: County) -> Iterable[ProvisionedTopic]:
-    """Every topic that a county has."""
+    """Return every topic of a county."""
     return provisioned_topics((unit.id, unit.families) for unit in county.units)
 
 
 def group_prefix(principal: str) -> str:
-    """How the names of a principal's consumer groups begin."""
+    """Return the prefix of a principal's consumer groups."""
     return f"hutong.{principal}." if principal in SERVICES else f"{principal}."
 
 
 def compare(admin: AdminClient, spec: BrokerSpec) -> Difference:
-    """Read back what the broker holds. Surplus: an access that ``contracts.topics`` does not give."""
+    """Compare the broker with its spec. A surplus grant is one that ``contracts.topics`` does not give."""
     return _compare(admin, spec, {topic.name for topic in spec.topics})
 
 
 def _compare(admin: AdminClient, spec: BrokerSpec, with_configs: Container[str]) -> Difference:
-    """As :func:`compare`, with the settings of some topics only: they are the slow part of it."""
+    """Compare as :func:`compare` does, with the settings of these topics only, since reading settings is slow."""
     there = admin.list_topics(timeout=STALL_TIMEOUT).topics
     existing = [topic for topic in spec.topics if topic.name in there]
     held = _existing_grants(admin)
@@ -176,17 +176,17 @@ def _compare(admin: AdminClient, spec: BrokerSpec, with_configs: Container[str])
 def provision_broker(
     admin: AdminClient, spec: BrokerSpec, passwords: Mapping[str, str], renew: Iterable[str] = ()
 ) -> Difference:
-    """Bring the broker to what is wanted and say what had to be changed.
+    """Apply the spec to the broker and return the differences that there were.
 
-    ``passwords``: of every principal; ``renew``: principals whose password is set even though the user exists. It
-    waits for the broker as long as that makes progress.
+    ``passwords`` holds every principal's; ``renew`` names principals whose password is set even if the user exists. It
+    waits as long as the broker makes progress.
 
     Raises:
         ProvisioningError: the broker refused something, or a topic has another number of partitions than
-            configured (that is never changed in place).
-        NoProgressError: nothing more was made.
+            configured, which is never changed in place.
+        NoProgressError: the broker stalled.
     """
-    progress = ProgressMonitor("the making of topics, users and access lists", "the broker's log says what it does")
+    progress = ProgressMonitor("provisioning the broker", "see the broker's log")
     try:
         found = compare(admin, spec)
         if found.wrong_partitions:
@@ -211,9 +211,9 @@ def provision_broker(
 
 
 PendingRequest = tuple[Any, "Future[Any]"]
-"""A part of a request (a topic, a line, a user), and what will be answered to it."""
+"""One item of a request (a topic, an access entry, a user) and the future of its answer."""
 BATCH = 64
-"""Parts of one request: a slow broker answers each in reasonable time, and each answer is progress."""
+"""Items of one request: small enough for a slow broker, and each answer counts as progress."""
 
 
 def _batches(things: Sequence[T]) -> Iterator[Sequence[T]]:
@@ -268,12 +268,12 @@ def _set_passwords(admin: AdminClient, passwords: Mapping[str, str]) -> Iterator
 
 
 def _request_timeout() -> float:
-    """Seconds for a request in all; its progress is watched beside. The client allows no more than an hour."""
+    """Return the seconds that a request may take, at most an hour; its progress is checked separately."""
     return min(start_limit(), 3600.0)
 
 
 def _await(asked: Sequence[PendingRequest], progress: ProgressMonitor) -> None:
-    """Until everything is answered; the first refusal ends it."""
+    """Wait for all answers and raise the first refusal."""
     waiting = {future for _, future in asked}
     while waiting:
         _, waiting = wait(waiting, timeout=POLL_INTERVAL)
@@ -286,9 +286,9 @@ def _await(asked: Sequence[PendingRequest], progress: ProgressMonitor) -> None:
 
 
 def _wait_until_visible(admin: AdminClient, spec: BrokerSpec, found: Difference, progress: ProgressMonitor) -> None:
-    """The controller has agreed; a broker answers and admits by what has reached it since.
+    """Wait until the changes, which the controller has accepted, are visible on the broker.
 
-    A topic that it knows it knows with its settings, so that only changed ones are read again.
+    A new topic becomes visible together with its settings, so only altered settings are read again.
     """
     parts = found.size()
     while left := _compare(admin, spec, found.wrong_configs):
@@ -300,15 +300,15 @@ def _configs(topic: ProvisionedTopic) -> dict[str, str]:
     days = topic.topic.retention_days
     configs = {
         "max.message.bytes": str(MAX_RECORD_BYTES),
-        # Retention counts from arrival: a unit's wrong clock, or a replayed year, must not age a record.
+        # Retention counts from arrival, so a unit's wrong clock or a replay does not age a record.
         "message.timestamp.type": "LogAppendTime",
-        # A segment is dropped whole, so that one that never closes would keep identity past its days.
+        # Segments are deleted whole; one that never closes would keep identity data past its retention.
         "segment.ms": str(DAY),
     }
     if topic.topic.compacted:
         configs |= {
             "cleanup.policy": "compact",
-            # Cleaned within half the bound, so that a closed referral is gone within the whole of it.
+            # Compaction runs within half the bound, so a closed referral is gone within the whole of it.
             "max.compaction.lag.ms": str(days * DAY // 2),
             "min.cleanable.dirty.ratio": "0.1",
             "delete.retention.ms": str(days * DAY),
@@ -347,7 +347,7 @@ def _binding(grant: Grant) -> AclBinding:
 
 
 def _filter(binding: AclBinding) -> AclBindingFilter:
-    """Exactly this line."""
+    """Return a filter that matches exactly this entry."""
     return AclBindingFilter(
         binding.restype,
         binding.name,
@@ -379,7 +379,7 @@ def _existing_grants(admin: AdminClient) -> dict[Grant, AclBinding]:
             and binding.host == "*"
             and binding.resource_pattern_type == _pattern(word)
         )
-        # A line of another form (a denial, a prefix on topics, one host) is a difference too; its name shows it.
+        # An entry of another form (a denial, a prefix on topics, one host) is a difference too; its name shows it.
         form = f"{binding.permission_type.name} {binding.resource_pattern_type.name} {binding.host}"
         name = binding.name if right_form else f"{binding.name} ({form})"
         held[Grant(binding.principal.removeprefix("User:"), word, name, binding.operation.name)] = binding
@@ -414,15 +414,15 @@ def _reason(error: KafkaException) -> str:
 
 # ---------------------------------------------------------------- database
 
-# A frozen process must let go of its cursor before its successor loses patience, whatever its settings said.
+# A frozen process must release its cursor before its successor times out.
 _IDLE_IN_TRANSACTION = "5s"
 
 
 async def provision_database(admin_dsn: str, database: str, passwords: Mapping[str, str]) -> None:
-    """A database with one schema and one role for each service, none of which can read another's.
+    """Create a database with one schema and one role for each service; no role can read another's schema.
 
-    ``admin_dsn``: a superuser's, on any existing database of the server. ``passwords``: of every service and of
-    ``OPERATOR_ROLE``. Running it again sets the passwords anew and changes nothing else.
+    ``admin_dsn`` is a superuser's, on any existing database of the server. ``passwords`` holds those of every service
+    and of ``OPERATOR_ROLE``. Running it again resets the passwords and changes nothing else.
 
     Raises:
         ProvisioningError: the server refused something.

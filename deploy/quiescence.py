@@ -1,7 +1,7 @@
-"""Tells when the house is at rest: everything that was said has been heard, and nothing waits to be said.
+"""Detect that an installation is idle: every event has been consumed and nothing waits to be published.
 
-Reads the services' own tables with the operator's role and the ends of the topics. At rest means that at one moment
-every cursor stood at the end of its topic, every outbox was empty and the day had turned everywhere.
+The operator's role reads the services' tables, and the broker gives the end offsets of the topics. The system is idle
+when at one moment every cursor is at the end of its topic, every outbox is empty and every service has begun the day.
 """
 
 import asyncio
@@ -19,29 +19,29 @@ from contracts.topics import SERVICES
 from deploy.provision import county_topics
 
 POLL_INTERVAL = 0.025
-"""Seconds between two looks."""
+"""Seconds between two checks."""
 IDLE_TIMEOUT = 120.0
-"""Seconds without any progress after which waiting is given up."""
+"""Seconds without progress after which waiting fails."""
 
 EndOffsets = dict[tuple[str, int], int]
 
 
 class NotQuiescentError(Exception):
-    """The house does not come to rest. Says what it waits for."""
+    """The system does not become idle. The message says what is still pending."""
 
 
 @dataclass(frozen=True, slots=True)
 class SystemState:
-    """One look at all services, in one database transaction."""
+    """The state of all services, read in one query."""
 
     cursors: dict[tuple[str, str, int], tuple[int, int]]
-    """(service, topic, partition) -> (slowest cursor, how many consumers)."""
+    """(service, topic, partition) -> (lowest next offset, number of consumers)."""
     outbox: dict[str, int]
-    """Service -> events not published yet."""
+    """Service -> number of events that are not published yet."""
     coalescing: dict[str, int]
-    """Service -> news kept back while more of a file is on its way."""
+    """Service -> number of changes in the coalescing buffer."""
     days: dict[str, tuple[date | None, date | None]]
-    """Service -> the earliest and the latest day its lanes are in."""
+    """Service -> the earliest and the latest day that its partitions have begun."""
     parked: dict[str, int]
     dead_letters: dict[str, int]
 
@@ -61,7 +61,7 @@ _STATE_QUERY = " UNION ALL ".join(_SERVICE_STATE_QUERY.format(service) for servi
 
 
 class QuiescenceMonitor:
-    """Looks at an installation until it is at rest."""
+    """Waits until an installation is idle."""
 
     def __init__(self, admin: AdminClient, database: "asyncpg.Connection[asyncpg.Record]", county: County) -> None:
         self._admin = admin
@@ -77,7 +77,7 @@ class QuiescenceMonitor:
         ]
 
     async def state(self) -> SystemState:
-        """Look once."""
+        """Read the state of all services once."""
         found = SystemState({}, {}, {}, {}, {}, {})
         for row in await self._database.fetch(_STATE_QUERY):
             service = row["service"]
@@ -93,20 +93,20 @@ class QuiescenceMonitor:
                 case "dead":
                     found.dead_letters[service] = row["number"]
                 case _:
-                    # A lane that is in no day yet is earlier than any.
+                    # A partition that has begun no day counts as earlier than every day.
                     found.days[service] = (None if row["number"] else row["early"], row["late"])
         return found
 
     def end_offsets(self) -> EndOffsets:
-        """The end of every topic that a service hears."""
+        """Return the end offset of every partition that a service consumes."""
         return self._end_offsets(self._consumed_partitions)
 
     def end_offsets_of(self, topics: Iterable[str]) -> EndOffsets:
-        """The ends of other topics."""
+        """Return the end offsets of the partitions of these topics."""
         return self._end_offsets([(name, partition) for name in topics for partition in self._partitions[name]])
 
     def _refreshed_end_offsets(self) -> EndOffsets:
-        """The ends, once more from new leaders if the old ones have died: the client does not look by itself."""
+        """Return the end offsets; if that fails, refresh the metadata, as the leader may have changed, and retry."""
         try:
             return self.end_offsets()
         except KafkaException:
@@ -117,28 +117,29 @@ class QuiescenceMonitor:
         latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
         asked = {TopicPartition(name, partition): latest for name, partition in partitions}
         answers = self._admin.list_offsets(asked, request_timeout=10)
-        ends = {(lane.topic, lane.partition): future.result().offset for lane, future in answers.items()}
-        silent = next((lane for lane, end in ends.items() if end < 0), None)
-        if silent is not None:  # which is all the client says when a partition's leader has not answered
-            raise KafkaException(KafkaError(KafkaError.LEADER_NOT_AVAILABLE, f"{silent[0]}/{silent[1]}"))
+        ends = {(answer.topic, answer.partition): future.result().offset for answer, future in answers.items()}
+        # A negative offset is the client's only sign that the leader of a partition has not answered.
+        unanswered = next((partition for partition, end in ends.items() if end < 0), None)
+        if unanswered is not None:
+            raise KafkaException(KafkaError(KafkaError.LEADER_NOT_AVAILABLE, f"{unanswered[0]}/{unanswered[1]}"))
         return ends
 
     @staticmethod
     def _unfinished(state: SystemState, day: date | None) -> Iterator[str]:
-        """What the tables alone show to be unfinished, in words."""
+        """Yield a sentence for each kind of pending work that the tables show."""
         for service, waiting in state.outbox.items():
             if waiting:
                 yield f"{service} has {waiting} events to publish"
         for service, waiting in state.coalescing.items():
             if waiting:
-                yield f"{service} has kept {waiting} news back"
+                yield f"{service} has {waiting} changes in its coalescing buffer"
         if day is not None:
             for service, (early, late) in state.days.items():
                 if late is not None and (early is None or early < day):
-                    yield f"{service} has not turned {day} in every lane"
+                    yield f"{service} has not begun {day} in every partition"
 
     def _unread(self, state: SystemState, ends: EndOffsets) -> Iterator[str]:
-        """What has been said and not been heard, in words."""
+        """Yield a sentence for each partition with unconsumed events."""
         for service, topic in sorted(self._consumed):
             for partition in self._partitions[topic]:
                 held = state.cursors.get((service, topic, partition))
@@ -148,7 +149,7 @@ class QuiescenceMonitor:
                     yield f"{service} is {ends[topic, partition] - held[0]} behind on {topic}/{partition}"
 
     async def wait_for_day(self, service: str, day: date, stall_timeout: float = IDLE_TIMEOUT) -> None:
-        """Wait until every lane of one service is in ``day``.
+        """Wait until every partition of one service has begun ``day``.
 
         Raises:
             NotQuiescentError: it is not within ``patience`` seconds.
@@ -157,13 +158,13 @@ class QuiescenceMonitor:
         query = f'SELECT count(*) > 0 AND bool_and(day >= $1) FROM "{service}".day_state'  # noqa: S608
         while not await self._database.fetchval(query, day):
             if time.monotonic() > deadline:
-                raise NotQuiescentError(f"{service} has not turned {day} in every lane")
+                raise NotQuiescentError(f"{service} has not begun {day} in every partition")
             await asyncio.sleep(POLL_INTERVAL)
 
     async def wait_until_idle(
         self, day: date | None = None, stall_timeout: float = IDLE_TIMEOUT, interval: float = POLL_INTERVAL
     ) -> SystemState:
-        """Wait until everything is at rest, and every service that keeps days is in ``day``.
+        """Wait until the system is idle and every service that keeps days has begun ``day``.
 
         Raises:
             NotQuiescentError: nothing has moved for ``patience`` seconds.
@@ -172,14 +173,14 @@ class QuiescenceMonitor:
         moved = time.monotonic()
         while True:
             state = await self.state()
-            # The tables are asked first: the broker has better things to do than to tell its ends all the time.
+            # The tables are read first, so that the broker is asked only when they show nothing pending.
             waiting = list(self._unfinished(state, day))
             if not waiting:
                 try:
                     waiting = list(self._unread(state, await asyncio.to_thread(self._refreshed_end_offsets)))
                 except KafkaException as error:
-                    waiting = [f"the brokers do not tell the ends of their topics ({error.args[0].name()})"]
-                # No cursor has moved meanwhile, so nobody had anything to say after the ends were told.
+                    waiting = [f"the brokers do not return the end offsets ({error.args[0].name()})"]
+                # No cursor has moved since the end offsets were read, so no event was published after them.
                 if not waiting and await self.state() == state:
                     return state
             if last != state:

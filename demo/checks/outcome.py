@@ -173,7 +173,7 @@ def defects_reported(outcome: Outcome) -> Check:
             said = named.get((submission["unit"], submission_id, row["number"]), set())
             if not said & codes:
                 wrong.append(
-                    f"{submission['unit']} {submission['dataset']} row {row['number']}: {row['trouble']} was planted, "
+                    f"{submission['unit']} {submission['dataset']} row {row['number']}: {row['defect']} was planted, "
                     f"the receipt says {', '.join(sorted(said)) or 'nothing'}"
                 )
     return Check("every spoilt cell is named in the receipt, at its row", looked, tuple(wrong))

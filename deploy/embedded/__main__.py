@@ -1,7 +1,7 @@
-"""`python -m deploy.embedded up | down | status`: a whole house in the background, for work by hand.
+"""`python -m deploy.embedded up | down | status`: run a complete installation in the background on one machine.
 
-Kafka, PostgreSQL, the five services and the clock, on one machine, with one county's data in force. One process holds
-them all and starts again what dies; when it ends, however it ends, none of them is left.
+It consists of Kafka, PostgreSQL, the five services and the clock, with one county's data in force. One process
+supervises and restarts them; when it ends, for whatever reason, none of them is left.
 """
 
 import argparse
@@ -35,23 +35,23 @@ from deploy.provision import ProvisioningError
 from deploy.supervisor import CrashLoopError, Supervisor, programs
 
 PARTITIONS = 4
-"""Of the topics that services share, on one machine."""
+"""Partitions of the topics that services share."""
 ACTIVATED_BY = "make up"
-"""Who puts the county's data in force on a house that has none."""
+"""Who activates the county's data on a new installation."""
 STOP_S = 60.0
 CHECK_INTERVAL_S = 1.0
-"""Between two looks at the servers."""
+"""Seconds between two checks of the servers."""
 RETRY_AFTER_S = 5.0
-"""Until a server that could not be started is tried again."""
+"""Seconds before a failed start of a server is repeated."""
 INTERRUPTED = 130
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m deploy.embedded", description=__doc__)
     parser.add_argument("what", choices=["up", "down", "status", "serve"], help="serve: up, but in the foreground")
-    parser.add_argument("--home", type=Path, default=default_home(), help="where everything is kept")
+    parser.add_argument("--home", type=Path, default=default_home(), help="the installation's folder")
     parser.add_argument("--county", type=Path, default=DEMO_COUNTY, help="the county's folder of data")
-    parser.add_argument("--detach", action="store_true", help="serve: once up, speak to a log in that folder")
+    parser.add_argument("--detach", action="store_true", help="serve: once up, write to a log in that folder")
     options = parser.parse_args()
     home = options.home.resolve()
     try:
@@ -91,12 +91,12 @@ def _failed(sentence: str) -> int:
 
 
 def up(home: Path, county: Path) -> int:
-    """Start the house in the background; return when all of it answers.
+    """Start the installation in the background and return when every process is ready.
 
-    Asked to stop meanwhile, it leaves nothing behind, also as a shell's background job (started with SIGINT ignored).
+    SIGINT or SIGTERM during the start leaves no process, also in a shell's background job, which ignores SIGINT.
     """
     if read_state(home / "stack") is not None:
-        print("Running already.")
+        print("已经在运行（Running already）。")
         return status(home)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
@@ -108,48 +108,48 @@ def up(home: Path, county: Path) -> int:
         start_new_session=True,
         text=True,
     )
-    heard = threading.Thread(target=_forward_output, args=(started,), daemon=True)
-    heard.start()
+    forwarding = threading.Thread(target=_forward_output, args=(started,), daemon=True)
+    forwarding.start()
     try:
-        # It gives up by itself when it makes no progress.
+        # The started process fails by itself if it makes no progress.
         while read_state(home / "stack") is None or lock_holder(home / "stack") != started.pid:
             if started.poll() is not None:
-                heard.join(1)
+                forwarding.join(1)
                 return 1
             time.sleep(0.05)
     except KeyboardInterrupt:
         with suppress(psutil.NoSuchProcess):
             _terminate([psutil.Process(started.pid)])
-        print("Stopped; no process is left behind.", file=sys.stderr)
+        print("已停止，没有留下任何进程（Stopped; no process is left behind）。", file=sys.stderr)
         return INTERRUPTED
     return status(home)
 
 
 def _forward_output(started: "subprocess.Popen[str]") -> None:
-    """What it says until it is up."""
+    """Print the process's error output until it is up."""
     assert started.stderr is not None
     for line in started.stderr:
         print(line, end="", file=sys.stderr, flush=True)
 
 
 def down(home: Path) -> int:
-    """Stop everything; nothing happens when nothing runs."""
+    """Stop every process of the installation, if it runs."""
     process = lock_holder(home / "stack")
     if process is None:
-        print("Nothing is running.")
+        print("没有在运行（Nothing is running）。")
         return 0
     try:
         first = psutil.Process(process)
         family = [first, *first.children(recursive=True)]
     except psutil.NoSuchProcess:
-        family = []  # it ended by itself in between
+        family = []  # It has ended since.
     _terminate(family)
-    print("Stopped.")
+    print("已停止（Stopped）。")
     return 0
 
 
 def _terminate(family: list[psutil.Process]) -> None:
-    """Ask the first to end, which ends the others in order; kill what is left after a while."""
+    """Terminate the first process, which stops the others in order; kill those left after the time limit."""
     for process in family[:1]:
         with suppress(psutil.NoSuchProcess):
             process.terminate()
@@ -163,33 +163,33 @@ def _terminate(family: list[psutil.Process]) -> None:
 
 
 def status(home: Path) -> int:
-    """Where the running house is to be found; the passwords stay in its folder."""
+    """Print the addresses of the running installation, without passwords."""
     state = read_state(home / "stack")
     if state is None:
-        print("Nothing is running; `make up` starts it.")
+        print("没有在运行，请用 make up 启动。")
         return 1
     print(f"Kafka         {state['kafka']['bootstrap']} (SASL_PLAINTEXT, SCRAM-SHA-512)")
     print(f"PostgreSQL    127.0.0.1:{state['postgres']['port']}, socket {state['postgres']['socket_directory']}")
-    print(f"Services      {', '.join(SERVICES)} and the clock, under process {lock_holder(home / 'stack')}")
-    print(f"Installation  {home} (log-ins, keys, logs)")
-    print("Look with `.venv/bin/hutong status`; `make down` stops everything.")
+    print(f"服务 Services {', '.join(SERVICES)} and the clock, supervised by process {lock_holder(home / 'stack')}")
+    print(f"安装 Installation {home} (log-ins, keys, logs)")
+    print("查看运行情况：.venv/bin/hutong status；停止：make down")
     return 0
 
 
 def serve(home: Path, county: Path, *, detach: bool) -> int:
-    """Run the house until SIGTERM or Ctrl-C."""
+    """Run the installation until SIGTERM or Ctrl-C."""
     return asyncio.run(_interruptible(home, county, detach=detach))
 
 
 async def _interruptible(home: Path, county: Path, *, detach: bool) -> int:
     tell = Reporter()
     running = asyncio.create_task(_run(home, county, tell, detach=detach))
-    told = False
+    stopping = False
 
     def end() -> None:
-        nonlocal told
-        if not told:  # a second signal must not cut the stopping short
-            told = True
+        nonlocal stopping
+        if not stopping:  # A second signal must not interrupt the shutdown.
+            stopping = True
             running.cancel()
 
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -197,27 +197,27 @@ async def _interruptible(home: Path, county: Path, *, detach: bool) -> int:
     try:
         await running
     except asyncio.CancelledError:
-        # All of it has ended; what is left is a thread that may wait a minute for a broker that is gone.
+        # Every process has ended; a thread may still wait a minute for the stopped broker.
         sys.stderr.flush()
         os._exit(0)
     except CrashLoopError as error:
-        tell(f"Gave up: {error}.")
+        tell(f"Stopped: {error}.")
     return 1
 
 
 class Reporter:
-    """Speaks on standard error; once it has been turned to a log, with the time."""
+    """Prints to standard error, with a time stamp once it is redirected to a log."""
 
     def __init__(self) -> None:
         self._stamped = False
 
     def __call__(self, line: str) -> None:
         stamp = f"{datetime.now(COUNTY_TIME):%Y-%m-%d %H:%M:%S} " if self._stamped else ""
-        with suppress(OSError):  # a full disk, a reader that has gone: no reason to end the house
+        with suppress(OSError):  # A full disk or a closed pipe must not stop the installation.
             print(stamp + line, file=sys.stderr, flush=True)
 
     def redirect_to(self, log: Path) -> None:
-        """Standard output and error go on in a file that only its owner may read."""
+        """Redirect standard output and error to a file that only its owner may read."""
         with log.open("ab") as file:
             log.chmod(0o600)
             for stream in (sys.stdout, sys.stderr):
@@ -227,21 +227,21 @@ class Reporter:
 
 
 async def _run(home: Path, folder: Path, report: Reporter, *, detach: bool) -> None:
-    """Servers, installation, county, services, clock; then keep them.
+    """Start servers, installation, county, services and clock, then monitor them.
 
     Raises:
-        CrashLoopError: a service died too often.
+        CrashLoopError: a service keeps dying.
     """
     county = read_county(folder, home)
     stack = LocalStack(home / "stack", postgres_port=0)
     supervisor: Supervisor | None = None
     watching: asyncio.Task[None] | None = None
     try:
-        report("Starting Kafka and PostgreSQL ...")
+        report("正在启动 Kafka 和 PostgreSQL（Starting Kafka and PostgreSQL）……")
         loading = asyncio.create_task(asyncio.to_thread(preload))
         await _run_in_thread(stack.start, stack.stop)
         await loading
-        report("Making topics, users, access lists and schemas ...")
+        report("正在建立主题、账号、访问权限和表（Making topics, users, access lists and schemas）……")
         installation = prepare(Servers.from_state(stack.state()), home, county, PARTITIONS)
         installation.clear_state_files()
         supervisor = Supervisor(programs(installation, with_clock=True), report, held=True)
@@ -251,17 +251,17 @@ async def _run(home: Path, folder: Path, report: Reporter, *, detach: bool) -> N
         ruling = await asyncio.to_thread(in_force, installation, today)
         if ruling is None:
             await asyncio.to_thread(activate, installation, county, today, ACTIVATED_BY)
-            report(f"{county.name}, version {county.version}, is in force from {today}.")
+            report(f"{county.name}的县数据 {county.version} 版自 {today} 起生效（in force）。")
         elif ruling.version != county.version:
             report(
-                f"Version {ruling.version} of the county's data is in force, {folder} holds {county.version}: "
-                f"`hutong county activate {folder} --from DAY --by UNIT/PERSON` puts it in force."
+                f"现行县数据是 {ruling.version} 版，{folder} 里是 {county.version} 版；"
+                f"要启用它：hutong county activate {folder} --from 日期 --by 单位/人员。"
             )
-        report("Starting five services and the clock ...")
+        report("正在启动五个服务和时钟（Starting five services and the clock）……")
         supervisor.release()
         await _wait_until_ready(installation, supervisor)
         if detach:
-            report.redirect_to(installation.logs / "supervisor.log")  # nobody listens from here on
+            report.redirect_to(installation.logs / "supervisor.log")  # The parent process stops reading from here on.
         stack.write_state()
         watching = asyncio.create_task(
             kill_unresponsive(installation, supervisor.services, supervisor.process_id, report)
@@ -276,7 +276,7 @@ async def _run(home: Path, folder: Path, report: Reporter, *, detach: bool) -> N
 
 
 async def _run_in_thread(work: Callable[[], object], undo: Callable[[], object]) -> None:
-    """Do what blocks. Cancelled, it is undone while it goes on, and over when this returns."""
+    """Run blocking work in a thread. On cancellation run ``undo`` beside it and return when both have ended."""
     running = asyncio.create_task(asyncio.to_thread(work))
     try:
         await asyncio.shield(running)
@@ -287,8 +287,13 @@ async def _run_in_thread(work: Callable[[], object], undo: Callable[[], object])
 
 
 async def _wait_until_ready(installation: Installation, supervisor: Supervisor) -> None:
-    """Until every process has what it needs to work."""
-    progress = ProgressMonitor("the services' start", f"their logs in {installation.logs} say what they wait for")
+    """Wait until every process is ready.
+
+    Raises:
+        NoProgressError: the services stalled.
+        CrashLoopError: one of them keeps dying.
+    """
+    progress = ProgressMonitor("the services' start", f"see their logs in {installation.logs}")
     milestones = {name: LogMilestones(installation.logs / f"{name}.log", LOG_EVENT) for name in supervisor.services}
     waiting = supervisor.services
     while waiting:
@@ -302,10 +307,10 @@ async def _wait_until_ready(installation: Installation, supervisor: Supervisor) 
 
 
 async def _monitor_servers(stack: LocalStack, supervisor: Supervisor, report: Reporter) -> None:
-    """Start the servers again when they die, as the supervisor does with the services.
+    """Restart the servers when they die, as the supervisor restarts the services.
 
     Raises:
-        CrashLoopError: a service died too often.
+        CrashLoopError: a service keeps dying.
     """
     while True:
         supervisor.check()
@@ -317,7 +322,7 @@ async def _monitor_servers(stack: LocalStack, supervisor: Supervisor, report: Re
                     stack.write_state()
                 except (StackError, OSError) as error:
                     report(f"{name} could not be started: {error}")
-                    await asyncio.sleep(RETRY_AFTER_S)  # a full disk may have been emptied by then
+                    await asyncio.sleep(RETRY_AFTER_S)  # The cause may be gone by then, such as a full disk.
                 else:
                     report(f"{name} started")
         await asyncio.sleep(CHECK_INTERVAL_S)

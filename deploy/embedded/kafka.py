@@ -1,4 +1,4 @@
-"""Apache Kafka (KRaft) on loopback: SCRAM users and access lists from the first start, as in a real installation."""
+"""Apache Kafka (KRaft) on loopback, with SCRAM users and access lists from the first start, as in production."""
 
 import base64
 import json
@@ -32,7 +32,7 @@ STOP_S = 20.0
 TRAINING_S = 120.0
 # One collector thread, not several, on a machine shared with PostgreSQL and the services.
 JVM = ("-XX:+UseSerialGC", "-Xlog:aot=off", "-Xlog:aot+codecache*=off", "-Xlog:cds=off")
-# The quick compiler alone: a broker of minutes does not earn back what the other one takes of the same processors.
+# The fast compiler alone: a broker that runs for minutes does not earn back the cost of the optimising compiler.
 FAST_COMPILER = ("-XX:TieredStopAtLevel=1",)
 
 # To standard output, which is the node's log file. Denials are logged at INFO by the authorizer's own logger.
@@ -56,12 +56,12 @@ logger.recovery.level = info
 RECOVERY_LINE = re.compile(
     r"Recovering unflushed segment (\d+)\..* for (\S+)\.$|Completed load of Log\(dir=([^,]+)", re.MULTILINE
 )
-"""What a broker that starts says of each segment it has recovered and each log it has loaded."""
+"""The lines that a starting broker logs for each recovered segment and each loaded log."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Identity:
-    """What a directory keeps for life: the cluster's id, its passwords and its ports, a pair for each broker."""
+    """What a directory keeps between starts: the cluster's id, its passwords, and two ports for each broker."""
 
     cluster_id: str
     admin_password: str
@@ -75,8 +75,7 @@ class EmbeddedKafka:
     """One to a few brokers, each also a controller, below `directory`, which keeps data and passwords between starts.
 
     `port` and `controller_port` are the first broker's, the others take the next numbers; None means free ones, chosen
-    at the first start and kept. `brief`: it is to run for minutes, not for years. Raises StackError, always with one
-    sentence.
+    at the first start and kept. `brief` optimises for a run of minutes. Every failure is a StackError of one sentence.
     """
 
     admin_user = ADMIN
@@ -157,7 +156,7 @@ class EmbeddedKafka:
         return all(server is not None and server.running() for server in self._servers)
 
     def start(self) -> None:
-        """Formats at the first start, starts every broker and returns when each answers an authenticated request."""
+        """Format at the first start, start every broker and return when each answers an authenticated request."""
         if any(server is not None and server.running() for server in self._servers):
             raise StackError("Kafka is already running.")
         self._classpath = jars.fetch()
@@ -179,7 +178,7 @@ class EmbeddedKafka:
         self._wait_ready()
 
     def stop(self, timeout_s: float = STOP_S) -> None:
-        """Clean shutdown, kill after a while. Nothing happens when it does not run."""
+        """Shut down cleanly, and kill after the timeout. It does nothing if no broker runs."""
         for server in self._servers:
             if server is not None and server.running():
                 server.send_signal(signal.SIGTERM)
@@ -188,18 +187,18 @@ class EmbeddedKafka:
                 server.stop(signal.SIGTERM, timeout_s)
 
     def kill(self, node: int | None = None) -> None:
-        """SIGKILL, for all brokers or one (0, 1, ...): what is not on the disk or another broker is lost."""
+        """Send SIGKILL to all brokers or one (0, 1, ...); data neither on disk nor on another broker is lost."""
         for index, server in enumerate(self._servers):
             if server is not None and node in (None, index):
                 server.kill()
 
     def restart(self) -> None:
-        """Stops what runs and starts again with the same data, ports and passwords."""
+        """Stop and start again with the same data, ports and passwords."""
         self.stop()
         self.start()
 
     def start_node(self, node: int) -> None:
-        """Starts one broker again after `kill(node)`; returns when it answers."""
+        """Start one broker again after `kill(node)` and return when it answers."""
         self._launch(node)
         self._wait_ready()
 
@@ -223,7 +222,7 @@ class EmbeddedKafka:
             taken = [port for port in (*kept.ports, *kept.controller_ports) if not is_free(port)]
             if not taken or self._identity is not None or self._wanted != (None, None):
                 return kept
-            # Nobody asked for these numbers, and nobody has been told them by this object: take others.
+            # Nobody chose these ports and this object has not given them out, so others may be taken.
             fresh = free_ports(2 * self.brokers)
             kept = replace(kept, ports=tuple(fresh[: self.brokers]), controller_ports=tuple(fresh[self.brokers :]))
             write_private(file, json.dumps(asdict(kept), indent=2))
@@ -262,7 +261,7 @@ class EmbeddedKafka:
                 "org.apache.kafka.common.security.scram.ScramLoginModule required "
                 f'username="broker" password="{known.broker_password}";'
             ),
-            # SCRAM's credentials live in the log that controllers agree on, so controllers among themselves use PLAIN.
+            # SCRAM credentials are in the controllers' own log, so the controllers use PLAIN among themselves.
             "sasl.mechanism.controller.protocol": "PLAIN",
             "listener.name.controller.sasl.enabled.mechanisms": "PLAIN",
             "listener.name.controller.plain.sasl.jaas.config": (
@@ -286,7 +285,7 @@ class EmbeddedKafka:
             "share.coordinator.state.topic.num.partitions": 5,
             "group.initial.rebalance.delay.ms": 0,
             "group.min.session.timeout.ms": 6000,
-            # A killed broker is taken back only when its old session has ended.
+            # A killed broker is readmitted only when its old session has expired.
             "broker.session.timeout.ms": 5000,
             "broker.heartbeat.interval.ms": 500,
             "log.retention.hours": 168,
@@ -351,7 +350,7 @@ class EmbeddedKafka:
         return [*JVM, f"-XX:AOTCache={self._archive}"] if self._archive else list(JVM)
 
     def _java(self, folder: Path, name: str, options: Sequence[str], main: str, arguments: Sequence[str]) -> list[str]:
-        """The command, its words in a private file: passwords and the long class path stay out of the process list."""
+        """Return the command, with its arguments in a private file: no password appears in the process list."""
         words = [
             *options,
             "-Djava.awt.headless=true",
@@ -367,9 +366,9 @@ class EmbeddedKafka:
         return [str(java_binary()), f"@{file}"]
 
     def _wait_ready(self) -> None:
-        """Until every broker answers: as long as it takes, while logs are recovered and loaded."""
+        """Wait until every broker answers, as long as logs are recovered and loaded."""
         try:
-            progress = ProgressMonitor("Kafka's start", f"its log {self.log} says what it does")
+            progress = ProgressMonitor("Kafka's start", f"see its log {self.log}")
             for port in (self._require_identity().ports[node] for node in self._recovery):
                 self._wait_listening(port, progress)
             self._wait_answering(progress)
@@ -406,7 +405,7 @@ class EmbeddedKafka:
 
 
 def quick_start() -> Path | None:
-    """The archive with which a broker starts quickly, made now if it is missing; None if that failed."""
+    """Return the archive that speeds up a broker's start, made now if missing, or None if that failed."""
     return quick_start_archive(JVM, _train)
 
 

@@ -48,7 +48,7 @@ def test_what_make_up_started_answers_every_look(hutong: Hutong) -> None:
 def test_a_second_make_up_says_that_it_runs_already(house: Installation) -> None:
     again = local("up", house.home)
     assert again.returncode == 0
-    assert again.stdout.startswith("Running already.\nKafka ")
+    assert again.stdout.startswith("已经在运行（Running already）。\nKafka ")
     assert house.bootstrap in again.stdout
 
 
@@ -191,7 +191,7 @@ def test_who_stops_it_while_it_starts_leaves_no_process(tmp_path: Path, number: 
         started.send_signal(number)
         _, told = started.communicate(timeout=90)
         assert started.returncode == 130
-        assert told.endswith("Stopped; no process is left behind.\n")
+        assert told.endswith("已停止，没有留下任何进程（Stopped; no process is left behind）。\n")
         assert "Traceback" not in told
         assert running_from(home) == []
 
@@ -221,5 +221,5 @@ def test_a_county_that_is_none_is_refused_before_anything_starts(tmp_path: Path)
 
 def test_down_and_status_where_nothing_runs(tmp_path: Path) -> None:
     down, status = local("down", tmp_path), local("status", tmp_path)
-    assert (down.returncode, down.stdout) == (0, "Nothing is running.\n")
-    assert (status.returncode, status.stdout) == (1, "Nothing is running; `make up` starts it.\n")
+    assert (down.returncode, down.stdout) == (0, "没有在运行（Nothing is running）。\n")
+    assert (status.returncode, status.stdout) == (1, "没有在运行，请用 make up 启动。\n")

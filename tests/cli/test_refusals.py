@@ -229,7 +229,7 @@ def test_a_service_without_life_is_ended(stopped: Installation, monkeypatch: pyt
 
     asyncio.run(watch())
     assert killed[0] == (4711, signal.SIGKILL)
-    assert told[0].startswith("registry shows no life (no answer)")
+    assert told[0].startswith("registry is not live (no answer)")
 
 
 def test_a_new_process_is_not_ended_for_the_silence_of_the_one_before(

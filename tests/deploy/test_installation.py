@@ -97,7 +97,7 @@ def test_a_damaged_installation_is_not_made_anew_over_the_old(tmp_path: Path) ->
     file = tmp_path / "installation.json"
     torn = file.read_text()[:-20]
     file.write_text(torn)
-    with pytest.raises(NoInstallationError, match="mend it, or restore it from a backup"):
+    with pytest.raises(NoInstallationError, match="correct it, or restore it from a backup"):
         prepared(tmp_path)
     assert file.read_text() == torn
 
