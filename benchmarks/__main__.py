@@ -1,4 +1,4 @@
-"""``make bench``: the floor, the chain and a finding's way in one run; a table, ratios, and where the time goes."""
+"""``make bench``: measure the baseline, the end-to-end throughput and a finding's latency in one run."""
 
 import argparse
 import asyncio
@@ -23,11 +23,13 @@ def main() -> int:
     parser.add_argument("--children", type=int, default=6000)
     parser.add_argument("--partitions", type=int, default=4)
     parser.add_argument("--seed", type=int, default=11)
-    parser.add_argument("--seconds", type=float, default=20.0, help="how long findings are reported under load")
+    parser.add_argument(
+        "--seconds", type=float, default=20.0, help="seconds for which findings are reported under load"
+    )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="hutong-bench-") as folder:
         home = Path(folder)
-        with LocalStack(home / "floor") as stack:
+        with LocalStack(home / "baseline") as stack:
             bottom = baseline.measure(stack, 60_000, options.partitions)
         with LocalStack(home / "stack", postgres_port=0) as stack:
             (home / "installation").mkdir(mode=0o700)
@@ -56,10 +58,10 @@ async def _chain(stack: LocalStack, home: Path, options: argparse.Namespace) -> 
 def _print(bottom: baseline.Baseline, loads: list[Load], way: FindingLatency) -> None:
     console = Console(width=120)
     table = Table(
-        "what", "records", "news", "seconds", "records/s", "of the floor", title="The chain against its floor"
+        "what", "records", "changed", "seconds", "records/s", "of the baseline", title="End to end against the baseline"
     )
     table.add_row(
-        "floor: four bare hops at once",
+        "baseline: four bare hops concurrently",
         str(bottom.records),
         str(bottom.records),
         f"{bottom.seconds:.1f}",
@@ -77,7 +79,7 @@ def _print(bottom: baseline.Baseline, loads: list[Load], way: FindingLatency) ->
             f"{ratio:.2f}",
         )
     console.print(table)
-    headings = [f"{load.description}: {what}" for load in loads for what in ("processor s", "events said")]
+    headings = [f"{load.description}: {what}" for load in loads for what in ("processor s", "events")]
     spent = Table("", *headings, title="Where the time goes, per 1,000 records")
     for name in loads[0].processor_seconds:
         cells = [
@@ -91,7 +93,7 @@ def _print(bottom: baseline.Baseline, loads: list[Load], way: FindingLatency) ->
         spent.add_row(name, *cells)
     console.print(spent)
     console.print(
-        f"A finding reaches its agency's queue at {way.load:.0f} changed records/s (70 % of the chain's own rate): "
+        f"A finding reaches its agency's queue at {way.load:.0f} changed records/s (70 % of the end-to-end rate): "
         f"p50 {way.quantile(0.5) * 1000:.0f} ms, p99 {way.quantile(0.99) * 1000:.0f} ms, {len(way.seconds)} findings."
     )
     days = NATION / loads[1].rate / DAY

@@ -1,4 +1,4 @@
-"""The whole chain, measured: new records, a refresh in which one row in twenty changed, and a finding's way."""
+"""End-to-end measurements: new records, a refresh in which one row in twenty changed, and a finding's latency."""
 
 import asyncio
 import random
@@ -30,30 +30,30 @@ from deploy.supervisor import Supervisor, programs
 
 NAMESPACE = UUID("3f0cdb7e-7f2b-5b0e-a5d1-52f7b2a9c4d0")
 FIRST_DAY = date(2027, 3, 1)
-"""Both half-years that are handed over have begun."""
+"""Both half-years that are submitted have begun by then."""
 _VILLAGE = re.compile(r"341722\d{6}")
 CHANGED_SHARE = 0.05
 """Share of rows that a refresh changes."""
 
 
 CHECK_INTERVAL = 0.25
-"""Seconds between two looks at the services: looking costs what is being measured."""
+"""Seconds between two checks of the services; each check costs measured time."""
 
 
 class NotAcceptedError(Exception):
-    """What was handed over was not taken as it should be: its figures would mean nothing."""
+    """A submission was not accepted as expected, so its figures would be meaningless."""
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What was handed over at once, and how long the chain took with it."""
+    """A load that was submitted at once, and the time that the system took to process it."""
 
     description: str
     rows: int
     changed: int
-    """Rows that were no repetition of what was known."""
+    """Rows that differed from the stored records."""
     events: dict[str, int]
-    """Service -> events it said about it."""
+    """Service -> number of events that it published."""
     seconds: float
     processor_seconds: dict[str, float]
     """Service or server -> seconds of processor time."""
@@ -68,7 +68,7 @@ class FindingLatency:
     """Seconds from a reporter's send to the entry in the agency's queue, under load."""
 
     load: float
-    """Rows per second that were handed over meanwhile."""
+    """Rows per second that were submitted meanwhile."""
     seconds: Sequence[float]
 
     def quantile(self, share: float) -> float:
@@ -77,7 +77,7 @@ class FindingLatency:
 
 
 class EndToEnd:
-    """An installation of its own, five services, and what is handed to it."""
+    """An installation with five services, and the load generator."""
 
     def __init__(self, stack: LocalStack, home: Path, partitions: int) -> None:
         self._stack = stack
@@ -110,10 +110,10 @@ class EndToEnd:
         await self._database.close()
 
     async def measure_load(self, what: str, files: Sequence[submissions.Submission], period: str) -> Load:
-        """Hand everything over while nobody reads, then let the services have it.
+        """Submit everything while the services are stopped, then measure how long they take to process it.
 
         Raises:
-            NotAcceptedError: a file was not taken, or its numbers do not add up.
+            NotAcceptedError: a file was not accepted, or its row counts do not add up.
         """
         await self._supervisor.stop()
         rows = sum(self._send(file, period) for file in files)
@@ -136,7 +136,7 @@ class EndToEnd:
         )
 
     def _accepted_rows(self, files: Sequence[submissions.Submission], rows: int) -> int:
-        """How many rows were news, from the receipts of these files, which must all have been taken."""
+        """Return the number of changed rows from the receipts of these files, all of which must be accepted."""
         read = news = answered = 0
         for unit in sorted({file.unit for file in files}):
             for record in self._clients[unit].read_new(RECEIPT.name_for(unit)):
@@ -152,7 +152,7 @@ class EndToEnd:
         return news
 
     async def _published_events(self) -> dict[str, int]:
-        """How many events each service has published so far."""
+        """Return the number of events that each service has published so far."""
         query = " union all ".join(
             f"select '{name}' as service, coalesce(sum(published_seq), 0) as said from {name}.outbox_mark"
             for name in SERVICES
@@ -236,9 +236,9 @@ class EndToEnd:
             for record in reader.read_new(topic):
                 if record.body is None or record.body["version"] != 1:
                     continue
-                story = record.headers["ce_correlationid"]
-                if story in waiting:
-                    times.append(time.perf_counter() - waiting.pop(story))
+                correlation = record.headers["ce_correlationid"]
+                if correlation in waiting:
+                    times.append(time.perf_counter() - waiting.pop(correlation))
         reporter.close()
         reader.close()
         if waiting:
@@ -276,13 +276,13 @@ def _seconds(process: psutil.Process) -> float:
 
 
 def files(county: County, children: int, seed: int) -> list[submissions.Submission]:
-    """Six departments' and eight townships' whole files about an invented county, without the demo's mishaps."""
+    """Return the files of six departments and eight townships, without those that are expected to fail."""
     made = submissions.generate(county, population.generate(county, children, seed, FIRST_DAY, 30))
     return [file for file in made if file.expect == "taken"]
 
 
 def refreshed(made: Sequence[submissions.Submission], seed: int) -> list[submissions.Submission]:
-    """The same files half a year later: one row in twenty says something else."""
+    """Return the same files half a year later, with one row in twenty changed."""
     rng = random.Random(seed)
     return [
         replace(
@@ -295,7 +295,7 @@ def refreshed(made: Sequence[submissions.Submission], seed: int) -> list[submiss
 
 
 def _changed(row: submissions.SubmittedRow, rng: random.Random) -> submissions.SubmittedRow:
-    """The same child, moved to another village where the row says which, with another telephone or registered house."""
+    """Return the row with another village, telephone number or hukou address."""
     cells = tuple((name, _otherwise(name, cell, rng)) for name, cell in row.cells)
     assert cells != row.cells, f"none of {[name for name, _ in cells]} was changed"
     return replace(row, cells=cells)

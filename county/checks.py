@@ -20,14 +20,14 @@ from county.reader import build, read
 from county.requirements import Requirements
 
 TOWNSHIP = "township"
-"""Stands for the unit of the child's township wherever a unit is named."""
+"""Placeholder for the unit of the child's township wherever a unit is named."""
 
 
 def check(folder: Path | str, requirements: Requirements, source: Path | None = None) -> list[Problem]:
-    """Everything that is wrong with a folder, in order of file and line.
+    """Return every problem of a folder, in order of file and line.
 
-    ``requirements``: what the rules in force ask of a county. ``source``: the policy's text; given, every citation of
-    it is looked up in the article or row it names, the rules' own as well, and every row of its list in the catalogue.
+    ``requirements`` holds what the rules in force ask of a county. With ``source``, the policy's text, every citation,
+    the rules' included, is looked up in the article or row it names, and every row of the list in the catalogue.
 
     Raises:
         OSError: the policy's text cannot be read.
@@ -37,7 +37,7 @@ def check(folder: Path | str, requirements: Requirements, source: Path | None = 
     county = build(draft)
     if county is None:
         return sorted(set(draft.problems))
-    # While one name stands for two things, whatever else is said of it may be about the wrong one.
+    # While names are ambiguous, further problems could point to the wrong item.
     found = list(unique_names(county)) or [
         *(finding for examine in CHECKS for finding in examine(county)),
         *criteria(county, requirements.terms),
@@ -57,7 +57,7 @@ def _duplicates(values: Iterable[tuple[Location, str]], what: str) -> Iterator[V
 
 
 def unique_names(county: County) -> Iterator[Violation]:
-    """One name, one thing."""
+    """Every name is unique."""
     people = [
         (("units", index, "people", position, "id"), person.id)
         for index, unit in enumerate(county.units)
@@ -90,7 +90,7 @@ def _town_units(county: County) -> list[Unit]:
 
 
 def offices(county: County) -> Iterator[Violation]:
-    """The offices that the county names once."""
+    """The units that the county names for a function exist and can perform it."""
     for name in ("lead_unit", "duty_unit", "coordinating_unit"):
         yield from _unknown_unit(county, (name,), getattr(county, name))
     for name in ("lead_unit", "coordinating_unit"):
@@ -105,7 +105,7 @@ def offices(county: County) -> Iterator[Violation]:
 
 
 def divisions(county: County) -> Iterator[Violation]:
-    """Every abolished code leads to a living one."""
+    """Every abolished code has a current successor."""
     for index, division in enumerate(county.divisions):
         if division.successor is not None:
             heir = county.division(division.successor)
@@ -122,7 +122,7 @@ def divisions(county: County) -> Iterator[Violation]:
 
 
 def units(county: County) -> Iterator[Violation]:
-    """Every unit can be spoken to, and every person has a role that exists."""
+    """Every unit can be reached, and every person has an existing role."""
     areas = {township.code for township in county.townships}
     for index, unit in enumerate(county.units):
         at: Location = ("units", index)
@@ -156,11 +156,11 @@ def units(county: County) -> Iterator[Violation]:
 
 
 _KEY_MATERIAL = ("kty", "crv", "x", "y", "n", "e")
-"""What of a JWK is the key itself (RFC 7518, 6)."""
+"""The members of a JWK that are the key itself (RFC 7518, section 6)."""
 
 
 def public_keys(county: County) -> Iterator[Violation]:
-    """Every public key is one, and one log-in's alone: else the ordinary one could open what is restricted."""
+    """Every public key is valid and used by one log-in alone, else an ordinary one could open restricted data."""
     holders: dict[tuple[Any, ...], str] = {}
     for index, unit in enumerate(county.units):
         if unit.restricted_public_key is not None and not unit.receives_restricted:
@@ -188,7 +188,7 @@ def _public_key(text: str, called: str, path: Location, holders: dict[tuple[Any,
 
 
 def roles(county: County) -> Iterator[Violation]:
-    """Every verb can be used by somebody who exists."""
+    """At least one person can use each verb."""
     held = {person.role for unit in county.units for person in unit.people}
     usable = {verb for role, verbs in county.roles.items() if role in held for verb in verbs}
     for verb in Verb:
@@ -203,7 +203,7 @@ def roles(county: County) -> Iterator[Violation]:
 
 
 def datasets(county: County) -> Iterator[Violation]:
-    """Every column means one thing, and nothing that is sealed has a column."""
+    """Every column has one meaning, and no sealed content has a column."""
     fields = {*FactName, *IdentityField, *READINGS}
     for index, dataset in enumerate(county.datasets):
         at: Location = ("datasets", index)
@@ -260,7 +260,7 @@ def _senders(county: County, dataset: Dataset, at: Location) -> Iterator[Violati
 
 
 def catalogue(county: County) -> Iterator[Violation]:
-    """Every item is somebody's, and every numbered item stands under its row."""
+    """Every item has a responsible unit, and every numbered item belongs to an existing row."""
     for index, item in enumerate(county.catalogue):
         at: Location = ("catalogue", index)
         if not item.units:
@@ -276,7 +276,7 @@ def catalogue(county: County) -> Iterator[Violation]:
 
 
 def routes(county: County) -> Iterator[Violation]:
-    """Every finding goes somewhere, and every receiver has the queue it needs."""
+    """Every finding has a route, and every receiver has the queue it needs."""
     for index, route in enumerate(county.routes):
         at: Location = ("routes", index)
         yield from _unknown_unit(county, (*at, "unit"), route.unit, township=True)
@@ -347,7 +347,7 @@ _MAY_BE_ZERO = frozenset({"absence_breaks_after_days", "max_returns", "reopen_da
 
 
 def _numbers(path: Location, part: object) -> Iterator[Violation]:
-    """Nothing lasts less than a day, an hour or a month that is not said to be nought."""
+    """Every duration and limit is positive, except those that may be zero."""
     if isinstance(part, BaseModel):
         part = dict(part)
     if isinstance(part, Mapping):
@@ -367,7 +367,7 @@ def _is_day(text: str) -> bool:
 
 
 def holders(county: County) -> Iterator[Violation]:
-    """Whatever may be missing, somebody can be asked."""
+    """Every fact has a holder who can be asked for it."""
     for fact in FactName:
         if not county.holders.get(fact):
             yield ("holders",), f"没有写 {fact} 问谁", "请写掌握它的单位"
@@ -412,7 +412,7 @@ _VALUE_FORMS: dict[str, Callable[[str], bool]] = {
 
 
 def working_days(county: County) -> Iterator[Violation]:
-    """The calendar has no gaps and says what the State Council's can say."""
+    """The calendar has no gaps and is consistent with the weekdays."""
     at: Location = ("working_days",)
     calendar = county.working_days
     years = sorted(calendar.published_years)

@@ -1,4 +1,4 @@
-"""The policy's text, and whether what is quoted of it stands where it is said to stand."""
+"""The policy's text, and the check that quotations are in the article or row they name."""
 
 import re
 from collections.abc import Iterator
@@ -12,10 +12,10 @@ from county.requirements import Requirements
 
 @dataclass(frozen=True, slots=True)
 class PolicyText:
-    """The policy's text, cut into its articles and rows. White space is layout and does not count."""
+    """The policy's text by article and row, without white space."""
 
     parts: dict[str, str]
-    """``opening``, ``一`` .. ``八``, ``三、工作要求``, ``row 1`` .. and, under the empty name, the whole."""
+    """``opening``, ``一`` .. ``八``, ``三、工作要求``, ``row 1`` .. and, under the empty name, the whole text."""
 
     @classmethod
     def read(cls, file: Path) -> "PolicyText":
@@ -47,7 +47,7 @@ def _squeezed(text: str) -> str:
 
 
 def citations(county: County, source: PolicyText) -> Iterator[Violation]:
-    """Every phrase said to stand in the policy does stand in the article or row that is named."""
+    """Every cited phrase is in the article or row that the citation names."""
     for path, citation in _cited(county):
         if citation.article is None and not citation.place.startswith(county.policy_source):
             continue
@@ -62,7 +62,7 @@ def citations(county: County, source: PolicyText) -> Iterator[Violation]:
 
 
 def rule_citations(county: County, requirements: Requirements, source: PolicyText) -> Iterator[Violation]:
-    """What the rules quote stands there too: a county of another policy has other words, and needs other rules."""
+    """The rules' quotations are in the policy too; a county with another policy needs other rules."""
     listed = {item.id: index for index, item in enumerate(county.catalogue)}
     of_items = [(item, quoted) for item, quoted in requirements.items.items() if item in listed]
     for code, quoted in (*of_items, *requirements.sources.items()):
@@ -77,7 +77,7 @@ def rule_citations(county: County, requirements: Requirements, source: PolicyTex
 
 
 def catalogue_rows(county: County, source: PolicyText) -> Iterator[Violation]:
-    """Every row of the policy's list stands in the catalogue."""
+    """Every row of the policy's list is in the catalogue."""
     for part in source.parts:
         if part.startswith("row ") and county.item(f"B-{part[4:]}") is None:
             yield ("catalogue",), f"没有原文清单里的第{part[4:]}行", f"请在 catalogue.yaml 里写 B-{part[4:]}"

@@ -1,7 +1,7 @@
-"""Reads a county's folder of data, and knows by file and line where each value stands.
+"""Read a county's folder and record the file and line of each value.
 
-The folder is one document (``contracts.county.County``) cut into YAML files: every file is a mapping whose keys are
-fields of the county, and a key may stand in one file only.
+The folder is one document (``contracts.county.County``) split into YAML files: every file is a mapping whose keys are
+fields of the county, and a key may occur in one file only.
 """
 
 import re
@@ -19,7 +19,7 @@ from county.problem import CountyInvalid, Location, Problem
 
 
 def load(folder: Path | str) -> County:
-    """The county of a folder, as far as it has the form of one; :func:`county.checks.check` says what else is wrong.
+    """Read the county of a folder and validate its form; :func:`county.checks.check` finds further problems.
 
     Raises:
         CountyInvalid: a file cannot be read, a key is unknown or missing, or a value is not of its form.
@@ -33,14 +33,14 @@ def load(folder: Path | str) -> County:
 
 @dataclass(slots=True)
 class Draft:
-    """What stands in the files, and where."""
+    """The values of a folder's files and their positions."""
 
     values: dict[str, Any] = field(default_factory=dict)
     lines: dict[Location, tuple[str, int]] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
 
     def position(self, path: Location) -> tuple[str, int]:
-        """File and line of a value, or of the nearest thing around it."""
+        """Return file and line of a value, or of the nearest value that contains it."""
         for length in range(len(path), 0, -1):
             found = self.lines.get(path[:length])
             if found is not None:
@@ -53,7 +53,7 @@ class Draft:
 
 
 def read(folder: Path) -> Draft:
-    """What stands in a folder's files, whether or not it makes a county."""
+    """Read a folder's files, whether or not they form a county."""
     draft = Draft()
     files = sorted(folder.glob("*.yaml")) if folder.is_dir() else []
     if not files:
@@ -132,7 +132,7 @@ def _key(node: yaml.Node) -> str:
 
 
 def build(draft: Draft) -> County | None:
-    """The county, or None with the reasons in ``draft.problems``."""
+    """Return the county, or None with the reasons in ``draft.problems``."""
     if draft.problems:
         return None
     try:
@@ -155,7 +155,7 @@ _TYPE_MESSAGES: Mapping[str, tuple[str, str]] = {
     "dict": ("应当是“键: 值”", "请对照 deploy/counties/341722 的同名文件"),
     "model": ("应当是“键: 值”", "请对照 deploy/counties/341722 的同名文件"),
 }
-"""By the first word of pydantic's kind of error."""
+"""Message and remedy by the first word of pydantic's error type."""
 
 
 def _in_chinese(kind: str, path: Location, context: Mapping[str, object], given: object) -> tuple[str, str]:
@@ -170,14 +170,14 @@ def _in_chinese(kind: str, path: Location, context: Mapping[str, object], given:
         case "string_pattern_mismatch":
             return f"{name} 的写法不对", f"应符合 {context.get('pattern', '')}"
         case _:
-            told = _TYPE_MESSAGES.get(kind.partition("_")[0])
-            if told is None:
+            texts = _TYPE_MESSAGES.get(kind.partition("_")[0])
+            if texts is None:
                 return f"{name} 的写法不对", "请对照 deploy/counties/341722 的同名文件"
-            return f"{name} {told[0]}", told[1]
+            return f"{name} {texts[0]}", texts[1]
 
 
 def _suggestion(expected: str, given: object) -> str:
-    """What could be meant; of a long list only what is near."""
+    """Return the values that could be meant: similar ones, else all allowed ones."""
     allowed = re.findall("'([^']+)'", expected)
     near = get_close_matches(str(given), allowed, 3)
     return f"是不是 {'、'.join(near)}" if near else f"可以写 {'、'.join(allowed)}"

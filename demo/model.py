@@ -1,4 +1,4 @@
-"""What one run of the demo is made of: its options, what it holds on to, what became of it."""
+"""The options, resources and results of one run of the demo."""
 
 import threading
 from dataclasses import dataclass, field
@@ -33,19 +33,19 @@ class Options:
 
 @dataclass(slots=True)
 class KilledService:
-    """What became of the service that was killed."""
+    """The service that was killed, and its recovery."""
 
     service: str
     process: int
     rows: int
-    """Rows that were on their way."""
+    """Rows that were being processed."""
     recovery_seconds: float = 0.0
-    """Until everything was at rest again."""
+    """Seconds until the system was idle again."""
 
 
 @dataclass(slots=True)
 class DemoRun:
-    """One run, and what it holds on to."""
+    """One run of the demo and its resources."""
 
     options: Options
     console: Console
@@ -53,14 +53,14 @@ class DemoRun:
     county: County
     truth: dict[str, Any]
     folder: Path
-    """Where truth, workbooks and hand-overs are."""
+    """Folder of the ground truth, the workbooks and the events to send."""
     installation: Installation
     supervisor: Supervisor
     monitor: QuiescenceMonitor
     database: "asyncpg.Connection[asyncpg.Record]"
     simulator: Simulator
     sent: dict[str, str] = field(default_factory=dict)
-    """Hand-over of the truth -> the submission under which it was sent."""
+    """Submission id in the ground truth -> the id under which it was sent."""
     agencies: list[AgencySystem] = field(default_factory=list)
     staff: CountyStaff | None = None
     kill: KilledService | None = None
@@ -69,4 +69,4 @@ class DemoRun:
     first_record_at: float = 0.0
     final_state: SystemState | None = None
     cancelled: threading.Event = field(default_factory=threading.Event)
-    """Set when the demo ends, however it ends: nothing that runs beside it goes on."""
+    """Set when the demo ends for any reason, so that its background threads end too."""

@@ -1,4 +1,4 @@
-"""Prints what happened so that somebody who has never seen it can follow: from the files to the closed referrals."""
+"""Print a report of the run for a newcomer, from the submitted files to the closed referrals."""
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -15,11 +15,11 @@ from demo.model import DemoRun
 
 CHANNELS = {"workbook": "workbook", "file": "events (whole file)", "rows": "events (single rows)"}
 EXAMPLES = 8
-"""Lines of detail before the rest is only counted."""
+"""Number of detail lines; further ones are only counted."""
 
 
 async def children_by_record(database: Any) -> dict[str, str]:
-    """Record -> the file it lies in; a file that was merged into another leads to that one."""
+    """Return the child's file of each record, with mergers followed."""
     rows = await database.fetch("SELECT child_id, absorbed_by FROM registry.child WHERE absorbed_by IS NOT NULL")
     into = {row["child_id"]: row["absorbed_by"] for row in rows}
     found: dict[str, str] = {}
@@ -32,7 +32,7 @@ async def children_by_record(database: Any) -> dict[str, str]:
 
 
 async def print_report(demo: DemoRun, outcome: Outcome, seconds: float) -> None:
-    """The whole story, in the order in which a record goes."""
+    """Print every part, in the order in which a record is processed."""
     console = demo.console
     names = {unit.id: unit.short for unit in demo.county.units}
     console.rule(f"{demo.county.name}, {outcome.truth['first_day']} to {outcome.last_day}: invented people only")
@@ -46,8 +46,8 @@ async def print_report(demo: DemoRun, outcome: Outcome, seconds: float) -> None:
 
 
 def print_submissions(console: Console, outcome: Outcome, names: Mapping[str, str]) -> None:
-    """One line a file, with its receipt."""
-    table = Table(title="What came in, and the receipt for it")
+    """Print one line for each submission, with its receipt."""
+    table = Table(title="Submissions and their receipts")
     for heading in ("unit", "dataset", "sent as", "rows"):
         table.add_column(heading, justify="right" if heading == "rows" else "left")
     for heading in ("taken whole", "taken less some cells", "refused", "nothing new", "outcome"):
@@ -95,7 +95,7 @@ def print_submissions(console: Console, outcome: Outcome, names: Mapping[str, st
 
 
 def print_problems(console: Console, outcome: Outcome) -> None:
-    """What could not be read, by kind, in the words the sender gets."""
+    """Print the problems by kind, in the words that the sender receives."""
     problems: Counter[str] = Counter()
     words: dict[str, tuple[str, str]] = {}
     for record in outcome.of("receipt."):
@@ -110,7 +110,7 @@ def print_problems(console: Console, outcome: Outcome) -> None:
 
 
 async def print_files(console: Console, demo: DemoRun, outcome: Outcome) -> None:
-    """How many files, how they were joined, what was asked."""
+    """Print the number of files, merges and match reviews."""
     states = await demo.database.fetch("SELECT state, count(*) AS many FROM registry.child GROUP BY state")
     counts = {row["state"]: row["many"] for row in states}
     asked = await demo.database.fetch("SELECT state, count(*) AS many FROM registry.question GROUP BY state")
@@ -131,7 +131,7 @@ async def print_files(console: Console, demo: DemoRun, outcome: Outcome) -> None
 
 
 def print_assessments(console: Console, outcome: Outcome, county: County) -> None:
-    """How many are migrant children, and what the list's rows answer for them."""
+    """Print how many are migrant children, and the answers for the list's rows."""
     newest: dict[str, dict[str, Any]] = {}
     for record in outcome.of("eligibility.child.v1", "eligibility.ChildAssessed.v1"):
         newest[record.body["child"]] = record.body
@@ -162,7 +162,7 @@ def _subject_order(subject: str) -> tuple[int, ...]:
 
 
 def print_referrals(console: Console, outcome: Outcome, names: Mapping[str, str]) -> None:
-    """What stands on each queue, and how its clocks are."""
+    """Print the referrals on each queue and the next due date."""
     newest: dict[tuple[str, str], dict[str, Any]] = {}
     for topic, records in outcome.events.items():
         if topic.startswith("referral.queue."):
@@ -207,7 +207,7 @@ def print_referrals(console: Console, outcome: Outcome, names: Mapping[str, str]
 
 
 def print_notices(console: Console, outcome: Outcome, names: Mapping[str, str]) -> None:
-    """How often each unit was told something, and what it reads."""
+    """Print the number of notices to each unit, with an example."""
     table = Table("unit", "call", "urgent", "normal", "digest", "for example", title="Notices in each unit's inbox")
     told: dict[str, Counter[str]] = defaultdict(Counter)
     example: dict[str, str] = {}
@@ -225,7 +225,7 @@ def print_notices(console: Console, outcome: Outcome, names: Mapping[str, str]) 
 
 
 def print_work(console: Console, demo: DemoRun, outcome: Outcome, seconds: float) -> None:
-    """Who did what, what was killed, and how long it took."""
+    """Print what the actors did, the killed service and the duration."""
     assert demo.staff is not None
     people = demo.staff
     police = demo.agencies[0]
@@ -256,8 +256,8 @@ def print_work(console: Console, demo: DemoRun, outcome: Outcome, seconds: float
 
 
 def print_checks(console: Console, found: Sequence[Check]) -> None:
-    """One line a question; what is wrong, below it."""
-    console.rule("Checked against the truth that was planted, by a checker that imports nothing of Hutong")
+    """Print one line for each check, followed by its failures."""
+    console.rule("Checked against the ground truth, by a program that imports nothing of Hutong")
     for one in found:
         mark = "[green]✓[/]" if one.passed else "[red]✗[/]"
         console.print(f"{mark} {one.statement} [dim]({one.examined} looked at)[/]")

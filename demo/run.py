@@ -56,7 +56,7 @@ async def run(options: Options, console: Console) -> int:
     home = options.home.resolve()
     private_folder(home, 0o711)
     _clear(home)
-    # Its data is thrown away by the next run, and nobody cuts the power in between.
+    # The next run discards its data, so it need not survive a power cut.
     stack = LocalStack(home / "stack", postgres_port=0, durable=False)
     supervisor: Supervisor | None = None
     database: asyncpg.Connection[asyncpg.Record] | None = None
@@ -118,7 +118,7 @@ async def run(options: Options, console: Console) -> int:
 
 
 def _clear(home: Path) -> None:
-    """The demo begins with nothing, so that the same seed meets the same state."""
+    """Remove the state of an earlier run, so that the same seed gives the same result."""
     for name in ("stack", "run", "logs", "secrets", "agencies", "truth", "installation.json"):
         path = home / name
         if path.is_dir():
@@ -128,7 +128,7 @@ def _clear(home: Path) -> None:
 
 
 async def _start(stack: LocalStack, options: Options, home: Path) -> tuple[County, tuple[Path, dict[str, Any]]]:
-    """Start the servers and invent the county side by side."""
+    """Start the servers and generate the county concurrently."""
     starting = asyncio.create_task(asyncio.to_thread(stack.start))
     try:
         county = await asyncio.to_thread(read_county, DEMO_COUNTY, home)
@@ -136,7 +136,7 @@ async def _start(stack: LocalStack, options: Options, home: Path) -> tuple[Count
         await asyncio.to_thread(preload)
         await asyncio.shield(starting)
     except BaseException:
-        # Stopped while it starts: what a thread has begun is ended before anything else is.
+        # If the start is interrupted, wait for the thread that starts the servers before they are stopped.
         await asyncio.gather(starting, return_exceptions=True)
         raise
     return county, invented
@@ -149,7 +149,7 @@ def _invent(county: County, options: Options, folder: Path) -> tuple[Path, dict[
 
 
 def _people(demo: DemoRun) -> None:
-    """Everybody who acts: four agencies with systems of their own, and the people of the other units."""
+    """Create the actors: four agencies with systems of their own and the staff of the other units."""
     units = {unit.id: unit for unit in demo.county.units if unit.parent is None}
 
     def users(unit: str) -> dict[bool, str]:
@@ -181,7 +181,7 @@ def _people(demo: DemoRun) -> None:
 
 
 def _by_person(demo: DemoRun) -> Callable[[str], bool]:
-    """Whether a referral came from somebody's report: who sent it knows."""
+    """Return a function that tells whether a referral came from a person's report, which its sender knows."""
     loop = asyncio.get_running_loop()
     query = "SELECT cardinality(sources) > 0 FROM referral.referral WHERE id = $1"
 
@@ -193,7 +193,7 @@ def _by_person(demo: DemoRun) -> Callable[[str], bool]:
 
 
 def _papers(demo: DemoRun) -> Callable[[str], bool | None]:
-    """How a person decides a match question in the demo: by looking at the papers, which here are the truth."""
+    """Return a function that resolves a match review from the papers, which in the demo are the ground truth."""
     known: dict[str, bool] = {}
 
     def same(question: str) -> bool | None:
@@ -225,7 +225,7 @@ async def _same_children(demo: DemoRun) -> dict[str, bool]:
 
 
 async def _days(demo: DemoRun) -> None:
-    """Every day: it begins, files and reports come in, agencies and people work, the rest of the day passes."""
+    """Run every day: it begins, submissions and reports arrive, agencies and staff work, the day ends."""
     due: dict[str, list[dict[str, Any]]] = {}
     for submission in demo.truth["submissions"]:
         due.setdefault(submission["day"], []).append(submission)
@@ -249,7 +249,7 @@ async def _days(demo: DemoRun) -> None:
 
 
 async def _morning(demo: DemoRun, number: int, today: date, submission: list[dict[str, Any]]) -> None:
-    """Files and reports of the day, then everybody reads what is new and answers."""
+    """Deliver the day's submissions and reports, then let every actor read and answer."""
     assert demo.staff is not None
     reported = any(one["day"] == today.isoformat() for one in demo.truth["planted_findings"])
     if submission or reported:
@@ -269,12 +269,12 @@ async def _morning(demo: DemoRun, number: int, today: date, submission: list[dic
         worked += await asyncio.to_thread(agency.work, number, grown)
     worked += await asyncio.to_thread(demo.staff.work, number, today, grown)
     if worked and reported:
-        # Signed for within the hour: the rest of the day does not begin before that is heard.
+        # Referrals are accepted within the hour: the day goes on only after the services have processed that.
         await _settle(demo, today)
 
 
 async def _grown(demo: DemoRun) -> set[str]:
-    """The queues, disclosures and inboxes that have grown since they were last read."""
+    """Return the queue, disclosure and inbox topics that have new events since the last call."""
     assert demo.staff is not None
     names = {topic for agency in demo.agencies for topic in agency.topics()}
     names |= {topic for unit in demo.staff.units.values() for topic in unit.topics()}
@@ -285,7 +285,7 @@ async def _grown(demo: DemoRun) -> set[str]:
 
 
 def _findings(demo: DemoRun) -> dict[str, str]:
-    """Report -> finding, from the receipts of the units that report."""
+    """Return finding ids by report id, from the receipts of the reporting units."""
     assert demo.staff is not None
     found: dict[str, str] = {}
     for unit in {one["unit"] for one in demo.truth["planted_findings"]}:
@@ -294,7 +294,7 @@ def _findings(demo: DemoRun) -> dict[str, str]:
 
 
 async def _deliver(demo: DemoRun, submission: dict[str, Any]) -> None:
-    """A workbook goes the way of ``hutong submit``; anything else by a plain client that knows nothing of Hutong."""
+    """Send a workbook as ``hutong submit`` does, and anything else by a plain Kafka client."""
     kill = demo.kill is None and submission["dataset"] == "school" and submission["expect"] == "taken"
     if submission["channel"] == "workbook":
         sending = asyncio.create_task(asyncio.to_thread(_submit, demo, submission))
@@ -310,7 +310,7 @@ async def _deliver(demo: DemoRun, submission: dict[str, Any]) -> None:
 
 
 async def _kill(demo: DemoRun, submission: dict[str, Any]) -> None:
-    """Kills one service with -9 as soon as this file has begun to reach it."""
+    """Kill one service with SIGKILL as soon as the first records of this file have reached it."""
     before = await asyncio.to_thread(demo.monitor.end_offsets_of, [INTAKE_RECORD.name])
     ends = before
     while ends == before:
@@ -323,7 +323,7 @@ async def _kill(demo: DemoRun, submission: dict[str, Any]) -> None:
 
 
 def _submit(demo: DemoRun, submission: dict[str, Any]) -> None:
-    """What ``hutong submit`` does, without its tables."""
+    """Submit a workbook as ``hutong submit`` does, without its output."""
     unit, dataset, path = submission["unit"], submission["dataset"], demo.folder / submission["file"]
     sheet = submit.sheet_of(demo.county, path, dataset)
     client = PlainClient(demo.installation.kafka(unit), unit)
@@ -356,7 +356,7 @@ async def _settle(demo: DemoRun, day: date | None) -> SystemState:
     return state
 
 
-# ---------------------------------------------------------------- what came of it
+# ---------------------------------------------------------------- the results
 
 
 def _tried(demo: DemoRun) -> list[acl_check.Attempt]:
@@ -376,7 +376,7 @@ def _read(demo: DemoRun, prefixes: tuple[str, ...], records: dict[str, str]) -> 
 
 
 async def _conclude(demo: DemoRun, tried: list[acl_check.Attempt], seconds: float) -> int:
-    """Show what happened, then check it."""
+    """Print the report, then run and print the checks."""
     records = await report.children_by_record(demo.database)
     with demo.console.status("reading every topic"):
         outcome = await asyncio.to_thread(_read, demo, ("",), records)
@@ -389,13 +389,13 @@ async def _conclude(demo: DemoRun, tried: list[acl_check.Attempt], seconds: floa
     report.print_checks(demo.console, checks)
     wrong = [one for one in checks if not one.passed]
     if wrong:
-        demo.console.print(f"[red]The demo failed: it is not so that {wrong[0].statement} ({wrong[0].failures[0]}).[/]")
+        demo.console.print(f"[red]The demo failed the check that {wrong[0].statement} ({wrong[0].failures[0]}).[/]")
         return 1
     return 0
 
 
 async def _story(demo: DemoRun, outcome: Outcome) -> None:
-    """One child's way from the row in the workbook to the closed referral, as `hutong trace` tells it."""
+    """Print one child's history from the row in the workbook to the closed referral, as `hutong trace` does."""
     persons = persons_by_record(outcome)
     files = files_of(outcome, persons)
     chosen = next(
@@ -403,7 +403,7 @@ async def _story(demo: DemoRun, outcome: Outcome) -> None:
     )
     child = next(iter(files.get(chosen["child"], ())), None)
     if child is None:
-        raise DemoError("the child whose way was to be told is on no file")
+        raise DemoError("the child whose history was to be printed has no file")
     records = {record for record, held in outcome.record_child.items() if held == child}
 
     def collect() -> trace.Story:
@@ -423,7 +423,7 @@ async def _story(demo: DemoRun, outcome: Outcome) -> None:
         ),
         None,
     )
-    demo.console.rule("One child's way (hutong trace): from the row in the workbook to the closed referral")
+    demo.console.rule("One child's history (hutong trace): from the row in the workbook to the closed referral")
     if row is not None:
         name = Path(row[0]["file"]).name
         demo.console.print(f"It began in row {row[1]['number']} of {name}: a child who has left school.")
@@ -455,7 +455,7 @@ async def _private(demo: DemoRun, outcome: Outcome) -> Check:
     logs = [*demo.installation.logs.glob("*.log"), demo.stack.kafka.log, demo.stack.postgres.log]
     leaks += await asyncio.to_thread(lambda: list(privacy.in_logs(people, [log for log in logs if log.exists()])))
     return Check(
-        "no name, ID number or telephone stands in any other topic, any table or any log",
+        "no name, ID number or telephone number is in any other topic, any table or any log",
         sum(map(len, outcome.topics.values())),
         tuple(f"{leak.kind} in {leak.place}" for leak in leaks),
     )

@@ -21,7 +21,7 @@ NAMESPACE = UUID("b3a0c3c4-5a0e-5d3e-8d58-1f3f0a1d9a10")
 
 @dataclass(slots=True)
 class AgencyCase:
-    """One referral on this agency's desk."""
+    """One referral in this agency's queue."""
 
     entry: dict[str, Any]
     restricted: bool
@@ -32,11 +32,10 @@ class AgencyCase:
 
 
 class AgencySystem:
-    """What one agency's computers and people do with its referrals.
+    """An agency's system and staff, which process its referrals.
 
-    ``clients``: the ordinary log-in and, where there is one, the log-in for restricted matters; ``private_keys``: of
-    each of them.
-    ``returns``: how many ordinary referrals it sends back as 不属本单位.
+    ``clients`` and ``private_keys`` are keyed by whether the log-in is the one for restricted cases. ``returns`` is
+    the number of ordinary referrals that it returns as 不属本单位.
     """
 
     def __init__(
@@ -57,7 +56,7 @@ class AgencySystem:
         self._days = days_to_result
         self.cases: dict[str, AgencyCase] = {}
         self.disclosed: dict[str, dict[str, str]] = {}
-        """What may be known of whom, by referral, until the tombstone."""
+        """Disclosed identity by referral, removed at the tombstone."""
         self.seen: set[str] = set()
         self.duplicates = 0
         self.opened = 0
@@ -67,15 +66,15 @@ class AgencySystem:
         self.returned: list[str] = []
 
     def topics(self) -> tuple[str, ...]:
-        """What it reads."""
+        """Return the topics that it reads."""
         return tuple(
             name for restricted in self._clients for name in (self._queue(restricted), self._disclosures(restricted))
         )
 
     def work(self, day: int, grown: Container[str]) -> int:
-        """Read what is new and answer what is due on this day of the demo; how many answers were sent.
+        """Read new events, send the answers due on this day of the demo and return their number.
 
-        ``grown``: the topics to look into.
+        ``grown`` holds the topics with new events.
         """
         self.read(grown)
         before = len(self.answered)
@@ -89,7 +88,7 @@ class AgencySystem:
         return len(self.answered) - before
 
     def read(self, grown: Container[str]) -> None:
-        """Read what is new in these topics into ``table`` and ``disclosed``."""
+        """Read the new events of these topics into ``cases`` and ``disclosed``."""
         self._read_queues(grown)
         self._read_disclosures(grown)
 

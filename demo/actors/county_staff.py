@@ -1,4 +1,4 @@
-"""The people of the other units: they report, confirm, reroute, check and close, contact and visit.
+"""The staff of the units that are not agencies: they report, confirm, reroute, check and close, contact and visit.
 
 Like the agencies they use a plain Kafka client and their unit's inbox; nothing of Hutong is imported.
 """
@@ -13,14 +13,13 @@ from client.kafka_client import PlainClient
 
 NAMESPACE = UUID("7a1a2d0e-4e0a-5b8f-9f0e-5b1d7f7f6a20")
 
-# What people know without looking it up here: who stands before them, and what they sent themselves.
 JudgeMatch = Callable[[str], bool | None]
-"""Looks at the papers of a match question: the same child, two children, or nobody can tell today."""
+"""Resolves a match review: True for one child, False for two, None if it cannot be decided today."""
 
 
 @dataclass(slots=True)
 class SupervisedChild:
-    """A child whom the unit looks after."""
+    """A child on the ledger whom the unit supervises."""
 
     child: str
     since: int
@@ -30,7 +29,7 @@ class SupervisedChild:
 
 @dataclass(slots=True)
 class UnitStaff:
-    """One unit's people. ``clients``: the ordinary user and, where there is one, the user for restricted matters."""
+    """One unit's staff. ``clients`` holds the ordinary log-in and, where there is one, the one for restricted cases."""
 
     id: str
     clients: Mapping[bool, PlainClient]
@@ -42,7 +41,7 @@ class UnitStaff:
     notices: list[dict[str, Any]] = field(default_factory=list)
     supervised: dict[str, SupervisedChild] = field(default_factory=dict)
     tasks: list[tuple[int, str, str, str, bool]] = field(default_factory=list)
-    """(day, verb, referral, child, restricted) to be done."""
+    """Tasks as (day due, verb, referral, child, restricted)."""
     sent: int = 0
 
     def topics(self) -> tuple[str, ...]:
@@ -52,7 +51,7 @@ class UnitStaff:
         return f"notify.inbox.{self.id}.restricted.v1" if restricted else f"notify.inbox.{self.id}.v1"
 
     def findings(self) -> dict[str, str]:
-        """Report -> the finding that it became, as far as new receipts tell."""
+        """Return the finding of each report that has a new receipt."""
         found: dict[str, str] = {}
         for record in self.clients[False].read_new(f"receipt.{self.id}.v1"):
             if record.kind == "intake.ActionAnswered.v1" and record.body["finding"]:
@@ -60,7 +59,7 @@ class UnitStaff:
         return found
 
     def read(self, grown: Container[str]) -> list[dict[str, Any]]:
-        """The notices that are new in these topics. One that came before, by ``ce_id``, is dropped."""
+        """Return the new notices of these topics, deduplicated by ``ce_id``."""
         fresh: list[dict[str, Any]] = []
         for restricted, client in self.clients.items():
             if self._inbox(restricted) not in grown:
@@ -73,7 +72,7 @@ class UnitStaff:
         return fresh
 
     def act(self, verb: str, role: str, name: str, *, restricted: bool = False, **more: Any) -> str:
-        """Send one action, from the log-in that knows of the matter; the same ``name`` is the same action."""
+        """Send one action from the log-in of its case; the same ``name`` gives the same action."""
         ce_id = str(more.pop("ce_id", None) or uuid5(NAMESPACE, f"{self.id}/{verb}/{name}"))
         key = str(more.get("child") or more.get("referral") or "new")
         body = {"verb": verb, "role": role, **more}
@@ -88,7 +87,7 @@ class UnitStaff:
 
 
 class CountyStaff:
-    """Everybody but the agencies at their desks."""
+    """The staff of every unit that is not an agency."""
 
     def __init__(
         self,
@@ -108,7 +107,7 @@ class CountyStaff:
         self.confirmed = self.closed = self.rerouted = self.reviewed = self.visited = 0
 
     def report_findings(self, today: date) -> int:
-        """What is found today is reported at once; how many reports."""
+        """Report today's findings and return their number."""
         found = [one for one in self._planted if one["day"] == today.isoformat()]
         for one in found:
             unit = self.units[one["unit"]]
@@ -127,7 +126,7 @@ class CountyStaff:
         return len(found)
 
     def record_phone_reports(self, found: Mapping[str, str], today: date, at: str) -> int:
-        """The calls of today's urgent reports are recorded. ``found``: ``ce_id`` of a report -> its finding."""
+        """Record the phone calls of today's urgent reports. ``found`` maps a report's ``ce_id`` to its finding."""
         made = [
             one
             for one in self._planted
@@ -148,7 +147,7 @@ class CountyStaff:
         return len(made)
 
     def work(self, day: int, today: date, grown: Container[str]) -> int:
-        """Read the inboxes that have ``grown`` and do what they ask for; how many actions."""
+        """Read the inboxes that have ``grown``, act on their notices and return the number of actions."""
         before = sum(unit.sent for unit in self.units.values())
         for unit in self.units.values():
             for notice in unit.read(grown):
@@ -216,7 +215,7 @@ class CountyStaff:
 
 
 def identity_of(child: Mapping[str, Any], *, on_file: bool) -> dict[str, str]:
-    """What a reporter knows of a child: with the number, or a name and a birthday and little else."""
+    """Return what a reporter knows of a child: with ``on_file`` the number and the guardian, else only a name."""
     known = {"name": child["name"], "reporter": "演示上报人"}
     if on_file and child["id_number"]:
         known["id_number"] = child["id_number"]

@@ -1,4 +1,4 @@
-"""A department's own system: hands over a file, or single rows, with any Kafka client. Nothing of Hutong is imported.
+"""A department's own system: it submits a file or single rows with a Kafka client and imports nothing of Hutong.
 
 ``python -m demo.actors.department --help`` runs it alone.
 """
@@ -15,11 +15,11 @@ from typing import Any
 from client.kafka_client import PlainClient
 
 RECEIPT_TIMEOUT = 60.0
-"""Seconds until a receipt is missed."""
+"""Seconds within which a receipt must arrive."""
 
 
 def submit(client: PlainClient, submission: Mapping[str, Any]) -> None:
-    """Send one hand-over: a whole file as Begin, rows, End; or its rows one by one."""
+    """Send one submission: a whole file as Begin, rows and End, or its rows one by one."""
     unit, whole = submission["unit"], submission["channel"] == "file"
     topic = f"department.{unit}.v1"
     submission_id = submission["submission"]
@@ -45,7 +45,7 @@ def submit(client: PlainClient, submission: Mapping[str, Any]) -> None:
 
 
 def wait_for_receipt(client: PlainClient, submission: Mapping[str, Any]) -> dict[str, int]:
-    """Read the unit's receipts until this hand-over is answered whole; how its rows fared.
+    """Read the unit's receipts until every row is answered; return the number of rows by outcome.
 
     Raises:
         TimeoutError: no receipt within a minute.
@@ -76,7 +76,7 @@ def wait_for_receipt(client: PlainClient, submission: Mapping[str, Any]) -> dict
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m demo.actors.department", description=__doc__)
-    parser.add_argument("file", type=Path, help="a hand-over as JSON (the demo writes them)")
+    parser.add_argument("file", type=Path, help="a submission as JSON, as the demo writes it")
     parser.add_argument("--bootstrap", required=True)
     parser.add_argument("--user", required=True, help="the unit's id; its password is in HUTONG_UNIT_PASSWORD")
     options = parser.parse_args()

@@ -1,4 +1,4 @@
-"""Checks what came out against the truth that was planted. Nothing of Hutong is imported here.
+"""Check the outcome against the ground truth. Nothing of Hutong is imported here.
 
 It reads the topics as any Kafka client with the operator's rights could, and two tables of the registry (which record
 lies in which file), and compares with ``truth.json``.
@@ -20,7 +20,7 @@ CODES_OF_DEFECTS = {
     "date_impossible": {"date_impossible", "date_unreadable"},
     "names_nobody": {"names_nobody"},
 }
-"""Trouble that was planted -> what the receipt may call it."""
+"""Planted defect -> the codes that the receipt may give it."""
 NUMBER_IS_GOOD = {
     None,
     "id_look_alike",
@@ -30,18 +30,18 @@ NUMBER_IS_GOOD = {
     "date_impossible",
     "row_twice",
 }
-"""Troubles that leave a row's ID number as it is."""
+"""Defects that leave a row's ID number valid."""
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One question put to the outcome."""
+    """One checked statement about the outcome."""
 
     statement: str
-    """In words a stranger understands."""
+    """The statement, in words that a newcomer understands."""
     examined: int
     failures: tuple[str, ...]
-    """What is not as it should be, a line each; codes and ids only."""
+    """One line for each violation, with codes and ids only."""
 
     @property
     def passed(self) -> bool:
@@ -50,14 +50,14 @@ class Check:
 
 @dataclass(slots=True)
 class Outcome:
-    """Everything that came out, as read from outside."""
+    """Everything that the system emitted, as read from outside."""
 
     truth: dict[str, Any]
     topics: dict[str, list[Record]]
     record_child: dict[str, str]
-    """Record -> the file it lies in, mergers followed."""
+    """Record -> its child's file, with mergers followed."""
     sent: dict[str, str]
-    """Hand-over of the truth -> the submission under which it was sent."""
+    """Submission id in the ground truth -> the id under which it was sent."""
     last_day: str
     children: dict[str, dict[str, Any]] = field(init=False)
     events: dict[str, list[Record]] = field(init=False)
@@ -77,7 +77,7 @@ class Outcome:
 
 
 def deduplicated(records: Iterable[Record]) -> Iterator[Record]:
-    """What a reader has after dropping what it has seen. A tombstone has an id of its own."""
+    """Yield each event once, by partition and ``ce_id``. A tombstone has an id of its own."""
     seen: set[tuple[int, str]] = set()
     for record in records:
         mark = (record.partition, record.ce_id)
@@ -97,7 +97,7 @@ def read_truth(path: Path) -> dict[str, Any]:
 
 
 def check(outcome: Outcome) -> list[Check]:
-    """All questions, in the order in which a record goes."""
+    """Run all checks, in the order in which a record is processed."""
     persons = persons_by_record(outcome)
     files = files_of(outcome, persons)
     return [
@@ -117,7 +117,7 @@ def check(outcome: Outcome) -> list[Check]:
     ]
 
 
-# ---------------------------------------------------------------- what was submission over
+# ---------------------------------------------------------------- submissions
 
 
 def files_answered(outcome: Outcome) -> Check:
@@ -154,7 +154,7 @@ def rows_answered(outcome: Outcome) -> Check:
 
 
 def defects_reported(outcome: Outcome) -> Check:
-    """Every cell that was spoilt beyond repair is named in the receipt, at its row."""
+    """The receipt reports every cell with an irreparable defect, at its row."""
     named: dict[tuple[str, str | None, int | None], set[str]] = defaultdict(set)
     for record in outcome.of("receipt.", "intake.RowsAnswered.v1"):
         for trouble in record.body["problems"]:
@@ -183,7 +183,7 @@ def defects_reported(outcome: Outcome) -> Check:
 
 
 def persons_by_record(outcome: Outcome) -> dict[str, tuple[str, str | None]]:
-    """Record -> (whom it really speaks of, the trouble of its row), by the event that caused it."""
+    """Return for each record its real child and the defect of its row, found by the causing event."""
     by_row: dict[str, tuple[str | None, str | None]] = {}
     by_place: dict[tuple[str, int], tuple[str | None, str | None]] = {}
     for submission in outcome.truth["submissions"]:
@@ -207,7 +207,7 @@ def persons_by_record(outcome: Outcome) -> dict[str, tuple[str, str | None]]:
 
 
 def files_of(outcome: Outcome, persons: Mapping[str, tuple[str, str | None]]) -> dict[str, Counter[str]]:
-    """Person -> the files that hold the person's records, with how many each."""
+    """Return for each child the files that hold its records, with their number."""
     found: dict[str, Counter[str]] = defaultdict(Counter)
     for record, (person, _) in persons.items():
         child = outcome.record_child.get(record)
@@ -341,7 +341,7 @@ def gaps_once(outcome: Outcome, files: Mapping[str, Counter[str]]) -> Check:
 
 
 def queues_once(outcome: Outcome) -> Check:
-    """On every queue each version of a referral stands once, and versions only grow."""
+    """On every queue each version of a referral appears once, and versions only grow."""
     wrong = []
     looked = 0
     for topic, records in outcome.events.items():
@@ -383,7 +383,7 @@ def restricted_apart(outcome: Outcome) -> Check:
 
 
 def migrants_right(outcome: Outcome, files: Mapping[str, Counter[str]]) -> Check:
-    """Who is a migrant child, and from which day until which, is answered as it is."""
+    """The migrant status and its first and last day are as in the ground truth."""
     told = [one for one in outcome.truth["submissions"] if one["dataset"] in ("hukou", "residence")]
     clean: Counter[str] = Counter()
     first_known: dict[str, str] = {}
@@ -429,7 +429,7 @@ def migrants_right(outcome: Outcome, files: Mapping[str, Counter[str]]) -> Check
 
 
 def notices_once(outcome: Outcome) -> Check:
-    """No unit is told the same thing twice."""
+    """No unit receives the same notice twice."""
     ids: Counter[str] = Counter()
     sentences: Counter[tuple[Any, ...]] = Counter()
     for record in outcome.of("notify.inbox.", "notify.Notice.v1"):
@@ -450,12 +450,12 @@ def nothing_missing(outcome: Outcome) -> Check:
     for topic, records in outcome.topics.items():
         for record in records:
             if "ce_sequence" in record.headers:
-                lane = (topic, record.partition, record.headers["ce_source"], record.headers.get("ce_producerid", ""))
-                numbers[lane].add(int(record.headers["ce_sequence"]))
+                stream = (topic, record.partition, record.headers["ce_source"], record.headers.get("ce_producerid", ""))
+                numbers[stream].add(int(record.headers["ce_sequence"]))
     wrong = [
-        f"{lane[0]}/{lane[1]}: {max(seen) + 1 - len(seen)} events of {lane[2]} lane {lane[3]} are missing"
-        for lane, seen in numbers.items()
-        # A compacted topic has forgotten some on purpose.
-        if len(seen) != max(seen) + 1 and not lane[0].startswith(("referral.queue.", "disclosure.", "county."))
+        f"{stream[0]}/{stream[1]}: {max(seen) + 1 - len(seen)} events of {stream[2]} producer {stream[3]} are missing"
+        for stream, seen in numbers.items()
+        # Compacted topics are excepted: compaction removes events.
+        if len(seen) != max(seen) + 1 and not stream[0].startswith(("referral.queue.", "disclosure.", "county."))
     ]
     return Check("no event of any service is missing from its topic", sum(map(len, numbers.values())), tuple(wrong))

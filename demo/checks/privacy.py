@@ -1,4 +1,4 @@
-"""Looks for people where none may be: in every topic but the units' own, every table, every log.
+"""Search for personal data where none may be: in every topic but the units' own, every table and every log.
 
 Nothing of Hutong is imported. It searches for the names, numbers and telephones of the invented people, and for
 anything that has the form of an ID number with a right check digit or of a mobile telephone.
@@ -16,12 +16,12 @@ _PHONE = re.compile(r"(?<![0-9A-Za-z.])1[3-9]\d{9}(?![0-9A-Za-z.])")
 _ESCAPED = re.compile(r"\\u([0-9a-fA-F]{4})")
 _WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 _OPEN_TOPICS = ("department.", "action.")
-"""What the units' own people write is theirs to read and is kept for days only."""
+"""Topics that the units' staff write; they may hold identities and are kept for days only."""
 
 
 @dataclass(frozen=True, slots=True)
 class Leak:
-    """Something personal where it must not be. Says where and what kind, never what."""
+    """Personal data in a forbidden place: the place and the kind, never the data."""
 
     place: str
     kind: str
@@ -29,7 +29,7 @@ class Leak:
 
 @dataclass(slots=True)
 class Identities:
-    """Whom to look for."""
+    """The identities to search for."""
 
     names: set[str] = field(default_factory=set)
     numbers: set[str] = field(default_factory=set)
@@ -51,7 +51,7 @@ class Identities:
         return found
 
     def find(self, text: str) -> Iterator[str]:
-        """The kinds of personal things in a text."""
+        """Yield the kinds of personal data in a text."""
         if "\\u" in text:
             text += _ESCAPED.sub(lambda match: chr(int(match[1], 16)), text)
         for match in re.finditer(f"[{self.surnames}]" + "(?=([\u4e00-\u9fff]{1,3}))", text):
@@ -120,7 +120,7 @@ def _text(value: Any) -> str:
 
 
 def _is_number(number: str) -> bool:
-    """A possible birth date and a right check digit: hashes and offsets that happen to be long are not meant."""
+    """Return whether the digits hold a possible birth date and the right check digit, unlike a hash or an offset."""
     year, month, day = int(number[6:10]), int(number[10:12]), int(number[12:14])
     if not (1900 <= year <= 2100 and 1 <= month <= 12 and 1 <= day <= 31):
         return False

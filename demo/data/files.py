@@ -1,7 +1,7 @@
-"""Writes the county's truth and what is submission over of it, as files: the same seed, the same bytes.
+"""Write the ground truth and the submissions as files; the same seed gives the same bytes.
 
-``truth.json`` is for the checker and the clients; the product never sees it. Workbooks are as a clerk would send
-them; what plain Kafka clients send is one JSON file a hand-over.
+``truth.json`` is for the checks and the clients; the product never reads it. Workbooks are as a clerk would send
+them; what plain Kafka clients send is one JSON file for each submission.
 """
 
 import io

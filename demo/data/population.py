@@ -1,7 +1,7 @@
-"""One county's truth, from a seed: who lives there, who is a migrant child when, what is wrong, who will say so.
+"""The ground truth of one invented county, generated from a seed: its children, their status, needs and findings.
 
-The truth never enters the product. What departments hand over of it is in ``demo.data.submissions``; both are written
-to a folder by :func:`write` and read by clients and a checker that import nothing of the product.
+The ground truth never enters the product. ``demo.data.submissions`` derives what departments submit, and
+``demo.data.files`` writes both to a folder for clients and checks that import nothing of the product.
 """
 
 import random
@@ -69,7 +69,7 @@ VILLAGES = 5
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """One invented child, as it really is."""
+    """One invented child."""
 
     key: str
     cohort: str
@@ -94,7 +94,7 @@ class Child:
 
     @property
     def migrant(self) -> tuple[date, date] | None:
-        """From when and until when (exclusive) the child is a migrant child; None: never."""
+        """First day and day after the last on which the child is a migrant child, or None if it never is."""
         away = self.hukou != HERE and self.hukou is not None
         if not away or self.came is None or not (self.with_father or self.with_mother):
             return None
@@ -104,7 +104,7 @@ class Child:
 
 @dataclass(frozen=True, slots=True)
 class PlantedFinding:
-    """A finding that somebody will report, and where it must arrive."""
+    """A finding that a person will report, and the queue that it must reach."""
 
     ce_id: UUID
     child: str
@@ -124,7 +124,7 @@ class PlantedFinding:
 
 @dataclass(frozen=True, slots=True)
 class ServiceGap:
-    """A finding that the facts show by themselves, and where it must arrive."""
+    """A finding that follows from the facts, and the unit that it must reach."""
 
     child: str
     code: str
@@ -172,9 +172,9 @@ SERVICE_GAPS: dict[str, tuple[str, str, str]] = {
 
 
 def generate(county: County, children: int, seed: int, first_day: date, days: int) -> Population:
-    """The county's truth. The same arguments give the same truth, byte for byte.
+    """Generate a population; the same arguments give the same population.
 
-    ``children``: at least 40, so that every cohort and state has a child.
+    ``children`` must be at least 40, so that every cohort and condition has a child.
     """
     if children < 40:
         raise ValueError("the demo needs at least 40 children")

@@ -1,7 +1,7 @@
-"""What six departments and eight townships hand over of the truth, with some of the troubles of real files.
+"""The submissions of six departments and eight townships, derived from the ground truth, with defects of real files.
 
-Headers are the county's own synonyms. ``DEFECT_RATES`` says how often each trouble of policy part 5.3 occurs; the truth
-keeps which row has which, and which of them the receipt must name.
+Headers are the county's own synonyms. ``DEFECT_RATES`` gives the frequency of each defect of policy part 5.3; the
+ground truth records the defect of each row.
 """
 
 import random
@@ -17,27 +17,27 @@ from demo.data.population import HERE, NAMESPACE, SERVICE_GAPS, Child, Populatio
 Cell = str | int | float | bool | date | None
 
 DEFECT_RATES: dict[str, float] = {
-    # Lost for ever, or not to be believed: the receipt names the cell.
+    # Irreparable or implausible: the receipt reports the cell.
     "id_as_number": 0.01,  # through a spreadsheet as a number: the last three digits are gone
     "id_masked": 0.006,
     "id_mistyped": 0.006,
     "date_impossible": 0.006,
     "names_nobody": 0.004,
-    # Harmless once read with care.
+    # Repairable by the reader.
     "id_look_alike": 0.03,  # full-width digits, spaces, an apostrophe, x for X
     "name_spaced": 0.02,
     "date_other_form": 0.05,
-    # The row is taken, but knows less, or something else.
+    # The row is accepted with less or different information.
     "id_missing": 0.02,
     "id_of_mother": 0.004,
     "name_homophone": 0.01,
     "birth_other": 0.003,  # another day than the number says
     "row_twice": 0.008,  # two schools, two clinic cards
 }
-"""Share of rows with each trouble. One row has one trouble at most."""
+"""Share of rows with each defect. A row has at most one."""
 
 WITHOUT_NUMBER = {"vaccination": 0.25, "village": 0.12}
-"""Share of rows without an ID number in datasets where that is ordinary."""
+"""Share of rows without an ID number, for the datasets where that is common."""
 
 WORKBOOK_DATASETS = ("school", "insurance", "relief", "disability")
 FILE_DATASETS = ("hukou", "residence", "vaccination", "health")
@@ -50,10 +50,10 @@ CONDUCT_COLUMN = "有无前科"
 @dataclass(frozen=True, slots=True)
 class SubmittedRow:
     number: int
-    """Its place in the file, the header being row 1."""
+    """Row number in the file; the header is row 1."""
     ce_id: UUID
     child: str | None
-    """Whom it speaks of; None: nobody (a sum, a row without name and number)."""
+    """Key of the child, or None for a row without name and number."""
     cells: tuple[tuple[str, Cell], ...]
     defect: str | None = None
 
@@ -80,7 +80,7 @@ class Submission:
 
 
 def generate(county: County, population: Population) -> tuple[Submission, ...]:
-    """Everything that is handed over, in order. The same truth gives the same, byte for byte."""
+    """Generate all submissions in order; the same population gives the same submissions."""
     rng = random.Random(f"{population.seed}/handover/{len(population.children)}")
     period = f"{population.first_day.year}H{1 if population.first_day.month <= 6 else 2}"
     found: list[Submission] = []
@@ -103,7 +103,7 @@ def generate(county: County, population: Population) -> tuple[Submission, ...]:
 
 
 def _mishaps(files: Sequence[Submission]) -> Iterator[Submission]:
-    """One file with a forbidden column, refused and sent again without it; one file sent a second time."""
+    """Yield a file with a forbidden column, which is refused, and a file that is sent a second time."""
     books = [file for file in files if file.channel == "workbook"]
     village = next(file for file in books if file.dataset == "village")
     yield Submission(
@@ -199,7 +199,7 @@ def _submission(
 
 
 def _headers(county: County, dataset: str, rng: random.Random) -> dict[str, str]:
-    """Field -> the header this unit uses: mostly the usual one."""
+    """Return the header that this unit uses for each field, mostly the usual one."""
     known = county.dataset(dataset)
     assert known is not None, f"the county has no dataset {dataset}"
     found: dict[str, str] = {}
@@ -211,7 +211,7 @@ def _headers(county: County, dataset: str, rng: random.Random) -> dict[str, str]
     return found
 
 
-# ---------------------------------------------------------------- what each dataset says
+# ---------------------------------------------------------------- the facts of each dataset
 
 _STAGES = ((6, "学前"), (12, "小学"), (15, "初中"), (19, "高中"))
 _GRADES = "一二三四五六七八九"
@@ -489,14 +489,14 @@ DATASET_FIELDS: dict[str, set[str]] = {
         "lives_with_caretaker",
     },
 }
-"""The columns each dataset is handed over with."""
+"""The columns of each dataset's submissions."""
 
 
-# ---------------------------------------------------------------- how it is written
+# ---------------------------------------------------------------- cells
 
 
 class _CellStyle:
-    """How one unit writes dates and the sexes."""
+    """How one unit writes dates and sexes."""
 
     def __init__(self, rng: random.Random, way: str) -> None:
         forms: list[Callable[[date], Cell]] = [
