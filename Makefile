@@ -1,29 +1,29 @@
-# `make help` says what there is.
+# `make help` lists the targets.
 SHELL := /bin/sh
 PY := .venv/bin/python
 .DEFAULT_GOAL := help
 
-# Folders that may still be missing in a partial checkout are left out, not an error.
+# Folders that a partial checkout lacks are left out.
 CODE := $(wildcard contracts workbooks county client runtime services deploy cli demo tests benchmarks scripts)
 
 .PHONY: help setup jars demo test check format up down bench guards test-containers schemas lock clean
 
-help: ## this list
+help: ## 列出这些命令 list these targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: ## make .venv with every package, as locked (quick when nothing changed)
+setup: ## 准备运行环境 make .venv with every locked package (quick if nothing changed)
 	@sh deploy/embedded/setup.sh
 
-jars: setup ## fetch Kafka's jars into .hutong/ (also done on the first start)
+jars: setup ## 下载 Kafka fetch Kafka's jars into .hutong/ (the first start does it too)
 	@$(PY) -m deploy.embedded.prepare --quiet
 
-demo: jars ## one county from workbook to agency queue, on a stack of its own
+demo: jars ## 演示一个县，人员均为虚构 run one invented county, from workbook to agency queue
 	@$(PY) -m demo
 
-test: jars ## the whole suite
+test: jars ## run the whole test suite
 	@$(PY) -m pytest
 
-check: setup ## lint, format, types, import rules, published schemas, links in the documents
+check: setup ## check lint, format, types, import rules, published schemas and links in the documents
 	@.venv/bin/ruff check $(CODE)
 	@.venv/bin/ruff format --check $(CODE)
 	@.venv/bin/mypy $(CODE)
@@ -31,29 +31,29 @@ check: setup ## lint, format, types, import rules, published schemas, links in t
 	@$(PY) -m contracts.schemas --check
 	@$(PY) -m scripts.check_docs
 
-format: setup ## put the code into the project's format
+format: setup ## format the code
 	@.venv/bin/ruff check --fix $(CODE)
 	@.venv/bin/ruff format $(CODE)
 
-up: jars ## a whole house in the background for work by hand (COUNTY=folder of another county's data)
+up: jars ## 启动（COUNTY=县数据文件夹）start an installation in the background (COUNTY=a county's folder)
 	@$(PY) -m deploy.embedded up $(if $(COUNTY),--county "$(COUNTY)")
 
-down: setup ## stop what `make up` started; its data stays
+down: setup ## 停止，数据保留 stop what `make up` started; its data is kept
 	@$(PY) -m deploy.embedded down
 
-bench: setup ## the benchmarks: each prints a table and a ratio
+bench: setup ## run the benchmarks and print throughput relative to a baseline
 	@$(PY) -m benchmarks
 
-guards: setup ## break each promise on purpose and see that a test notices
+guards: setup ## remove each guard in turn and check that its test fails
 	@$(PY) -m tests.guards
 
-test-containers: setup ## the same suite on containers (needs a Docker Engine)
+test-containers: setup ## run the test suite on containers (needs a Docker Engine)
 	@HUTONG_TEST_STACK=containers $(PY) -m pytest
 
-schemas: setup ## write the published schemas anew from the contracts
+schemas: setup ## generate the published schemas from the contracts
 	@$(PY) -m contracts.schemas
 
-lock: setup ## resolve the dependencies anew (packages and jars); review the difference before committing it
+lock: setup ## resolve the dependencies (packages and jars); review the difference before committing it
 	@for part in requirements-bootstrap.in:requirements-bootstrap.lock pyproject.toml:requirements.lock; do \
 		extras=; [ "$${part%%:*}" = pyproject.toml ] && extras=--all-extras; \
 		.venv/bin/uv pip compile "$${part%%:*}" $$extras --universal --python-version 3.11 --generate-hashes --quiet \
@@ -61,7 +61,7 @@ lock: setup ## resolve the dependencies anew (packages and jars); review the dif
 	done
 	@$(PY) -m deploy.embedded.prepare --lock
 
-clean: ## stop what runs, remove the environment, every installation's data and every cache
+clean: ## 停止并清除环境和全部数据 stop, and remove the environment, all installations' data and all caches
 	@if [ -x $(PY) ]; then $(PY) -m deploy.embedded down; fi
 	@rm -rf .venv .hutong .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

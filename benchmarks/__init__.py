@@ -1,1 +1,1 @@
-"""Measured as ratios in one run, never as timed tests: ``make bench``."""
+"""Benchmarks (``make bench``): throughput relative to a baseline in the same run, not timed tests."""

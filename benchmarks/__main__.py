@@ -1,4 +1,4 @@
-"""``make bench``: the floor, the chain and a finding's way in one run; a table, ratios, and where the time goes."""
+"""``make bench``: measure the baseline, the end-to-end throughput and a finding's latency in one run."""
 
 import argparse
 import asyncio
@@ -9,8 +9,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import floor
-from benchmarks.chain import Chain, Load, NotTakenError, Way, files, refreshed
+from benchmarks import baseline
+from benchmarks.end_to_end import EndToEnd, FindingLatency, Load, NotAcceptedError, files, refreshed
 from deploy.embedded.stack import LocalStack
 
 NATION = 427_000_000
@@ -23,43 +23,45 @@ def main() -> int:
     parser.add_argument("--children", type=int, default=6000)
     parser.add_argument("--partitions", type=int, default=4)
     parser.add_argument("--seed", type=int, default=11)
-    parser.add_argument("--seconds", type=float, default=20.0, help="how long findings are reported under load")
+    parser.add_argument(
+        "--seconds", type=float, default=20.0, help="seconds for which findings are reported under load"
+    )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="hutong-bench-") as folder:
         home = Path(folder)
-        with LocalStack(home / "floor") as stack:
-            bottom = floor.measure(stack, 60_000, options.partitions)
+        with LocalStack(home / "baseline") as stack:
+            bottom = baseline.measure(stack, 60_000, options.partitions)
         with LocalStack(home / "stack", postgres_port=0) as stack:
             (home / "installation").mkdir(mode=0o700)
             try:
                 loads, way = asyncio.run(_chain(stack, home / "installation", options))
-            except NotTakenError as error:
+            except NotAcceptedError as error:
                 print(f"Nothing was measured: {error}.", file=sys.stderr)
                 return 1
     _print(bottom, loads, way)
     return 0
 
 
-async def _chain(stack: LocalStack, home: Path, options: argparse.Namespace) -> tuple[list[Load], Way]:
-    chain = Chain(stack, home, options.partitions)
+async def _chain(stack: LocalStack, home: Path, options: argparse.Namespace) -> tuple[list[Load], FindingLatency]:
+    chain = EndToEnd(stack, home, options.partitions)
     await chain.start()
     try:
         made = files(chain.county, options.children, options.seed)
-        new = await chain.take("new records", made, "2026H2")
-        again = await chain.take("refresh, 1 row in 20 changed", refreshed(made, options.seed), "2027H1")
-        way = await chain.findings(0.7 * new.rate, made, "single", options.seconds)
+        new = await chain.measure_load("new records", made, "2026H2")
+        again = await chain.measure_load("refresh, 1 row in 20 changed", refreshed(made, options.seed), "2027H1")
+        way = await chain.measure_findings(0.7 * new.rate, made, "single", options.seconds)
     finally:
         await chain.stop()
     return [new, again], way
 
 
-def _print(bottom: floor.Floor, loads: list[Load], way: Way) -> None:
+def _print(bottom: baseline.Baseline, loads: list[Load], way: FindingLatency) -> None:
     console = Console(width=120)
     table = Table(
-        "what", "records", "news", "seconds", "records/s", "of the floor", title="The chain against its floor"
+        "what", "records", "changed", "seconds", "records/s", "of the baseline", title="End to end against the baseline"
     )
     table.add_row(
-        "floor: four bare hops at once",
+        "baseline: four bare hops concurrently",
         str(bottom.records),
         str(bottom.records),
         f"{bottom.seconds:.1f}",
@@ -69,24 +71,29 @@ def _print(bottom: floor.Floor, loads: list[Load], way: Way) -> None:
     for load in loads:
         ratio = load.rate / bottom.rate
         table.add_row(
-            load.what, str(load.rows), str(load.changed), f"{load.seconds:.1f}", f"{load.rate:.0f}", f"{ratio:.2f}"
+            load.description,
+            str(load.rows),
+            str(load.changed),
+            f"{load.seconds:.1f}",
+            f"{load.rate:.0f}",
+            f"{ratio:.2f}",
         )
     console.print(table)
-    headings = [f"{load.what}: {what}" for load in loads for what in ("processor s", "events said")]
+    headings = [f"{load.description}: {what}" for load in loads for what in ("processor s", "events")]
     spent = Table("", *headings, title="Where the time goes, per 1,000 records")
-    for name in loads[0].busy:
+    for name in loads[0].processor_seconds:
         cells = [
             cell
             for load in loads
             for cell in (
-                f"{1000 * load.busy[name] / load.rows:.3f}",
-                f"{1000 * load.said[name] / load.rows:.0f}" if name in load.said else "",
+                f"{1000 * load.processor_seconds[name] / load.rows:.3f}",
+                f"{1000 * load.events[name] / load.rows:.0f}" if name in load.events else "",
             )
         ]
         spent.add_row(name, *cells)
     console.print(spent)
     console.print(
-        f"A finding reaches its agency's queue at {way.load:.0f} changed records/s (70 % of the chain's own rate): "
+        f"A finding reaches its agency's queue at {way.load:.0f} changed records/s (70 % of the end-to-end rate): "
         f"p50 {way.quantile(0.5) * 1000:.0f} ms, p99 {way.quantile(0.99) * 1000:.0f} ms, {len(way.seconds)} findings."
     )
     days = NATION / loads[1].rate / DAY

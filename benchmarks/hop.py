@@ -1,4 +1,4 @@
-"""One hop of the floor: read a batch, save a row per record, write an outbox, relay it. No logic at all.
+"""One hop of the baseline: read a batch, save a row per record, write an outbox, relay it. No logic at all.
 
 ``python -m benchmarks.hop <configuration as JSON> <hop>``; ends when the hop has passed all records on.
 """
@@ -17,10 +17,10 @@ BATCH = 1000
 
 
 async def run(config: dict[str, Any], hop: int) -> None:
-    source, target, records = f"floor.{hop}", f"floor.{hop + 1}", int(config["records"])
+    source, target, records = f"baseline.{hop}", f"baseline.{hop + 1}", int(config["records"])
     partitions = int(config["partitions"])
     pool = await asyncpg.create_pool(
-        config["dsn"], min_size=2, max_size=2, server_settings={"search_path": f"floor{hop}"}
+        config["dsn"], min_size=2, max_size=2, server_settings={"search_path": f"baseline{hop}"}
     )
     consumer = AIOKafkaConsumer(
         **config["kafka"], enable_auto_commit=False, auto_offset_reset="earliest", max_poll_records=BATCH
@@ -31,14 +31,14 @@ async def run(config: dict[str, Any], hop: int) -> None:
     consumer.assign([TopicPartition(source, partition) for partition in range(partitions)])
     await consumer.start()
     await producer.start()
-    said = asyncio.Event()
+    inserted = asyncio.Event()
     try:
-        relay = asyncio.create_task(_relay(pool, producer, target, records, said))
+        relay = asyncio.create_task(_relay(pool, producer, target, records, inserted))
         seen = 0
         while seen < records:
             for place, batch in (await consumer.getmany(timeout_ms=100, max_records=BATCH)).items():
                 await _apply(pool, place.partition, batch)
-                said.set()
+                inserted.set()
                 seen += len(batch)
         await relay
     finally:
@@ -61,7 +61,7 @@ async def _apply(pool: Any, partition: int, batch: Sequence[Any]) -> None:
             list(latest.values()),
         )
         first = await session.fetchval(
-            "update lane set next_seq = next_seq + $2 where partition = $1 returning next_seq - $2",
+            "update producer set next_seq = next_seq + $2 where partition = $1 returning next_seq - $2",
             partition,
             len(fresh),
         )
@@ -74,10 +74,10 @@ async def _apply(pool: Any, partition: int, batch: Sequence[Any]) -> None:
         await session.execute("update cursor set next_offset = $2 where partition = $1", partition, last + 1)
 
 
-async def _relay(pool: Any, producer: AIOKafkaProducer, target: str, records: int, said: asyncio.Event) -> None:
+async def _relay(pool: Any, producer: AIOKafkaProducer, target: str, records: int, inserted: asyncio.Event) -> None:
     sent = 0
     while sent < records:
-        said.clear()
+        inserted.clear()
         async with pool.acquire() as session:
             rows = await session.fetch(
                 "select position, partition, seq, key, value from outbox order by position limit $1", BATCH
@@ -97,7 +97,7 @@ async def _relay(pool: Any, producer: AIOKafkaProducer, target: str, records: in
                 await session.execute("delete from outbox where position <= $1", rows[-1]["position"])
                 sent += len(rows)
                 continue
-        await said.wait()
+        await inserted.wait()
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from cli.session import NOT_RUNNING, UNREACHABLE, CommandError
 from cli.trace import trace
 from client.kafka_client import BrokerRefusedError
 from county.problem import CountyInvalid
-from deploy.installation import NoInstallationError, OtherFormatError, default_home
+from deploy.installation import NoInstallationError, UnsupportedFormatError, default_home
 
 INTERRUPTED = "已中断。"
 EXPECTED = {
@@ -86,7 +86,7 @@ def main() -> None:
         _end(_misused(error), 2)
     except (CountyInvalid, FactsUnreadable) as error:
         _end(str(error), 1)
-    except OtherFormatError as error:
+    except UnsupportedFormatError as error:
         _end(str(error), 1)
     except NoInstallationError as error:
         if error.damaged:

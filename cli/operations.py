@@ -15,10 +15,10 @@ from rich.table import Table
 from cli.session import CommandError, House
 from contracts.event import COUNTY_TIME
 from contracts.topics import SERVICES, TOPICS
-from deploy.health_probe import troubles
+from deploy.health_probe import problems
 from deploy.installation import Installation
-from deploy.provision import Difference, compare, wanted
-from deploy.quiescence import Watch
+from deploy.provision import Difference, broker_spec, compare
+from deploy.quiescence import QuiescenceMonitor
 
 _PARKED_IN = """
 SELECT '{0}' AS service, c.consumer, c.key, c.reason, c.since, c.topic, count(e.position) AS events
@@ -50,7 +50,7 @@ def status(context: typer.Context) -> None:
 
 def _told_by(installation: Installation, service: str) -> list[str] | None:
     """What is wrong with a service, as its processes tell; None: nobody answers."""
-    answers = {process: troubles(installation, process) for process in installation.running(service)}
+    answers = {process: problems(installation, process) for process in installation.started_processes(service)}
     if len(answers) == 1 or all(answer is None for answer in answers.values()):
         return answers[service]
     told = {process: ["没有答复"] if answer is None else answer for process, answer in answers.items()}
@@ -62,9 +62,9 @@ async def _look(house: House) -> tuple[dict[str, tuple[str, ...]], datetime | No
     county = await asyncio.to_thread(house.county)
     session = await house.database()
     try:
-        watch = Watch(house.admin(), session, county)
+        watch = QuiescenceMonitor(house.admin(), session, county)
         state = await watch.state()
-        ends = await asyncio.to_thread(watch.ends)
+        ends = await asyncio.to_thread(watch.end_offsets)
         now: datetime | None = await session.fetchval("SELECT now FROM intake.county_clock")
     finally:
         await session.close()
@@ -79,9 +79,9 @@ async def _look(house: House) -> tuple[dict[str, tuple[str, ...]], datetime | No
         day = "–" if late is None else str(late) if early == late else f"{early or '–'} … {late}"
         rows[service] = (
             str(behind),
-            str(state.outbox.get(service, 0) + state.later.get(service, 0)),
+            str(state.outbox.get(service, 0) + state.coalescing.get(service, 0)),
             str(state.parked.get(service, 0)),
-            str(state.dead.get(service, 0)),
+            str(state.dead_letters.get(service, 0)),
             day,
         )
     return rows, now
@@ -101,7 +101,7 @@ def topics(
         return
     house = House(context.obj)
     county = house.county()
-    lines = list(_told(compare(house.admin(), wanted(county, house.installation.partitions))))
+    lines = list(_told(compare(house.admin(), broker_spec(county, house.installation.partitions))))
     for line in lines:
         Console().print(line, markup=False, highlight=False, soft_wrap=True)
     if lines:

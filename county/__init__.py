@@ -1,4 +1,4 @@
-"""A county's data: the reader of its folder, the checks of what is in it, and the citations of its policy.
+"""A county's data: the reader of its folder, its checks, and the citations of its policy.
 
-Its form is ``contracts.county.County``, which stays among the contracts because it is published on ``county.v1``.
+The data type is ``contracts.county.County``, which is a contract because it is published on ``county.v1``.
 """

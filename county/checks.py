@@ -14,20 +14,20 @@ from pydantic import BaseModel
 from contracts.county import READINGS, County, Dataset, Route, Unit
 from contracts.registry import FACT_TYPES
 from contracts.vocabulary import RESTRICTED_ROUTES, FactName, FindingCode, IdentityField, Level, TextStatus, Verb
-from county.citations import Source, citations, rows, rules
-from county.problem import Found, Path_, Problem
+from county.citations import PolicyText, catalogue_rows, citations, rule_citations
+from county.problem import Location, Problem, Violation
 from county.reader import build, read
 from county.requirements import Requirements
 
 TOWNSHIP = "township"
-"""Stands for the unit of the child's township wherever a unit is named."""
+"""Placeholder for the unit of the child's township wherever a unit is named."""
 
 
 def check(folder: Path | str, requirements: Requirements, source: Path | None = None) -> list[Problem]:
-    """Everything that is wrong with a folder, in order of file and line.
+    """Return every problem of a folder, in order of file and line.
 
-    ``requirements``: what the rules in force ask of a county. ``source``: the policy's text; given, every citation of
-    it is looked up in the article or row it names, the rules' own as well, and every row of its list in the catalogue.
+    ``requirements`` holds what the rules in force ask of a county. With ``source``, the policy's text, every citation,
+    the rules' included, is looked up in the article or row it names, and every row of the list in the catalogue.
 
     Raises:
         OSError: the policy's text cannot be read.
@@ -37,33 +37,33 @@ def check(folder: Path | str, requirements: Requirements, source: Path | None = 
     county = build(draft)
     if county is None:
         return sorted(set(draft.problems))
-    # While one name stands for two things, whatever else is said of it may be about the wrong one.
-    found = list(names(county)) or [
-        *(finding for examine in EXAMINATIONS for finding in examine(county)),
+    # While names are ambiguous, further problems could point to the wrong item.
+    found = list(unique_names(county)) or [
+        *(finding for examine in CHECKS for finding in examine(county)),
         *criteria(county, requirements.terms),
     ]
     if source is not None:
-        text = Source.read(source)
-        found += [*citations(county, text), *rules(county, requirements, text), *rows(county, text)]
-    return sorted({draft.at(*finding) for finding in found})
+        text = PolicyText.read(source)
+        found += [*citations(county, text), *rule_citations(county, requirements, text), *catalogue_rows(county, text)]
+    return sorted({draft.problem(*finding) for finding in found})
 
 
-def _twice(values: Iterable[tuple[Path_, str]], what: str) -> Iterator[Found]:
-    seen: dict[str, Path_] = {}
+def _duplicates(values: Iterable[tuple[Location, str]], what: str) -> Iterator[Violation]:
+    seen: dict[str, Location] = {}
     for path, value in values:
         if value in seen:
             yield path, f"{what} {value} 写了两次", "请只留一处"
         seen.setdefault(value, path)
 
 
-def names(county: County) -> Iterator[Found]:
-    """One name, one thing."""
+def unique_names(county: County) -> Iterator[Violation]:
+    """Every name is unique."""
     people = [
         (("units", index, "people", position, "id"), person.id)
         for index, unit in enumerate(county.units)
         for position, person in enumerate(unit.people)
     ]
-    yield from _twice(people, "人员")
+    yield from _duplicates(people, "人员")
     for part, key, what in (
         ("divisions", "code", "代码"),
         ("townships", "code", "乡镇代码"),
@@ -73,12 +73,12 @@ def names(county: County) -> Iterator[Found]:
         ("routes", "id", "路线"),
         ("criteria", "term", "口径"),
     ):
-        yield from _twice(
+        yield from _duplicates(
             (((part, index, key), getattr(one, key)) for index, one in enumerate(getattr(county, part))), what
         )
 
 
-def _unknown_unit(county: County, path: Path_, unit: str, *, township: bool = False) -> Iterator[Found]:
+def _unknown_unit(county: County, path: Location, unit: str, *, township: bool = False) -> Iterator[Violation]:
     if unit == TOWNSHIP and township:
         return
     if county.unit(unit) is None:
@@ -89,8 +89,8 @@ def _town_units(county: County) -> list[Unit]:
     return [unit for unit in county.units if unit.id in {township.unit for township in county.townships}]
 
 
-def general(county: County) -> Iterator[Found]:
-    """The offices that the county names once."""
+def offices(county: County) -> Iterator[Violation]:
+    """The units that the county names for a function exist and can perform it."""
     for name in ("lead_unit", "duty_unit", "coordinating_unit"):
         yield from _unknown_unit(county, (name,), getattr(county, name))
     for name in ("lead_unit", "coordinating_unit"):
@@ -104,8 +104,8 @@ def general(county: County) -> Iterator[Found]:
             yield ("duty_unit",), f"{unit.id} 没有值班员", "请在 units.yaml 给它加一名 role: duty_officer 的人员"
 
 
-def divisions(county: County) -> Iterator[Found]:
-    """Every abolished code leads to a living one."""
+def divisions(county: County) -> Iterator[Violation]:
+    """Every abolished code has a current successor."""
     for index, division in enumerate(county.divisions):
         if division.successor is not None:
             heir = county.division(division.successor)
@@ -121,11 +121,11 @@ def divisions(county: County) -> Iterator[Found]:
             yield ("townships", index, "code"), f"{township.code} 不是本县的乡镇", f"乡镇代码以 {county.code} 开头"
 
 
-def units(county: County) -> Iterator[Found]:
-    """Every unit can be spoken to, and every person has a role that exists."""
+def units(county: County) -> Iterator[Violation]:
+    """Every unit can be reached, and every person has an existing role."""
     areas = {township.code for township in county.townships}
     for index, unit in enumerate(county.units):
-        at: Path_ = ("units", index)
+        at: Location = ("units", index)
         if not unit.id.startswith(county.code + "-"):
             yield (*at, "id"), f"单位代码 {unit.id} 不属于本县", f"单位代码以 {county.code}- 开头"
         if unit.parent is not None:
@@ -144,7 +144,7 @@ def units(county: County) -> Iterator[Found]:
         if unit.receives_restricted and not unit.receives:
             yield (*at, "receives_restricted"), f"{unit.id} 有限制队列却没有普通队列", "请同时写 receives: true"
         for position, person in enumerate(unit.people):
-            where: Path_ = (*at, "people", position)
+            where: Location = (*at, "people", position)
             if person.role not in county.roles:
                 yield (*where, "role"), f"没有 {person.role} 这个岗位", "请在 roles.yaml 里加上，或改正"
             for area in person.area:
@@ -156,15 +156,15 @@ def units(county: County) -> Iterator[Found]:
 
 
 _KEY_MATERIAL = ("kty", "crv", "x", "y", "n", "e")
-"""What of a JWK is the key itself (RFC 7518, 6)."""
+"""The members of a JWK that are the key itself (RFC 7518, section 6)."""
 
 
-def public_keys(county: County) -> Iterator[Found]:
-    """Every public key is one, and one log-in's alone: else the ordinary one could open what is restricted."""
+def public_keys(county: County) -> Iterator[Violation]:
+    """Every public key is valid and used by one log-in alone, else an ordinary one could open restricted data."""
     holders: dict[tuple[Any, ...], str] = {}
     for index, unit in enumerate(county.units):
         if unit.restricted_public_key is not None and not unit.receives_restricted:
-            at: Path_ = ("units", index, "restricted_public_key")
+            at: Location = ("units", index, "restricted_public_key")
             yield at, f"{unit.id} 没有限制通道，用不上限制通道的公钥", "请删去，或写 receives_restricted: true"
         for name in ("public_key", "restricted_public_key"):
             text = getattr(unit, name)
@@ -172,7 +172,7 @@ def public_keys(county: County) -> Iterator[Found]:
                 yield from _public_key(text, f"{unit.id} 的 {name}", ("units", index, name), holders)
 
 
-def _public_key(text: str, called: str, path: Path_, holders: dict[tuple[Any, ...], str]) -> Iterator[Found]:
+def _public_key(text: str, called: str, path: Location, holders: dict[tuple[Any, ...], str]) -> Iterator[Violation]:
     try:
         jwk = json.loads(text)
     except ValueError:
@@ -187,8 +187,8 @@ def _public_key(text: str, called: str, path: Path_, holders: dict[tuple[Any, ..
         yield path, f"{called} 和 {other} 是同一把", "每个账号另做一对密钥，私钥由该账号的人保管，只写公钥部分"
 
 
-def roles(county: County) -> Iterator[Found]:
-    """Every verb can be used by somebody who exists."""
+def roles(county: County) -> Iterator[Violation]:
+    """At least one person can use each verb."""
     held = {person.role for unit in county.units for person in unit.people}
     usable = {verb for role, verbs in county.roles.items() if role in held for verb in verbs}
     for verb in Verb:
@@ -202,11 +202,11 @@ def roles(county: County) -> Iterator[Found]:
             yield ("role_names", role), f"岗位 {role} 没有写能做什么", "请在 roles 里加上，或删去"
 
 
-def datasets(county: County) -> Iterator[Found]:
-    """Every column means one thing, and nothing that is sealed has a column."""
+def datasets(county: County) -> Iterator[Violation]:
+    """Every column has one meaning, and no sealed content has a column."""
     fields = {*FactName, *IdentityField, *READINGS}
     for index, dataset in enumerate(county.datasets):
-        at: Path_ = ("datasets", index)
+        at: Location = ("datasets", index)
         yield from _unknown_unit(county, (*at, "unit"), dataset.unit, township=True)
         for unit in dataset.recipients:
             yield from _unknown_unit(county, (*at, "recipients"), unit)
@@ -227,11 +227,11 @@ def datasets(county: County) -> Iterator[Found]:
                 yield ("units", index, "submits"), f"数据集 {name} 登记的是 {found.unit} 报送", "请改正其中一处"
 
 
-def _columns(county: County, dataset: Dataset, at: Path_, fields: set[str]) -> Iterator[Found]:
+def _columns(county: County, dataset: Dataset, at: Location, fields: set[str]) -> Iterator[Violation]:
     fields_seen: set[str] = set()
     owner: dict[str, str] = {}
     for position, column in enumerate(dataset.columns):
-        where: Path_ = (*at, "columns", position)
+        where: Location = (*at, "columns", position)
         if column.field not in fields:
             yield (*where, "field"), f"没有 {column.field} 这个字段", "请写身份字段、事实名或读数"
         if column.field in fields_seen:
@@ -252,17 +252,17 @@ def _columns(county: County, dataset: Dataset, at: Path_, fields: set[str]) -> I
                     yield (*where, "names"), f"表头 {header} 含有封存字样“{word}”", "封存的内容没有列，请删去"
 
 
-def _senders(county: County, dataset: Dataset, at: Path_) -> Iterator[Found]:
+def _senders(county: County, dataset: Dataset, at: Location) -> Iterator[Violation]:
     if dataset.id == "finding":
         return
     if not any(dataset.id in unit.submits for unit in county.units):
         yield (*at, "id"), f"没有单位报送数据集 {dataset.id}", "请在 units.yaml 的 submits 里加上，或删去"
 
 
-def catalogue(county: County) -> Iterator[Found]:
-    """Every item is somebody's, and every numbered item stands under its row."""
+def catalogue(county: County) -> Iterator[Violation]:
+    """Every item has a responsible unit, and every numbered item belongs to an existing row."""
     for index, item in enumerate(county.catalogue):
-        at: Path_ = ("catalogue", index)
+        at: Location = ("catalogue", index)
         if not item.units:
             yield (*at, "units"), f"{item.id} 没有责任单位", "请写 units"
         for unit in item.units:
@@ -275,10 +275,10 @@ def catalogue(county: County) -> Iterator[Found]:
             yield (*at, "citation"), f"{item.id} 引的不是它自己那一行", f"请写 article: {own}，或改 text_status"
 
 
-def routes(county: County) -> Iterator[Found]:
-    """Every finding goes somewhere, and every receiver has the queue it needs."""
+def routes(county: County) -> Iterator[Violation]:
+    """Every finding has a route, and every receiver has the queue it needs."""
     for index, route in enumerate(county.routes):
-        at: Path_ = ("routes", index)
+        at: Location = ("routes", index)
         yield from _unknown_unit(county, (*at, "unit"), route.unit, township=True)
         for receiver in _receivers(county, route):
             if not receiver.receives:
@@ -323,7 +323,7 @@ def _receivers(county: County, route: Route) -> list[Unit]:
     return [unit] if unit is not None and unit.parent is None else []
 
 
-def clocks(county: County) -> Iterator[Found]:
+def clocks(county: County) -> Iterator[Violation]:
     """Every level has a time to accept and a time to report a result."""
     for level in Level:
         clock = county.clocks.get(level)
@@ -343,18 +343,18 @@ def clocks(county: County) -> Iterator[Found]:
         yield ("thresholds", "school_cutoff"), f"{county.thresholds.school_cutoff} 不是“月-日”", "例如 08-31"
 
 
-_MAY_BE_NOUGHT = frozenset({"absence_breaks_after_days", "max_returns", "reopen_days", "notice_before_16_days"})
+_MAY_BE_ZERO = frozenset({"absence_breaks_after_days", "max_returns", "reopen_days", "notice_before_16_days"})
 
 
-def _numbers(path: Path_, part: object) -> Iterator[Found]:
-    """Nothing lasts less than a day, an hour or a month that is not said to be nought."""
+def _numbers(path: Location, part: object) -> Iterator[Violation]:
+    """Every duration and limit is positive, except those that may be zero."""
     if isinstance(part, BaseModel):
         part = dict(part)
     if isinstance(part, Mapping):
         for name, value in part.items():
             yield from _numbers((*path, name), value)
     elif isinstance(part, int) and not isinstance(part, bool) and part < 1:
-        if part < 0 or path[-1] not in _MAY_BE_NOUGHT:
+        if part < 0 or path[-1] not in _MAY_BE_ZERO:
             yield path, f"{path[-1]} 是 {part}，不会有这样的期限", "请写正整数"
 
 
@@ -366,8 +366,8 @@ def _is_day(text: str) -> bool:
     return True
 
 
-def holders(county: County) -> Iterator[Found]:
-    """Whatever may be missing, somebody can be asked."""
+def holders(county: County) -> Iterator[Violation]:
+    """Every fact has a holder who can be asked for it."""
     for fact in FactName:
         if not county.holders.get(fact):
             yield ("holders",), f"没有写 {fact} 问谁", "请写掌握它的单位"
@@ -376,7 +376,7 @@ def holders(county: County) -> Iterator[Found]:
             yield from _unknown_unit(county, ("holders", fact), unit, township=True)
 
 
-def criteria(county: County, terms: Collection[str]) -> Iterator[Found]:
+def criteria(county: County, terms: Collection[str]) -> Iterator[Violation]:
     """The county's own terms ask for values that a fact can have."""
     for index, criterion in enumerate(county.criteria):
         if criterion.term not in terms:
@@ -387,7 +387,7 @@ def criteria(county: County, terms: Collection[str]) -> Iterator[Found]:
                 f"是不是 {'、'.join(near)}",
             )
         for fact, value in criterion.requires:
-            if not _CAN_BE[FACT_TYPES[fact]](value):
+            if not _VALUE_FORMS[FACT_TYPES[fact]](value):
                 yield (
                     ("criteria", index, "requires"),
                     f"{fact} 不会是“{value}”",
@@ -403,7 +403,7 @@ def _is_date(text: str) -> bool:
     return True
 
 
-_CAN_BE: dict[str, Callable[[str], bool]] = {
+_VALUE_FORMS: dict[str, Callable[[str], bool]] = {
     "bool": lambda text: text in ("true", "false"),
     "number": lambda text: text.isascii() and text.isdigit(),
     "date": _is_date,
@@ -411,9 +411,9 @@ _CAN_BE: dict[str, Callable[[str], bool]] = {
 }
 
 
-def working_days(county: County) -> Iterator[Found]:
-    """The calendar has no gaps and says what the State Council's can say."""
-    at: Path_ = ("working_days",)
+def working_days(county: County) -> Iterator[Violation]:
+    """The calendar has no gaps and is consistent with the weekdays."""
+    at: Location = ("working_days",)
     calendar = county.working_days
     years = sorted(calendar.published_years)
     if not years:
@@ -440,8 +440,8 @@ def working_days(county: County) -> Iterator[Found]:
                 yield (*at, name, index), f"{day} {wrong}", "请核对公布的安排"
 
 
-EXAMINATIONS: tuple[Callable[[County], Iterator[Found]], ...] = (
-    general,
+CHECKS: tuple[Callable[[County], Iterator[Violation]], ...] = (
+    offices,
     divisions,
     units,
     public_keys,

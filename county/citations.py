@@ -1,4 +1,4 @@
-"""The policy's text, and whether what is quoted of it stands where it is said to stand."""
+"""The policy's text, and the check that quotations are in the article or row they name."""
 
 import re
 from collections.abc import Iterator
@@ -6,19 +6,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from contracts.county import Citation, County
-from county.problem import Found, Path_
+from county.problem import Location, Violation
 from county.requirements import Requirements
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """The policy's text, cut into its articles and rows. White space is layout and does not count."""
+class PolicyText:
+    """The policy's text by article and row, without white space."""
 
     parts: dict[str, str]
-    """``opening``, ``一`` .. ``八``, ``三、工作要求``, ``row 1`` .. and, under the empty name, the whole."""
+    """``opening``, ``一`` .. ``八``, ``三、工作要求``, ``row 1`` .. and, under the empty name, the whole text."""
 
     @classmethod
-    def read(cls, file: Path) -> "Source":
+    def read(cls, file: Path) -> "PolicyText":
         lines = file.read_text("utf-8").splitlines()
         parts: dict[str, list[str]] = {"": lines}
         part, row, attached = "opening", 0, False
@@ -46,8 +46,8 @@ def _squeezed(text: str) -> str:
     return re.sub(r"\s+", "", text)
 
 
-def citations(county: County, source: Source) -> Iterator[Found]:
-    """Every phrase said to stand in the policy does stand in the article or row that is named."""
+def citations(county: County, source: PolicyText) -> Iterator[Violation]:
+    """Every cited phrase is in the article or row that the citation names."""
     for path, citation in _cited(county):
         if citation.article is None and not citation.place.startswith(county.policy_source):
             continue
@@ -61,14 +61,14 @@ def citations(county: County, source: Source) -> Iterator[Found]:
             )
 
 
-def rules(county: County, requirements: Requirements, source: Source) -> Iterator[Found]:
-    """What the rules quote stands there too: a county of another policy has other words, and needs other rules."""
+def rule_citations(county: County, requirements: Requirements, source: PolicyText) -> Iterator[Violation]:
+    """The rules' quotations are in the policy too; a county with another policy needs other rules."""
     listed = {item.id: index for index, item in enumerate(county.catalogue)}
     of_items = [(item, quoted) for item, quoted in requirements.items.items() if item in listed]
     for code, quoted in (*of_items, *requirements.sources.items()):
         if source.has(quoted.article, quoted.phrase):
             continue
-        path: Path_ = ("catalogue", listed[code], "id") if code in listed else ("policy_source",)
+        path: Location = ("catalogue", listed[code], "id") if code in listed else ("policy_source",)
         yield (
             path,
             f"规则 {code} 引的“{quoted.phrase}”不在原文 {quoted.article} 里",
@@ -76,14 +76,14 @@ def rules(county: County, requirements: Requirements, source: Source) -> Iterato
         )
 
 
-def rows(county: County, source: Source) -> Iterator[Found]:
-    """Every row of the policy's list stands in the catalogue."""
+def catalogue_rows(county: County, source: PolicyText) -> Iterator[Violation]:
+    """Every row of the policy's list is in the catalogue."""
     for part in source.parts:
         if part.startswith("row ") and county.item(f"B-{part[4:]}") is None:
             yield ("catalogue",), f"没有原文清单里的第{part[4:]}行", f"请在 catalogue.yaml 里写 B-{part[4:]}"
 
 
-def _cited(county: County) -> Iterator[tuple[Path_, Citation]]:
+def _cited(county: County) -> Iterator[tuple[Location, Citation]]:
     for index, item in enumerate(county.catalogue):
         yield ("catalogue", index, "citation"), item.citation
     for index, route in enumerate(county.routes):

@@ -1,17 +1,17 @@
-"""What can be wrong with a county's folder: where, what, and what to do about it."""
+"""Problems of a county's folder: location, message and remedy."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-Path_ = tuple[str | int, ...]
-"""Keys and places that lead to a value."""
-Found = tuple[Path_, str, str]
-"""Where, what is wrong, what to do."""
+Location = tuple[str | int, ...]
+"""The keys and indexes that lead to a value."""
+Violation = tuple[Location, str, str]
+"""(location, message, remedy)."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Problem:
-    """One thing that is wrong with a county's folder."""
+    """One problem of a county's folder."""
 
     file: str
     line: int
@@ -24,7 +24,7 @@ class Problem:
 
 
 class CountyInvalid(ValueError):
-    """The folder is no county. ``problems`` says by line what is wrong."""
+    """The folder is not a valid county; ``problems`` lists why, by file and line."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = sorted(problems)

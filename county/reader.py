@@ -1,7 +1,7 @@
-"""Reads a county's folder of data, and knows by file and line where each value stands.
+"""Read a county's folder and record the file and line of each value.
 
-The folder is one document (``contracts.county.County``) cut into YAML files: every file is a mapping whose keys are
-fields of the county, and a key may stand in one file only.
+The folder is one document (``contracts.county.County``) split into YAML files: every file is a mapping whose keys are
+fields of the county, and a key may occur in one file only.
 """
 
 import re
@@ -15,11 +15,11 @@ import yaml
 from pydantic import ValidationError
 
 from contracts.county import County
-from county.problem import CountyInvalid, Path_, Problem
+from county.problem import CountyInvalid, Location, Problem
 
 
 def load(folder: Path | str) -> County:
-    """The county of a folder, as far as it has the form of one; :func:`county.checks.check` says what else is wrong.
+    """Read the county of a folder and validate its form; :func:`county.checks.check` finds further problems.
 
     Raises:
         CountyInvalid: a file cannot be read, a key is unknown or missing, or a value is not of its form.
@@ -33,27 +33,27 @@ def load(folder: Path | str) -> County:
 
 @dataclass(slots=True)
 class Draft:
-    """What stands in the files, and where."""
+    """The values of a folder's files and their positions."""
 
     values: dict[str, Any] = field(default_factory=dict)
-    lines: dict[Path_, tuple[str, int]] = field(default_factory=dict)
+    lines: dict[Location, tuple[str, int]] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
 
-    def where(self, path: Path_) -> tuple[str, int]:
-        """File and line of a value, or of the nearest thing around it."""
+    def position(self, path: Location) -> tuple[str, int]:
+        """Return file and line of a value, or of the nearest value that contains it."""
         for length in range(len(path), 0, -1):
             found = self.lines.get(path[:length])
             if found is not None:
                 return found
         return "county.yaml", 1
 
-    def at(self, path: Path_, message: str, remedy: str) -> Problem:
-        file, line = self.where(path)
+    def problem(self, path: Location, message: str, remedy: str) -> Problem:
+        file, line = self.position(path)
         return Problem(file, line, message, remedy)
 
 
 def read(folder: Path) -> Draft:
-    """What stands in a folder's files, whether or not it makes a county."""
+    """Read a folder's files, whether or not they form a county."""
     draft = Draft()
     files = sorted(folder.glob("*.yaml")) if folder.is_dir() else []
     if not files:
@@ -103,7 +103,7 @@ def _read_file(file: Path, draft: Draft) -> None:
         loader.dispose()
 
 
-def _value(loader: yaml.CSafeLoader, node: yaml.Node, path: Path_, file: str, draft: Draft) -> Any:
+def _value(loader: yaml.CSafeLoader, node: yaml.Node, path: Location, file: str, draft: Draft) -> Any:
     draft.lines.setdefault(path, (file, node.start_mark.line + 1))
     if isinstance(node, yaml.SequenceNode):
         return [_value(loader, item, (*path, index), file, draft) for index, item in enumerate(node.value)]
@@ -132,20 +132,20 @@ def _key(node: yaml.Node) -> str:
 
 
 def build(draft: Draft) -> County | None:
-    """The county, or None with the reasons in ``draft.problems``."""
+    """Return the county, or None with the reasons in ``draft.problems``."""
     if draft.problems:
         return None
     try:
         return County.model_validate(draft.values)
     except ValidationError as error:
         for detail in error.errors(include_url=False):
-            path: Path_ = tuple(part for part in detail["loc"] if part != "[key]")
+            path: Location = tuple(part for part in detail["loc"] if part != "[key]")
             message, remedy = _in_chinese(detail["type"], path, dict(detail.get("ctx", {})), detail["input"])
-            draft.problems.append(draft.at(path, message, remedy))
+            draft.problems.append(draft.problem(path, message, remedy))
         return None
 
 
-_KINDS: Mapping[str, tuple[str, str]] = {
+_TYPE_MESSAGES: Mapping[str, tuple[str, str]] = {
     "string": ("应当是一段文字", "代码和编号要加引号"),
     "int": ("应当是整数", "例如 6"),
     "bool": ("应当是是非", "请写 true 或 false"),
@@ -155,10 +155,10 @@ _KINDS: Mapping[str, tuple[str, str]] = {
     "dict": ("应当是“键: 值”", "请对照 deploy/counties/341722 的同名文件"),
     "model": ("应当是“键: 值”", "请对照 deploy/counties/341722 的同名文件"),
 }
-"""By the first word of pydantic's kind of error."""
+"""Message and remedy by the first word of pydantic's error type."""
 
 
-def _in_chinese(kind: str, path: Path_, context: Mapping[str, object], given: object) -> tuple[str, str]:
+def _in_chinese(kind: str, path: Location, context: Mapping[str, object], given: object) -> tuple[str, str]:
     name = ".".join(str(part) for part in path)
     match kind:
         case "missing":
@@ -166,18 +166,18 @@ def _in_chinese(kind: str, path: Path_, context: Mapping[str, object], given: ob
         case "extra_forbidden":
             return f"不认识的键 {name}", "请检查拼写，或删去"
         case "enum" | "literal_error":
-            return f"{name} 的值不在允许的范围内", _instead(str(context.get("expected", "")), given)
+            return f"{name} 的值不在允许的范围内", _suggestion(str(context.get("expected", "")), given)
         case "string_pattern_mismatch":
             return f"{name} 的写法不对", f"应符合 {context.get('pattern', '')}"
         case _:
-            told = _KINDS.get(kind.partition("_")[0])
-            if told is None:
+            texts = _TYPE_MESSAGES.get(kind.partition("_")[0])
+            if texts is None:
                 return f"{name} 的写法不对", "请对照 deploy/counties/341722 的同名文件"
-            return f"{name} {told[0]}", told[1]
+            return f"{name} {texts[0]}", texts[1]
 
 
-def _instead(expected: str, given: object) -> str:
-    """What could be meant; of a long list only what is near."""
+def _suggestion(expected: str, given: object) -> str:
+    """Return the values that could be meant: similar ones, else all allowed ones."""
     allowed = re.findall("'([^']+)'", expected)
     near = get_close_matches(str(given), allowed, 3)
     return f"是不是 {'、'.join(near)}" if near else f"可以写 {'、'.join(allowed)}"

@@ -1,4 +1,4 @@
-"""What the rules in force ask of a county's data. The rules are a service's, which says it in these terms."""
+"""Requirements of the rules in force on a county's data; the eligibility service states them in these types."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Quotation:
-    """Words of the policy: the article or row they are said to stand in, and the phrase, word for word."""
+    """A verbatim phrase of the policy, and the article or row that it is quoted from."""
 
     article: str
     phrase: str
@@ -18,6 +18,6 @@ class Requirements:
 
     terms: frozenset[str]
     items: Mapping[str, Quotation]
-    """By the item of the list that the rule answers."""
+    """Quotations by the item of the list that the rule answers."""
     sources: Mapping[str, Quotation]
-    """By the name of what several rules rest on."""
+    """Quotations by the name of a source that several rules share."""

@@ -1,4 +1,4 @@
-"""``python -m demo``: the whole house on one invented county, checked against its truth."""
+"""``python -m demo``: run the whole system on one invented county and check it against the ground truth."""
 
 import argparse
 import asyncio
@@ -18,8 +18,8 @@ from deploy.embedded.jars import home
 from deploy.install import ActivationError
 from deploy.progress import NoProgressError
 from deploy.provision import ProvisioningError
-from deploy.quiescence import NotSettledError
-from deploy.supervisor import GaveUpError
+from deploy.quiescence import NotQuiescentError
+from deploy.supervisor import CrashLoopError
 
 INTERRUPTED = 130
 
@@ -28,7 +28,7 @@ def main() -> int:
     """The exit code: 0 when every check holds, 130 after Ctrl-C, else 1 with one plain sentence."""
     parser = argparse.ArgumentParser(prog="python -m demo", description=__doc__)
     parser.add_argument("--children", type=int, default=400, help="how many are invented (at least 40)")
-    parser.add_argument("--seed", type=int, default=7, help="the same seed invents the same county")
+    parser.add_argument("--seed", type=int, default=7, help="the same seed generates the same county")
     parser.add_argument("--days", type=int, default=122, help="how many days pass (at least 21)")
     parser.add_argument("--keep", action="store_true", help="leave everything running until Ctrl-C")
     parser.add_argument("--home", type=Path, default=home() / "demo", help="where everything is kept")
@@ -43,9 +43,9 @@ def main() -> int:
         return _failed(str(error))
     except BrokerRefusedError as error:
         return _failed(f"the broker refused a client: {error}")
-    except NotSettledError as error:
-        return _failed(f"the services do not come to rest: {error}")
-    except GaveUpError as error:
+    except NotQuiescentError as error:
+        return _failed(f"the services do not become idle: {error}")
+    except CrashLoopError as error:
         return _failed(str(error))
     except TimeoutError as error:
         return _failed(str(error))

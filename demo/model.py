@@ -1,4 +1,4 @@
-"""What one run of the demo is made of: its options, what it holds on to, what became of it."""
+"""The options, resources and results of one run of the demo."""
 
 import threading
 from dataclasses import dataclass, field
@@ -10,11 +10,11 @@ from rich.console import Console
 
 from contracts.county import County
 from demo.actors.agency import AgencySystem
-from demo.actors.county_staff import CountyPeople
+from demo.actors.county_staff import CountyStaff
 from deploy.clock import Simulator
 from deploy.embedded.stack import LocalStack
 from deploy.installation import Installation
-from deploy.quiescence import State, Watch
+from deploy.quiescence import QuiescenceMonitor, SystemState
 from deploy.supervisor import Supervisor
 
 
@@ -32,20 +32,20 @@ class Options:
 
 
 @dataclass(slots=True)
-class Kill:
-    """What became of the service that was killed."""
+class KilledService:
+    """The service that was killed, and its recovery."""
 
     service: str
     process: int
     rows: int
-    """Rows that were on their way."""
-    seconds: float = 0.0
-    """Until everything was at rest again."""
+    """Rows that were being processed."""
+    recovery_seconds: float = 0.0
+    """Seconds until the system was idle again."""
 
 
 @dataclass(slots=True)
-class Demo:
-    """One run, and what it holds on to."""
+class DemoRun:
+    """One run of the demo and its resources."""
 
     options: Options
     console: Console
@@ -53,20 +53,20 @@ class Demo:
     county: County
     truth: dict[str, Any]
     folder: Path
-    """Where truth, workbooks and hand-overs are."""
+    """Folder of the ground truth, the workbooks and the events to send."""
     installation: Installation
     supervisor: Supervisor
-    watch: Watch
+    monitor: QuiescenceMonitor
     database: "asyncpg.Connection[asyncpg.Record]"
     simulator: Simulator
     sent: dict[str, str] = field(default_factory=dict)
-    """Hand-over of the truth -> the submission under which it was sent."""
+    """Submission id in the ground truth -> the id under which it was sent."""
     agencies: list[AgencySystem] = field(default_factory=list)
-    people: CountyPeople | None = None
-    kill: Kill | None = None
+    staff: CountyStaff | None = None
+    kill: KilledService | None = None
     inboxes_at: dict[tuple[str, int], int] = field(default_factory=dict)
-    told: list[str] = field(default_factory=list)
+    supervisor_log: list[str] = field(default_factory=list)
     first_record_at: float = 0.0
-    settled: State | None = None
-    ending: threading.Event = field(default_factory=threading.Event)
-    """Set when the demo ends, however it ends: nothing that runs beside it goes on."""
+    final_state: SystemState | None = None
+    cancelled: threading.Event = field(default_factory=threading.Event)
+    """Set when the demo ends for any reason, so that its background threads end too."""

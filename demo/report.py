@@ -1,4 +1,4 @@
-"""Prints what happened so that somebody who has never seen it can follow: from the files to the closed referrals."""
+"""Print a report of the run for a newcomer, from the submitted files to the closed referrals."""
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -10,16 +10,16 @@ from rich.markup import escape
 from rich.table import Table
 
 from contracts.county import County
-from demo.checks.outcome import Check, Outcome, files_of, whose
-from demo.model import Demo
+from demo.checks.outcome import Check, Outcome, files_of, persons_by_record
+from demo.model import DemoRun
 
-WAYS = {"workbook": "workbook", "file": "events (whole file)", "rows": "events (single rows)"}
+CHANNELS = {"workbook": "workbook", "file": "events (whole file)", "rows": "events (single rows)"}
 EXAMPLES = 8
-"""Lines of detail before the rest is only counted."""
+"""Number of detail lines; further ones are only counted."""
 
 
-async def records_of(database: Any) -> dict[str, str]:
-    """Record -> the file it lies in; a file that was merged into another leads to that one."""
+async def children_by_record(database: Any) -> dict[str, str]:
+    """Return the child's file of each record, with mergers followed."""
     rows = await database.fetch("SELECT child_id, absorbed_by FROM registry.child WHERE absorbed_by IS NOT NULL")
     into = {row["child_id"]: row["absorbed_by"] for row in rows}
     found: dict[str, str] = {}
@@ -31,23 +31,23 @@ async def records_of(database: Any) -> dict[str, str]:
     return found
 
 
-async def everything(demo: Demo, outcome: Outcome, seconds: float) -> None:
-    """The whole story, in the order in which a record goes."""
+async def print_report(demo: DemoRun, outcome: Outcome, seconds: float) -> None:
+    """Print every part, in the order in which a record is processed."""
     console = demo.console
     names = {unit.id: unit.short for unit in demo.county.units}
     console.rule(f"{demo.county.name}, {outcome.truth['first_day']} to {outcome.last_day}: invented people only")
-    came_in(console, outcome, names)
-    refused(console, outcome)
-    await files(console, demo, outcome)
-    status(console, outcome, demo.county)
-    referrals(console, outcome, names)
-    notices(console, outcome, names)
-    work(console, demo, outcome, seconds)
+    print_submissions(console, outcome, names)
+    print_problems(console, outcome)
+    await print_files(console, demo, outcome)
+    print_assessments(console, outcome, demo.county)
+    print_referrals(console, outcome, names)
+    print_notices(console, outcome, names)
+    print_work(console, demo, outcome, seconds)
 
 
-def came_in(console: Console, outcome: Outcome, names: Mapping[str, str]) -> None:
-    """One line a file, with its receipt."""
-    table = Table(title="What came in, and the receipt for it")
+def print_submissions(console: Console, outcome: Outcome, names: Mapping[str, str]) -> None:
+    """Print one line for each submission, with its receipt."""
+    table = Table(title="Submissions and their receipts")
     for heading in ("unit", "dataset", "sent as", "rows"):
         table.add_column(heading, justify="right" if heading == "rows" else "left")
     for heading in ("taken whole", "taken less some cells", "refused", "nothing new", "outcome"):
@@ -62,54 +62,60 @@ def came_in(console: Console, outcome: Outcome, names: Mapping[str, str]) -> Non
             for part in ("accepted", "accepted_with_drops", "refused", "unchanged"):
                 singles[record.body["unit"]][part] += record.body[part]
     total: Counter[str] = Counter()
-    for handed in outcome.truth["handovers"]:
-        if handed["way"] == "rows":
-            answer: Mapping[str, Any] = singles[handed["unit"]]
+    for submission in outcome.truth["submissions"]:
+        if submission["channel"] == "rows":
+            answer: Mapping[str, Any] = singles[submission["unit"]]
             what = "taken"
         else:
-            answer = answers.get((outcome.sent.get(handed["submission"], ""), handed["expect"] == "same_again"), {})
+            answer = answers.get(
+                (outcome.sent.get(submission["submission"], ""), submission["expect"] == "same_again"), {}
+            )
             what = str(answer.get("outcome", "no receipt"))
         numbers = [answer.get(part, 0) for part in ("accepted", "accepted_with_drops", "refused", "unchanged")]
-        total["rows"] += len(handed["rows"])
+        total["rows"] += len(submission["rows"])
         for part, number in zip(("accepted", "drops", "refused", "unchanged"), numbers, strict=True):
             total[part] += number
         table.add_row(
-            names.get(handed["unit"], handed["unit"]),
-            handed["dataset"],
-            WAYS[handed["way"]],
-            str(len(handed["rows"])),
+            names.get(submission["unit"], submission["unit"]),
+            submission["dataset"],
+            CHANNELS[submission["channel"]],
+            str(len(submission["rows"])),
             *map(str, numbers),
             what,
         )
     table.add_section()
     table.add_row(
-        "all", "", "", str(total["rows"]), *(str(total[part]) for part in ("accepted", "drops", "refused", "unchanged"))
+        "all",
+        "",
+        "",
+        str(total["rows"]),
+        *(str(total[part]) for part in ("accepted", "drops", "refused", "unchanged")),
     )
     console.print(table)
 
 
-def refused(console: Console, outcome: Outcome) -> None:
-    """What could not be read, by kind, in the words the sender gets."""
-    troubles: Counter[str] = Counter()
+def print_problems(console: Console, outcome: Outcome) -> None:
+    """Print the problems by kind, in the words that the sender receives."""
+    problems: Counter[str] = Counter()
     words: dict[str, tuple[str, str]] = {}
     for record in outcome.of("receipt."):
-        for trouble in record.body.get("problems", ()):
-            troubles[trouble["code"]] += 1
-            words.setdefault(trouble["code"], (trouble["message"], trouble["remedy"]))
+        for problem in record.body.get("problems", ()):
+            problems[problem["code"]] += 1
+            words.setdefault(problem["code"], (problem["message"], problem["remedy"]))
     table = Table("times", "what was wrong (as the sender reads it)", "what the sender is asked to do",
                   title="What was refused or remarked, and why")  # fmt: skip
-    for code, number in troubles.most_common():
+    for code, number in problems.most_common():
         table.add_row(str(number), *(escape(text) for text in words[code]))
     console.print(table)
 
 
-async def files(console: Console, demo: Demo, outcome: Outcome) -> None:
-    """How many files, how they were joined, what was asked."""
+async def print_files(console: Console, demo: DemoRun, outcome: Outcome) -> None:
+    """Print the number of files, merges and match reviews."""
     states = await demo.database.fetch("SELECT state, count(*) AS many FROM registry.child GROUP BY state")
     counts = {row["state"]: row["many"] for row in states}
     asked = await demo.database.fetch("SELECT state, count(*) AS many FROM registry.review GROUP BY state")
     questions = {row["state"]: row["many"] for row in asked}
-    persons = whose(outcome)
+    persons = persons_by_record(outcome)
     spread = files_of(outcome, persons)
     several = sum(len(found) > 1 for found in spread.values())
     contradictions = sum(1 for _ in outcome.of("registry.review.v1", "registry.FactConflictFound.v1"))
@@ -124,8 +130,8 @@ async def files(console: Console, demo: Demo, outcome: Outcome) -> None:
     )
 
 
-def status(console: Console, outcome: Outcome, county: County) -> None:
-    """How many are migrant children, and what the list's rows answer for them."""
+def print_assessments(console: Console, outcome: Outcome, county: County) -> None:
+    """Print how many are migrant children, and the answers for the list's rows."""
     newest: dict[str, dict[str, Any]] = {}
     for record in outcome.of("eligibility.child.v1", "eligibility.ChildAssessed.v1"):
         newest[record.body["child"]] = record.body
@@ -144,19 +150,19 @@ def status(console: Console, outcome: Outcome, county: County) -> None:
                 rows[verdict["subject"]][verdict["answer"]] += 1
     titles = {item.id: item.title for item in county.catalogue}
     table = Table("row", "what it is", "yes", "no", "unknown", title="The list's rows, for the migrant children")
-    for subject in sorted(rows, key=_place):
+    for subject in sorted(rows, key=_subject_order):
         answers = rows[subject]
         table.add_row(subject, titles.get(subject, ""), *(str(answers[word]) for word in ("yes", "no", "unknown")))
     console.print(table)
 
 
-def _place(subject: str) -> tuple[int, ...]:
+def _subject_order(subject: str) -> tuple[int, ...]:
     digits = "".join(character if character.isdigit() else " " for character in subject).split()
     return tuple(map(int, digits))
 
 
-def referrals(console: Console, outcome: Outcome, names: Mapping[str, str]) -> None:
-    """What stands on each queue, and how its clocks are."""
+def print_referrals(console: Console, outcome: Outcome, names: Mapping[str, str]) -> None:
+    """Print the referrals on each queue and the next due date."""
     newest: dict[tuple[str, str], dict[str, Any]] = {}
     for topic, records in outcome.events.items():
         if topic.startswith("referral.queue."):
@@ -192,7 +198,7 @@ def referrals(console: Console, outcome: Outcome, names: Mapping[str, str]) -> N
             str(states["result_reported"]),
             str(len(entries) - len(here)),
             str(sum(one["level"] in ("L0", "L1") for one in entries)),
-            "" if soonest is None else _local(soonest),
+            "" if soonest is None else _local_time(soonest),
         )
     console.print(table)
     console.print(
@@ -200,8 +206,8 @@ def referrals(console: Console, outcome: Outcome, names: Mapping[str, str]) -> N
     )
 
 
-def notices(console: Console, outcome: Outcome, names: Mapping[str, str]) -> None:
-    """How often each unit was told something, and what it reads."""
+def print_notices(console: Console, outcome: Outcome, names: Mapping[str, str]) -> None:
+    """Print the number of notices to each unit, with an example."""
     table = Table("unit", "call", "urgent", "normal", "digest", "for example", title="Notices in each unit's inbox")
     told: dict[str, Counter[str]] = defaultdict(Counter)
     example: dict[str, str] = {}
@@ -218,28 +224,29 @@ def notices(console: Console, outcome: Outcome, names: Mapping[str, str]) -> Non
     console.print(table)
 
 
-def work(console: Console, demo: Demo, outcome: Outcome, seconds: float) -> None:
-    """Who did what, what was killed, and how long it took."""
-    assert demo.people is not None
-    people = demo.people
+def print_work(console: Console, demo: DemoRun, outcome: Outcome, seconds: float) -> None:
+    """Print what the actors did, the killed service and the duration."""
+    assert demo.staff is not None
+    people = demo.staff
     police = demo.agencies[0]
     verbs = Counter(verb for agency in demo.agencies for verb, _ in agency.answered)
     console.print(
-        f"[bold]People.[/] {len(outcome.truth['planted'])} findings were reported; the police's own system read "
+        f"[bold]People.[/] {len(outcome.truth['planted_findings'])} findings were reported; the police's system read "
         f"{len(police.seen)} entries, opened {police.opened} disclosures, accepted "
         f"{sum(verb == 'accept' for verb, _ in police.answered)}, returned {len(police.returned)} as 不属本单位职责 "
         f"and reported {sum(verb == 'result' for verb, _ in police.answered)} results. All agencies together: "
         + ", ".join(f"{number} {verb}" for verb, number in verbs.most_common())
         + f". Other units confirmed {people.confirmed} suggestions, sent {people.rerouted} returned referrals on, "
-        f"asked to close {people.closed}, settled {people.settled} match questions, made {people.visited} contacts "
+        f"asked to close {people.closed}, settled {people.reviewed} match questions, made {people.visited} contacts "
         "and visits."
     )
     doubled = sum(len(records) for records in outcome.topics.values()) - sum(map(len, outcome.events.values()))
     if demo.kill is not None:
         console.print(
-            f"[bold]Kill.[/] {demo.kill.service} (process {demo.kill.process}) was killed with -9 while a file of "
-            f"{demo.kill.rows} rows was on its way; the supervisor started it again, {demo.kill.seconds:.1f} s later "
-            f"everything was done. {doubled} events stand twice on a topic and were dropped by their readers."
+            f"[bold]Kill.[/] {demo.kill.service} (process {demo.kill.process}) was killed with -9 while "
+            f"a file of {demo.kill.rows} rows was being processed; the supervisor restarted it, and "
+            f"{demo.kill.recovery_seconds:.1f} s later all work was done. "
+            f"{doubled} events are duplicates on their topic; their readers dropped them."
         )
     events = sum(len(records) for records in outcome.topics.values())
     console.print(
@@ -248,17 +255,17 @@ def work(console: Console, demo: Demo, outcome: Outcome, seconds: float) -> None
     )
 
 
-def checks(console: Console, found: Sequence[Check]) -> None:
-    """One line a question; what is wrong, below it."""
-    console.rule("Checked against the truth that was planted, by a checker that imports nothing of Hutong")
+def print_checks(console: Console, found: Sequence[Check]) -> None:
+    """Print one line for each check, followed by its failures."""
+    console.rule("Checked against the ground truth, by a program that imports nothing of Hutong")
     for one in found:
-        mark = "[green]✓[/]" if one.right else "[red]✗[/]"
-        console.print(f"{mark} {one.what} [dim]({one.looked_at} looked at)[/]")
-        for line in one.wrong[:EXAMPLES]:
+        mark = "[green]✓[/]" if one.passed else "[red]✗[/]"
+        console.print(f"{mark} {one.statement} [dim]({one.examined} looked at)[/]")
+        for line in one.failures[:EXAMPLES]:
             console.print(f"    {escape(line)}")
-        if len(one.wrong) > EXAMPLES:
-            console.print(f"    and {len(one.wrong) - EXAMPLES} more")
+        if len(one.failures) > EXAMPLES:
+            console.print(f"    and {len(one.failures) - EXAMPLES} more")
 
 
-def _local(moment: str) -> str:
+def _local_time(moment: str) -> str:
     return f"{datetime.fromisoformat(moment):%m-%d %H:%M}"

@@ -26,11 +26,11 @@ from contracts.topics import INTAKE_RECORD
 from demo import report
 from demo.actors import department
 from demo.actors.agency import AgencySystem
-from demo.actors.county_staff import CountyPeople, Unit
+from demo.actors.county_staff import CountyStaff, UnitStaff
 from demo.checks import privacy
-from demo.checks.outcome import Check, Outcome, check, files_of, read_topics, read_truth, whose
+from demo.checks.outcome import Check, Outcome, check, files_of, persons_by_record, read_topics, read_truth
 from demo.data import files, population, submissions
-from demo.model import Demo, DemoError, Kill, Options
+from demo.model import DemoError, DemoRun, KilledService, Options
 from deploy import acl_check
 from deploy.clock import Clock, Simulator
 from deploy.counties import DEMO_COUNTY
@@ -38,8 +38,8 @@ from deploy.embedded.stack import LocalStack
 from deploy.files import private_folder
 from deploy.install import Servers, activate, preload, prepare, provision, read_county
 from deploy.installation import ADMIN
-from deploy.provision import OPERATOR_ROLE, compare, county_topics, wanted
-from deploy.quiescence import State, Watch
+from deploy.provision import OPERATOR_ROLE, broker_spec, compare, county_topics
+from deploy.quiescence import QuiescenceMonitor, SystemState
 from deploy.supervisor import Supervisor, programs
 
 PARTITIONS = 4
@@ -56,11 +56,11 @@ async def run(options: Options, console: Console) -> int:
     home = options.home.resolve()
     private_folder(home, 0o711)
     _clear(home)
-    # Its data is thrown away by the next run, and nobody cuts the power in between.
+    # The next run discards its data, so it need not survive a power cut.
     stack = LocalStack(home / "stack", postgres_port=0, durable=False)
     supervisor: Supervisor | None = None
     database: asyncpg.Connection[asyncpg.Record] | None = None
-    demo: Demo | None = None
+    demo: DemoRun | None = None
     try:
         with console.status("starting Kafka and PostgreSQL, inventing a county"):
             county, (folder, truth) = await _start(stack, options, home)
@@ -68,7 +68,7 @@ async def run(options: Options, console: Console) -> int:
         console.print(f"[green]✓[/] Kafka and PostgreSQL run on {where} ({time.monotonic() - began:.1f} s)")
         told: list[str] = []
         with console.status("making topics, users, access lists, schemas"):
-            installation = prepare(Servers.of(stack.state()), home, county, PARTITIONS)
+            installation = prepare(Servers.from_state(stack.state()), home, county, PARTITIONS)
             supervisor = Supervisor(programs(installation, with_clock=False), told.append, held=True)
             await supervisor.start()
             await provision(installation, county)
@@ -76,7 +76,7 @@ async def run(options: Options, console: Console) -> int:
             supervisor.release()
         database = await asyncpg.connect(installation.dsn(OPERATOR_ROLE))
         admin = AdminClient(installation.kafka(ADMIN))
-        demo = Demo(
+        demo = DemoRun(
             options,
             console,
             stack,
@@ -85,10 +85,10 @@ async def run(options: Options, console: Console) -> int:
             folder,
             installation,
             supervisor,
-            Watch(admin, database, county),
+            QuiescenceMonitor(admin, database, county),
             database,
             Simulator(Clock(installation.kafka("clock"), county.code)),
-            told=told,
+            supervisor_log=told,
         )
         _people(demo)
         with console.status("starting five services"):
@@ -109,7 +109,7 @@ async def run(options: Options, console: Console) -> int:
         return code
     finally:
         if demo is not None:
-            demo.ending.set()
+            demo.cancelled.set()
         if database is not None:
             await asyncio.shield(database.close())
         if supervisor is not None:
@@ -118,7 +118,7 @@ async def run(options: Options, console: Console) -> int:
 
 
 def _clear(home: Path) -> None:
-    """The demo begins with nothing, so that the same seed meets the same state."""
+    """Remove the state of an earlier run, so that the same seed gives the same result."""
     for name in ("stack", "run", "logs", "secrets", "agencies", "truth", "installation.json"):
         path = home / name
         if path.is_dir():
@@ -128,7 +128,7 @@ def _clear(home: Path) -> None:
 
 
 async def _start(stack: LocalStack, options: Options, home: Path) -> tuple[County, tuple[Path, dict[str, Any]]]:
-    """Start the servers and invent the county side by side."""
+    """Start the servers and generate the county concurrently."""
     starting = asyncio.create_task(asyncio.to_thread(stack.start))
     try:
         county = await asyncio.to_thread(read_county, DEMO_COUNTY, home)
@@ -136,20 +136,20 @@ async def _start(stack: LocalStack, options: Options, home: Path) -> tuple[Count
         await asyncio.to_thread(preload)
         await asyncio.shield(starting)
     except BaseException:
-        # Stopped while it starts: what a thread has begun is ended before anything else is.
+        # If the start is interrupted, wait for the thread that starts the servers before they are stopped.
         await asyncio.gather(starting, return_exceptions=True)
         raise
     return county, invented
 
 
 def _invent(county: County, options: Options, folder: Path) -> tuple[Path, dict[str, Any]]:
-    made = population.make(county, options.children, options.seed, FIRST_DAY, options.days)
-    path = files.write(folder, made, submissions.make(county, made))
+    made = population.generate(county, options.children, options.seed, FIRST_DAY, options.days)
+    path = files.write(folder, made, submissions.generate(county, made))
     return folder, read_truth(path)
 
 
-def _people(demo: Demo) -> None:
-    """Everybody who acts: four agencies with systems of their own, and the people of the other units."""
+def _people(demo: DemoRun) -> None:
+    """Create the actors: four agencies with systems of their own and the staff of the other units."""
     units = {unit.id: unit for unit in demo.county.units if unit.parent is None}
 
     def users(unit: str) -> dict[bool, str]:
@@ -168,20 +168,20 @@ def _people(demo: Demo) -> None:
         }
         demo.agencies.append(AgencySystem(unit, role, clients(unit), keys, returns=1 if short == "gaj" else 0))
     people = [
-        Unit(f"{demo.county.code}-{short}", clients(f"{demo.county.code}-{short}"), role)
+        UnitStaff(f"{demo.county.code}-{short}", clients(f"{demo.county.code}-{short}"), role)
         for short, role in (("mzj", "county_civil_affairs"), ("jtj", "agency_officer"), ("wjw", "agency_officer"))
     ]
     for township in demo.county.townships:
         if township.unit not in {unit.id for unit in people}:
-            people.append(Unit(township.unit, clients(township.unit), "township_civil_affairs", "child_director"))
+            people.append(UnitStaff(township.unit, clients(township.unit), "township_civil_affairs", "child_director"))
     children = {child["key"]: child for child in demo.truth["children"]}
-    demo.people = CountyPeople(
-        people, demo.truth["planted"], children, _papers(demo), _by_person(demo), demo.county.lead_unit
+    demo.staff = CountyStaff(
+        people, demo.truth["planted_findings"], children, _papers(demo), _by_person(demo), demo.county.lead_unit
     )
 
 
-def _by_person(demo: Demo) -> Callable[[str], bool]:
-    """Whether a referral came from somebody's report: who sent it knows."""
+def _by_person(demo: DemoRun) -> Callable[[str], bool]:
+    """Return a function that tells whether a referral came from a person's report, which its sender knows."""
     loop = asyncio.get_running_loop()
     query = "SELECT cardinality(sources) > 0 FROM referral.referral WHERE id = $1"
 
@@ -192,8 +192,8 @@ def _by_person(demo: Demo) -> Callable[[str], bool]:
     return known
 
 
-def _papers(demo: Demo) -> Callable[[str], bool | None]:
-    """How a person decides a match question in the demo: by looking at the papers, which here are the truth."""
+def _papers(demo: DemoRun) -> Callable[[str], bool | None]:
+    """Return a function that resolves a match review from the papers, which in the demo are the ground truth."""
     known: dict[str, bool] = {}
 
     def same(question: str) -> bool | None:
@@ -205,11 +205,11 @@ def _papers(demo: Demo) -> Callable[[str], bool | None]:
     return same
 
 
-async def _same_children(demo: Demo) -> dict[str, bool]:
+async def _same_children(demo: DemoRun) -> dict[str, bool]:
     rows = await demo.database.fetch("SELECT review_id, child_id, other_id FROM registry.review")
-    records = await report.records_of(demo.database)
+    records = await report.children_by_record(demo.database)
     outcome = await asyncio.to_thread(_read, demo, ("department.", "intake.record.v1"), records)
-    persons = whose(outcome)
+    persons = persons_by_record(outcome)
     inside: dict[str, set[str]] = {}
     for record, child in records.items():
         if record in persons:
@@ -224,12 +224,12 @@ async def _same_children(demo: Demo) -> dict[str, bool]:
 # ---------------------------------------------------------------- the days
 
 
-async def _days(demo: Demo) -> None:
-    """Every day: it begins, files and reports come in, agencies and people work, the rest of the day passes."""
+async def _days(demo: DemoRun) -> None:
+    """Run every day: it begins, submissions and reports arrive, agencies and staff work, the day ends."""
     due: dict[str, list[dict[str, Any]]] = {}
-    for handed in demo.truth["handovers"]:
-        due.setdefault(handed["day"], []).append(handed)
-    assert demo.people is not None
+    for submission in demo.truth["submissions"]:
+        due.setdefault(submission["day"], []).append(submission)
+    assert demo.staff is not None
     with Progress(
         TextColumn("[progress.description]{task.description}"),
         BarColumn(),
@@ -242,129 +242,129 @@ async def _days(demo: Demo) -> None:
         for number in range(demo.options.days):
             today = FIRST_DAY + timedelta(days=number)
             progress.update(task, description=today.isoformat(), advance=1)
-            await asyncio.to_thread(demo.simulator.begin, today)
+            await asyncio.to_thread(demo.simulator.begin_day, today)
             await _morning(demo, number, today, due.get(today.isoformat(), []))
-            await asyncio.to_thread(demo.simulator.go_on)
-            demo.settled = await _settle(demo, today)
+            await asyncio.to_thread(demo.simulator.finish_day)
+            demo.final_state = await _settle(demo, today)
 
 
-async def _morning(demo: Demo, number: int, today: date, handed: list[dict[str, Any]]) -> None:
-    """Files and reports of the day, then everybody reads what is new and answers."""
-    assert demo.people is not None
-    reported = any(one["day"] == today.isoformat() for one in demo.truth["planted"])
-    if handed or reported:
-        await demo.watch.turned("intake", today)
-    for one in handed:
-        await _hand_over(demo, one)
+async def _morning(demo: DemoRun, number: int, today: date, submission: list[dict[str, Any]]) -> None:
+    """Deliver the day's submissions and reports, then let every actor read and answer."""
+    assert demo.staff is not None
+    reported = any(one["day"] == today.isoformat() for one in demo.truth["planted_findings"])
+    if submission or reported:
+        await demo.monitor.wait_for_day("intake", today)
+    for one in submission:
+        await _deliver(demo, one)
     if reported:
-        await asyncio.to_thread(demo.people.report, today)
+        await asyncio.to_thread(demo.staff.report_findings, today)
         await _settle(demo, today)
         found = await asyncio.to_thread(_findings, demo)
         at = f"{today.isoformat()}T01:00:00+08:00"
-        if await asyncio.to_thread(demo.people.phone, found, today, at):
+        if await asyncio.to_thread(demo.staff.record_phone_reports, found, today, at):
             await _settle(demo, today)
     grown = await _grown(demo)
     worked = 0
     for agency in demo.agencies:
         worked += await asyncio.to_thread(agency.work, number, grown)
-    worked += await asyncio.to_thread(demo.people.work, number, today, grown)
+    worked += await asyncio.to_thread(demo.staff.work, number, today, grown)
     if worked and reported:
-        # Signed for within the hour: the rest of the day does not begin before that is heard.
+        # Referrals are accepted within the hour: the day goes on only after the services have processed that.
         await _settle(demo, today)
 
 
-async def _grown(demo: Demo) -> set[str]:
-    """The queues, disclosures and inboxes that have grown since they were last read."""
-    assert demo.people is not None
+async def _grown(demo: DemoRun) -> set[str]:
+    """Return the queue, disclosure and inbox topics that have new events since the last call."""
+    assert demo.staff is not None
     names = {topic for agency in demo.agencies for topic in agency.topics()}
-    names |= {topic for unit in demo.people.units.values() for topic in unit.topics()}
-    ends = await asyncio.to_thread(demo.watch.ends_of, sorted(names))
+    names |= {topic for unit in demo.staff.units.values() for topic in unit.topics()}
+    ends = await asyncio.to_thread(demo.monitor.end_offsets_of, sorted(names))
     grown = {topic for (topic, partition), end in ends.items() if end != demo.inboxes_at.get((topic, partition), 0)}
     demo.inboxes_at = ends
     return grown
 
 
-def _findings(demo: Demo) -> dict[str, str]:
-    """Report -> finding, from the receipts of the units that report."""
-    assert demo.people is not None
+def _findings(demo: DemoRun) -> dict[str, str]:
+    """Return finding ids by report id, from the receipts of the reporting units."""
+    assert demo.staff is not None
     found: dict[str, str] = {}
-    for unit in {one["unit"] for one in demo.truth["planted"]}:
-        found |= demo.people.units[unit].findings()
+    for unit in {one["unit"] for one in demo.truth["planted_findings"]}:
+        found |= demo.staff.units[unit].findings()
     return found
 
 
-async def _hand_over(demo: Demo, handed: dict[str, Any]) -> None:
-    """A workbook goes the way of ``hutong submit``; anything else by a plain client that knows nothing of Hutong."""
-    kill = demo.kill is None and handed["dataset"] == "school" and handed["expect"] == "taken"
-    if handed["way"] == "workbook":
-        sending = asyncio.create_task(asyncio.to_thread(_submit, demo, handed))
+async def _deliver(demo: DemoRun, submission: dict[str, Any]) -> None:
+    """Send a workbook as ``hutong submit`` does, and anything else by a plain Kafka client."""
+    kill = demo.kill is None and submission["dataset"] == "school" and submission["expect"] == "taken"
+    if submission["channel"] == "workbook":
+        sending = asyncio.create_task(asyncio.to_thread(_submit, demo, submission))
     else:
-        sending = asyncio.create_task(asyncio.to_thread(_send, demo, handed))
+        sending = asyncio.create_task(asyncio.to_thread(_send, demo, submission))
     if kill:
-        await _kill(demo, handed)
+        await _kill(demo, submission)
     await sending
-    if demo.kill is not None and not demo.kill.seconds:
+    if demo.kill is not None and not demo.kill.recovery_seconds:
         began = time.monotonic()
         await _settle(demo, None)
-        demo.kill.seconds = time.monotonic() - began
+        demo.kill.recovery_seconds = time.monotonic() - began
 
 
-async def _kill(demo: Demo, handed: dict[str, Any]) -> None:
-    """Kills one service with -9 as soon as this file has begun to reach it."""
-    before = await asyncio.to_thread(demo.watch.ends_of, [INTAKE_RECORD.name])
+async def _kill(demo: DemoRun, submission: dict[str, Any]) -> None:
+    """Kill one service with SIGKILL as soon as the first records of this file have reached it."""
+    before = await asyncio.to_thread(demo.monitor.end_offsets_of, [INTAKE_RECORD.name])
     ends = before
     while ends == before:
-        ends = await asyncio.to_thread(demo.watch.ends_of, [INTAKE_RECORD.name])
+        ends = await asyncio.to_thread(demo.monitor.end_offsets_of, [INTAKE_RECORD.name])
     process = demo.supervisor.process_id(KILLED)
     if process is None:
         raise DemoError(f"{KILLED} was not running when it was to be killed")
     os.kill(process, signal.SIGKILL)
-    demo.kill = Kill(KILLED, process, len(handed["rows"]))
+    demo.kill = KilledService(KILLED, process, len(submission["rows"]))
 
 
-def _submit(demo: Demo, handed: dict[str, Any]) -> None:
-    """What ``hutong submit`` does, without its tables."""
-    unit, dataset, path = handed["unit"], handed["dataset"], demo.folder / handed["file"]
+def _submit(demo: DemoRun, submission: dict[str, Any]) -> None:
+    """Submit a workbook as ``hutong submit`` does, without its output."""
+    unit, dataset, path = submission["unit"], submission["dataset"], demo.folder / submission["file"]
     sheet = submit.sheet_of(demo.county, path, dataset)
     client = PlainClient(demo.installation.kafka(unit), unit)
     try:
-        answer, troubles = submit.hand_over(client, unit, dataset, handed["period"], sheet, "full")
+        answer, troubles = submit.hand_over(client, unit, dataset, submission["period"], sheet, "full")
     finally:
         client.close()
     if troubles and answer["outcome"] == "taken":
         write_error_sheet(path.with_name(f"{path.stem}.errors.xlsx"), sheet, troubles)
-    demo.sent[handed["submission"]] = answer["submission"]
+    demo.sent[submission["submission"]] = answer["submission"]
 
 
-def _send(demo: Demo, handed: dict[str, Any]) -> None:
-    client = PlainClient(demo.installation.kafka(handed["unit"]), handed["unit"])
+def _send(demo: DemoRun, submission: dict[str, Any]) -> None:
+    client = PlainClient(demo.installation.kafka(submission["unit"]), submission["unit"])
     try:
-        department.hand_over(client, handed)
+        department.submit(client, submission)
     finally:
         client.close()
-    demo.sent[handed["submission"]] = handed["submission"]
+    demo.sent[submission["submission"]] = submission["submission"]
 
 
-async def _settle(demo: Demo, day: date | None) -> State:
+async def _settle(demo: DemoRun, day: date | None) -> SystemState:
     demo.supervisor.check()
-    state = await demo.watch.settled(day)
+    state = await demo.monitor.wait_until_idle(day)
     demo.supervisor.check()
     stuck = {service: number for service, number in state.parked.items() if number}
-    dead = {service: number for service, number in state.dead.items() if number}
+    dead = {service: number for service, number in state.dead_letters.items() if number}
     if stuck or dead:
         raise DemoError(f"events could not be processed: parked {stuck}, not readable {dead}; see `hutong parked`")
     return state
 
 
-# ---------------------------------------------------------------- what came of it
+# ---------------------------------------------------------------- the results
 
 
-def _tried(demo: Demo) -> list[acl_check.Attempt]:
+def _tried(demo: DemoRun) -> list[acl_check.Attempt]:
     unit, other = f"{demo.county.code}-jtj", f"{demo.county.code}-gaj"
-    return list(acl_check.attempts(demo.installation, demo.county, unit, other, demo.ending))
+    return list(acl_check.attempts(demo.installation, demo.county, unit, other, demo.cancelled))
 
 
-def _read(demo: Demo, prefixes: tuple[str, ...], records: dict[str, str]) -> Outcome:
+def _read(demo: DemoRun, prefixes: tuple[str, ...], records: dict[str, str]) -> Outcome:
     names = [topic.name for topic in county_topics(demo.county) if topic.name.startswith(prefixes)]
     client = PlainClient(demo.installation.kafka(ADMIN), "checker")
     try:
@@ -375,33 +375,35 @@ def _read(demo: Demo, prefixes: tuple[str, ...], records: dict[str, str]) -> Out
     return Outcome(demo.truth, topics, records, demo.sent, last)
 
 
-async def _conclude(demo: Demo, tried: list[acl_check.Attempt], seconds: float) -> int:
-    """Show what happened, then check it."""
-    records = await report.records_of(demo.database)
+async def _conclude(demo: DemoRun, tried: list[acl_check.Attempt], seconds: float) -> int:
+    """Print the report, then run and print the checks."""
+    records = await report.children_by_record(demo.database)
     with demo.console.status("reading every topic"):
         outcome = await asyncio.to_thread(_read, demo, ("",), records)
-    await report.everything(demo, outcome, seconds)
+    await report.print_report(demo, outcome, seconds)
     await _story(demo, outcome)
     with demo.console.status("checking"):
         checks = await asyncio.to_thread(check, outcome)
         checks.append(await asyncio.to_thread(_lists, demo, tried))
         checks.append(await _private(demo, outcome))
-    report.checks(demo.console, checks)
-    wrong = [one for one in checks if not one.right]
+    report.print_checks(demo.console, checks)
+    wrong = [one for one in checks if not one.passed]
     if wrong:
-        demo.console.print(f"[red]The demo failed: it is not so that {wrong[0].what} ({wrong[0].wrong[0]}).[/]")
+        demo.console.print(f"[red]The demo failed the check that {wrong[0].statement} ({wrong[0].failures[0]}).[/]")
         return 1
     return 0
 
 
-async def _story(demo: Demo, outcome: Outcome) -> None:
-    """One child's way from the row in the workbook to the closed referral, as `hutong trace` tells it."""
-    persons = whose(outcome)
+async def _story(demo: DemoRun, outcome: Outcome) -> None:
+    """Print one child's history from the row in the workbook to the closed referral, as `hutong trace` does."""
+    persons = persons_by_record(outcome)
     files = files_of(outcome, persons)
-    chosen = next((gap for gap in demo.truth["gaps"] if gap["code"] == "out_of_school"), demo.truth["gaps"][0])
+    chosen = next(
+        (gap for gap in demo.truth["service_gaps"] if gap["code"] == "out_of_school"), demo.truth["service_gaps"][0]
+    )
     child = next(iter(files.get(chosen["child"], ())), None)
     if child is None:
-        raise DemoError("the child whose way was to be told is on no file")
+        raise DemoError("the child whose history was to be printed has no file")
     records = {record for record, held in outcome.record_child.items() if held == child}
 
     def collect() -> trace.Story:
@@ -415,13 +417,13 @@ async def _story(demo: Demo, outcome: Outcome) -> None:
     row = next(
         (
             (one, row)
-            for one in demo.truth["handovers"]
+            for one in demo.truth["submissions"]
             for row in one["rows"]
             if one["dataset"] == "school" and one["expect"] == "taken" and row["child"] == chosen["child"]
         ),
         None,
     )
-    demo.console.rule("One child's way (hutong trace): from the row in the workbook to the closed referral")
+    demo.console.rule("One child's history (hutong trace): from the row in the workbook to the closed referral")
     if row is not None:
         name = Path(row[0]["file"]).name
         demo.console.print(f"It began in row {row[1]['number']} of {name}: a child who has left school.")
@@ -429,10 +431,10 @@ async def _story(demo: Demo, outcome: Outcome) -> None:
         demo.console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
-def _lists(demo: Demo, tried: list[acl_check.Attempt]) -> Check:
-    want = wanted(demo.county, PARTITIONS)
+def _lists(demo: DemoRun, tried: list[acl_check.Attempt]) -> Check:
+    want = broker_spec(demo.county, PARTITIONS)
     found = compare(AdminClient(demo.installation.kafka(ADMIN)), want)
-    wrong = [f"{attempt.what}: {attempt.happened}" for attempt in tried if not attempt.right]
+    wrong = [f"{attempt.description}: {attempt.result}" for attempt in tried if not attempt.as_expected]
     if found:
         wrong.insert(0, f"the broker's lists differ from the contracts: {found}")
     return Check(
@@ -442,8 +444,8 @@ def _lists(demo: Demo, tried: list[acl_check.Attempt]) -> Check:
     )
 
 
-async def _private(demo: Demo, outcome: Outcome) -> Check:
-    people = privacy.People.of(demo.truth)
+async def _private(demo: DemoRun, outcome: Outcome) -> Check:
+    people = privacy.Identities.from_truth(demo.truth)
     leaks = await asyncio.to_thread(lambda: list(privacy.in_topics(people, outcome.topics)))
     database = await asyncpg.connect(demo.installation.postgres_admin, database="hutong")
     try:
@@ -453,7 +455,7 @@ async def _private(demo: Demo, outcome: Outcome) -> Check:
     logs = [*demo.installation.logs.glob("*.log"), demo.stack.kafka.log, demo.stack.postgres.log]
     leaks += await asyncio.to_thread(lambda: list(privacy.in_logs(people, [log for log in logs if log.exists()])))
     return Check(
-        "no name, ID number or telephone stands in any other topic, any table or any log",
+        "no name, ID number or telephone number is in any other topic, any table or any log",
         sum(map(len, outcome.topics.values())),
         tuple(f"{leak.kind} in {leak.place}" for leak in leaks),
     )

@@ -1,7 +1,7 @@
-"""The county's clock: says on ``clock.v1`` that a day has begun, and every ten minutes that time has passed.
+"""The county's clock: it emits on ``clock.v1`` that a day has begun, and every ten minutes the time of day.
 
-In real use a small process (``python -m deploy.clock``) that first catches up every missed day in order; in the demo
-and in tests a :class:`Simulator` that is told which day it is. Nobody else in the house asks what time it is.
+In production this is a small process (``python -m deploy.clock``), which first emits every missed day in order. The
+demo and the tests use a :class:`Simulator`. No service reads the system's clock for its decisions.
 """
 
 import argparse
@@ -20,19 +20,19 @@ from contracts import topics
 from contracts.clock import DayBegan, TimePassed
 from contracts.event import COUNTY_TIME, Envelope, Event, at_midnight
 
-EVERY = timedelta(minutes=10)
-PATIENCE = 30.0
-"""Seconds the broker may take to answer."""
+INTERVAL = timedelta(minutes=10)
+BROKER_TIMEOUT = 30.0
+"""Seconds within which the broker must answer."""
 NAMESPACE = UUID("5b1a3c52-6d0b-5d0e-9a43-0f3c1c6f6f10")
-"""Under which the ids of the clock's events are made: two clocks say the same event twice, not two events."""
+"""Namespace of the event ids: two clocks emit the same event twice, which consumers deduplicate."""
 
 
 class ClockError(Exception):
-    """The broker did not take or give what the clock needs. Says which and why."""
+    """The broker did not accept or return the clock's events. The message gives the reason."""
 
 
 class Clock:
-    """Writes ``clock.v1``."""
+    """Emits the events of ``clock.v1``."""
 
     def __init__(self, kafka: Mapping[str, Any], county: str) -> None:
         self._kafka = dict(kafka)
@@ -41,38 +41,37 @@ class Clock:
         self._failed: list[str] = []
 
     def begin_day(self, day: date) -> None:
-        """Say that the county's day has begun."""
-        self._say(DayBegan(day=day), f"day/{day.isoformat()}", at_midnight(day))
+        """Emit that the county's day has begun."""
+        self._emit(DayBegan(day=day), f"day/{day.isoformat()}", at_midnight(day))
 
     def pass_time(self, at: datetime) -> None:
-        """Say that the county's clock has reached this moment."""
-        self._say(TimePassed(at=at), f"time/{at.astimezone(UTC).isoformat()}", at)
+        """Emit that the county's clock has reached this moment."""
+        self._emit(TimePassed(at=at), f"time/{at.astimezone(UTC).isoformat()}", at)
 
     def flush(self) -> None:
-        """Wait until the broker has taken everything.
+        """Wait until the broker has acknowledged every event.
 
         Raises:
-            ClockError: it has not, within 30 s.
+            ClockError: the broker has not done so within 30 s.
         """
-        left = self._producer.flush(PATIENCE)
+        left = self._producer.flush(BROKER_TIMEOUT)
         if self._failed or left:
             raise ClockError(self._failed[0] if self._failed else "the broker did not answer within 30 s")
 
-    def last(self) -> tuple[date | None, datetime | None]:
-        """The last day and the last moment that were said; None where there is none."""
+    def last_emitted(self) -> tuple[date | None, datetime | None]:
+        """Return the last day and the last moment that were emitted, each None if there is none."""
         group = "clock.last"
         reader = Consumer(
             {**self._kafka, "group.id": group, "enable.auto.commit": False, "auto.offset.reset": "earliest"}
         )
         try:
-            lane = TopicPartition(topics.CLOCK.name, 0)
-            low, high = reader.get_watermark_offsets(lane, timeout=PATIENCE)
+            low, high = reader.get_watermark_offsets(TopicPartition(topics.CLOCK.name, 0), timeout=BROKER_TIMEOUT)
             reader.assign([TopicPartition(topics.CLOCK.name, 0, low)])
             day: date | None = None
             at: datetime | None = None
             position = low
             while position < high:
-                record = reader.poll(PATIENCE)
+                record = reader.poll(BROKER_TIMEOUT)
                 if record is None:
                     raise ClockError("the broker did not answer within 30 s")
                 if (trouble := record.error()) is not None:
@@ -80,8 +79,8 @@ class Clock:
                 position = (record.offset() or 0) + 1
                 kind = dict(record.headers() or []).get("ce_type")
                 if kind == DayBegan.kind.encode():
-                    said = DayBegan.model_validate_json(record.value() or b"").day
-                    day = said if day is None else max(day, said)
+                    begun = DayBegan.model_validate_json(record.value() or b"").day
+                    day = begun if day is None else max(day, begun)
                 elif kind == TimePassed.kind.encode():
                     moment = TimePassed.model_validate_json(record.value() or b"").at
                     at = moment if at is None else max(at, moment)
@@ -91,7 +90,7 @@ class Clock:
         finally:
             reader.close()
 
-    def _say(self, event: Event, name: str, time: datetime) -> None:
+    def _emit(self, event: Event, name: str, time: datetime) -> None:
         event_id = uuid5(NAMESPACE, f"{self._county}/{name}")
         envelope = Envelope(
             id=event_id,
@@ -114,19 +113,19 @@ class Clock:
 
     def _delivered(self, error: Any, _record: Any) -> None:
         if error is not None:
-            self._failed.append(f"the broker did not take the clock's event: {error.str()}")
+            self._failed.append(f"the broker did not accept the clock's event: {error.str()}")
 
 
 class Simulator:
-    """The clock of the demo and of tests: days pass when told to."""
+    """The clock of the demo and of tests: its caller decides when time passes."""
 
     def __init__(self, clock: Clock, hours: Iterable[int] = (1, 8, 12, 18)) -> None:
         self._clock = clock
         self._hours = tuple(sorted(hours))
         self.day: date | None = None
 
-    def begin(self, day: date) -> None:
-        """The day begins, and it is the first of its hours (office hours have not begun).
+    def begin_day(self, day: date) -> None:
+        """Begin a day, at the first of its hours (before office hours).
 
         Raises:
             ValueError: a day is skipped or goes back.
@@ -138,8 +137,8 @@ class Simulator:
         self._clock.pass_time(_moment(day, self._hours[0]))
         self._clock.flush()
 
-    def go_on(self) -> None:
-        """The rest of the day's hours pass."""
+    def finish_day(self) -> None:
+        """Pass the remaining hours of the day."""
         if self.day is None:
             raise ValueError("no day has begun")
         for hour in self._hours[1:]:
@@ -147,33 +146,33 @@ class Simulator:
         self._clock.flush()
 
 
-def missed(last: date | None, today: date) -> Iterator[date]:
-    """The days that must still begin, in order: those after ``last`` up to today; at the very first, today alone."""
+def missed_days(last: date | None, today: date) -> Iterator[date]:
+    """Yield the days to begin, in order: those after ``last`` up to today, or today alone if there is no last day."""
     day = today if last is None else last + timedelta(days=1)
     while day <= today:
         yield day
         day += timedelta(days=1)
 
 
-def tens(now: datetime) -> datetime:
-    """The last full ten minutes."""
+def last_interval(now: datetime) -> datetime:
+    """Return the last full ten minutes before a moment, in UTC."""
     return now.astimezone(UTC).replace(minute=now.minute - now.minute % 10, second=0, microsecond=0)
 
 
-def run(clock: Clock, told: threading.Event) -> None:
-    """Keep the county's time until told to stop."""
-    day, at = clock.last()
+def run(clock: Clock, stopped: threading.Event) -> None:
+    """Emit the county's time until ``stopped`` is set."""
+    day, at = clock.last_emitted()
     while True:
         now = datetime.now(UTC)
-        for begun in missed(day, now.astimezone(COUNTY_TIME).date()):
+        for begun in missed_days(day, now.astimezone(COUNTY_TIME).date()):
             clock.begin_day(begun)
             day = begun
-        if at is None or tens(now) > at:
-            at = tens(now)
+        if at is None or last_interval(now) > at:
+            at = last_interval(now)
             clock.pass_time(at)
         clock.flush()
-        until = (tens(now) + EVERY - datetime.now(UTC)).total_seconds()
-        if told.wait(max(until, 0.1)):
+        until = (last_interval(now) + INTERVAL - datetime.now(UTC)).total_seconds()
+        if stopped.wait(max(until, 0.1)):
             return
 
 
@@ -186,9 +185,9 @@ def main() -> int:
     parser.add_argument("--held", action="store_true", help="begin when standard input ends")
     if parser.parse_args().held:
         sys.stdin.read()
-    told = threading.Event()
+    stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: told.set())
+        signal.signal(number, lambda *_: stopped.set())
     kafka: dict[str, Any] = {"bootstrap.servers": os.environ.get("HUTONG_KAFKA", "127.0.0.1:9092")}
     if user := os.environ.get("HUTONG_KAFKA_USER"):
         kafka |= {
@@ -198,7 +197,7 @@ def main() -> int:
             "sasl.password": os.environ.get("HUTONG_KAFKA_PASSWORD", ""),
         }
     try:
-        run(Clock(kafka, os.environ.get("HUTONG_COUNTY", "341722")), told)
+        run(Clock(kafka, os.environ.get("HUTONG_COUNTY", "341722")), stopped)
     except ClockError as error:
         print(f"The clock stops: {error}.", file=sys.stderr)
         return 1

@@ -1,8 +1,8 @@
-"""Writes files in folders that may belong to somebody else: private, whole or not at all, never over what is not ours.
+"""Write files atomically and privately into folders that another user may control, and never replace foreign files.
 
-Ours is a regular file that we own, with one name only (no hard link), and that its writer recognises where it can. A
-link is not followed, whatever it points to. Between the check and the renaming, whoever owns the folder may put
-something else there; only that entry of their own folder is then replaced, never what it points to.
+A file may be replaced if it is a regular file of this user with one name (no hard link) that its writer recognises.
+Links are not followed. Between the check and the rename, the folder's owner may put another entry in its place; the
+rename then replaces that entry of their folder, never the file it points to.
 """
 
 import errno
@@ -18,19 +18,21 @@ _IN_FOLDER = os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class NotOursError(FileExistsError):
-    """Something stands there that we did not make; it is left alone. ``filename`` says where."""
+    """The path holds something that this program did not write; it is unchanged. ``filename`` is the path."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(
-            errno.EEXIST, f"{path} is a link, or is not our own, and was left alone: move it away", str(path)
+            errno.EEXIST,
+            f"{path} is a link or belongs to another user, and was left unchanged: move it away",
+            str(path),
         )
 
 
 def private_folder(folder: Path, mode: int = 0o700) -> None:
-    """Make a folder that only its owner may enter (or, with another mode, pass through).
+    """Make a folder that only its owner may enter, or with another mode only traverse.
 
     Raises:
-        NotOursError: it belongs to somebody else, who could put anything into it.
+        NotOursError: it belongs to another user, who could put anything into it.
     """
     folder.mkdir(parents=True, exist_ok=True, mode=mode)
     if folder.stat().st_uid != os.geteuid():
@@ -45,16 +47,16 @@ def write_private(
     owner: tuple[int, int] | None = None,
     recognise: Callable[[BinaryIO], bool] | None = None,
 ) -> None:
-    """Write a file that only its owner may read, whole or not at all.
+    """Write atomically a file that only its owner may read.
 
     Args:
-        path: where; its folder is made if there is none.
+        path: the file; its folder is made if it is missing.
         content: text is written as UTF-8.
-        owner: user and group the file is given to; None: it stays ours.
-        recognise: whether a file that stands there, and is ours by its kind and owner, may be replaced.
+        owner: the user id and group id that the file is given to; None keeps this process's.
+        recognise: decides from the content whether an existing file of this user may be replaced.
 
     Raises:
-        NotOursError: something that is not ours stands there.
+        NotOursError: the path holds something that may not be replaced.
         OSError: it cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -1,4 +1,4 @@
-"""What a running service says of itself, at the port that it wrote into its installation's folder."""
+"""Ask a running service for its health, at the port that it wrote into its installation's folder."""
 
 import asyncio
 import http.client
@@ -15,79 +15,79 @@ from typing import Literal
 from deploy.installation import Installation
 from deploy.progress import LogMilestones
 
-PATIENCE = 2.0
+ANSWER_TIMEOUT = 2.0
 """Seconds a service may take to answer."""
-LOOK = 10.0
-"""Seconds between two looks."""
-SILENT = 120.0
-"""Seconds a process may be without life before it is ended. It ends itself sooner, if it still can."""
-EVENT = re.compile(r'"event": "([^"]*)"')
-"""What a service's log calls each kind of thing that happened: a process that starts comes to new ones."""
+CHECK_INTERVAL = 10.0
+"""Seconds between two checks."""
+LIVENESS_TIMEOUT = 120.0
+"""Seconds a process may fail its liveness probe before it is killed. It exits earlier if it still can."""
+LOG_EVENT = re.compile(r'"event": "([^"]*)"')
+"""The name of an event in a service's log. A process that is starting logs names it has not logged before."""
 
-Question = Literal["/health", "/health/live", "/health/ready"]
+Probe = Literal["/health", "/health/live", "/health/ready"]
 
 
-def troubles(installation: Installation, process: str, question: Question = "/health") -> list[str] | None:
-    """What is wrong with a service's process in its own words, nothing if all is well; None: it does not answer."""
+def problems(installation: Installation, process: str, probe: Probe = "/health") -> list[str] | None:
+    """Return the problems that a process reports, an empty list if it is healthy, None if it does not answer."""
     try:
         port = json.loads(installation.state_file(process).read_text())["port"]
-        asked = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+        asked = http.client.HTTPConnection("127.0.0.1", port, timeout=ANSWER_TIMEOUT)
         try:
-            asked.request("GET", question)
+            asked.request("GET", probe)
             return [str(one) for one in json.loads(asked.getresponse().read())["troubles"]]
         finally:
             asked.close()
     except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError):
-        # No file, nobody there, or somebody else who has that port now.
+        # There is no state file, nothing listens, or another program has the port now.
         return None
 
 
-async def end_the_silent(
+async def kill_unresponsive(
     installation: Installation,
     processes: Sequence[str],
     process_id: Callable[[str], int | None],
-    tell: Callable[[str], None],
+    log: Callable[[str], None],
 ) -> None:
-    """Kill a process that is not live for too long: its supervisor starts it again. Runs until it is cancelled.
+    """Kill each process that fails its liveness probe for too long; the supervisor restarts it. Runs until cancelled.
 
-    One that has not answered yet is let be while its start makes progress. One that waits for its database answers
-    nobody and makes none: it begins anew, holds nothing to lose, and from outside it looks like one that hangs.
+    A process that has never answered is left alone while its start makes progress. A process that waits for its
+    database makes none and is restarted, which is safe: it holds no work, and it cannot be told from one that hangs.
     """
-    seen: dict[str, _Life] = {}
+    seen: dict[str, _ProcessHealth] = {}
     while True:
-        await asyncio.sleep(LOOK)
+        await asyncio.sleep(CHECK_INTERVAL)
         for name in processes:
-            answer = await asyncio.to_thread(troubles, installation, name, "/health/live")
+            answer = await asyncio.to_thread(problems, installation, name, "/health/live")
             process, now = process_id(name), time.monotonic()
             life = seen.get(name)
             if life is None or process != life.process:
-                # A predecessor's silence is not its own.
-                seen[name] = _Life(process, now, LogMilestones(installation.logs / f"{name}.log", EVENT))
-            elif life.shows(answer == []):
-                life.since = now
-            elif process is not None and now - life.since > SILENT:
-                life.since = now
-                tell(f"{name} shows no life ({'; '.join(answer or ['no answer'])}) and is ended")
+                # A new process is not blamed for the silence of its predecessor.
+                seen[name] = _ProcessHealth(process, now, LogMilestones(installation.logs / f"{name}.log", LOG_EVENT))
+            elif life.is_healthy(answer == []):
+                life.last_healthy = now
+            elif process is not None and now - life.last_healthy > LIVENESS_TIMEOUT:
+                life.last_healthy = now
+                log(f"{name} is not live ({'; '.join(answer or ['no answer'])}) and is killed")
                 with suppress(ProcessLookupError):
                     os.kill(process, signal.SIGKILL)
 
 
 @dataclass(slots=True)
-class _Life:
-    """One process of a service, as it was seen last."""
+class _ProcessHealth:
+    """The state of one process at its last check."""
 
     process: int | None
-    since: float
-    """When it was last live, new, or on its way to be live."""
+    last_healthy: float
+    """Monotonic seconds at which it was last live, new, or making progress with its start."""
     log: LogMilestones
-    steps: int = 0
-    """Kinds of events in its log, as long as it has not been live."""
+    milestones: int = 0
+    """Number of distinct events in its log, counted until it is live for the first time."""
     started: bool = False
 
-    def shows(self, live: bool) -> bool:
-        """Whether it is live, or has come further in its start."""
-        self.started = self.started or live
+    def is_healthy(self, is_live: bool) -> bool:
+        """Return whether it is live or its start has made progress since the last check."""
+        self.started = self.started or is_live
         if self.started:
-            return live
-        before, self.steps = self.steps, self.log.count()
-        return self.steps > before
+            return is_live
+        before, self.milestones = self.milestones, self.log.count()
+        return self.milestones > before

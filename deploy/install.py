@@ -1,4 +1,4 @@
-"""Installs Hutong on running servers: provisions the broker and the database, migrates, activates the county."""
+"""Install Hutong on running servers: provision the broker and the database, migrate, activate the county."""
 
 import asyncio
 from collections.abc import Mapping
@@ -21,37 +21,37 @@ from county.problem import CountyInvalid
 from county.reader import load
 from deploy.embedded.files import HOST, SOCKET_PORT
 from deploy.installation import ADMIN, DATABASE, Installation, agency_keys
-from deploy.progress import Progress
-from deploy.provision import provision_broker, provision_database, wanted
+from deploy.progress import ProgressMonitor
+from deploy.provision import broker_spec, provision_broker, provision_database
 from services.eligibility.requirements import REQUIREMENTS
 
 NAMESPACE = UUID("c2d2b1de-30c4-5b0a-8f3c-6b4a9b1b7c30")
-PATIENCE = 30.0
+BROKER_TIMEOUT = 30.0
 
 
 class ActivationError(Exception):
-    """The broker did not take the county's data. Says why."""
+    """The broker did not accept the county's data. The message gives the reason."""
 
 
 def read_county(folder: Path, home: Path) -> County:
-    """The county of a folder. A log-in whose agency has handed in no public key gets a pair of this installation's.
+    """Read a county's folder. A log-in whose agency has provided no public key gets a pair of this installation's.
 
     Raises:
-        CountyInvalid: the folder is no county, or something is wrong with it.
+        CountyInvalid: the folder has problems; the exception lists them.
     """
     if problems := check(folder, REQUIREMENTS):
         raise CountyInvalid(problems)
     plain = load(folder)
-    keys = agency_keys(home, [principal for unit in plain.units for principal in _lacking(unit).values()])
+    keys = agency_keys(home, [principal for unit in plain.units for principal in _missing_keys(unit).values()])
     units = tuple(
-        unit.model_copy(update={name: keys[principal] for name, principal in _lacking(unit).items()})
+        unit.model_copy(update={name: keys[principal] for name, principal in _missing_keys(unit).items()})
         for unit in plain.units
     )
     return plain.model_copy(update={"units": units})
 
 
-def _lacking(unit: Unit) -> dict[str, str]:
-    """The public keys that disclosures to the unit need and that it has not handed in -> whose they are."""
+def _missing_keys(unit: Unit) -> dict[str, str]:
+    """Return the public keys that disclosures need and the unit lacks: attribute -> principal."""
     needed = {}
     if "agency" in unit.families:
         needed["public_key"] = unit.id
@@ -62,7 +62,7 @@ def _lacking(unit: Unit) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Servers:
-    """Where the broker and the database are, and how their administrators log in."""
+    """Addresses of the broker and the database, and their administrators' log-ins."""
 
     bootstrap: str
     admin_password: str = field(repr=False)
@@ -72,8 +72,8 @@ class Servers:
     """Data source name of a superuser."""
 
     @classmethod
-    def of(cls, state: Mapping[str, Any]) -> Self:
-        """Of a running embedded stack (``LocalStack.state``): on loopback if it listens there, else by its socket."""
+    def from_state(cls, state: Mapping[str, Any]) -> Self:
+        """Return the addresses of a running embedded stack (``LocalStack.state``): loopback or else its socket."""
         kafka, postgres = state["kafka"], state["postgres"]
         return cls(
             kafka["bootstrap"],
@@ -85,11 +85,11 @@ class Servers:
 
 
 async def install(servers: Servers, home: Path, county: County, partitions: int) -> Installation:
-    """Bring running servers to what this version of the code needs; safe to run again.
+    """Prepare and provision running servers for this version of the code. It is idempotent.
 
     Raises:
         ProvisioningError: the broker or the database refused a part.
-        NoProgressError: one of them stands still.
+        NoProgressError: one of them stalled.
     """
     installation = prepare(servers, home, county, partitions)
     await provision(installation, county)
@@ -97,12 +97,12 @@ async def install(servers: Servers, home: Path, county: County, partitions: int)
 
 
 def preload() -> None:
-    """Import what an installation needs beyond this module: half a second, to be spent while the servers start."""
+    """Import the modules that provisioning needs, which takes half a second, while the servers start."""
     import runtime.storage.migrations  # noqa: F401
 
 
 def prepare(servers: Servers, home: Path, county: County, partitions: int) -> Installation:
-    """The installation in a folder, at these servers' addresses: who runs its services needs no more to load them."""
+    """Write the installation's folder for these servers; its services can load from then on."""
     return Installation.prepare(
         home,
         county,
@@ -116,15 +116,15 @@ def prepare(servers: Servers, home: Path, county: County, partitions: int) -> In
 
 
 async def provision(installation: Installation, county: County) -> None:
-    """Make in the broker and the database what the installation's services need to begin.
+    """Create in the broker and the database everything that the services need.
 
     Raises:
         ProvisioningError: the broker or the database refused a part.
-        NoProgressError: one of them stands still.
+        NoProgressError: one of them stalled.
     """
     broker = asyncio.to_thread(
         lambda: provision_broker(
-            AdminClient(installation.kafka(ADMIN)), wanted(county, installation.partitions), installation.users
+            AdminClient(installation.kafka(ADMIN)), broker_spec(county, installation.partitions), installation.users
         )
     )
     await asyncio.gather(broker, _database(installation))
@@ -146,12 +146,12 @@ async def _database(installation: Installation) -> None:
         await migrate(service, settings, Path(services.__path__[0]) / service / "migrations", applied.append)
         applied.append(service)
 
-    progress = Progress("the making of the database", "PostgreSQL's log says what it does")
-    await progress.watch(make(), lambda: len(applied), "migrations")
+    progress = ProgressMonitor("provisioning the database", "see PostgreSQL's log")
+    await progress.run(make(), lambda: len(applied), "migrations")
 
 
 def in_force(installation: Installation, today: date) -> County | None:
-    """The county's data that rules on a day, chosen among what was activated as the services choose it.
+    """Return the version of the county's data in force on a day, chosen as the services choose it.
 
     Raises:
         BrokerRefusedError: the broker does not answer.
@@ -162,25 +162,25 @@ def in_force(installation: Installation, today: date) -> County | None:
         for record in client.read_new(COUNTY.name):
             if record.body is not None:
                 event = CountyActivated.model_validate(record.body)
-                held.pop(event.county.version, None)  # a version activated again is a later word
+                held.pop(event.county.version, None)  # a repeated activation counts as the latest
                 held[event.county.version] = event
     finally:
         client.close()
     if not held:
         return None
-    ruling = [event for event in reversed(held.values()) if event.active_from <= today]
-    if ruling:
-        return max(ruling, key=lambda event: event.active_from).county
+    in_effect = [event for event in reversed(held.values()) if event.active_from <= today]
+    if in_effect:
+        return max(in_effect, key=lambda event: event.active_from).county
     return min(held.values(), key=lambda event: event.active_from).county
 
 
 def activate(installation: Installation, county: County, active_from: date, by: str) -> UUID:
-    """Put this version of the county's data in force from a day on; the id of the event.
+    """Put this version of the county's data in force from a day on and return the event's id.
 
-    ``by``: role and unit of the named person. Said again, it is the same event.
+    ``by`` is the role and unit of the responsible person. The same arguments give the same event.
 
     Raises:
-        ActivationError: the broker did not take it.
+        ActivationError: the broker did not accept it.
     """
     event = CountyActivated(county=county, active_from=active_from, activated_by=by)
     event_id = uuid5(NAMESPACE, f"{event.key}/{active_from}/{by}")
@@ -193,17 +193,17 @@ def activate(installation: Installation, county: County, active_from: date, by: 
         county=county.code,
         correlation=event_id,
     )
-    told: list[KafkaError | None] = []
-    # Sent twice it is the same event, so that nothing is gained by an idempotent producer, which begins slowly.
+    results: list[KafkaError | None] = []
+    # A duplicate is the same event, so the slower start of an idempotent producer has no benefit.
     producer = Producer({**installation.kafka("operator"), "acks": "all"})
     producer.produce(
         event.topic_name,
         event.model_dump_json().encode(),
         event.key.encode(),
         headers=list(envelope.headers()),
-        on_delivery=lambda error, _record: told.append(error),
+        on_delivery=lambda error, _record: results.append(error),
     )
-    producer.flush(PATIENCE)
-    if told != [None]:
-        raise ActivationError(told[0].str() if told and told[0] is not None else "the broker did not answer")
+    producer.flush(BROKER_TIMEOUT)
+    if results != [None]:
+        raise ActivationError(results[0].str() if results and results[0] is not None else "the broker did not answer")
     return event_id

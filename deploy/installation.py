@@ -1,7 +1,7 @@
-"""The state of one installation, in a folder: addresses, log-ins and secrets, all made on the spot.
+"""One installation's folder: addresses, log-ins and secrets, all generated on this machine.
 
-Everything is in files of mode 0600 in a folder of mode 0700. An agency's private key is written to a folder of its
-own, for the agency's client; the product never reads it.
+Files have mode 0600, folders 0700. An agency's private key is written to a folder of its own, for the agency's client;
+the product never reads it.
 """
 
 import json
@@ -20,23 +20,23 @@ from deploy.provision import OPERATOR_ROLE, county_topics
 
 DATABASE = "hutong"
 FORMAT = 1
-"""Of an installation's folder: raised with every change after which another version cannot work on what lies there."""
+"""Format of an installation's folder. It is raised with every change that other versions cannot work with."""
 SETTINGS = "settings.json"
 """What the ops team sets for single services: ``{"notify": {"HUTONG_ALARM_WEBHOOK": "..."}}``. Read, never written."""
 PROCESSES = "HUTONG_PROCESSES"
-"""Among those: in how many processes a service runs."""
+"""Setting in ``settings.json``: the number of processes of a service."""
 HTTP_PORT = "HUTONG_HTTP_PORT"
-"""Of a service's first process; each of the others has the next one."""
+"""Setting in ``settings.json``: the port of a service's first process; each further process has the next port."""
 ADMIN = "admin"
-"""The broker's super user: provisioning and the ops team's reading."""
+"""The broker's super user, for provisioning and for the ops team's read-only commands."""
 
 
 class NoInstallationError(Exception):
-    """There is no installation in this folder, or (``damaged`` says which file) one that cannot be read."""
+    """The folder holds no installation, or one with a file that cannot be read (``damaged``)."""
 
     def __init__(self, home: Path, damaged: Path | None = None, why: str = "") -> None:
         super().__init__(
-            f"{damaged} cannot be read ({why}): mend it, or restore it from a backup"
+            f"{damaged} cannot be read ({why}): correct it, or restore it from a backup"
             if damaged
             else f"{home} holds no installation: start one with `make up`"
         )
@@ -44,8 +44,8 @@ class NoInstallationError(Exception):
         self.damaged = damaged
 
 
-class OtherFormatError(NoInstallationError):
-    """The installation in this folder was made by a version that is not this one's to run. Nothing was changed."""
+class UnsupportedFormatError(NoInstallationError):
+    """Another version of Hutong made the installation in this folder. Nothing was changed."""
 
     def __init__(self, home: Path, held: int) -> None:
         if held < FORMAT:
@@ -60,10 +60,10 @@ class OtherFormatError(NoInstallationError):
 
 
 def check_format(home: Path) -> None:
-    """Before anything starts: that this version can work on what lies in the folder, if anything does.
+    """Check, before anything starts, that this version can run the installation in the folder, if there is one.
 
     Raises:
-        OtherFormatError: another version made it.
+        UnsupportedFormatError: another version made it.
         NoInstallationError: its file is damaged.
     """
     if _file(home).exists():
@@ -71,9 +71,9 @@ def check_format(home: Path) -> None:
 
 
 def default_home() -> Path:
-    """The folder that `HUTONG_INSTALLATION` names, else that of the installation which `make up` keeps."""
-    told = os.environ.get("HUTONG_INSTALLATION")
-    return Path(told).expanduser() if told else jars.home() / "installation"
+    """Return the folder that `HUTONG_INSTALLATION` names, or the one that `make up` uses."""
+    named = os.environ.get("HUTONG_INSTALLATION")
+    return Path(named).expanduser() if named else jars.home() / "installation"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,13 +112,13 @@ class Installation:
 
         Raises:
             NoInstallationError: there is none, or its file is damaged.
-            OtherFormatError: another version made it.
+            UnsupportedFormatError: another version made it.
         """
         try:
             state = dict(json.loads(_file(home).read_text()))
             held = int(state.pop("format", 0))
             if held != FORMAT:
-                raise OtherFormatError(home, held)
+                raise UnsupportedFormatError(home, held)
             return cls(home=home, **state)
         except FileNotFoundError:
             raise NoInstallationError(home) from None
@@ -139,12 +139,12 @@ class Installation:
         postgres_port: int,
         postgres_admin: str,
     ) -> Self:
-        """The installation in ``home``, made if there is none, with these addresses.
+        """Write the installation in ``home`` with these addresses and return it; make it if there is none.
 
-        Log-ins and secrets that exist are kept; what a new version of the county needs is added. Writes everything.
+        Existing log-ins and secrets are kept; those that a new version of the county needs are added.
 
         Raises:
-            NoInstallationError: there is one, and its file is damaged: made anew, it would have other passwords.
+            NoInstallationError: its file is damaged; a new one would have other passwords.
         """
         try:
             old: Self | None = cls.load(home)
@@ -170,19 +170,19 @@ class Installation:
             postgres_admin=postgres_admin,
             roles=roles,
         )
-        # Others may pass through, not look: the embedded database's own user must reach its data below.
+        # Other users may traverse the folder but not list it: the embedded database's user must reach its data.
         private_folder(home, 0o711)
         made.save()
         made._make_secrets()
         return made
 
     def save(self) -> None:
-        """Write the state, whole or not at all."""
+        """Write the state atomically."""
         state = {name: value for name, value in asdict(self).items() if name != "home"}
         write_private(_file(self.home), json.dumps({"format": FORMAT, **state}, indent=2))
 
-    def at(self, **addresses: Any) -> Self:
-        """The same installation at other addresses."""
+    def with_addresses(self, **addresses: Any) -> Self:
+        """Return the same installation at other addresses."""
         return replace(self, **addresses)
 
     # ------------------------------------------------------------ who may log in
@@ -204,7 +204,7 @@ class Installation:
             "sasl.mechanism": "SCRAM-SHA-512",
             "sasl.username": login.user,
             "sasl.password": login.password,
-            # What fails is raised or handed to a callback; the library's own lines on stderr say it a second time.
+            # Failures are raised or reach a callback, so the library's own lines on stderr are switched off.
             "log_level": 0,
             **more,
         }
@@ -219,24 +219,24 @@ class Installation:
     # ------------------------------------------------------------ what processes are told
 
     def processes(self) -> dict[str, tuple[str, int]]:
-        """Every service's processes by name -> the service, and the ordinal among its processes.
+        """Return the services' processes: name -> (service, ordinal).
 
         Raises:
-            NoInstallationError: what the ops team set cannot be read.
+            NoInstallationError: the ops team's settings cannot be read.
         """
-        told = self._settings()
+        settings = self._settings()
         return {
             _process(service, ordinal): (service, ordinal)
             for service in SERVICES
-            for ordinal in range(int(told[service].get(PROCESSES, 1)))
+            for ordinal in range(int(settings[service].get(PROCESSES, 1)))
         }
 
-    def running(self, service: str) -> list[str]:
-        """The processes of a service that were started last, by name, as far as they came to say so."""
+    def started_processes(self, service: str) -> list[str]:
+        """Return the names of a service's processes that have written a state file since the last start."""
         return sorted({service, *(file.stem for file in (self.home / "run").glob(f"{service}.*json"))})
 
-    def forget_running(self) -> None:
-        """Nothing runs now: what ran last is nobody's answer."""
+    def clear_state_files(self) -> None:
+        """Remove the state files of processes that no longer run."""
         for file in (self.home / "run").glob("*.json"):
             file.unlink()
 
@@ -244,13 +244,13 @@ class Installation:
         """The environment of a service's process (``runtime.settings.Settings``).
 
         Raises:
-            NoInstallationError: what the ops team set cannot be read.
+            NoInstallationError: the ops team's settings cannot be read.
         """
         login = self.login(service)
-        told = {name: value for name, value in self._settings()[service].items() if name != PROCESSES}
-        if int(told.get(HTTP_PORT, 0)):
-            told[HTTP_PORT] = str(int(told[HTTP_PORT]) + ordinal)
-        return told | {
+        settings = {name: value for name, value in self._settings()[service].items() if name != PROCESSES}
+        if int(settings.get(HTTP_PORT, 0)):
+            settings[HTTP_PORT] = str(int(settings[HTTP_PORT]) + ordinal)
+        return settings | {
             "HUTONG_ORDINAL": str(ordinal),
             "HUTONG_KAFKA": self.bootstrap,
             "HUTONG_KAFKA_USER": login.user,
@@ -290,16 +290,16 @@ class Installation:
         return self.home / "logs"
 
     def _settings(self) -> dict[str, dict[str, str]]:
-        """What the ops team set for each service, as text: a list or a number stands as JSON."""
+        """Return the ops team's settings for each service as text; values that are not text are written as JSON."""
         file = self.home / SETTINGS
         try:
             held = json.loads(file.read_text())
-            strangers = set(held) - set(SERVICES)
-            if strangers:
-                raise ValueError(f"no service is called {min(strangers)}")
-            told = {service: _as_text(service, held.get(service, {})) for service in SERVICES}
-            _check_ports(told)
-            return told
+            unknown = set(held) - set(SERVICES)
+            if unknown:
+                raise ValueError(f"no service is called {min(unknown)}")
+            settings = {service: _as_text(service, held.get(service, {})) for service in SERVICES}
+            _check_ports(settings)
+            return settings
         except FileNotFoundError:
             return {service: {} for service in SERVICES}
         except (ValueError, TypeError, AttributeError) as error:
@@ -310,8 +310,8 @@ class Installation:
 
         for folder in ("run", "logs", "secrets", "agencies"):
             private_folder(self.home / folder)
-        registry = _read(self.secrets_file("registry"))
-        ops = _read(self.home / "secrets" / "ops.json")
+        registry = _read_secrets(self.secrets_file("registry"))
+        ops = _read_secrets(self.home / "secrets" / "ops.json")
         if not ops:
             private, public = new_keys()
             ops = {"ops_private_key": private, "ops_public_key": public}
@@ -324,14 +324,14 @@ class Installation:
                 "lookup_key": secrets.token_hex(32),
                 "child_id_key": secrets.token_hex(32),
             }
-        intake = _read(self.secrets_file("intake")) or {"record_key": secrets.token_hex(32)}
+        intake = _read_secrets(self.secrets_file("intake")) or {"record_key": secrets.token_hex(32)}
         own = {
             "registry": registry,
             "intake": intake | {"registry_public_key": registry["registry_public_key"]},
         }
         write_private(self.home / "secrets" / "ops.json", json.dumps(ops, indent=2))
         for service in SERVICES:
-            parking = _read(self.secrets_file(service)).get("parking_key", secrets.token_urlsafe(32))
+            parking = _read_secrets(self.secrets_file(service)).get("parking_key", secrets.token_urlsafe(32))
             held = own.get(service, {}) | {"ops_public_key": ops["ops_public_key"], "parking_key": parking}
             write_private(self.secrets_file(service), json.dumps(held, indent=2))
 
@@ -348,9 +348,9 @@ def _as_text(service: str, held: Mapping[str, Any]) -> dict[str, str]:
     return {name: value if isinstance(value, str) else json.dumps(value) for name, value in held.items()}
 
 
-def _check_ports(told: Mapping[str, Mapping[str, str]]) -> None:
+def _check_ports(settings_by_service: Mapping[str, Mapping[str, str]]) -> None:
     taken: dict[int, str] = {}
-    for service, settings in told.items():
+    for service, settings in settings_by_service.items():
         first = int(settings.get(HTTP_PORT, 0))
         for ordinal in range(int(settings.get(PROCESSES, 1)) if first else 0):
             process = _process(service, ordinal)
@@ -364,17 +364,17 @@ def _process(service: str, ordinal: int) -> str:
 
 
 def agency_keys(home: Path, principals: Iterable[str]) -> dict[str, str]:
-    """A key pair made on the spot for every log-in that has handed in none: principal -> public JWK (JSON text).
+    """Return a public key for each of these log-ins, generated if there is none: principal -> public JWK (JSON text).
 
-    The private half is written for that log-in's own client (``Installation.agency_key_file``) and goes nowhere else.
+    The private key is written for that log-in's own client (``Installation.agency_key_file``) and nowhere else.
     """
-    from joserfc.jwk import ECKey  # whoever makes no key does not wait for the cryptography
+    from joserfc.jwk import ECKey  # imported here because it is slow and rarely needed
 
     private_folder(home / "agencies")
     public = {}
     for principal in principals:
         file = home / "agencies" / f"{principal}.jwk.json"
-        held = _read(file)
+        held = _read_secrets(file)
         if not held:
             made = ECKey.generate_key("P-256", {"use": "enc", "alg": "ECDH-ES+A256KW"}).as_dict(private=True)
             held = {name: str(value) for name, value in made.items()}
@@ -394,8 +394,8 @@ def _file(home: Path) -> Path:
     return home / "installation.json"
 
 
-def _read(file: Path) -> dict[str, str]:
-    """Secrets that are there. What is damaged is never made anew: what it opened would be lost for ever."""
+def _read_secrets(file: Path) -> dict[str, str]:
+    """Return the secrets of a file. A damaged file is never replaced: the data sealed with its keys would be lost."""
     try:
         return dict(json.loads(file.read_text()))
     except FileNotFoundError:

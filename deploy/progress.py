@@ -1,4 +1,4 @@
-"""Waiting for a machine that may be slow: it goes on while a count grows, and ends when the count stands still."""
+"""Wait for slow operations: waiting continues while a counter grows and fails when it stalls."""
 
 import asyncio
 import os
@@ -8,79 +8,81 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
 
-PATIENCE = 120.0
-"""Seconds without progress after which waiting is given up."""
-LIMIT = "HUTONG_START_LIMIT"
-"""The setting (environment) that holds the outer limit: seconds that one wait may take, however much it moves."""
-LIMIT_S = 3600.0
-BETWEEN = 0.2
-"""Seconds between two looks at work that goes on beside."""
+STALL_TIMEOUT = 120.0
+"""Seconds without progress after which waiting fails."""
+LIMIT_SETTING = "HUTONG_START_LIMIT"
+"""Environment variable with the outer limit: the seconds that one wait may take in total."""
+DEFAULT_LIMIT = 3600.0
+POLL_INTERVAL = 0.2
+"""Seconds between two checks of work in progress."""
 
 T = TypeVar("T")
 
 
 class NoProgressError(Exception):
-    """Waiting was given up. Says what was waited for, how long, the last progress and what helps."""
+    """An operation stalled or exceeded the limit. The message names it, its last progress and the remedy."""
 
 
 def start_limit() -> float:
-    """The outer limit in seconds.
+    """Return the outer limit in seconds.
 
     Raises:
-        NoProgressError: the setting is no positive number.
+        NoProgressError: the setting is not a positive number.
     """
-    said = os.environ.get(LIMIT, "")
-    if not said:
-        return LIMIT_S
-    if not said.isdecimal() or not int(said):
-        raise NoProgressError(f"{LIMIT} must be a whole number of seconds, not {said!r}")
-    return float(said)
+    value = os.environ.get(LIMIT_SETTING, "")
+    if not value:
+        return DEFAULT_LIMIT
+    if not value.isdecimal() or not int(value):
+        raise NoProgressError(f"{LIMIT_SETTING} must be a whole number of seconds, not {value!r}")
+    return float(value)
 
 
-class Progress:
-    """One wait. ``what`` is a noun ("Kafka's start"), ``remedy`` says what the reader of the error can do."""
+class ProgressMonitor:
+    """Monitors one operation. ``what`` names it ("Kafka's start"); ``remedy`` ends the error message."""
 
-    def __init__(self, what: str, remedy: str, *, patience: float | None = None, limit: float | None = None) -> None:
+    def __init__(
+        self, what: str, remedy: str, *, stall_timeout: float | None = None, limit: float | None = None
+    ) -> None:
         self._what = what
         self._remedy = remedy
-        self._patience = PATIENCE if patience is None else patience
+        self._stall_timeout = STALL_TIMEOUT if stall_timeout is None else stall_timeout
         self._limit = start_limit() if limit is None else limit
         self._began = self._moved = time.monotonic()
         self._count = 0
 
-    def look(self, count: int, unit: str = "steps") -> None:
-        """Compare the count with the highest one so far.
+    def check(self, count: int, unit: str = "steps") -> None:
+        """Record the current count and fail if the operation has stalled.
 
         Raises:
-            NoProgressError: it has not grown for the whole patience, or the outer limit has passed.
+            NoProgressError: the count has not grown within the stall timeout, or the outer limit has passed.
         """
         now = time.monotonic()
         if count > self._count:
             self._count, self._moved = count, now
         still, whole = now - self._moved, now - self._began
         reached = f"it had reached {self._count} {unit}" if self._count else "it had not moved at all"
-        if still > self._patience:
+        if still > self._stall_timeout:
             raise NoProgressError(
                 f"{self._what} made no progress for {still:.0f} s ({reached} after {whole:.0f} s): {self._remedy}"
             )
         if whole > self._limit:
             raise NoProgressError(
                 f"{self._what} was not over within {whole:.0f} s ({reached}): "
-                f"on a slow machine set {LIMIT} to more than {self._limit:.0f} seconds"
+                f"on a slow machine set {LIMIT_SETTING} to more than {self._limit:.0f} seconds"
             )
 
-    async def watch(self, work: Awaitable[T], count: Callable[[], int], unit: str = "steps") -> T:
-        """Await ``work`` and look at the count meanwhile; work that is given up is cancelled.
+    async def run(self, work: Awaitable[T], count: Callable[[], int], unit: str = "steps") -> T:
+        """Await ``work`` while checking ``count``; cancel it if it stalls.
 
         Raises:
-            NoProgressError: as :meth:`look` does.
+            NoProgressError: as for :meth:`check`.
         """
         running = asyncio.ensure_future(work)
         try:
             while not running.done():
-                await asyncio.wait({running}, timeout=BETWEEN)
+                await asyncio.wait({running}, timeout=POLL_INTERVAL)
                 if not running.done():
-                    self.look(count(), unit)
+                    self.check(count(), unit)
         except BaseException:
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
@@ -89,9 +91,9 @@ class Progress:
 
 
 class LogMilestones:
-    """Counts what a growing log has said that matches a pattern; the same words again do not count.
+    """Counts the distinct matches of a pattern in a growing log, compared by the pattern's groups.
 
-    What the log holds already, of earlier processes, is skipped. Of a match its groups are compared.
+    Lines that the log held before, from earlier processes, are skipped.
     """
 
     def __init__(self, log: Path, pattern: re.Pattern[str]) -> None:
@@ -101,7 +103,7 @@ class LogMilestones:
         self._seen: set[tuple[str | None, ...]] = set()
 
     def count(self) -> int:
-        """How many different ones so far."""
+        """Return the number of distinct matches so far."""
         try:
             with self._log.open("rb") as file:
                 file.seek(self._offset)

@@ -1,7 +1,7 @@
-"""Tells when the house is at rest: everything that was said has been heard, and nothing waits to be said.
+"""Detect that an installation is idle: every event has been consumed and nothing waits to be published.
 
-Reads the services' own tables with the operator's role and the ends of the topics. At rest means that at one moment
-every cursor stood at the end of its topic, every outbox was empty and the day had turned everywhere.
+The operator's role reads the services' tables, and the broker gives the end offsets of the topics. The system is idle
+when at one moment every cursor is at the end of its topic, every outbox is empty and every service has begun the day.
 """
 
 import asyncio
@@ -18,35 +18,35 @@ from contracts.county import County
 from contracts.topics import SERVICES
 from deploy.provision import county_topics
 
-BETWEEN = 0.025
-"""Seconds between two looks."""
-PATIENCE = 120.0
-"""Seconds without any progress after which waiting is given up."""
+POLL_INTERVAL = 0.025
+"""Seconds between two checks."""
+IDLE_TIMEOUT = 120.0
+"""Seconds without progress after which waiting fails."""
 
-Ends = dict[tuple[str, int], int]
+EndOffsets = dict[tuple[str, int], int]
 
 
-class NotSettledError(Exception):
-    """The house does not come to rest. Says what it waits for."""
+class NotQuiescentError(Exception):
+    """The system does not become idle. The message says what is still pending."""
 
 
 @dataclass(frozen=True, slots=True)
-class State:
-    """One look at all services, in one database transaction."""
+class SystemState:
+    """The state of all services, read in one query."""
 
     cursors: dict[tuple[str, str, int], tuple[int, int]]
-    """(service, topic, partition) -> (slowest cursor, how many consumers)."""
+    """(service, topic, partition) -> (lowest next offset, number of consumers)."""
     outbox: dict[str, int]
-    """Service -> events not published yet."""
-    later: dict[str, int]
-    """Service -> news kept back while more of a file is on its way."""
+    """Service -> number of events that are not published yet."""
+    coalescing: dict[str, int]
+    """Service -> number of changes in the coalescing buffer."""
     days: dict[str, tuple[date | None, date | None]]
-    """Service -> the earliest and the latest day its lanes are in."""
+    """Service -> the earliest and the latest day that its partitions have begun."""
     parked: dict[str, int]
-    dead: dict[str, int]
+    dead_letters: dict[str, int]
 
 
-_LOOK_AT_ONE = """
+_SERVICE_STATE_QUERY = """
 SELECT '{0}' AS service, 'cursor' AS what, topic, partition, min(next_offset) AS number, count(*) AS many,
        NULL::date AS early, NULL::date AS late
   FROM "{0}".consumer_cursor GROUP BY topic, partition
@@ -57,27 +57,29 @@ UNION ALL SELECT '{0}', 'dead', NULL, NULL, count(*), 0, NULL, NULL FROM "{0}".d
 UNION ALL SELECT '{0}', 'day', NULL, NULL, count(*) - count(day), 0, min(day), max(day) FROM "{0}".day_state
 """
 
-_LOOK = " UNION ALL ".join(_LOOK_AT_ONE.format(service) for service in SERVICES)
+_STATE_QUERY = " UNION ALL ".join(_SERVICE_STATE_QUERY.format(service) for service in SERVICES)
 
 
-class Watch:
-    """Looks at an installation until it is at rest."""
+class QuiescenceMonitor:
+    """Waits until an installation is idle."""
 
     def __init__(self, admin: AdminClient, database: "asyncpg.Connection[asyncpg.Record]", county: County) -> None:
         self._admin = admin
         self._database = database
-        self._heard = {
+        self._consumed = {
             (service, topic.name) for topic in county_topics(county) for service in topic.readers if service in SERVICES
         }
-        topics = {name for _, name in self._heard}
+        topics = {name for _, name in self._consumed}
         described = admin.list_topics(timeout=30).topics
         self._partitions = {name: sorted(topic.partitions) for name, topic in described.items()}
-        self._lanes = [(name, partition) for name in sorted(topics) for partition in self._partitions[name]]
+        self._consumed_partitions = [
+            (name, partition) for name in sorted(topics) for partition in self._partitions[name]
+        ]
 
-    async def state(self) -> State:
-        """Look once."""
-        found = State({}, {}, {}, {}, {}, {})
-        for row in await self._database.fetch(_LOOK):
+    async def state(self) -> SystemState:
+        """Read the state of all services once."""
+        found = SystemState({}, {}, {}, {}, {}, {})
+        for row in await self._database.fetch(_STATE_QUERY):
             service = row["service"]
             match row["what"]:
                 case "cursor":
@@ -85,59 +87,60 @@ class Watch:
                 case "outbox":
                     found.outbox[service] = row["number"]
                 case "later":
-                    found.later[service] = row["number"]
+                    found.coalescing[service] = row["number"]
                 case "parked":
                     found.parked[service] = row["number"]
                 case "dead":
-                    found.dead[service] = row["number"]
+                    found.dead_letters[service] = row["number"]
                 case _:
-                    # A lane that is in no day yet is earlier than any.
+                    # A partition that has begun no day counts as earlier than every day.
                     found.days[service] = (None if row["number"] else row["early"], row["late"])
         return found
 
-    def ends(self) -> Ends:
-        """The end of every topic that a service hears."""
-        return self._ends(self._lanes)
+    def end_offsets(self) -> EndOffsets:
+        """Return the end offset of every partition that a service consumes."""
+        return self._end_offsets(self._consumed_partitions)
 
-    def ends_of(self, topics: Iterable[str]) -> Ends:
-        """The ends of other topics."""
-        return self._ends([(name, partition) for name in topics for partition in self._partitions[name]])
+    def end_offsets_of(self, topics: Iterable[str]) -> EndOffsets:
+        """Return the end offsets of the partitions of these topics."""
+        return self._end_offsets([(name, partition) for name in topics for partition in self._partitions[name]])
 
-    def _new_ends(self) -> Ends:
-        """The ends, once more from new leaders if the old ones have died: the client does not look by itself."""
+    def _refreshed_end_offsets(self) -> EndOffsets:
+        """Return the end offsets; if that fails, refresh the metadata, as the leader may have changed, and retry."""
         try:
-            return self.ends()
+            return self.end_offsets()
         except KafkaException:
             self._admin.list_topics(timeout=30)
-            return self.ends()
+            return self.end_offsets()
 
-    def _ends(self, lanes: Iterable[tuple[str, int]]) -> Ends:
+    def _end_offsets(self, partitions: Iterable[tuple[str, int]]) -> EndOffsets:
         latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
-        asked = {TopicPartition(name, partition): latest for name, partition in lanes}
+        asked = {TopicPartition(name, partition): latest for name, partition in partitions}
         answers = self._admin.list_offsets(asked, request_timeout=10)
-        ends = {(lane.topic, lane.partition): future.result().offset for lane, future in answers.items()}
-        silent = next((lane for lane, end in ends.items() if end < 0), None)
-        if silent is not None:  # which is all the client says when a partition's leader has not answered
-            raise KafkaException(KafkaError(KafkaError.LEADER_NOT_AVAILABLE, f"{silent[0]}/{silent[1]}"))
+        ends = {(answer.topic, answer.partition): future.result().offset for answer, future in answers.items()}
+        # A negative offset is the client's only sign that the leader of a partition has not answered.
+        unanswered = next((partition for partition, end in ends.items() if end < 0), None)
+        if unanswered is not None:
+            raise KafkaException(KafkaError(KafkaError.LEADER_NOT_AVAILABLE, f"{unanswered[0]}/{unanswered[1]}"))
         return ends
 
     @staticmethod
-    def _not_done(state: State, day: date | None) -> Iterator[str]:
-        """What the tables alone show to be unfinished, in words."""
+    def _unfinished(state: SystemState, day: date | None) -> Iterator[str]:
+        """Yield a sentence for each kind of pending work that the tables show."""
         for service, waiting in state.outbox.items():
             if waiting:
                 yield f"{service} has {waiting} events to publish"
-        for service, waiting in state.later.items():
+        for service, waiting in state.coalescing.items():
             if waiting:
-                yield f"{service} has kept {waiting} news back"
+                yield f"{service} has {waiting} changes in its coalescing buffer"
         if day is not None:
             for service, (early, late) in state.days.items():
                 if late is not None and (early is None or early < day):
-                    yield f"{service} has not turned {day} in every lane"
+                    yield f"{service} has not begun {day} in every partition"
 
-    def _not_read(self, state: State, ends: Ends) -> Iterator[str]:
-        """What has been said and not been heard, in words."""
-        for service, topic in sorted(self._heard):
+    def _unread(self, state: SystemState, ends: EndOffsets) -> Iterator[str]:
+        """Yield a sentence for each partition with unconsumed events."""
+        for service, topic in sorted(self._consumed):
             for partition in self._partitions[topic]:
                 held = state.cursors.get((service, topic, partition))
                 if held is None:
@@ -145,42 +148,44 @@ class Watch:
                 elif held[0] < ends[topic, partition]:
                     yield f"{service} is {ends[topic, partition] - held[0]} behind on {topic}/{partition}"
 
-    async def turned(self, service: str, day: date, patience: float = PATIENCE) -> None:
-        """Wait until every lane of one service is in ``day``.
+    async def wait_for_day(self, service: str, day: date, stall_timeout: float = IDLE_TIMEOUT) -> None:
+        """Wait until every partition of one service has begun ``day``.
 
         Raises:
-            NotSettledError: it is not within ``patience`` seconds.
+            NotQuiescentError: it is not within ``patience`` seconds.
         """
-        deadline = time.monotonic() + patience
+        deadline = time.monotonic() + stall_timeout
         query = f'SELECT count(*) > 0 AND bool_and(day >= $1) FROM "{service}".day_state'  # noqa: S608
         while not await self._database.fetchval(query, day):
             if time.monotonic() > deadline:
-                raise NotSettledError(f"{service} has not turned {day} in every lane")
-            await asyncio.sleep(BETWEEN)
+                raise NotQuiescentError(f"{service} has not begun {day} in every partition")
+            await asyncio.sleep(POLL_INTERVAL)
 
-    async def settled(self, day: date | None = None, patience: float = PATIENCE, between: float = BETWEEN) -> State:
-        """Wait until everything is at rest, and every service that keeps days is in ``day``.
+    async def wait_until_idle(
+        self, day: date | None = None, stall_timeout: float = IDLE_TIMEOUT, interval: float = POLL_INTERVAL
+    ) -> SystemState:
+        """Wait until the system is idle and every service that keeps days has begun ``day``.
 
         Raises:
-            NotSettledError: nothing has moved for ``patience`` seconds.
+            NotQuiescentError: nothing has moved for ``patience`` seconds.
         """
-        last: State | None = None
+        last: SystemState | None = None
         moved = time.monotonic()
         while True:
             state = await self.state()
-            # The tables are asked first: the broker has better things to do than to tell its ends all the time.
-            waiting = list(self._not_done(state, day))
+            # The tables are read first, so that the broker is asked only when they show nothing pending.
+            waiting = list(self._unfinished(state, day))
             if not waiting:
                 try:
-                    waiting = list(self._not_read(state, await asyncio.to_thread(self._new_ends)))
+                    waiting = list(self._unread(state, await asyncio.to_thread(self._refreshed_end_offsets)))
                 except KafkaException as error:
-                    waiting = [f"the brokers do not tell the ends of their topics ({error.args[0].name()})"]
-                # No cursor has moved meanwhile, so nobody had anything to say after the ends were told.
+                    waiting = [f"the brokers do not return the end offsets ({error.args[0].name()})"]
+                # No cursor has moved since the end offsets were read, so no event was published after them.
                 if not waiting and await self.state() == state:
                     return state
             if last != state:
                 last, moved = state, time.monotonic()
-            elif time.monotonic() - moved > patience:
+            elif time.monotonic() - moved > stall_timeout:
                 more = f" (and {len(waiting) - 3} more)" if len(waiting) > 3 else ""
-                raise NotSettledError("; ".join(waiting[:3]) + more)
-            await asyncio.sleep(between)
+                raise NotQuiescentError("; ".join(waiting[:3]) + more)
+            await asyncio.sleep(interval)

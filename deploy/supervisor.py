@@ -1,7 +1,7 @@
-"""Keeps the five services (and in real use the clock) running: starts them, restarts what dies, stops them in order.
+"""Supervise the five services and, in production, the clock: start them, restart them after a death, stop them.
 
-``python -m deploy.supervisor`` runs an installation until it is told to stop. A service may be killed at any line
-without loss (``docs/decisions``), so that a dead one is simply started again.
+``python -m deploy.supervisor`` runs an installation until it receives SIGTERM or SIGINT. A service may be killed at
+any line without loss (``docs/decisions``), so a dead process is simply restarted.
 """
 
 import argparse
@@ -18,23 +18,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from contracts.topics import SERVICES
-from deploy.health_probe import end_the_silent
+from deploy.health_probe import kill_unresponsive
 from deploy.installation import Installation, NoInstallationError, default_home
 
-STOP_PATIENCE = 15.0
-"""Seconds that processes get to end by themselves before they are killed."""
-FIRST_PAUSE = 0.2
-LONGEST_PAUSE = 10.0
-"""Seconds before a dead process is started again: doubled with each death in a row."""
-MANY_DEATHS = 8
-WITHIN = 60.0
-"""So many deaths within so many seconds, and the supervisor gives up."""
+STOP_TIMEOUT = 15.0
+"""Seconds between SIGTERM and SIGKILL."""
+FIRST_BACKOFF = 0.2
+LONGEST_BACKOFF = 10.0
+"""Seconds before a dead process is restarted; the delay doubles with each consecutive death."""
+MAX_DEATHS = 8
+DEATH_WINDOW = 60.0
+"""After this many deaths within this many seconds the supervisor stops."""
 
-Tell = Callable[[str], None]
+Log = Callable[[str], None]
 
 
-class GaveUpError(Exception):
-    """A process died again and again. Says which, how it ended and where its log is."""
+class CrashLoopError(Exception):
+    """A process keeps dying. The message names it, how it ended and its log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Program:
 
 
 def programs(installation: Installation, *, with_clock: bool) -> tuple[Program, ...]:
-    """The five services, each in as many processes as the ops team set, and the clock where time is not simulated."""
+    """Return each service in its configured number of processes and, unless time is simulated, the clock."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("HUTONG_")}
     found = [
         Program(
@@ -72,28 +72,28 @@ def programs(installation: Installation, *, with_clock: bool) -> tuple[Program, 
 
 
 class Supervisor:
-    """Runs programs. ``tell`` hears one plain line for each start, death and restart.
+    """Runs programs and restarts them. ``log`` receives one line for each start, death and restart.
 
-    ``held``: the programs load and do not begin before :meth:`release`: their standard input stays open.
+    With ``held``, the programs import their code and wait for the end of standard input, which :meth:`release` causes.
     """
 
-    def __init__(self, programs: Sequence[Program], tell: Tell = lambda line: None, *, held: bool = False) -> None:
+    def __init__(self, programs: Sequence[Program], log: Log = lambda line: None, *, held: bool = False) -> None:
         self._hold = os.pipe() if held else None
         self._programs = {program.name: program for program in programs}
-        self._tell = tell
+        self._log = log
         self._running: dict[str, asyncio.subprocess.Process] = {}
-        self._keepers: dict[str, asyncio.Task[None]] = {}
+        self._monitors: dict[str, asyncio.Task[None]] = {}
         self._stopping = False
         self.restarts: dict[str, int] = dict.fromkeys(self._programs, 0)
 
     async def start(self) -> None:
-        """Start every program. What dies from now on is started again."""
+        """Start every program; from now on, a program that dies is restarted."""
         for program in self._programs.values():
             await self._spawn(program)
-            self._keepers[program.name] = asyncio.create_task(self._keep(program), name=f"keep {program.name}")
+            self._monitors[program.name] = asyncio.create_task(self._monitor(program), name=f"keep {program.name}")
 
     def release(self) -> None:
-        """What the programs need is there: they begin."""
+        """Let the held programs begin."""
         if self._hold is not None:
             for end in self._hold:
                 os.close(end)
@@ -101,43 +101,43 @@ class Supervisor:
 
     @property
     def services(self) -> list[str]:
-        """The names of its programs that are processes of a service."""
+        """The names of the programs that are processes of a service."""
         return [name for name in self._programs if name.partition(".")[0] in SERVICES]
 
     def process_id(self, name: str) -> int | None:
-        """The process id of a program, None between its death and its next start."""
+        """Return the process id of a program, or None between its death and its restart."""
         process = self._running.get(name)
         return process.pid if process is not None and process.returncode is None else None
 
     async def wait(self) -> None:
-        """Until the supervisor is stopped.
+        """Wait until the supervisor is stopped.
 
         Raises:
-            GaveUpError: a program died too often. The others still run: call :meth:`stop`.
+            CrashLoopError: a program died too often. The others still run: call :meth:`stop`.
         """
-        await asyncio.gather(*self._keepers.values())
+        await asyncio.gather(*self._monitors.values())
 
     def check(self) -> None:
-        """Raise :class:`GaveUpError` if a program died too often."""
-        for keeper in self._keepers.values():
+        """Raise :class:`CrashLoopError` if a program died too often."""
+        for keeper in self._monitors.values():
             if keeper.done() and not keeper.cancelled():
                 keeper.result()
 
-    async def stop(self, patience: float = STOP_PATIENCE) -> None:
-        """Ask every process to end, wait, kill what is left. No process of these programs remains."""
+    async def stop(self, grace_period: float = STOP_TIMEOUT) -> None:
+        """Terminate every process, and kill those that remain after the grace period. None is left when it returns."""
         self._stopping = True
-        for keeper in self._keepers.values():
+        for keeper in self._monitors.values():
             keeper.cancel()
-        await asyncio.gather(*self._keepers.values(), return_exceptions=True)
+        await asyncio.gather(*self._monitors.values(), return_exceptions=True)
         left = {name: process for name, process in self._running.items() if process.returncode is None}
         for process in left.values():
             _signal(process, signal.SIGTERM)
         waiting = [asyncio.create_task(process.wait()) for process in left.values()]
         if waiting:
-            _, late = await asyncio.wait(waiting, timeout=patience)
+            _, late = await asyncio.wait(waiting, timeout=grace_period)
             for name, process in left.items():
                 if process.returncode is None:
-                    self._tell(f"{name} did not end within {patience:.0f} s and was killed")
+                    self._log(f"{name} did not end within {grace_period:.0f} s and was killed")
                     _signal(process, signal.SIGKILL)
             if late:
                 await asyncio.wait(late)
@@ -154,28 +154,28 @@ class Supervisor:
                 stdin=subprocess.DEVNULL if self._hold is None else self._hold[0],
                 stdout=log,
                 stderr=log,
-                # A session of its own: Ctrl-C reaches the supervisor, which then stops its children in order.
+                # In a session of its own it does not receive Ctrl-C; the supervisor stops it in order.
                 start_new_session=True,
-                preexec_fn=_dies_with(os.getpid()),
+                preexec_fn=_die_with_parent(os.getpid()),
             )
-        self._tell(f"{program.name} started (process {self._running[program.name].pid})")
+        self._log(f"{program.name} started (process {self._running[program.name].pid})")
 
-    async def _keep(self, program: Program) -> None:
-        deaths: deque[float] = deque(maxlen=MANY_DEATHS)
-        pause = FIRST_PAUSE
+    async def _monitor(self, program: Program) -> None:
+        deaths: deque[float] = deque(maxlen=MAX_DEATHS)
+        pause = FIRST_BACKOFF
         while True:
             born = time.monotonic()
             code = await self._running[program.name].wait()
             now = time.monotonic()
             deaths.append(now)
             how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-            self._tell(f"{program.name} ended with {how}")
-            if len(deaths) == MANY_DEATHS and now - deaths[0] < WITHIN:
-                raise GaveUpError(
-                    f"{program.name} ended {MANY_DEATHS} times within {WITHIN:.0f} s, last with {how}; "
+            self._log(f"{program.name} ended with {how}")
+            if len(deaths) == MAX_DEATHS and now - deaths[0] < DEATH_WINDOW:
+                raise CrashLoopError(
+                    f"{program.name} ended {MAX_DEATHS} times within {DEATH_WINDOW:.0f} s, last with {how}; "
                     f"its log is {program.log}"
                 )
-            pause = FIRST_PAUSE if now - born > LONGEST_PAUSE else min(pause * 2, LONGEST_PAUSE)
+            pause = FIRST_BACKOFF if now - born > LONGEST_BACKOFF else min(pause * 2, LONGEST_BACKOFF)
             await asyncio.sleep(pause)
             await self._spawn(program)
             self.restarts[program.name] += 1
@@ -185,11 +185,11 @@ def _signal(process: asyncio.subprocess.Process, number: signal.Signals) -> None
     try:
         process.send_signal(number)
     except ProcessLookupError:
-        return  # ended by itself in between, which is what was wanted
+        return  # The process has already ended.
 
 
-def _dies_with(parent: int) -> Callable[[], None] | None:
-    """What a child does before it becomes the program: asks the kernel to be killed when its parent dies."""
+def _die_with_parent(parent: int) -> Callable[[], None] | None:
+    """Return a hook that makes the kernel kill the child process when its parent dies (Linux only)."""
     if sys.platform != "linux":
         return None
     prctl = ctypes.CDLL(None, use_errno=True).prctl
@@ -197,25 +197,25 @@ def _dies_with(parent: int) -> Callable[[], None] | None:
 
     def ask() -> None:
         prctl(set_death_signal, signal.SIGKILL)
-        if os.getppid() != parent:  # it died before the kernel knew
+        if os.getppid() != parent:  # The parent died before the call.
             os._exit(1)
 
     return ask
 
 
-async def run(installation: Installation, *, with_clock: bool = True, tell: Tell = print) -> int:
+async def run(installation: Installation, *, with_clock: bool = True, log: Log = print) -> int:
     """Run an installation until SIGTERM or SIGINT; the exit code."""
-    supervisor = Supervisor(programs(installation, with_clock=with_clock), tell)
-    installation.forget_running()
-    told = asyncio.Event()
+    supervisor = Supervisor(programs(installation, with_clock=with_clock), log)
+    installation.clear_state_files()
+    stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, told.set)
+        loop.add_signal_handler(number, stopped.set)
     try:
         await supervisor.start()
         running = asyncio.create_task(supervisor.wait())
-        watching = asyncio.create_task(end_the_silent(installation, supervisor.services, supervisor.process_id, tell))
-        stop = asyncio.create_task(told.wait())
+        watching = asyncio.create_task(kill_unresponsive(installation, supervisor.services, supervisor.process_id, log))
+        stop = asyncio.create_task(stopped.wait())
         await asyncio.wait({running, stop}, return_when=asyncio.FIRST_COMPLETED)
         stop.cancel()
         watching.cancel()
@@ -223,8 +223,8 @@ async def run(installation: Installation, *, with_clock: bool = True, tell: Tell
             running.result()
         running.cancel()
         return 0
-    except GaveUpError as error:
-        tell(f"Gave up: {error}.")
+    except CrashLoopError as error:
+        log(f"Stopped: {error}.")
         return 1
     finally:
         await supervisor.stop()
@@ -233,7 +233,7 @@ async def run(installation: Installation, *, with_clock: bool = True, tell: Tell
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m deploy.supervisor", description=__doc__)
     parser.add_argument("--home", type=Path, default=default_home(), help="the installation's folder")
-    parser.add_argument("--no-clock", action="store_true", help="time is published by somebody else")
+    parser.add_argument("--no-clock", action="store_true", help="another program publishes the time")
     options = parser.parse_args()
     try:
         return asyncio.run(run(Installation.load(options.home), with_clock=not options.no_clock))

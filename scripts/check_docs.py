@@ -1,4 +1,4 @@
-"""Checks that what the documents name is there: links, headings, files, commands. ``python -m scripts.check_docs``."""
+"""Check that the documents' links, headings, files and commands exist. ``python -m scripts.check_docs``."""
 
 import importlib.util
 import re
@@ -26,7 +26,7 @@ def documents() -> list[Path]:
 
 
 def broken(document: Path) -> Iterator[str]:
-    """What a document names and is not there, with the line it stands on."""
+    """Yield each missing target of a document, with its line number."""
     for number, line in enumerate(document.read_text(encoding="utf-8").splitlines(), start=1):
         for what in (*_links(document, line), *_commands(line)):
             yield f"{document.relative_to(ROOT)}:{number}: {what}"
@@ -62,7 +62,7 @@ def _commands(line: str) -> Iterator[str]:
 
 @cache
 def _headings(document: Path) -> frozenset[str]:
-    """As a link names them: small letters, no punctuation, dashes for spaces."""
+    """Return the headings as links name them: lower case, no punctuation, dashes for spaces."""
     found = re.findall(r"^#+ (.+)$", document.read_text(encoding="utf-8"), re.MULTILINE)
     return frozenset(re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in found)
 

@@ -38,7 +38,7 @@ LEFT = pytest.StashKey[list[str]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    processes.mark()
+    processes.mark_environment()
     if STACK == "containers":
         from tests.containers import check_engine
 
@@ -52,7 +52,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """A process that outlives its test slows and confuses every later one: the run fails, and it is ended."""
-    left = processes.left()
+    left = processes.remaining()
     if left:
         session.config.stash[LEFT] = [f"{process.pid}: {' '.join(process.cmdline())[:300]}" for process in left]
         processes.kill(left)

@@ -261,7 +261,7 @@ class ContainerKafka(EmbeddedKafka):
         self._box.remove()
 
     def _properties(self, node: int) -> str:
-        known = self._known()
+        known = self._require_identity()
         # Of two lines with one name the last one counts.
         return super()._properties(node) + (
             f"listeners=CLIENT://0.0.0.0:{known.ports[node]},CONTROLLER://{HOST}:{known.controller_ports[node]}\n"

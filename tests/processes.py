@@ -7,28 +7,28 @@ from pathlib import Path
 
 import psutil
 
-MARK = "TESTS_OF_PROCESS"
+ENVIRONMENT_MARK = "TESTS_OF_PROCESS"
 """In the environment of whatever the suite starts: not one of the names that the supervisor leaves out."""
-PATIENCE_S = 20.0
+KILL_TIMEOUT_S = 20.0
 
 
-def mark() -> None:
+def mark_environment() -> None:
     """What this process starts from now on can be told by its environment, also when its parent has gone."""
-    os.environ[MARK] = str(os.getpid())
+    os.environ[ENVIRONMENT_MARK] = str(os.getpid())
 
 
-def left() -> list[psutil.Process]:
+def remaining() -> list[psutil.Process]:
     """Every process that was started by this one, or by one of those, and still runs."""
     return [
         process
         for process in psutil.process_iter(["environ"])
-        if (process.info["environ"] or {}).get(MARK) == str(os.getpid())
+        if (process.info["environ"] or {}).get(ENVIRONMENT_MARK) == str(os.getpid())
         and process.pid != os.getpid()
-        and runs(process)
+        and is_alive(process)
     ]
 
 
-def runs(process: psutil.Process) -> bool:
+def is_alive(process: psutil.Process) -> bool:
     """A zombie only waits for somebody to notice its end."""
     try:
         return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
@@ -43,7 +43,7 @@ def kill(processes: Iterable[psutil.Process]) -> None:
         with suppress(psutil.NoSuchProcess):
             process.kill()
             ended.append(process)
-    psutil.wait_procs(ended, PATIENCE_S)
+    psutil.wait_procs(ended, KILL_TIMEOUT_S)
 
 
 def running_from(home: Path) -> list[psutil.Process]:

@@ -20,8 +20,8 @@ NAMESPACE = UUID("b3a0c3c4-5a0e-5d3e-8d58-1f3f0a1d9a10")
 
 
 @dataclass(slots=True)
-class Matter:
-    """One referral on this agency's desk."""
+class AgencyCase:
+    """One referral in this agency's queue."""
 
     entry: dict[str, Any]
     restricted: bool
@@ -32,11 +32,10 @@ class Matter:
 
 
 class AgencySystem:
-    """What one agency's computers and people do with its referrals.
+    """An agency's system and staff, which process its referrals.
 
-    ``clients``: the ordinary log-in and, where there is one, the log-in for restricted matters; ``private_keys``: of
-    each of them.
-    ``returns``: how many ordinary referrals it sends back as 不属本单位.
+    ``clients`` and ``private_keys`` are keyed by whether the log-in is the one for restricted cases. ``returns`` is
+    the number of ordinary referrals that it returns as 不属本单位.
     """
 
     def __init__(
@@ -55,9 +54,9 @@ class AgencySystem:
         self._keys = {restricted: ECKey.import_key(dict(key)) for restricted, key in private_keys.items()}
         self._returns_left = returns
         self._days = days_to_result
-        self.table: dict[str, Matter] = {}
+        self.cases: dict[str, AgencyCase] = {}
         self.disclosed: dict[str, dict[str, str]] = {}
-        """What may be known of whom, by referral, until the tombstone."""
+        """Disclosed identity by referral, removed at the tombstone."""
         self.seen: set[str] = set()
         self.duplicates = 0
         self.opened = 0
@@ -67,19 +66,19 @@ class AgencySystem:
         self.returned: list[str] = []
 
     def topics(self) -> tuple[str, ...]:
-        """What it reads."""
+        """Return the topics that it reads."""
         return tuple(
             name for restricted in self._clients for name in (self._queue(restricted), self._disclosures(restricted))
         )
 
     def work(self, day: int, grown: Container[str]) -> int:
-        """Read what is new and answer what is due on this day of the demo; how many answers were sent.
+        """Read new events, send the answers due on this day of the demo and return their number.
 
-        ``grown``: the topics to look into.
+        ``grown`` holds the topics with new events.
         """
         self.read(grown)
         before = len(self.answered)
-        for referral, matter in sorted(self.table.items()):
+        for referral, matter in sorted(self.cases.items()):
             if matter.answered >= matter.entry["version"]:
                 continue  # the answer to this state is on its way
             for verb, more in self._due(matter, day):
@@ -89,7 +88,7 @@ class AgencySystem:
         return len(self.answered) - before
 
     def read(self, grown: Container[str]) -> None:
-        """Read what is new in these topics into ``table`` and ``disclosed``."""
+        """Read the new events of these topics into ``cases`` and ``disclosed``."""
         self._read_queues(grown)
         self._read_disclosures(grown)
 
@@ -103,11 +102,11 @@ class AgencySystem:
                     continue
                 self.seen.add(record.ce_id)
                 if record.body is None:
-                    self.table.pop(record.key, None)
+                    self.cases.pop(record.key, None)
                     continue
-                known = self.table.get(record.key)
+                known = self.cases.get(record.key)
                 if known is None:
-                    self.table[record.key] = Matter(record.body, restricted)
+                    self.cases[record.key] = AgencyCase(record.body, restricted)
                 elif record.body["version"] > known.entry["version"]:
                     known.entry = record.body
 
@@ -127,33 +126,33 @@ class AgencySystem:
                 self.disclosed[record.key] = json.loads(plain or b"{}")
                 self.opened += 1
 
-    def _due(self, matter: Matter, day: int) -> Iterator[tuple[str, dict[str, Any]]]:
-        entry = matter.entry
+    def _due(self, case: AgencyCase, day: int) -> Iterator[tuple[str, dict[str, Any]]]:
+        entry = case.entry
         if not entry["assigned"]:
             return
         match entry["state"]:
             case "sent":
-                if self._returns_left and not matter.restricted:
+                if self._returns_left and not case.restricted:
                     self._returns_left -= 1
                     self.returned.append(entry["referral"])
                     yield "return", {"reason": "not_my_duty"}
                     return
-                matter.accepted_on = day
+                case.accepted_on = day
                 yield "accept", {}
             case "accepted":
                 yield "start", {}
-            case "in_progress" if matter.accepted_on is None or day >= matter.accepted_on + self._days:
+            case "in_progress" if case.accepted_on is None or day >= case.accepted_on + self._days:
                 yield "result", {"result": "resolved" if entry["level"] in ("L0", "L1") else "service_in_place"}
             case _:
                 return
 
-    def _answer(self, verb: str, referral: str, matter: Matter, **more: Any) -> None:
-        body = {"verb": verb, "role": self._role, "referral": referral, "child": matter.entry["child"], **more}
+    def _answer(self, verb: str, referral: str, case: AgencyCase, **more: Any) -> None:
+        body = {"verb": verb, "role": self._role, "referral": referral, "child": case.entry["child"], **more}
         # The same answer to the same state of the same referral has the same id, however often it is sent.
-        ce_id = str(uuid5(NAMESPACE, f"{self.unit}/{referral}/{matter.entry['version']}/{verb}"))
-        topic = f"action.{self.unit}.restricted.v1" if matter.restricted else f"action.{self.unit}.v1"
-        self._clients[matter.restricted].say(topic, "action.Action.v1", matter.entry["child"], body, ce_id=ce_id)
-        matter.answered = matter.entry["version"]
+        ce_id = str(uuid5(NAMESPACE, f"{self.unit}/{referral}/{case.entry['version']}/{verb}"))
+        topic = f"action.{self.unit}.restricted.v1" if case.restricted else f"action.{self.unit}.v1"
+        self._clients[case.restricted].say(topic, "action.Action.v1", case.entry["child"], body, ce_id=ce_id)
+        case.answered = case.entry["version"]
         self.answered.append((verb, referral))
 
     def _disclosures(self, restricted: bool) -> str:

@@ -1,4 +1,4 @@
-"""The people of the other units: they report, confirm, reroute, check and close, contact and visit.
+"""The staff of the units that are not agencies: they report, confirm, reroute, check and close, contact and visit.
 
 Like the agencies they use a plain Kafka client and their unit's inbox; nothing of Hutong is imported.
 """
@@ -13,14 +13,13 @@ from client.kafka_client import PlainClient
 
 NAMESPACE = UUID("7a1a2d0e-4e0a-5b8f-9f0e-5b1d7f7f6a20")
 
-# What people know without looking it up here: who stands before them, and what they sent themselves.
-Same = Callable[[str], bool | None]
-"""Looks at the papers of a match question: the same child, two children, or nobody can tell today."""
+JudgeMatch = Callable[[str], bool | None]
+"""Resolves a match review: True for one child, False for two, None if it cannot be decided today."""
 
 
 @dataclass(slots=True)
-class Keeping:
-    """A child whom the unit looks after."""
+class SupervisedChild:
+    """A child on the ledger whom the unit supervises."""
 
     child: str
     since: int
@@ -29,20 +28,20 @@ class Keeping:
 
 
 @dataclass(slots=True)
-class Unit:
-    """One unit's people. ``clients``: the ordinary user and, where there is one, the user for restricted matters."""
+class UnitStaff:
+    """One unit's staff. ``clients`` holds the ordinary log-in and, where there is one, the one for restricted cases."""
 
     id: str
     clients: Mapping[bool, PlainClient]
-    decides_as: str
+    deciding_role: str
     """The role that confirms, reroutes and closes."""
-    looks_after_as: str | None = None
+    supervising_role: str | None = None
     """The role that contacts and visits."""
     seen: set[str] = field(default_factory=set)
     notices: list[dict[str, Any]] = field(default_factory=list)
-    keeping: dict[str, Keeping] = field(default_factory=dict)
-    waiting: list[tuple[int, str, str, str, bool]] = field(default_factory=list)
-    """(day, verb, referral, child, restricted) to be done."""
+    supervised: dict[str, SupervisedChild] = field(default_factory=dict)
+    tasks: list[tuple[int, str, str, str, bool]] = field(default_factory=list)
+    """Tasks as (day due, verb, referral, child, restricted)."""
     sent: int = 0
 
     def topics(self) -> tuple[str, ...]:
@@ -52,7 +51,7 @@ class Unit:
         return f"notify.inbox.{self.id}.restricted.v1" if restricted else f"notify.inbox.{self.id}.v1"
 
     def findings(self) -> dict[str, str]:
-        """Report -> the finding that it became, as far as new receipts tell."""
+        """Return the finding of each report that has a new receipt."""
         found: dict[str, str] = {}
         for record in self.clients[False].read_new(f"receipt.{self.id}.v1"):
             if record.kind == "intake.ActionAnswered.v1" and record.body["finding"]:
@@ -60,7 +59,7 @@ class Unit:
         return found
 
     def read(self, grown: Container[str]) -> list[dict[str, Any]]:
-        """The notices that are new in these topics. One that came before, by ``ce_id``, is dropped."""
+        """Return the new notices of these topics, deduplicated by ``ce_id``."""
         fresh: list[dict[str, Any]] = []
         for restricted, client in self.clients.items():
             if self._inbox(restricted) not in grown:
@@ -73,7 +72,7 @@ class Unit:
         return fresh
 
     def act(self, verb: str, role: str, name: str, *, restricted: bool = False, **more: Any) -> str:
-        """Send one action, from the log-in that knows of the matter; the same ``name`` is the same action."""
+        """Send one action from the log-in of its case; the same ``name`` gives the same action."""
         ce_id = str(more.pop("ce_id", None) or uuid5(NAMESPACE, f"{self.id}/{verb}/{name}"))
         key = str(more.get("child") or more.get("referral") or "new")
         body = {"verb": verb, "role": role, **more}
@@ -87,28 +86,28 @@ class Unit:
             client.flush()
 
 
-class CountyPeople:
-    """Everybody but the agencies at their desks."""
+class CountyStaff:
+    """The staff of every unit that is not an agency."""
 
     def __init__(
         self,
-        units: Sequence[Unit],
+        units: Sequence[UnitStaff],
         planted: Iterable[Mapping[str, Any]],
         children: Mapping[str, Mapping[str, Any]],
-        same: Same,
-        by_person: Callable[[str], bool],
+        is_same_child: JudgeMatch,
+        reported_by_person: Callable[[str], bool],
         lead: str,
     ) -> None:
         self.units = {unit.id: unit for unit in units}
         self._planted = list(planted)
         self._children = children
-        self._same = same
-        self._by_person = by_person
+        self._is_same_child = is_same_child
+        self._reported_by_person = reported_by_person
         self._lead = lead
-        self.confirmed = self.closed = self.rerouted = self.settled = self.visited = 0
+        self.confirmed = self.closed = self.rerouted = self.reviewed = self.visited = 0
 
-    def report(self, today: date) -> int:
-        """What is found today is reported at once; how many reports."""
+    def report_findings(self, today: date) -> int:
+        """Report today's findings and return their number."""
         found = [one for one in self._planted if one["day"] == today.isoformat()]
         for one in found:
             unit = self.units[one["unit"]]
@@ -126,8 +125,8 @@ class CountyPeople:
             unit.clients[False].flush()
         return len(found)
 
-    def phone(self, found: Mapping[str, str], today: date, at: str) -> int:
-        """The calls of today's urgent reports are recorded. ``found``: ``ce_id`` of a report -> its finding."""
+    def record_phone_reports(self, found: Mapping[str, str], today: date, at: str) -> int:
+        """Record the phone calls of today's urgent reports. ``found`` maps a report's ``ce_id`` to its finding."""
         made = [
             one
             for one in self._planted
@@ -148,55 +147,55 @@ class CountyPeople:
         return len(made)
 
     def work(self, day: int, today: date, grown: Container[str]) -> int:
-        """Read the inboxes that have ``grown`` and do what they ask for; how many actions."""
+        """Read the inboxes that have ``grown``, act on their notices and return the number of actions."""
         before = sum(unit.sent for unit in self.units.values())
         for unit in self.units.values():
             for notice in unit.read(grown):
                 self._on_notice(unit, notice, day)
-            self._do_waiting(unit, day)
-            self._look_after(unit, day, today)
+            self._do_due_tasks(unit, day)
+            self._supervise(unit, day, today)
             unit.flush()
         return sum(unit.sent for unit in self.units.values()) - before
 
-    def _on_notice(self, unit: Unit, notice: Mapping[str, Any], day: int) -> None:
+    def _on_notice(self, unit: UnitStaff, notice: Mapping[str, Any], day: int) -> None:
         about, child, restricted = notice["subject"], notice["child"], notice["restricted"]
         match notice["template"]:
-            case "proposal.referral" | "proposal.ledger" if unit.decides_as:
-                unit.act("confirm", unit.decides_as, about, proposal=about, restricted=restricted)
+            case "proposal.referral" | "proposal.ledger" if unit.deciding_role:
+                unit.act("confirm", unit.deciding_role, about, proposal=about, restricted=restricted)
                 self.confirmed += 1
             case "question.match":
-                same = self._same(about)
+                same = self._is_same_child(about)
                 if same is not None:
-                    unit.act("confirm" if same else "decline", unit.decides_as, about, proposal=about)
-                    self.settled += 1
+                    unit.act("confirm" if same else "decline", unit.deciding_role, about, proposal=about)
+                    self.reviewed += 1
             case "referral.returned":
                 where: dict[str, Any] = {"child": child, "to_unit": self._lead, "restricted": restricted}
-                unit.act("reroute", unit.decides_as, about, referral=about, **where)
+                unit.act("reroute", unit.deciding_role, about, referral=about, **where)
                 self.rerouted += 1
             case "referral.result":
-                if self._by_person(about):
-                    unit.waiting.append((day + 1, "inform-reporter", about, child, restricted))
-                unit.waiting.append((day + 2, "close", about, child, restricted))
-            case "ledger.opened" if unit.looks_after_as and child is not None:
-                unit.keeping.setdefault(child, Keeping(child, day, neglected=len(unit.keeping) % 4 == 3))
+                if self._reported_by_person(about):
+                    unit.tasks.append((day + 1, "inform-reporter", about, child, restricted))
+                unit.tasks.append((day + 2, "close", about, child, restricted))
+            case "ledger.opened" if unit.supervising_role and child is not None:
+                unit.supervised.setdefault(child, SupervisedChild(child, day, neglected=len(unit.supervised) % 4 == 3))
             case "ledger.closed":
-                unit.keeping.pop(child, None)
+                unit.supervised.pop(child, None)
             case _:
                 return
 
-    def _do_waiting(self, unit: Unit, day: int) -> None:
-        for matter in [one for one in unit.waiting if one[0] <= day]:
-            unit.waiting.remove(matter)
+    def _do_due_tasks(self, unit: UnitStaff, day: int) -> None:
+        for matter in [one for one in unit.tasks if one[0] <= day]:
+            unit.tasks.remove(matter)
             due, verb, referral, child, restricted = matter
             about: dict[str, Any] = {"referral": referral, "child": child, "restricted": restricted}
-            unit.act(verb, unit.decides_as, f"{referral}/{due}", channel="phone", **about)
+            unit.act(verb, unit.deciding_role, f"{referral}/{due}", channel="phone", **about)
             self.closed += verb == "close"
 
-    def _look_after(self, unit: Unit, day: int, today: date) -> None:
-        role = unit.looks_after_as
+    def _supervise(self, unit: UnitStaff, day: int, today: date) -> None:
+        role = unit.supervising_role
         if role is None:
             return
-        for kept in unit.keeping.values():
+        for kept in unit.supervised.values():
             if kept.neglected:
                 continue
             if day == kept.since + 3 or (today.month % 3 == 1 and today.day == 15):
@@ -216,7 +215,7 @@ class CountyPeople:
 
 
 def identity_of(child: Mapping[str, Any], *, on_file: bool) -> dict[str, str]:
-    """What a reporter knows of a child: with the number, or a name and a birthday and little else."""
+    """Return what a reporter knows of a child: with ``on_file`` the number and the guardian, else only a name."""
     known = {"name": child["name"], "reporter": "演示上报人"}
     if on_file and child["id_number"]:
         known["id_number"] = child["id_number"]

@@ -1,4 +1,4 @@
-"""A department's own system: hands over a file, or single rows, with any Kafka client. Nothing of Hutong is imported.
+"""A department's own system: it submits a file or single rows with a Kafka client and imports nothing of Hutong.
 
 ``python -m demo.actors.department --help`` runs it alone.
 """
@@ -14,51 +14,56 @@ from typing import Any
 
 from client.kafka_client import PlainClient
 
-PATIENCE = 60.0
-"""Seconds until a receipt is missed."""
+RECEIPT_TIMEOUT = 60.0
+"""Seconds within which a receipt must arrive."""
 
 
-def hand_over(client: PlainClient, handed: Mapping[str, Any]) -> None:
-    """Send one hand-over: a whole file as Begin, rows, End; or its rows one by one."""
-    unit, whole = handed["unit"], handed["way"] == "file"
+def submit(client: PlainClient, submission: Mapping[str, Any]) -> None:
+    """Send one submission: a whole file as Begin, rows and End, or its rows one by one."""
+    unit, whole = submission["unit"], submission["channel"] == "file"
     topic = f"department.{unit}.v1"
-    submission = handed["submission"]
+    submission_id = submission["submission"]
     if whole:
         begin = {
-            "submission": submission,
-            "dataset": handed["dataset"],
-            "period": handed["period"],
-            "columns": handed["columns"],
-            "rows": len(handed["rows"]),
+            "submission": submission_id,
+            "dataset": submission["dataset"],
+            "period": submission["period"],
+            "columns": submission["columns"],
+            "rows": len(submission["rows"]),
             "coverage": "full",
         }
-        client.say(topic, "department.Begin.v1", submission, begin)
-    for row in handed["rows"]:
+        client.say(topic, "department.Begin.v1", submission_id, begin)
+    for row in submission["rows"]:
         body: dict[str, Any] = {"number": row["number"], "cells": dict(row["cells"])}
-        body |= {"submission": submission} if whole else {"dataset": handed["dataset"]}
-        client.say(topic, "department.Row.v1", submission if whole else "row", body, ce_id=row["ce_id"])
+        body |= {"submission": submission_id} if whole else {"dataset": submission["dataset"]}
+        client.say(topic, "department.Row.v1", submission_id if whole else "row", body, ce_id=row["ce_id"])
     if whole:
-        client.say(topic, "department.End.v1", submission, {"submission": submission, "rows": len(handed["rows"])})
+        client.say(
+            topic, "department.End.v1", submission_id, {"submission": submission_id, "rows": len(submission["rows"])}
+        )
     client.flush()
 
 
-def wait_for_receipt(client: PlainClient, handed: Mapping[str, Any]) -> dict[str, int]:
-    """Read the unit's receipts until this hand-over is answered whole; how its rows fared.
+def wait_for_receipt(client: PlainClient, submission: Mapping[str, Any]) -> dict[str, int]:
+    """Read the unit's receipts until every row is answered; return the number of rows by outcome.
 
     Raises:
         TimeoutError: no receipt within a minute.
     """
     counts = dict.fromkeys(("accepted", "accepted_with_drops", "refused", "unchanged"), 0)
-    waiting = {row["ce_id"] for row in handed["rows"]}
+    waiting = {row["ce_id"] for row in submission["rows"]}
     seen: set[str] = set()
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + RECEIPT_TIMEOUT
     while time.monotonic() < deadline:
-        for record in client.read_new(f"receipt.{handed['unit']}.v1"):
+        for record in client.read_new(f"receipt.{submission['unit']}.v1"):
             if record.ce_id in seen or record.body is None:
                 continue
             seen.add(record.ce_id)
-            if handed["way"] == "file":
-                if record.kind == "intake.SubmissionAnswered.v1" and record.body["submission"] == handed["submission"]:
+            if submission["channel"] == "file":
+                if (
+                    record.kind == "intake.SubmissionAnswered.v1"
+                    and record.body["submission"] == submission["submission"]
+                ):
                     return {name: record.body[name] for name in counts}
             elif record.kind == "intake.RowsAnswered.v1" and waiting.intersection(record.body["answers"]):
                 waiting -= set(record.body["answers"])
@@ -66,12 +71,12 @@ def wait_for_receipt(client: PlainClient, handed: Mapping[str, Any]) -> dict[str
                     counts[name] += record.body[name]
                 if not waiting:
                     return counts
-    raise TimeoutError(f"no receipt for {handed['dataset']} of {handed['unit']} within {PATIENCE:.0f} s")
+    raise TimeoutError(f"no receipt for {submission['dataset']} of {submission['unit']} within {RECEIPT_TIMEOUT:.0f} s")
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m demo.actors.department", description=__doc__)
-    parser.add_argument("file", type=Path, help="a hand-over as JSON (the demo writes them)")
+    parser.add_argument("file", type=Path, help="a submission as JSON, as the demo writes it")
     parser.add_argument("--bootstrap", required=True)
     parser.add_argument("--user", required=True, help="the unit's id; its password is in HUTONG_UNIT_PASSWORD")
     options = parser.parse_args()
@@ -83,9 +88,9 @@ def main() -> int:
         "sasl.password": os.environ.get("HUTONG_UNIT_PASSWORD", ""),
     }
     client = PlainClient(kafka, options.user)
-    handed = json.loads(options.file.read_text())
-    hand_over(client, handed)
-    print(json.dumps(wait_for_receipt(client, handed)))
+    submission = json.loads(options.file.read_text())
+    submit(client, submission)
+    print(json.dumps(wait_for_receipt(client, submission)))
     client.close()
     return 0
 

@@ -1,4 +1,4 @@
-"""Checks what came out against the truth that was planted. Nothing of Hutong is imported here.
+"""Check the outcome against the ground truth. Nothing of Hutong is imported here.
 
 It reads the topics as any Kafka client with the operator's rights could, and two tables of the registry (which record
 lies in which file), and compares with ``truth.json``.
@@ -13,14 +13,14 @@ from typing import Any
 
 from client.kafka_client import PlainClient, Record
 
-CODES_OF_TROUBLES = {
+CODES_OF_DEFECTS = {
     "id_as_number": {"id_damaged"},
     "id_masked": {"id_masked"},
     "id_mistyped": {"id_checksum"},
     "date_impossible": {"date_impossible", "date_unreadable"},
     "names_nobody": {"names_nobody"},
 }
-"""Trouble that was planted -> what the receipt may call it."""
+"""Planted defect -> the codes that the receipt may give it."""
 NUMBER_IS_GOOD = {
     None,
     "id_look_alike",
@@ -30,34 +30,34 @@ NUMBER_IS_GOOD = {
     "date_impossible",
     "row_twice",
 }
-"""Troubles that leave a row's ID number as it is."""
+"""Defects that leave a row's ID number valid."""
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One question put to the outcome."""
+    """One checked statement about the outcome."""
 
-    what: str
-    """In words a stranger understands."""
-    looked_at: int
-    wrong: tuple[str, ...]
-    """What is not as it should be, a line each; codes and ids only."""
+    statement: str
+    """The statement, in words that a newcomer understands."""
+    examined: int
+    failures: tuple[str, ...]
+    """One line for each violation, with codes and ids only."""
 
     @property
-    def right(self) -> bool:
-        return not self.wrong
+    def passed(self) -> bool:
+        return not self.failures
 
 
 @dataclass(slots=True)
 class Outcome:
-    """Everything that came out, as read from outside."""
+    """Everything that the system emitted, as read from outside."""
 
     truth: dict[str, Any]
     topics: dict[str, list[Record]]
     record_child: dict[str, str]
-    """Record -> the file it lies in, mergers followed."""
+    """Record -> its child's file, with mergers followed."""
     sent: dict[str, str]
-    """Hand-over of the truth -> the submission under which it was sent."""
+    """Submission id in the ground truth -> the id under which it was sent."""
     last_day: str
     children: dict[str, dict[str, Any]] = field(init=False)
     events: dict[str, list[Record]] = field(init=False)
@@ -65,7 +65,7 @@ class Outcome:
 
     def __post_init__(self) -> None:
         self.children = {child["key"]: child for child in self.truth["children"]}
-        self.events = {topic: list(once(records)) for topic, records in self.topics.items()}
+        self.events = {topic: list(deduplicated(records)) for topic, records in self.topics.items()}
 
     def of(self, prefix: str, kind: str | None = None) -> Iterator[Record]:
         """Events of all topics with this prefix."""
@@ -76,8 +76,8 @@ class Outcome:
                         yield record
 
 
-def once(records: Iterable[Record]) -> Iterator[Record]:
-    """What a reader has after dropping what it has seen. A tombstone has an id of its own."""
+def deduplicated(records: Iterable[Record]) -> Iterator[Record]:
+    """Yield each event once, by partition and ``ce_id``. A tombstone has an id of its own."""
     seen: set[tuple[int, str]] = set()
     for record in records:
         mark = (record.partition, record.ce_id)
@@ -97,13 +97,13 @@ def read_truth(path: Path) -> dict[str, Any]:
 
 
 def check(outcome: Outcome) -> list[Check]:
-    """All questions, in the order in which a record goes."""
-    persons = whose(outcome)
+    """Run all checks, in the order in which a record is processed."""
+    persons = persons_by_record(outcome)
     files = files_of(outcome, persons)
     return [
         files_answered(outcome),
         rows_answered(outcome),
-        troubles_named(outcome),
+        defects_reported(outcome),
         reports_taken(outcome),
         planted_once(outcome),
         gaps_once(outcome, files),
@@ -117,7 +117,7 @@ def check(outcome: Outcome) -> list[Check]:
     ]
 
 
-# ---------------------------------------------------------------- what was handed over
+# ---------------------------------------------------------------- submissions
 
 
 def files_answered(outcome: Outcome) -> Check:
@@ -127,19 +127,19 @@ def files_answered(outcome: Outcome) -> Check:
         # A file sent again is the same submission, answered a second time.
         answers[record.body["submission"], record.body["outcome"] == "same_again"].append(record.body)
     wrong: list[str] = []
-    files = [one for one in outcome.truth["handovers"] if one["way"] != "rows"]
-    for handed in files:
-        name = f"{handed['unit']} {handed['dataset']} ({handed['expect']})"
-        found = answers.get((outcome.sent.get(handed["submission"], ""), handed["expect"] == "same_again"), [])
+    files = [one for one in outcome.truth["submissions"] if one["channel"] != "rows"]
+    for submission in files:
+        name = f"{submission['unit']} {submission['dataset']} ({submission['expect']})"
+        found = answers.get((outcome.sent.get(submission["submission"], ""), submission["expect"] == "same_again"), [])
         if len(found) != 1:
             wrong.append(f"{name}: {len(found)} receipts")
             continue
         answer = found[0]
         total = sum(answer[part] for part in ("accepted", "accepted_with_drops", "refused", "unchanged"))
-        if answer["outcome"] != handed["expect"]:
+        if answer["outcome"] != submission["expect"]:
             wrong.append(f"{name}: the receipt says {answer['outcome']}")
-        if not total == answer["rows"] == len(handed["rows"]):
-            wrong.append(f"{name}: {len(handed['rows'])} rows sent, {answer['rows']} read, {total} answered")
+        if not total == answer["rows"] == len(submission["rows"]):
+            wrong.append(f"{name}: {len(submission['rows'])} rows sent, {answer['rows']} read, {total} answered")
     return Check("every file has one receipt, and its numbers add up to its rows", len(files), tuple(wrong))
 
 
@@ -148,32 +148,32 @@ def rows_answered(outcome: Outcome) -> Check:
     answered = Counter(
         ce_id for record in outcome.of("receipt.", "intake.RowsAnswered.v1") for ce_id in record.body["answers"]
     )
-    rows = [row["ce_id"] for one in outcome.truth["handovers"] if one["way"] == "rows" for row in one["rows"]]
+    rows = [row["ce_id"] for one in outcome.truth["submissions"] if one["channel"] == "rows" for row in one["rows"]]
     wrong = [f"row {ce_id}: {answered[ce_id]} answers" for ce_id in rows if answered[ce_id] != 1]
     return Check("every single row is answered exactly once", len(rows), tuple(wrong))
 
 
-def troubles_named(outcome: Outcome) -> Check:
-    """Every cell that was spoilt beyond repair is named in the receipt, at its row."""
+def defects_reported(outcome: Outcome) -> Check:
+    """The receipt reports every cell with an irreparable defect, at its row."""
     named: dict[tuple[str, str | None, int | None], set[str]] = defaultdict(set)
     for record in outcome.of("receipt.", "intake.RowsAnswered.v1"):
         for trouble in record.body["problems"]:
             named[record.body["unit"], record.body["submission"], trouble["row"]].add(trouble["code"])
     wrong: list[str] = []
     looked = 0
-    for handed in outcome.truth["handovers"]:
-        if handed["expect"] != "taken":
+    for submission in outcome.truth["submissions"]:
+        if submission["expect"] != "taken":
             continue
-        submission = None if handed["way"] == "rows" else outcome.sent.get(handed["submission"])
-        for row in handed["rows"]:
-            codes = CODES_OF_TROUBLES.get(row["trouble"])
+        submission_id = None if submission["channel"] == "rows" else outcome.sent.get(submission["submission"])
+        for row in submission["rows"]:
+            codes = CODES_OF_DEFECTS.get(row["defect"])
             if codes is None:
                 continue
             looked += 1
-            said = named.get((handed["unit"], submission, row["number"]), set())
+            said = named.get((submission["unit"], submission_id, row["number"]), set())
             if not said & codes:
                 wrong.append(
-                    f"{handed['unit']} {handed['dataset']} row {row['number']}: {row['trouble']} was planted, "
+                    f"{submission['unit']} {submission['dataset']} row {row['number']}: {row['defect']} was planted, "
                     f"the receipt says {', '.join(sorted(said)) or 'nothing'}"
                 )
     return Check("every spoilt cell is named in the receipt, at its row", looked, tuple(wrong))
@@ -182,21 +182,21 @@ def troubles_named(outcome: Outcome) -> Check:
 # ---------------------------------------------------------------- who is who
 
 
-def whose(outcome: Outcome) -> dict[str, tuple[str, str | None]]:
-    """Record -> (whom it really speaks of, the trouble of its row), by the event that caused it."""
+def persons_by_record(outcome: Outcome) -> dict[str, tuple[str, str | None]]:
+    """Return for each record its real child and the defect of its row, found by the causing event."""
     by_row: dict[str, tuple[str | None, str | None]] = {}
     by_place: dict[tuple[str, int], tuple[str | None, str | None]] = {}
-    for handed in outcome.truth["handovers"]:
-        for row in handed["rows"]:
-            person = (row["child"], row["trouble"])
+    for submission in outcome.truth["submissions"]:
+        for row in submission["rows"]:
+            person = (row["child"], row["defect"])
             by_row[row["ce_id"]] = person
-            if handed["way"] == "workbook" and handed["expect"] == "taken":
-                by_place[outcome.sent.get(handed["submission"], ""), row["number"]] = person
+            if submission["channel"] == "workbook" and submission["expect"] == "taken":
+                by_place[outcome.sent.get(submission["submission"], ""), row["number"]] = person
     for record in outcome.of("department.", "department.Row.v1"):
         place = (str(record.body.get("submission")), record.body.get("number") or 0)
         if place in by_place:
             by_row[record.ce_id] = by_place[place]
-    for planted in outcome.truth["planted"]:
+    for planted in outcome.truth["planted_findings"]:
         by_row[planted["ce_id"]] = (planted["child"], None if planted["on_file"] else "id_missing")
     found: dict[str, tuple[str, str | None]] = {}
     for record in outcome.of("intake.record.v1", "intake.RecordRead.v1"):
@@ -207,7 +207,7 @@ def whose(outcome: Outcome) -> dict[str, tuple[str, str | None]]:
 
 
 def files_of(outcome: Outcome, persons: Mapping[str, tuple[str, str | None]]) -> dict[str, Counter[str]]:
-    """Person -> the files that hold the person's records, with how many each."""
+    """Return for each child the files that hold its records, with their number."""
     found: dict[str, Counter[str]] = defaultdict(Counter)
     for record, (person, _) in persons.items():
         child = outcome.record_child.get(record)
@@ -249,14 +249,14 @@ def reports_taken(outcome: Outcome) -> Check:
     for record in outcome.of("receipt.", "intake.ActionAnswered.v1"):
         answers[record.body["ce_id"]].append(record.body)
     wrong = []
-    for planted in outcome.truth["planted"]:
+    for planted in outcome.truth["planted_findings"]:
         found = answers[planted["ce_id"]]
         if [(one["outcome"], one["finding"] is not None) for one in found] != [("taken", True)]:
             wrong.append(f"report {planted['ce_id']}: {[(one['outcome'], one['code']) for one in found]}")
-    return Check("every report of a person was taken once", len(outcome.truth["planted"]), tuple(wrong))
+    return Check("every report of a person was taken once", len(outcome.truth["planted_findings"]), tuple(wrong))
 
 
-def moves(outcome: Outcome) -> list[Record]:
+def transitions(outcome: Outcome) -> list[Record]:
     return [
         *outcome.of("referral.case.v1", "referral.ReferralChanged.v1"),
         *outcome.of("referral.restricted.v1", "referral.ReferralChanged.v1"),
@@ -285,12 +285,12 @@ def planted_once(outcome: Outcome) -> Check:
         if record.body["finding"]
     }
     sent: dict[str, dict[str, dict[str, Any]]] = defaultdict(dict)
-    for record in moves(outcome):
+    for record in transitions(outcome):
         if record.body["transition"] == "sent" and record.body["finding"] is not None:
             sent[record.body["finding"]].setdefault(record.body["referral"], record.body)
     queues = queue_of(outcome)
     wrong = []
-    for planted in outcome.truth["planted"]:
+    for planted in outcome.truth["planted_findings"]:
         name = f"{planted['code']} reported by {planted['unit']} on {planted['day']}"
         found = sent.get(finding_of.get(planted["ce_id"], ""), {})
         if len(found) != 1:
@@ -307,20 +307,22 @@ def planted_once(outcome: Outcome) -> Check:
         elif planted["restricted"] and any("restricted" not in topic for topic in queues[referral]):
             wrong.append(f"{name}: is on an ordinary queue")
     return Check(
-        "every reported finding is one referral on the right queue", len(outcome.truth["planted"]), tuple(wrong)
+        "every reported finding is one referral on the right queue",
+        len(outcome.truth["planted_findings"]),
+        tuple(wrong),
     )
 
 
 def gaps_once(outcome: Outcome, files: Mapping[str, Counter[str]]) -> Check:
     """Every gap that the facts show is one referral, on the right unit's queue."""
     sent: dict[tuple[str, str], dict[str, dict[str, Any]]] = defaultdict(dict)
-    for record in moves(outcome):
+    for record in transitions(outcome):
         if record.body["transition"] == "sent" and record.body["finding"] is None:
             for code in record.body["findings"]:
                 sent[record.body["child"], code].setdefault(record.body["referral"], record.body)
     queues = queue_of(outcome)
     wrong = []
-    for gap in outcome.truth["gaps"]:
+    for gap in outcome.truth["service_gaps"]:
         name = f"{gap['code']} of {gap['child']}"
         found: dict[str, dict[str, Any]] = {}
         for child in files.get(gap["child"], ()):
@@ -333,11 +335,13 @@ def gaps_once(outcome: Outcome, files: Mapping[str, Counter[str]]) -> Check:
             wrong.append(f"{name}: went by {move['route']} to {move['to_unit']}")
         elif first_queue(gap["to_unit"], False) not in queues[referral]:
             wrong.append(f"{name}: is not on the queue of {gap['to_unit']}")
-    return Check("every gap in the facts is one referral on the right queue", len(outcome.truth["gaps"]), tuple(wrong))
+    return Check(
+        "every gap in the facts is one referral on the right queue", len(outcome.truth["service_gaps"]), tuple(wrong)
+    )
 
 
 def queues_once(outcome: Outcome) -> Check:
-    """On every queue each version of a referral stands once, and versions only grow."""
+    """On every queue each version of a referral appears once, and versions only grow."""
     wrong = []
     looked = 0
     for topic, records in outcome.events.items():
@@ -379,22 +383,22 @@ def restricted_apart(outcome: Outcome) -> Check:
 
 
 def migrants_right(outcome: Outcome, files: Mapping[str, Counter[str]]) -> Check:
-    """Who is a migrant child, and from which day until which, is answered as it is."""
-    told = [one for one in outcome.truth["handovers"] if one["dataset"] in ("hukou", "residence")]
+    """The migrant status and its first and last day are as in the ground truth."""
+    told = [one for one in outcome.truth["submissions"] if one["dataset"] in ("hukou", "residence")]
     clean: Counter[str] = Counter()
     first_known: dict[str, str] = {}
     harmless = {None, "id_look_alike", "name_spaced", "date_other_form", "name_homophone", "row_twice"}
     spoilt = {
         row["child"]
-        for one in outcome.truth["handovers"]
+        for one in outcome.truth["submissions"]
         for row in one["rows"]
-        if row["trouble"] in ("birth_other", "id_of_mother")
+        if row["defect"] in ("birth_other", "id_of_mother")
     }
-    for handed in told:
-        for row in handed["rows"]:
-            if row["child"] is not None and row["trouble"] in harmless:
+    for submission in told:
+        for row in submission["rows"]:
+            if row["child"] is not None and row["defect"] in harmless:
                 clean[row["child"]] += 1
-                first_known[row["child"]] = max(first_known.get(row["child"], ""), handed["day"])
+                first_known[row["child"]] = max(first_known.get(row["child"], ""), submission["day"])
     answers: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for record in outcome.of("eligibility.child.v1", "eligibility.ChildAssessed.v1"):
         answers[record.body["child"]].append((record.body["on"], record.body["migrant"]["answer"]))
@@ -425,7 +429,7 @@ def migrants_right(outcome: Outcome, files: Mapping[str, Counter[str]]) -> Check
 
 
 def notices_once(outcome: Outcome) -> Check:
-    """No unit is told the same thing twice."""
+    """No unit receives the same notice twice."""
     ids: Counter[str] = Counter()
     sentences: Counter[tuple[Any, ...]] = Counter()
     for record in outcome.of("notify.inbox.", "notify.Notice.v1"):
@@ -446,12 +450,12 @@ def nothing_missing(outcome: Outcome) -> Check:
     for topic, records in outcome.topics.items():
         for record in records:
             if "ce_sequence" in record.headers:
-                lane = (topic, record.partition, record.headers["ce_source"], record.headers.get("ce_producerid", ""))
-                numbers[lane].add(int(record.headers["ce_sequence"]))
+                stream = (topic, record.partition, record.headers["ce_source"], record.headers.get("ce_producerid", ""))
+                numbers[stream].add(int(record.headers["ce_sequence"]))
     wrong = [
-        f"{lane[0]}/{lane[1]}: {max(seen) + 1 - len(seen)} events of {lane[2]} lane {lane[3]} are missing"
-        for lane, seen in numbers.items()
-        # A compacted topic has forgotten some on purpose.
-        if len(seen) != max(seen) + 1 and not lane[0].startswith(("referral.queue.", "disclosure.", "county."))
+        f"{stream[0]}/{stream[1]}: {max(seen) + 1 - len(seen)} events of {stream[2]} producer {stream[3]} are missing"
+        for stream, seen in numbers.items()
+        # Compacted topics are excepted: compaction removes events.
+        if len(seen) != max(seen) + 1 and not stream[0].startswith(("referral.queue.", "disclosure.", "county."))
     ]
     return Check("no event of any service is missing from its topic", sum(map(len, numbers.values())), tuple(wrong))

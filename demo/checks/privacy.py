@@ -1,4 +1,4 @@
-"""Looks for people where none may be: in every topic but the units' own, every table, every log.
+"""Search for personal data where none may be: in every topic but the units' own, every table and every log.
 
 Nothing of Hutong is imported. It searches for the names, numbers and telephones of the invented people, and for
 anything that has the form of an ID number with a right check digit or of a mobile telephone.
@@ -16,20 +16,20 @@ _PHONE = re.compile(r"(?<![0-9A-Za-z.])1[3-9]\d{9}(?![0-9A-Za-z.])")
 _ESCAPED = re.compile(r"\\u([0-9a-fA-F]{4})")
 _WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 _OPEN_TOPICS = ("department.", "action.")
-"""What the units' own people write is theirs to read and is kept for days only."""
+"""Topics that the units' staff write; they may hold identities and are kept for days only."""
 
 
 @dataclass(frozen=True, slots=True)
 class Leak:
-    """Something personal where it must not be. Says where and what kind, never what."""
+    """Personal data in a forbidden place: the place and the kind, never the data."""
 
     place: str
     kind: str
 
 
 @dataclass(slots=True)
-class People:
-    """Whom to look for."""
+class Identities:
+    """The identities to search for."""
 
     names: set[str] = field(default_factory=set)
     numbers: set[str] = field(default_factory=set)
@@ -37,7 +37,7 @@ class People:
     surnames: str = ""
 
     @classmethod
-    def of(cls, truth: Mapping[str, Any]) -> "People":
+    def from_truth(cls, truth: Mapping[str, Any]) -> "Identities":
         found = cls()
         for child in truth["children"]:
             found.names.add(child["name"])
@@ -50,8 +50,8 @@ class People:
         found.surnames = "".join(sorted({name[0] for name in found.names}))
         return found
 
-    def look(self, text: str) -> Iterator[str]:
-        """The kinds of personal things in a text."""
+    def find(self, text: str) -> Iterator[str]:
+        """Yield the kinds of personal data in a text."""
         if "\\u" in text:
             text += _ESCAPED.sub(lambda match: chr(int(match[1], 16)), text)
         for match in re.finditer(f"[{self.surnames}]" + "(?=([\u4e00-\u9fff]{1,3}))", text):
@@ -74,7 +74,7 @@ class People:
         yield from sorted(kinds)
 
 
-def in_topics(people: People, topics: Mapping[str, Iterable[Any]]) -> Iterator[Leak]:
+def in_topics(identities: Identities, topics: Mapping[str, Iterable[Any]]) -> Iterator[Leak]:
     """Look through records: keys, headers and values of every topic but the units' own."""
     for topic, records in topics.items():
         if topic.startswith(_OPEN_TOPICS):
@@ -84,12 +84,12 @@ def in_topics(people: People, topics: Mapping[str, Iterable[Any]]) -> Iterator[L
             text = (
                 record.key + " " + json.dumps(dict(record.headers)) + " " + json.dumps(record.body, ensure_ascii=False)
             )
-            kinds.update(people.look(text))
+            kinds.update(identities.find(text))
         for kind in sorted(kinds):
             yield Leak(f"topic {topic}", kind)
 
 
-async def in_tables(people: People, database: Any) -> Iterator[Leak]:
+async def in_tables(identities: Identities, database: Any) -> Iterator[Leak]:
     """Look through every row of every table of every service, the registry's encrypted store included."""
     found: list[Leak] = []
     tables = await database.fetch(
@@ -99,18 +99,18 @@ async def in_tables(people: People, database: Any) -> Iterator[Leak]:
         name = f'"{table["schemaname"]}"."{table["tablename"]}"'
         kinds: set[str] = set()
         for row in await database.fetch(f"SELECT * FROM {name}"):  # noqa: S608 - the names come from the catalogue
-            kinds.update(people.look(" ".join(_text(value) for value in row.values())))
+            kinds.update(identities.find(" ".join(_text(value) for value in row.values())))
         found += [Leak(f"table {table['schemaname']}.{table['tablename']}", kind) for kind in sorted(kinds)]
     return iter(found)
 
 
-def in_logs(people: People, files: Iterable[Any]) -> Iterator[Leak]:
+def in_logs(identities: Identities, files: Iterable[Any]) -> Iterator[Leak]:
     """Look through log files, line by line."""
     for path in files:
         kinds: set[str] = set()
         with path.open(errors="replace") as lines:
             for line in lines:
-                kinds.update(people.look(line))
+                kinds.update(identities.find(line))
         for kind in sorted(kinds):
             yield Leak(f"log {path.name}", kind)
 
@@ -120,7 +120,7 @@ def _text(value: Any) -> str:
 
 
 def _is_number(number: str) -> bool:
-    """A possible birth date and a right check digit: hashes and offsets that happen to be long are not meant."""
+    """Return whether the digits hold a possible birth date and the right check digit, unlike a hash or an offset."""
     year, month, day = int(number[6:10]), int(number[10:12]), int(number[12:14])
     if not (1900 <= year <= 2100 and 1 <= month <= 12 and 1 <= day <= 31):
         return False

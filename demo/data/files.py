@@ -1,7 +1,7 @@
-"""Writes the county's truth and what is handed over of it, as files: the same seed, the same bytes.
+"""Write the ground truth and the submissions as files; the same seed gives the same bytes.
 
-``truth.json`` is for the checker and the clients; the product never sees it. Workbooks are as a clerk would send
-them; what plain Kafka clients send is one JSON file a hand-over.
+``truth.json`` is for the checks and the clients; the product never reads it. Workbooks are as a clerk would send
+them; what plain Kafka clients send is one JSON file for each submission.
 """
 
 import io
@@ -17,61 +17,60 @@ from uuid import UUID
 import openpyxl
 from openpyxl.styles import Font
 
-from demo.data.population import Child, World
-from demo.data.submissions import NAMED, Cell, HandOver
+from demo.data.population import Child, Population
+from demo.data.submissions import Cell, Submission
 from deploy.files import private_folder, write_private
 
 _MADE = datetime(2020, 1, 1, tzinfo=UTC).replace(tzinfo=None)
 """The time in every workbook: a file's bytes must not depend on when it was written."""
 
 
-def write(folder: Path, world: World, handovers: Iterable[HandOver]) -> Path:
+def write(folder: Path, population: Population, submissions: Iterable[Submission]) -> Path:
     """Write ``truth.json``, ``workbooks/*.xlsx`` and ``events/*.json``; returns the path of the truth."""
     private_folder(folder)
     written = []
-    for handed in handovers:
-        entry = _plain(asdict(handed))
-        name = f"{handed.day:%m%d}-{handed.unit}-{handed.dataset}-{handed.expect}"
-        if handed.way == "workbook":
+    for submission in submissions:
+        entry = _plain(asdict(submission))
+        name = f"{submission.day:%m%d}-{submission.unit}-{submission.dataset}-{submission.expect}"
+        if submission.channel == "workbook":
             file = folder / "workbooks" / f"{name}.xlsx"
-            write_private(file, workbook(handed))
+            write_private(file, workbook(submission))
         else:
             file = folder / "events" / f"{name}.json"
             write_private(file, json.dumps(entry, ensure_ascii=False, indent=1))
         written.append(entry | {"file": str(file.relative_to(folder))})
     truth = {
-        "seed": world.seed,
-        "first_day": world.first_day.isoformat(),
-        "days": world.days,
-        "children": [_child(child) for child in world.children],
-        "planted": [_plain(asdict(finding)) for finding in world.planted],
-        "gaps": [_plain(asdict(gap)) for gap in world.gaps],
-        "handovers": written,
-        "troubles_named": sorted(NAMED),
+        "seed": population.seed,
+        "first_day": population.first_day.isoformat(),
+        "days": population.days,
+        "children": [_child(child) for child in population.children],
+        "planted_findings": [_plain(asdict(finding)) for finding in population.planted_findings],
+        "service_gaps": [_plain(asdict(gap)) for gap in population.service_gaps],
+        "submissions": written,
     }
     path = folder / "truth.json"
     write_private(path, json.dumps(truth, ensure_ascii=False, indent=1))
     return path
 
 
-def workbook(handed: HandOver) -> bytes:
+def workbook(submission: Submission) -> bytes:
     """The workbook as the unit's clerk would send it: perhaps a title, an empty line, a sum at the end."""
     book = openpyxl.Workbook()
     book.properties.created = book.properties.modified = _MADE
     sheet = book.active
     assert sheet is not None
     sheet.title = "Sheet1"
-    if handed.title is not None:
-        sheet.append([handed.title])
-        sheet.merge_cells(start_row=1, start_column=1, end_row=1, end_column=len(handed.columns))
-    sheet.append(list(handed.columns))
+    if submission.title is not None:
+        sheet.append([submission.title])
+        sheet.merge_cells(start_row=1, start_column=1, end_row=1, end_column=len(submission.columns))
+    sheet.append(list(submission.columns))
     for cell in sheet[sheet.max_row]:
         cell.font = Font(bold=True)
-    for row in handed.rows:
+    for row in submission.rows:
         sheet.append([value for _, value in row.cells])
-    if handed.with_sum:
-        sheet.append([None] * len(handed.columns))
-        sheet.append(["合计", len(handed.rows)])
+    if submission.with_sum:
+        sheet.append([None] * len(submission.columns))
+        sheet.append(["合计", len(submission.rows)])
     out = io.BytesIO()
     book.save(out)
     return _timeless(out.getvalue())

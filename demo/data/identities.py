@@ -56,7 +56,7 @@ class Family:
 
 
 @dataclass(slots=True)
-class Numbers:
+class NumberAllocator:
     """Gives every number once."""
 
     taken: set[str] = field(default_factory=set)
@@ -91,11 +91,11 @@ def valid(number: str) -> bool:
     return len(number) == 18 and number[:17].isdigit() and with_check(number[:17]) == number
 
 
-def given_names(dice: random.Random) -> Iterator[str]:
+def given_names(rng: random.Random) -> Iterator[str]:
     """Given names of children, the next one never a homophone of the one before."""
     while True:
         pairs = [first + second for first in FIRST for second in SECOND if first != second]
-        dice.shuffle(pairs)
+        rng.shuffle(pairs)
         last = ""
         for pair in pairs:
             if not last or (pair[0] != last[0] and HOMOPHONES.get(pair[0]) != last[0]):
@@ -103,13 +103,13 @@ def given_names(dice: random.Random) -> Iterator[str]:
                 last = pair
 
 
-def adult_name(surname: str, dice: random.Random) -> str:
-    return surname + dice.choice(ADULT) + dice.choice(ADULT)
+def adult_name(surname: str, rng: random.Random) -> str:
+    return surname + rng.choice(ADULT) + rng.choice(ADULT)
 
 
-def born_between(dice: random.Random, first: date, last: date) -> date:
+def born_between(rng: random.Random, first: date, last: date) -> date:
     """A day from ``first`` to ``last``, both included."""
-    return first + timedelta(days=dice.randint(0, (last - first).days))
+    return first + timedelta(days=rng.randint(0, (last - first).days))
 
 
 def add_months(day: date, months: int) -> date:

@@ -1,7 +1,7 @@
-"""One county's truth, from a seed: who lives there, who is a migrant child when, what is wrong, who will say so.
+"""The ground truth of one invented county, generated from a seed: its children, their status, needs and findings.
 
-The truth never enters the product. What departments hand over of it is in ``demo.data.submissions``; both are written
-to a folder by :func:`write` and read by clients and a checker that import nothing of the product.
+The ground truth never enters the product. ``demo.data.submissions`` derives what departments submit, and
+``demo.data.files`` writes both to a folder for clients and checks that import nothing of the product.
 """
 
 import random
@@ -14,7 +14,7 @@ from contracts.county import County, Township
 from demo.data.identities import (
     SURNAMES,
     Family,
-    Numbers,
+    NumberAllocator,
     Parent,
     add_months,
     adult_name,
@@ -40,7 +40,7 @@ COHORTS: dict[str, float] = {
 }
 """Shares of the children. Every cohort has at least one child."""
 
-STATES: dict[str, float] = {
+CONDITIONS: dict[str, float] = {
     "out_of_school": 0.015,
     "uninsured": 0.04,
     "vaccination_overdue": 0.03,
@@ -69,7 +69,7 @@ VILLAGES = 5
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """One invented child, as it really is."""
+    """One invented child."""
 
     key: str
     cohort: str
@@ -94,7 +94,7 @@ class Child:
 
     @property
     def migrant(self) -> tuple[date, date] | None:
-        """From when and until when (exclusive) the child is a migrant child; None: never."""
+        """First day and day after the last on which the child is a migrant child, or None if it never is."""
         away = self.hukou != HERE and self.hukou is not None
         if not away or self.came is None or not (self.with_father or self.with_mother):
             return None
@@ -103,8 +103,8 @@ class Child:
 
 
 @dataclass(frozen=True, slots=True)
-class Planted:
-    """A finding that somebody will report, and where it must arrive."""
+class PlantedFinding:
+    """A finding that a person will report, and the queue that it must reach."""
 
     ce_id: UUID
     child: str
@@ -123,8 +123,8 @@ class Planted:
 
 
 @dataclass(frozen=True, slots=True)
-class Gap:
-    """A finding that the facts show by themselves, and where it must arrive."""
+class ServiceGap:
+    """A finding that follows from the facts, and the unit that it must reach."""
 
     child: str
     code: str
@@ -133,13 +133,13 @@ class Gap:
 
 
 @dataclass(frozen=True, slots=True)
-class World:
+class Population:
     seed: int
     first_day: date
     days: int
     children: tuple[Child, ...]
-    planted: tuple[Planted, ...]
-    gaps: tuple[Gap, ...]
+    planted_findings: tuple[PlantedFinding, ...]
+    service_gaps: tuple[ServiceGap, ...]
 
     @property
     def last_day(self) -> date:
@@ -163,7 +163,7 @@ FINDINGS: tuple[tuple[str, str, str, bool, str, str, str], ...] = (
     ("parent_seeks_work", "R31", "rsj", False, "L3", "township", "child_director"),
 )
 
-GAPS: dict[str, tuple[str, str, str]] = {
+SERVICE_GAPS: dict[str, tuple[str, str, str]] = {
     "out_of_school": ("out_of_school", "R12", "jtj"),
     "uninsured": ("uninsured", "R25", "rsj"),
     "vaccination_overdue": ("vaccination_gap", "R23", "wjw"),
@@ -171,26 +171,26 @@ GAPS: dict[str, tuple[str, str, str]] = {
 """State -> the finding that the facts show, its route and unit."""
 
 
-def make(county: County, children: int, seed: int, first_day: date, days: int) -> World:
-    """The county's truth. The same arguments give the same truth, byte for byte.
+def generate(county: County, children: int, seed: int, first_day: date, days: int) -> Population:
+    """Generate a population; the same arguments give the same population.
 
-    ``children``: at least 40, so that every cohort and state has a child.
+    ``children`` must be at least 40, so that every cohort and condition has a child.
     """
     if children < 40:
         raise ValueError("the demo needs at least 40 children")
-    dice = random.Random(f"{seed}/{children}/{first_day}/{days}")
-    people = tuple(_children(county, children, dice, first_day, days))
-    return World(
+    rng = random.Random(f"{seed}/{children}/{first_day}/{days}")
+    people = tuple(_children(county, children, rng, first_day, days))
+    return Population(
         seed,
         first_day,
         days,
         people,
-        tuple(_planted(county, people, dice, seed, first_day, days)),
-        tuple(_gaps(county, people, first_day)),
+        tuple(_planted_findings(county, people, rng, seed, first_day, days)),
+        tuple(_service_gaps(county, people, first_day)),
     )
 
 
-def shares(total: int, rates: dict[str, float]) -> dict[str, int]:
+def apportion(total: int, rates: dict[str, float]) -> dict[str, int]:
     """``total`` split by rates that add up to one, each at least 1; what is left over goes to the first."""
     numbers = {name: max(1, round(total * rate)) for name, rate in rates.items()}
     first = next(iter(rates))
@@ -199,19 +199,19 @@ def shares(total: int, rates: dict[str, float]) -> dict[str, int]:
 
 
 @dataclass(slots=True)
-class _Maker:
+class _PopulationBuilder:
     county: County
-    dice: random.Random
+    rng: random.Random
     first_day: date
     days: int
-    numbers: Numbers = field(default_factory=Numbers)
+    numbers: NumberAllocator = field(default_factory=NumberAllocator)
     families: int = 0
     made: int = 0
     names: Iterator[str] = field(init=False)
     townships: list[Township] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.names = given_names(self.dice)
+        self.names = given_names(self.rng)
         self.townships = [t for t in self.county.townships if t.code[6:] != "401"]
 
     @property
@@ -220,15 +220,15 @@ class _Maker:
 
     def family(self, hukou: str | None, hukou_name: str, township: str, village: int) -> Family:
         self.families += 1
-        surname = self.dice.choice(SURNAMES)
+        surname = self.rng.choice(SURNAMES)
         others = SURNAMES.replace(surname, "")
         area = hukou or HOME_COUNTIES[0][0]
         town = next(t.name for t in self.townships if t.code == township)
-        born = born_between(self.dice, date(1980, 1, 1), date(1996, 12, 31))
-        father = Parent(adult_name(surname, self.dice), self.numbers.id_number(area, born, 1), self.numbers.phone())
-        born = born_between(self.dice, date(1982, 1, 1), date(1998, 12, 31))
+        born = born_between(self.rng, date(1980, 1, 1), date(1996, 12, 31))
+        father = Parent(adult_name(surname, self.rng), self.numbers.id_number(area, born, 1), self.numbers.phone())
+        born = born_between(self.rng, date(1982, 1, 1), date(1998, 12, 31))
         mother = Parent(
-            adult_name(self.dice.choice(others), self.dice),
+            adult_name(self.rng.choice(others), self.rng),
             self.numbers.id_number(area, born, 2),
             self.numbers.phone(),
         )
@@ -237,14 +237,14 @@ class _Maker:
             surname,
             father,
             mother,
-            f"石台县{town}虚构{village}村{self.dice.randint(1, 12)}组{self.families}号",
-            f"{hukou_name}虚构镇{self.dice.randint(1, 9)}组",
-            self.dice.choice((3, 4, 5)),
+            f"石台县{town}虚构{village}村{self.rng.randint(1, 12)}组{self.families}号",
+            f"{hukou_name}虚构镇{self.rng.randint(1, 9)}组",
+            self.rng.choice((3, 4, 5)),
         )
 
     def child(self, cohort: str, family: Family, born: date, **more: object) -> Child:
         self.made += 1
-        sex = self.dice.choice((1, 2))
+        sex = self.rng.choice((1, 2))
         hukou = more.get("hukou")
         area = {"hong_kong": "810000"}.get(cohort, str(hukou))
         without_number = cohort == "no_hukou"
@@ -263,31 +263,31 @@ class _Maker:
         )
 
 
-def _children(county: County, total: int, dice: random.Random, first_day: date, days: int) -> Iterator[Child]:
-    maker = _Maker(county, dice, first_day, days)
+def _children(county: County, total: int, rng: random.Random, first_day: date, days: int) -> Iterator[Child]:
+    maker = _PopulationBuilder(county, rng, first_day, days)
     made: list[Child] = []
-    for cohort, wanted in shares(total, COHORTS).items():
+    for cohort, wanted in apportion(total, COHORTS).items():
         brood: list[Child] = []
         while len(brood) < wanted:
             brood += _siblings(maker, cohort, wanted - len(brood))
         made += brood
-    yield from _with_states([_schooled(maker, child) for child in made], dice, first_day)
+    yield from _with_states([_with_school(maker, child) for child in made], rng, first_day)
 
 
-def _siblings(maker: _Maker, cohort: str, most: int) -> list[Child]:
+def _siblings(maker: _PopulationBuilder, cohort: str, most: int) -> list[Child]:
     """One family of a cohort: mostly one child, sometimes two or three, sometimes twins."""
-    dice = maker.dice
-    hukou, hukou_name = _registered(cohort, dice)
-    township = dice.choice(maker.townships).code
-    village = dice.randint(1, VILLAGES)
+    rng = maker.rng
+    hukou, hukou_name = _hukou_of(cohort, rng)
+    township = rng.choice(maker.townships).code
+    village = rng.randint(1, VILLAGES)
     family = maker.family(hukou, hukou_name, township, village)
-    born = _born(maker, cohort)
-    came = _came(maker, cohort)
+    born = _birth_date(maker, cohort)
+    came = _arrival_date(maker, cohort)
     if came is not None and cohort not in ("six_months", "newcomer"):
         came = max(came, born + timedelta(days=40))
     alone = cohort == "without_parents"
-    both = dice.random() < 0.7
-    father_only = not both and dice.random() < 0.4
+    both = rng.random() < 0.7
+    father_only = not both and rng.random() < 0.4
     more: dict[str, object] = {
         "hukou": hukou,
         "township": township,
@@ -297,62 +297,62 @@ def _siblings(maker: _Maker, cohort: str, most: int) -> list[Child]:
         "with_mother": not alone and (both or not father_only),
     }
     found = [maker.child(cohort, family, born, **more)]
-    roll = dice.random()
+    roll = rng.random()
     if most > 1 and roll < 0.02:  # twins: same day, same parents, consecutive numbers
         found.append(maker.child(cohort, family, born, **more))
     elif most > 1 and roll < 0.27 and cohort not in ("turns_16", "over_16"):
-        second = _born(maker, cohort)
+        second = _birth_date(maker, cohort)
         if second < born - timedelta(days=300):
             found.append(maker.child(cohort, family, second, **more))
     return found
 
 
-def _registered(cohort: str, dice: random.Random) -> tuple[str | None, str]:
+def _hukou_of(cohort: str, rng: random.Random) -> tuple[str | None, str]:
     if cohort in ("local", "mover", "registered_here"):
         return HERE, "安徽省石台县"
     if cohort == "no_hukou":
         return None, "安徽省南陵县"
     if cohort == "hong_kong":
         return "810000", "香港特别行政区"
-    return dice.choice(HOME_COUNTIES)
+    return rng.choice(HOME_COUNTIES)
 
 
-def _came(maker: _Maker, cohort: str) -> date | None:
-    dice, first, last = maker.dice, maker.first_day, maker.last_day
+def _arrival_date(maker: _PopulationBuilder, cohort: str) -> date | None:
+    rng, first, last = maker.rng, maker.first_day, maker.last_day
     if cohort == "local":
         return None
     if cohort == "six_months":
-        mark = born_between(dice, first + timedelta(days=maker.days // 4), last - timedelta(days=2))
+        mark = born_between(rng, first + timedelta(days=maker.days // 4), last - timedelta(days=2))
         came = add_months(mark, -6)
         return came.replace(day=min(came.day, 28))
     if cohort == "newcomer":
-        return born_between(dice, add_months(last, -6) + timedelta(days=5), first - timedelta(days=3))
-    return born_between(dice, date(first.year - 3, 1, 1), add_months(first, -7))
+        return born_between(rng, add_months(last, -6) + timedelta(days=5), first - timedelta(days=3))
+    return born_between(rng, date(first.year - 3, 1, 1), add_months(first, -7))
 
 
-def _born(maker: _Maker, cohort: str) -> date:
-    dice, first, last = maker.dice, maker.first_day, maker.last_day
+def _birth_date(maker: _PopulationBuilder, cohort: str) -> date:
+    rng, first, last = maker.rng, maker.first_day, maker.last_day
     if cohort == "turns_16":
-        birthday = born_between(dice, first + timedelta(days=maker.days // 4), last - timedelta(days=2))
+        birthday = born_between(rng, first + timedelta(days=maker.days // 4), last - timedelta(days=2))
         return add_months(birthday, -16 * 12)
     if cohort == "over_16":
-        return born_between(dice, add_months(first, -17 * 12 - 6), add_months(first, -16 * 12 - 1))
+        return born_between(rng, add_months(first, -17 * 12 - 6), add_months(first, -16 * 12 - 1))
     if cohort == "no_hukou":
-        return born_between(dice, add_months(first, -4 * 12), add_months(first, -12))
+        return born_between(rng, add_months(first, -4 * 12), add_months(first, -12))
     # Sixteen only after the demo's months.
-    return born_between(dice, add_months(last, -15 * 12 - 6), add_months(first, -14))
+    return born_between(rng, add_months(last, -15 * 12 - 6), add_months(first, -14))
 
 
-def _schooled(maker: _Maker, child: Child) -> Child:
+def _with_school(maker: _PopulationBuilder, child: Child) -> Child:
     age = age_on(child.born, date(maker.first_day.year, 8, 31))
     town = next(t.name for t in maker.townships if t.code == child.township)
-    if age < 3 or age > 17 or (age < 6 and maker.dice.random() < 0.2):
+    if age < 3 or age > 17 or (age < 6 and maker.rng.random() < 0.2):
         return child
     kind = "幼儿园" if age < 6 else "小学" if age < 12 else "中学"
     return replace(child, school=f"{town}虚构{kind}")
 
 
-def _with_states(children: Sequence[Child], dice: random.Random, first_day: date) -> Iterator[Child]:
+def _with_states(children: Sequence[Child], rng: random.Random, first_day: date) -> Iterator[Child]:
     ages = {child.key: age_on(child.born, first_day) for child in children}
     settled = [child for child in children if child.cohort == "settled" and child.school]
     fitting = {
@@ -364,29 +364,29 @@ def _with_states(children: Sequence[Child], dice: random.Random, first_day: date
     }
     states: dict[str, set[str]] = {child.key: set() for child in children}
     taken: set[str] = set()
-    for state, rate in STATES.items():
+    for state, rate in CONDITIONS.items():
         choice = [child for child in fitting[state] if child.key not in taken]
-        for child in dice.sample(choice, min(len(choice), max(1, round(len(children) * rate)))):
+        for child in rng.sample(choice, min(len(choice), max(1, round(len(children) * rate)))):
             states[child.key].add(state)
             taken.add(child.key)
     for child in children:
         yield replace(child, states=frozenset(states[child.key]))
 
 
-def _planted(
-    county: County, children: Sequence[Child], dice: random.Random, seed: int, first_day: date, days: int
-) -> Iterator[Planted]:
+def _planted_findings(
+    county: County, children: Sequence[Child], rng: random.Random, seed: int, first_day: date, days: int
+) -> Iterator[PlantedFinding]:
     migrants = [child for child in children if child.cohort == "settled" and not child.states and child.school]
     unregistered = [child for child in children if child.cohort == "no_hukou"]
     number = max(len(FINDINGS), len(children) // 25)
-    for index, drawn in enumerate(dice.sample(migrants, min(number, len(migrants)))):
+    for index, drawn in enumerate(rng.sample(migrants, min(number, len(migrants)))):
         code, route, to, restricted, level, reporter, role = FINDINGS[index % len(FINDINGS)]
         child = unregistered.pop() if code == "no_hukou" and unregistered else drawn
         township = next(t.unit for t in county.townships if t.code == child.township)
-        yield Planted(
+        yield PlantedFinding(
             ce_id=uuid5(NAMESPACE, f"{seed}/finding/{index}/{child.key}"),
             child=child.key,
-            day=first_day + timedelta(days=dice.randint(days // 5, days * 2 // 3)),
+            day=first_day + timedelta(days=rng.randint(days // 5, days * 2 // 3)),
             unit=township if reporter == "township" else f"{county.code}-{reporter}",
             place=None,
             role=role,
@@ -400,10 +400,10 @@ def _planted(
         )
 
 
-def _gaps(county: County, children: Sequence[Child], first_day: date) -> Iterator[Gap]:
+def _service_gaps(county: County, children: Sequence[Child], first_day: date) -> Iterator[ServiceGap]:
     for child in children:
-        for state in sorted(child.states & GAPS.keys()):
-            code, route, to = GAPS[state]
+        for state in sorted(child.states & SERVICE_GAPS.keys()):
+            code, route, to = SERVICE_GAPS[state]
             if state == "vaccination_overdue" and age_on(child.born, first_day) >= 6:
                 continue
-            yield Gap(child.key, code, route, f"{county.code}-{to}")
+            yield ServiceGap(child.key, code, route, f"{county.code}-{to}")

@@ -1,7 +1,7 @@
-"""What six departments and eight townships hand over of the truth, with some of the troubles of real files.
+"""The submissions of six departments and eight townships, derived from the ground truth, with defects of real files.
 
-Headers are the county's own synonyms. ``RATES`` says how often each trouble of policy part 5.3 occurs; the truth
-keeps which row has which, and which of them the receipt must name.
+Headers are the county's own synonyms. ``DEFECT_RATES`` gives the frequency of each defect of policy part 5.3; the
+ground truth records the defect of each row.
 """
 
 import random
@@ -12,35 +12,32 @@ from uuid import UUID, uuid5
 
 from contracts.county import County
 from demo.data.identities import HOMOPHONES, age_on, with_check
-from demo.data.population import GAPS, HERE, NAMESPACE, Child, World
+from demo.data.population import HERE, NAMESPACE, SERVICE_GAPS, Child, Population
 
 Cell = str | int | float | bool | date | None
 
-RATES: dict[str, float] = {
-    # Lost for ever, or not to be believed: the receipt names the cell.
+DEFECT_RATES: dict[str, float] = {
+    # Irreparable or implausible: the receipt reports the cell.
     "id_as_number": 0.01,  # through a spreadsheet as a number: the last three digits are gone
     "id_masked": 0.006,
     "id_mistyped": 0.006,
     "date_impossible": 0.006,
     "names_nobody": 0.004,
-    # Harmless once read with care.
+    # Repairable by the reader.
     "id_look_alike": 0.03,  # full-width digits, spaces, an apostrophe, x for X
     "name_spaced": 0.02,
     "date_other_form": 0.05,
-    # The row is taken, but knows less, or something else.
+    # The row is accepted with less or different information.
     "id_missing": 0.02,
     "id_of_mother": 0.004,
     "name_homophone": 0.01,
     "birth_other": 0.003,  # another day than the number says
     "row_twice": 0.008,  # two schools, two clinic cards
 }
-"""Share of rows with each trouble. One row has one trouble at most."""
+"""Share of rows with each defect. A row has at most one."""
 
 WITHOUT_NUMBER = {"vaccination": 0.25, "village": 0.12}
-"""Share of rows without an ID number in datasets where that is ordinary."""
-
-NAMED = frozenset({"id_as_number", "id_masked", "id_mistyped", "date_impossible", "names_nobody"})
-"""Troubles that the receipt must name at their row."""
+"""Share of rows without an ID number, for the datasets where that is common."""
 
 WORKBOOK_DATASETS = ("school", "insurance", "relief", "disability")
 FILE_DATASETS = ("hukou", "residence", "vaccination", "health")
@@ -51,18 +48,18 @@ CONDUCT_COLUMN = "有无前科"
 
 
 @dataclass(frozen=True, slots=True)
-class HandedRow:
+class SubmittedRow:
     number: int
-    """Its place in the file, the header being row 1."""
+    """Row number in the file; the header is row 1."""
     ce_id: UUID
     child: str | None
-    """Whom it speaks of; None: nobody (a sum, a row without name and number)."""
+    """Key of the child, or None for a row without name and number."""
     cells: tuple[tuple[str, Cell], ...]
-    trouble: str | None = None
+    defect: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class HandOver:
+class Submission:
     """One file, or one unit's single rows."""
 
     submission: UUID
@@ -70,10 +67,10 @@ class HandOver:
     dataset: str
     period: str
     day: date
-    way: str
+    channel: str
     """``workbook``, ``file`` (Begin, rows, End as events) or ``rows`` (single rows)."""
     columns: tuple[str, ...]
-    rows: tuple[HandedRow, ...]
+    rows: tuple[SubmittedRow, ...]
     title: str | None
     """A title above the header, as clerks write it (workbooks)."""
     with_sum: bool
@@ -82,34 +79,34 @@ class HandOver:
     """``taken``, ``refused`` (whole) or ``same_again``."""
 
 
-def make(county: County, world: World) -> tuple[HandOver, ...]:
-    """Everything that is handed over, in order. The same truth gives the same, byte for byte."""
-    dice = random.Random(f"{world.seed}/handover/{len(world.children)}")
-    period = f"{world.first_day.year}H{1 if world.first_day.month <= 6 else 2}"
-    found: list[HandOver] = []
+def generate(county: County, population: Population) -> tuple[Submission, ...]:
+    """Generate all submissions in order; the same population gives the same submissions."""
+    rng = random.Random(f"{population.seed}/handover/{len(population.children)}")
+    period = f"{population.first_day.year}H{1 if population.first_day.month <= 6 else 2}"
+    found: list[Submission] = []
     departments = [*FILE_DATASETS, *WORKBOOK_DATASETS]
-    span = max(3, min(24, world.days // 4))
+    span = max(3, min(24, population.days // 4))
     for place, dataset in enumerate(departments):
         unit = next(known.unit for known in county.datasets if known.id == dataset)
-        day = world.first_day + timedelta(days=1 + place * (span - 1) // len(departments))
+        day = population.first_day + timedelta(days=1 + place * (span - 1) // len(departments))
         way = "file" if dataset in FILE_DATASETS else "workbook"
-        found.append(_hand_over(county, world, dice, unit, dataset, period, day, way))
+        found.append(_submission(county, population, rng, unit, dataset, period, day, way))
     townships = [township for township in county.townships if township.code[6:] != "401"]
     for place, township in enumerate(townships):
-        day = world.first_day + timedelta(days=1 + place * (span - 1) // len(townships))
+        day = population.first_day + timedelta(days=1 + place * (span - 1) // len(townships))
         way = "workbook" if place % 2 else "rows"
         found.append(
-            _hand_over(county, world, dice, township.unit, "village", period, day, way, township=township.code)
+            _submission(county, population, rng, township.unit, "village", period, day, way, township=township.code)
         )
     found += _mishaps(found)
     return tuple(sorted(found, key=lambda one: (one.day, one.unit, one.dataset, one.expect)))
 
 
-def _mishaps(files: Sequence[HandOver]) -> Iterator[HandOver]:
-    """One file with a forbidden column, refused and sent again without it; one file sent a second time."""
-    books = [file for file in files if file.way == "workbook"]
+def _mishaps(files: Sequence[Submission]) -> Iterator[Submission]:
+    """Yield a file with a forbidden column, which is refused, and a file that is sent a second time."""
+    books = [file for file in files if file.channel == "workbook"]
     village = next(file for file in books if file.dataset == "village")
-    yield HandOver(
+    yield Submission(
         uuid5(NAMESPACE, f"{village.submission}/conduct"),
         village.unit,
         village.dataset,
@@ -118,7 +115,7 @@ def _mishaps(files: Sequence[HandOver]) -> Iterator[HandOver]:
         "workbook",
         (*village.columns, CONDUCT_COLUMN),
         tuple(
-            HandedRow(
+            SubmittedRow(
                 row.number,
                 uuid5(NAMESPACE, f"{row.ce_id}/conduct"),
                 None,
@@ -131,7 +128,7 @@ def _mishaps(files: Sequence[HandOver]) -> Iterator[HandOver]:
         "refused",
     )
     school = next(file for file in books if file.dataset == "school")
-    yield HandOver(
+    yield Submission(
         uuid5(NAMESPACE, f"{school.submission}/again"),
         school.unit,
         school.dataset,
@@ -146,38 +143,38 @@ def _mishaps(files: Sequence[HandOver]) -> Iterator[HandOver]:
     )
 
 
-def _hand_over(
+def _submission(
     county: County,
-    world: World,
-    dice: random.Random,
+    population: Population,
+    rng: random.Random,
     unit: str,
     dataset: str,
     period: str,
     day: date,
-    way: str,
+    channel: str,
     *,
     township: str | None = None,
-) -> HandOver:
-    submission = uuid5(NAMESPACE, f"{world.seed}/{unit}/{dataset}/{period}")
-    headers = _headers(county, dataset, dice)
-    writes = _Style(dice, way)
-    rows: list[HandedRow] = []
+) -> Submission:
+    submission = uuid5(NAMESPACE, f"{population.seed}/{unit}/{dataset}/{period}")
+    headers = _headers(county, dataset, rng)
+    writes = _CellStyle(rng, channel)
+    rows: list[SubmittedRow] = []
     counter = 1
-    for child in world.children:
+    for child in population.children:
         if township is not None and child.township != township:
             continue
-        facts = SAYS[dataset](child, world, day)
+        facts = DATASET_FACTS[dataset](child, population, day)
         if facts is None:
             continue
-        trouble = _trouble(dice, dataset, way, child)
-        cells = _cells(facts, headers, writes, trouble, child, dice, dataset)
+        trouble = _choose_defect(rng, dataset, channel, child)
+        cells = _cells(facts, headers, writes, trouble, child, rng, dataset)
         for _ in range(2 if trouble == "row_twice" else 1):
             counter += 1
             said = dict(cells)
             if trouble == "row_twice" and rows and rows[-1].child == child.key:
                 said = _other_card(said, headers, dataset)
             rows.append(
-                HandedRow(
+                SubmittedRow(
                     counter,
                     uuid5(submission, f"row/{counter}"),
                     None if trouble == "names_nobody" else child.key,
@@ -186,35 +183,35 @@ def _hand_over(
                 )
             )
     title = f"{period[:4]}年{'上' if period.endswith('1') else '下'}半年情况表（演示，全部虚构）"
-    return HandOver(
+    return Submission(
         submission,
         unit,
         dataset,
         period,
         day,
-        way,
+        channel,
         tuple(headers.values()),
         tuple(rows),
-        title if way == "workbook" and dice.random() < 0.5 else None,
-        way == "workbook" and dice.random() < 0.5,
+        title if channel == "workbook" and rng.random() < 0.5 else None,
+        channel == "workbook" and rng.random() < 0.5,
         "taken",
     )
 
 
-def _headers(county: County, dataset: str, dice: random.Random) -> dict[str, str]:
-    """Field -> the header this unit uses: mostly the usual one."""
+def _headers(county: County, dataset: str, rng: random.Random) -> dict[str, str]:
+    """Return the header that this unit uses for each field, mostly the usual one."""
     known = county.dataset(dataset)
     assert known is not None, f"the county has no dataset {dataset}"
     found: dict[str, str] = {}
     for column in known.columns:
-        if column.field in FIELDS[dataset]:
-            name = column.names[0] if dice.random() < 0.7 else dice.choice(column.names)
+        if column.field in DATASET_FIELDS[dataset]:
+            name = column.names[0] if rng.random() < 0.7 else rng.choice(column.names)
             if name not in found.values():
                 found[column.field] = name
     return found
 
 
-# ---------------------------------------------------------------- what each dataset says
+# ---------------------------------------------------------------- the facts of each dataset
 
 _STAGES = ((6, "学前"), (12, "小学"), (15, "初中"), (19, "高中"))
 _GRADES = "一二三四五六七八九"
@@ -241,7 +238,7 @@ def _guardian(child: Child) -> dict[str, Cell]:
     }
 
 
-def _school(child: Child, world: World, day: date) -> dict[str, Cell] | None:
+def _school(child: Child, world: Population, day: date) -> dict[str, Cell] | None:
     if child.school is None:
         return None
     year = world.first_day.year
@@ -267,13 +264,13 @@ def _school(child: Child, world: World, day: date) -> dict[str, Cell] | None:
     )
 
 
-def _hukou(child: Child, world: World, day: date) -> dict[str, Cell] | None:
+def _hukou(child: Child, world: Population, day: date) -> dict[str, Cell] | None:
     if child.hukou is None or child.cohort == "hong_kong":
         return None
     return _who(child) | _guardian(child) | {"hukou_division": child.hukou, "hukou_address": child.family.hukou_address}
 
 
-def _residence(child: Child, world: World, day: date) -> dict[str, Cell] | None:
+def _residence(child: Child, world: Population, day: date) -> dict[str, Cell] | None:
     if child.came is None or child.cohort == "no_hukou":
         return None
     return (
@@ -292,7 +289,7 @@ def _residence(child: Child, world: World, day: date) -> dict[str, Cell] | None:
     )
 
 
-def _vaccination(child: Child, world: World, day: date) -> dict[str, Cell] | None:
+def _vaccination(child: Child, world: Population, day: date) -> dict[str, Cell] | None:
     if age_on(child.born, world.first_day) >= 7:
         return None
     return (
@@ -309,7 +306,7 @@ def _vaccination(child: Child, world: World, day: date) -> dict[str, Cell] | Non
     )
 
 
-def _health(child: Child, world: World, day: date) -> dict[str, Cell] | None:
+def _health(child: Child, world: Population, day: date) -> dict[str, Cell] | None:
     if age_on(child.born, world.first_day) >= 7:
         return None
     return (
@@ -325,7 +322,7 @@ def _health(child: Child, world: World, day: date) -> dict[str, Cell] | None:
     )
 
 
-def _insurance(child: Child, world: World, day: date) -> dict[str, Cell] | None:
+def _insurance(child: Child, world: Population, day: date) -> dict[str, Cell] | None:
     if child.id_number is None or child.cohort == "hong_kong":
         return None
     return _who(child) | {
@@ -336,7 +333,7 @@ def _insurance(child: Child, world: World, day: date) -> dict[str, Cell] | None:
     }
 
 
-def _disability(child: Child, world: World, day: date) -> dict[str, Cell] | None:
+def _disability(child: Child, world: Population, day: date) -> dict[str, Cell] | None:
     if "disabled" not in child.states:
         return None
     return (
@@ -356,7 +353,7 @@ def _disability(child: Child, world: World, day: date) -> dict[str, Cell] | None
     )
 
 
-def _relief(child: Child, world: World, day: date) -> dict[str, Cell] | None:
+def _relief(child: Child, world: Population, day: date) -> dict[str, Cell] | None:
     if "poor" not in child.states:
         return None
     return (
@@ -371,7 +368,7 @@ def _relief(child: Child, world: World, day: date) -> dict[str, Cell] | None:
     )
 
 
-def _village(child: Child, world: World, day: date) -> dict[str, Cell] | None:
+def _village(child: Child, world: Population, day: date) -> dict[str, Cell] | None:
     if child.came is None:
         return None
     return (
@@ -390,7 +387,7 @@ def _village(child: Child, world: World, day: date) -> dict[str, Cell] | None:
     )
 
 
-SAYS: dict[str, Callable[[Child, World, date], dict[str, Cell] | None]] = {
+DATASET_FACTS: dict[str, Callable[[Child, Population, date], dict[str, Cell] | None]] = {
     "school": _school,
     "hukou": _hukou,
     "residence": _residence,
@@ -404,7 +401,7 @@ SAYS: dict[str, Callable[[Child, World, date], dict[str, Cell] | None]] = {
 
 _PERSON = {"name", "id_number", "sex", "birth_date"}
 _PARENTS = {"guardian_name", "guardian_phone", "father_name", "mother_name"}
-FIELDS: dict[str, set[str]] = {
+DATASET_FIELDS: dict[str, set[str]] = {
     "school": _PERSON
     | _PARENTS
     | {
@@ -492,16 +489,16 @@ FIELDS: dict[str, set[str]] = {
         "lives_with_caretaker",
     },
 }
-"""The columns each dataset is handed over with."""
+"""The columns of each dataset's submissions."""
 
 
-# ---------------------------------------------------------------- how it is written
+# ---------------------------------------------------------------- cells
 
 
-class _Style:
-    """How one unit writes dates and the sexes."""
+class _CellStyle:
+    """How one unit writes dates and sexes."""
 
-    def __init__(self, dice: random.Random, way: str) -> None:
+    def __init__(self, rng: random.Random, way: str) -> None:
         forms: list[Callable[[date], Cell]] = [
             lambda day: f"{day:%Y%m%d}",
             lambda day: f"{day:%Y-%m-%d}",
@@ -512,9 +509,9 @@ class _Style:
         if way == "workbook":
             forms.append(lambda day: day)
         self._forms = forms
-        self._usual = dice.randrange(len(forms))
+        self._usual = rng.randrange(len(forms))
         sexes: tuple[dict[Cell, Cell], ...] = ({"男": "男", "女": "女"}, {"男": 1, "女": 2})
-        self._sexes = dice.choice(sexes)
+        self._sexes = rng.choice(sexes)
 
     def write(self, field: str, value: Cell, *, otherwise: bool = False) -> Cell:
         if isinstance(value, date) and not isinstance(value, datetime):
@@ -524,29 +521,29 @@ class _Style:
         return value
 
 
-def _trouble(dice: random.Random, dataset: str, way: str, child: Child) -> str | None:
-    without, roll = dice.random() < WITHOUT_NUMBER.get(dataset, 0), dice.random()
-    if child.states & GAPS.keys():
+def _choose_defect(rng: random.Random, dataset: str, way: str, child: Child) -> str | None:
+    without, roll = rng.random() < WITHOUT_NUMBER.get(dataset, 0), rng.random()
+    if child.states & SERVICE_GAPS.keys():
         return None  # what was planted must be read, or nobody could find it
     if without and child.id_number is not None:
         return "id_missing"
-    for trouble, rate in RATES.items():
+    for trouble, rate in DEFECT_RATES.items():
         roll -= rate
         if roll < 0:
             return trouble if _fits(trouble, dataset, way, child) else None
     return None
 
 
-def _fits(trouble: str, dataset: str, way: str, child: Child) -> bool:
-    if child.id_number is None and trouble.startswith("id_"):
+def _fits(defect: str, dataset: str, way: str, child: Child) -> bool:
+    if child.id_number is None and defect.startswith("id_"):
         return False
-    if trouble == "id_as_number":
+    if defect == "id_as_number":
         return way == "workbook"
-    if trouble == "id_missing":
+    if defect == "id_missing":
         return dataset != "insurance"  # nobody is insured without a number
-    if trouble == "row_twice":
+    if defect == "row_twice":
         return dataset in ("school", "vaccination")
-    if trouble == "name_homophone":
+    if defect == "name_homophone":
         return any(character in HOMOPHONES for character in child.name[1:])
     return True
 
@@ -554,16 +551,16 @@ def _fits(trouble: str, dataset: str, way: str, child: Child) -> bool:
 def _cells(
     facts: dict[str, Cell],
     headers: dict[str, str],
-    style: _Style,
-    trouble: str | None,
+    style: _CellStyle,
+    defect: str | None,
     child: Child,
-    dice: random.Random,
+    rng: random.Random,
     dataset: str,
 ) -> dict[str, Cell]:
     facts = dict(facts)
     number = child.id_number
-    otherwise = trouble == "date_other_form"
-    match trouble:
+    otherwise = defect == "date_other_form"
+    match defect:
         case "id_as_number":
             assert number is not None
             facts["id_number"] = float(int(number[:15])) * 1000
@@ -575,7 +572,7 @@ def _cells(
             facts["id_number"] = number[:16] + str((int(number[16]) + 1) % 10) + number[17]
         case "id_look_alike":
             assert number is not None
-            facts["id_number"] = _look_alike(number, dice)
+            facts["id_number"] = _look_alike(number, rng)
         case "id_missing":
             facts["id_number"] = None
             if dataset in ("school", "disability"):
@@ -587,7 +584,7 @@ def _cells(
         case "name_spaced":
             facts["name"] = f"{child.name[0]}　{child.name[1:]}"
         case "date_impossible":
-            facts["birth_date"] = dice.choice(("0000-00-00", f"{child.born.year}-02-30"))
+            facts["birth_date"] = rng.choice(("0000-00-00", f"{child.born.year}-02-30"))
         case "birth_other":
             facts["birth_date"] = child.born + timedelta(days=1)
         case "names_nobody":
@@ -602,8 +599,8 @@ def _cells(
     }
 
 
-def _look_alike(number: str, dice: random.Random) -> str:
-    return dice.choice(
+def _look_alike(number: str, rng: random.Random) -> str:
+    return rng.choice(
         (
             number.translate(str.maketrans("0123456789", "０１２３４５６７８９")),
             f"{number[:6]} {number[6:14]} {number[14:]}",

@@ -1,7 +1,7 @@
-"""`python -m deploy.embedded up | down | status`: a whole house in the background, for work by hand.
+"""`python -m deploy.embedded up | down | status`: run a complete installation in the background on one machine.
 
-Kafka, PostgreSQL, the five services and the clock, on one machine, with one county's data in force. One process holds
-them all and starts again what dies; when it ends, however it ends, none of them is left.
+It consists of Kafka, PostgreSQL, the five services and the clock, with one county's data in force. One process
+supervises and restarts them; when it ends, for whatever reason, none of them is left.
 """
 
 import argparse
@@ -26,32 +26,32 @@ from contracts.topics import SERVICES
 from county.problem import CountyInvalid
 from deploy.counties import DEMO_COUNTY
 from deploy.embedded.errors import StackError, from_os_error
-from deploy.embedded.stack import LocalStack, holder, read_state
-from deploy.health_probe import EVENT, end_the_silent, troubles
+from deploy.embedded.stack import LocalStack, lock_holder, read_state
+from deploy.health_probe import LOG_EVENT, kill_unresponsive, problems
 from deploy.install import ActivationError, Servers, activate, in_force, preload, prepare, provision, read_county
 from deploy.installation import Installation, NoInstallationError, check_format, default_home
-from deploy.progress import LogMilestones, NoProgressError, Progress
+from deploy.progress import LogMilestones, NoProgressError, ProgressMonitor
 from deploy.provision import ProvisioningError
-from deploy.supervisor import GaveUpError, Supervisor, programs
+from deploy.supervisor import CrashLoopError, Supervisor, programs
 
 PARTITIONS = 4
-"""Of the topics that services share, on one machine."""
-BY = "make up"
-"""Who puts the county's data in force on a house that has none."""
+"""Partitions of the topics that services share."""
+ACTIVATED_BY = "make up"
+"""Who activates the county's data on a new installation."""
 STOP_S = 60.0
-LOOK_S = 1.0
-"""Between two looks at the servers."""
-AGAIN_S = 5.0
-"""Until a server that could not be started is tried again."""
+CHECK_INTERVAL_S = 1.0
+"""Seconds between two checks of the servers."""
+RETRY_AFTER_S = 5.0
+"""Seconds before a failed start of a server is repeated."""
 INTERRUPTED = 130
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m deploy.embedded", description=__doc__)
     parser.add_argument("what", choices=["up", "down", "status", "serve"], help="serve: up, but in the foreground")
-    parser.add_argument("--home", type=Path, default=default_home(), help="where everything is kept")
+    parser.add_argument("--home", type=Path, default=default_home(), help="the installation's folder")
     parser.add_argument("--county", type=Path, default=DEMO_COUNTY, help="the county's folder of data")
-    parser.add_argument("--detach", action="store_true", help="serve: once up, speak to a log in that folder")
+    parser.add_argument("--detach", action="store_true", help="serve: once up, write to a log in that folder")
     options = parser.parse_args()
     home = options.home.resolve()
     try:
@@ -68,7 +68,14 @@ def main() -> int:
                 return serve(home, options.county, detach=options.detach)
     except asyncpg.PostgresError as error:
         return _failed(f"The database refused: {error}")
-    except (StackError, ProvisioningError, ActivationError, GaveUpError, NoInstallationError, NoProgressError) as error:
+    except (
+        StackError,
+        ProvisioningError,
+        ActivationError,
+        CrashLoopError,
+        NoInstallationError,
+        NoProgressError,
+    ) as error:
         return _failed(str(error))
     except CountyInvalid as error:
         return _failed(f"{options.county} is no county's data: {error}")
@@ -84,12 +91,12 @@ def _failed(sentence: str) -> int:
 
 
 def up(home: Path, county: Path) -> int:
-    """Start the house in the background; return when all of it answers.
+    """Start the installation in the background and return when every process is ready.
 
-    Asked to stop meanwhile, it leaves nothing behind, also as a shell's background job (started with SIGINT ignored).
+    SIGINT or SIGTERM during the start leaves no process, also in a shell's background job, which ignores SIGINT.
     """
     if read_state(home / "stack") is not None:
-        print("Running already.")
+        print("已经在运行（Running already）。")
         return status(home)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
@@ -101,48 +108,48 @@ def up(home: Path, county: Path) -> int:
         start_new_session=True,
         text=True,
     )
-    heard = threading.Thread(target=_pass_on, args=(started,), daemon=True)
-    heard.start()
+    forwarding = threading.Thread(target=_forward_output, args=(started,), daemon=True)
+    forwarding.start()
     try:
-        # It gives up by itself when it makes no progress.
-        while read_state(home / "stack") is None or holder(home / "stack") != started.pid:
+        # The started process fails by itself if it makes no progress.
+        while read_state(home / "stack") is None or lock_holder(home / "stack") != started.pid:
             if started.poll() is not None:
-                heard.join(1)
+                forwarding.join(1)
                 return 1
             time.sleep(0.05)
     except KeyboardInterrupt:
         with suppress(psutil.NoSuchProcess):
-            _end([psutil.Process(started.pid)])
-        print("Stopped; no process is left behind.", file=sys.stderr)
+            _terminate([psutil.Process(started.pid)])
+        print("已停止，没有留下任何进程（Stopped; no process is left behind）。", file=sys.stderr)
         return INTERRUPTED
     return status(home)
 
 
-def _pass_on(started: "subprocess.Popen[str]") -> None:
-    """What it says until it is up."""
+def _forward_output(started: "subprocess.Popen[str]") -> None:
+    """Print the process's error output until it is up."""
     assert started.stderr is not None
     for line in started.stderr:
         print(line, end="", file=sys.stderr, flush=True)
 
 
 def down(home: Path) -> int:
-    """Stop everything; nothing happens when nothing runs."""
-    process = holder(home / "stack")
+    """Stop every process of the installation, if it runs."""
+    process = lock_holder(home / "stack")
     if process is None:
-        print("Nothing is running.")
+        print("没有在运行（Nothing is running）。")
         return 0
     try:
         first = psutil.Process(process)
         family = [first, *first.children(recursive=True)]
     except psutil.NoSuchProcess:
-        family = []  # it ended by itself in between
-    _end(family)
-    print("Stopped.")
+        family = []  # It has ended since.
+    _terminate(family)
+    print("已停止（Stopped）。")
     return 0
 
 
-def _end(family: list[psutil.Process]) -> None:
-    """Ask the first to end, which ends the others in order; kill what is left after a while."""
+def _terminate(family: list[psutil.Process]) -> None:
+    """Terminate the first process, which stops the others in order; kill those left after the time limit."""
     for process in family[:1]:
         with suppress(psutil.NoSuchProcess):
             process.terminate()
@@ -156,33 +163,33 @@ def _end(family: list[psutil.Process]) -> None:
 
 
 def status(home: Path) -> int:
-    """Where the running house is to be found; the passwords stay in its folder."""
+    """Print the addresses of the running installation, without passwords."""
     state = read_state(home / "stack")
     if state is None:
-        print("Nothing is running; `make up` starts it.")
+        print("没有在运行，请用 make up 启动。")
         return 1
     print(f"Kafka         {state['kafka']['bootstrap']} (SASL_PLAINTEXT, SCRAM-SHA-512)")
     print(f"PostgreSQL    127.0.0.1:{state['postgres']['port']}, socket {state['postgres']['socket_directory']}")
-    print(f"Services      {', '.join(SERVICES)} and the clock, under process {holder(home / 'stack')}")
-    print(f"Installation  {home} (log-ins, keys, logs)")
-    print("Look with `.venv/bin/hutong status`; `make down` stops everything.")
+    print(f"服务 Services {', '.join(SERVICES)} and the clock, supervised by process {lock_holder(home / 'stack')}")
+    print(f"安装 Installation {home} (log-ins, keys, logs)")
+    print("查看运行情况：.venv/bin/hutong status；停止：make down")
     return 0
 
 
 def serve(home: Path, county: Path, *, detach: bool) -> int:
-    """Run the house until SIGTERM or Ctrl-C."""
+    """Run the installation until SIGTERM or Ctrl-C."""
     return asyncio.run(_interruptible(home, county, detach=detach))
 
 
 async def _interruptible(home: Path, county: Path, *, detach: bool) -> int:
-    tell = Voice()
+    tell = Reporter()
     running = asyncio.create_task(_run(home, county, tell, detach=detach))
-    told = False
+    stopping = False
 
     def end() -> None:
-        nonlocal told
-        if not told:  # a second signal must not cut the stopping short
-            told = True
+        nonlocal stopping
+        if not stopping:  # A second signal must not interrupt the shutdown.
+            stopping = True
             running.cancel()
 
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -190,27 +197,27 @@ async def _interruptible(home: Path, county: Path, *, detach: bool) -> int:
     try:
         await running
     except asyncio.CancelledError:
-        # All of it has ended; what is left is a thread that may wait a minute for a broker that is gone.
+        # Every process has ended; a thread may still wait a minute for the stopped broker.
         sys.stderr.flush()
         os._exit(0)
-    except GaveUpError as error:
-        tell(f"Gave up: {error}.")
+    except CrashLoopError as error:
+        tell(f"Stopped: {error}.")
     return 1
 
 
-class Voice:
-    """Speaks on standard error; once it has been turned to a log, with the time."""
+class Reporter:
+    """Prints to standard error, with a time stamp once it is redirected to a log."""
 
     def __init__(self) -> None:
         self._stamped = False
 
     def __call__(self, line: str) -> None:
         stamp = f"{datetime.now(COUNTY_TIME):%Y-%m-%d %H:%M:%S} " if self._stamped else ""
-        with suppress(OSError):  # a full disk, a reader that has gone: no reason to end the house
+        with suppress(OSError):  # A full disk or a closed pipe must not stop the installation.
             print(stamp + line, file=sys.stderr, flush=True)
 
-    def turn_to(self, log: Path) -> None:
-        """Standard output and error go on in a file that only its owner may read."""
+    def redirect_to(self, log: Path) -> None:
+        """Redirect standard output and error to a file that only its owner may read."""
         with log.open("ab") as file:
             log.chmod(0o600)
             for stream in (sys.stdout, sys.stderr):
@@ -219,45 +226,47 @@ class Voice:
         self._stamped = True
 
 
-async def _run(home: Path, folder: Path, tell: Voice, *, detach: bool) -> None:
-    """Servers, installation, county, services, clock; then keep them.
+async def _run(home: Path, folder: Path, report: Reporter, *, detach: bool) -> None:
+    """Start servers, installation, county, services and clock, then monitor them.
 
     Raises:
-        GaveUpError: a service died too often.
+        CrashLoopError: a service keeps dying.
     """
     county = read_county(folder, home)
     stack = LocalStack(home / "stack", postgres_port=0)
     supervisor: Supervisor | None = None
     watching: asyncio.Task[None] | None = None
     try:
-        tell("Starting Kafka and PostgreSQL ...")
+        report("正在启动 Kafka 和 PostgreSQL（Starting Kafka and PostgreSQL）……")
         loading = asyncio.create_task(asyncio.to_thread(preload))
-        await _in_thread(stack.start, stack.stop)
+        await _run_in_thread(stack.start, stack.stop)
         await loading
-        tell("Making topics, users, access lists and schemas ...")
-        installation = prepare(Servers.of(stack.state()), home, county, PARTITIONS)
-        installation.forget_running()
-        supervisor = Supervisor(programs(installation, with_clock=True), tell, held=True)
+        report("正在建立主题、账号、访问权限和表（Making topics, users, access lists and schemas）……")
+        installation = prepare(Servers.from_state(stack.state()), home, county, PARTITIONS)
+        installation.clear_state_files()
+        supervisor = Supervisor(programs(installation, with_clock=True), report, held=True)
         await supervisor.start()
         await provision(installation, county)
         today = datetime.now(COUNTY_TIME).date()
         ruling = await asyncio.to_thread(in_force, installation, today)
         if ruling is None:
-            await asyncio.to_thread(activate, installation, county, today, BY)
-            tell(f"{county.name}, version {county.version}, is in force from {today}.")
+            await asyncio.to_thread(activate, installation, county, today, ACTIVATED_BY)
+            report(f"{county.name}的县数据 {county.version} 版自 {today} 起生效（in force）。")
         elif ruling.version != county.version:
-            tell(
-                f"Version {ruling.version} of the county's data is in force, {folder} holds {county.version}: "
-                f"`hutong county activate {folder} --from DAY --by UNIT/PERSON` puts it in force."
+            report(
+                f"现行县数据是 {ruling.version} 版，{folder} 里是 {county.version} 版；"
+                f"要启用它：hutong county activate {folder} --from 日期 --by 单位/人员。"
             )
-        tell("Starting five services and the clock ...")
+        report("正在启动五个服务和时钟（Starting five services and the clock）……")
         supervisor.release()
-        await _ready(installation, supervisor)
+        await _wait_until_ready(installation, supervisor)
         if detach:
-            tell.turn_to(installation.logs / "supervisor.log")  # nobody listens from here on
+            report.redirect_to(installation.logs / "supervisor.log")  # The parent process stops reading from here on.
         stack.write_state()
-        watching = asyncio.create_task(end_the_silent(installation, supervisor.services, supervisor.process_id, tell))
-        await _keep(stack, supervisor, tell)
+        watching = asyncio.create_task(
+            kill_unresponsive(installation, supervisor.services, supervisor.process_id, report)
+        )
+        await _monitor_servers(stack, supervisor, report)
     finally:
         if watching is not None:
             watching.cancel()
@@ -266,8 +275,8 @@ async def _run(home: Path, folder: Path, tell: Voice, *, detach: bool) -> None:
         await asyncio.to_thread(stack.stop)
 
 
-async def _in_thread(work: Callable[[], object], undo: Callable[[], object]) -> None:
-    """Do what blocks. Cancelled, it is undone while it goes on, and over when this returns."""
+async def _run_in_thread(work: Callable[[], object], undo: Callable[[], object]) -> None:
+    """Run blocking work in a thread. On cancellation run ``undo`` beside it and return when both have ended."""
     running = asyncio.create_task(asyncio.to_thread(work))
     try:
         await asyncio.shield(running)
@@ -277,41 +286,46 @@ async def _in_thread(work: Callable[[], object], undo: Callable[[], object]) -> 
         raise
 
 
-async def _ready(installation: Installation, supervisor: Supervisor) -> None:
-    """Until every process has what it needs to work."""
-    progress = Progress("the services' start", f"their logs in {installation.logs} say what they wait for")
-    milestones = {name: LogMilestones(installation.logs / f"{name}.log", EVENT) for name in supervisor.services}
+async def _wait_until_ready(installation: Installation, supervisor: Supervisor) -> None:
+    """Wait until every process is ready.
+
+    Raises:
+        NoProgressError: the services stalled.
+        CrashLoopError: one of them keeps dying.
+    """
+    progress = ProgressMonitor("the services' start", f"see their logs in {installation.logs}")
+    milestones = {name: LogMilestones(installation.logs / f"{name}.log", LOG_EVENT) for name in supervisor.services}
     waiting = supervisor.services
     while waiting:
         supervisor.check()
-        if await asyncio.to_thread(troubles, installation, waiting[0], "/health/ready") == []:
+        if await asyncio.to_thread(problems, installation, waiting[0], "/health/ready") == []:
             waiting.pop(0)
         else:
             ready = len(milestones) - len(waiting)
-            progress.look(ready + sum(log.count() for log in milestones.values()), "events of different kinds")
+            progress.check(ready + sum(log.count() for log in milestones.values()), "events of different kinds")
             await asyncio.sleep(0.1)
 
 
-async def _keep(stack: LocalStack, supervisor: Supervisor, tell: Voice) -> None:
-    """Start the servers again when they die, as the supervisor does with the services.
+async def _monitor_servers(stack: LocalStack, supervisor: Supervisor, report: Reporter) -> None:
+    """Restart the servers when they die, as the supervisor restarts the services.
 
     Raises:
-        GaveUpError: a service died too often.
+        CrashLoopError: a service keeps dying.
     """
     while True:
         supervisor.check()
         for name, server in (("Kafka", stack.kafka), ("PostgreSQL", stack.postgres)):
             if not server.running():
-                tell(f"{name} ended")
+                report(f"{name} ended")
                 try:
-                    await _in_thread(server.start, server.stop)
+                    await _run_in_thread(server.start, server.stop)
                     stack.write_state()
                 except (StackError, OSError) as error:
-                    tell(f"{name} could not be started: {error}")
-                    await asyncio.sleep(AGAIN_S)  # a full disk may have been emptied by then
+                    report(f"{name} could not be started: {error}")
+                    await asyncio.sleep(RETRY_AFTER_S)  # The cause may be gone by then, such as a full disk.
                 else:
-                    tell(f"{name} started")
-        await asyncio.sleep(LOOK_S)
+                    report(f"{name} started")
+        await asyncio.sleep(CHECK_INTERVAL_S)
 
 
 if __name__ == "__main__":

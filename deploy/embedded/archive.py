@@ -1,4 +1,4 @@
-"""Java's archive of Kafka's loaded and linked classes: it takes a broker's start from five seconds to three."""
+"""Java's archive of Kafka's loaded and linked classes, which cuts a broker's start from five seconds to three."""
 
 import hashlib
 import sys
@@ -17,7 +17,7 @@ def java_binary() -> Path:
 
 
 def quick_start_archive(options: Sequence[str], train: Callable[[Path], None]) -> Path | None:
-    """The archive for these options of Java, made once; None if that failed.
+    """Return the archive for these options of Java, made once, or None if that failed.
 
     ``train`` starts a broker that writes the archive it is given. Java ignores an archive that no longer fits the jars.
     """
@@ -38,7 +38,7 @@ def quick_start_archive(options: Sequence[str], train: Callable[[Path], None]) -
             train(trained)
             trained.replace(archive)
         except (StackError, OSError):
-            # Only speed is lost; without this mark every start would try again.
+            # Only speed is lost. The mark keeps every later start from trying again.
             failed.touch()
             return None
     return archive

@@ -4,11 +4,11 @@ import errno
 
 
 class StackError(Exception):
-    """What stops the stack, in one sentence for the person at the keyboard."""
+    """A failure of the stack, described in one sentence for its user."""
 
 
 def from_os_error(error: OSError, doing: str) -> StackError:
-    """The sentence for an operating system error met while `doing` something ("writing the jars")."""
+    """Return the error for an operating system error that occurred while `doing` something ("writing the jars")."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return StackError(f"The disk is full: no room while {doing}.")
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
@@ -17,7 +17,7 @@ def from_os_error(error: OSError, doing: str) -> StackError:
 
 
 def from_server(line: str, what: str) -> StackError:
-    """The sentence for the line in which a server says why it did not do `what`."""
+    """Return the error for the log line in which a server gives the reason why it failed."""
     if "No space left on device" in line:
         return StackError(f"The disk is full: {what}.")
     return StackError(f"{what}: {line}")

@@ -1,16 +1,16 @@
-"""Small things both servers need: free ports, the line of a log that matters."""
+"""Helpers of both servers: free ports, the relevant line of a log."""
 
 import re
 import socket
 
 HOST = "127.0.0.1"
 SOCKET_PORT = 5432
-"""What the name of PostgreSQL's Unix socket ends with where it has no port of its own."""
+"""The number in the name of PostgreSQL's Unix socket if it has no port."""
 _RELEVANT = re.compile(r"ERROR|FATAL|PANIC|Exception|[Ee]rror:")
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that were free a moment ago; held together, so that they differ."""
+    """Return distinct ports that were free a moment ago."""
     held: list[socket.socket] = []
     try:
         for _ in range(count):
@@ -23,9 +23,9 @@ def free_ports(count: int) -> list[int]:
 
 
 def is_free(port: int) -> bool:
-    """Whether a server could listen on this loopback port now."""
+    """Return whether a server could listen on this loopback port now."""
     with socket.socket() as probe:
-        # As servers do: a port whose last connections are still being closed counts as free.
+        # As for servers, a port whose last connections are still closing counts as free.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))
@@ -34,14 +34,14 @@ def is_free(port: int) -> bool:
     return True
 
 
-def accepts(port: int) -> bool:
-    """Whether somebody listens on this loopback port."""
+def is_listening(port: int) -> bool:
+    """Return whether a program listens on this loopback port."""
     with socket.socket() as probe:
         return probe.connect_ex((HOST, port)) == 0
 
 
 def last_line(log: str) -> str:
-    """The last line that says what went wrong, or the last line at all if none does."""
+    """Return the last line that reports an error, or the last line if there is none."""
     lines = [line.strip() for line in log.splitlines() if line.strip()]
     relevant = [line for line in lines if _RELEVANT.search(line) and not line.startswith("at ")]
     return (relevant or lines or ["it wrote nothing"])[-1][:400]

@@ -1,7 +1,7 @@
 """Kafka's jars: a pinned list, fetched once, every one checked against its SHA-256 before it is run.
 
-`python -m deploy.embedded.prepare` fetches them, `--lock` resolves the list anew. The list names coordinates only;
-where they are fetched from is the resolver's own default or the person's Maven settings, never a file of this project.
+`python -m deploy.embedded.prepare` fetches them, `--lock` resolves the list again. The list names coordinates only;
+the repository is the resolver's default or that of the user's Maven settings.
 """
 
 import fcntl
@@ -42,7 +42,7 @@ class Jar:
 
 
 def home() -> Path:
-    """Where downloads and running stacks are kept: `HUTONG_HOME`, or `.hutong/` in the checkout."""
+    """Return the folder of downloads and running stacks: `HUTONG_HOME`, or `.hutong/` in the checkout."""
     named = os.environ.get("HUTONG_HOME")
     return Path(named).expanduser().resolve() if named else Path(__file__).resolve().parents[2] / ".hutong"
 
@@ -67,10 +67,10 @@ def read_lock(path: Path = LOCK) -> list[Jar]:
 
 
 def fetch(folder: Path | None = None, *, lock: Path = LOCK, quiet: bool = False) -> list[Path]:
-    """Every jar of the lock, downloaded where missing and checked always; their paths in the lock's order.
+    """Return the paths of the lock's jars in its order; download missing ones and check all of them.
 
-    Raises StackError naming the first jar whose bytes are not the ones in the lock. Such a file is left where it is,
-    for whoever must find out how it changed.
+    Raises:
+        StackError: the SHA-256 of a jar differs from the lock. The file is left in place for investigation.
     """
     folder = folder or home() / "jars"
     jars = read_lock(lock)
@@ -88,7 +88,7 @@ def fetch(folder: Path | None = None, *, lock: Path = LOCK, quiet: bool = False)
 
 
 def resolve() -> list[Jar]:
-    """The jars that ROOTS need, resolved anew over the network, with the SHA-256 of what arrived."""
+    """Resolve over the network the jars that ROOTS need, with the SHA-256 of each download."""
     from jgo.maven import MavenContext, PythonResolver
 
     with tempfile.TemporaryDirectory() as scratch:
@@ -158,7 +158,7 @@ def _download(jars: list[Jar], folder: Path, quiet: bool) -> None:
 
 @contextmanager
 def exclusive(folder: Path, name: str) -> Iterator[None]:
-    """Holds the folder against another process that would write the same into it; the lock goes with the process."""
+    """Hold a file lock in the folder against other processes; it ends with this process."""
     handle = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
     with os.fdopen(handle, "w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)

@@ -1,4 +1,4 @@
-"""Apache Kafka (KRaft) on loopback: SCRAM users and access lists from the first start, as in a real installation."""
+"""Apache Kafka (KRaft) on loopback, with SCRAM users and access lists from the first start, as in production."""
 
 import base64
 import json
@@ -19,10 +19,10 @@ from confluent_kafka.admin import AdminClient
 from deploy.embedded import jars
 from deploy.embedded.archive import java_binary, quick_start_archive
 from deploy.embedded.errors import StackError, from_os_error, from_server
-from deploy.embedded.files import HOST, accepts, free_ports, is_free, last_line
+from deploy.embedded.files import HOST, free_ports, is_free, is_listening, last_line
 from deploy.embedded.process import Server
 from deploy.files import private_folder, write_private
-from deploy.progress import LogMilestones, NoProgressError, Progress
+from deploy.progress import LogMilestones, NoProgressError, ProgressMonitor
 
 # What confluent-kafka's clients take, as they declare it.
 ClientConfig = dict[str, str | int | float | bool]
@@ -32,8 +32,8 @@ STOP_S = 20.0
 TRAINING_S = 120.0
 # One collector thread, not several, on a machine shared with PostgreSQL and the services.
 JVM = ("-XX:+UseSerialGC", "-Xlog:aot=off", "-Xlog:aot+codecache*=off", "-Xlog:cds=off")
-# The quick compiler alone: a broker of minutes does not earn back what the other one takes of the same processors.
-QUICK = ("-XX:TieredStopAtLevel=1",)
+# The fast compiler alone: a broker that runs for minutes does not earn back the cost of the optimising compiler.
+FAST_COMPILER = ("-XX:TieredStopAtLevel=1",)
 
 # To standard output, which is the node's log file. Denials are logged at INFO by the authorizer's own logger.
 LOG4J = """\
@@ -53,15 +53,15 @@ logger.loading.level = info
 logger.recovery.name = org.apache.kafka.storage.internals.log.LogLoader
 logger.recovery.level = info
 """
-RECOVERED = re.compile(
+RECOVERY_LINE = re.compile(
     r"Recovering unflushed segment (\d+)\..* for (\S+)\.$|Completed load of Log\(dir=([^,]+)", re.MULTILINE
 )
-"""What a broker that starts says of each segment it has recovered and each log it has loaded."""
+"""The lines that a starting broker logs for each recovered segment and each loaded log."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Identity:
-    """What a directory keeps for life: the cluster's id, its passwords and its ports, a pair for each broker."""
+    """What a directory keeps between starts: the cluster's id, its passwords, and two ports for each broker."""
 
     cluster_id: str
     admin_password: str
@@ -75,8 +75,7 @@ class EmbeddedKafka:
     """One to a few brokers, each also a controller, below `directory`, which keeps data and passwords between starts.
 
     `port` and `controller_port` are the first broker's, the others take the next numbers; None means free ones, chosen
-    at the first start and kept. `brief`: it is to run for minutes, not for years. Raises StackError, always with one
-    sentence.
+    at the first start and kept. `brief` optimises for a run of minutes. Every failure is a StackError of one sentence.
     """
 
     admin_user = ADMIN
@@ -97,20 +96,20 @@ class EmbeddedKafka:
         self._heap_mb = heap_mb
         self._brief = brief
         self._servers: list[Server | None] = [None] * brokers
-        self._recovered: dict[int, LogMilestones] = {}
+        self._recovery: dict[int, LogMilestones] = {}
         self._identity: _Identity | None = None
         self._classpath: list[Path] = []
         self._archive: Path | None = None
-        self._train: Path | None = None
+        self._training_archive: Path | None = None
 
     @property
     def bootstrap(self) -> str:
         """The brokers' addresses, `host:port,host:port`."""
-        return ",".join(f"{HOST}:{port}" for port in self._known().ports)
+        return ",".join(f"{HOST}:{port}" for port in self._require_identity().ports)
 
     @property
     def admin_password(self) -> str:
-        return self._known().admin_password
+        return self._require_identity().admin_password
 
     @property
     def pid(self) -> int:
@@ -125,7 +124,7 @@ class EmbeddedKafka:
     @property
     def log(self) -> Path:
         """The first broker's log file."""
-        return self._node(0) / "kafka.log"
+        return self._node_folder(0) / "kafka.log"
 
     @property
     def admin_config(self) -> ClientConfig:
@@ -157,11 +156,11 @@ class EmbeddedKafka:
         return all(server is not None and server.running() for server in self._servers)
 
     def start(self) -> None:
-        """Formats at the first start, starts every broker and returns when each answers an authenticated request."""
+        """Format at the first start, start every broker and return when each answers an authenticated request."""
         if any(server is not None and server.running() for server in self._servers):
             raise StackError("Kafka is already running.")
         self._classpath = jars.fetch()
-        if self._train is None:
+        if self._training_archive is None:
             self._archive = quick_start()
         try:
             private_folder(self.directory)
@@ -178,37 +177,37 @@ class EmbeddedKafka:
             raise
         self._wait_ready()
 
-    def stop(self, patience_s: float = STOP_S) -> None:
-        """Clean shutdown, kill after a while. Nothing happens when it does not run."""
+    def stop(self, timeout_s: float = STOP_S) -> None:
+        """Shut down cleanly, and kill after the timeout. It does nothing if no broker runs."""
         for server in self._servers:
             if server is not None and server.running():
-                server.ask(signal.SIGTERM)
+                server.send_signal(signal.SIGTERM)
         for server in self._servers:
             if server is not None:
-                server.stop(signal.SIGTERM, patience_s)
+                server.stop(signal.SIGTERM, timeout_s)
 
     def kill(self, node: int | None = None) -> None:
-        """SIGKILL, for all brokers or one (0, 1, ...): what is not on the disk or another broker is lost."""
+        """Send SIGKILL to all brokers or one (0, 1, ...); data neither on disk nor on another broker is lost."""
         for index, server in enumerate(self._servers):
             if server is not None and node in (None, index):
                 server.kill()
 
     def restart(self) -> None:
-        """Stops what runs and starts again with the same data, ports and passwords."""
+        """Stop and start again with the same data, ports and passwords."""
         self.stop()
         self.start()
 
     def start_node(self, node: int) -> None:
-        """Starts one broker again after `kill(node)`; returns when it answers."""
+        """Start one broker again after `kill(node)` and return when it answers."""
         self._launch(node)
         self._wait_ready()
 
-    def _known(self) -> _Identity:
+    def _require_identity(self) -> _Identity:
         if self._identity is None:
             raise StackError("Kafka has not been started yet.")
         return self._identity
 
-    def _node(self, node: int) -> Path:
+    def _node_folder(self, node: int) -> Path:
         return self.directory / f"node-{node + 1}"
 
     def _load_or_make(self) -> _Identity:
@@ -223,7 +222,7 @@ class EmbeddedKafka:
             taken = [port for port in (*kept.ports, *kept.controller_ports) if not is_free(port)]
             if not taken or self._identity is not None or self._wanted != (None, None):
                 return kept
-            # Nobody asked for these numbers, and nobody has been told them by this object: take others.
+            # Nobody chose these ports and this object has not given them out, so others may be taken.
             fresh = free_ports(2 * self.brokers)
             kept = replace(kept, ports=tuple(fresh[: self.brokers]), controller_ports=tuple(fresh[self.brokers :]))
             write_private(file, json.dumps(asdict(kept), indent=2))
@@ -245,7 +244,7 @@ class EmbeddedKafka:
         return made
 
     def _properties(self, node: int) -> str:
-        known = self._known()
+        known = self._require_identity()
         copies = min(3, self.brokers)
         settings: dict[str, object] = {
             "process.roles": "broker,controller",
@@ -262,7 +261,7 @@ class EmbeddedKafka:
                 "org.apache.kafka.common.security.scram.ScramLoginModule required "
                 f'username="broker" password="{known.broker_password}";'
             ),
-            # SCRAM's credentials live in the log that controllers agree on, so controllers among themselves use PLAIN.
+            # SCRAM credentials are in the controllers' own log, so the controllers use PLAIN among themselves.
             "sasl.mechanism.controller.protocol": "PLAIN",
             "listener.name.controller.sasl.enabled.mechanisms": "PLAIN",
             "listener.name.controller.plain.sasl.jaas.config": (
@@ -273,7 +272,7 @@ class EmbeddedKafka:
             "allow.everyone.if.no.acl.found": "false",
             "super.users": f"User:{ADMIN};User:broker;User:node",
             "auto.create.topics.enable": "false",
-            "log.dirs": self._node(node) / "data",
+            "log.dirs": self._node_folder(node) / "data",
             "default.replication.factor": copies,
             "min.insync.replicas": 2 if copies == 3 else 1,
             "offsets.topic.replication.factor": copies,
@@ -286,7 +285,7 @@ class EmbeddedKafka:
             "share.coordinator.state.topic.num.partitions": 5,
             "group.initial.rebalance.delay.ms": 0,
             "group.min.session.timeout.ms": 6000,
-            # A killed broker is taken back only when its old session has ended.
+            # A killed broker is readmitted only when its old session has expired.
             "broker.session.timeout.ms": 5000,
             "broker.heartbeat.interval.ms": 500,
             "log.retention.hours": 168,
@@ -301,17 +300,17 @@ class EmbeddedKafka:
         return "".join(f"{name}={value}\n" for name, value in settings.items())
 
     def _format(self, node: int) -> None:
-        folder = self._node(node)
+        folder = self._node_folder(node)
         folder.mkdir(exist_ok=True)
         write_private(folder / "server.properties", self._properties(node))
         write_private(folder / "log4j2.properties", LOG4J)
         if (folder / "data" / "meta.properties").exists():
             return
-        known = self._known()
+        known = self._require_identity()
         command = self._java(
             folder,
             "format",
-            ["-Xmx128m", *QUICK, *self._jvm(train=False)],
+            ["-Xmx128m", *FAST_COMPILER, *self._jvm(train=False)],
             "kafka.tools.StorageTool",
             [
                 "format",
@@ -330,28 +329,28 @@ class EmbeddedKafka:
             raise from_server(last_line(done.stderr + done.stdout), "Kafka's storage could not be formatted")
 
     def _launch(self, node: int) -> None:
-        known = self._known()
+        known = self._require_identity()
         for port in (known.ports[node], known.controller_ports[node]):
             if not is_free(port):
                 raise StackError(f"Port {port} is taken by another program; Kafka needs it.")
-        folder = self._node(node)
+        folder = self._node_folder(node)
         command = self._java(
             folder,
             "server",
-            [f"-Xmx{self._heap_mb}m", *(QUICK if self._brief else ()), *self._jvm(train=True)],
+            [f"-Xmx{self._heap_mb}m", *(FAST_COMPILER if self._brief else ()), *self._jvm(train=True)],
             "kafka.Kafka",
             [str(folder / "server.properties")],
         )
-        self._recovered[node] = LogMilestones(folder / "kafka.log", RECOVERED)
+        self._recovery[node] = LogMilestones(folder / "kafka.log", RECOVERY_LINE)
         self._servers[node] = Server(command, log=folder / "kafka.log", directory=folder)
 
     def _jvm(self, *, train: bool) -> list[str]:
-        if self._train is not None:
-            return [*JVM, f"-XX:AOTCacheOutput={self._train}"] if train else list(JVM)
+        if self._training_archive is not None:
+            return [*JVM, f"-XX:AOTCacheOutput={self._training_archive}"] if train else list(JVM)
         return [*JVM, f"-XX:AOTCache={self._archive}"] if self._archive else list(JVM)
 
     def _java(self, folder: Path, name: str, options: Sequence[str], main: str, arguments: Sequence[str]) -> list[str]:
-        """The command, its words in a private file: passwords and the long class path stay out of the process list."""
+        """Return the command, with its arguments in a private file: no password appears in the process list."""
         words = [
             *options,
             "-Djava.awt.headless=true",
@@ -367,35 +366,35 @@ class EmbeddedKafka:
         return [str(java_binary()), f"@{file}"]
 
     def _wait_ready(self) -> None:
-        """Until every broker answers: as long as it takes, while logs are recovered and loaded."""
+        """Wait until every broker answers, as long as logs are recovered and loaded."""
         try:
-            progress = Progress("Kafka's start", f"its log {self.log} says what it does")
-            for port in (self._known().ports[node] for node in self._recovered):
+            progress = ProgressMonitor("Kafka's start", f"see its log {self.log}")
+            for port in (self._require_identity().ports[node] for node in self._recovery):
                 self._wait_listening(port, progress)
             self._wait_answering(progress)
         except NoProgressError as error:
             self.kill()
             raise StackError(f"{error}.") from None
 
-    def _look(self, progress: Progress) -> None:
+    def _check_progress(self, progress: ProgressMonitor) -> None:
         for node, server in enumerate(self._servers):
             if server is not None and not server.running():
-                log = self._node(node) / "kafka.log"
+                log = self._node_folder(node) / "kafka.log"
                 line = last_line(log.read_text("utf-8", "replace"))
                 self.kill()
                 raise from_server(line, f"Kafka ended while starting (log: {log})")
-        progress.look(sum(log.count() for log in self._recovered.values()), "logs and segments")
+        progress.check(sum(log.count() for log in self._recovery.values()), "logs and segments")
 
-    def _wait_listening(self, port: int, progress: Progress) -> None:
-        while not accepts(port):
-            self._look(progress)
+    def _wait_listening(self, port: int, progress: ProgressMonitor) -> None:
+        while not is_listening(port):
+            self._check_progress(progress)
             time.sleep(0.03)
 
-    def _wait_answering(self, progress: Progress) -> None:
+    def _wait_answering(self, progress: ProgressMonitor) -> None:
         quick = {"reconnect.backoff.ms": "20", "reconnect.backoff.max.ms": "100", "log_level": "0"}
         client = AdminClient({**self.admin_config, **quick})
         while not self._all_joined(client):
-            self._look(progress)
+            self._check_progress(progress)
             time.sleep(0.05)
 
     def _all_joined(self, client: AdminClient) -> bool:
@@ -406,7 +405,7 @@ class EmbeddedKafka:
 
 
 def quick_start() -> Path | None:
-    """The archive with which a broker starts quickly, made now if it is missing; None if that failed."""
+    """Return the archive that speeds up a broker's start, made now if missing, or None if that failed."""
     return quick_start_archive(JVM, _train)
 
 
@@ -419,9 +418,9 @@ def _train(archive: Path) -> None:
     """
     with tempfile.TemporaryDirectory(prefix="hutong-") as scratch:
         trainee = EmbeddedKafka(Path(scratch))
-        trainee._train = archive
+        trainee._training_archive = archive
         try:
             trainee.start()
-            trainee.stop(patience_s=TRAINING_S)
+            trainee.stop(timeout_s=TRAINING_S)
         finally:
             trainee.kill()

@@ -1,4 +1,4 @@
-"""Runs one server and takes it along when its owner dies, however that happens.
+"""Run one server and stop it when the owning process dies for any reason.
 
 Run as a script of its own, on the standard library alone: `python -I -S parent_guard.py OPTIONS -- COMMAND`. The
 kernel's own "signal me when my parent dies" belongs to the thread that forked, and threads end early; so the owner's

@@ -18,7 +18,7 @@ from deploy.embedded.errors import StackError, from_os_error, from_server
 from deploy.embedded.files import HOST, SOCKET_PORT, free_ports, is_free, last_line
 from deploy.embedded.process import Server
 from deploy.files import private_folder, write_private
-from deploy.progress import LogMilestones, NoProgressError, Progress
+from deploy.progress import LogMilestones, NoProgressError, ProgressMonitor
 
 SUPERUSER = "postgres"
 # PostgreSQL refuses to run as root; this is the user that the wheel's own code makes and uses.
@@ -42,8 +42,8 @@ log_parameter_max_length_on_error = 0
 log_error_verbosity = terse
 """
 
-RECOVERED = re.compile(r"elapsed time: .*, current (?:LSN|path): (\S+)")
-"""How far a server that starts says it has come in its log or its folder, every ten seconds."""
+RECOVERY_LINE = re.compile(r"elapsed time: .*, current (?:LSN|path): (\S+)")
+"""The line with which a starting server logs its progress every ten seconds."""
 
 ACCESS = """\
 # The superuser comes through the socket only.
@@ -57,8 +57,8 @@ class EmbeddedPostgres:
     """One server below `directory`, which keeps data and the superuser's password between starts.
 
     It listens on a Unix socket; with `port` (0: a free one, chosen at the first start and kept) on loopback too. With
-    `durable` off a power cut may lose everything (a killed process loses nothing): for tests only. Raises StackError,
-    always with one sentence.
+    `durable` off, for tests only, a power cut may lose everything, a killed process nothing. Every failure is a
+    StackError of one sentence.
     """
 
     superuser = SUPERUSER
@@ -120,7 +120,7 @@ class EmbeddedPostgres:
         return self._server is not None and self._server.running()
 
     def start(self) -> None:
-        """Makes the cluster at the first start; returns when it takes connections."""
+        """Initialise the cluster at the first start and return when it accepts connections."""
         if self.running():
             raise StackError("PostgreSQL is already running.")
         try:
@@ -129,7 +129,7 @@ class EmbeddedPostgres:
             if not (self.data / "PG_VERSION").exists():
                 self._initialise(user)
             self._configure(user)
-            recovered = LogMilestones(self.log, RECOVERED)
+            recovered = LogMilestones(self.log, RECOVERY_LINE)
             self._server = Server(
                 [str(_binary("postgres")), "-D", str(self.data)],
                 log=self.log,
@@ -143,31 +143,31 @@ class EmbeddedPostgres:
         self._wait_ready(self._server, recovered)
 
     def stop(self) -> None:
-        """Fast shutdown: sessions are ended, what was committed is kept. Nothing happens when it does not run."""
+        """Shut down fast: sessions are ended and commits kept. It does nothing if the server does not run."""
         if self._server is not None:
             self._server.stop(signal.SIGINT, STOP_S)
         self._remove_short_sockets()
 
     def kill(self) -> None:
-        """SIGKILL for the server and every session, as a power cut would."""
+        """Send SIGKILL to the server and every session, as in a power cut."""
         if self._server is not None:
             self._server.kill()
 
     def restart(self) -> None:
-        """Immediate stop and start on the same data: every session breaks, recovery runs."""
+        """Stop immediately and start on the same data: every session breaks and recovery runs."""
         if self._server is not None:
             self._server.stop(signal.SIGQUIT, STOP_S)
         self.start()
 
     def _prepare(self) -> None:
-        # Others may pass through, not look: the server's user must reach its data below.
+        # Other users may traverse the folder but not list it: the server's user must reach its data.
         private_folder(self.directory, 0o711)
         file = self.directory / "identity.json"
         kept: dict[str, Any] = {"password": secrets.token_hex(24)}
         if file.exists():
             kept = json.loads(file.read_text("utf-8"))
         port: int | None = self.port or kept.get("port")
-        # A number that nobody asked for, and that nobody has been told by this object, may be another one.
+        # A port that nobody chose and this object has not given out may be replaced.
         if self._any_port and (port is None or (self._password is None and not is_free(port))):
             port = free_ports(1)[0]
         if kept.get("port") != port or not file.exists():
@@ -183,8 +183,8 @@ class EmbeddedPostgres:
         self.data.mkdir(mode=0o700)
         if user is not None:
             os.chown(self.data, *user)
-            _let_through(self.data)
-            _let_through(_binary("initdb"))
+            _grant_traversal(self.data)
+            _grant_traversal(_binary("initdb"))
         answer, question = os.pipe()
         if user is not None:
             # initdb opens its standard input by name, which asks for permission again.
@@ -251,7 +251,7 @@ class EmbeddedPostgres:
             shutil.rmtree(self._sockets, ignore_errors=True)
 
     def _wait_ready(self, server: Server, recovered: LogMilestones) -> None:
-        progress = Progress("PostgreSQL's start", f"its log {self.log} says what it does")
+        progress = ProgressMonitor("PostgreSQL's start", f"see its log {self.log}")
         state = self.data / "postmaster.pid"
         while True:
             try:
@@ -265,7 +265,7 @@ class EmbeddedPostgres:
                 line = last_line(self.log.read_text("utf-8", "replace"))
                 raise from_server(line, f"PostgreSQL ended while starting (log: {self.log})")
             try:
-                progress.look(recovered.count(), "places of its log")
+                progress.check(recovered.count(), "positions in its log")
             except NoProgressError as error:
                 server.kill()
                 raise StackError(f"{error}.") from None
@@ -283,7 +283,7 @@ def _binary(name: str) -> Path:
 
 
 def _unprivileged_user() -> tuple[int, int] | None:
-    """Whom the server runs as when we are root, as (uid, gid); None when we may run it ourselves."""
+    """Return (uid, gid) of the server's user if this process is root, else None."""
     if os.geteuid() != 0:
         return None
     for _ in range(2):
@@ -301,8 +301,8 @@ def _unprivileged_user() -> tuple[int, int] | None:
     )
 
 
-def _let_through(path: Path) -> None:
-    """As root: every folder above `path` may be passed through (not listed) by the server's user."""
+def _grant_traversal(path: Path) -> None:
+    """As root, let the server's user traverse (not list) every folder above `path`."""
     for folder in path.parents:
         mode = folder.stat().st_mode
         if not mode & 0o001:

@@ -1,6 +1,6 @@
-"""Fetches what an embedded Kafka needs before its first start: ``python -m deploy.embedded.prepare``.
+"""Fetch what the embedded Kafka needs before its first start: ``python -m deploy.embedded.prepare``.
 
-``--lock`` resolves the list of jars anew instead.
+``--lock`` resolves the list of jars again instead.
 """
 
 import argparse
@@ -15,8 +15,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m deploy.embedded.prepare", description="Fetch and check Kafka's jars."
     )
-    parser.add_argument("--lock", action="store_true", help="resolve the list anew and write jars.lock")
-    parser.add_argument("--quiet", action="store_true", help="say nothing when all is well and here")
+    parser.add_argument("--lock", action="store_true", help="resolve the list again and write jars.lock")
+    parser.add_argument("--quiet", action="store_true", help="print nothing if every jar is present and correct")
     arguments = parser.parse_args()
     try:
         if arguments.lock:

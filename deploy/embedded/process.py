@@ -17,9 +17,9 @@ GUARD = Path(__file__).with_name("parent_guard.py")
 
 
 class Server:
-    """One running server: in a session of its own (Ctrl-C does not reach it), gone when this process is gone.
+    """One running server, in a session of its own so that Ctrl-C does not reach it. It ends with this process.
 
-    Started by the constructor. `death_signal` is what it gets when this process dies without stopping it.
+    The constructor starts it. It receives `death_signal` if this process dies without stopping it.
     """
 
     def __init__(
@@ -55,23 +55,23 @@ class Server:
     def running(self) -> bool:
         return self._guard.poll() is None
 
-    def ask(self, how: signal.Signals) -> None:
-        """Sends a signal to the server and does not wait."""
+    def send_signal(self, number: signal.Signals) -> None:
+        """Send a signal to the server without waiting."""
         with suppress(ProcessLookupError):
-            os.kill(self.pid, how)
+            os.kill(self.pid, number)
 
-    def stop(self, how: signal.Signals, patience_s: float) -> None:
+    def stop(self, number: signal.Signals, timeout_s: float) -> None:
         """Asks with `how`, kills after `patience_s`; returns when the process and its children are gone."""
         if not self.running():
             return
-        self.ask(how)
+        self.send_signal(number)
         try:
-            self._guard.wait(patience_s)
+            self._guard.wait(timeout_s)
         except subprocess.TimeoutExpired:
             self.kill()
 
     def kill(self) -> None:
-        """SIGKILL for the server and all its children at once, as a power cut would; returns when they are gone."""
+        """Send SIGKILL to the server and its children, as in a power cut, and return when they are gone."""
         if not self.running():
             return
         family = []

@@ -1,4 +1,4 @@
-"""Kafka and PostgreSQL together: started side by side, gone with the process that started them."""
+"""Kafka and PostgreSQL together, started concurrently and ended with the process that started them."""
 
 import fcntl
 import json
@@ -15,7 +15,7 @@ from deploy.files import private_folder, write_private
 
 STATE = "state.json"
 LOCK = "lock"
-"""Held by the process that runs the stack; holds its process id."""
+"""File that the process running the stack locks; it contains the process id."""
 
 
 class LocalStack:
@@ -40,29 +40,29 @@ class LocalStack:
         self._lock: IO[str] | None = None
 
     def start(self) -> None:
-        """Returns when both answer; if one cannot start, neither runs."""
-        self._take_directory()
+        """Start both and return when they answer; if one cannot start, neither runs."""
+        self._lock_directory()
         with ThreadPoolExecutor(2) as pool:
             try:
                 futures = [pool.submit(self.kafka.start), pool.submit(self.postgres.start)]
                 for future in futures:
                     future.result()
             except BaseException:
-                # What a thread is still waiting for ends now; what it starts after this is ended below.
-                self._end()
+                # This ends the servers that a thread still waits for; those it starts later are stopped below.
+                self._stop_servers()
                 pool.shutdown()
                 self.stop()
                 raise
 
     def stop(self) -> None:
-        """Clean shutdown of both; nothing happens when they do not run."""
-        self._end()
+        """Shut both down cleanly, if they run."""
+        self._stop_servers()
         if self._lock is not None:
             self._lock.close()
             self._lock = None
 
     def restart(self) -> None:
-        """Both again, on the same data, ports and passwords."""
+        """Restart both on the same data, ports and passwords."""
         self.stop()
         self.start()
 
@@ -76,7 +76,7 @@ class LocalStack:
         self.stop()
 
     def state(self) -> dict[str, Any]:
-        """Everything needed to connect, passwords included."""
+        """Return everything needed to connect, passwords included."""
         return {
             "kafka": {
                 "bootstrap": self.kafka.bootstrap,
@@ -95,16 +95,16 @@ class LocalStack:
         }
 
     def write_state(self) -> None:
-        """Writes `state()` to the directory's state file, mode 0600, for other programs of the same user."""
+        """Write `state()` to the directory's state file, mode 0600, for other programs of the same user."""
         write_private(self.directory / STATE, json.dumps(self.state(), indent=2))
 
-    def _end(self) -> None:
+    def _stop_servers(self) -> None:
         try:
             self.kafka.stop()
         finally:
             self.postgres.stop()
 
-    def _take_directory(self) -> None:
+    def _lock_directory(self) -> None:
         try:
             private_folder(self.directory, 0o711)
             lock = (self.directory / LOCK).open("a+")
@@ -118,13 +118,13 @@ class LocalStack:
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()
-        # Of a process that was killed: its addresses are nobody's now.
+        # A state file that a killed process left behind is out of date.
         (self.directory / STATE).unlink(missing_ok=True)
         self._lock = lock
 
 
-def holder(directory: Path) -> int | None:
-    """The process that runs, starts or stops the stack there; None when nobody does."""
+def lock_holder(directory: Path) -> int | None:
+    """Return the id of the process that runs, starts or stops the stack there, or None."""
     try:
         with (directory / LOCK).open("r") as lock:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -136,8 +136,8 @@ def holder(directory: Path) -> int | None:
 
 
 def read_state(directory: Path) -> dict[str, Any] | None:
-    """What `write_state` wrote there, or None when no stack runs."""
-    if holder(directory) is None:
+    """Return the state that `write_state` wrote there, or None if no stack runs."""
+    if lock_holder(directory) is None:
         return None
     try:
         state: dict[str, Any] = json.loads((directory / STATE).read_text("utf-8"))

@@ -67,5 +67,5 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
         assert started.returncode == 0, started.stdout + started.stderr
         yield Installation.load(home)
         stopped = local("down", home)
-        assert (stopped.returncode, stopped.stdout) == (0, "Stopped.\n"), stopped.stdout + stopped.stderr
+        assert (stopped.returncode, stopped.stdout) == (0, "已停止（Stopped）。\n"), stopped.stdout + stopped.stderr
         assert running_from(home) == []

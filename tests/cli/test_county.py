@@ -8,12 +8,12 @@ from typer.testing import CliRunner
 from cli.county import named
 from cli.main import app
 from cli.session import CommandError
-from tests.county import FOLDER, a_county, copied, put
+from tests.county import FOLDER, a_county, copy_county, replace_in_file
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    return copied(tmp_path)
+    return copy_county(tmp_path)
 
 
 def test_a_policy_that_cannot_be_read_is_said_by_the_command(tmp_path: Path) -> None:
@@ -26,7 +26,7 @@ def test_a_policy_that_cannot_be_read_is_said_by_the_command(tmp_path: Path) -> 
 
 
 def test_every_problem_is_told_on_a_line_of_its_own(folder: Path) -> None:
-    line = put(folder, "units.yaml", "    recipient: tjj-01\n", "") - 3
+    line = replace_in_file(folder, "units.yaml", "    recipient: tjj-01\n", "") - 3
     told = CliRunner().invoke(app, ["county", "check", str(folder)])
 
     said = "341722-tjj 的收件箱没有负责人。请写 recipient（人员编号）；没有人收，系统会向牵头单位报警"

@@ -16,7 +16,7 @@ import pytest
 from contracts.topics import SERVICES
 from deploy.embedded import jars
 from deploy.embedded.stack import read_state
-from deploy.health_probe import troubles
+from deploy.health_probe import problems
 from deploy.installation import Installation
 from tests.cli.conftest import ROOT, Hutong, Said, local
 from tests.conftest import embedded_only
@@ -48,7 +48,7 @@ def test_what_make_up_started_answers_every_look(hutong: Hutong) -> None:
 def test_a_second_make_up_says_that_it_runs_already(house: Installation) -> None:
     again = local("up", house.home)
     assert again.returncode == 0
-    assert again.stdout.startswith("Running already.\nKafka ")
+    assert again.stdout.startswith("已经在运行（Running already）。\nKafka ")
     assert house.bootstrap in again.stdout
 
 
@@ -143,7 +143,7 @@ def test_a_killed_service_and_a_killed_broker_come_back(house: Installation, hut
     os.kill(state["kafka"]["pids"][0], signal.SIGKILL)
     deadline = time.monotonic() + 120
     while json.loads(house.state_file("registry").read_text())["pid"] == before or any(
-        troubles(house, service) != [] for service in SERVICES
+        problems(house, service) != [] for service in SERVICES
     ):
         assert time.monotonic() < deadline, hutong("status").out
         time.sleep(0.2)
@@ -156,7 +156,7 @@ def test_a_killed_service_and_a_killed_broker_come_back(house: Installation, hut
 def test_a_second_process_of_a_service_is_looked_at_too(house: Installation, hutong: Hutong) -> None:
     """It is kept running as the first is; while it does not answer, that is said by its name."""
     second = json.loads(house.state_file("eligibility.1").read_text())["pid"]
-    assert troubles(house, "eligibility.1") == []
+    assert problems(house, "eligibility.1") == []
     os.kill(second, signal.SIGSTOP)
     try:
         said = hutong("status")
@@ -164,7 +164,7 @@ def test_a_second_process_of_a_service_is_looked_at_too(house: Installation, hut
     finally:
         os.kill(second, signal.SIGKILL)
     deadline = time.monotonic() + 60
-    while troubles(house, "eligibility.1") != []:
+    while problems(house, "eligibility.1") != []:
         assert time.monotonic() < deadline, hutong("status").out
         time.sleep(0.2)
     assert json.loads(house.state_file("eligibility.1").read_text())["pid"] != second
@@ -191,7 +191,7 @@ def test_who_stops_it_while_it_starts_leaves_no_process(tmp_path: Path, number: 
         started.send_signal(number)
         _, told = started.communicate(timeout=90)
         assert started.returncode == 130
-        assert told.endswith("Stopped; no process is left behind.\n")
+        assert told.endswith("已停止，没有留下任何进程（Stopped; no process is left behind）。\n")
         assert "Traceback" not in told
         assert running_from(home) == []
 
@@ -221,5 +221,5 @@ def test_a_county_that_is_none_is_refused_before_anything_starts(tmp_path: Path)
 
 def test_down_and_status_where_nothing_runs(tmp_path: Path) -> None:
     down, status = local("down", tmp_path), local("status", tmp_path)
-    assert (down.returncode, down.stdout) == (0, "Nothing is running.\n")
-    assert (status.returncode, status.stdout) == (1, "Nothing is running; `make up` starts it.\n")
+    assert (down.returncode, down.stdout) == (0, "没有在运行（Nothing is running）。\n")
+    assert (status.returncode, status.stdout) == (1, "没有在运行，请用 make up 启动。\n")

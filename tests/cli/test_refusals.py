@@ -214,14 +214,14 @@ def test_a_service_without_life_is_ended(stopped: Installation, monkeypatch: pyt
     """It answers nobody, and its process is there: the supervisor can start it again only when it is gone."""
     killed: list[tuple[int, int]] = []
     told: list[str] = []
-    monkeypatch.setattr(health_probe, "LOOK", 0.01)
-    monkeypatch.setattr(health_probe, "SILENT", 0.05)
+    monkeypatch.setattr(health_probe, "CHECK_INTERVAL", 0.01)
+    monkeypatch.setattr(health_probe, "LIVENESS_TIMEOUT", 0.05)
     monkeypatch.setattr(os, "kill", lambda process, number: killed.append((process, number)))
 
     async def watch() -> None:
         processes = {"registry": 4711}
         watching = asyncio.create_task(
-            health_probe.end_the_silent(stopped, list(processes), processes.get, told.append)
+            health_probe.kill_unresponsive(stopped, list(processes), processes.get, told.append)
         )
         while not killed:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
@@ -229,15 +229,15 @@ def test_a_service_without_life_is_ended(stopped: Installation, monkeypatch: pyt
 
     asyncio.run(watch())
     assert killed[0] == (4711, signal.SIGKILL)
-    assert told[0].startswith("registry shows no life (no answer)")
+    assert told[0].startswith("registry is not live (no answer)")
 
 
 def test_a_new_process_is_not_ended_for_the_silence_of_the_one_before(
     stopped: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One that dies and comes again may not answer yet: each has the whole patience for its own start."""
-    monkeypatch.setattr(health_probe, "LOOK", 0.01)
-    monkeypatch.setattr(health_probe, "SILENT", 0.05)
+    monkeypatch.setattr(health_probe, "CHECK_INTERVAL", 0.01)
+    monkeypatch.setattr(health_probe, "LIVENESS_TIMEOUT", 0.05)
     told: list[str] = []
     processes: list[int] = []
 
@@ -250,7 +250,7 @@ def test_a_new_process_is_not_ended_for_the_silence_of_the_one_before(
     monkeypatch.setattr(os, "kill", lambda *_: None)
 
     async def watch() -> None:
-        watching = asyncio.create_task(health_probe.end_the_silent(stopped, ["registry"], another, told.append))
+        watching = asyncio.create_task(health_probe.kill_unresponsive(stopped, ["registry"], another, told.append))
         while len(processes) < 20:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
         watching.cancel()
@@ -263,15 +263,15 @@ def test_a_process_is_not_ended_while_its_start_makes_progress(
     stopped: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On a slow machine it answers late; one that says the same again and again hangs, and is ended."""
-    monkeypatch.setattr(health_probe, "LOOK", 0.01)
-    monkeypatch.setattr(health_probe, "SILENT", 0.5)
+    monkeypatch.setattr(health_probe, "CHECK_INTERVAL", 0.01)
+    monkeypatch.setattr(health_probe, "LIVENESS_TIMEOUT", 0.5)
     killed: list[int] = []
     monkeypatch.setattr(os, "kill", lambda process, _: killed.append(process))
     log = stopped.logs / "registry.log"
 
     async def watch() -> None:
         watching = asyncio.create_task(
-            health_probe.end_the_silent(stopped, ["registry"], lambda _: 4711, lambda _: None)
+            health_probe.kill_unresponsive(stopped, ["registry"], lambda _: 4711, lambda _: None)
         )
         for step in range(10):
             with log.open("a") as file:

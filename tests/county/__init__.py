@@ -21,12 +21,12 @@ def a_county(**changes: Any) -> County:
     return County.model_validate({**dict(demo_county()), **changes}) if changes else demo_county()
 
 
-def copied(folder: Path) -> Path:
+def copy_county(folder: Path) -> Path:
     """A copy of the demo county's folder, to be changed."""
     return Path(shutil.copytree(FOLDER, folder / FOLDER.name))
 
 
-def put(folder: Path, file: str, old: str, new: str) -> int:
+def replace_in_file(folder: Path, file: str, old: str, new: str) -> int:
     """Replace the one place where ``old`` stands; the line it stands on."""
     path = folder / file
     text = path.read_text("utf-8")

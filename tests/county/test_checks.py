@@ -13,14 +13,14 @@ from county.reader import load
 from services.eligibility.domain.assessment import RULEBOOK
 from services.eligibility.domain.sources import SOURCES
 from services.eligibility.requirements import REQUIREMENTS
-from tests.county import FOLDER, a_county, copied, put
+from tests.county import FOLDER, a_county, copy_county, replace_in_file
 
 PLAN = Path(os.environ.get("HUTONG_PLAN", Path(__file__).parents[3] / "shared" / "domain" / "plan.txt"))
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    return copied(tmp_path)
+    return copy_county(tmp_path)
 
 
 def only(problems: list[Problem]) -> Problem:
@@ -248,7 +248,7 @@ def test_what_is_wrong_is_named_with_its_line(name: str, folder: Path) -> None:
     needs_plan = "原文" in broken.says
     if needs_plan and not PLAN.exists():
         pytest.skip("the policy's text is not here")
-    line = put(folder, broken.file, broken.old, broken.new)
+    line = replace_in_file(folder, broken.file, broken.old, broken.new)
     problems = check(folder, REQUIREMENTS, PLAN if needs_plan else None)
     said = [problem for problem in problems if broken.says in problem.message]
     assert said, [str(problem) for problem in problems]
@@ -284,7 +284,7 @@ def test_whatever_a_file_holds_it_is_told_and_not_thrown(folder: Path, content: 
 
 
 def test_a_township_left_out_is_missed_where_people_answer_for_it(folder: Path) -> None:
-    put(folder, "townships.yaml", '  - {code: "341722103", name: 丁香镇, unit: 341722-dingxiang}\n', "")
+    replace_in_file(folder, "townships.yaml", '  - {code: "341722103", name: 丁香镇, unit: 341722-dingxiang}\n', "")
 
     told = [problem for problem in check(folder, REQUIREMENTS) if "341722103 不在本县乡镇里" in problem.message]
 
@@ -298,7 +298,7 @@ def test_a_folder_where_a_file_should_be_is_told(folder: Path) -> None:
 
 
 def test_one_name_for_two_things_is_told_before_anything_that_follows_from_it(folder: Path) -> None:
-    put(folder, "units.yaml", "- id: 341722-czj", "- id: 341722-gaj")
+    replace_in_file(folder, "units.yaml", "- id: 341722-czj", "- id: 341722-gaj")
     assert only(check(folder, REQUIREMENTS)).message == "单位 341722-gaj 写了两次"
 
 

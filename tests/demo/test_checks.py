@@ -62,24 +62,24 @@ def truth() -> dict[str, Any]:
         "migrant_from": "2025-01-01",
         "migrant_until": "2031-01-02",
     }
-    rows = [{"number": 2, "ce_id": ROW, "child": "c1", "cells": [["姓名", NAME]], "trouble": None}]
+    rows = [{"number": 2, "ce_id": ROW, "child": "c1", "cells": [["姓名", NAME]], "defect": None}]
     other = {**child, "key": "c2", "name": "例浩轩", "id_number": with_check("34172120160102980")}
     return {
         "children": [child, other],
-        "handovers": [
+        "submissions": [
             {
-                "submission": "s1", "unit": "u", "dataset": dataset, "way": "file", "expect": "taken", "rows": rows,
+                "submission": "s1", "unit": "u", "dataset": dataset, "channel": "file", "expect": "taken", "rows": rows,
                 "day": "2026-09-02", "title": None,
             }
             for dataset in ("hukou", "residence")
         ],
-        "planted": [
+        "planted_findings": [
             {
                 "ce_id": REPORT, "child": "c1", "unit": "u", "day": "2026-09-03", "code": "unattended", "route": "R4",
                 "to_unit": "341722-mzj", "restricted": True, "on_file": True,
             }
         ],
-        "gaps": [{"child": "c1", "code": "uninsured", "route": "R25", "to_unit": "341722-rsj"}],
+        "service_gaps": [{"child": "c1", "code": "uninsured", "route": "R25", "to_unit": "341722-rsj"}],
     }  # fmt: skip
 
 
@@ -98,8 +98,8 @@ def topics() -> dict[str, list[Record]]:
     }  # fmt: skip
     action = {"ce_id": REPORT, "outcome": "taken", "finding": "f1", "code": ""}
     notice = {
-        "notice": "n1", "unit": "u", "restricted": False, "template": "referral.sent", "subject": "r2", "child": "file-1",
-        "text": "有一条转介待办", "on": "2026-09-03",
+        "notice": "n1", "unit": "u", "restricted": False, "template": "referral.sent", "subject": "r2",
+        "child": "file-1", "text": "有一条转介待办", "on": "2026-09-03",
     }  # fmt: skip
     assessed = {"child": "file-1", "on": "2026-09-03", "migrant": {"answer": "yes"}}
     return {
@@ -141,7 +141,7 @@ def outcome(
 
 
 def wrong(found: Outcome) -> list[str]:
-    return [one.what for one in check(found) if not one.right]
+    return [one.statement for one in check(found) if not one.passed]
 
 
 def test_a_right_outcome_passes() -> None:
@@ -235,7 +235,7 @@ def test_two_children_in_one_file_are_seen() -> None:
 
     found = outcome(second, {"rec-1": "file-1", "rec-2": "file-1"})
     assert wrong(found) == []
-    found.truth["planted"][0]["child"] = "c2"
+    found.truth["planted_findings"][0]["child"] = "c2"
     assert "no file holds records of two children" in wrong(found)
 
 
@@ -263,7 +263,7 @@ def test_a_lost_record_is_seen() -> None:
 )
 def test_what_is_personal_is_found_and_nothing_else(text: str, kinds: set[str]) -> None:
     """Names also when escaped, numbers also inside other numbers; hashes and times are not taken for people."""
-    assert set(privacy.People.of(truth()).look(text)) == kinds
+    assert set(privacy.Identities.from_truth(truth()).find(text)) == kinds
 
 
 @pytest.mark.parametrize("module", PLAIN)

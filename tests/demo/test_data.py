@@ -18,13 +18,13 @@ FIRST_DAY = date(2026, 9, 1)
 
 
 @pytest.fixture(scope="module")
-def made() -> population.World:
-    return population.make(demo_county(), 300, 11, FIRST_DAY, 122)
+def made() -> population.Population:
+    return population.generate(demo_county(), 300, 11, FIRST_DAY, 122)
 
 
 @pytest.fixture(scope="module")
-def handed(made: population.World) -> tuple[submissions.HandOver, ...]:
-    return submissions.make(demo_county(), made)
+def handed(made: population.Population) -> tuple[submissions.Submission, ...]:
+    return submissions.generate(demo_county(), made)
 
 
 def digest(folder: Path) -> dict[str, str]:
@@ -39,14 +39,14 @@ def test_the_same_seed_makes_the_same_bytes(tmp_path: Path) -> None:
     """Truth, events and workbooks; another seed makes others."""
     county = demo_county()
     for name, seed in (("one", 3), ("again", 3), ("other", 4)):
-        one = population.make(county, 60, seed, FIRST_DAY, 40)
-        files.write(tmp_path / name, one, submissions.make(county, one))
+        one = population.generate(county, 60, seed, FIRST_DAY, 40)
+        files.write(tmp_path / name, one, submissions.generate(county, one))
 
     assert digest(tmp_path / "one") == digest(tmp_path / "again")
     assert digest(tmp_path / "one") != digest(tmp_path / "other")
 
 
-def test_every_id_number_is_valid_and_of_the_invented_sequence(made: population.World) -> None:
+def test_every_id_number_is_valid_and_of_the_invented_sequence(made: population.Population) -> None:
     """Right checksum, the child's own birthday, an order number from 980 on, nobody twice."""
     numbers = [child.id_number for child in made.children if child.id_number]
     for child in made.children:
@@ -64,7 +64,7 @@ def test_a_checksum_computed_by_hand() -> None:
     assert not valid("110105194912310021")
 
 
-def test_nobody_could_be_taken_for_a_real_person(made: population.World) -> None:
+def test_nobody_could_be_taken_for_a_real_person(made: population.Population) -> None:
     """Surnames that nobody has, telephones that nobody has, villages that say they are invented."""
     for child in made.children:
         assert child.name[0] in SURNAMES
@@ -72,17 +72,17 @@ def test_nobody_could_be_taken_for_a_real_person(made: population.World) -> None
         assert "虚构" in child.family.address
 
 
-def test_every_cohort_and_state_is_there(made: population.World) -> None:
+def test_every_cohort_and_state_is_there(made: population.Population) -> None:
     """At their stated shares, and at least one child each."""
     cohorts = Counter(child.cohort for child in made.children)
     assert cohorts.keys() == population.COHORTS.keys()
     for cohort, share in population.COHORTS.items():
         assert abs(cohorts[cohort] - share * 300) <= 2 or cohort == "settled"
     states = Counter(state for child in made.children for state in child.states)
-    assert states.keys() == population.STATES.keys()
+    assert states.keys() == population.CONDITIONS.keys()
 
 
-def test_who_turns_sixteen_or_fills_six_months_does_so_in_between(made: population.World) -> None:
+def test_who_turns_sixteen_or_fills_six_months_does_so_in_between(made: population.Population) -> None:
     """The days on which answers change lie within the demo, after the files came."""
     for child in made.children:
         if child.cohort == "turns_16":
@@ -107,7 +107,7 @@ def test_months_end_where_the_civil_code_ends_them() -> None:
     assert age_on(date(2010, 9, 1), date(2026, 9, 1)) == 16
 
 
-def test_twins_and_siblings_share_what_families_share(made: population.World) -> None:
+def test_twins_and_siblings_share_what_families_share(made: population.Population) -> None:
     """One address and one telephone for several children; twins share the birthday too, but no number."""
     by_family: dict[str, list[population.Child]] = {}
     for child in made.children:
@@ -120,7 +120,7 @@ def test_twins_and_siblings_share_what_families_share(made: population.World) ->
         assert len({child.id_number for child in family}) == len(family)
 
 
-def test_every_header_is_one_the_county_knows(handed: tuple[submissions.HandOver, ...]) -> None:
+def test_every_header_is_one_the_county_knows(handed: tuple[submissions.Submission, ...]) -> None:
     """Files arrive under the county's own synonyms; the one forbidden column is planted on purpose."""
     county = demo_county()
     for one in handed:
@@ -134,49 +134,53 @@ def test_every_header_is_one_the_county_knows(handed: tuple[submissions.HandOver
         assert one.dataset in unit.submits
 
 
-def test_six_departments_and_eight_townships_hand_over_half_by_wire(handed: tuple[submissions.HandOver, ...]) -> None:
+def test_six_departments_and_eight_townships_hand_over_half_by_wire(handed: tuple[submissions.Submission, ...]) -> None:
     """Workbooks, whole files as events and single rows; every unit that holds something speaks."""
     taken = [one for one in handed if one.expect == "taken"]
     assert len({one.unit for one in taken if one.dataset == "village"}) == 8
     assert len({one.unit for one in taken if one.dataset != "village"}) == 6
     rows: Counter[str] = Counter()
     for one in taken:
-        rows["workbook" if one.way == "workbook" else "events"] += len(one.rows)
+        rows["workbook" if one.channel == "workbook" else "events"] += len(one.rows)
     assert 0.4 < rows["workbook"] / rows.total() < 0.6
 
 
 def test_troubles_come_at_their_rates_and_spare_what_was_planted() -> None:
     """Counted over many rows; a row that carries a planted gap is left readable."""
     county = demo_county()
-    many = population.make(county, 3000, 5, FIRST_DAY, 122)
-    planted = {gap.child for gap in many.gaps}
-    rows = [row for one in submissions.make(county, many) if one.expect == "taken" for row in one.rows]
-    found = Counter(row.trouble for row in rows)
+    many = population.generate(county, 3000, 5, FIRST_DAY, 122)
+    planted = {gap.child for gap in many.service_gaps}
+    rows = [row for one in submissions.generate(county, many) if one.expect == "taken" for row in one.rows]
+    found = Counter(row.defect for row in rows)
     for trouble in ("id_mistyped", "date_impossible", "name_spaced", "id_look_alike", "date_other_form"):
-        assert found[trouble] / len(rows) == pytest.approx(submissions.RATES[trouble], rel=0.5)
-    assert all(row.trouble is None for row in rows if row.child in planted)
+        assert found[trouble] / len(rows) == pytest.approx(submissions.DEFECT_RATES[trouble], rel=0.5)
+    assert all(row.defect is None for row in rows if row.child in planted)
 
 
-def test_every_planted_finding_is_one_a_person_may_report(made: population.World) -> None:
+def test_every_planted_finding_is_one_a_person_may_report(made: population.Population) -> None:
     """The routes and roles of the truth are those of the county's data."""
     county = demo_county()
-    assert len({one.ce_id for one in made.planted}) == len({one.child for one in made.planted}) == len(made.planted)
-    for one in made.planted:
+    assert (
+        len({one.ce_id for one in made.planted_findings})
+        == len({one.child for one in made.planted_findings})
+        == len(made.planted_findings)
+    )
+    for one in made.planted_findings:
         route = county.route(one.route)
         assert route is not None
         assert FindingCode(one.code) in route.findings
         assert route.unit in (one.to_unit, "township")
         assert (route.restricted, route.level.value) == (one.restricted, one.level)
         assert Verb.REPORT in county.roles[one.role]
-    for gap in made.gaps:
+    for gap in made.service_gaps:
         route = county.route(gap.route)
         assert route is not None
         assert (FindingCode(gap.code) in route.findings, route.unit) == (True, gap.to_unit)
 
 
-def test_a_workbook_is_what_a_clerk_would_send(handed: tuple[submissions.HandOver, ...], tmp_path: Path) -> None:
+def test_a_workbook_is_what_a_clerk_would_send(handed: tuple[submissions.Submission, ...], tmp_path: Path) -> None:
     """A title above the header in some, a sum below in some; the header's cells are the columns."""
-    books = [one for one in handed if one.way == "workbook"]
+    books = [one for one in handed if one.channel == "workbook"]
     assert {one.title is None for one in books} == {True, False}
     assert {one.with_sum for one in books} == {True, False}
     for one in books:

@@ -31,5 +31,5 @@ def installed(stack: LocalStack, county: County, tmp_path_factory: pytest.TempPa
     )
     admin = AdminClient(made.kafka("admin"))
     # Other tests of the session may have made users of the same names; these passwords are ours.
-    provision.provision_broker(admin, provision.wanted(county, 4), made.users, renew=made.users)
+    provision.provision_broker(admin, provision.broker_spec(county, 4), made.users, renew=made.users)
     return made

@@ -112,7 +112,7 @@ def given(county: County) -> set[Access]:
     """What the access lists that the contracts make give; a line for another principal or topic is one too many."""
     lines = {
         (grant.principal, grant.operation, grant.name)
-        for grant in provision.wanted(county, 4).grants
+        for grant in provision.broker_spec(county, 4).grants
         if grant.resource == "topic" and grant.operation in ("READ", "WRITE")
     }
     assert {topic for _, _, topic in lines} == every_topic()
@@ -179,7 +179,7 @@ def stranger(installed: Installation) -> Installation:
     made = admin.alter_user_scram_credentials([UserScramCredentialUpsertion(STRANGER, mechanism, word.encode())])
     for future in made.values():
         future.result(20)
-    return installed.at(users={**installed.users, STRANGER: word})
+    return installed.with_addresses(users={**installed.users, STRANGER: word})
 
 
 def tried_units() -> tuple[str, ...]:

@@ -17,15 +17,17 @@ from deploy.embedded.kafka import EmbeddedKafka
 def test_every_missed_day_is_caught_up_in_order() -> None:
     """After an outage the days come one by one; at the very first start only today begins."""
     today = date(2026, 11, 23)
-    assert list(clock.missed(date(2026, 11, 20), today)) == [date(2026, 11, day) for day in (21, 22, 23)]
-    assert list(clock.missed(today, today)) == []
-    assert list(clock.missed(None, today)) == [today]
+    assert list(clock.missed_days(date(2026, 11, 20), today)) == [date(2026, 11, day) for day in (21, 22, 23)]
+    assert list(clock.missed_days(today, today)) == []
+    assert list(clock.missed_days(None, today)) == [today]
 
 
 def test_time_is_told_in_full_ten_minutes() -> None:
     """Just before and on the mark."""
-    assert clock.tens(datetime(2026, 11, 23, 8, 9, 59, tzinfo=UTC)) == datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
-    assert clock.tens(datetime(2026, 11, 23, 8, 10, 0, tzinfo=UTC)) == datetime(2026, 11, 23, 8, 10, tzinfo=UTC)
+    assert clock.last_interval(datetime(2026, 11, 23, 8, 9, 59, tzinfo=UTC)) == datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
+    assert clock.last_interval(datetime(2026, 11, 23, 8, 10, 0, tzinfo=UTC)) == datetime(
+        2026, 11, 23, 8, 10, tzinfo=UTC
+    )
 
 
 @pytest.fixture
@@ -69,9 +71,9 @@ def said(kafka: EmbeddedKafka) -> list[tuple[str, str]]:
 def test_the_simulator_goes_day_by_day_with_its_hours(clock_topic: EmbeddedKafka) -> None:
     """A day, its hours, the next day; skipping one is refused."""
     simulator = clock.Simulator(clock.Clock(clock_topic.admin_config, "341722"), hours=(1, 18))
-    simulator.begin(date(2026, 9, 1))
-    simulator.go_on()
-    simulator.begin(date(2026, 9, 2))
+    simulator.begin_day(date(2026, 9, 1))
+    simulator.finish_day()
+    simulator.begin_day(date(2026, 9, 2))
 
     assert [moment for _, moment in said(clock_topic)] == [
         "2026-09-01",
@@ -81,7 +83,7 @@ def test_the_simulator_goes_day_by_day_with_its_hours(clock_topic: EmbeddedKafka
         "2026-09-01T17:00:00Z",
     ]
     with pytest.raises(ValueError, match="comes the next day"):
-        simulator.begin(date(2026, 9, 4))
+        simulator.begin_day(date(2026, 9, 4))
 
 
 def test_a_clock_that_was_down_catches_up_and_then_keeps_time(clock_topic: EmbeddedKafka) -> None:
@@ -97,4 +99,4 @@ def test_a_clock_that_was_down_catches_up_and_then_keeps_time(clock_topic: Embed
 
     days = [moment for kind, moment in said(clock_topic) if "DayBegan" in kind]
     assert days == [(today - timedelta(days=ago)).isoformat() for ago in (2, 1, 0)]
-    assert old.last()[0] == today
+    assert old.last_emitted()[0] == today

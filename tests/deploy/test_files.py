@@ -47,7 +47,7 @@ def test_what_is_not_ours_is_left_alone(tmp_path: Path, make: Callable[[Path, Pa
     make(place, secret)
     before = place.lstat()
 
-    with pytest.raises(NotOursError, match="was left alone: move it away") as refused:
+    with pytest.raises(NotOursError, match="was left unchanged: move it away") as refused:
         write_private(place, "new")
 
     after = place.lstat()

@@ -9,13 +9,13 @@ from county.problem import CountyInvalid
 from county.reader import load
 from deploy.install import read_county
 from services.eligibility.requirements import REQUIREMENTS
-from tests.county import FOLDER, a_county, copied, put
+from tests.county import FOLDER, a_county, copy_county, replace_in_file
 from tests.county.test_checks import BREAKS
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    return copied(tmp_path)
+    return copy_county(tmp_path)
 
 
 def test_public_keys_come_at_activation(tmp_path: Path) -> None:
@@ -36,7 +36,7 @@ def test_public_keys_come_at_activation(tmp_path: Path) -> None:
 def test_what_the_check_refuses_comes_into_no_house(name: str, folder: Path, tmp_path: Path) -> None:
     """It has the form of a county: who starts a house on it is told what `hutong county check` says."""
     broken = BREAKS[name]
-    put(folder, broken.file, broken.old, broken.new)
+    replace_in_file(folder, broken.file, broken.old, broken.new)
     load(folder)
     with pytest.raises(CountyInvalid, match=broken.says) as refused:
         read_county(folder, tmp_path / "home")

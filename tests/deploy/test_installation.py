@@ -11,7 +11,7 @@ from joserfc.jwk import ECKey
 
 from deploy import supervisor
 from deploy.embedded import __main__ as local
-from deploy.installation import FORMAT, Installation, NoInstallationError, OtherFormatError, agency_keys
+from deploy.installation import FORMAT, Installation, NoInstallationError, UnsupportedFormatError, agency_keys
 from runtime import MissingSecret, Settings
 from runtime.storage.sealing import Opener, Sealer
 from tests.county import demo_county
@@ -97,7 +97,7 @@ def test_a_damaged_installation_is_not_made_anew_over_the_old(tmp_path: Path) ->
     file = tmp_path / "installation.json"
     torn = file.read_text()[:-20]
     file.write_text(torn)
-    with pytest.raises(NoInstallationError, match="mend it, or restore it from a backup"):
+    with pytest.raises(NoInstallationError, match="correct it, or restore it from a backup"):
         prepared(tmp_path)
     assert file.read_text() == torn
 
@@ -113,7 +113,7 @@ def test_an_installation_of_another_format_is_refused_and_kept(
     file.write_text(json.dumps(state if held is None else {**state, "format": held}))
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
 
-    with pytest.raises(OtherFormatError, match=said):
+    with pytest.raises(UnsupportedFormatError, match=said):
         prepared(tmp_path)
     for run, words in (
         (local.main, ["local", "up", "--home", str(tmp_path)]),

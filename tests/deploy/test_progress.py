@@ -12,7 +12,7 @@ import pytest
 from deploy import progress
 from deploy.embedded import StackError
 from deploy.embedded.kafka import EmbeddedKafka
-from deploy.progress import LIMIT, LogMilestones, NoProgressError, Progress
+from deploy.progress import LIMIT_SETTING, LogMilestones, NoProgressError, ProgressMonitor
 from tests.conftest import embedded_only
 
 LINE = re.compile(r"recovered (\d+)")
@@ -30,7 +30,7 @@ while True:
     print("INFO LogLoader: Recovering unflushed segment 0. 0 recovered for topic-0.", flush=True)
     time.sleep(0.1)
 """
-PATIENCE = 1.5
+STALL_TIMEOUT = 1.5
 """Seconds; half of what SLOW takes."""
 
 
@@ -40,10 +40,10 @@ class SlowBroker(EmbeddedKafka):
     code = SLOW
 
     def _format(self, node: int) -> None:
-        self._node(node).mkdir()
+        self._node_folder(node).mkdir()
 
     def _java(self, folder: Path, name: str, options: Sequence[str], main: str, arguments: Sequence[str]) -> list[str]:
-        return [sys.executable, "-I", "-S", "-c", self.code, str(self._known().ports[0])]
+        return [sys.executable, "-I", "-S", "-c", self.code, str(self._require_identity().ports[0])]
 
     def _all_joined(self, client: object) -> bool:
         return True
@@ -57,7 +57,7 @@ class HangingBroker(SlowBroker):
 def test_a_broker_that_recovers_for_longer_than_the_patience_is_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(progress, "PATIENCE", PATIENCE)
+    monkeypatch.setattr(progress, "STALL_TIMEOUT", STALL_TIMEOUT)
     broker = SlowBroker(tmp_path)
     try:
         broker.start()
@@ -68,7 +68,7 @@ def test_a_broker_that_recovers_for_longer_than_the_patience_is_waited_for(
 
 @embedded_only
 def test_a_broker_that_repeats_one_line_is_given_up_and_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(progress, "PATIENCE", PATIENCE)
+    monkeypatch.setattr(progress, "STALL_TIMEOUT", STALL_TIMEOUT)
     broker = HangingBroker(tmp_path)
     try:
         with pytest.raises(
@@ -83,14 +83,14 @@ def test_a_broker_that_repeats_one_line_is_given_up_and_ended(tmp_path: Path, mo
 
 def test_the_outer_limit_is_a_setting(monkeypatch: pytest.MonkeyPatch) -> None:
     """However much moves, somebody may want to know after some time; a slow machine gets more of it."""
-    monkeypatch.setenv(LIMIT, "1")
-    waiting = Progress("The start", "look", patience=60)
+    monkeypatch.setenv(LIMIT_SETTING, "1")
+    waiting = ProgressMonitor("The start", "look", stall_timeout=60)
     waiting._began -= 2
-    with pytest.raises(NoProgressError, match=f"it had reached 7 steps.*set {LIMIT} to more than 1 seconds"):
-        waiting.look(7)
-    monkeypatch.setenv(LIMIT, "an hour")
-    with pytest.raises(NoProgressError, match=f"^{LIMIT} must be a whole number of seconds, not 'an hour'"):
-        Progress("The start", "look")
+    with pytest.raises(NoProgressError, match=f"it had reached 7 steps.*set {LIMIT_SETTING} to more than 1 seconds"):
+        waiting.check(7)
+    monkeypatch.setenv(LIMIT_SETTING, "an hour")
+    with pytest.raises(NoProgressError, match=f"^{LIMIT_SETTING} must be a whole number of seconds, not 'an hour'"):
+        ProgressMonitor("The start", "look")
 
 
 def test_only_what_a_log_has_not_said_before_counts(tmp_path: Path) -> None:
@@ -115,7 +115,7 @@ async def test_work_that_stands_still_is_cancelled() -> None:
             ended.set()
 
     with pytest.raises(NoProgressError, match=r"^The work made no progress for .* had not moved at all"):
-        await Progress("The work", "look", patience=0.3).watch(hang(), lambda: 0)
+        await ProgressMonitor("The work", "look", stall_timeout=0.3).run(hang(), lambda: 0)
     assert ended.is_set()
 
 
@@ -124,4 +124,4 @@ async def test_work_that_moves_is_awaited() -> None:
         sys.executable, "-I", "-S", "-c", "import time; time.sleep(1)", stdin=subprocess.DEVNULL
     )
     steps = iter(range(10**6))
-    assert await Progress("The work", "look", patience=0.5).watch(process.wait(), lambda: next(steps)) == 0
+    assert await ProgressMonitor("The work", "look", stall_timeout=0.5).run(process.wait(), lambda: next(steps)) == 0

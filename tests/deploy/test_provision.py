@@ -24,12 +24,12 @@ def test_the_broker_holds_exactly_what_topics_says(installed: Installation, coun
     """Every topic, setting and user is there, and no principal may do more or less than the contracts name."""
     admin = AdminClient(installed.kafka("admin"))
 
-    assert provision.compare(admin, provision.wanted(county, 4)) == provision.Difference()
+    assert provision.compare(admin, provision.broker_spec(county, 4)) == provision.Difference()
 
 
 def test_every_writer_and_reader_of_every_topic_has_its_line(county: County) -> None:
     """Nobody who is not named by a topic has a line on it."""
-    want = provision.wanted(county, 4)
+    want = provision.broker_spec(county, 4)
     for named in provision.county_topics(county):
         lines = {(g.principal, g.operation) for g in want.grants if g.resource == "topic" and g.name == named.name}
         may = {(who, "WRITE") for who in named.writers} | {(who, "READ") for who in named.readers}
@@ -44,7 +44,7 @@ def test_units_never_read_what_departments_wrote(county: County) -> None:
             assert named.readers == ("intake",)
 
 
-def differs(admin: AdminClient, want: provision.Wanted) -> provision.Difference:
+def differs(admin: AdminClient, want: provision.BrokerSpec) -> provision.Difference:
     """What is found as soon as anything is: the controller has it, the broker that is asked may not know yet."""
     deadline = time.monotonic() + 20
     while not (found := provision.compare(admin, want)) and time.monotonic() < deadline:
@@ -55,7 +55,7 @@ def differs(admin: AdminClient, want: provision.Wanted) -> provision.Difference:
 def test_what_is_surplus_is_seen_and_taken_away(installed: Installation, county: County) -> None:
     """An access given by hand shows as a difference, and provisioning again removes it."""
     admin = AdminClient(installed.kafka("admin"))
-    want = provision.wanted(county, 4)
+    want = provision.broker_spec(county, 4)
     by_hand = AclBinding(
         ResourceType.TOPIC,
         "intake.record.v1",
@@ -93,7 +93,7 @@ def test_a_line_of_another_form_is_seen_and_taken_away(
 ) -> None:
     """A prefix, one host, a denial: none of them is what the contracts name, even where the names are the same."""
     admin = AdminClient(installed.kafka("admin"))
-    want = provision.wanted(county, 4)
+    want = provision.broker_spec(county, 4)
     by_hand = AclBinding(ResourceType.TOPIC, name, pattern, "User:eligibility", host, AclOperation.READ, permission)
     for future in admin.create_acls([by_hand]).values():
         future.result(20)
@@ -111,12 +111,12 @@ def test_each_class_of_attempt_behaves_as_the_lists_say(installed: Installation,
 
     assert {attempt.allowed for attempt in tried} == {True, False}
     assert len(tried) == 14
-    assert [attempt for attempt in tried if not attempt.right] == []
+    assert [attempt for attempt in tried if not attempt.as_expected] == []
 
 
 def test_a_closed_referral_is_gone_within_a_day(county: County) -> None:
     """The cleaner's lag and the tombstone's life on compacted topics lie within the bound the contracts give."""
-    want = {topic.name: topic.configs for topic in provision.wanted(county, 4).topics}
+    want = {topic.name: topic.configs for topic in provision.broker_spec(county, 4).topics}
     disclosure = want["disclosure.341722-gaj.v1"]
 
     assert disclosure["cleanup.policy"] == "compact"

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from deploy import supervisor
-from deploy.supervisor import GaveUpError, Program, Supervisor
+from deploy.supervisor import CrashLoopError, Program, Supervisor
 
 STAYS = "import time\nwhile True: time.sleep(0.05)"
 DEAF = "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint('deaf', flush=True)\n" + STAYS
@@ -83,19 +83,19 @@ async def test_stopping_leaves_no_process(tmp_path: Path) -> None:
     await until(lambda: "deaf" in (tmp_path / "deaf.log").read_text())
     pids = [keeper.process_id("good"), keeper.process_id("deaf")]
 
-    await keeper.stop(patience=0.5)
+    await keeper.stop(grace_period=0.5)
 
     assert not any(psutil.pid_exists(pid) for pid in pids if pid is not None)
 
 
 async def test_a_child_that_always_dies_is_given_up_loudly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """After many deaths the supervisor says which, how and where the log is, instead of starting for ever."""
-    monkeypatch.setattr(supervisor, "FIRST_PAUSE", 0.001)
-    monkeypatch.setattr(supervisor, "LONGEST_PAUSE", 0.01)
+    monkeypatch.setattr(supervisor, "FIRST_BACKOFF", 0.001)
+    monkeypatch.setattr(supervisor, "LONGEST_BACKOFF", 0.01)
     keeper = Supervisor([program(tmp_path, ENDS, "broken")])
     await keeper.start()
     try:
-        with pytest.raises(GaveUpError, match=r"broken ended 8 times .* exit code 3.*broken\.log"):
+        with pytest.raises(CrashLoopError, match=r"broken ended 8 times .* exit code 3.*broken\.log"):
             await asyncio.wait_for(keeper.wait(), 30)
     finally:
         await keeper.stop()

@@ -10,7 +10,7 @@ import pytest
 
 from contracts.registry import FACT_TYPES
 from contracts.vocabulary import FactName, FindingCode
-from county.citations import Source
+from county.citations import PolicyText
 from services.eligibility import words
 from services.eligibility.domain import facts
 from services.eligibility.domain.assessment import RULEBOOK, assess
@@ -45,7 +45,7 @@ def quoted() -> list[tuple[str, Citation]]:
 @pytest.mark.parametrize(("code", "cited"), quoted(), ids=[code for code, _ in quoted()])
 def test_every_phrase_stands_in_the_place_it_names(code: str, cited: Citation) -> None:
     """Copied, not retold: a reader can search for it and find it in that row or article."""
-    source = Source.read(PLAN)
+    source = PolicyText.read(PLAN)
     assert cited.phrase is not None
     if cited.article == "opening":
         opening = source.parts[""].partition("一、监测摸排建立台账")[0]

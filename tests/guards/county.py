@@ -33,8 +33,8 @@ GUARDS = [
     Guard(
         "county: one name for two things is told first",
         _CHECKS,
-        "list(names(county)) or [",
-        "list(names(county)) + [",
+        "list(unique_names(county)) or [",
+        "list(unique_names(county)) + [",
         _TESTS + "test_one_name_for_two_things_is_told_before_anything_that_follows_from_it",
     ),
     Guard(
@@ -124,7 +124,7 @@ GUARDS = [
     Guard(
         "county: what the rules quote is looked up as well",
         _CHECKS,
-        "*rules(county, requirements, text), ",
+        "*rule_citations(county, requirements, text), ",
         "",
         _TESTS + "test_what_is_quoted_and_every_row_are_looked_up_in_the_policy",
     ),

@@ -137,7 +137,7 @@ GUARDS = [
     Guard(
         "rules: an access that nobody gave is noticed",
         "deploy/provision.py",
-        "        surplus_grants=frozenset(held.keys() - want.grants),\n",
+        "        surplus_grants=frozenset(held.keys() - spec.grants),\n",
         "",
         _PROVISION + "test_what_is_surplus_is_seen_and_taken_away",
     ),

@@ -34,7 +34,7 @@ from deploy.embedded.stack import LocalStack
 from deploy.install import Servers, activate, install, read_county
 from deploy.installation import ADMIN, DATABASE, PROCESSES, SETTINGS, Installation
 from deploy.provision import county_topics
-from deploy.quiescence import Watch
+from deploy.quiescence import QuiescenceMonitor
 from deploy.supervisor import Program, Supervisor, programs
 from runtime import Settings
 from services.registry.vault import Vault, decrypt
@@ -146,7 +146,7 @@ class Story:
         self.installation = installation
         self.supervisor = supervisor
         self.database = database
-        self.watch = Watch(AdminClient(installation.kafka(ADMIN)), database, county)
+        self.watch = QuiescenceMonitor(AdminClient(installation.kafka(ADMIN)), database, county)
         self.simulator = Simulator(Clock(installation.kafka("clock"), county.code))
         self.day = FIRST_DAY
         self.disturb: Callable[[str], AbstractAsyncContextManager[None]] | None = None
@@ -155,17 +155,17 @@ class Story:
 
     async def rest(self) -> None:
         self.supervisor.check()
-        await self.watch.settled(self.day)
+        await self.watch.wait_until_idle(self.day)
         self.supervisor.check()
 
     async def begin(self, day: date) -> None:
         self.day = day
-        await asyncio.to_thread(self.simulator.begin, day)
+        await asyncio.to_thread(self.simulator.begin_day, day)
         await self.rest()
-        await asyncio.to_thread(self.simulator.go_on)
+        await asyncio.to_thread(self.simulator.finish_day)
         await self.rest()
 
-    async def hand_over(self, file: submissions.HandOver, *, times: int = 1) -> None:
+    async def hand_over(self, file: submissions.Submission, *, times: int = 1) -> None:
         """A whole file, as a unit's plain client would send it; ``times``: how often each record, and then the file."""
         submission = str(file.submission)
         about = {"submission": submission, "dataset": file.dataset, "period": file.period}
@@ -324,7 +324,7 @@ async def a_house(
     ``processes``: of each service.
     """
     county = read_county(FOLDER, home)
-    installation = await install(Servers.of(stack.state()), home, county, PARTITIONS)
+    installation = await install(Servers.from_state(stack.state()), home, county, PARTITIONS)
     activate(installation, county, FIRST_DAY, "operator of 341722-mzj (test)")
     set_processes(home, processes)
     running: tuple[Program, ...] = tuple(
@@ -346,8 +346,8 @@ async def a_house(
 async def tell(story: Story, *, times: int = 1) -> None:
     """Files, reports, an agency at work, three days. ``times``: how often a unit sends each of its records."""
     await story.begin(FIRST_DAY)
-    invented = population.make(story.county, 40, 5, FIRST_DAY, 30)
-    made = submissions.make(story.county, invented)
+    invented = population.generate(story.county, 40, 5, FIRST_DAY, 30)
+    made = submissions.generate(story.county, invented)
     for dataset in FILES:
         file = next(one for one in made if one.dataset == dataset and one.expect == "taken")
         await story.hand_over(file, times=times)

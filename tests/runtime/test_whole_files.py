@@ -9,7 +9,7 @@ import pytest
 from contracts.registry import ChildChanged, FactConflictFound
 from contracts.topics import INTAKE_RECORD, REGISTRY_CHILD, REGISTRY_REVIEW
 from contracts.vocabulary import FactName
-from demo.data.submissions import HandedRow, HandOver
+from demo.data.submissions import Submission, SubmittedRow
 from deploy.embedded.stack import LocalStack
 from deploy.installation import ADMIN
 from runtime import partition_of
@@ -33,13 +33,13 @@ BORN = [date(2016, 1, 1) + timedelta(days=n) for n in range(24)]
 HERE, ELSEWHERE = "341722", "341702"
 
 
-def a_file(unit: str, dataset: str, period: str, rows: list[dict[str, str]]) -> HandOver:
+def a_file(unit: str, dataset: str, period: str, rows: list[dict[str, str]]) -> Submission:
     submission = uuid5(SPACE, f"{dataset}/{period}")
     handed = tuple(
-        HandedRow(number, uuid5(submission, str(number)), None, tuple(row.items()))
+        SubmittedRow(number, uuid5(submission, str(number)), None, tuple(row.items()))
         for number, row in enumerate(rows, start=2)
     )
-    return HandOver(submission, unit, dataset, period, FIRST_DAY, "file", tuple(rows[0]), handed, None, False, "taken")
+    return Submission(submission, unit, dataset, period, FIRST_DAY, "file", tuple(rows[0]), handed, None, False, "taken")
 
 
 def children(**more: str) -> list[dict[str, str]]:

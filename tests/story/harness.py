@@ -29,7 +29,7 @@ from deploy.embedded.stack import LocalStack
 from deploy.install import Servers, activate, install, read_county
 from deploy.installation import ADMIN, DATABASE, Installation
 from deploy.provision import OPERATOR_ROLE, county_topics
-from deploy.quiescence import Watch
+from deploy.quiescence import QuiescenceMonitor
 from tests.county import FOLDER
 
 PARTITIONS = 4
@@ -57,7 +57,7 @@ class RunningCounty:
 
     def begin(self, day: date) -> None:
         """The county's day begins."""
-        self._simulator.begin(day)
+        self._simulator.begin_day(day)
         self._rest()
 
     def submit(self, unit: str, dataset: str, row: Mapping[str, Any]) -> str:
@@ -133,7 +133,7 @@ class RunningCounty:
         servers = [self.stack.kafka.log, self.stack.postgres.log]
         return [*self.installation.logs.glob("*.log"), *(log for log in servers if log.exists())]
 
-    def in_tables(self, people: privacy.People) -> list[privacy.Leak]:
+    def in_tables(self, people: privacy.Identities) -> list[privacy.Leak]:
         """What tells who somebody is in any table of any service."""
         return asyncio.run(self._in_tables(people))
 
@@ -143,7 +143,7 @@ class RunningCounty:
 
     # ------------------------------------------------------------ mechanics
 
-    async def _in_tables(self, people: privacy.People) -> list[privacy.Leak]:
+    async def _in_tables(self, people: privacy.Identities) -> list[privacy.Leak]:
         database = await asyncpg.connect(self.installation.postgres_admin, database=DATABASE)
         try:
             return list(await privacy.in_tables(people, database))
@@ -166,11 +166,11 @@ class RunningCounty:
         """Waits until every event was read and every outbox is empty; no event was parked."""
         database = await asyncpg.connect(self.installation.dsn(OPERATOR_ROLE))
         try:
-            watch = Watch(AdminClient(self.installation.kafka(ADMIN)), database, self.county)
-            state = await watch.settled(self._simulator.day)
+            watch = QuiescenceMonitor(AdminClient(self.installation.kafka(ADMIN)), database, self.county)
+            state = await watch.wait_until_idle(self._simulator.day)
         finally:
             await database.close()
-        assert not any((*state.parked.values(), *state.dead.values())), "see `hutong parked`"
+        assert not any((*state.parked.values(), *state.dead_letters.values())), "see `hutong parked`"
 
 
 def _only(pattern: str, text: str) -> str:
@@ -183,7 +183,7 @@ def running_county(stack: LocalStack, folder: Path, first_day: date) -> Iterator
     """Installs the demo county on these servers, starts its five services and begins its first day."""
     home = folder / "installation"
     county = read_county(FOLDER, home)
-    installation = asyncio.run(install(Servers.of(stack.state()), home, county, PARTITIONS))
+    installation = asyncio.run(install(Servers.from_state(stack.state()), home, county, PARTITIONS))
     activate(installation, county, first_day, f"county_civil_affairs of {county.lead_unit} (test)")
     command = [sys.executable, "-m", "deploy.supervisor", "--home", str(home), "--no-clock"]
     with (installation.logs / "supervisor.log").open("wb") as log:

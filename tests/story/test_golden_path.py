@@ -109,7 +109,7 @@ def test_all_three_speak_of_one_migrant_child(county: RunningCounty, notes: Note
 
 
 def test_the_agency_has_it_in_its_queue(county: RunningCounty, notes: Notes) -> None:
-    [(notes.referral, matter)] = county.agency(DISABLED_ID).table.items()
+    [(notes.referral, matter)] = county.agency(DISABLED_ID).cases.items()
     notes.child = matter.entry["child"]
 
     assert (matter.entry["route"], matter.entry["state"], matter.entry["assigned"]) == ("R22", "sent", True)
@@ -130,7 +130,7 @@ def test_the_agency_accepts_and_reports_a_result(county: RunningCounty, notes: N
     county.act("start", *DISABLED, **about)
     county.act("result", *DISABLED, result="service_in_place", **about)
 
-    assert county.agency(DISABLED_ID).table[notes.referral].entry["state"] == "result_reported"
+    assert county.agency(DISABLED_ID).cases[notes.referral].entry["state"] == "result_reported"
     assert county.notice("教体局", "残联已反馈一条事项的办理结果，请核实并告知报告人") == (notes.referral, notes.child)
 
 
@@ -188,7 +188,7 @@ def test_a_child_without_papers_is_helped_at_once_and_becomes_a_question(county:
     known = [f"name={NAME}", f"birth_date={BORN}", f"guardian_phone={TELEPHONE}"]
     notes.other_finding = county.finding(county.act("report", *DOCTOR, finding="uninsured", identity=known))
 
-    [(notes.other_referral, matter)] = county.agency(INSURANCE_ID).table.items()
+    [(notes.other_referral, matter)] = county.agency(INSURANCE_ID).cases.items()
     notes.other_child = matter.entry["child"]
     assert notes.other_child != notes.child
     assert "id_number" not in county.known_to(INSURANCE_ID, notes.other_referral)
@@ -200,7 +200,7 @@ def test_a_person_merges_the_two_files_and_everything_follows(county: RunningCou
     """The open matter is hers now, and the agency learns the number that the hospital did not know."""
     county.act("confirm", *CIVIL_AFFAIRS, child=notes.child, proposal=notes.question)
 
-    assert county.agency(INSURANCE_ID).table[notes.other_referral].entry["child"] == notes.child
+    assert county.agency(INSURANCE_ID).cases[notes.other_referral].entry["child"] == notes.child
     assert "id_number" in county.known_to(INSURANCE_ID, notes.other_referral)
     assert f"儿童 {notes.child}" in county.see("trace", notes.other_finding)
 
@@ -209,7 +209,7 @@ def test_a_person_splits_them_again_and_each_has_its_own(county: RunningCounty, 
     """It was another child after all: her matter goes back to her, Xiaoyu's ledger stays Xiaoyu's."""
     county.act("split", *CIVIL_AFFAIRS, child=notes.child, other=notes.other_child)
 
-    assert county.agency(INSURANCE_ID).table[notes.other_referral].entry["child"] == notes.other_child
+    assert county.agency(INSURANCE_ID).cases[notes.other_referral].entry["child"] == notes.other_child
     assert "id_number" not in county.known_to(INSURANCE_ID, notes.other_referral)
     ledger = county.see("ledger")
     assert notes.child in ledger
@@ -221,10 +221,10 @@ def test_a_person_splits_them_again_and_each_has_its_own(county: RunningCounty, 
 
 def test_no_topic_table_or_log_tells_who_she_is(county: RunningCounty) -> None:
     """Names, numbers and telephones are found where her units wrote them, and nowhere else."""
-    people = privacy.People({NAME, MOTHER}, {NUMBER}, {TELEPHONE}, surnames=NAME[0])
+    people = privacy.Identities({NAME, MOTHER}, {NUMBER}, {TELEPHONE}, surnames=NAME[0])
     topics = county.topics()
     written = " ".join(str(record.body) for name in topics for record in topics[name] if name.startswith("department."))
-    found = set(people.look(written))
+    found = set(people.find(written))
     assert {"name", "ID number", "telephone"} <= found, "the search finds what is there"
 
     leaks = [*privacy.in_topics(people, topics), *county.in_tables(people), *privacy.in_logs(people, county.logs())]

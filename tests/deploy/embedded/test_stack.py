@@ -30,7 +30,7 @@ from deploy.embedded import StackError, jars
 from deploy.embedded.errors import from_server
 from deploy.embedded.kafka import ClientConfig, EmbeddedKafka
 from deploy.embedded.postgres import EmbeddedPostgres
-from deploy.embedded.stack import STATE, LocalStack, holder, read_state
+from deploy.embedded.stack import STATE, LocalStack, lock_holder, read_state
 from tests.conftest import Database, embedded_only
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -177,7 +177,7 @@ async def test_what_a_killed_broker_recovers_is_counted(tmp_path: Path) -> None:
             await write_one(kwargs, "kept", bytes([number]) * 700_000)
         kafka.kill()
         kafka.start()
-        assert kafka._recovered[0].count() >= 6  # the metadata, the topic's segments, the topic
+        assert kafka._recovery[0].count() >= 6  # the metadata, the topic's segments, the topic
         assert await read_one(kwargs, "kept") == bytes(700_000)
     finally:
         kafka.kill()
@@ -275,16 +275,16 @@ def test_who_runs_a_stack_is_known_while_it_runs_and_its_old_addresses_are_not(t
     """A killed owner's state file still lies there: it is nobody's."""
     stack = LocalStack(tmp_path)
     (tmp_path / STATE).write_text("{}")
-    assert (holder(tmp_path), read_state(tmp_path)) == (None, None)
-    stack._take_directory()
+    assert (lock_holder(tmp_path), read_state(tmp_path)) == (None, None)
+    stack._lock_directory()
     try:
-        assert (holder(tmp_path), read_state(tmp_path)) == (os.getpid(), None)
+        assert (lock_holder(tmp_path), read_state(tmp_path)) == (os.getpid(), None)
         with pytest.raises(StackError, match="already running"):
             LocalStack(tmp_path).start()
-        assert holder(tmp_path) == os.getpid()
+        assert lock_holder(tmp_path) == os.getpid()
     finally:
         stack.stop()
-    assert holder(tmp_path) is None
+    assert lock_holder(tmp_path) is None
 
 
 @embedded_only

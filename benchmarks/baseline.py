@@ -1,4 +1,4 @@
-"""The floor: four hops of bare aiokafka and asyncpg at once on this machine, with no logic between them."""
+"""The baseline: four concurrent hops of bare aiokafka and asyncpg on this machine, without any logic."""
 
 import asyncio
 import json
@@ -23,17 +23,17 @@ _TABLES = """
 create schema {schema};
 set search_path to {schema};
 create table cursor (partition int primary key, next_offset bigint not null default 0) with (fillfactor = 50);
-create table lane (partition int primary key, next_seq bigint not null default 0) with (fillfactor = 50);
+create table producer (partition int primary key, next_seq bigint not null default 0) with (fillfactor = 50);
 create table state (key bytea primary key, value bytea, version bigint not null default 1);
 create table outbox (position bigint generated always as identity primary key, partition int, seq bigint, key bytea,
     value bytea);
 insert into cursor (partition) select generate_series(0, {partitions} - 1);
-insert into lane (partition) select generate_series(0, {partitions} - 1);
+insert into producer (partition) select generate_series(0, {partitions} - 1);
 """
 
 
 @dataclass(frozen=True, slots=True)
-class Floor:
+class Baseline:
     records: int
     seconds: float
 
@@ -43,7 +43,7 @@ class Floor:
         return self.records / self.seconds
 
 
-def measure(stack: LocalStack, records: int, partitions: int) -> Floor:
+def measure(stack: LocalStack, records: int, partitions: int) -> Baseline:
     """Load the first topic, start four hops at once, and wait until the last has passed everything on."""
     asyncio.run(_prepare(stack, partitions))
     _topics(stack, partitions)
@@ -61,36 +61,36 @@ def measure(stack: LocalStack, records: int, partitions: int) -> Floor:
     try:
         for hop in hops:
             if hop.wait(timeout=600) != 0:
-                raise SystemExit("a hop of the floor failed; its error is above")
+                raise SystemExit("a hop of the baseline failed; its error is above")
     finally:
         for hop in hops:
             if hop.poll() is None:
                 hop.kill()
                 hop.wait()
-    return Floor(records, time.perf_counter() - started)
+    return Baseline(records, time.perf_counter() - started)
 
 
 async def _prepare(stack: LocalStack, partitions: int) -> None:
     session: Any = await asyncpg.connect(stack.postgres.superuser_dsn)
     try:
         for hop in range(HOPS):
-            await session.execute(_TABLES.format(schema=f"floor{hop}", partitions=partitions))
+            await session.execute(_TABLES.format(schema=f"baseline{hop}", partitions=partitions))
     finally:
         await session.close()
 
 
 def _topics(stack: LocalStack, partitions: int) -> None:
     admin = AdminClient(stack.kafka.admin_config)
-    wanted = [NewTopic(f"floor.{hop}", num_partitions=partitions, replication_factor=1) for hop in range(HOPS + 1)]
+    wanted = [NewTopic(f"baseline.{hop}", num_partitions=partitions, replication_factor=1) for hop in range(HOPS + 1)]
     for made in admin.create_topics(wanted).values():
         made.result()
 
 
 def _load(stack: LocalStack, records: int) -> None:
-    dice = random.Random(1)
+    rng = random.Random(1)
     producer = Producer(stack.kafka.admin_config | {"compression.type": "zstd", "linger.ms": 20})
     for number in range(records):
-        value = json.dumps({"n": number, "pad": f"{dice.getrandbits(1200):0300x}"}).encode()[:PAYLOAD]
-        producer.produce("floor.0", value, key=f"child-{number % (records // 2)}")
+        value = json.dumps({"n": number, "pad": f"{rng.getrandbits(1200):0300x}"}).encode()[:PAYLOAD]
+        producer.produce("baseline.0", value, key=f"child-{number % (records // 2)}")
         producer.poll(0)
     producer.flush()

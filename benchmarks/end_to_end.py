@@ -1,4 +1,4 @@
-"""The whole chain, measured: new records, a refresh in which one row in twenty changed, and a finding's way."""
+"""End-to-end measurements: new records, a refresh in which one row in twenty changed, and a finding's latency."""
 
 import asyncio
 import random
@@ -25,37 +25,37 @@ from deploy.embedded.stack import LocalStack
 from deploy.install import Servers, activate, install, read_county
 from deploy.installation import ADMIN, Installation
 from deploy.provision import OPERATOR_ROLE
-from deploy.quiescence import Watch
+from deploy.quiescence import QuiescenceMonitor
 from deploy.supervisor import Supervisor, programs
 
 NAMESPACE = UUID("3f0cdb7e-7f2b-5b0e-a5d1-52f7b2a9c4d0")
 FIRST_DAY = date(2027, 3, 1)
-"""Both half-years that are handed over have begun."""
+"""Both half-years that are submitted have begun by then."""
 _VILLAGE = re.compile(r"341722\d{6}")
-CHANGED = 0.05
+CHANGED_SHARE = 0.05
 """Share of rows that a refresh changes."""
 
 
-RARELY = 0.25
-"""Seconds between two looks at the services: looking costs what is being measured."""
+CHECK_INTERVAL = 0.25
+"""Seconds between two checks of the services; each check costs measured time."""
 
 
-class NotTakenError(Exception):
-    """What was handed over was not taken as it should be: its figures would mean nothing."""
+class NotAcceptedError(Exception):
+    """A submission was not accepted as expected, so its figures would be meaningless."""
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What was handed over at once, and how long the chain took with it."""
+    """A load that was submitted at once, and the time that the system took to process it."""
 
-    what: str
+    description: str
     rows: int
     changed: int
-    """Rows that were no repetition of what was known."""
-    said: dict[str, int]
-    """Service -> events it said about it."""
+    """Rows that differed from the stored records."""
+    events: dict[str, int]
+    """Service -> number of events that it published."""
     seconds: float
-    busy: dict[str, float]
+    processor_seconds: dict[str, float]
     """Service or server -> seconds of processor time."""
 
     @property
@@ -64,11 +64,11 @@ class Load:
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class FindingLatency:
     """Seconds from a reporter's send to the entry in the agency's queue, under load."""
 
     load: float
-    """Rows per second that were handed over meanwhile."""
+    """Rows per second that were submitted meanwhile."""
     seconds: Sequence[float]
 
     def quantile(self, share: float) -> float:
@@ -76,8 +76,8 @@ class Way:
         return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
 
-class Chain:
-    """An installation of its own, five services, and what is handed to it."""
+class EndToEnd:
+    """An installation with five services, and the load generator."""
 
     def __init__(self, stack: LocalStack, home: Path, partitions: int) -> None:
         self._stack = stack
@@ -88,10 +88,10 @@ class Chain:
         county = read_county(DEMO_COUNTY, self._home)
         self.county: County = county
         self.installation: Installation = await install(
-            Servers.of(self._stack.state()), self._home, county, self._partitions
+            Servers.from_state(self._stack.state()), self._home, county, self._partitions
         )
         activate(self.installation, county, FIRST_DAY, "operator of 341722-mzj (benchmark)")
-        Simulator(Clock(self.installation.kafka("clock"), county.code)).begin(FIRST_DAY)
+        Simulator(Clock(self.installation.kafka("clock"), county.code)).begin_day(FIRST_DAY)
         self._supervisor = Supervisor(programs(self.installation, with_clock=False))
         await self._supervisor.start()
         self._database: Any = await asyncpg.connect(self.installation.dsn(OPERATOR_ROLE))
@@ -100,8 +100,8 @@ class Chain:
             for unit in county.units
             if unit.parent is None and unit.id in self.installation.users
         }
-        self._watch = Watch(AdminClient(self.installation.kafka(ADMIN)), self._database, county)
-        await self._watch.settled(FIRST_DAY)
+        self._monitor = QuiescenceMonitor(AdminClient(self.installation.kafka(ADMIN)), self._database, county)
+        await self._monitor.wait_until_idle(FIRST_DAY)
 
     async def stop(self) -> None:
         await self._supervisor.stop()
@@ -109,66 +109,68 @@ class Chain:
             client.close()
         await self._database.close()
 
-    async def take(self, what: str, files: Sequence[submissions.HandOver], period: str) -> Load:
-        """Hand everything over while nobody reads, then let the services have it.
+    async def measure_load(self, what: str, files: Sequence[submissions.Submission], period: str) -> Load:
+        """Submit everything while the services are stopped, then measure how long they take to process it.
 
         Raises:
-            NotTakenError: a file was not taken, or its numbers do not add up.
+            NotAcceptedError: a file was not accepted, or its row counts do not add up.
         """
         await self._supervisor.stop()
         rows = sum(self._send(file, period) for file in files)
-        said_before = await self._said()
+        said_before = await self._published_events()
         self._supervisor = Supervisor(programs(self.installation, with_clock=False))
         await self._supervisor.start()
-        at = await self._moved()
-        before = self._busy()
-        await self._watch.settled(FIRST_DAY, patience=600, between=RARELY)
+        at = await self._first_cursor_move()
+        before = self._processor_seconds()
+        await self._monitor.wait_until_idle(FIRST_DAY, stall_timeout=600, interval=CHECK_INTERVAL)
         seconds = time.perf_counter() - at
-        after = self._busy()
-        said = await self._said()
+        after = self._processor_seconds()
+        said = await self._published_events()
         return Load(
             what,
             rows,
-            self._taken(files, rows),
+            self._accepted_rows(files, rows),
             {name: said[name] - said_before[name] for name in SERVICES},
             seconds,
             {name: after[name] - before[name] for name in after},
         )
 
-    def _taken(self, files: Sequence[submissions.HandOver], rows: int) -> int:
-        """How many rows were news, from the receipts of these files, which must all have been taken."""
+    def _accepted_rows(self, files: Sequence[submissions.Submission], rows: int) -> int:
+        """Return the number of changed rows from the receipts of these files, all of which must be accepted."""
         read = news = answered = 0
         for unit in sorted({file.unit for file in files}):
             for record in self._clients[unit].read_new(RECEIPT.name_for(unit)):
                 if record.headers["ce_type"] != "intake.SubmissionAnswered.v1" or record.body is None:
                     continue
                 if record.body["outcome"] != "taken":
-                    raise NotTakenError(f"a file of {unit} is {record.body['outcome']}")
+                    raise NotAcceptedError(f"a file of {unit} is {record.body['outcome']}")
                 answered += 1
                 read += record.body["rows"]
                 news += record.body["accepted"] + record.body["accepted_with_drops"]
         if (answered, read) != (len(files), rows):
-            raise NotTakenError(f"{answered} of {len(files)} files are answered, {read} of {rows} rows")
+            raise NotAcceptedError(f"{answered} of {len(files)} files are answered, {read} of {rows} rows")
         return news
 
-    async def _said(self) -> dict[str, int]:
-        """How many events each service has published so far."""
+    async def _published_events(self) -> dict[str, int]:
+        """Return the number of events that each service has published so far."""
         query = " union all ".join(
             f"select '{name}' as service, coalesce(sum(published_seq), 0) as said from {name}.outbox_published"
             for name in SERVICES
         )
         return {row["service"]: int(row["said"]) for row in await self._database.fetch(query)}
 
-    async def findings(self, rate: float, files: Sequence[submissions.HandOver], period: str, seconds: float) -> Way:
+    async def measure_findings(
+        self, rate: float, files: Sequence[submissions.Submission], period: str, seconds: float
+    ) -> FindingLatency:
         """Report findings five times a second while rows come in at a steady rate."""
         rows = [(file, row) for file in files for row in file.rows]
-        steady = asyncio.create_task(asyncio.to_thread(self._steadily, rows, rate, period, seconds))
-        times = await asyncio.to_thread(self._report, seconds)
+        steady = asyncio.create_task(asyncio.to_thread(self._send_steadily, rows, rate, period, seconds))
+        times = await asyncio.to_thread(self._report_findings, seconds)
         await steady
-        await self._watch.settled(FIRST_DAY, patience=600, between=RARELY)
-        return Way(rate, times)
+        await self._monitor.wait_until_idle(FIRST_DAY, stall_timeout=600, interval=CHECK_INTERVAL)
+        return FindingLatency(rate, times)
 
-    def _send(self, file: submissions.HandOver, period: str) -> int:
+    def _send(self, file: submissions.Submission, period: str) -> int:
         topic = DEPARTMENT.name_for(file.unit)
         submission = str(uuid5(NAMESPACE, f"{file.submission}/{period}"))
         client = self._clients[file.unit]
@@ -188,27 +190,27 @@ class Chain:
         client.flush()
         return len(file.rows)
 
-    def _steadily(
+    def _send_steadily(
         self,
-        rows: Sequence[tuple[submissions.HandOver, submissions.HandedRow]],
+        rows: Sequence[tuple[submissions.Submission, submissions.SubmittedRow]],
         rate: float,
         period: str,
         seconds: float,
     ) -> None:
-        dice = random.Random(period)
+        rng = random.Random(period)
         begun = time.perf_counter()
         sent = 0
         while (passed := time.perf_counter() - begun) < seconds:
             while sent < rate * passed:
                 file, row = rows[sent % len(rows)]
-                body = {"dataset": file.dataset, "cells": _plain(_changed(row, dice))}
+                body = {"dataset": file.dataset, "cells": _plain(_changed(row, rng))}
                 self._clients[file.unit].say(DEPARTMENT.name_for(file.unit), "department.Row.v1", "row", body)
                 sent += 1
             time.sleep(0.005)  # the pace of the load, not a wait for anything
         for client in self._clients.values():
             client.flush()
 
-    def _report(self, seconds: float) -> list[float]:
+    def _report_findings(self, seconds: float) -> list[float]:
         school, police = f"{self.county.code}-jtj", f"{self.county.code}-gaj"
         reporter = PlainClient(self.installation.kafka(school), school)
         reader = PlainClient(self.installation.kafka(f"{police}-restricted"), f"{police}-restricted")
@@ -234,16 +236,16 @@ class Chain:
             for record in reader.read_new(topic):
                 if record.body is None or record.body["version"] != 1:
                     continue
-                story = record.headers["ce_correlationid"]
-                if story in waiting:
-                    times.append(time.perf_counter() - waiting.pop(story))
+                correlation = record.headers["ce_correlationid"]
+                if correlation in waiting:
+                    times.append(time.perf_counter() - waiting.pop(correlation))
         reporter.close()
         reader.close()
         if waiting:
             raise SystemExit(f"{len(waiting)} findings did not arrive within 30 s")
         return times
 
-    async def _moved(self) -> float:
+    async def _first_cursor_move(self) -> float:
         ends = {tuple(row) for row in await self._cursors()}
         while True:
             if {tuple(row) for row in await self._cursors()} != ends:
@@ -256,7 +258,7 @@ class Chain:
         )
         return found
 
-    def _busy(self) -> dict[str, float]:
+    def _processor_seconds(self) -> dict[str, float]:
         """Seconds of processor time of each service, of PostgreSQL with all its sessions, and of Kafka."""
         found = {}
         for service in SERVICES:
@@ -273,42 +275,42 @@ def _seconds(process: psutil.Process) -> float:
     return float(times.user + times.system)
 
 
-def files(county: County, children: int, seed: int) -> list[submissions.HandOver]:
-    """Six departments' and eight townships' whole files about an invented county, without the demo's mishaps."""
-    made = submissions.make(county, population.make(county, children, seed, FIRST_DAY, 30))
+def files(county: County, children: int, seed: int) -> list[submissions.Submission]:
+    """Return the files of six departments and eight townships, without those that are expected to fail."""
+    made = submissions.generate(county, population.generate(county, children, seed, FIRST_DAY, 30))
     return [file for file in made if file.expect == "taken"]
 
 
-def refreshed(made: Sequence[submissions.HandOver], seed: int) -> list[submissions.HandOver]:
-    """The same files half a year later: one row in twenty says something else."""
-    dice = random.Random(seed)
+def refreshed(made: Sequence[submissions.Submission], seed: int) -> list[submissions.Submission]:
+    """Return the same files half a year later, with one row in twenty changed."""
+    rng = random.Random(seed)
     return [
         replace(
             file,
-            rows=tuple(_changed(row, dice) if dice.random() < CHANGED else row for row in file.rows),
+            rows=tuple(_changed(row, rng) if rng.random() < CHANGED_SHARE else row for row in file.rows),
             day=file.day + timedelta(days=181),
         )
         for file in made
     ]
 
 
-def _changed(row: submissions.HandedRow, dice: random.Random) -> submissions.HandedRow:
-    """The same child, moved to another village where the row says which, with another telephone or registered house."""
-    cells = tuple((name, _otherwise(name, cell, dice)) for name, cell in row.cells)
+def _changed(row: submissions.SubmittedRow, rng: random.Random) -> submissions.SubmittedRow:
+    """Return the row with another village, telephone number or hukou address."""
+    cells = tuple((name, _otherwise(name, cell, rng)) for name, cell in row.cells)
     assert cells != row.cells, f"none of {[name for name, _ in cells]} was changed"
     return replace(row, cells=cells)
 
 
-def _otherwise(name: str, cell: submissions.Cell, dice: random.Random) -> submissions.Cell:
+def _otherwise(name: str, cell: submissions.Cell, rng: random.Random) -> submissions.Cell:
     if isinstance(cell, str) and _VILLAGE.fullmatch(cell):
-        return f"{cell[:9]}{dice.randrange(1, 900):03d}"
+        return f"{cell[:9]}{rng.randrange(1, 900):03d}"
     if "电话" in name or "手机" in name:
-        return f"1990000{(int(str(cell)[-4:]) + dice.randrange(1, 10_000)) % 10_000:04d}"  # never the same again
+        return f"1990000{(int(str(cell)[-4:]) + rng.randrange(1, 10_000)) % 10_000:04d}"  # never the same again
     if name.startswith("户籍") and name.endswith("址"):
-        return f"{cell}{dice.randrange(1, 900)}号"
+        return f"{cell}{rng.randrange(1, 900)}号"
     return cell
 
 
-def _plain(row: submissions.HandedRow) -> dict[str, Any]:
+def _plain(row: submissions.SubmittedRow) -> dict[str, Any]:
     """A row's cells as JSON holds them."""
     return {name: cell.isoformat() if isinstance(cell, date) else cell for name, cell in row.cells}
