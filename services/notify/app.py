@@ -1,25 +1,25 @@
-"""Notify: tells every responsible unit, once."""
+"""Notify: every responsible unit is notified, once."""
 
 from pathlib import Path
 
 from contracts import topics
 from runtime import Application, Service, Settings
 from services.notify import handlers
-from services.notify.ringing import Bell, Ways
+from services.notify.alarms import AlarmChannel, AlarmSettings
 
 
 def create(settings: Settings) -> Service:
     """Return the service, ready to run."""
     service = Service("notify", settings, migrations=Path(__file__).with_name("migrations"))
-    ways = Ways.from_environment()
-    by_command, by_webhook = Bell(ways, "command"), Bell(ways, "webhook")
+    alarm_settings = AlarmSettings.from_environment()
+    by_command, by_webhook = AlarmChannel(alarm_settings, "command"), AlarmChannel(alarm_settings, "webhook")
     service.consumer(
         "main",
         topics=(topics.REFERRAL_CASE, topics.REFERRAL_RESTRICTED, topics.REGISTRY_REVIEW),
         handlers={
             topics.REFERRAL_CASE: handlers.on_case,
             topics.REFERRAL_RESTRICTED: handlers.on_case,
-            topics.REGISTRY_REVIEW: handlers.on_question,
+            topics.REGISTRY_REVIEW: handlers.on_review,
         },
         on_day=handlers.on_day,
         linger_seconds=0.5,

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from contracts.vocabulary import ReferralState, Verb
-from services.notify.domain.wording import VERBS
+from services.notify.domain.templates import VERBS
 
 GLOSSARY = (Path(__file__).parents[2] / "docs" / "glossary.md").read_text("utf-8")
 IDENTIFIERS = {word for part in re.findall(r"`([^`]+)`", GLOSSARY) for word in re.split(r" / |\s", part)}

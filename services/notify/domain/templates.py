@@ -1,11 +1,11 @@
-"""Every sentence that notify can say. Only counts, dates, levels and units' names are ever filled in.
+"""Every sentence that notify can write. Only counts, dates, levels and units' names are ever filled in.
 
-Who reads it in the morning learns what to do, until when, and where: on which queue, or by which verb of
-``hutong act`` and the action topic. Calling 110 is for who reports, who receives and the duty officer.
+A notice tells its reader in the morning what to do, until when, and where: in which queue, or by which verb of
+``hutong act`` and the action topic. Calling 110 is for the reporter, the receiver and the duty officer.
 
-A notice may be read over somebody's shoulder: it names no child, no school, no illness and no conduct
-(未成年人保护法第103条; policy part 6, P17). No text from outside is copied into a sentence: units are looked up in the
-county's data, codes in the tables below, and what is not there is left unsaid.
+Bystanders may read a notice: it names no child, no school, no illness and no conduct (未成年人保护法第103条). No text
+from outside is copied into a sentence: units are looked up in the county's data, codes in the tables below, and a
+value that is not there is left out.
 """
 
 import re
@@ -23,19 +23,19 @@ CALL_FIRST = "先打电话 110 / 120。"
 
 Units = Mapping[str, str]
 """Unit id -> short name, from the county's data."""
-Word = str | int | date | datetime | None
+Value = str | int | date | datetime | None
 
 
 Urgency = Literal["call", "urgent", "normal", "digest"]
 
 
-class WrongWord(TypeError):
-    """A template was given something that it may not say. Names the place, never the content."""
+class InvalidValue(TypeError):
+    """A template was given a value that it may not contain. The message names the placeholder, never the value."""
 
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """One sentence, and how urgent it is when nothing makes it more so."""
+    """One sentence and its urgency when no call is needed."""
 
     text: str
     urgency: Urgency = "normal"
@@ -46,12 +46,12 @@ TEMPLATES: dict[str, Template] = {
     "referral.raised": Template("一条在办事项升为{level}，请到{queue}查看，于{due}前反馈结果。", "urgent"),
     "referral.added": Template("一条在办事项有新的情况补充（{level}），请到{queue}查看。", "urgent"),
     "referral.call_again": Template("上一次电话没有打通，请再打，打通后用 phone-report 补记。", "urgent"),
-    "referral.inform": Template("有一条事项告知，主办单位是{unit}，请知悉，按职责配合，不用签收。"),
+    "referral.inform": Template("有一条事项告知，承办单位是{unit}，请知悉，按职责配合，不用签收。"),
     "referral.inform_urgent": Template(
-        "有一条紧急事项（L0）告知，主办单位是{unit}，请立即知悉，按职责配合，不用签收。", "urgent"
+        "有一条紧急事项（L0）告知，承办单位是{unit}，请立即知悉，按职责配合，不用签收。", "urgent"
     ),
     "referral.call_first": Template(
-        "您单位上报或转出的紧急事项已到{unit}，打完电话请于{due}前用 phone-report 补记。", "urgent"
+        "您单位报告或转出的紧急事项已到{unit}，打完电话请于{due}前用 phone-report 补记。", "urgent"
     ),
     "referral.accepted": Template("{unit}已签收您单位转出的一条事项，应于{due}前反馈。"),
     "referral.returned": Template(
@@ -59,9 +59,9 @@ TEMPLATES: dict[str, Template] = {
         "urgent",
     ),
     "referral.taken_over": Template("原在您单位的一条待办已转{unit}，不用再办。"),
-    "referral.overdue": Template("有一条待办{why}，已提级到{unit}督办，请到{queue}查看，立即办理。", "urgent"),
+    "referral.overdue": Template("有一条待办{why}，已提级由{unit}督办，请到{queue}查看，立即办理。", "urgent"),
     "referral.overdue_returned": Template(
-        "一条退回给您单位的事项{why}，已提级到{unit}，请立即改派或撤回，或等{unit}指定主办单位。", "urgent"
+        "一条退回给您单位的事项{why}，已提级到{unit}，请立即改派或撤回，或等{unit}指定承办单位。", "urgent"
     ),
     "referral.phone_overdue": Template(
         "一条紧急事项的电话报告没有按时补记，已提级到{unit}。没有打的请立即打，打完用 phone-report 补记。", "urgent"
@@ -69,26 +69,26 @@ TEMPLATES: dict[str, Template] = {
     "referral.blocked": Template("您单位反馈的一条事项办理受阻，已提级到{unit}协调，请等候安排。", "urgent"),
     "referral.escalated": Template("{unit}有一条事项（{level}）{why}，请联系该单位督办。", "urgent"),
     "referral.escalated_returned": Template(
-        "退回给{unit}的一条事项（{level}）{why}，请用 reroute 指定主办单位。", "urgent"
+        "退回给{unit}的一条事项（{level}）{why}，请用 reroute 指定承办单位。", "urgent"
     ),
     "referral.extended": Template("{unit}的一条事项已延期，新的反馈期限是{due}。"),
     "referral.recounted": Template("节假日安排已公布，{unit}承办的一条事项重新计算期限：{due}。"),
     "referral.result": Template(
-        "{unit}已反馈一条事项的办理结果，请核实{reporter}：属实的用 close 销号，不属实的用 reopen 重启。"
+        "{unit}已反馈一条事项的办理结果，请核实{reporter}：属实的用 close 办结，不属实的用 reopen 重启。"
     ),
     "referral.result_blocked": Template(
-        "{unit}反馈一条事项办理受阻，不能销号，已提级协调；需要原单位再办的用 reopen 重启。", "urgent"
+        "{unit}反馈一条事项办理受阻，不能办结，已提级协调；需要原单位再办的用 reopen 重启。", "urgent"
     ),
-    "referral.reporter_result": Template("您单位上报的一条事项已有办理结果，由转出单位告知。"),
-    "referral.closed": Template("您单位承办的一条事项已销号，不用再办。"),
+    "referral.reporter_result": Template("您单位报告的一条事项已有办理结果，由转出单位告知。"),
+    "referral.closed": Template("您单位承办的一条事项已办结，不用再办。"),
     "referral.withdrawn": Template("一条待办已撤回，不用再办。"),
     "referral.reopened": Template("一条事项重新启动（{level}），请到{queue}查看，于{due}前签收。", "urgent"),
     "proposal.referral": Template(
-        "数据提示了一条线索（{level}），请于{due}前核实：属实的用 confirm 确认转出，不属实的用 decline 不予确认。",
+        "比对发现一条线索（{level}），请于{due}前核实：属实用 confirm，不属实用 decline，无法核实用 verify 记录。",
         "urgent",
     ),
     "proposal.ledger": Template(
-        "建议把一名儿童纳入重点关爱服务对象信息台账，请于{due}前审定：同意用 confirm，不同意用 decline。"
+        "建议把一名儿童纳入重点关爱服务对象信息台账，请于{due}前审定：同意列入用 confirm，不同意用 decline。"
     ),
     "proposal.ledger_closing": Template(
         "有人申请把一名儿童移出重点关爱服务对象信息台账，请于{due}前由另一人审定：同意用 confirm，不同意用 decline。"
@@ -108,7 +108,7 @@ TEMPLATES: dict[str, Template] = {
     "digest.daily": Template("{due}待办：{counts}{soonest}。明细见{queue}和本收件箱。", "digest"),
     "digest.monthly": Template("{due}服务类待办汇总：{counts}。请到{queue}集中办理。", "digest"),
     "alarm.l0": Template("有一条紧急事项（L0）已转{unit}，请立即核对是否有人到场、电话报告是否补记。", "call"),
-    "alarm.proposal": Template("数据提示了一条紧急线索（L0），请立即联系{unit}核实。", "call"),
+    "alarm.proposal": Template("比对发现一条紧急线索（L0），请立即联系{unit}核实。", "call"),
     "alarm.proposal_late": Template("{unit}有一条待核实的线索超期未办，请立即督办。", "urgent"),
     "alarm.escalated": Template("{unit}有一条事项（{level}）{why}，请立即督办。", "urgent"),
     "alarm.no_recipient": Template("{unit}的收件箱没有负责人，通知已保存，请指定负责人。", "urgent"),
@@ -135,7 +135,7 @@ WHY = {
     "returned_too_often": "多次被退回",
     "refused_by_guardian": "办理受阻",
 }
-"""Why a matter is escalated: a clock that ran out, or what else happened."""
+"""Why a referral is escalated: the time limit that ran out, or another cause."""
 
 DUTIES: dict[DutyKind, str] = {
     DutyKind.CONTACT: "每月联系",
@@ -166,10 +166,10 @@ FACTS: dict[FactName, str] = {
     FactName.INSURED_YEAR: "参保信息",
     FactName.INSURED_DIVISION: "参保信息",
 }
-"""What a contradiction is about, where saying so gives nothing away. Any other fact is "one of the data"."""
+"""The subject of a conflict of facts, where naming it reveals nothing. Any other fact is 一项数据."""
 
 VERBS: dict[Verb, str] = {
-    Verb.REPORT: "上报",
+    Verb.REPORT: "报告",
     Verb.PHONE_REPORT: "补记电话报告",
     Verb.ACCEPT: "签收",
     Verb.START: "开始办理",
@@ -179,7 +179,7 @@ VERBS: dict[Verb, str] = {
     Verb.RESULT: "反馈结果",
     Verb.WITHDRAW: "撤回",
     Verb.INFORM_REPORTER: "告知报告人",
-    Verb.CLOSE: "销号",
+    Verb.CLOSE: "办结",
     Verb.REOPEN: "重启",
     Verb.CONTACT: "联系",
     Verb.VISIT: "走访",
@@ -191,7 +191,7 @@ VERBS: dict[Verb, str] = {
 }
 
 REFUSALS: dict[str, tuple[str, str]] = {
-    "not_yours": ("这件事项现在不由您单位办理", "请核对事项编号，需要接手的请主办单位改派"),
+    "not_yours": ("这件事项现在不由您单位办理", "请核对事项编号，需要接手的请承办单位改派"),
     "illegal_move": ("事项现在的状态不能做这一步", "请先在队列里看最新状态，再按顺序办理"),
     "unknown_referral": ("没有这件事项", "请核对事项编号"),
     "unknown_proposal": ("没有这件待审定或待核对的事项", "请核对 proposal 编号"),
@@ -209,15 +209,15 @@ REFUSALS: dict[str, tuple[str, str]] = {
     "days_missing": ("没有写延期几天", "请写明工作日数后重新提交"),
     "already_extended": ("已经延期过一次", "请按现有期限办理，办不了的请改派或报协调单位"),
     "too_many_returns": ("退回次数已到上限", "事项已提级，请等待协调单位指定"),
-    "result_missing": ("还没有反馈结果", "请先反馈结果，再销号"),
+    "result_missing": ("还没有反馈结果", "请先反馈结果，再办结"),
     "no_reporter": ("这件事项没有报告人", "不用告知，可以直接办下一步"),
-    "reporter_not_informed": ("还没有告知报告人", "请先记录已告知报告人，再销号"),
+    "reporter_not_informed": ("还没有告知报告人", "请先记录已告知报告人，再办结"),
     "reached_missing": ("没有写电话有没有打通", "请写明是否打通后重新提交"),
-    "check_missing": ("没有写用什么方式核实的", "请写明电话、上门等核实方式后再销号"),
-    "self_check": ("销号须由转出单位核实", "请由转出单位提交"),
-    "guardian_refused": ("对方拒绝的紧急事项不能销号", "请按提级后的安排继续办理"),
-    "others_reported": ("别的单位也报告了同一件事，不能由您单位一家撤回", "请由承办单位反馈结果后销号"),
-    "too_late_to_reopen": ("超过可以重启的期限", "请按新情况重新上报"),
+    "check_missing": ("没有写用什么方式核实的", "请写明电话、上门等核实方式后再办结"),
+    "self_check": ("办结须由转出单位核实", "请由转出单位提交"),
+    "guardian_refused": ("对方拒绝的紧急事项不能办结", "请按提级后的安排继续办理"),
+    "others_reported": ("别的单位也报告了同一件事，不能由您单位一家撤回", "请由承办单位反馈结果后办结"),
+    "too_late_to_reopen": ("超过可以重启的期限", "请按新情况重新报告"),
     "already_decided": ("已经审定过", "不用重复提交"),
     "second_person_needed": ("移出台账须由另一个人审定", "请换一位有权限的人员提交"),
     "not_on_ledger": ("这名儿童不在台账上", "请先纳入台账，或核对编号"),
@@ -227,34 +227,34 @@ REFUSALS: dict[str, tuple[str, str]] = {
     "same_file": ("两个编号是同一份档案", "请核对编号"),
     "absorbed_elsewhere": ("这份档案已并入另一份档案", "请用合并后的档案编号"),
 }
-"""Refusal code -> why, what to do."""
+"""Refusal code -> (reason, remedy)."""
 OTHER_REFUSAL = ("不符合办理条件", "请核对后重新提交，仍不成功请联系县民政局")
 
 
-def say(
+def render(
     template: str,
     units: Units,
-    words: Mapping[str, Word],
+    values: Mapping[str, Value],
     *,
     call: bool = False,
     provisional: bool = False,
-    answers_for: str | None = None,
+    forward_to: str | None = None,
 ) -> str:
-    """The sentence of a template. ``words``: what its places are filled with (``slots``).
+    """Render a template with one value for each placeholder (``placeholders``).
 
-    ``call``: put the phone numbers first. ``provisional``: say that the due date may move. ``answers_for``: a unit
-    that is told through this inbox.
+    ``call`` puts the telephone numbers first, and ``provisional`` adds that the due time may move. ``forward_to`` is
+    the unit that is meant, where the inbox is another unit's.
 
     Raises:
-        WrongWord: a word is missing or is not of its kind.
+        InvalidValue: a value is missing or is not of its placeholder's kind.
     """
-    text = _filled(TEMPLATES[template].text, units, words)
+    text = _filled(TEMPLATES[template].text, units, values)
     if call:
         text = CALL_FIRST + text
     if provisional:
         text += PROVISIONAL
-    if answers_for is not None:
-        text = _filled(FORWARDED, units, {"unit": answers_for}) + text
+    if forward_to is not None:
+        text = _filled(FORWARDED, units, {"unit": forward_to}) + text
     return text
 
 
@@ -262,26 +262,30 @@ def urgency(template: str, *, call: bool = False) -> Urgency:
     return "call" if call else TEMPLATES[template].urgency
 
 
-def slots(template: str) -> tuple[str, ...]:
-    """The words a template needs."""
+def placeholders(template: str) -> tuple[str, ...]:
+    """Return the names of the values that a template needs."""
     found = re.findall(r"\{(\w+)\}", TEMPLATES[template].text)
-    return tuple(dict.fromkeys(_NEEDS.get(slot, slot) for slot in found))
+    return tuple(dict.fromkeys(_VALUE_OF.get(placeholder, placeholder) for placeholder in found))
 
 
-def _filled(text: str, units: Units, words: Mapping[str, Word]) -> str:
-    return re.sub(r"\{(\w+)\}", lambda match: _KINDS[match[1]](units, words.get(_NEEDS.get(match[1], match[1]))), text)
+def _filled(text: str, units: Units, values: Mapping[str, Value]) -> str:
+    def rendered(match: re.Match[str]) -> str:
+        name = match[1]
+        return _RENDERERS[name](units, values.get(_VALUE_OF.get(name, name)))
+
+    return re.sub(r"\{(\w+)\}", rendered, text)
 
 
-def _unit(units: Units, value: Word) -> str:
+def _unit(units: Units, value: Value) -> str:
     return units.get(value, "其他单位") if isinstance(value, str) else "县里"
 
 
-def _due(units: Units, value: Word) -> str:
+def _due(units: Units, value: Value) -> str:
     match value:
         case datetime():
             local = value.astimezone(COUNTY_TIME)
             hour = f"{local.hour}时{local.minute:02d}分" if local.minute else f"{local.hour}时"
-            if hour == "0时":  # what ends with a day is that day's, not the next one's
+            if hour == "0时":  # midnight is the end of the day before
                 local, hour = local - timedelta(days=1), "24时"
             return f"{local.month}月{local.day}日{hour}"
         case date():
@@ -289,84 +293,84 @@ def _due(units: Units, value: Word) -> str:
         case None:
             return "规定时限"
         case _:
-            raise WrongWord("due")
+            raise InvalidValue("due")
 
 
-def _soonest(units: Units, value: Word) -> str:
+def _soonest(units: Units, value: Value) -> str:
     return "" if value is None else f"，最近的期限是{_due(units, value)}"
 
 
-def _queue(units: Units, value: Word) -> str:
-    return "受限转介队列" if value is True else "转介队列"
+def _queue(units: Units, value: Value) -> str:
+    return "限知事项队列" if value is True else "转介队列"
 
 
-def _right(units: Units, value: Word) -> str:
+def _right(units: Units, value: Value) -> str:
     return "" if value is None else f"，认为应由{_unit(units, value)}办理"
 
 
-def _reporter(units: Units, value: Word) -> str:
+def _reporter(units: Units, value: Value) -> str:
     return "并告知报告人" if value is True else ""
 
 
-def _days(units: Units, value: Word) -> str:
+def _days(units: Units, value: Value) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
-    raise WrongWord("days")
+    raise InvalidValue("days")
 
 
-def _level(units: Units, value: Word) -> str:
-    return _known(Level, value, "level")
+def _level(units: Units, value: Value) -> str:
+    return _member(Level, value, "level")
 
 
-def _known(kind: type[StrEnum], value: Word, slot: str) -> str:
+def _member(kind: type[StrEnum], value: Value, placeholder: str) -> str:
     if isinstance(value, str) and value in set(kind):
         return str(kind(value))
-    raise WrongWord(slot)
+    raise InvalidValue(placeholder)
 
 
-def _reason(units: Units, value: Word) -> str:
-    return REASONS[ReturnReason(_known(ReturnReason, value, "reason"))] if value is not None else "没有说明"
+def _reason(units: Units, value: Value) -> str:
+    return REASONS[ReturnReason(_member(ReturnReason, value, "reason"))] if value is not None else "没有说明"
 
 
-def _why(units: Units, value: Word) -> str:
+def _why(units: Units, value: Value) -> str:
     return WHY.get(value, "需要协调") if isinstance(value, str) else "需要协调"
 
 
-def _duty(units: Units, value: Word) -> str:
-    return DUTIES[DutyKind(_known(DutyKind, value, "duty"))]
+def _duty(units: Units, value: Value) -> str:
+    return DUTIES[DutyKind(_member(DutyKind, value, "duty"))]
 
 
-def _act(units: Units, value: Word) -> str:
-    verb = RECORDED_BY.get(DutyKind(_known(DutyKind, value, "duty")))
+def _act(units: Units, value: Value) -> str:
+    verb = RECORDED_BY.get(DutyKind(_member(DutyKind, value, "duty")))
     return "" if verb is None else f"，用 {verb.value} 记录"
 
 
-def _fact(units: Units, value: Word) -> str:
-    return FACTS.get(FactName(_known(FactName, value, "fact")), "一项数据")
+def _fact(units: Units, value: Value) -> str:
+    return FACTS.get(FactName(_member(FactName, value, "fact")), "一项数据")
 
 
-def _verb(units: Units, value: Word) -> str:
-    return VERBS[Verb(_known(Verb, value, "verb"))]
+def _verb(units: Units, value: Value) -> str:
+    return VERBS[Verb(_member(Verb, value, "verb"))]
 
 
-def _refusal(units: Units, value: Word) -> str:
+def _refusal(units: Units, value: Value) -> str:
     return REFUSALS.get(value, OTHER_REFUSAL)[0] if isinstance(value, str) else OTHER_REFUSAL[0]
 
 
-def _remedy(units: Units, value: Word) -> str:
+def _remedy(units: Units, value: Value) -> str:
     return REFUSALS.get(value, OTHER_REFUSAL)[1] if isinstance(value, str) else OTHER_REFUSAL[1]
 
 
-def _counts(units: Units, value: Word) -> str:
-    if isinstance(value, str) and re.fullmatch(_COUNTED, value):
+def _counts(units: Units, value: Value) -> str:
+    if isinstance(value, str) and re.fullmatch(_COUNTS, value):
         return value
-    raise WrongWord("counts")
+    raise InvalidValue("counts")
 
 
-COUNTED = (
+COUNT_FORMS = (
     "待签收{}件",
     "待反馈{}件",
-    "待销号{}件",
+    "待办结{}件",
     "待审定{}件",
     "待核对{}件",
     "超期{}件",
@@ -378,11 +382,11 @@ COUNTED = (
     "未办结{}件",
     "由您单位督办{}件",
 )
-"""What a digest counts."""
-_ONE = "|".join(form.format(r"\d{1,7}") for form in COUNTED)
-_COUNTED = rf"(?:{_ONE})(?:[，、；](?:其中)?(?:{_ONE}))*"
+"""The numbers of a digest, in their order (see ``digest``)."""
+_ONE = "|".join(form.format(r"\d{1,7}") for form in COUNT_FORMS)
+_COUNTS = rf"(?:{_ONE})(?:[，、；](?:其中)?(?:{_ONE}))*"
 
-_KINDS: dict[str, Callable[[Units, Word], str]] = {
+_RENDERERS: dict[str, Callable[[Units, Value], str]] = {
     "unit": _unit,
     "due": _due,
     "level": _level,
@@ -401,5 +405,5 @@ _KINDS: dict[str, Callable[[Units, Word], str]] = {
     "act": _act,
     "fact": _fact,
 }
-_NEEDS = {"remedy": "refusal", "act": "duty"}
-"""Slots that are filled from another's word."""
+_VALUE_OF = {"remedy": "refusal", "act": "duty"}
+"""Placeholders that are rendered from another placeholder's value."""
