@@ -7,7 +7,7 @@ LONGEST_HEADER = 1024
 """Bytes of one header's value; the longest of ours is a source of about 80. Python makes a number of so many digits."""
 LONGEST_KEY = 1000
 """Bytes of a record's key: an index of PostgreSQL takes no more than 2700. Ours are UUIDs, dates and places."""
-LARGEST_LANE = 2**31 - 1
+LARGEST_PRODUCER_ID = 2**31 - 1
 """PostgreSQL's ``integer``."""
 LARGEST_SEQUENCE = 2**63 - 1
 """PostgreSQL's ``bigint``."""

@@ -12,22 +12,21 @@ from datetime import UTC, date, datetime
 from hashlib import sha256
 from typing import ClassVar, Literal, Self, cast
 from uuid import UUID, uuid5
-from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, PrivateAttr
 
 from contracts import bounds
+from contracts.vocabulary import COUNTY_TIME as COUNTY_TIME  # noqa: PLC0414 -- exported from here too
 
-COUNTY_TIME = ZoneInfo("Asia/Shanghai")
 CONTENT_TYPE = "application/json"
 SPEC_VERSION = "1.0"
-_WITHOUT_ID = UUID("0b1f6a53-5a0f-5f0e-9d3a-3d3a6d2f7c11")
+_MISSING_ID_NAMESPACE = UUID("0b1f6a53-5a0f-5f0e-9d3a-3d3a6d2f7c11")
 """The namespace of the ids of messages that have none."""
-_CLAIMS = frozenset({"ce_id", "ce_source", "ce_type", "ce_time", "ce_partitionkey"})
+_UNIT_HEADERS = frozenset({"ce_id", "ce_source", "ce_type", "ce_time", "ce_partitionkey"})
 """All that is read of the headers that a unit's client sets."""
-_OURS = _CLAIMS | {
-    "ce_specversion", "ce_county", "ce_correlationid", "ce_causationid", "ce_sensitivity", "ce_producerid", "ce_sequence",
-    "ce_traceparent",
+_KNOWN_HEADERS = _UNIT_HEADERS | {
+    "ce_specversion", "ce_county", "ce_correlationid", "ce_causationid", "ce_sensitivity", "ce_producerid",
+    "ce_sequence", "ce_traceparent",
 }  # fmt: skip
 
 Sensitivity = Literal["normal", "restricted", "identity"]
@@ -164,7 +163,7 @@ class Envelope:
         Raises:
             MalformedEnvelope: a required header is missing, or one is null, not UTF-8, too long or not of its form.
         """
-        found = _text_of(headers)
+        found = _decoded_headers(headers)
         if found.get("ce_specversion", SPEC_VERSION) != SPEC_VERSION:
             raise MalformedEnvelope(f"ce_specversion must be {SPEC_VERSION}")
         event_id = _uuid(found, "ce_id")
@@ -178,13 +177,13 @@ class Envelope:
             correlation=_uuid(found, "ce_correlationid", default=event_id),
             causation=_uuid(found, "ce_causationid") if "ce_causationid" in found else None,
             sensitivity=_sensitivity(found),
-            producer_id=_number(found, "ce_producerid", bounds.LARGEST_LANE),
+            producer_id=_number(found, "ce_producerid", bounds.LARGEST_PRODUCER_ID),
             sequence=_number(found, "ce_sequence", bounds.LARGEST_SEQUENCE),
             traceparent=found.get("ce_traceparent"),
         )
 
     @classmethod
-    def of_unit(
+    def from_unit(
         cls,
         headers: Iterable[tuple[str, bytes | None]],
         key: bytes | None,
@@ -200,7 +199,7 @@ class Envelope:
         bytes are sent with the same id text. Lane, sequence, county, correlation, causation, sensitivity and trace
         are for our own services to set: here they are not even read.
         """
-        found = _claims_of(headers)
+        found = _unit_headers(headers)
         event_id = _claimed_id(found.get("ce_id", ""), topic, value)
         return cls(
             id=event_id,
@@ -228,10 +227,10 @@ def _text(value: bytes | None, longest: int) -> str | None:
         return None
 
 
-def _text_of(headers: Iterable[tuple[str, bytes | None]]) -> dict[str, str]:
+def _decoded_headers(headers: Iterable[tuple[str, bytes | None]]) -> dict[str, str]:
     found: dict[str, str] = {}
     for name, value in headers:
-        if name not in _OURS:
+        if name not in _KNOWN_HEADERS:
             continue
         if value is None:
             raise MalformedEnvelope(f"header {name} is null")
@@ -244,8 +243,8 @@ def _text_of(headers: Iterable[tuple[str, bytes | None]]) -> dict[str, str]:
     return found
 
 
-def _claims_of(headers: Iterable[tuple[str, bytes | None]]) -> dict[str, str]:
-    claims = ((name, _text(value, bounds.LONGEST_HEADER)) for name, value in headers if name in _CLAIMS)
+def _unit_headers(headers: Iterable[tuple[str, bytes | None]]) -> dict[str, str]:
+    claims = ((name, _text(value, bounds.LONGEST_HEADER)) for name, value in headers if name in _UNIT_HEADERS)
     return {name: text for name, text in claims if text is not None}
 
 
@@ -253,7 +252,7 @@ def _claimed_id(text: str, topic: str, value: bytes | None) -> UUID:
     try:
         return UUID(text)
     except ValueError:
-        return uuid5(_WITHOUT_ID, f"{topic}/{text}/{sha256(value or b'').hexdigest()}")
+        return uuid5(_MISSING_ID_NAMESPACE, f"{topic}/{text}/{sha256(value or b'').hexdigest()}")
 
 
 def _claimed_time(found: Mapping[str, str], received: datetime) -> datetime:

@@ -34,7 +34,7 @@ def _step(event: type[Event], said_by: str, on: Topic | tuple[Topic, ...], heard
 
 
 ALL = " ".join(SERVICES)
-EYES = f"{UNIT} {RESTRICTED_UNIT}"
+BOTH_LOGINS = f"{UNIT} {RESTRICTED_UNIT}"
 """A unit's two principals, each on its own topic."""
 CASES = (topics.REFERRAL_CASE, topics.REFERRAL_RESTRICTED)
 
@@ -56,7 +56,7 @@ FLOW: tuple[Step, ...] = (
     _step(intake.End, UNIT, topics.DEPARTMENT, "intake", "the file is complete"),
     _step(
         intake.Action,
-        EYES,
+        BOTH_LOGINS,
         (topics.ACTION, topics.RESTRICTED_ACTION),
         "intake",
         "a person reports, answers, contacts, visits, decides",
@@ -68,7 +68,7 @@ FLOW: tuple[Step, ...] = (
         intake.ActionAnswered,
         "intake",
         (topics.RECEIPT, topics.RESTRICTED_RECEIPT),
-        EYES,
+        BOTH_LOGINS,
         "an action is taken, or refused and why",
     ),
     _step(intake.RecordRead, "intake", topics.INTAKE_RECORD, "registry", "all records of one child meet in one lane"),
@@ -96,7 +96,7 @@ FLOW: tuple[Step, ...] = (
         referral.QueueEntry,
         "referral",
         (topics.QUEUE, topics.RESTRICTED_QUEUE),
-        EYES,
+        BOTH_LOGINS,
         "the agency's queue is a table",
     ),
     # The one who knows names seals them for the one who must act.
@@ -104,7 +104,7 @@ FLOW: tuple[Step, ...] = (
         registry.Disclosed,
         "registry",
         (topics.DISCLOSURE, topics.RESTRICTED_DISCLOSURE),
-        EYES,
+        BOTH_LOGINS,
         "only what the whitelist names",
     ),
     # Everybody is told, once.
@@ -112,7 +112,7 @@ FLOW: tuple[Step, ...] = (
         notify.Notice,
         "notify",
         (topics.INBOX, topics.RESTRICTED_INBOX),
-        EYES,
+        BOTH_LOGINS,
         "a line in Chinese without personal detail",
     ),
     _step(notify.AlarmRaised, "notify", topics.ALARM, "notify", "said first"),
@@ -193,7 +193,7 @@ PLANNED_FIELDS: Mapping[str, Stage] = {
 Properties = Mapping[type[BaseModel], str]
 """Names of a class's properties, with spaces between."""
 
-READ_BY_NAME: Mapping[str, Properties] = {
+READ_BY_FIELD_NAME: Mapping[str, Properties] = {
     # What a record says, as JSON.
     "cli/trace.py": {
         intake.RecordRead: "submission",

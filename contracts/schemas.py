@@ -58,16 +58,18 @@ def schema_of(event: type[Event]) -> dict[str, Any]:
 
 # ---------------------------------------------------------------- only growth
 
-_WORDS = frozenset({"title", "description", "examples", "$schema", "$id", "$defs", "properties", "required", "items"})
+_COMPARED_ELSEWHERE = frozenset(
+    {"title", "description", "examples", "$schema", "$id", "$defs", "properties", "required", "items"}
+)
 """Keywords that are compared in their own way, or say nothing about what is valid."""
 
 
-def breaks(old: Schema, new: Schema) -> list[str]:
+def incompatibilities(old: Schema, new: Schema) -> list[str]:
     """What in ``new`` is not growth of ``old``; each with the place of the field."""
-    return list(dict.fromkeys(_breaks(old, new, old, new, "", frozenset())))
+    return list(dict.fromkeys(_incompatibilities(old, new, old, new, "", frozenset())))
 
 
-def _breaks(
+def _incompatibilities(
     old: Schema, new: Schema, old_root: Schema, new_root: Schema, place: str, seen: frozenset[tuple[str, str]]
 ) -> Iterator[str]:
     refs = (str(old.get("$ref", "")), str(new.get("$ref", "")))
@@ -76,10 +78,12 @@ def _breaks(
             return
         seen |= {refs}
     old, new = _resolved(old, old_root), _resolved(new, new_root)
-    yield from _keywords(old, new, old_root, new_root, place, seen)
-    yield from _fields(old, new, old_root, new_root, place, seen)
+    yield from _compare_keywords(old, new, old_root, new_root, place, seen)
+    yield from _compare_fields(old, new, old_root, new_root, place, seen)
     if "items" in old or "items" in new:
-        yield from _breaks(old.get("items", {}), new.get("items", {}), old_root, new_root, f"{place}[]", seen)
+        yield from _incompatibilities(
+            old.get("items", {}), new.get("items", {}), old_root, new_root, f"{place}[]", seen
+        )
 
 
 def _resolved(schema: Schema, root: Schema) -> Schema:
@@ -89,11 +93,11 @@ def _resolved(schema: Schema, root: Schema) -> Schema:
     return schema
 
 
-def _keywords(
+def _compare_keywords(
     old: Schema, new: Schema, old_root: Schema, new_root: Schema, place: str, seen: frozenset[tuple[str, str]]
 ) -> Iterator[str]:
     """Types, choices and limits: wider breaks who reads, narrower breaks what was said."""
-    for word in sorted((set(old) | set(new)) - _WORDS):
+    for word in sorted((set(old) | set(new)) - _COMPARED_ELSEWHERE):
         before, after = old.get(word), new.get(word)
         where = place or "the event"
         if isinstance(before, list) and isinstance(after, list) and word in ("anyOf", "oneOf", "allOf", "prefixItems"):
@@ -101,9 +105,9 @@ def _keywords(
                 yield f"{where}: {word} has {len(after)} choices, not {len(before)}"
                 continue
             for one, other in zip(before, after, strict=True):
-                yield from _breaks(one, other, old_root, new_root, place, seen)
+                yield from _incompatibilities(one, other, old_root, new_root, place, seen)
         elif isinstance(before, dict) and isinstance(after, dict):
-            yield from _breaks(before, after, old_root, new_root, f"{place}{{}}", seen)
+            yield from _incompatibilities(before, after, old_root, new_root, f"{place}{{}}", seen)
         elif word == "enum" and before is not None and after is not None:
             for value in before:
                 if value not in after:
@@ -112,10 +116,10 @@ def _keywords(
                 if value not in before:
                     yield f"{where}: {value!r} is new among the choices, and old readers do not know it"
         elif before != after:
-            yield f"{where}: {word} is {_shown(after)}, not {_shown(before)}"
+            yield f"{where}: {word} is {_quoted(after)}, not {_quoted(before)}"
 
 
-def _fields(
+def _compare_fields(
     old: Schema, new: Schema, old_root: Schema, new_root: Schema, place: str, seen: frozenset[tuple[str, str]]
 ) -> Iterator[str]:
     before, after = old.get("properties", {}), new.get("properties", {})
@@ -129,13 +133,13 @@ def _fields(
             yield f"{where}: may be missing now, and old readers need it"
         if name in must_now and name not in must:
             yield f"{where}: required now, and events that were said lack it"
-        yield from _breaks(before[name], after[name], old_root, new_root, where, seen)
+        yield from _incompatibilities(before[name], after[name], old_root, new_root, where, seen)
     for name in after:
         if name not in before and name in must_now:
             yield f"{place}.{name}: ".lstrip(".") + "new and required, and events that were said lack it"
 
 
-def _shown(value: object) -> str:
+def _quoted(value: object) -> str:
     return "absent" if value is None else json.dumps(value, ensure_ascii=False)
 
 
@@ -175,7 +179,10 @@ _ENVELOPE: dict[str, Any] = {
         "ce_correlationid": {"type": "string", "format": "uuid", "description": "The first event of the story."},
         "ce_causationid": {"type": "string", "format": "uuid"},
         "ce_sensitivity": {"enum": ["normal", "restricted", "identity"]},
-        "ce_producerid": {"type": "string", "description": "With ce_source and ce_sequence: the dense number of an event."},
+        "ce_producerid": {
+            "type": "string",
+            "description": "With ce_source and ce_sequence: the dense number of an event.",
+        },
         "ce_sequence": {"type": "string"},
         "ce_traceparent": {"type": "string"},
     },
@@ -258,16 +265,16 @@ def _text(document: Schema) -> str:
     return json.dumps(document, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
 
 
-def broken(folder: Path = FOLDER) -> list[str]:
+def incompatible_changes(folder: Path = FOLDER) -> list[str]:
     """Changes that are not growth of what was released; each once, however many releases it breaks."""
     found: dict[str, str] = {}
     for release in releases(folder):
-        for problem in _broken(published_in(release, folder)):
+        for problem in _incompatible_with(published_in(release, folder)):
             found.setdefault(problem, f"{problem} (since {release})")
     return list(found.values())
 
 
-def _broken(published: Mapping[str, str]) -> list[str]:
+def _incompatible_with(published: Mapping[str, str]) -> list[str]:
     known = kinds()
     found: list[str] = []
     for kind, text in published.items():
@@ -277,7 +284,7 @@ def _broken(published: Mapping[str, str]) -> list[str]:
         if event is None:
             found.append(f"{kind}: was published and is gone")
             continue
-        found += [f"{kind}: {problem}" for problem in breaks(json.loads(text), schema_of(event))]
+        found += [f"{kind}: {problem}" for problem in incompatibilities(json.loads(text), schema_of(event))]
     return found
 
 
@@ -334,7 +341,7 @@ def main(arguments: list[str] | None = None) -> int:
     what.add_argument("--check", action="store_true", help="fail if not current, or if anything but growth changed")
     what.add_argument("--write", action="store_true", help="write them anew (the default); refuses what is not growth")
     options = parser.parse_args(arguments)
-    problems = broken()
+    problems = incompatible_changes()
     for problem in problems:
         print(problem, file=sys.stderr)
     if problems:

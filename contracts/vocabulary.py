@@ -7,6 +7,12 @@ What a county may change (its units, items, townships, clocks) is not here: it i
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Literal
+from zoneinfo import ZoneInfo
+
+COUNTY_TIME = ZoneInfo("Asia/Shanghai")
+"""The time zone of every county: a day of the system is a calendar day of this zone."""
+TOWNSHIP = "township"
+"""Where the county's data names a unit, this word means the unit of the child's township."""
 
 
 class Answer(StrEnum):

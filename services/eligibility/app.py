@@ -1,4 +1,4 @@
-"""Eligibility: which of the listed services a child may have, and what is wrong."""
+"""Eligibility decides which of the listed services a child is entitled to, and which service gaps its facts show."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from services.eligibility import handlers
 
 
 def create(settings: Settings) -> Service:
-    """The service, ready to run."""
+    """Build the service. It consumes ``registry.child.v1`` and emits on ``eligibility.child.v1``."""
     service = Service("eligibility", settings, migrations=Path(__file__).with_name("migrations"))
 
     @service.broker.subscriber(topics.REGISTRY_CHILD.name, **service.exactly_once("main", gathers=0.5))

@@ -13,7 +13,7 @@ from cli import labels
 from contracts.topics import TOPICS
 from contracts.vocabulary import FactName, FindingCode, IdentityField, Result, ReturnReason, Verb
 from deploy.installation import Installation
-from services.eligibility.words import FACTS
+from services.eligibility.labels import FACTS
 from services.intake.domain.action import _NAMES_CHILD, _NAMES_REFERRAL, _NEEDS
 from services.notify.domain.wording import REASONS
 from services.registry.disclosing import public_key

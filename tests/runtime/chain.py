@@ -72,7 +72,12 @@ POISON: tuple[tuple[str, dict[str, bytes | None], bytes | None, bytes], ...] = (
     ("", {"ce_id": b""}, b"{}", b"new"),
     ("", {"ce_id": None}, b"{ }", b"new"),
     ("", {"ce_type": b"\xff\xfe"}, b"{}", b"new"),
-    ("", {"ce_producerid": b"9" * 4400, "ce_sequence": b"9" * 4400, "ce_time": b"9999-12-31T23:59:59Z"}, b"{}", b"\xff"),
+    (
+        "",
+        {"ce_producerid": b"9" * 4400, "ce_sequence": b"9" * 4400, "ce_time": b"9999-12-31T23:59:59Z"},
+        b"{}",
+        b"\xff",
+    ),
     ("null value on a topic that is not compacted", {}, None, b"new"),
     ("", {}, b"\xff\x00{", b"new"),
 )
@@ -230,7 +235,7 @@ class Story:
                 about = {"ce_specversion": "1.0", "ce_id": ce_id, "ce_source": unit, "ce_type": kind}
                 for _, wrong, value, key in POISON:
                     told = list(({name: text.encode() for name, text in about.items()} | wrong).items())
-                    read = Envelope.of_unit(
+                    read = Envelope.from_unit(
                         told,
                         key,
                         value,
