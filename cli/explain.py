@@ -30,26 +30,26 @@ from contracts.county import County
 from contracts.vocabulary import NUMBER_BOUNDS, Answer, FactName
 from county.reader import load
 from deploy.counties import DEMO_COUNTY
-from services.eligibility import words
+from services.eligibility import labels
 from services.eligibility.offline import (
+    ALLOWED_CODES,
     CODES,
-    DAYS,
+    DATES,
     EARLIEST,
     FLAGS,
     LATEST,
     NUMBERS,
-    WORDS,
     Assessment,
     Claim,
-    Derived,
     Facts,
-    Missing,
-    Reason,
+    GapFinding,
+    Ground,
+    MissingInput,
+    RuleResult,
     UnreadableFact,
-    Verdict,
     assess,
-    facts_of,
-    terms_of,
+    parse_facts,
+    rule_parameters,
 )
 
 _PROVENANCE = frozenset({"value", "unit", "dataset", "period", "valid_on", "recorded_on", "chosen", "verified"})
@@ -107,8 +107,8 @@ def explain(
         raise FactsUnreadable([Problem("--until", "早于 --on", "请写 --on 之后的一天")])
     told = told_in(facts_path)
     county = decided_otherwise(load(folder), told.get("county"))
-    facts = facts_of(claims_told(told["facts"], on))
-    now = assess(facts, terms_of(county), on)
+    facts = parse_facts(claims_told(told["facts"], on))
+    now = assess(facts, rule_parameters(county), on)
     changes = list(line_of_changes(facts, county, now, on, until)) if until is not None else None
     if json:
         told = _as_data(now, county, on)
@@ -217,7 +217,7 @@ def claims_told(told: Mapping[Any, Any], on: date) -> list[Claim]:
             name = FactName(str(key))
         except ValueError:
             near = get_close_matches(str(key), [fact.value for fact in FactName], 1)
-            remedy = f"是不是 {near[0]}（{words.FACTS[FactName(near[0])]}）" if near else _NAMES
+            remedy = f"是不是 {near[0]}（{labels.FACTS[FactName(near[0])]}）" if near else _NAMES
             problems.append(Problem(str(key), "没有这个事实", remedy))
             continue
         claims += _claims_of(name, value, on, problems)
@@ -293,7 +293,7 @@ def _of_its_kind(claim: Claim) -> bool:
     if form is not None:
         return isinstance(claim.value, str) and re.fullmatch(form, claim.value, re.ASCII) is not None
     try:
-        facts_of([claim])
+        parse_facts([claim])
     except UnreadableFact:
         return False
     return True
@@ -301,14 +301,14 @@ def _of_its_kind(claim: Claim) -> bool:
 
 def how_to_write(name: FactName) -> str:
     """How a fact's value is written in a file, as a remedy."""
-    if name in DAYS:
+    if name in DATES:
         return "请写日期，如 2026-09-30"
     if name in FLAGS:
         return "请写 true 或 false；不知道就不写"
     if name in NUMBERS:
         least, greatest = NUMBER_BOUNDS[name]
         return f"请写{least}到{greatest}的整数"
-    return _HOW_TO_WRITE.get(name) or f"可写 {'、'.join(sorted(WORDS[name]))}"
+    return _HOW_TO_WRITE.get(name) or f"可写 {'、'.join(sorted(ALLOWED_CODES[name]))}"
 
 
 # ---------------------------------------------------------------- what changes when
@@ -319,17 +319,17 @@ class Change:
     """A day on which something is answered differently, and what."""
 
     on: date
-    answers: tuple[tuple[Verdict, Verdict], ...]
+    answers: tuple[tuple[RuleResult, RuleResult], ...]
     """Before and after."""
-    begun: tuple[Derived, ...]
-    ended: tuple[Derived, ...]
+    begun: tuple[GapFinding, ...]
+    ended: tuple[GapFinding, ...]
 
     def as_text(self, county: County) -> list[str]:
         lines = [str(self.on)]
         for before, after in self.answers:
-            change = f"{words.ANSWERS[before.answer]} → {words.ANSWERS[after.answer]}"
+            change = f"{labels.ANSWERS[before.answer]} → {labels.ANSWERS[after.answer]}"
             lines.append(f"  {_title(after.subject, county)}：{change}")
-            lines += [f"    {line}" for line in _reasons(after.reasons, county)]
+            lines += [f"    {line}" for line in _reasons(after.grounds, county)]
         lines += [f"  出现 {_finding(one, county)}" for one in self.begun]
         lines += [f"  不再出现 {_finding(one, county)}" for one in self.ended]
         return lines
@@ -345,7 +345,7 @@ class Change:
 
 def line_of_changes(facts: Facts, county: County, now: Assessment, on: date, until: date) -> Iterable[Change]:
     """Jump from one day on which an answer may differ to the next, and tell those on which it does."""
-    terms = terms_of(county)
+    terms = rule_parameters(county)
     while now.until is not None and now.until <= until:
         on = now.until
         then = assess(facts, terms, on)
@@ -366,7 +366,7 @@ def line_of_changes(facts: Facts, county: County, now: Assessment, on: date, unt
 # ---------------------------------------------------------------- telling it
 
 
-def _verdicts(assessment: Assessment) -> tuple[Verdict, ...]:
+def _verdicts(assessment: Assessment) -> tuple[RuleResult, ...]:
     return (assessment.migrant, assessment.statistical, *assessment.items)
 
 
@@ -379,20 +379,20 @@ def _as_text(assessment: Assessment, county: County, on: date) -> list[str]:
     for verdict in _verdicts(assessment):
         lines.append("")
         held = f"（{verdict.until}前不变）" if verdict.until is not None else ""
-        lines.append(f"{_title(verdict.subject, county)}：{words.ANSWERS[verdict.answer]}{held}")
-        if verdict.doing is not None and verdict.answer is not Answer.NO:
-            lines.append(f"  办理 {words.DOINGS[verdict.doing]}")
-        lines += [f"  因为 {line}" for line in _reasons(verdict.reasons, county)]
+        lines.append(f"{_title(verdict.subject, county)}：{labels.ANSWERS[verdict.answer]}{held}")
+        if verdict.fulfilment is not None and verdict.answer is not Answer.NO:
+            lines.append(f"  办理 {labels.FULFILMENTS[verdict.fulfilment]}")
+        lines += [f"  因为 {line}" for line in _reasons(verdict.grounds, county)]
         lines += [f"  还缺 {line}" for line in _missing(verdict.missing, county)]
         lines += [f"  依据 {line}" for line in _citations(verdict.citations, county)]
-        reading = words.reading(verdict.subject)
+        reading = labels.find_reading(verdict.subject)
         if reading is not None:
             lines.append(f"  读法 {reading}")
-        lines.append(f"  把握 {words.CERTAINTIES[verdict.certainty]}")
+        lines.append(f"  把握 {labels.CERTAINTIES[verdict.certainty]}")
     lines += ["", "从事实看出、要有人去办的"]
     for one in assessment.derived:
         lines.append(f"  {_finding(one, county)}")
-        lines += [f"    因为 {line}" for line in _reasons(one.reasons, county)]
+        lines += [f"    因为 {line}" for line in _reasons(one.grounds, county)]
     if not assessment.derived:
         lines.append("  没有")
     if assessment.until is not None:
@@ -413,13 +413,13 @@ def _as_data(assessment: Assessment, county: County, on: date) -> dict[str, Any]
     }
 
 
-def _verdict_data(verdict: Verdict, county: County) -> dict[str, Any]:
+def _verdict_data(verdict: RuleResult, county: County) -> dict[str, Any]:
     return {
         "subject": verdict.subject,
         "title": _title(verdict.subject, county),
         "answer": verdict.answer,
-        "fulfilment": verdict.doing,
-        "reasons": [_reason_data(reason, county) for reason in verdict.reasons],
+        "fulfilment": verdict.fulfilment,
+        "reasons": [_reason_data(reason, county) for reason in verdict.grounds],
         "missing": [
             {"fact": one.fact, "criterion": one.criterion, "held_by": one.held_by, "text": text}
             for one, text in zip(verdict.missing, _missing(verdict.missing, county), strict=True)
@@ -428,13 +428,13 @@ def _verdict_data(verdict: Verdict, county: County) -> dict[str, Any]:
             {"code": code, "text": text}
             for code, text in zip(verdict.citations, _citations(verdict.citations, county), strict=True)
         ],
-        "reading": words.reading(verdict.subject),
+        "reading": labels.find_reading(verdict.subject),
         "certainty": verdict.certainty,
         "until": verdict.until,
     }
 
 
-def _derived_data(one: Derived, county: County) -> dict[str, Any]:
+def _derived_data(one: GapFinding, county: County) -> dict[str, Any]:
     return {
         "code": one.code,
         "route": one.route,
@@ -442,29 +442,33 @@ def _derived_data(one: Derived, county: County) -> dict[str, Any]:
         "item": one.item,
         "confirm_first": one.confirm_first,
         "text": _finding(one, county),
-        "reasons": [_reason_data(reason, county) for reason in one.reasons],
+        "reasons": [_reason_data(reason, county) for reason in one.grounds],
     }
 
 
-def _reason_data(reason: Reason, county: County) -> dict[str, Any]:
-    text = words.sentence(reason.code, reason.params, county)
-    return {"code": reason.code, "supports": reason.ok, "params": reason.params, "text": text}
+def _reason_data(reason: Ground, county: County) -> dict[str, Any]:
+    text = labels.reason_text(reason.code, reason.params, county)
+    return {"code": reason.code, "supports": reason.supports, "params": reason.params, "text": text}
 
 
 def _title(subject: str, county: County) -> str:
     item = county.item(subject)
-    return f"{subject} {item.title}" if item is not None else words.SUBJECTS[subject]
+    return f"{subject} {item.title}" if item is not None else labels.SUBJECTS[subject]
 
 
-def _reasons(reasons: Iterable[Reason], county: County) -> list[str]:
-    return [words.sentence(reason.code, reason.params, county) for reason in reasons]
+def _reasons(reasons: Iterable[Ground], county: County) -> list[str]:
+    return [labels.reason_text(reason.code, reason.params, county) for reason in reasons]
 
 
-def _missing(missing: Iterable[Missing], county: County) -> list[str]:
+def _missing(missing: Iterable[MissingInput], county: County) -> list[str]:
     told = []
     for one in missing:
-        what = words.FACTS[one.fact] if one.fact is not None else f"县定口径“{words.term(one.criterion or '', county)}”"
-        held = "、".join(words.unit(unit, county) for unit in one.held_by)
+        what = (
+            labels.FACTS[one.fact]
+            if one.fact is not None
+            else f"县定口径“{labels.term_label(one.criterion or '', county)}”"
+        )
+        held = "、".join(labels.unit_label(unit, county) for unit in one.held_by)
         ask = "掌握" if one.fact is not None else "可以定"
         told.append(f"{what}（{held}{ask}）" if held else what)
     return told
@@ -473,17 +477,17 @@ def _missing(missing: Iterable[Missing], county: County) -> list[str]:
 def _citations(codes: Iterable[str], county: County) -> list[str]:
     told = []
     for code in codes:
-        cited = words.citation(code, county)
+        cited = labels.find_citation(code, county)
         if cited is None:
             told.append(code)
         else:
             phrase = f"“{cited.phrase}”" if cited.phrase is not None else ""
-            told.append(f"{cited.where}{phrase}（{words.CERTAINTIES[cited.certainty]}）")
+            told.append(f"{cited.where}{phrase}（{labels.CERTAINTIES[cited.certainty]}）")
     return told
 
 
-def _finding(one: Derived, county: County) -> str:
+def _finding(one: GapFinding, county: County) -> str:
     route = county.route(one.route)
     title = route.title if route is not None else one.code.value
     first = "，先由乡镇核实" if one.confirm_first else ""
-    return f"{one.route} {title}（{one.level} {words.LEVELS[one.level]}{first}）"
+    return f"{one.route} {title}（{one.level} {labels.LEVELS[one.level]}{first}）"

@@ -1,7 +1,7 @@
 """What codes are called where people read the command line, as far as no service says them itself.
 
-Facts, their values and reasons are in ``services.eligibility.words``; return reasons, duties, verbs and refusals in
-``services.notify.labels``; routes, items, units, roles and datasets are the county's own words.
+Facts, their values and reasons are in ``services.eligibility.labels``; return reasons, duties, verbs and refusals in
+``services.notify.labels``; routes, items, units, roles and datasets are the county's own eligibility.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ from contracts.vocabulary import (
     Result,
     Transition,
 )
-from services.eligibility import words
+from services.eligibility import labels as eligibility
 from services.intake.labels import TEXTS as TROUBLES
 from services.notify import labels as notices
 
@@ -283,11 +283,11 @@ def ledger(reasons: list[str]) -> str:
 
 
 def answer(said: Answer) -> str:
-    return words.ANSWERS[said]
+    return eligibility.ANSWERS[said]
 
 
 def fact_name(name: str) -> str:
-    return _word(words.FACTS, name)
+    return _word(eligibility.FACTS, name)
 
 
 def fact(name: str, value: object, county: County) -> str:
@@ -297,7 +297,7 @@ def fact(name: str, value: object, county: County) -> str:
     elif name in _DIVISIONS:
         shown = place(str(value), county)
     else:
-        shown = _NUMBERS.get(name, words.VALUES).get(str(value), str(value))
+        shown = _NUMBERS.get(name, eligibility.VALUES).get(str(value), str(value))
     return f"{fact_name(name)} {shown}"
 
 
@@ -313,7 +313,7 @@ def place(code: str, county: County) -> str:
 
 def unit(said: str, county: County) -> str:
     """A unit, or a smaller place of one, as people call it."""
-    return words.unit(said, county)
+    return eligibility.unit_label(said, county)
 
 
 def role(said: str, county: County) -> str:

@@ -18,7 +18,7 @@ from contracts.county import County
 from contracts.eligibility import ChildAssessed, Verdict
 from contracts.event import COUNTY_TIME
 from contracts.vocabulary import Answer, Transition
-from services.eligibility import words as reasons
+from services.eligibility import labels as reasons
 
 
 @dataclass(slots=True)
@@ -291,16 +291,17 @@ def _told_notices(story: Story, county: County) -> Iterator[str]:
 
 
 def _why(verdict: Verdict, county: County) -> str:
-    told = [reasons.sentence(reason.code, reason.params, county) for reason in verdict.reasons]
+    told = [reasons.reason_text(reason.code, reason.params, county) for reason in verdict.reasons]
     missing = [
-        labels.fact_name(one.fact) if one.fact else reasons.term(one.criterion or "", county) for one in verdict.missing
+        labels.fact_name(one.fact) if one.fact else reasons.term_label(one.criterion or "", county)
+        for one in verdict.missing
     ]
     return "；".join(told) + (f"；还缺 {'、'.join(missing)}" if missing else "")
 
 
 def _cited(codes: Sequence[str], county: County) -> Iterator[str]:
     for code in codes:
-        item, known = county.item(code), reasons.citation(code, county)
+        item, known = county.item(code), reasons.find_citation(code, county)
         if item is not None:
             yield f"{item.citation.place}“{item.citation.phrase}”"
         elif known is not None:

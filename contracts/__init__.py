@@ -1,1 +1,1 @@
-"""What the services say to each other. Pydantic and the standard library only."""
+"""The published events, their topics and the shared vocabulary. Only Pydantic and the standard library are used."""

@@ -1,17 +1,17 @@
-"""How long, how deep and how far away what comes from outside may be: looked at before it is parsed.
+"""Limits on the size, depth and range of input from outside, checked before the input is parsed.
 
-No honest sender meets one of them. What is beyond is no event, or a claim that is not read.
+No regular sender reaches them. A record that exceeds one is not an event; a claim that exceeds one is not read.
 """
 
 LONGEST_HEADER = 1024
-"""Bytes of one header's value; the longest of ours is a source of about 80. Python makes a number of so many digits."""
+"""Bytes of one header's value. The longest header that Hutong writes is ``ce_source``, about 80 bytes."""
 LONGEST_KEY = 1000
-"""Bytes of a record's key: an index of PostgreSQL takes no more than 2700. Ours are UUIDs, dates and places."""
-LARGEST_LANE = 2**31 - 1
-"""PostgreSQL's ``integer``."""
+"""Bytes of a record's key. A PostgreSQL index entry may have 2700 bytes; the keys are UUIDs, dates and codes."""
+LARGEST_PRODUCER_ID = 2**31 - 1
+"""The largest PostgreSQL ``integer``."""
 LARGEST_SEQUENCE = 2**63 - 1
-"""PostgreSQL's ``bigint``."""
+"""The largest PostgreSQL ``bigint``."""
 FIRST_YEAR, LAST_YEAR = 1900, 2999
-"""Of every moment and day of an envelope or a mark: no time zone leads out of what can be counted."""
+"""The years of every time in an envelope or watermark. Conversion to any time zone stays within Python's range."""
 DEEPEST_JSON = 64
-"""Arrays and objects within one another; a row has three."""
+"""The nesting depth of arrays and objects in a value; a ``Row`` has three levels."""

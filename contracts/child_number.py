@@ -1,8 +1,9 @@
-"""The short number of a child: what a person reads, types and says on the telephone instead of an id.
+"""The short number of a child, which people read, type and dictate by telephone instead of the UUID.
 
-Twelve digits in groups of four and a check letter: ``4821-0937-5516-P``. The digits come from a keyed hash of the
-record that founded the child's file, so they say nothing about the child; the letter catches every wrong digit and
-every swap of two. ``child_id`` is a pure function of the county and the number. Standard library only.
+It has twelve digits in groups of four and a check letter: ``4821-0937-5516-P``. The digits come from a keyed hash of
+the record that opened the child's file, so they reveal nothing about the child. The letter detects every single wrong
+digit and every transposition of two digits.
+``child_id`` is a pure function of the county and the number. Only the standard library is used.
 """
 
 import re
@@ -11,14 +12,14 @@ from uuid import UUID, uuid5
 
 DIGITS = 12
 _CHECK = "TRWAGMYFPDXBNJZSQVHLCKE"
-"""Remainder by 23 -> letter. 10 generates the units modulo 23, so each place weighs differently. No I, O or U."""
+"""Maps the remainder modulo 23 to a letter. 10 generates the units modulo 23, so each position has another weight."""
 _NAMESPACE = UUID("5b0a4c1e-8d0e-5f5b-9a54-7f6d5f9d8c11")
 _FORM = re.compile(rf"(\d{{{DIGITS}}})([{_CHECK}])")
 _FILLERS = re.compile(r"[\s\-‐-―−·.]+")
 
 
 class InvalidChildNumber(ValueError):
-    """What was typed is no child's number. ``code``: ``length``, ``letter_missing`` or ``check``."""
+    """The text is not a child number. ``code`` is ``length``, ``letter_missing`` or ``check``."""
 
     def __init__(self, code: str) -> None:
         super().__init__(code)
@@ -26,12 +27,12 @@ class InvalidChildNumber(ValueError):
 
 
 def child_number(mac: bytes, *, digits: int = DIGITS) -> str:
-    """The number for a keyed hash of a founding record.
+    """Return the number for the keyed hash of the record that opened a file.
 
     Args:
-        mac: at least 16 bytes. Where another child of the county already has the number, the caller hashes the record
-            again with the next counter, and stores the counter, so that a replay makes the same number.
-        digits: fewer than twelve only in tests, so that two children meet on one number.
+        mac: at least 16 bytes. If another child of the county already has the number, the caller hashes the record
+            again with the next counter and stores the counter, so that a replay makes the same number.
+        digits: fewer than twelve only in tests, to provoke collisions.
 
     Returns:
         Twelve digits, without the check letter.
@@ -40,25 +41,26 @@ def child_number(mac: bytes, *, digits: int = DIGITS) -> str:
 
 
 def child_id(county: str, number: str) -> UUID:
-    """The id of the child that has this number in this county (six digits)."""
+    """Return the id of the child with this number in this county (a six-digit code)."""
     return uuid5(_NAMESPACE, f"{county}/{number}")
 
 
 def check_letter(number: str) -> str:
-    """The letter that follows twelve digits."""
+    """Return the check letter of twelve digits."""
     return _CHECK[int(number) % len(_CHECK)]
 
 
 def format_child_number(number: str) -> str:
-    """As a person reads it: ``4821-0937-5516-P``."""
+    """Format twelve digits for people: ``4821-0937-5516-P``."""
     return "-".join([*(number[start : start + 4] for start in range(0, DIGITS, 4)), check_letter(number)])
 
 
 def parse_child_number(text: str) -> str:
-    """The twelve digits of what a person typed: any spacing, full-width digits, a small letter.
+    """Return the twelve digits of a typed number. Any spacing, full-width digits and a lower-case letter are accepted.
 
     Raises:
-        InvalidChildNumber: it is no number, or its letter does not belong to its digits. Never repeats the text.
+        InvalidChildNumber: the text is not a number, or its letter does not match its digits. The error never
+            repeats the text.
     """
     plain = _FILLERS.sub("", unicodedata.normalize("NFKC", text)).upper()
     found = _FORM.fullmatch(plain)

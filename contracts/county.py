@@ -1,6 +1,6 @@
-"""The county's folder of data, as one document: activated from a date by a named person, read by every service.
+"""A county's data as one document, which a named person activates from a date and every service reads.
 
-Another county is another folder. Names people read are Chinese; ids are ASCII.
+Another county has another folder of data. Names for people are Chinese; ids are ASCII.
 """
 
 from datetime import date
@@ -24,96 +24,99 @@ from contracts.vocabulary import (
 
 
 class CountyModel(BaseModel):
-    """A part of the county's data. Unknown keys are errors: a misspelt threshold must not be silently ignored."""
+    """The base of all county data. Unknown keys are errors, so that a misspelt threshold is not silently ignored."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class Citation(CountyModel):
-    """Where a rule or a route comes from."""
+    """The text that a rule or route rests on."""
 
     place: str
-    """``石民函〔2025〕3号 附件第4行`` or ``未成年人保护法第11条``."""
+    """The document and place, such as ``石民函〔2025〕3号 附件第4行`` or ``未成年人保护法第11条``."""
     phrase: str
-    """A short phrase that stands there, word for word (checked with ``hutong county check --source``)."""
+    """A short verbatim quotation (``hutong county check --source`` compares it with the text)."""
     certainty: Certainty = Certainty.STATED
     article: str | None = None
-    """For the plan itself: ``一``..``八``, ``三、工作要求``, or ``row 1``..``row 21``; None for any other text."""
+    """The part of the plan: ``一``..``八``, ``三、工作要求`` or ``row 1``..``row 21``; null for another text."""
 
 
 class Township(CountyModel):
+    """A township of the county."""
+
     code: str = Field(pattern=r"^\d{9}$")
     name: str
     unit: str
-    """The unit that answers for it."""
+    """The unit that is responsible for the township."""
 
 
 class Division(CountyModel):
-    """An administrative division code and what became of it."""
+    """An administrative division code (GB/T 2260) and its successor."""
 
     code: str = Field(pattern=r"^\d{6}$")
     name: str
     district_of: str | None = None
-    """For a 市辖区: the city's code (4 digits + ``00``), so that moves between two of them do not count."""
+    """For a 市辖区, the city's code (4 digits + ``00``): a move between two districts of one city does not count."""
     successor: str | None = None
-    """For an abolished code: the code that took its place."""
+    """For an abolished code, the code that replaced it."""
 
 
 class Person(CountyModel):
-    """A named role in a unit. Ids, never personal numbers."""
+    """A person with a role in a unit. It has an id, never an ID number or telephone number."""
 
     id: str
     name: str
     role: str
     area: tuple[str, ...] = ()
-    """Township or village codes this person answers for; empty: the whole unit."""
+    """The codes of the townships or villages the person is responsible for. If empty, the whole unit."""
 
 
 class Unit(CountyModel):
-    """A unit with traffic of its own, or a smaller place that speaks through its parent."""
+    """A unit with topics of its own, or a smaller place that sends through its parent unit."""
 
     id: str = Field(pattern=r"^\d{6}-[a-z0-9]+$")
     name: str
     short: str
     parent: str | None = None
-    """For a school, clinic, village committee, 12355 ...: the unit whose topics it speaks through."""
+    """For a school, clinic, village committee or hotline, the unit whose topics it uses."""
     submits: tuple[str, ...] = ()
-    """Datasets this unit hands over."""
+    """The datasets that the unit submits."""
     receives: bool = False
-    """It has a referral queue."""
+    """Whether it has a referral queue."""
     receives_restricted: bool = False
-    """It has a second queue, for other eyes."""
+    """Whether it has a second queue for restricted cases, read with another log-in."""
     inbox: bool = True
+    """Whether it has an inbox for notices."""
     recipient: str | None = None
-    """The person (id) who answers for the inbox; None is an alarm, not a loss."""
+    """The id of the person responsible for the inbox. If it is missing, an alarm is raised."""
     people: tuple[Person, ...] = ()
     public_key: str | None = None
-    """JWK (JSON text) that disclosures of ordinary referrals are sealed to."""
+    """The JWK (JSON text) with which disclosures of ordinary referrals are encrypted."""
     restricted_public_key: str | None = None
-    """JWK (JSON text) that disclosures of restricted referrals are sealed to. Other people hold its private half."""
+    """The JWK (JSON text) with which disclosures of restricted referrals are encrypted, for other people."""
     reports_at_once: bool = True
-    """Its people have the duty to report: what they report goes out at once."""
+    """Whether its people have the statutory duty to report, so that their reports are sent without confirmation."""
 
     @property
     def families(self) -> frozenset[str]:
         """The topic families this unit has topics in (``contracts.topics.Family``)."""
         if self.parent is not None:
             return frozenset()
-        found = {"acting"}
+        families = {"acting"}
         if self.submits:
-            found.add("submitting")
+            families.add("submitting")
         if self.receives:
-            found.add("agency")
+            families.add("agency")
         if self.receives_restricted:
-            found |= {"agency", "restricted_agency"}
+            families |= {"agency", "restricted_agency"}
         if self.inbox:
-            found.add("inbox")
+            families.add("inbox")
             if self.receives_restricted:
-                found.add("restricted_inbox")
-        return frozenset(found)
+                families.add("restricted_inbox")
+        return frozenset(families)
 
     def key_for(self, *, restricted: bool) -> str | None:
-        """The public key that a disclosure of such a referral is sealed to; None: the unit has handed in none."""
+        """Return the public key for disclosures of such a referral; None if the unit has not provided one."""
         return self.restricted_public_key if restricted else self.public_key
 
 
@@ -121,13 +124,13 @@ class Column(CountyModel):
     """One column of a dataset."""
 
     field: str
-    """An identity field, a fact name, or a reading of the dataset (``contracts.county.READINGS``)."""
+    """An identity field, a fact name, or another meaning that intake knows (``contracts.county.READINGS``)."""
     names: tuple[str, ...]
-    """Headers under which it arrives, the usual one first."""
+    """The headers it may have, the usual one first."""
 
 
 class Dataset(CountyModel):
-    """What one unit hands over, registered with purpose and basis (personal-information duties P1)."""
+    """The data that one unit submits, registered with purpose and legal basis (personal-information duty P1)."""
 
     id: str
     unit: str
@@ -138,11 +141,11 @@ class Dataset(CountyModel):
     recipients: tuple[str, ...] = ()
     columns: tuple[Column, ...]
     row_number: str | None = None
-    """The column field that is the unit's own number of a row; else the ID number, else name + birth date."""
+    """The column with the unit's own number of a row. Default: the ID number, or name and birth date."""
 
 
 class Item(CountyModel):
-    """A row of the list (``B-4``) or one of its numbered items (``B-4(6)``)."""
+    """A row of the list of services (``B-4``) or one of its numbered items (``B-4(6)``)."""
 
     id: str = Field(pattern=r"^B-\d{1,2}(\(\d{1,2}\))?$")
     group: str
@@ -157,28 +160,28 @@ class Item(CountyModel):
 
 
 class Route(CountyModel):
-    """Where a finding goes, and how fast (policy part 4.2)."""
+    """The unit that receives a finding, and its level (policy part 4.2)."""
 
     id: str = Field(pattern=r"^R\d{1,2}$")
     title: str
     findings: tuple[FindingCode, ...]
     unit: str
-    """The receiving unit; ``township`` means the unit of the child's township."""
+    """The receiving unit. ``township`` means the unit of the child's township."""
     inform: tuple[str, ...] = ()
-    """Units that are told, without a referral of their own."""
+    """Units that are informed without a referral of their own."""
     level: Level
     restricted: bool
     basis: tuple[Citation, ...]
     whitelist: tuple[IdentityField, ...]
-    """What the receiving unit may see of who the child is."""
+    """The identity fields that may be disclosed to the receiving unit."""
     confirm_derived: bool = True
-    """A finding that the rules derive is confirmed by the township before it goes out."""
+    """Whether the township confirms a derived finding before it is referred."""
     expects: str = ""
-    """What the receiver does, in Chinese."""
+    """What the receiving unit is expected to do, in Chinese."""
 
 
 class Clock(CountyModel):
-    """How long a level may take, counted from SENT. Hours or working days; proposals of the county."""
+    """The time limits of a level, counted from SENT in hours or working days. They are the county's own proposals."""
 
     accept_hours: int | None = None
     accept_days: int | None = None
@@ -187,18 +190,18 @@ class Clock(CountyModel):
     phone_report_hours: int | None = None
     escalate_unacknowledged_hours: int | None = None
     confirm_hours: int = 24
-    """How long a township may take to confirm a derived finding of this level."""
+    """The hours within which a township confirms a derived finding of this level."""
 
 
 class Cadence(CountyModel):
-    """Duties that time itself makes."""
+    """The intervals of recurring duties."""
 
     contact_months: int = 1
     visit_months: int = 3
     first_visit_days: int = 7
     """Working days after entry on the key-care ledger."""
     entry_cutoff_day: int = 20
-    """Entry after this day of the month: the first contact is due next month."""
+    """After an entry later than this day of the month, the first contact is due in the next month."""
     contact_reminder_day: int = 20
     visit_reminders_days: tuple[int, ...] = (30, 10)
     submission_due: tuple[str, ...] = ("03-31", "09-30")
@@ -206,14 +209,14 @@ class Cadence(CountyModel):
 
 
 class Thresholds(CountyModel):
-    """Policy part 11. Each has a source; what has none is the county's own choice."""
+    """Thresholds of the rules (policy part 11). Those without a source are the county's own choice."""
 
     age_limit: int = 16
     age_reached_on: Literal["birthday", "day_after"] = "birthday"
     residence_months: int = 6
     absence_breaks_after_days: int = 60
     rehab_max_age: int = 7
-    """Exclusive."""
+    """The age in years at which the aid ends."""
     max_returns: int = 2
     reopen_days: int = 90
     school_cutoff: str = "08-31"
@@ -223,36 +226,37 @@ class Thresholds(CountyModel):
 
     @property
     def cutoff(self) -> tuple[int, int]:
-        """Month and day of ``school_cutoff``: the school year begins on the day after it."""
+        """Month and day of ``school_cutoff``. The school year begins on the day after it."""
         month, _, day = self.school_cutoff.partition("-")
         return int(month), int(day)
 
 
 class Criterion(CountyModel):
-    """A term that the law leaves to the county. Not set: every rule that needs it answers unknown."""
+    """The definition of a term that the law leaves to the county. Without it, rules that need it answer unknown."""
 
     term: str
-    """``kindergarten_nearby``, ``compulsory_public_school``, ``local_relief``, ``family_doctor`` ..."""
+    """The id of the term, such as ``kindergarten_nearby``, ``compulsory_public_school`` or ``local_relief``."""
     text: str
+    """The definition, in Chinese."""
     requires: tuple[tuple[FactName, str], ...] = ()
-    """Facts that must have these values; all of them."""
+    """The facts that must all have these values."""
     citation: Citation
     invented: bool = False
-    """True in the demo's county: said wherever it is used."""
+    """True for the demo county's invented criteria, which every answer that uses them states."""
 
 
 class WorkingDays(CountyModel):
-    """The State Council's calendar. A year not listed is computed from weekends and marked provisional."""
+    """The State Council's calendar of working days. For other years, weekends count and due dates are provisional."""
 
     published_years: tuple[int, ...]
     holidays: tuple[date, ...]
-    """Weekdays that are not worked."""
+    """Weekdays on which nobody works."""
     make_up_days: tuple[date, ...]
-    """Weekend days that are worked."""
+    """Weekend days on which people work."""
 
 
 class County(CountyModel):
-    """Everything a county may decide for itself."""
+    """Everything that a county decides for itself."""
 
     code: str = Field(pattern=r"^\d{6}$")
     name: str
@@ -263,18 +267,18 @@ class County(CountyModel):
     townships: tuple[Township, ...]
     units: tuple[Unit, ...]
     lead_unit: str
-    """县民政局."""
+    """The unit that leads the work: 县民政局."""
     duty_unit: str
-    """Whose duty officer is alarmed for L0."""
+    """The unit whose duty officer is alarmed about findings of level 0."""
     coordinating_unit: str
-    """Where matters stuck between units go (R32)."""
+    """The unit that decides cases on which units cannot agree (R32)."""
     roles: dict[str, tuple[Verb, ...]]
-    """Which verbs a person's role may use."""
+    """Role -> the verbs it may use."""
     role_names: dict[str, str] = Field(default_factory=dict)
-    """What each role is called where people read."""
+    """Role -> its Chinese name."""
     datasets: tuple[Dataset, ...]
     sealed_columns: tuple[str, ...]
-    """Headers (or parts of headers) that refuse a file whole: sealed records have no column anywhere."""
+    """Headers, or parts of headers, whose presence refuses a whole file: sealed records must not be submitted."""
     catalogue: tuple[Item, ...]
     catalogue_version: str
     routes: tuple[Route, ...]
@@ -284,8 +288,9 @@ class County(CountyModel):
     criteria: tuple[Criterion, ...] = ()
     working_days: WorkingDays
     holders: dict[FactName, tuple[str, ...]] = Field(default_factory=dict)
-    """Which units hold a fact: whom to ask when it is missing."""
+    """Fact -> the units that hold it and are asked when it is missing."""
     duty_clocks: dict[DutyKind, int] = Field(default_factory=dict)
+    """Duty -> working days within which it is fulfilled."""
 
     @cached_property
     def _units(self) -> dict[str, Unit]:
@@ -317,45 +322,52 @@ class County(CountyModel):
 
     @property
     def first_visit_days(self) -> int:
-        """Working days after entry on the key-care ledger: the clock of the duty, or the cadence's."""
+        """Working days after entry on the key-care ledger, from ``duty_clocks`` or else ``cadence``."""
         return self.duty_clocks.get(DutyKind.FIRST_VISIT, self.cadence.first_visit_days)
 
     def unit(self, unit: str) -> Unit | None:
+        """Return the unit with this id."""
         return self._units.get(unit)
 
     def sending_unit(self, unit: str) -> Unit | None:
-        """The unit whose topics a unit speaks through: itself, or its parent."""
-        found = self._units.get(unit)
-        if found is None or found.parent is None:
-            return found
-        return self._units.get(found.parent)
+        """Return the unit whose topics a unit uses: the unit itself, or its parent."""
+        sender = self._units.get(unit)
+        if sender is None or sender.parent is None:
+            return sender
+        return self._units.get(sender.parent)
 
     def route(self, route: str) -> Route | None:
+        """Return the route with this id."""
         return self._routes.get(route)
 
     def routes_for(self, finding: FindingCode) -> tuple[Route, ...]:
+        """Return the routes of a finding, in the county's order."""
         return tuple(route for route in self.routes if finding in route.findings)
 
     def township(self, division: str | None) -> Township | None:
-        """The township that a 9- or 12-digit division code lies in."""
+        """Return the township of a 9- or 12-digit division code."""
         return self._townships.get(division[:9]) if division else None
 
     def dataset(self, dataset: str) -> Dataset | None:
+        """Return the dataset with this id."""
         return self._datasets.get(dataset)
 
     def item(self, item: str) -> Item | None:
+        """Return the item of the list with this id."""
         return self._items.get(item)
 
     def division(self, code: str) -> Division | None:
+        """Return the division with this 6-digit code."""
         return self._divisions.get(code)
 
     def criterion(self, term: str) -> Criterion | None:
+        """Return the county's definition of a term."""
         return self._criteria.get(term)
 
 
 READINGS = frozenset(
     {
-        "row_number",  # the unit's own number of a row
+        "row_number",  # the unit's own number of the row
         "id_paper_kind",
         "left_behind_flag",  # a department's flag is evidence under its own definition, never the decision
         "migrant_flag",
@@ -363,11 +375,11 @@ READINGS = frozenset(
         "ignored",
     }
 )
-"""Columns that are read but are neither a fact nor an identity field."""
+"""The meanings of columns that are neither a fact nor an identity field."""
 
 
 class CountyActivated(Event):
-    """A named person put this version of the county's data in force from a day on."""
+    """A named person activated this version of the county's data from a day on."""
 
     kind: ClassVar[str] = "county.CountyActivated.v1"
     topic: ClassVar[str] = "county.v1"
@@ -375,7 +387,7 @@ class CountyActivated(Event):
     county: County
     active_from: date
     activated_by: str
-    """Role and unit of the person."""
+    """The person's role and unit."""
 
     @property
     def key(self) -> str:

@@ -1,8 +1,8 @@
-"""Events of the desk, where people work in a browser; and who may see whom.
+"""Planned events of the desk, a web application for people, and its access rules.
 
-The desk is a channel like a unit's own topics: what a person does there is published here, intake takes it as that
-unit's, and the answer comes back. Unit and person are taken from the payload on these topics only, because only the
-desk may write them.
+The desk is a channel like a unit's own topics: it publishes what a person does, intake accepts it on behalf of the
+unit, and the desk receives the answer. Only on these topics are unit and person read from the payload, because only
+the desk may write to them.
 """
 
 from datetime import date, datetime
@@ -16,7 +16,7 @@ from contracts.vocabulary import Verb
 
 
 class DeskAction(Event):
-    """A form that a person filled in. ``ce_id`` is the form's id, so that it counts once however often it is sent."""
+    """A submitted form. ``ce_id`` is the form's id, so that sending it twice has one effect."""
 
     kind: ClassVar[str] = "desk.Action.v1"
     topic: ClassVar[str] = "desk.action.v1"
@@ -29,9 +29,9 @@ class DeskAction(Event):
     verb: Verb
     child: UUID | None = None
     fields: dict[str, str | int | bool | None] = Field(default_factory=dict)
-    """The other fields of ``contracts.intake.Action`` that the verb needs: codes, dates and ids."""
+    """The other fields of ``contracts.intake.Action`` that the verb requires: codes, dates and ids."""
     identity: str = ""
-    """Who the child is, and what was written in words; sealed for intake."""
+    """The child's identity and any free text, encrypted for intake."""
 
     @property
     def key(self) -> str:
@@ -39,7 +39,7 @@ class DeskAction(Event):
 
 
 class DeskRecord(Event):
-    """A part of a file that was handed in at the desk. Keyed by unit: two files of one unit stay in order."""
+    """A part of a file submitted at the desk. Its key is the unit, so that two files of one unit stay in order."""
 
     kind: ClassVar[str] = "desk.Record.v1"
     topic: ClassVar[str] = "desk.record.v1"
@@ -50,7 +50,7 @@ class DeskRecord(Event):
     submission: UUID
     part: Literal["begin", "row", "end"]
     content: str
-    """The JSON of ``contracts.intake.Begin``, ``Row`` or ``End``; sealed for intake."""
+    """The JSON of ``contracts.intake.Begin``, ``Row`` or ``End``, encrypted for intake."""
 
     @property
     def key(self) -> str:
@@ -58,14 +58,14 @@ class DeskRecord(Event):
 
 
 class DeskAnswer(Event):
-    """What became of a form or a file of the desk; its page shows it."""
+    """The outcome of a form or file of the desk, which its page displays."""
 
     kind: ClassVar[str] = "intake.DeskAnswer.v1"
     topic: ClassVar[str] = "desk.receipt.v1"
 
     unit: str
     answers: UUID
-    """The form or the submission."""
+    """The id of the form or submission."""
     outcome: Literal["taken", "refused", "duplicate", "done", "not_done"]
     """``taken`` or ``refused`` by intake; ``done`` or ``not_done`` by the service that owns the verb."""
     code: str = ""
@@ -76,7 +76,7 @@ class DeskAnswer(Event):
 
 
 class PersonChanged(Event):
-    """A person at the desk: role, area, and whether the log-in is valid. Sealed for the registry."""
+    """A change of a person's role, area or log-in at the desk, encrypted for the registry."""
 
     kind: ClassVar[str] = "desk.PersonChanged.v1"
     topic: ClassVar[str] = "desk.access.v1"
@@ -84,9 +84,9 @@ class PersonChanged(Event):
 
     person: str
     version: int
-    """Counts the person's changes; the newest wins."""
+    """Counts the person's changes; the highest is current."""
     content: str
-    """Unit, role, area, state and credentials' verifiers; sealed for the registry."""
+    """Unit, role, area, state and credential verifiers, encrypted for the registry."""
 
     @property
     def key(self) -> str:
@@ -94,7 +94,7 @@ class PersonChanged(Event):
 
 
 class AuthorisationChanged(Event):
-    """授权单: who may see which children's names, in which matters, until when, signed by whom. Sealed."""
+    """授权单: an authorisation for a person to see children's names in certain cases until a date. It is encrypted."""
 
     kind: ClassVar[str] = "desk.AuthorisationChanged.v1"
     topic: ClassVar[str] = "desk.access.v1"
@@ -107,9 +107,9 @@ class AuthorisationChanged(Event):
     valid_until: date
     """At most six months after ``valid_from``."""
     revoked: bool = False
-    """A revocation acts at once."""
+    """True for a revocation, which takes effect immediately."""
     content: str
-    """Area, matters, purpose and signer; sealed for the registry."""
+    """Area, cases, purpose and signer, encrypted for the registry."""
 
     @property
     def key(self) -> str:
@@ -117,7 +117,7 @@ class AuthorisationChanged(Event):
 
 
 class RecusalChanged(Event):
-    """回避: a person who must not see one child's file (kin, suspect, party). Sealed for the registry."""
+    """回避: a person must not see one child's file (as kin, suspect or party). It is encrypted for the registry."""
 
     kind: ClassVar[str] = "desk.RecusalChanged.v1"
     topic: ClassVar[str] = "desk.access.v1"
@@ -126,7 +126,7 @@ class RecusalChanged(Event):
     person: str
     version: int
     content: str
-    """Child, ground, who stated it; sealed for the registry."""
+    """The child, the ground and the person who stated it, encrypted for the registry."""
 
     @property
     def key(self) -> str:
@@ -134,9 +134,9 @@ class RecusalChanged(Event):
 
 
 class StateSnapshot(Event):
-    """The current state of one thing a service owns, for a desk whose read model is filled anew.
+    """The current state of one entity of a service, to rebuild the desk's read model.
 
-    An operator asks for it; the owner writes its state in resumable pages. Only the desk reads these topics.
+    An operator requests it; the owning service writes its state in resumable pages. Only the desk reads these topics.
     """
 
     kind: ClassVar[str] = "desk.StateSnapshot.v1"
@@ -149,10 +149,10 @@ class StateSnapshot(Event):
     id: UUID
     version: int
     rebuild: UUID
-    """The operator's request."""
+    """The id of the operator's request."""
     at: datetime
     state: dict[str, str | int | bool | None]
-    """Codes, dates and ids, as the entity's own event has them."""
+    """Codes, dates and ids, as in the entity's own event."""
 
     @property
     def key(self) -> str:

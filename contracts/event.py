@@ -1,9 +1,9 @@
 """The envelope: CloudEvents 1.0 over Kafka, binary mode.
 
-An event's facts are the JSON value of a Kafka record; who said it, when and because of what are its headers
+An event's data is the JSON value of a Kafka record; its producer, time and cause are in the record's headers
 (``ce_*``, UTF-8). Sources: CloudEvents 1.0.2 core specification and its Kafka protocol binding; the
-``partitionkey``, ``sequence`` and distributed-tracing extensions. The others (``county``, ``lane``,
-``correlationid``, ``causationid``, ``sensitivity``) are ours and lower-case alphanumeric, as extensions must be.
+``partitionkey``, ``sequence`` and distributed-tracing extensions. The other extensions (``county``, ``producerid``,
+``correlationid``, ``causationid``, ``sensitivity``) are defined here, in lower-case letters as CloudEvents requires.
 """
 
 from collections.abc import Iterable, Mapping
@@ -12,20 +12,19 @@ from datetime import UTC, date, datetime
 from hashlib import sha256
 from typing import ClassVar, Literal, Self, cast
 from uuid import UUID, uuid5
-from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, PrivateAttr
 
 from contracts import bounds
+from contracts.vocabulary import COUNTY_TIME as COUNTY_TIME  # noqa: PLC0414 -- exported from here too
 
-COUNTY_TIME = ZoneInfo("Asia/Shanghai")
 CONTENT_TYPE = "application/json"
 SPEC_VERSION = "1.0"
-_WITHOUT_ID = UUID("0b1f6a53-5a0f-5f0e-9d3a-3d3a6d2f7c11")
-"""The namespace of the ids of messages that have none."""
-_CLAIMS = frozenset({"ce_id", "ce_source", "ce_type", "ce_time", "ce_partitionkey"})
-"""All that is read of the headers that a unit's client sets."""
-_OURS = _CLAIMS | {
+_MISSING_ID_NAMESPACE = UUID("0b1f6a53-5a0f-5f0e-9d3a-3d3a6d2f7c11")
+"""The UUID namespace for the ids of messages that carry no UUID."""
+_UNIT_HEADERS = frozenset({"ce_id", "ce_source", "ce_type", "ce_time", "ce_partitionkey"})
+"""The only headers that are read from a message of a unit's client."""
+_KNOWN_HEADERS = _UNIT_HEADERS | {
     "ce_specversion", "ce_county", "ce_correlationid", "ce_causationid", "ce_sensitivity", "ce_producerid",
     "ce_sequence",
 }  # fmt: skip
@@ -33,26 +32,27 @@ _OURS = _CLAIMS | {
 Sensitivity = Literal["normal", "restricted", "identity"]
 
 KINDS: dict[str, type["Event"]] = {}
-"""Every event type that can be said, by its ``ce_type``."""
+"""Every event type by its ``ce_type``."""
 
 
 class Event(BaseModel):
-    """One thing that happened, as it is published. Unknown fields are ignored, so that contracts can grow.
+    """The base of all published events. Unknown fields are ignored, so that contracts can grow.
 
-    Validation errors never carry the offending value: it may be somebody's name.
+    Validation errors never contain the offending value, because it may be a person's name. The docstrings below the
+    fields are published as the descriptions in the JSON Schemas.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True, use_attribute_docstrings=True)
 
     kind: ClassVar[str]
-    """``ce_type``: ``<service>.<Name>.v<major>``. A new major is a new class."""
+    """The ``ce_type``, ``<service>.<Name>.v<major>``. A new major version is a new class."""
     topic: ClassVar[str]
     """The topic's name, or the name of its family with ``{unit}`` in it (``contracts.topics``)."""
     sensitivity: ClassVar[Sensitivity] = "normal"
     snapshot: ClassVar[bool] = False
-    """A snapshot replaces every older one of its key (it carries a version); anything else may not be skipped."""
+    """True if the event has a version and replaces all older events of its key. Other events may not be skipped."""
     broadcast: ClassVar[bool] = False
-    """Said once on every partition of its topic, not only on its key's."""
+    """True if the event is emitted on every partition of its topic instead of its key's partition only."""
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: object) -> None:
@@ -66,74 +66,76 @@ class Event(BaseModel):
 
     @property
     def key(self) -> str:
-        """The record's key: what is kept in order. Each event says which."""
-        raise TypeError(f"{type(self).__name__} does not say its key")
+        """The record's key; records of one key stay in order. Every event type defines it."""
+        raise TypeError(f"{type(self).__name__} defines no key")
 
     @property
     def topic_name(self) -> str:
-        """The topic this very event goes to. Families fill in their unit."""
+        """The topic this event is published to. Events of a topic family fill in their unit."""
         return self.topic
 
     def encoded(self) -> bytes:
-        """The record's value."""
+        """Return the record's value: the JSON, in UTF-8."""
         return self.model_dump_json().encode()
 
     @property
     def tombstone(self) -> bool:
-        """True when the record is published without a value, so that compaction forgets its key."""
+        """True if the record is published without a value, so that compaction removes its key."""
         return False
 
 
 class PreSerialized(BaseModel):
-    """Mixed into an event whose writer has made its JSON: to make an object of it only to write it costs far more."""
+    """A mixin for events whose producer has already written the JSON, which is cheaper than building a model."""
 
     _value: bytes = PrivateAttr()
 
     def encoded(self) -> bytes:
+        """Return the JSON that was passed to :meth:`of`."""
         return self._value
 
     @classmethod
     def of(cls, value: bytes, **parts: object) -> Self:
-        """``parts``: the fields that say where the event goes. The others are in the JSON alone."""
-        said = cast("Self", cls.model_construct(None, **parts))  # mypy takes it for the mixin itself
-        said._value = value
-        return said
+        """Build the event from its JSON. ``parts`` are the fields that determine its key and topic."""
+        event = cast("Self", cls.model_construct(None, **parts))  # mypy infers the mixin itself
+        event._value = value
+        return event
 
 
 class MalformedEnvelope(ValueError):
-    """The headers are not those of an event. Says which header and what it should be, never its content."""
+    """The headers are not those of an event. The error names the header and its rule, never its content."""
 
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """Who said an event, when, and because of what."""
+    """An event's metadata: its id, producer, time and cause."""
 
     id: UUID
     source: str
     type: str
     time: datetime
-    """When the county learned of it (aware). Never a service's own clock."""
+    """When the county learned of it, as an aware datetime. It never comes from a service's own clock."""
     key: str
     county: str
     correlation: UUID
-    """The first event of the story this one belongs to."""
+    """The id of the first event in this chain of causes."""
     causation: UUID | None = None
-    """The event that made a service say this one."""
+    """The id of the event that caused this one; None for the first of a chain."""
     sensitivity: Sensitivity = "normal"
     producer_id: int | None = None
-    """The writer's lane; with ``source`` and ``sequence`` it numbers the events of one output partition densely."""
+    """The producer's input partition. ``sequence`` counts without gaps per source, producer id and output partition."""
     sequence: int | None = None
 
     @property
     def on(self) -> date:
-        """The county's calendar day of ``time``."""
+        """The calendar day of ``time`` in the county's time zone."""
         return self.time.astimezone(COUNTY_TIME).date()
 
     def with_sequence(self, producer_id: int, sequence: int) -> Self:
+        """Return a copy with its position in the producer's output."""
         return replace(self, producer_id=producer_id, sequence=sequence)
 
     def headers(self) -> list[tuple[str, bytes]]:
-        """The Kafka headers of CloudEvents' binary mode."""
+        """Return the Kafka headers of CloudEvents' binary mode."""
         pairs: list[tuple[str, str]] = [
             ("content-type", CONTENT_TYPE),
             ("ce_specversion", SPEC_VERSION),
@@ -156,12 +158,12 @@ class Envelope:
 
     @classmethod
     def read(cls, headers: Iterable[tuple[str, bytes | None]], key: bytes | None) -> Self:
-        """Read the headers of a record that one of our own services or tools wrote.
+        """Read the headers of a record that a Hutong service or tool wrote.
 
         Raises:
-            MalformedEnvelope: a required header is missing, or one is null, not UTF-8, too long or not of its form.
+            MalformedEnvelope: a required header is missing, or a header is null, not UTF-8, too long or malformed.
         """
-        found = _text_of(headers)
+        found = _decoded_headers(headers)
         if found.get("ce_specversion", SPEC_VERSION) != SPEC_VERSION:
             raise MalformedEnvelope(f"ce_specversion must be {SPEC_VERSION}")
         event_id = _uuid(found, "ce_id")
@@ -175,12 +177,12 @@ class Envelope:
             correlation=_uuid(found, "ce_correlationid", default=event_id),
             causation=_uuid(found, "ce_causationid") if "ce_causationid" in found else None,
             sensitivity=_sensitivity(found),
-            producer_id=_number(found, "ce_producerid", bounds.LARGEST_LANE),
+            producer_id=_number(found, "ce_producerid", bounds.LARGEST_PRODUCER_ID),
             sequence=_number(found, "ce_sequence", bounds.LARGEST_SEQUENCE),
         )
 
     @classmethod
-    def of_unit(
+    def from_unit(
         cls,
         headers: Iterable[tuple[str, bytes | None]],
         key: bytes | None,
@@ -190,13 +192,21 @@ class Envelope:
         received: datetime,
         county: str,
     ) -> Self:
-        """What the client of a unit says of its message: claims, each of which is read if it can be read.
+        """Read what a unit's client claims about its message; a claim that cannot be read is ignored.
 
-        A message without a readable type has the type ``""``. One without a UUID has the same id whenever the same
-        bytes are sent with the same id text. Lane, sequence, county, correlation, causation, sensitivity and trace
-        are for our own services to set: here they are not even read.
+        A message without a readable type gets the type ``""``. A message whose id is not a UUID gets an id derived
+        from the id's text and the value, so that sending it again gives the same id. Producer id, sequence, county,
+        correlation, causation, sensitivity and trace are set by the services only and not read here.
+
+        Args:
+            headers: the record's headers.
+            key: the record's key, used if ``ce_partitionkey`` is missing.
+            value: the record's value.
+            topic: the topic the message was read from.
+            received: the broker's time of the message, used if ``ce_time`` is missing or unreadable.
+            county: the county's code.
         """
-        found = _claims_of(headers)
+        found = _unit_headers(headers)
         event_id = _claimed_id(found.get("ce_id", ""), topic, value)
         return cls(
             id=event_id,
@@ -210,12 +220,12 @@ class Envelope:
 
 
 def at_midnight(day: date) -> datetime:
-    """The moment the county's day begins."""
+    """Return the moment at which a day of the county begins, in UTC."""
     return datetime(day.year, day.month, day.day, tzinfo=COUNTY_TIME).astimezone(UTC)
 
 
 def _text(value: bytes | None, longest: int) -> str | None:
-    """The text that ``value`` is; None: it is no text that can be stored and sent on."""
+    """Return the text of ``value``; None if it is missing, too long, not UTF-8 or contains a zero byte."""
     if value is None or len(value) > longest or b"\x00" in value:
         return None
     try:
@@ -224,10 +234,10 @@ def _text(value: bytes | None, longest: int) -> str | None:
         return None
 
 
-def _text_of(headers: Iterable[tuple[str, bytes | None]]) -> dict[str, str]:
+def _decoded_headers(headers: Iterable[tuple[str, bytes | None]]) -> dict[str, str]:
     found: dict[str, str] = {}
     for name, value in headers:
-        if name not in _OURS:
+        if name not in _KNOWN_HEADERS:
             continue
         if value is None:
             raise MalformedEnvelope(f"header {name} is null")
@@ -240,8 +250,8 @@ def _text_of(headers: Iterable[tuple[str, bytes | None]]) -> dict[str, str]:
     return found
 
 
-def _claims_of(headers: Iterable[tuple[str, bytes | None]]) -> dict[str, str]:
-    claims = ((name, _text(value, bounds.LONGEST_HEADER)) for name, value in headers if name in _CLAIMS)
+def _unit_headers(headers: Iterable[tuple[str, bytes | None]]) -> dict[str, str]:
+    claims = ((name, _text(value, bounds.LONGEST_HEADER)) for name, value in headers if name in _UNIT_HEADERS)
     return {name: text for name, text in claims if text is not None}
 
 
@@ -249,7 +259,7 @@ def _claimed_id(text: str, topic: str, value: bytes | None) -> UUID:
     try:
         return UUID(text)
     except ValueError:
-        return uuid5(_WITHOUT_ID, f"{topic}/{text}/{sha256(value or b'').hexdigest()}")
+        return uuid5(_MISSING_ID_NAMESPACE, f"{topic}/{text}/{sha256(value or b'').hexdigest()}")
 
 
 def _claimed_time(found: Mapping[str, str], received: datetime) -> datetime:

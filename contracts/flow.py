@@ -1,8 +1,9 @@
-"""The whole story on one page: who says which event on which topic, and who hears it.
+"""The event flow: which service emits which event on which topic, which services consume it, and for what purpose.
 
-Read from top to bottom it is one record's journey. ``tests/contracts/test_flow.py`` holds it true: against the events
-and topics that there are, and against what each service subscribes to and imports. What is declared must also be read:
-``tests/contracts/test_read_properties.py`` looks for the code that does, and where there is none in these lists.
+:data:`FLOW` is the table of contents of the system; read from top to bottom, it follows one record through the
+services. ``tests/contracts/test_flow.py`` compares it with the events and topics and with what each service
+subscribes to, imports and emits. ``tests/contracts/test_read_properties.py`` checks that every declared field is read
+by code or listed at the end of this module.
 """
 
 from collections.abc import Mapping
@@ -18,183 +19,331 @@ from contracts.topics import RESTRICTED_UNIT, SERVICES, UNIT, Topic
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One event's way. Services that read the topic but pass the event over do not hear it."""
+    """One event type with its producers, topics and consumers.
+
+    A service that reads the topic but ignores the event is not a consumer.
+    """
 
     event: type[Event]
     producers: tuple[str, ...]
     topics: tuple[Topic, ...]
-    """More than one: the event itself says which (``restricted``)."""
+    """If there are several, the event chooses its topic (field ``restricted``)."""
     consumers: tuple[str, ...]
     purpose: str
+    """What its consumption achieves, as one sentence."""
 
 
-def _step(event: type[Event], said_by: str, on: Topic | tuple[Topic, ...], heard_by: str, so_that: str) -> Step:
+def _step(event: type[Event], producers: str, on: Topic | tuple[Topic, ...], consumers: str, purpose: str) -> Step:
     where = on if isinstance(on, tuple) else (on,)
-    return Step(event, tuple(said_by.split()), where, tuple(heard_by.split()), so_that)
+    return Step(event, tuple(producers.split()), where, tuple(consumers.split()), purpose)
 
 
 ALL = " ".join(SERVICES)
-EYES = f"{UNIT} {RESTRICTED_UNIT}"
-"""A unit's two principals, each on its own topic."""
+BOTH_LOGINS = f"{UNIT} {RESTRICTED_UNIT}"
+"""A unit's two principals, each with a topic of its own."""
 CASES = (topics.REFERRAL_CASE, topics.REFERRAL_RESTRICTED)
 
 FLOW: tuple[Step, ...] = (
-    # The county and its clock.
-    _step(county.CountyActivated, "operator", topics.COUNTY, ALL, "every rule reads the county's own data"),
-    _step(clock.DayBegan, "clock", topics.CLOCK, f"{ALL} clock", "the day enters at the head of the chain"),
-    _step(clock.TimePassed, "clock", topics.CLOCK, f"{ALL} clock", "clocks in hours run"),
+    # The county's data and the clock.
+    _step(county.CountyActivated, "operator", topics.COUNTY, ALL, "Every service applies the county's own data."),
+    _step(clock.DayBegan, "clock", topics.CLOCK, f"{ALL} clock", "A new county day starts at the first service."),
+    _step(clock.TimePassed, "clock", topics.CLOCK, f"{ALL} clock", "Due times counted in hours are checked."),
     _step(
         clock.DayWatermark,
         "intake registry eligibility referral",
         tuple(topic for topic in topics.TOPICS if topic.carries_watermarks),
         "registry eligibility referral notify",
-        "a lane turns its page when all upstream lanes have",
+        "A consumer starts a day when all producers of its partition have completed the day before.",
     ),
-    # Units hand over what they know, and do what they do.
-    _step(intake.Begin, UNIT, topics.DEPARTMENT, "intake", "a whole file begins"),
-    _step(intake.Row, UNIT, topics.DEPARTMENT, "intake", "one row, of a file or on its own"),
-    _step(intake.End, UNIT, topics.DEPARTMENT, "intake", "the file is complete"),
+    # Units submit data and report actions.
+    _step(intake.Begin, UNIT, topics.DEPARTMENT, "intake", "A unit starts to submit a file."),
+    _step(intake.Row, UNIT, topics.DEPARTMENT, "intake", "A unit submits one row, of a file or on its own."),
+    _step(intake.End, UNIT, topics.DEPARTMENT, "intake", "A unit has submitted all rows of a file."),
     _step(
         intake.Action,
-        EYES,
+        BOTH_LOGINS,
         (topics.ACTION, topics.RESTRICTED_ACTION),
         "intake",
-        "a person reports, answers, contacts, visits, decides",
+        "A person in a unit reports a finding or acts on a case.",
     ),
-    # Intake answers, and passes on what it let in.
-    _step(intake.RowsAnswered, "intake", topics.RECEIPT, UNIT, "every refused cell is explained"),
-    _step(intake.SubmissionAnswered, "intake", topics.RECEIPT, UNIT, "every row of a file is accounted for"),
+    # Intake answers the units and passes on what it accepts.
+    _step(intake.RowsAnswered, "intake", topics.RECEIPT, UNIT, "The unit learns why a cell or row was refused."),
+    _step(
+        intake.SubmissionAnswered, "intake", topics.RECEIPT, UNIT, "The unit sees the outcome of all rows of a file."
+    ),
     _step(
         intake.ActionAnswered,
         "intake",
         (topics.RECEIPT, topics.RESTRICTED_RECEIPT),
-        EYES,
-        "an action is taken, or refused and why",
+        BOTH_LOGINS,
+        "The unit learns whether an action was accepted, and if not, why.",
     ),
-    _step(intake.RecordRead, "intake", topics.INTAKE_RECORD, "registry", "all records of one child meet in one lane"),
-    _step(intake.RecordDisappeared, "intake", topics.INTAKE_RECORD, "registry", "a source falls silent about a child"),
-    _step(intake.SubmissionEnded, "intake", topics.INTAKE_RECORD, "registry", "a dataset speaks for a new period"),
-    _step(intake.FindingReported, "intake", topics.INTAKE_ACTION, "registry", "a finding gets its child at once"),
-    _step(intake.ActionAccepted, "intake", topics.INTAKE_ACTION, "registry referral", "people's actions take effect"),
-    # The registry keeps one file a child.
-    _step(registry.ChildChanged, "registry", topics.REGISTRY_CHILD, "eligibility", "the file is assessed anew"),
-    _step(registry.FindingAssigned, "registry", topics.REGISTRY_FINDING, "referral", "the express way"),
-    _step(registry.FileReassigned, "registry", topics.REGISTRY_FINDING, "referral", "matters follow the child's file"),
-    _step(registry.ReviewRequested, "registry", topics.REGISTRY_REVIEW, "notify", "a person decides who is who"),
-    _step(registry.ReviewResolved, "registry", topics.REGISTRY_REVIEW, "notify", "the question is answered"),
-    _step(registry.FactConflictFound, "registry", topics.REGISTRY_REVIEW, "notify", "departments check what they say"),
-    _step(registry.RegistryActionRefused, "registry", topics.REGISTRY_REVIEW, "notify", "the unit learns why"),
-    # Eligibility answers; referral makes it somebody's task.
-    _step(eligibility.ChildAssessed, "eligibility", topics.ELIGIBILITY_CHILD, "referral", "what is wrong is acted on"),
-    _step(referral.ReferralChanged, "referral", CASES, "notify registry", "units are told; the registry seals names"),
-    _step(referral.ProposalMade, "referral", CASES, "notify", "a person confirms what a rule suggests"),
-    _step(referral.ProposalEnded, "referral", CASES, "notify", "somebody decided, or nobody in time"),
-    _step(referral.LedgerEntryChanged, "referral", CASES, "notify", "the key-care ledger changed"),
-    _step(referral.DutyChanged, "referral", CASES, "notify", "contacts and visits come due"),
-    _step(referral.ReferralActionRefused, "referral", CASES, "notify", "the unit learns why"),
+    _step(
+        intake.RecordRead,
+        "intake",
+        topics.INTAKE_RECORD,
+        "registry",
+        "The registry links the record to a child; records of one birth month share a partition.",
+    ),
+    _step(
+        intake.RecordDisappeared,
+        "intake",
+        topics.INTAKE_RECORD,
+        "registry",
+        "The registry notes that a source no longer reports a child.",
+    ),
+    _step(
+        intake.SubmissionEnded,
+        "intake",
+        topics.INTAKE_RECORD,
+        "registry",
+        "The registry extends a dataset's unchanged records to the new period.",
+    ),
+    _step(
+        intake.FindingReported,
+        "intake",
+        topics.INTAKE_ACTION,
+        "registry",
+        "The registry assigns a reported finding to a child without delay.",
+    ),
+    _step(
+        intake.ActionAccepted,
+        "intake",
+        topics.INTAKE_ACTION,
+        "registry referral",
+        "The service that owns the verb carries out the action.",
+    ),
+    # The registry keeps one file per child.
+    _step(
+        registry.ChildChanged, "registry", topics.REGISTRY_CHILD, "eligibility", "The changed file is assessed again."
+    ),
+    _step(
+        registry.FindingAssigned,
+        "registry",
+        topics.REGISTRY_FINDING,
+        "referral",
+        "A priority consumer turns a reported finding into referrals.",
+    ),
+    _step(
+        registry.FileReassigned,
+        "registry",
+        topics.REGISTRY_FINDING,
+        "referral",
+        "Cases follow the child's file after a merge or split.",
+    ),
+    _step(
+        registry.ReviewRequested,
+        "registry",
+        topics.REGISTRY_REVIEW,
+        "notify",
+        "A person is asked whether two files are the same child.",
+    ),
+    _step(
+        registry.ReviewResolved,
+        "registry",
+        topics.REGISTRY_REVIEW,
+        "notify",
+        "The unit learns how a review was decided.",
+    ),
+    _step(
+        registry.FactConflictFound,
+        "registry",
+        topics.REGISTRY_REVIEW,
+        "notify",
+        "Departments that contradict one another check their data.",
+    ),
+    _step(
+        registry.RegistryActionRefused,
+        "registry",
+        topics.REGISTRY_REVIEW,
+        "notify",
+        "The unit learns why the registry refused its action.",
+    ),
+    # Eligibility assesses; referral assigns tasks.
+    _step(
+        eligibility.ChildAssessed,
+        "eligibility",
+        topics.ELIGIBILITY_CHILD,
+        "referral",
+        "Referrals and proposals are made for the gaps that the facts show.",
+    ),
+    _step(
+        referral.ReferralChanged,
+        "referral",
+        CASES,
+        "notify registry",
+        "Units are notified, and the registry discloses or withdraws the child's identity.",
+    ),
+    _step(referral.ProposalMade, "referral", CASES, "notify", "A person is asked to decide what a rule suggests."),
+    _step(referral.ProposalEnded, "referral", CASES, "notify", "Units learn the decision or the escalation."),
+    _step(referral.LedgerEntryChanged, "referral", CASES, "notify", "Units learn of a change on the key-care ledger."),
+    _step(referral.DutyChanged, "referral", CASES, "notify", "Units are reminded of contacts and visits that are due."),
+    _step(
+        referral.ReferralActionRefused,
+        "referral",
+        CASES,
+        "notify",
+        "The unit learns why referral refused its action.",
+    ),
     _step(
         referral.QueueEntry,
         "referral",
         (topics.QUEUE, topics.RESTRICTED_QUEUE),
-        EYES,
-        "the agency's queue is a table",
+        BOTH_LOGINS,
+        "The agency reads its current referrals as a table.",
     ),
-    # The one who knows names seals them for the one who must act.
+    # The registry, which alone knows identities, encrypts them for the agency that must act.
     _step(
         registry.Disclosed,
         "registry",
         (topics.DISCLOSURE, topics.RESTRICTED_DISCLOSURE),
-        EYES,
-        "only what the whitelist names",
+        BOTH_LOGINS,
+        "The agency learns the child's identity, limited to the route's whitelist.",
     ),
-    # Everybody is told, once.
+    # Notify informs each responsible unit once.
     _step(
         notify.Notice,
         "notify",
         (topics.INBOX, topics.RESTRICTED_INBOX),
-        EYES,
-        "a line in Chinese without personal detail",
+        BOTH_LOGINS,
+        "The unit reads in Chinese what it must do, without personal data.",
     ),
-    _step(notify.AlarmRaised, "notify", topics.ALARM, "notify", "said first"),
-    _step(notify.AlarmDelivered, "notify", topics.ALARM, "notify", "done second"),
+    _step(notify.AlarmRaised, "notify", topics.ALARM, "notify", "An alarm is recorded before it is delivered."),
+    _step(notify.AlarmDelivered, "notify", topics.ALARM, "notify", "The outcome of the delivery is recorded."),
 )
 
-Stage = Literal["door", "desk", "answers", "duties", "files"]
-"""What a planned shape waits for: answers to units; the desk; silence and the four facts; duties; files of any form."""
+Stage = Literal["receipts", "desk", "coverage", "duties", "formats"]
+"""The later work that a planned part belongs to.
+
+``receipts``: complete answers to units; ``desk``: the web application; ``coverage``: what sources do not report and
+which services are received; ``duties``: cases with several referrals; ``formats``: files with any column headers.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """A step that later work builds. Its shape is settled here, so that nobody builds another beside it."""
+    """A step that later work implements. Its event is already defined, so that no second one is created for it."""
 
     step: Step
     stage: Stage
 
 
 def _planned(
-    stage: Stage, event: type[Event], said_by: str, on: Topic | tuple[Topic, ...], heard_by: str, so_that: str
+    stage: Stage, event: type[Event], producers: str, on: Topic | tuple[Topic, ...], consumers: str, purpose: str
 ) -> Planned:
-    return Planned(_step(event, said_by, on, heard_by, so_that), stage)
+    return Planned(_step(event, producers, on, consumers, purpose), stage)
 
 
 PLANNED: tuple[Planned, ...] = (
-    _planned("door", planned.MessagesRefused, "intake", topics.RECEIPT, UNIT, "what cannot be read is answered too"),
-    _planned("door", planned.AlertRaised, "intake", topics.INTAKE_ALERT, "notify", "a broken report reaches a person"),
-    _planned("door", planned.SubmissionWithdrawn, "intake", topics.INTAKE_RECORD, "registry", "a wrong file is undone"),
-    _planned("door", planned.ActionForwarded, "registry", topics.REGISTRY_ACTION, "referral", "merges are resolved"),
-    _planned("door", planned.RegistryDecidedAction, "registry", topics.REGISTRY_DECISION, "notify", "said once"),
-    _planned("door", planned.ReferralDecidedAction, "referral", topics.REFERRAL_DECISION, "notify", "said once"),
-    _planned("door", planned.ActionAnswered, "notify", topics.RECEIPT, UNIT, "the unit learns what its action did"),
-    _planned("desk", desk.DeskAction, "desk", topics.DESK_ACTION, "intake", "a form counts like a unit's action"),
-    _planned("desk", desk.DeskRecord, "desk", topics.DESK_RECORD, "intake", "a file is handed in on a page"),
-    _planned("desk", desk.DeskAnswer, "intake", topics.DESK_RECEIPT, "desk", "the page shows what became of it"),
-    _planned("desk", desk.PersonChanged, "desk", topics.DESK_ACCESS, "registry", "the registry knows who asks"),
-    _planned("desk", desk.AuthorisationChanged, "desk", topics.DESK_ACCESS, "registry", "no authorisation, no name"),
-    _planned("desk", desk.RecusalChanged, "desk", topics.DESK_ACCESS, "registry", "kin do not see the file"),
-    _planned("desk", desk.StateSnapshot, "registry eligibility referral notify", topics.STATES, "desk", "filled anew"),
-    _planned("answers", planned.ApplicationChanged, "referral", CASES, "notify", "applied is not granted"),
+    _planned("receipts", planned.MessagesRefused, "intake", topics.RECEIPT, UNIT, "Unreadable messages are answered."),
+    _planned(
+        "receipts", planned.AlertRaised, "intake", topics.INTAKE_ALERT, "notify", "A person sees an unreadable report."
+    ),
+    _planned(
+        "receipts",
+        planned.SubmissionWithdrawn,
+        "intake",
+        topics.INTAKE_RECORD,
+        "registry",
+        "The registry restores the state before a wrong file.",
+    ),
+    _planned(
+        "receipts",
+        planned.ActionForwarded,
+        "registry",
+        topics.REGISTRY_ACTION,
+        "referral",
+        "An action reaches the current file after merges.",
+    ),
+    _planned(
+        "receipts",
+        planned.RegistryDecidedAction,
+        "registry",
+        topics.REGISTRY_DECISION,
+        "notify",
+        "Exactly one service states the outcome of an action.",
+    ),
+    _planned(
+        "receipts",
+        planned.ReferralDecidedAction,
+        "referral",
+        topics.REFERRAL_DECISION,
+        "notify",
+        "Exactly one service states the outcome of an action.",
+    ),
+    _planned(
+        "receipts", planned.ActionAnswered, "notify", topics.RECEIPT, UNIT, "The unit learns the outcome of its action."
+    ),
+    _planned(
+        "desk", desk.DeskAction, "desk", topics.DESK_ACTION, "intake", "A form has the effect of a unit's action."
+    ),
+    _planned("desk", desk.DeskRecord, "desk", topics.DESK_RECORD, "intake", "A file is submitted in the browser."),
+    _planned("desk", desk.DeskAnswer, "intake", topics.DESK_RECEIPT, "desk", "The page displays the outcome."),
+    _planned("desk", desk.PersonChanged, "desk", topics.DESK_ACCESS, "registry", "The registry identifies the person."),
+    _planned(
+        "desk",
+        desk.AuthorisationChanged,
+        "desk",
+        topics.DESK_ACCESS,
+        "registry",
+        "The registry shows names to authorised people only.",
+    ),
+    _planned(
+        "desk", desk.RecusalChanged, "desk", topics.DESK_ACCESS, "registry", "A recused person cannot see the file."
+    ),
+    _planned(
+        "desk",
+        desk.StateSnapshot,
+        "registry eligibility referral notify",
+        topics.STATES,
+        "desk",
+        "The desk rebuilds its read model.",
+    ),
+    _planned(
+        "coverage", planned.ApplicationChanged, "referral", CASES, "notify", "Units learn the state of an application."
+    ),
 )
 
-PLANNED_TOPICS: Mapping[str, Stage] = {topics.REPORT.name: "door"}
-"""Planned topics for events that exist: a report is ``contracts.intake.Action`` on a topic of its own."""
+PLANNED_TOPICS: Mapping[str, Stage] = {topics.REPORT.name: "receipts"}
+"""Planned topics for events that exist: a report will be ``contracts.intake.Action`` on a separate topic."""
 
 PLANNED_RULES: Mapping[str, Stage] = {
-    "OWNER_OF": "door",
-    "is_report_of_danger": "door",
+    "OWNER_OF": "receipts",
+    "is_report_of_danger": "receipts",
 }
-"""Names of ``contracts.vocabulary`` that stand for what several services will ask in the same way."""
+"""Names of ``contracts.vocabulary`` that several services will use."""
 
 PLANNED_VERBS: Mapping[str, Stage] = {
-    "confirm-disappearances": "door",  # of a full file without many who were in the one before
-    "withdraw-submission": "door",
-    "apply": "answers",
-    "waive": "answers",  # 监护人放弃
-    "map-heading": "files",  # a unit says what a heading means
-    "confirm-heading": "files",  # the county agrees, from a date on
+    "confirm-disappearances": "receipts",  # of a full file that lacks many children of the previous one
+    "withdraw-submission": "receipts",
+    "apply": "coverage",
+    "waive": "coverage",  # 监护人放弃
+    "map-heading": "formats",  # a unit defines the meaning of a column header
+    "confirm-heading": "formats",  # the county approves the definition from a date on
 }
-"""What people will be able to do; ``contracts.vocabulary.Verb`` takes each in when intake knows it."""
+"""Planned verbs. Each is added to ``contracts.vocabulary.Verb`` when intake implements it."""
 
 PLANNED_FIELDS: Mapping[str, Stage] = {
-    "department.Begin.v1.population": "door",  # 口径、辖区、年龄段、期间、人数, and who signed the file
-    "registry.ChildChanged.v1.not_seen": "answers",  # datasets whose whole file of the period lacks the child
-    "eligibility.ChildAssessed.v1.items.scope": "answers",  # inside or outside this list
-    "referral.ReferralChanged.v1.matter": "duties",  # several referrals of one matter
+    "department.Begin.v1.population": "receipts",  # 口径、辖区、年龄段、期间、人数, and who signed the file
+    "registry.ChildChanged.v1.not_seen": "coverage",  # datasets whose full file of the period lacks the child
+    "eligibility.ChildAssessed.v1.items.scope": "coverage",  # inside or outside this list
+    "referral.ReferralChanged.v1.matter": "duties",  # several referrals of one case
     "referral.ReferralChanged.v1.leads": "duties",
-    "notify.AlarmRaised.v1.submission": "door",  # machine clues ring once a unit and file
-    "county.CountyActivated.v1.county.routes.observed": "answers",  # answers are counted, nobody is told
-    "county.CountyActivated.v1.county.datasets.absence_shows": "answers",
-    "county.CountyActivated.v1.county.catalogue.rule": "answers",  # a row without code: all / any / not over facts
-    "county.CountyActivated.v1.county.units.weekly_budget": "answers",
+    "notify.AlarmRaised.v1.submission": "receipts",  # derived clues raise one alarm per unit and file
+    "county.CountyActivated.v1.county.routes.observed": "coverage",  # findings are counted, but no unit is notified
+    "county.CountyActivated.v1.county.datasets.absence_shows": "coverage",
+    "county.CountyActivated.v1.county.catalogue.rule": "coverage",  # an item without code: all / any / not over facts
+    "county.CountyActivated.v1.county.units.weekly_budget": "coverage",
 }
-"""Fields that events in use will get. Growth: readers of today pass over them."""
+"""Fields that current events will get. Consumers of today will ignore them."""
 
-# ---------------------------------------------------------------- what is read where no code shows it
+# ---------------------------------------------------------------- fields that type checkers do not see being read
 
 Properties = Mapping[type[BaseModel], str]
-"""Names of a class's properties, with spaces between."""
+"""Model -> names of its fields, separated by spaces."""
 
-READ_BY_NAME: Mapping[str, Properties] = {
-    # What a record says, as JSON.
+READ_BY_FIELD_NAME: Mapping[str, Properties] = {
+    # It reads records as JSON.
     "cli/trace.py": {
         intake.RecordRead: "submission",
         intake.RecordDisappeared: "unit dataset",
@@ -208,13 +357,13 @@ READ_BY_NAME: Mapping[str, Properties] = {
         referral.LedgerEntryChanged: "reasons actor_unit",
         referral.DutyChanged: "period",
     },
-    # A dataset without them is refused.
+    # It refuses a dataset without them.
     "county/checks.py": {county.Dataset: "purpose legal_basis retention"},
 }
-"""By the file that reads them under their names: type checkers do not see what ``record["name"]`` reads."""
+"""File -> the fields that it reads by name, as in ``record["name"]``, which a type checker does not see."""
 
 PLANNED_PROPERTIES: Mapping[Stage, Properties] = {
-    "door": {
+    "receipts": {
         intake.Begin: "submitted_by",
         registry.FindingAssigned: "ce_id",
         referral.ReferralActionRefused: "referral state",
@@ -239,9 +388,9 @@ PLANNED_PROPERTIES: Mapping[Stage, Properties] = {
         county.Cadence: "submission_reminders_days",
         county.Thresholds: "notice_before_16_days",
     },
-    "answers": {
+    "coverage": {
         registry.ChildChanged: "silent_sources open_reviews",
         county.Item: "sealed",
     },
 }
-"""Properties that nobody reads yet, by the later work that will. What is done leaves nothing here."""
+"""Fields that no code reads yet, by the later work that will read them. Finished work has no entry."""

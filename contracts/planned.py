@@ -1,6 +1,6 @@
-"""Events that later work will publish (``contracts.flow.PLANNED``): their shapes are settled, no code uses them yet.
+"""Events that later work will publish (``contracts.flow.PLANNED``). Their fields are agreed, but no code uses them yet.
 
-Whoever builds one moves it to the module of the service that publishes it.
+An event moves to the module of its service when it is implemented.
 """
 
 from datetime import date, datetime
@@ -13,14 +13,14 @@ from contracts.vocabulary import ApplicationState, Verb
 
 
 class MessagesRefused(Event):
-    """The answer to messages of a unit that could not be read at all: by place, as no id could be read."""
+    """The answer to messages of a unit that could not be read. It names offsets, because no id could be read."""
 
     kind: ClassVar[str] = "intake.MessagesRefused.v1"
     topic: ClassVar[str] = "receipt.{unit}.v1"
 
     unit: str
     restricted: bool
-    """The messages came by the unit's log-in for restricted matters."""
+    """True if the messages came from the unit's log-in for restricted cases."""
     topic_written: str
     partition: int
     first_offset: int
@@ -29,9 +29,9 @@ class MessagesRefused(Event):
     count: int
     code: str
     message: str
-    """Chinese sentence: what is wrong."""
+    """A Chinese sentence that says what is wrong."""
     remedy: str
-    """Chinese sentence: what to do."""
+    """A Chinese sentence that says what to do."""
 
     @property
     def key(self) -> str:
@@ -43,7 +43,7 @@ class MessagesRefused(Event):
 
 
 class AlertRaised(Event):
-    """Something at intake that a person must hear of now: a broken message that may be a report, or a flood."""
+    """An urgent problem at intake: a malformed message that may be a report, or a flood of messages."""
 
     kind: ClassVar[str] = "intake.AlertRaised.v1"
     topic: ClassVar[str] = "intake.alert.v1"
@@ -53,7 +53,7 @@ class AlertRaised(Event):
     unit: str
     reason: Literal["unreadable_report", "flood"]
     count: int
-    """Since the last alert of this unit and reason; a unit has one in ten minutes."""
+    """The number of occurrences since the last alert of this unit and reason. Alerts are at least ten minutes apart."""
     at: datetime
 
     @property
@@ -62,7 +62,7 @@ class AlertRaised(Event):
 
 
 class SubmissionWithdrawn(Event):
-    """The newest file of a dataset was withdrawn by its unit within thirty days: the file before it holds again."""
+    """A unit withdrew the newest file of a dataset within thirty days, so that the previous file is current again."""
 
     kind: ClassVar[str] = "intake.SubmissionWithdrawn.v1"
     topic: ClassVar[str] = "intake.record.v1"
@@ -81,7 +81,7 @@ class SubmissionWithdrawn(Event):
 
 
 class RegistryDecidedAction(Event):
-    """What an action did, by the service that owns its verb (``contracts.vocabulary.OWNER_OF``), success included."""
+    """The outcome of an action, also a success, by the service that owns its verb (``vocabulary.OWNER_OF``)."""
 
     kind: ClassVar[str] = "registry.ActionDecided.v1"
     topic: ClassVar[str] = "registry.decision.v1"
@@ -90,7 +90,7 @@ class RegistryDecidedAction(Event):
     ce_id: UUID
     unit: str
     restricted: bool
-    """The action came from the unit's restricted log-in, and its answer goes there."""
+    """True if the action came from the unit's restricted log-in, which also receives the answer."""
     verb: Verb
     outcome: Literal["done", "not_done"]
     code: str
@@ -103,7 +103,7 @@ class RegistryDecidedAction(Event):
 
 
 class ActionForwarded(Event):
-    """An action about a child, keyed by the file that holds now: merges are resolved, unknown children refused."""
+    """An action about a child, keyed by the current file after merges. Unknown children have been refused."""
 
     kind: ClassVar[str] = "registry.ActionForwarded.v1"
     topic: ClassVar[str] = "registry.action.v1"
@@ -111,7 +111,7 @@ class ActionForwarded(Event):
 
     child: UUID
     named: UUID
-    """The child as the unit named it."""
+    """The child that the unit named."""
     action: ActionAccepted
 
     @property
@@ -120,7 +120,7 @@ class ActionForwarded(Event):
 
 
 class ReferralDecidedAction(Event):
-    """What an action did, by the service that owns its verb (``contracts.vocabulary.OWNER_OF``), success included."""
+    """The outcome of an action, also a success, by the service that owns its verb (``vocabulary.OWNER_OF``)."""
 
     kind: ClassVar[str] = "referral.ActionDecided.v1"
     topic: ClassVar[str] = "referral.decision.v1"
@@ -129,7 +129,7 @@ class ReferralDecidedAction(Event):
     ce_id: UUID
     unit: str
     restricted: bool
-    """The action came from the unit's restricted log-in, and its answer goes there."""
+    """True if the action came from the unit's restricted log-in, which also receives the answer."""
     verb: Verb
     outcome: Literal["done", "not_done"]
     code: str
@@ -142,9 +142,9 @@ class ReferralDecidedAction(Event):
 
 
 class ApplicationChanged(Event):
-    """An application for a listed service: applied for, not approved, granted, or waived by the guardian.
+    """An application for a listed service was made, granted, not approved, or waived by the guardian.
 
-    It stands apart from being entitled (eligibility's answer) and from receiving (a fact of the registry).
+    It is independent of entitlement (eligibility's answer) and of receipt (a fact of the registry).
     """
 
     kind: ClassVar[str] = "referral.ApplicationChanged.v1"
@@ -166,7 +166,7 @@ class ApplicationChanged(Event):
 
 
 class ActionAnswered(Event):
-    """The second receipt of an action: what it did, in a sentence, within two seconds; success too."""
+    """The second receipt of an action, within two seconds: its outcome in a sentence, success included."""
 
     kind: ClassVar[str] = "notify.ActionAnswered.v1"
     topic: ClassVar[str] = "receipt.{unit}.v1"
@@ -177,9 +177,9 @@ class ActionAnswered(Event):
     outcome: Literal["done", "not_done"]
     code: str
     message: str
-    """Chinese sentence: what became of it."""
+    """A Chinese sentence that states the outcome."""
     remedy: str
-    """Chinese sentence: what to do instead; empty when it was done."""
+    """A Chinese sentence that says what to do instead; empty if the action was done."""
 
     @property
     def key(self) -> str:

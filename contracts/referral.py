@@ -1,4 +1,4 @@
-"""Said by referral: every risk and duty is somebody's, with a clock, until it is done."""
+"""Events of referral: every risk and duty has a responsible unit and a due date until it is done."""
 
 from datetime import date, datetime
 from typing import ClassVar, Literal
@@ -22,20 +22,24 @@ from contracts.vocabulary import (
 
 
 class Basis(BaseModel):
-    """The text a referral rests on."""
+    """The legal or policy text a referral rests on."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True)
 
     place: str
+    """The document and article."""
     phrase: str
+    """A short verbatim quotation."""
 
 
 class _Case(Event):
-    """Keyed by child, in order; restricted matters travel on a topic of their own."""
+    """The base of case events. Their key is the child; events of restricted cases go to a separate topic."""
 
     child: UUID
     restricted: bool
+    """Whether the case is restricted (限知事项)."""
     on: date
+    """The county day of the event."""
 
     @property
     def key(self) -> str:
@@ -47,61 +51,74 @@ class _Case(Event):
 
 
 class ReferralChanged(_Case):
-    """Something happened to a referral; its state afterwards."""
+    """A transition of a referral, with its state afterwards."""
 
     kind = "referral.ReferralChanged.v1"
     topic: ClassVar[str] = "referral.case.v1"
 
     referral: UUID
     version: int
-    """Counts this referral's moves."""
+    """Counts this referral's transitions."""
     transition: Transition
     state: ReferralState
     route: str
     level: Level
     findings: tuple[FindingCode, ...]
     finding: UUID | None
-    """The person's finding it came from; None: derived from facts."""
+    """The person's report it came from; null if the finding was derived from facts."""
     item: str | None
+    """The item of the list that the referral concerns, if any."""
     from_unit: str
+    """The unit that sent the referral."""
     to_unit: str
+    """The unit that must act."""
     previous_unit: str | None = None
-    """returned, rerouted: who had it."""
+    """returned, rerouted: the unit that had it before."""
     right_unit: str | None = None
-    """returned: who should have it, by the word of the unit that returned it. A person decides."""
+    """returned: the responsible unit according to the unit that returned it. A person decides."""
     inform: tuple[str, ...] = ()
+    """Units that are informed without a referral of their own."""
     township: str | None
+    """The child's township, a 9-digit code."""
     whitelist: tuple[IdentityField, ...]
+    """The identity fields that may be disclosed to the receiving unit."""
     sent_at: datetime
     accept_by: datetime | None
+    """The due time of the acceptance; null if the level sets none."""
     result_by: datetime | None
+    """The due time of the result; null if the level sets none."""
     provisional: bool = False
-    """Counted into a year whose working days nobody has published yet: these clocks may move."""
+    """True if a due date lies in a year whose working-day calendar is not published yet; it may change."""
     overdue: Literal["accept", "result", "phone_report", "confirm"] | None = None
-    """escalated: which clock ran out."""
+    """escalated: the due date that was missed."""
     call_first: bool
+    """Whether a telephone call must come before the written referral."""
     phone_by: datetime | None = None
-    """Until when the call that comes first is to be recorded."""
+    """The due time for recording that call."""
     phone_reported: bool
+    """Whether that call has been recorded."""
     reason: ReturnReason | None = None
     cause: str | None = None
-    """Why, where no person chose a reason: ``no_longer_shown``, ``finding_added``, ``level_raised``, ``shown_again``,
+    """The cause if no person chose one: ``no_longer_shown``, ``finding_added``, ``level_raised``, ``shown_again``,
     ``sent_again``, ``returned_too_often``, ``refused_by_guardian``, ``not_reached``, ``no_restricted_queue``,
     ``township_unknown``, ``no_such_route``, ``no_such_unit``, ``calendar_published``."""
     result: Result | None = None
     reporter_unit: str | None = None
-    """Who reported last."""
+    """The unit that reported last."""
     reporters: tuple[str, ...] = ()
-    """Every unit that reported: each is owed word of the result."""
+    """All units that reported. Each must be informed of the result."""
     reporter_informed: bool = False
+    """Whether every reporter has been informed."""
     actor_unit: str | None
-    """None: the clock."""
+    """The unit whose person acted; null if time caused the transition."""
     actor_role: str | None
+    """The role of that person."""
     escalated_to: str | None = None
+    """escalated: the unit it was escalated to."""
 
 
 class ProposalMade(_Case):
-    """A rule suggests; the township confirms within the clock, or the county is told."""
+    """A rule suggests a referral or ledger change. The township decides before the due time, or it is escalated."""
 
     kind = "referral.ProposalMade.v1"
     topic: ClassVar[str] = "referral.case.v1"
@@ -109,15 +126,20 @@ class ProposalMade(_Case):
     proposal: UUID
     subject: Literal["referral", "ledger", "ledger_closing"]
     unit: str
+    """The unit that must decide."""
     route: str | None
     level: Level | None
     findings: tuple[FindingCode, ...] = ()
     ledger_reasons: tuple[LedgerReason, ...] = ()
+    """The grounds on which the child may enter the ledger."""
     township: str | None
     decide_by: datetime
+    """The due time of the decision."""
 
 
 class ProposalEnded(_Case):
+    """A proposal was decided, escalated, or withdrawn because the facts no longer show it."""
+
     kind = "referral.ProposalEnded.v1"
     topic: ClassVar[str] = "referral.case.v1"
 
@@ -131,7 +153,7 @@ class ProposalEnded(_Case):
 
 
 class LedgerEntryChanged(_Case):
-    """The key-care ledger: a child's entry opened, changed its grounds, or closed (by a person only)."""
+    """A person opened or closed a child's entry on the key-care ledger, or its grounds changed."""
 
     kind = "referral.LedgerEntryChanged.v1"
     topic: ClassVar[str] = "referral.case.v1"
@@ -145,7 +167,7 @@ class LedgerEntryChanged(_Case):
 
 
 class DutyChanged(_Case):
-    """A monthly contact or quarterly visit: created, reminded, fulfilled or missed."""
+    """A duty (monthly contact, quarterly or first visit) was created, reminded of, fulfilled, missed or cancelled."""
 
     kind = "referral.DutyChanged.v1"
     topic: ClassVar[str] = "referral.case.v1"
@@ -154,16 +176,18 @@ class DutyChanged(_Case):
     duty_kind: DutyKind
     change: Literal["created", "reminded", "fulfilled", "missed", "fulfilled_late", "cancelled"]
     period: str
-    """``2026-11`` or ``2026Q4``."""
+    """The period of the duty: a month (``2026-11``) or quarter (``2026Q4``)."""
     due_on: date
+    """The last day on which the duty is fulfilled in time."""
     provisional: bool = False
-    """Counted into a year whose working days nobody has published yet: it may move, and is reminded of when it does."""
+    """True if ``due_on`` lies in a year whose working-day calendar is not published yet; it may change."""
     unit: str
+    """The unit that must fulfil the duty."""
     township: str | None
 
 
 class ReferralActionRefused(_Case):
-    """An action that intake let in but referral cannot do: notify answers the unit with the reason."""
+    """Referral refused an action that intake had accepted; notify informs the unit of the reason."""
 
     kind = "referral.ActionRefused.v1"
     topic: ClassVar[str] = "referral.case.v1"
@@ -173,14 +197,15 @@ class ReferralActionRefused(_Case):
     verb: Verb
     referral: UUID | None
     code: str
-    """``not_yours``, ``illegal_move``, ``unknown_referral``, ``unknown_proposal``, ``reporter_not_informed`` ..."""
+    """Why, such as ``not_yours``, ``illegal_move``, ``unknown_referral`` or ``reporter_not_informed``."""
     state: ReferralState | None = None
+    """The state of the referral, if the action named one."""
 
 
 class QueueEntry(Event):
-    """One referral as its agency sees it: the queue is a table, compacted by referral.
+    """One referral as its agency sees it. The queue topic is a table, compacted by referral.
 
-    A moved-on or closed referral says so in a last entry; its tombstone follows at the next turn of the day.
+    A referral that has been reassigned or closed gets a last entry that says so; its tombstone follows on the next day.
     """
 
     kind = "referral.QueueEntry.v1"
@@ -191,30 +216,35 @@ class QueueEntry(Event):
     referral: UUID
     child: UUID
     version: int
-    """Take the newest."""
+    """Counts the entries of this referral; the highest is current."""
     state: ReferralState
     assigned: bool
-    """False: it went to another unit, was withdrawn or is closed; nothing is left to do."""
+    """False if it was reassigned, withdrawn or closed, so that this unit has nothing left to do."""
     route: str
     title: str
+    """The route's title, in Chinese."""
     level: Level
     findings: tuple[FindingCode, ...]
     item: str | None
     expects: str
+    """What the unit is expected to do, in Chinese."""
     basis: tuple[Basis, ...]
     from_unit: str
+    """The unit that sent the referral."""
     township: str | None
     sent_at: datetime
     accept_by: datetime | None
     result_by: datetime | None
     provisional: bool = False
-    """Counted into a year whose working days nobody has published yet: these clocks may move."""
+    """True if a due date lies in a year whose working-day calendar is not published yet; it may change."""
     call_first: bool
     hotlines: tuple[str, ...] = ()
+    """The numbers to call first."""
     phone_reported: bool
     disclosure: bool
-    """What you may know of the child is on your disclosure topic under the same key."""
+    """Whether the child's identity is on the unit's disclosure topic under the same key."""
     deleted: bool = False
+    """True only in the tombstone, which has no value."""
 
     @property
     def key(self) -> str:

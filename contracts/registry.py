@@ -1,4 +1,4 @@
-"""Said by the registry: one file per child, in codes and dates; and what it must ask a person."""
+"""Events of the registry: one file per child in codes and dates, and the reviews that a person must decide."""
 
 from datetime import date, datetime
 from typing import ClassVar, Literal
@@ -12,9 +12,9 @@ from contracts.vocabulary import FactName, FindingCode, IdentityField, Level, Ve
 
 
 class Fact(BaseModel):
-    """One claim: what, from whom, since when, said when."""
+    """One claim about a child: the fact, its value, its source, and the day for which it holds."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True, use_attribute_docstrings=True)
 
     name: FactName
     value: FactValue
@@ -22,16 +22,17 @@ class Fact(BaseModel):
     dataset: str
     period: str | None
     valid_on: date
-    """The day the claim speaks of. A newer validity wins, not a newer arrival."""
+    """The day for which the claim holds. The newest ``valid_on`` wins, not the newest arrival."""
     recorded_on: date
+    """The county day on which the claim was received."""
     chosen: bool
-    """The claim that stands. Where departments contradict one another, the others travel too."""
+    """Whether this claim is the current value. If departments contradict one another, all claims are included."""
     verified: bool = False
-    """A named person saw it on the spot."""
+    """Whether a named person verified it on the spot."""
 
 
 class ChildChanged(Event):
-    """The child's file as it stands: a full snapshot. The newest ``child_version`` wins; holes are legal."""
+    """A child's current file, a full snapshot. The highest ``child_version`` is current; versions may be skipped."""
 
     kind = "registry.ChildChanged.v1"
     topic = "registry.child.v1"
@@ -42,20 +43,20 @@ class ChildChanged(Event):
     number: str
     """The child's number: twelve digits, from which the id follows (``contracts.child_number``)."""
     child_version: int
-    """Counts the input events of this child, not batches."""
+    """Counts the input events of this child, independently of batches."""
     state: Literal["candidate", "on_file", "absorbed"]
     absorbed_by: UUID | None = None
-    """Set on a file that was merged into another: everything derived follows."""
+    """The child whose file absorbed this one in a merge. Consumers move what they derived from this file."""
     absorbs: tuple[UUID, ...] = ()
-    """The hand-over on the survivor."""
+    """The children whose files this one has absorbed."""
     split_from: UUID | None = None
     facts: tuple[Fact, ...]
     sources: tuple[str, ...]
-    """Datasets that know this child."""
+    """The datasets that report this child."""
     silent_sources: tuple[str, ...] = ()
-    """Datasets that no longer report the child."""
+    """The datasets that no longer report the child."""
     open_reviews: int = 0
-    """Match questions open about this file."""
+    """The number of open reviews of whether this file and another are the same child."""
 
     @property
     def key(self) -> str:
@@ -63,7 +64,7 @@ class ChildChanged(Event):
 
 
 class FindingAssigned(Event):
-    """A person's finding, now about a child. The express way: never held up."""
+    """A person's report, assigned to a child. It goes to a priority consumer and is never delayed."""
 
     kind = "registry.FindingAssigned.v1"
     topic = "registry.finding.v1"
@@ -74,14 +75,14 @@ class FindingAssigned(Event):
     number: str
     """The child's number, twelve digits."""
     candidate: bool
-    """The child is not on file (yet)."""
+    """True if the child is not on file yet."""
     findings: tuple[FindingCode, ...]
     level: Level | None
     unit: str
     place: str | None
     role: str
     township: str | None
-    """Where the child was found; else the child's township on file."""
+    """The township where the child was found, otherwise the township on file."""
     residence_division: str | None
     on: date
     recorded_at: datetime
@@ -94,18 +95,18 @@ class FindingAssigned(Event):
 
 
 class FileReassigned(Event):
-    """A merge or a split by a person, for those who keep matters by child. Keyed by the file that receives."""
+    """A merge or split by a person, for consumers that keep cases by child. Its key is the receiving file."""
 
     kind = "registry.FileReassigned.v1"
     topic = "registry.finding.v1"
     sensitivity: ClassVar[Sensitivity] = "restricted"
 
     child: UUID
-    """Receives."""
+    """The child whose file receives."""
     from_child: UUID
     reason: Literal["merge", "split", "matched"]
     findings: tuple[UUID, ...] = ()
-    """split: only what came from these findings moves. merge, matched: everything."""
+    """split: only what came from these reports moves. merge, matched: empty, because everything moves."""
     on: date
 
     @property
@@ -117,20 +118,20 @@ _QUESTION = 8
 
 
 def review_id(made: UUID) -> UUID:
-    """The same id, marked as a question's."""
+    """Return the id marked as the id of a review, by its UUID version."""
     return UUID(int=made.int & ~(0xF << 76) | _QUESTION << 76)
 
 
 def is_review(asked: UUID) -> bool:
-    """Whose a confirm or decline is: a question's is the registry's, any other id is referral's.
+    """Whether a confirm or decline belongs to the registry; with any other id it belongs to referral.
 
-    An id that neither of the two knows is thus refused by one of them, and never by both.
+    So exactly one of the two services refuses an id that neither knows.
     """
     return asked.version == _QUESTION
 
 
 class ReviewRequested(Event):
-    """Rung 3: two files could be one child. A person decides; the evidence is in codes."""
+    """Two files may be the same child and a person must decide (clerical review). The evidence is in codes."""
 
     kind = "registry.ReviewRequested.v1"
     topic = "registry.review.v1"
@@ -139,10 +140,10 @@ class ReviewRequested(Event):
     child: UUID
     other: UUID
     evidence: tuple[str, ...]
-    """``same_name``, ``same_birth_date``, ``same_guardian_name``, ``same_phone``, ``two_valid_numbers`` ..."""
+    """Codes of what agrees, such as ``same_name``, ``same_birth_date``, ``same_guardian_name`` and ``same_phone``."""
     conflicts: tuple[str, ...] = ()
     unit: str
-    """Who decides."""
+    """The unit that decides."""
     on: date
 
     @property
@@ -151,6 +152,8 @@ class ReviewRequested(Event):
 
 
 class ReviewResolved(Event):
+    """A person has decided a review, or a split has reversed an earlier merge."""
+
     kind = "registry.ReviewResolved.v1"
     topic = "registry.review.v1"
 
@@ -168,7 +171,7 @@ class ReviewResolved(Event):
 
 
 class FactConflictFound(Event):
-    """Two departments say different things of the same child and the same time."""
+    """Two departments report different values of one fact for the same child and time."""
 
     kind = "registry.FactConflictFound.v1"
     topic = "registry.review.v1"
@@ -184,14 +187,14 @@ class FactConflictFound(Event):
 
 
 class RegistryActionRefused(Event):
-    """An action that intake let in but the registry cannot do: notify answers the unit."""
+    """The registry refused an action that intake had accepted; notify informs the unit."""
 
     kind = "registry.ActionRefused.v1"
     topic = "registry.review.v1"
 
     child: UUID | None
     restricted: bool
-    """The action came by the unit's log-in for restricted matters, and so does its answer."""
+    """True if the action came from the unit's log-in for restricted cases, which also receives the answer."""
     unit: str
     ce_id: UUID
     verb: Verb
@@ -204,19 +207,19 @@ class RegistryActionRefused(Event):
 
 
 class Disclosed(Event):
-    """What an agency must know to act, sealed to its key; without a value once the referral is closed."""
+    """The identity fields an agency needs, encrypted for its public key; a tombstone once the referral is closed."""
 
     kind = "registry.Disclosed.v1"
     topic = "disclosure.{unit}.v1"
 
     unit: str
     restricted: bool
-    """Sealed to the unit's second key, on a topic that its other log-in reads."""
+    """True if it is encrypted for the unit's second key and published on the topic of its restricted log-in."""
     referral: UUID
     fields: tuple[IdentityField, ...]
-    """Names of the sealed fields: only what the route's whitelist names."""
+    """The names of the encrypted fields; only fields of the route's whitelist occur."""
     jwe: str | None
-    """Compact JWE of a JSON object; None: the tombstone."""
+    """Compact JWE of a JSON object; null in the tombstone."""
 
     @property
     def key(self) -> str:
@@ -265,4 +268,4 @@ FACT_TYPES: dict[FactName, Literal["date", "number", "code", "bool"]] = {
     name: "date" if name in _DATES else "number" if name in _NUMBERS else "code" if name in _CODES else "bool"
     for name in FactName
 }
-"""How each fact's value is written: an ISO date, a whole number, a code, or true / false."""
+"""The type of each fact's value: an ISO date, a whole number, a code, or true / false."""

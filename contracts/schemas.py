@@ -1,11 +1,11 @@
-"""The published form of every event: JSON Schema 2020-12 a kind, and one AsyncAPI 3 document of the whole house.
+"""Generate the published contracts: a JSON Schema 2020-12 per event type and one AsyncAPI 3 document of the system.
 
-``python -m contracts.schemas --write`` writes them to ``contracts/schemas``; ``--check`` fails when they are not
-current, or when a contract that was released changed in any way but growth: a new kind, or a new field that may be
-missing. Everything else is a new major version, that is a new class with a new kind.
+``python -m contracts.schemas --write`` writes them to ``contracts/schemas``. ``--check`` fails if they are not
+current, or if a released contract has changed in any way but growth: a new event type, or a new optional field. Any
+other change requires a new major version, which is a new class with a new kind.
 
-A contract is released with the first tag ``v...`` that has its file; until then it may change freely. Git's tags are
-asked, not the folder: a file that is edited or deleted by hand frees nobody from what was released.
+A contract is released by the first tag ``v...`` that contains its file; until then it may change freely. The released
+version is read from Git's tags, not from the folder, so that editing or deleting a file does not hide a change.
 """
 
 import argparse
@@ -33,7 +33,7 @@ Schema = Mapping[str, Any]
 
 
 def kinds() -> dict[str, type[Event]]:
-    """Every event that is published, by its kind: those of the contracts that are more than planned."""
+    """Return every published event type by its kind. Planned events are not published."""
     for module in pkgutil.iter_modules(contracts.__path__):
         if module.name != "schemas":
             importlib.import_module(f"contracts.{module.name}")
@@ -46,28 +46,45 @@ def kinds() -> dict[str, type[Event]]:
 
 
 def schema_of(event: type[Event]) -> dict[str, Any]:
-    """What a reader may expect of an event's value."""
+    """Return the JSON Schema of an event's value, with the docstrings of its fields as descriptions.
+
+    Two keywords are added: ``x-topic``, the topic or topic family, and ``x-sensitivity``, the event's sensitivity.
+    """
     return {
         "$schema": DIALECT,
         "$id": f"{event.kind}.json",
         "x-topic": event.topic,
         "x-sensitivity": event.sensitivity,
-        **event.model_json_schema(mode="validation"),
+        **_markdown(event.model_json_schema(mode="validation")),
     }
 
 
-# ---------------------------------------------------------------- only growth
+def _markdown(schema: Any) -> Any:
+    """Write the code in descriptions with single backticks, because descriptions are CommonMark."""
+    if isinstance(schema, dict):
+        return {
+            key: " ".join(value.replace("``", "`").split())
+            if key == "description" and isinstance(value, str)
+            else _markdown(value)
+            for key, value in schema.items()
+        }
+    return [_markdown(value) for value in schema] if isinstance(schema, list) else schema
 
-_WORDS = frozenset({"title", "description", "examples", "$schema", "$id", "$defs", "properties", "required", "items"})
-"""Keywords that are compared in their own way, or say nothing about what is valid."""
+
+# ---------------------------------------------------------------- compatibility
+
+_COMPARED_ELSEWHERE = frozenset(
+    {"title", "description", "examples", "$schema", "$id", "$defs", "properties", "required", "items"}
+)
+"""Keywords that do not affect validity, or that other functions compare."""
 
 
-def breaks(old: Schema, new: Schema) -> list[str]:
-    """What in ``new`` is not growth of ``old``; each with the place of the field."""
-    return list(dict.fromkeys(_breaks(old, new, old, new, "", frozenset())))
+def incompatibilities(old: Schema, new: Schema) -> list[str]:
+    """Return the changes from ``old`` to ``new`` that are not growth, each with the path of its field."""
+    return list(dict.fromkeys(_incompatibilities(old, new, old, new, "", frozenset())))
 
 
-def _breaks(
+def _incompatibilities(
     old: Schema, new: Schema, old_root: Schema, new_root: Schema, place: str, seen: frozenset[tuple[str, str]]
 ) -> Iterator[str]:
     refs = (str(old.get("$ref", "")), str(new.get("$ref", "")))
@@ -76,10 +93,12 @@ def _breaks(
             return
         seen |= {refs}
     old, new = _resolved(old, old_root), _resolved(new, new_root)
-    yield from _keywords(old, new, old_root, new_root, place, seen)
-    yield from _fields(old, new, old_root, new_root, place, seen)
+    yield from _compare_keywords(old, new, old_root, new_root, place, seen)
+    yield from _compare_fields(old, new, old_root, new_root, place, seen)
     if "items" in old or "items" in new:
-        yield from _breaks(old.get("items", {}), new.get("items", {}), old_root, new_root, f"{place}[]", seen)
+        yield from _incompatibilities(
+            old.get("items", {}), new.get("items", {}), old_root, new_root, f"{place}[]", seen
+        )
 
 
 def _resolved(schema: Schema, root: Schema) -> Schema:
@@ -89,11 +108,11 @@ def _resolved(schema: Schema, root: Schema) -> Schema:
     return schema
 
 
-def _keywords(
+def _compare_keywords(
     old: Schema, new: Schema, old_root: Schema, new_root: Schema, place: str, seen: frozenset[tuple[str, str]]
 ) -> Iterator[str]:
-    """Types, choices and limits: wider breaks who reads, narrower breaks what was said."""
-    for word in sorted((set(old) | set(new)) - _WORDS):
+    """Compare types, choices and limits. A wider one breaks consumers; a narrower one rejects published events."""
+    for word in sorted((set(old) | set(new)) - _COMPARED_ELSEWHERE):
         before, after = old.get(word), new.get(word)
         where = place or "the event"
         if isinstance(before, list) and isinstance(after, list) and word in ("anyOf", "oneOf", "allOf", "prefixItems"):
@@ -101,21 +120,21 @@ def _keywords(
                 yield f"{where}: {word} has {len(after)} choices, not {len(before)}"
                 continue
             for one, other in zip(before, after, strict=True):
-                yield from _breaks(one, other, old_root, new_root, place, seen)
+                yield from _incompatibilities(one, other, old_root, new_root, place, seen)
         elif isinstance(before, dict) and isinstance(after, dict):
-            yield from _breaks(before, after, old_root, new_root, f"{place}{{}}", seen)
+            yield from _incompatibilities(before, after, old_root, new_root, f"{place}{{}}", seen)
         elif word == "enum" and before is not None and after is not None:
             for value in before:
                 if value not in after:
                     yield f"{where}: {value!r} is gone from the choices"
             for value in after:
                 if value not in before:
-                    yield f"{where}: {value!r} is new among the choices, and old readers do not know it"
+                    yield f"{where}: {value!r} is new among the choices, and old consumers do not know it"
         elif before != after:
-            yield f"{where}: {word} is {_shown(after)}, not {_shown(before)}"
+            yield f"{where}: {word} is {_quoted(after)}, not {_quoted(before)}"
 
 
-def _fields(
+def _compare_fields(
     old: Schema, new: Schema, old_root: Schema, new_root: Schema, place: str, seen: frozenset[tuple[str, str]]
 ) -> Iterator[str]:
     before, after = old.get("properties", {}), new.get("properties", {})
@@ -126,16 +145,16 @@ def _fields(
             yield f"{where}: removed"
             continue
         if name in must and name not in must_now:
-            yield f"{where}: may be missing now, and old readers need it"
+            yield f"{where}: may be missing now, and old consumers need it"
         if name in must_now and name not in must:
-            yield f"{where}: required now, and events that were said lack it"
-        yield from _breaks(before[name], after[name], old_root, new_root, where, seen)
+            yield f"{where}: required now, and published events lack it"
+        yield from _incompatibilities(before[name], after[name], old_root, new_root, where, seen)
     for name in after:
         if name not in before and name in must_now:
-            yield f"{place}.{name}: ".lstrip(".") + "new and required, and events that were said lack it"
+            yield f"{place}.{name}: ".lstrip(".") + "new and required, and published events lack it"
 
 
-def _shown(value: object) -> str:
+def _quoted(value: object) -> str:
     return "absent" if value is None else json.dumps(value, ensure_ascii=False)
 
 
@@ -143,13 +162,17 @@ def _shown(value: object) -> str:
 
 
 def asyncapi() -> dict[str, Any]:
-    """The house as an AsyncAPI 3 document: channels are topics, operations are who says and hears what."""
+    """Return the system as an AsyncAPI 3 document. Channels are topics; operations are what each principal may do."""
     return {
         "asyncapi": "3.0.0",
         "info": {
             "title": "Hutong 护童",
             "version": "1",
-            "description": "CloudEvents 1.0 in Kafka's binary mode: payloads are values, envelopes are ce_* headers.",
+            "description": (
+                "Events are CloudEvents 1.0 in Kafka's binary mode: payloads are record values, envelopes are `ce_*` "
+                "headers. Payload schemas have two keywords of their own: `x-topic`, the topic or topic family, and "
+                "`x-sensitivity`, one of `normal`, `restricted` and `identity`. `{unit}` is the id of a unit."
+            ),
         },
         "defaultContentType": "application/json",
         "channels": {_channel_id(topic): _channel(topic) for topic in TOPICS},
@@ -165,18 +188,40 @@ _ENVELOPE: dict[str, Any] = {
     "type": "object",
     "required": ["ce_id", "ce_source", "ce_type", "ce_specversion"],
     "properties": {
-        "ce_id": {"type": "string", "format": "uuid", "description": "The same when the same thing is sent again."},
-        "ce_source": {"type": "string"},
-        "ce_type": {"type": "string", "description": "The message's name."},
+        "ce_id": {
+            "type": "string",
+            "format": "uuid",
+            "description": "The event's id; the same when a message is sent again.",
+        },
+        "ce_source": {"type": "string", "description": "The producer."},
+        "ce_type": {"type": "string", "description": "The name of the message."},
         "ce_specversion": {"const": "1.0"},
-        "ce_time": {"type": "string", "format": "date-time", "description": "When the county learned of it."},
-        "ce_partitionkey": {"type": "string"},
-        "ce_county": {"type": "string", "pattern": r"^\d{6}$"},
-        "ce_correlationid": {"type": "string", "format": "uuid", "description": "The first event of the story."},
-        "ce_causationid": {"type": "string", "format": "uuid"},
+        "ce_time": {
+            "type": "string",
+            "format": "date-time",
+            "description": "When the county learned of it (RFC 3339).",
+        },
+        "ce_partitionkey": {"type": "string", "description": "The record's key."},
+        "ce_county": {"type": "string", "pattern": r"^\d{6}$", "description": "The county's division code."},
+        "ce_correlationid": {
+            "type": "string",
+            "format": "uuid",
+            "description": "The id of the first event in this chain of causes.",
+        },
+        "ce_causationid": {
+            "type": "string",
+            "format": "uuid",
+            "description": "The id of the event that caused this one.",
+        },
         "ce_sensitivity": {"enum": ["normal", "restricted", "identity"]},
-        "ce_producerid": {"type": "string", "description": "With ce_source and ce_sequence: the dense number of an event."},
-        "ce_sequence": {"type": "string"},
+        "ce_producerid": {
+            "type": "string",
+            "description": "The producer's input partition.",
+        },
+        "ce_sequence": {
+            "type": "string",
+            "description": "Counts without gaps per ce_source, ce_producerid and output partition.",
+        },
     },
 }
 
@@ -191,7 +236,7 @@ def _channel(topic: Topic) -> dict[str, Any]:
         settings["retention.ms"] = topic.retention_days * DAY
     channel: dict[str, Any] = {
         "address": topic.name,
-        "description": f"In order by {topic.key}. Sensitivity: {topic.sensitivity}.",
+        "description": f"Key: {topic.key}. Records of one key stay in order. Sensitivity: {topic.sensitivity}.",
         "messages": {
             step.event.kind: {"$ref": f"#/components/messages/{step.event.kind}"}
             for step in FLOW
@@ -202,12 +247,12 @@ def _channel(topic: Topic) -> dict[str, Any]:
     if topic.partitions == "one":
         channel["bindings"]["kafka"]["partitions"] = 1
     if topic.family != "none":
-        channel["parameters"] = {"unit": {"description": "A unit of the county.", "examples": ["341722-jtj"]}}
+        channel["parameters"] = {"unit": {"description": "The id of a unit of the county.", "examples": ["341722-jtj"]}}
     return channel
 
 
 def _operations() -> Iterator[tuple[str, dict[str, Any]]]:
-    said: dict[tuple[str, str, str], list[str]] = {}
+    messages_of: dict[tuple[str, str, str], list[str]] = {}
     for step in FLOW:
         for topic in step.topics:
             for action, names, allowed in (
@@ -216,15 +261,15 @@ def _operations() -> Iterator[tuple[str, dict[str, Any]]]:
             ):
                 for name in names:
                     if name in allowed:
-                        said.setdefault((name, action, _channel_id(topic)), []).append(step.event.kind)
-    for (name, action, channel), messages in sorted(said.items()):
+                        messages_of.setdefault((name, action, _channel_id(topic)), []).append(step.event.kind)
+    for (name, action, channel), messages in sorted(messages_of.items()):
         who = name.replace(UNIT, "unit")
         yield (
             f"{who}.{action}.{channel}",
             {
                 "action": action,
                 "channel": {"$ref": f"#/channels/{channel}"},
-                "title": f"{who} {'says' if action == 'send' else 'hears'}",
+                "title": f"{who} {'emits' if action == 'send' else 'consumes'}",
                 "messages": [{"$ref": f"#/channels/{channel}/messages/{kind}"} for kind in messages],
             },
         )
@@ -236,6 +281,7 @@ def _message(event: type[Event]) -> dict[str, Any]:
         "title": event.__name__,
         "summary": (event.__doc__ or "").strip().partition("\n")[0],
         "contentType": "application/json",
+        "bindings": {"kafka": {"key": {"type": "string", "description": _key(event)}, "bindingVersion": "0.5.0"}},
         "headers": {"$ref": "#/components/schemas/envelope"},
         "payload": {
             "schemaFormat": "application/schema+json;version=draft-2020-12",
@@ -244,29 +290,37 @@ def _message(event: type[Event]) -> dict[str, Any]:
     }
 
 
+def _key(event: type[Event]) -> str:
+    """Describe the record key."""
+    if event.broadcast or event.topic == "{any}":
+        return "It has no meaning: the event is emitted on every partition."
+    [step] = [step for step in FLOW if step.event is event]
+    return f"The {step.topics[0].key}."
+
+
 # ---------------------------------------------------------------- the folder
 
 
 def files() -> dict[str, str]:
-    """What the folder should hold: name -> text."""
-    found = {f"{kind}.json": schema_of(event) for kind, event in kinds().items()}
-    return {name: _text(document) for name, document in {**found, ASYNCAPI: asyncapi()}.items()}
+    """Return the generated files: name -> text."""
+    documents = {f"{kind}.json": schema_of(event) for kind, event in kinds().items()}
+    return {name: _text(document) for name, document in {**documents, ASYNCAPI: asyncapi()}.items()}
 
 
 def _text(document: Schema) -> str:
     return json.dumps(document, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
 
 
-def broken(folder: Path = FOLDER) -> list[str]:
-    """Changes that are not growth of what was released; each once, however many releases it breaks."""
+def incompatible_changes(folder: Path = FOLDER) -> list[str]:
+    """Return the changes that are not growth of a release. Each is listed once, with the first release it breaks."""
     found: dict[str, str] = {}
     for release in releases(folder):
-        for problem in _broken(published_in(release, folder)):
+        for problem in _incompatible_with(published_in(release, folder)):
             found.setdefault(problem, f"{problem} (since {release})")
     return list(found.values())
 
 
-def _broken(published: Mapping[str, str]) -> list[str]:
+def _incompatible_with(published: Mapping[str, str]) -> list[str]:
     known = kinds()
     found: list[str] = []
     for kind, text in published.items():
@@ -276,17 +330,17 @@ def _broken(published: Mapping[str, str]) -> list[str]:
         if event is None:
             found.append(f"{kind}: was published and is gone")
             continue
-        found += [f"{kind}: {problem}" for problem in breaks(json.loads(text), schema_of(event))]
+        found += [f"{kind}: {problem}" for problem in incompatibilities(json.loads(text), schema_of(event))]
     return found
 
 
 def releases(folder: Path = FOLDER) -> list[str]:
-    """The tags of the folder's releases; none where there is no git."""
+    """Return the release tags of the folder's repository; none without Git."""
     return (_git(folder, "tag", "--list", "v*") or b"").decode().split()
 
 
 def published_in(release: str, folder: Path = FOLDER) -> dict[str, str]:
-    """The schemas of a release: kind -> text. Empty where it had none."""
+    """Return the schemas of a release: kind -> text. It is empty if the release has none."""
     archive = _git(folder, "archive", release, ".")
     if not archive:
         return {}
@@ -304,7 +358,7 @@ def _git(folder: Path, *words: str) -> bytes | None:
 
 
 def stale(folder: Path = FOLDER) -> list[str]:
-    """Files that are missing, not as they should be, or of a kind that no longer exists."""
+    """Return the names of files that are missing, differ, or belong to no published event."""
     wanted = files()
     found = [
         name
@@ -315,7 +369,7 @@ def stale(folder: Path = FOLDER) -> list[str]:
 
 
 def write(folder: Path = FOLDER) -> list[str]:
-    """Write what is not current and delete what no longer exists; the names of both."""
+    """Write the files that are not current, delete those that belong to no event, and return the names of both."""
     folder.mkdir(exist_ok=True)
     wanted = files()
     names = stale(folder)
@@ -331,13 +385,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m contracts.schemas", description=__doc__)
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--check", action="store_true", help="fail if not current, or if anything but growth changed")
-    what.add_argument("--write", action="store_true", help="write them anew (the default); refuses what is not growth")
+    what.add_argument("--write", action="store_true", help="write them (the default) unless a change is not growth")
     options = parser.parse_args(arguments)
-    problems = broken()
+    problems = incompatible_changes()
     for problem in problems:
         print(problem, file=sys.stderr)
     if problems:
-        print("Not growth: make a new class with the next major version, and keep the old one.", file=sys.stderr)
+        print("This is not growth: add a new class with the next major version, and keep the old one.", file=sys.stderr)
         return 1
     names = stale() if options.check else write()
     for name in names:

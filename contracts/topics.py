@@ -1,7 +1,7 @@
-"""Every topic of the house, once: key, partitions, how long it keeps, who writes, who reads.
+"""All topics with their keys, partitions, retention, writers and readers.
 
-Provisioning, access lists, the AsyncAPI document and the operations page come from this list.
-A name with ``{unit}`` is a family: one topic for each unit of the county that the family is for.
+Provisioning, access lists, the AsyncAPI document and the operations page are generated from this list. A name with
+``{unit}`` is a family: one topic for each unit of the county that the family applies to.
 """
 
 from collections.abc import Iterable, Iterator
@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from typing import Literal
 
 DAY = 24 * 3600 * 1000
-"""Milliseconds."""
+"""One day in milliseconds."""
 
 Family = Literal["none", "submitting", "acting", "agency", "restricted_agency", "inbox", "restricted_inbox"]
-"""Which units a family has a topic for (``contracts.county.Unit``)."""
+"""The units for which a family has a topic (``contracts.county.Unit.families``)."""
 
 SERVICES = ("intake", "registry", "eligibility", "referral", "notify")
 UNIT = "{unit}"
-"""Stands for the unit's own principal among a family's writers and readers."""
+"""Placeholder for the unit's own principal among a family's writers and readers."""
 RESTRICTED_UNIT = UNIT + "-restricted"
-"""The unit's second principal, for restricted matters: other people, who log in for themselves."""
+"""The unit's second principal, for restricted cases, which other people use with a log-in of their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,21 +27,21 @@ class Topic:
 
     name: str
     key: str
-    """What is kept in order, in words."""
+    """Describes the record key. Records of one key stay in order."""
     writers: tuple[str, ...]
     readers: tuple[str, ...]
     partitions: Literal["one", "services"] = "one"
-    """``services``: the configured number, the same for all of these topics, never changed in place."""
+    """``services``: the configured number, the same for all of these topics and never changed in place."""
     compacted: bool = False
     retention_days: int = 14
-    """For deleted topics: longer than the longest outage. For compacted ones: the bound on a tombstone's delay."""
+    """Without compaction, longer than the longest outage. With compaction, the limit on a tombstone's delay."""
     sensitivity: Literal["normal", "restricted", "identity"] = "normal"
     family: Family = "none"
     carries_watermarks: bool = False
-    """True when the writer marks every turned day on each partition (``contracts.clock.DayWatermark``)."""
+    """True if the producer emits a watermark on each partition for every day (``contracts.clock.DayWatermark``)."""
 
     def name_for(self, unit: str) -> str:
-        """The topic's name for one unit."""
+        """Return the topic's name for one unit."""
         return self.name.format(unit=unit)
 
 
@@ -83,7 +83,7 @@ RESTRICTED_RECEIPT = Topic(
     family="restricted_agency",
 )
 CLOCK = Topic("clock.v1", "clock", ("clock",), (*SERVICES, "clock"), retention_days=90)
-"""The clock reads its own last day back, to catch up what it missed; retention bounds how long it may be down."""
+"""The clock reads its own last day to catch up on missed days, so retention limits how long it may be down."""
 COUNTY = Topic("county.v1", "county and version", ("operator",), SERVICES, compacted=True)
 INTAKE_RECORD = Topic(
     "intake.record.v1",
@@ -211,7 +211,7 @@ REPORT = Topic(
     sensitivity="identity",
     family="acting",
 )
-"""For reports alone, so that not even a unit's own flood buries them."""
+"""For reports only, so that a unit's other messages cannot delay them."""
 INTAKE_ALERT = Topic("intake.alert.v1", "unit", ("intake",), ("notify",), sensitivity="restricted")
 REGISTRY_ACTION = Topic(
     "registry.action.v1", "child", ("registry",), ("referral",), partitions="services", sensitivity="restricted"
@@ -233,7 +233,7 @@ STATES = tuple(
     for service in SERVICES
     if service != "intake"
 )
-"""A service's current state, for a desk whose read model is filled anew."""
+"""A service's current state, to rebuild the desk's read model."""
 
 PLANNED: tuple[Topic, ...] = (
     REPORT,
@@ -247,12 +247,12 @@ PLANNED: tuple[Topic, ...] = (
     DESK_ACCESS,
     *STATES,
 )
-"""Topics that no code writes or reads yet (``contracts.flow.PLANNED`` says for what): nobody provisions them."""
+"""Topics that no code uses yet and that are not provisioned; ``contracts.flow.PLANNED`` has their purpose."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProvisionedTopic:
-    """One topic that exists on the broker: a family's topic for one unit, or a topic without family."""
+    """One topic on the broker: a family's topic for one unit, or a topic without family."""
 
     name: str
     topic: Topic
@@ -260,15 +260,17 @@ class ProvisionedTopic:
 
     @property
     def writers(self) -> tuple[str, ...]:
+        """The principals that may write."""
         return _filled(self.topic.writers, self.unit)
 
     @property
     def readers(self) -> tuple[str, ...]:
+        """The principals that may read."""
         return _filled(self.topic.readers, self.unit)
 
 
 def provisioned_topics(units: Iterable[tuple[str, frozenset[str]]]) -> Iterator[ProvisionedTopic]:
-    """Every topic of a county. ``units``: each unit's id with the families it has topics in."""
+    """Yield every topic of a county. ``units`` has each unit's id with the families it has topics in."""
     pairs = list(units)
     for topic in TOPICS:
         if topic.family == "none":

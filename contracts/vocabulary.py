@@ -1,16 +1,22 @@
-"""The closed words of the field: one word, one thing (docs/glossary.md). Standard library only.
+"""The closed vocabulary of the domain (docs/glossary.md). Only the standard library is used.
 
-What a county may change (its units, items, townships, clocks) is not here: it is the county's data
-(``contracts.county``).
+It does not contain what a county may change, such as its units, items, townships and time limits; that is the
+county's data (``contracts.county``).
 """
 
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Literal
+from zoneinfo import ZoneInfo
+
+COUNTY_TIME = ZoneInfo("Asia/Shanghai")
+"""The time zone of every county: a day of the system is a calendar day of this zone."""
+TOWNSHIP = "township"
+"""Where the county's data names a unit, this word means the unit of the child's township."""
 
 
 class Answer(StrEnum):
-    """What a rule says. Silence is never a refusal: a missing fact is ``UNKNOWN``."""
+    """A rule's answer. A missing fact gives ``UNKNOWN``, never ``NO``."""
 
     YES = "yes"
     NO = "no"
@@ -18,32 +24,35 @@ class Answer(StrEnum):
 
 
 class Certainty(StrEnum):
-    """How sure the ground of an answer is, weakest last."""
+    """How certain the basis of an answer is, the weakest last."""
 
     STATED = "stated"
-    """Stated in the policy."""
+    """The policy states it."""
     LAW = "law"
-    """Law or regulation, read in full."""
+    """A law or regulation, read in full, states it."""
     SEEN = "seen"
-    """A published page of which only a part was read."""
+    """A published page, of which only a part was read, states it."""
     RECALLED = "recalled"
-    """Not checked against any source."""
+    """It has not been compared with any source."""
     INFERRED = "inferred"
-    """Our own proposal; no authority behind it."""
+    """It is Hutong's own proposal, without any authority."""
 
 
 class Level(StrEnum):
-    """Urgency of a finding or referral (policy part 4.1)."""
+    """The urgency of a finding or referral, the most urgent first (policy part 4.1)."""
 
     L0 = "L0"
-    """Life, body, sexual safety, a child alone with nobody: call first."""
+    """Danger to life, body or sexual safety, or a small child left alone: a telephone call comes first."""
     L1 = "L1"
+    """Act on the same day."""
     L2 = "L2"
+    """Act promptly."""
     L3 = "L3"
+    """Act within the ordinary time limit."""
 
 
 class Fulfilment(StrEnum):
-    """Where a listed item is done: granted here, or granted by the hukou county with our help."""
+    """Where an item of the list is granted: at the residence, or by the hukou county with assistance from here."""
 
     LOCAL = "local"
     ASSIST = "assist"
@@ -51,7 +60,7 @@ class Fulfilment(StrEnum):
 
 
 class TextStatus(StrEnum):
-    """How much of an item's text is known."""
+    """How completely an item's text is known."""
 
     COMPLETE = "complete"
     RECONSTRUCTED = "reconstructed"
@@ -59,18 +68,20 @@ class TextStatus(StrEnum):
 
 
 class ReferralState(StrEnum):
+    """The states of a referral."""
+
     DRAFT = "draft"  # 草拟
     SENT = "sent"  # 已转出
     ACCEPTED = "accepted"  # 已签收
     IN_PROGRESS = "in_progress"  # 办理中
     RETURNED = "returned"  # 退回
     RESULT_REPORTED = "result_reported"  # 已反馈
-    CLOSED = "closed"  # 已办结
+    CLOSED = "closed"  # 办结
     WITHDRAWN = "withdrawn"  # 撤回
 
 
 class Transition(StrEnum):
-    """What can happen to a referral. ``ESCALATED`` and ``EXTENDED`` change its clock, not its state."""
+    """The transitions of a referral. ``ESCALATED`` and ``EXTENDED`` change due dates, not the state."""
 
     SENT = "sent"
     ACCEPTED = "accepted"
@@ -89,7 +100,7 @@ class Transition(StrEnum):
 
 
 class ApplicationState(StrEnum):
-    """Where an application for a listed service stands. A refusal is one of two things, and they are told apart."""
+    """The state of an application for a listed service. A refusal by the authority and a waiver are distinct."""
 
     APPLIED = "applied"  # 已申请
     GRANTED = "granted"  # 已批准
@@ -98,25 +109,29 @@ class ApplicationState(StrEnum):
 
 
 class ReturnReason(StrEnum):
+    """Why a unit returns a referral."""
+
     NOT_MY_DUTY = "not_my_duty"  # 不属本单位职责
-    WRONG_AREA = "wrong_area"  # 不属本辖区 (must name the right one)
+    WRONG_AREA = "wrong_area"  # 不属本辖区 (the unit must name the right one)
     CANNOT_FIND_CHILD = "cannot_find_child"
     DUPLICATE = "duplicate"
     INFORMATION_MISSING = "information_missing"
 
 
 class Result(StrEnum):
+    """The result of a referral."""
+
     RESOLVED = "resolved"
     SERVICE_IN_PLACE = "service_in_place"
     NOT_ELIGIBLE = "not_eligible"
-    REFUSED_BY_GUARDIAN = "refused_by_guardian"  # may not close an L0 or L1
+    REFUSED_BY_GUARDIAN = "refused_by_guardian"  # it cannot close a referral of level 0 or 1
     MOVED_AWAY = "moved_away"
     REACHED_18 = "reached_18"
     ERROR = "error"
 
 
 class Verb(StrEnum):
-    """What a unit's people do (``action.<unit>.v1``)."""
+    """The actions of a unit's people (``action.<unit>.v1``)."""
 
     REPORT = "report"
     PHONE_REPORT = "phone-report"
@@ -140,9 +155,9 @@ class Verb(StrEnum):
 
 
 class FindingCode(StrEnum):
-    """What a person found, or what the facts show. A code, never a story; conduct has none.
+    """What a person found or the facts show. It is a code without details; a child's conduct has no code.
 
-    The county's routes say where each goes (``contracts.county.Route.findings``).
+    The county's routes determine which unit receives it (``contracts.county.Route.findings``).
     """
 
     # The nine mandatory-report situations (policy part 3.19): R1.
@@ -162,17 +177,17 @@ class FindingCode(StrEnum):
     GUARDIAN_MISSING = "guardian_missing"
     NO_GUARDIAN = "no_guardian"
     GUARDIANSHIP_AT_RISK = "guardianship_at_risk"
-    GUARDIANSHIP_TO_REVOKE = "guardianship_to_revoke"  # R6: somebody must apply to the court
-    ORPHAN_OR_UNSUPPORTED = "orphan_or_unsupported"  # R18: looks like 孤儿 / 事实无人抚养
+    GUARDIANSHIP_TO_REVOKE = "guardianship_to_revoke"  # R6: an application to the court is required
+    ORPHAN_OR_UNSUPPORTED = "orphan_or_unsupported"  # R18: 疑似孤儿或事实无人抚养
     DOMESTIC_VIOLENCE = "domestic_violence"
     RUNAWAY_OR_VAGRANT = "runaway_or_vagrant"
-    BEHAVIOUR_CONCERN = "behaviour_concern"  # no category and no word of conduct (policy 3.15)
+    BEHAVIOUR_CONCERN = "behaviour_concern"  # without category or description (policy 3.15)
     BULLYING_OR_HARASSMENT = "bullying_or_harassment"
     # Schooling.
     OUT_OF_SCHOOL = "out_of_school"
     NEVER_ENROLLED = "never_enrolled"
     NOT_IN_KINDERGARTEN = "not_in_kindergarten"
-    # Mind: R14, R15.
+    # Mental health: R14, R15.
     MENTAL_DISTRESS = "mental_distress"
     MENTAL_DANGER = "mental_danger"
     # Livelihood, health, housing, papers.
@@ -189,11 +204,11 @@ class FindingCode(StrEnum):
     LEGAL_HELP_NEED = "legal_help_need"
     PARENT_SEEKS_WORK = "parent_seeks_work"
     LEAVING_COUNTY = "leaving_county"  # R33: another county takes over
-    HELP_REQUESTED = "help_requested"  # the family asked: the sixth entry reason of the key-care ledger
+    HELP_REQUESTED = "help_requested"  # the family asked for help: the sixth ground of the ledger
 
 
 class LedgerReason(StrEnum):
-    """Why a child stands on the key-care ledger (重点关爱服务对象信息台账): the plan's five, and a request."""
+    """The grounds for an entry on the key-care ledger (重点关爱服务对象信息台账): the plan's five, and a request."""
 
     FAMILY_HARDSHIP = "family_hardship"  # 家庭生活困难
     DISABILITY = "disability"  # 自身残疾
@@ -204,6 +219,8 @@ class LedgerReason(StrEnum):
 
 
 class DutyKind(StrEnum):
+    """The kinds of recurring duties."""
+
     CONTACT = "contact"  # monthly
     VISIT = "visit"  # quarterly
     FIRST_VISIT = "first_visit"  # within 7 working days of entry
@@ -212,18 +229,18 @@ class DutyKind(StrEnum):
 
 
 class FactName(StrEnum):
-    """What may be known about a child, without saying who the child is.
+    """The facts that may be known about a child. They do not identify the child.
 
-    Values are strings (codes, ISO dates), booleans or whole numbers; ``contracts.registry.FACT_TYPES`` says which.
+    Values are strings (codes, ISO dates), booleans or whole numbers, as ``contracts.registry.FACT_TYPES`` defines.
     """
 
     BIRTH_DATE = "birth_date"
     SEX = "sex"  # GB/T 2261.1: 1, 2
-    HUKOU_DIVISION = "hukou_division"  # 6, 9 or 12 digits; 810000/820000/830000 or "abroad": no hukou county
+    HUKOU_DIVISION = "hukou_division"  # 6, 9 or 12 digits; 810000, 820000, 830000 and "abroad" name no hukou county
     RESIDENCE_DIVISION = "residence_division"  # 9 or 12 digits
-    RESIDENCE_SINCE = "residence_since"  # ISO date; every credible claim travels, the earliest counts
+    RESIDENCE_SINCE = "residence_since"  # ISO date; all credible claims are published and the earliest counts
     RESIDENCE_ENDED = "residence_ended"  # ISO date
-    AWAY_SINCE = "away_since"  # ISO date of an absence from the residence that goes on
+    AWAY_SINCE = "away_since"  # ISO date on which a continuing absence began
     RESIDENCE_PERMIT = "residence_permit"  # bool
     RESIDENCE_PERMIT_SIGNED = "residence_permit_signed"  # ISO date
     LIVES_WITH_FATHER = "lives_with_father"  # bool
@@ -234,7 +251,7 @@ class FactName(StrEnum):
     WRITTEN_CARE_AGREEMENT = "written_care_agreement"  # bool
     FATHER_STATUS = "father_status"  # present, away, dead, missing, not_found, no_capacity, revoked, unsupporting
     MOTHER_STATUS = "mother_status"
-    GUARDIAN_STATUS = "guardian_status"  # effective, absent, at_risk: a person's finding
+    GUARDIAN_STATUS = "guardian_status"  # effective, absent, at_risk: as a person found
     SCHOOL_STATUS = "school_status"  # enrolled, suspended, dropped_out, not_enrolled, graduated
     SCHOOL_STAGE = "school_stage"  # kindergarten, primary, junior, senior, vocational
     SCHOOL_GRADE = "school_grade"  # 1..12 within compulsory and senior school
@@ -268,17 +285,17 @@ class FactName(StrEnum):
 
 
 SCHOOL_YEAR_FACTS = frozenset({FactName.SCHOOL_STAGE, FactName.SCHOOL_GRADE, FactName.RESIDENCE_PERMIT})
-"""Facts that are another statement when they are said again in the next school year: the child repeats the grade, the
-permit was signed. When anything else was said last is part of what is said only where a person has found something out
-about the guardianship (``guardian_status``): the registry tells no news of other days, and no rule may ask for them."""
+"""Facts whose ``valid_on`` matters: when they are reported again in a later school year, the child repeats the grade or
+the permit was signed. The ``valid_on`` of other facts matters only if a person has recorded ``guardian_status``. The
+registry emits no snapshot when only another fact's ``valid_on`` has changed, so no rule may depend on it."""
 
 PROVINCES = frozenset(
     str(number)
     for numbers in (range(11, 16), range(21, 24), range(31, 38), range(41, 47), range(50, 55), range(61, 66))
     for number in numbers
 )
-"""First two digits of a division code of the mainland (GB/T 2260). By province on purpose: tables by county lack the
-old codes that people carry for life."""
+"""The first two digits of mainland division codes (GB/T 2260). Only provinces are listed, because tables of counties
+lack the abolished codes that remain in ID numbers."""
 
 NUMBER_BOUNDS: Mapping[FactName, tuple[int, int]] = {
     FactName.SEX: (1, 2),
@@ -288,11 +305,11 @@ NUMBER_BOUNDS: Mapping[FactName, tuple[int, int]] = {
     FactName.DISABILITY_KIND: (1, 7),
     FactName.DISABILITY_GRADE: (1, 4),
 }
-"""The least and the greatest of each fact that is a number. A grade of 0 would otherwise be a severe disability."""
+"""The least and greatest value of each numeric fact. Without them a disability grade of 0 would count as severe."""
 
 
 class IdentityField(StrEnum):
-    """What says who somebody is. Travels sealed, kept encrypted, disclosed field by field."""
+    """A field that identifies a person. It is published and stored encrypted only, and disclosed field by field."""
 
     NAME = "name"
     ID_NUMBER = "id_number"
@@ -320,24 +337,25 @@ class IdentityField(StrEnum):
 OWNER_OF: Mapping[Verb, Literal["registry", "referral"]] = {
     verb: "registry" if verb in (Verb.VERIFY, Verb.MERGE, Verb.SPLIT) else "referral" for verb in Verb
 }
-"""The one service that says what an action did. To confirm or decline a review of two files is the registry's
-(``contracts.registry.is_question``); of anything else, referral's."""
+"""Verb -> the service that decides its outcome. Confirming or declining a review belongs to the registry instead
+(``contracts.registry.is_review``)."""
 
 DANGER_ROUTES = frozenset({"R1", "R3", "R4", "R7", "R8", "R11", "R15"})
+"""The routes of findings that mean danger."""
 
 
 def is_report_of_danger(routes: Iterable[str], level: Level | None) -> bool:
-    """Whether a person's finding reports danger: it is never refused, held up, queued behind others or withdrawn.
+    """Return whether a report means danger. Such a report is never refused, delayed, queued behind others or withdrawn.
 
     Args:
         routes: the routes that the finding's codes take (``contracts.county.County.routes_for``).
-        level: what the person raised it to.
+        level: the level to which the person raised it.
     """
     return level is Level.L0 or not DANGER_ROUTES.isdisjoint(routes)
 
 
 RESTRICTED_ROUTES = frozenset({*(f"R{n}" for n in range(1, 12)), *(f"R{n}" for n in range(14, 18))})
-"""Routes that travel on topics of their own (policy part 4: R1-R11, R14-R17)."""
+"""The routes of restricted cases, whose events have separate topics (policy part 4: R1-R11, R14-R17)."""
 
 HOTLINES = ("110", "120", "12345", "12356", "12355", "12338", "12309")
-"""Printed wherever somebody must call first (policy part 4.3); which of them was called may be recorded."""
+"""The hotlines shown wherever a call comes first (policy part 4.3). The one that was called may be recorded."""

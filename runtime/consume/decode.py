@@ -75,7 +75,7 @@ class RecordDecoder:
         if isinstance(raw, Undecodable):
             return DeadLetter(raw, "in a batch with a header whose name is not UTF-8")
         if self._units_write:
-            return Envelope.of_unit(
+            return Envelope.from_unit(
                 raw.headers, raw.key, raw.value, topic=self._name, received=moment_of(raw), county=self._county
             )
         try:
@@ -136,7 +136,7 @@ _BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*+"?|(?P<opens>[\[{])|(?P<closes>[\]}])
 
 def _is_possible(mark: DayWatermark | DayBegan) -> bool:
     lanes = mark.producers if isinstance(mark, DayWatermark) else 1
-    return bounds.FIRST_YEAR <= mark.day.year <= bounds.LAST_YEAR and 0 < lanes <= bounds.LARGEST_LANE
+    return bounds.FIRST_YEAR <= mark.day.year <= bounds.LAST_YEAR and 0 < lanes <= bounds.LARGEST_PRODUCER_ID
 
 
 _FAMILIES = {step.event: frozenset(topic.name for topic in step.topics) for step in FLOW}

@@ -1,4 +1,4 @@
-"""Eligibility: which of the listed services a child may have, and what is wrong."""
+"""Eligibility decides which of the listed services a child is entitled to, and which service gaps its facts show."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from services.eligibility import handlers
 
 
 def create(settings: Settings) -> Service:
-    """Return the service, ready to run."""
+    """Build the service. It consumes ``registry.child.v1`` and emits on ``eligibility.child.v1``."""
     service = Service("eligibility", settings, migrations=Path(__file__).with_name("migrations"))
     service.consumer(
         "main",

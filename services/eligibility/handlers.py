@@ -1,4 +1,7 @@
-"""Assess a child when its file changes, and when a day may change an answer; say what is news."""
+"""Assess a child when its file changes and on days when an answer may change; emit what is news.
+
+Both handlers load the stored files, let the :class:`Assessor` decide, save files and decisions, and return the events.
+"""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -12,159 +15,175 @@ from contracts.registry import ChildChanged
 from contracts.vocabulary import FactName
 from runtime import Batch, DayPage, DayPageResult, OutboundEvent, Tx, UnprocessableEvent, partition_of
 from services.eligibility import store
-from services.eligibility.domain.assessment import assess, withdrawn
-from services.eligibility.domain.facts import Claim, UnreadableFact, facts_of
+from services.eligibility.domain.assessment import assess, withdrawn_assessment
+from services.eligibility.domain.facts import Claim, UnreadableFact, parse_facts
 from services.eligibility.domain.rulebook import RULESET
-from services.eligibility.store import Decision, File
-from services.eligibility.wire import assessed, basis_of, claims_of, content_of, packed, terms_of, unpacked
+from services.eligibility.mapping import (
+    parse_claims,
+    rule_basis,
+    rule_parameters,
+    serialize_answers,
+    serialize_claims,
+    to_claims,
+    to_event,
+)
+from services.eligibility.store import AssessmentFile, Decision
 
-_FIRST = UUID(int=0)
+_LEAST_ID = UUID(int=0)
 _EVERYONE = "everyone"
 _DUE = "due"
 
 
 async def on_children(batch: Batch[ChildChanged], tx: Tx) -> list[OutboundEvent]:
-    """Each newer snapshot is assessed on its own, in order, so that what is said does not depend on the cut."""
-    files = await store.load(tx, {heard.event.child for heard in batch.events})
-    desk = Desk(batch.county)
-    touched: dict[UUID, File] = {}
-    said: list[OutboundEvent] = []
-    for heard in batch.events:
-        event = heard.event
-        known = files.get(event.child)
-        if known is not None and event.child_version <= known.child_version:
+    """Assess each newer snapshot separately and in order, so that the events do not depend on batch boundaries."""
+    files = await store.load(tx, {inbound.event.child for inbound in batch.events})
+    assessor = Assessor(batch.county)
+    changed: dict[UUID, AssessmentFile] = {}
+    emitted: list[OutboundEvent] = []
+    for inbound in batch.events:
+        event = inbound.event
+        stored = files.get(event.child)
+        if stored is not None and event.child_version <= stored.child_version:
             continue
-        on = batch.on or heard.envelope.on
-        claims = claims_of(event.facts)
-        file = _received(event, known, claims, batch.partitions)
-        news = None
-        if known is None or not desk.still_says(known, file, on):
-            file, news = desk.decide(file, claims, on)
-        files[event.child] = touched[event.child] = file
-        if news is not None:
-            said.append(heard.emit(news))
-    await store.save(tx, list(touched.values()))
-    await store.keep(tx, desk.decisions)
-    return said
+        on = batch.on or inbound.envelope.on
+        claims = to_claims(event.facts)
+        file = _received(event, stored, claims, batch.partitions)
+        assessed = None
+        if stored is None or not assessor.is_unchanged(stored, file, on):
+            file, assessed = assessor.decide(file, claims, on)
+        files[event.child] = changed[event.child] = file
+        if assessed is not None:
+            emitted.append(inbound.emit(assessed))
+    await store.save(tx, list(changed.values()))
+    await store.insert_decisions(tx, assessor.decisions)
+    return emitted
 
 
 async def on_day(page: DayPage, tx: Tx) -> DayPageResult:
-    """Children whose answers may differ on this day; all of them when the rules or the county's data have changed."""
-    basis = basis_of(page.county)
+    """Assess the children whose answers may differ on this day, or all when the rules or county data have changed.
+
+    The resume position is ``everyone:<child>`` or ``due:<day>/<child>``, after the last child of the previous page.
+    """
+    basis = rule_basis(page.county)
     phase, _, after = (page.resume or "").partition(":")
     if not phase:
-        phase = _DUE if await store.basis_of(tx, page.index) == basis else _EVERYONE
+        phase = _DUE if await store.load_basis(tx, page.index) == basis else _EVERYONE
     if phase == _EVERYONE:
-        files = await store.on_other_basis(tx, page.index, basis, UUID(after) if after else _FIRST, page.limit)
-        said = await _assess_again(files, page, tx)
+        files = await store.load_on_other_basis(tx, page.index, basis, UUID(after) if after else _LEAST_ID, page.limit)
+        emitted = await _reassess(files, page, tx)
         if len(files) == page.limit:
-            return DayPageResult(said, f"{_EVERYONE}:{files[-1].child}")
-        await store.set_basis(tx, page.index, basis)
-        return DayPageResult(said, f"{_DUE}:")
-    files = await store.due(tx, page.index, page.day, _place(after), page.limit)
-    said = await _assess_again(files, page, tx)
+            return DayPageResult(emitted, f"{_EVERYONE}:{files[-1].child}")
+        await store.save_basis(tx, page.index, basis)
+        return DayPageResult(emitted, f"{_DUE}:")
+    files = await store.load_due(tx, page.index, page.day, _parse_position(after), page.limit)
+    emitted = await _reassess(files, page, tx)
     if len(files) < page.limit:
-        return DayPageResult(said, None)
+        return DayPageResult(emitted, None)
     last_day, last_child = max((file.until, file.child) for file in files if file.until is not None)
-    return DayPageResult(said, f"{_DUE}:{last_day.isoformat()}/{last_child}")
+    return DayPageResult(emitted, f"{_DUE}:{last_day.isoformat()}/{last_child}")
 
 
-async def _assess_again(files: Iterable[File], page: DayPage, tx: Tx) -> list[OutboundEvent]:
-    desk = Desk(page.county)
-    changed: list[File] = []
-    said: list[OutboundEvent] = []
-    for known in files:
-        file, news = desk.decide(known, unpacked(known.claims), page.day)
+async def _reassess(files: Iterable[AssessmentFile], page: DayPage, tx: Tx) -> list[OutboundEvent]:
+    assessor = Assessor(page.county)
+    changed: list[AssessmentFile] = []
+    emitted: list[OutboundEvent] = []
+    for stored in files:
+        file, assessed = assessor.decide(stored, parse_claims(stored.claims), page.day)
         changed.append(file)
-        if news is not None:
-            said.append(page.emit(news))
+        if assessed is not None:
+            emitted.append(page.emit(assessed))
     await store.save(tx, changed)
-    await store.keep(tx, desk.decisions)
-    return said
+    await store.insert_decisions(tx, assessor.decisions)
+    return emitted
 
 
-class Desk:
-    """Decides files under one version of the county's data, and remembers what must be written down."""
+class Assessor:
+    """Assesses files by one version of the county's data, and collects the decisions to be stored."""
 
     def __init__(self, county: County) -> None:
         self._county = county
-        self._terms = terms_of(county)
-        self._basis = basis_of(county)
+        self._parameters = rule_parameters(county)
+        self._basis = rule_basis(county)
         self.decisions: list[Decision] = []
 
-    def still_says(self, known: File, file: File, on: date) -> bool:
-        """Whether a newer version asks nothing new: the same facts and rules, before the day of any change."""
+    def is_unchanged(self, stored: AssessmentFile, received: AssessmentFile, on: date) -> bool:
+        """Whether the answers cannot differ: the facts and rules are the same, and ``until`` has not been reached."""
         return (
-            known.basis == self._basis
-            and known.assessed_on <= on
-            and (known.until is None or on < known.until)
-            and file == replace(known, child_version=file.child_version)
+            stored.basis == self._basis
+            and stored.assessed_on <= on
+            and (stored.until is None or on < stored.until)
+            and received == replace(stored, child_version=received.child_version)
         )
 
-    def decide(self, file: File, claims: Sequence[Claim], on: date) -> tuple[File, ChildAssessed | None]:
-        """The file as assessed on a day, and the snapshot to say if anything in it is news.
+    def decide(
+        self, file: AssessmentFile, claims: Sequence[Claim], on: date
+    ) -> tuple[AssessmentFile, ChildAssessed | None]:
+        """Return the file as assessed on a day, and the event to emit if any answer differs from the last one emitted.
 
         Raises:
-            Unprocessable: a fact's value is not of its kind.
+            UnprocessableEvent: a fact's value does not have the type of its fact.
         """
-        content, until = self.assess(file, claims, on)
-        digest = blake2b(content, digest_size=16).digest()
+        answers, until = self.evaluate(file, claims, on)
+        digest = blake2b(answers, digest_size=16).digest()
         file = replace(file, assessed_on=on, basis=self._basis, until=until)
-        if digest == file.content:
+        if digest == file.answers_digest:
             return file, None
-        file = replace(file, content=digest, assessment=file.assessment + 1)
+        file = replace(file, answers_digest=digest, assessment=file.assessment + 1)
         self.decisions.append(Decision(file, RULESET, self._county.version))
-        return file, assessed(file.child, file.child_version, file.assessment, on, content)
+        return file, to_event(file.child, file.child_version, file.assessment, on, answers)
 
-    def assess(self, file: File, claims: Sequence[Claim], on: date) -> tuple[bytes, date | None]:
-        """What the rules say of a file on a day, as JSON, and until when. An absorbed file has no answers left."""
+    def evaluate(self, file: AssessmentFile, claims: Sequence[Claim], on: date) -> tuple[bytes, date | None]:
+        """Return the answers as JSON, and the day until which they hold. An absorbed file has no answers."""
         if file.state == "absorbed":
-            result, residence = withdrawn(self._terms), None
+            assessment, residence = withdrawn_assessment(self._parameters), None
         else:
             try:
-                facts = facts_of(claims)
+                facts = parse_facts(claims)
             except UnreadableFact as error:
                 raise UnprocessableEvent(f"unreadable_fact {error.name}") from error
-            result, residence = assess(facts, self._terms, on), facts.codes.get(FactName.RESIDENCE_DIVISION)
-        content = content_of(
-            result,
+            assessment = assess(facts, self._parameters, on)
+            residence = facts.codes.get(FactName.RESIDENCE_DIVISION)
+        answers = serialize_answers(
+            assessment,
             self._county,
             state=file.state,
             absorbed_by=file.absorbed_by,
             absorbs=file.absorbs,
             residence=residence,
         )
-        return content, result.until
+        return answers, assessment.until
 
 
-def _received(event: ChildChanged, known: File | None, claims: Sequence[Claim], partitions: int) -> File:
-    """A child's file as its newest snapshot has it, not yet assessed."""
-    stored = packed(claims)
-    if known is not None:
+def _received(
+    event: ChildChanged, stored: AssessmentFile | None, claims: Sequence[Claim], partitions: int
+) -> AssessmentFile:
+    """Return a child's file with the content of its newest snapshot, not yet assessed."""
+    serialized = serialize_claims(claims)
+    if stored is not None:
         return replace(
-            known,
+            stored,
             child_version=event.child_version,
             state=event.state,
             absorbed_by=event.absorbed_by,
             absorbs=event.absorbs,
-            claims=stored,
+            claims=serialized,
         )
-    return File(
+    return AssessmentFile(
         child=event.child,
         partition=partition_of(str(event.child), partitions),
         child_version=event.child_version,
         state=event.state,
         absorbed_by=event.absorbed_by,
         absorbs=event.absorbs,
-        claims=stored,
+        claims=serialized,
         assessment=0,
         assessed_on=date.min,
         basis="",
-        content=b"",
+        answers_digest=b"",
         until=None,
     )
 
 
-def _place(after: str) -> tuple[date, UUID]:
+def _parse_position(after: str) -> tuple[date, UUID]:
     day, _, child = after.partition("/")
-    return (date.fromisoformat(day), UUID(child)) if child else (date.min, _FIRST)
+    return (date.fromisoformat(day), UUID(child)) if child else (date.min, _LEAST_ID)

@@ -1,39 +1,39 @@
-"""The rules without a broker, for whoever asks them about one child: facts in, an assessment out."""
+"""The rules without a broker: callers pass the facts of one child and get an assessment."""
 
-from services.eligibility.domain.answer import Missing, Reason
-from services.eligibility.domain.assessment import Assessment, Derived, Verdict, assess
+from services.eligibility.domain.answer import Ground, MissingInput
+from services.eligibility.domain.assessment import Assessment, GapFinding, RuleResult, assess
 from services.eligibility.domain.facts import (
+    ALLOWED_CODES,
     CODES,
-    DAYS,
+    DATES,
     EARLIEST,
     FLAGS,
     LATEST,
     NUMBERS,
-    WORDS,
     Claim,
     Facts,
     UnreadableFact,
-    facts_of,
+    parse_facts,
 )
-from services.eligibility.wire import terms_of
+from services.eligibility.mapping import rule_parameters
 
 __all__ = [
+    "ALLOWED_CODES",
     "CODES",
-    "DAYS",
+    "DATES",
     "EARLIEST",
     "FLAGS",
     "LATEST",
     "NUMBERS",
-    "WORDS",
     "Assessment",
     "Claim",
-    "Derived",
     "Facts",
-    "Missing",
-    "Reason",
+    "GapFinding",
+    "Ground",
+    "MissingInput",
+    "RuleResult",
     "UnreadableFact",
-    "Verdict",
     "assess",
-    "facts_of",
-    "terms_of",
+    "parse_facts",
+    "rule_parameters",
 ]

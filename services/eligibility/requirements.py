@@ -1,15 +1,15 @@
-"""What the rules in force ask of a county's data, for whoever checks it before it is put in force."""
+"""What the rules require of a county's data. ``county.checks`` verifies it before the data is activated."""
 
 from collections.abc import Iterable, Mapping
 
 from county.requirements import Quotation, Requirements
 from services.eligibility.domain.assessment import RULEBOOK
+from services.eligibility.domain.parameters import COUNTY_TERMS
 from services.eligibility.domain.sources import SOURCES, Citation
-from services.eligibility.domain.terms import COUNTY_TERMS
 
 
 def _quotations(cited: Iterable[tuple[str, Citation]]) -> Mapping[str, Quotation]:
-    """Of the policy alone, and where its words were at hand."""
+    """Return quotations of the policy itself, where its wording was available."""
     return {
         code: Quotation(citation.article, citation.phrase)
         for code, citation in cited

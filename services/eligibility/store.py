@@ -1,4 +1,4 @@
-"""Every SQL statement that eligibility runs."""
+"""All SQL statements of eligibility."""
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -9,124 +9,128 @@ from runtime import Record, Tx
 
 
 @dataclass(frozen=True, slots=True)
-class File:
-    """What is kept of one child."""
+class AssessmentFile:
+    """The stored state of one child: its facts and what its last assessment depends on (table ``child``)."""
 
     child: UUID
     partition: int
     child_version: int
     state: str
+    """``candidate``, ``on_file`` or ``absorbed``."""
     absorbed_by: UUID | None
     absorbs: tuple[UUID, ...]
     claims: str
-    """As ``wire.packed`` writes them."""
+    """JSON in the form that ``mapping.serialize_claims`` writes."""
     assessment: int
+    """The number of assessments emitted so far; 0 before the first."""
     assessed_on: date
     basis: str
-    content: bytes
-    """Digest of what was last said."""
+    """Names the rules and the county's data that the answers depend on."""
+    answers_digest: bytes
+    """Digest (BLAKE2b, 16 bytes) of the answers last emitted; empty before the first."""
     until: date | None
+    """The first day on which an answer may differ although no fact has changed; None if there is no such day."""
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """One thing that was said, with the inputs to compute it again."""
+    """One emitted assessment together with the inputs that reproduce it (table ``decision``)."""
 
-    file: File
-    """As it was assessed."""
+    file: AssessmentFile
+    """The file in the state in which it was assessed."""
     ruleset: str
     county_version: str
 
 
 LOAD = """
-    select *
-      from child
-     where child_id = any($1::uuid[])
-     order by child_id
-       for update
+    SELECT *
+      FROM child
+     WHERE child_id = ANY($1::uuid[])
+     ORDER BY child_id
+       FOR UPDATE
 """
 
-# The newest version wins, whoever comes later.
+# The newest version wins, whatever the order of arrival.
 SAVE = """
-    insert into child as known (child_id, partition, child_version, state, absorbed_by, absorbs, claims, assessment,
-                                assessed_on, basis, content, until)
-    select child_id, partition, child_version, state, absorbed_by, absorbs::uuid[], claims::json, assessment,
-           assessed_on, basis, content, until
-      from unnest($1::uuid[], $2::int[], $3::int[], $4::text[], $5::uuid[], $6::text[], $7::text[], $8::int[],
+    INSERT INTO child AS stored (child_id, partition, child_version, state, absorbed_by, absorbs, claims, assessment,
+                                 assessed_on, basis, answers_digest, until)
+    SELECT child_id, partition, child_version, state, absorbed_by, absorbs::uuid[], claims::json, assessment,
+           assessed_on, basis, answers_digest, until
+      FROM unnest($1::uuid[], $2::int[], $3::int[], $4::text[], $5::uuid[], $6::text[], $7::text[], $8::int[],
                   $9::date[], $10::text[], $11::bytea[], $12::date[])
-        as fresh (child_id, partition, child_version, state, absorbed_by, absorbs, claims, assessment, assessed_on,
-                  basis, content, until)
-        on conflict (child_id) do update
-       set child_version = excluded.child_version,
-           state         = excluded.state,
-           absorbed_by   = excluded.absorbed_by,
-           absorbs       = excluded.absorbs,
-           claims        = excluded.claims,
-           assessment    = excluded.assessment,
-           assessed_on   = excluded.assessed_on,
-           basis         = excluded.basis,
-           content       = excluded.content,
-           until         = excluded.until
-     where known.child_version <= excluded.child_version
+        AS assessed (child_id, partition, child_version, state, absorbed_by, absorbs, claims, assessment, assessed_on,
+                     basis, answers_digest, until)
+        ON CONFLICT (child_id) DO UPDATE
+       SET child_version  = excluded.child_version,
+           state          = excluded.state,
+           absorbed_by    = excluded.absorbed_by,
+           absorbs        = excluded.absorbs,
+           claims         = excluded.claims,
+           assessment     = excluded.assessment,
+           assessed_on    = excluded.assessed_on,
+           basis          = excluded.basis,
+           answers_digest = excluded.answers_digest,
+           until          = excluded.until
+     WHERE stored.child_version <= excluded.child_version
 """
 
-KEEP = """
-    insert into decision (child_id, assessment, child_version, state, absorbed_by, absorbs, assessed_on, ruleset,
-                          county_version, claims, content)
-    select child_id, assessment, child_version, state, absorbed_by, absorbs::uuid[], assessed_on, ruleset,
-           county_version, claims::json, content
-      from unnest($1::uuid[], $2::int[], $3::int[], $4::text[], $5::uuid[], $6::text[], $7::date[], $8::text[],
+INSERT_DECISIONS = """
+    INSERT INTO decision (child_id, assessment, child_version, state, absorbed_by, absorbs, assessed_on, ruleset,
+                          county_version, claims, answers_digest)
+    SELECT child_id, assessment, child_version, state, absorbed_by, absorbs::uuid[], assessed_on, ruleset,
+           county_version, claims::json, answers_digest
+      FROM unnest($1::uuid[], $2::int[], $3::int[], $4::text[], $5::uuid[], $6::text[], $7::date[], $8::text[],
                   $9::text[], $10::text[], $11::bytea[])
-        as said (child_id, assessment, child_version, state, absorbed_by, absorbs, assessed_on, ruleset,
-                 county_version, claims, content)
+        AS emitted (child_id, assessment, child_version, state, absorbed_by, absorbs, assessed_on, ruleset,
+                    county_version, claims, answers_digest)
 """
 
-DUE = """
-      with due as (
-    select child_id
-      from child
-     where partition = $1
-       and until <= $2
-       and (until, child_id) > ($3, $4)
-     order by until, child_id
-     limit $5)
-    select *
-      from child
-     where child_id in (select child_id from due)
-     order by child_id
-       for update
+LOAD_DUE = """
+      WITH due AS (
+    SELECT child_id
+      FROM child
+     WHERE partition = $1
+       AND until <= $2
+       AND (until, child_id) > ($3, $4)
+     ORDER BY until, child_id
+     LIMIT $5)
+    SELECT *
+      FROM child
+     WHERE child_id IN (SELECT child_id FROM due)
+     ORDER BY child_id
+       FOR UPDATE
 """
 
-ON_OTHER_BASIS = """
-    select *
-      from child
-     where partition = $1
-       and child_id > $2
-       and basis <> $3
-       and state <> 'absorbed'
-     order by child_id
-     limit $4
-       for update
+LOAD_ON_OTHER_BASIS = """
+    SELECT *
+      FROM child
+     WHERE partition = $1
+       AND child_id > $2
+       AND basis <> $3
+       AND state <> 'absorbed'
+     ORDER BY child_id
+     LIMIT $4
+       FOR UPDATE
 """
 
-BASIS = "select basis from partition_basis where partition = $1"
+LOAD_BASIS = "SELECT basis FROM partition_basis WHERE partition = $1"
 
-SET_BASIS = """
-    insert into partition_basis (partition, basis)
-    values ($1, $2)
-        on conflict (partition) do update
-       set basis = excluded.basis
+SAVE_BASIS = """
+    INSERT INTO partition_basis (partition, basis)
+    VALUES ($1, $2)
+        ON CONFLICT (partition) DO UPDATE
+       SET basis = excluded.basis
 """
 
 
-async def load(tx: Tx, children: Collection[UUID]) -> dict[UUID, File]:
-    """The files of these children, locked."""
+async def load(tx: Tx, children: Collection[UUID]) -> dict[UUID, AssessmentFile]:
+    """Load and lock the files of these children; a child without a file is missing from the result."""
     rows = await tx.fetch(LOAD, sorted(children))
     return {row["child_id"]: _file(row) for row in rows}
 
 
-async def save(tx: Tx, files: Sequence[File]) -> None:
-    """Write one row a child; a row of a newer version stays."""
+async def save(tx: Tx, files: Sequence[AssessmentFile]) -> None:
+    """Insert or update one row per child. A row that holds a newer version is left unchanged."""
     if not files:
         return
     await tx.execute(
@@ -141,18 +145,18 @@ async def save(tx: Tx, files: Sequence[File]) -> None:
         [file.assessment for file in files],
         [file.assessed_on for file in files],
         [file.basis for file in files],
-        [file.content for file in files],
+        [file.answers_digest for file in files],
         [file.until for file in files],
     )
 
 
-async def keep(tx: Tx, decisions: Sequence[Decision]) -> None:
-    """Write down what was said and from which inputs. Never changed afterwards."""
+async def insert_decisions(tx: Tx, decisions: Sequence[Decision]) -> None:
+    """Store what was emitted and from which inputs. A decision is never changed afterwards."""
     if not decisions:
         return
     files = [decision.file for decision in decisions]
     await tx.execute(
-        KEEP,
+        INSERT_DECISIONS,
         [file.child for file in files],
         [file.assessment for file in files],
         [file.child_version for file in files],
@@ -163,37 +167,41 @@ async def keep(tx: Tx, decisions: Sequence[Decision]) -> None:
         [decision.ruleset for decision in decisions],
         [decision.county_version for decision in decisions],
         [file.claims for file in files],
-        [file.content for file in files],
+        [file.answers_digest for file in files],
     )
 
 
-async def due(tx: Tx, partition: int, day: date, after: tuple[date, UUID], limit: int) -> list[File]:
-    """Children of a partition whose answers may differ on this day, after the ones already done, locked."""
-    return [_file(row) for row in await tx.fetch(DUE, partition, day, *after, limit)]
+async def load_due(tx: Tx, partition: int, day: date, after: tuple[date, UUID], limit: int) -> list[AssessmentFile]:
+    """Load and lock files of a partition whose answers may differ by ``day``.
+
+    ``after`` is the due day and id of the last child of the previous page; only later ones are loaded.
+    """
+    return [_file(row) for row in await tx.fetch(LOAD_DUE, partition, day, *after, limit)]
 
 
-async def on_other_basis(tx: Tx, partition: int, basis: str, after: UUID, limit: int) -> list[File]:
-    """Children of a partition that were last assessed by other rules or other county data, locked."""
-    return [_file(row) for row in await tx.fetch(ON_OTHER_BASIS, partition, after, basis, limit)]
+async def load_on_other_basis(tx: Tx, partition: int, basis: str, after: UUID, limit: int) -> list[AssessmentFile]:
+    """Load and lock files of a partition that were last assessed by other rules or other county data."""
+    return [_file(row) for row in await tx.fetch(LOAD_ON_OTHER_BASIS, partition, after, basis, limit)]
 
 
-async def basis_of(tx: Tx, partition: int) -> str | None:
-    """The basis that the whole partition was last assessed on; None before the first day."""
-    basis: str | None = await tx.fetchval(BASIS, partition)
+async def load_basis(tx: Tx, partition: int) -> str | None:
+    """Return the basis on which the whole partition was last assessed; None before the first day."""
+    basis: str | None = await tx.fetchval(LOAD_BASIS, partition)
     return basis
 
 
-async def set_basis(tx: Tx, partition: int, basis: str) -> None:
-    await tx.execute(SET_BASIS, partition, basis)
+async def save_basis(tx: Tx, partition: int, basis: str) -> None:
+    """Record that every child of the partition has been assessed on this basis."""
+    await tx.execute(SAVE_BASIS, partition, basis)
 
 
 def _array(ids: Iterable[UUID]) -> str:
-    """An array in PostgreSQL's own notation: ``unnest`` takes arrays of arrays apart."""
+    """Write an array in PostgreSQL's own notation, because ``unnest`` flattens arrays of arrays."""
     return "{" + ",".join(map(str, ids)) + "}"
 
 
-def _file(row: Record) -> File:
-    return File(
+def _file(row: Record) -> AssessmentFile:
+    return AssessmentFile(
         row["child_id"],
         row["partition"],
         row["child_version"],
@@ -204,6 +212,6 @@ def _file(row: Record) -> File:
         row["assessment"],
         row["assessed_on"],
         row["basis"],
-        row["content"],
+        row["answers_digest"],
         row["until"],
     )

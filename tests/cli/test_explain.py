@@ -11,10 +11,10 @@ from typer.testing import CliRunner
 from cli.explain import FactsUnreadable, claims_told, explain, how_to_write
 from cli.main import app
 from contracts.vocabulary import FactName
-from services.eligibility import words
+from services.eligibility import labels
 from services.eligibility.domain.assessment import assess
-from services.eligibility.domain.facts import facts_of
-from services.eligibility.wire import terms_of
+from services.eligibility.domain.facts import parse_facts
+from services.eligibility.mapping import rule_parameters
 from tests.county import demo_county
 from tests.policy.test_cases import FILES, FOLDER, read
 
@@ -119,7 +119,7 @@ def test_every_policy_case_is_a_file_it_reads(file: Path) -> None:
 
 
 def test_of_several_claims_the_newest_validity_stands_and_every_arrival_counts() -> None:
-    facts = facts_of(
+    facts = parse_facts(
         claims_told(
             {
                 "insured": [
@@ -238,9 +238,9 @@ def test_a_register_s_never_is_a_day_that_does_not_come() -> None:
     """9999-12-31 stands in registers for "never": nothing counted on from it leaves the calendar."""
     names = ("birth_date", "residence_since", "residence_ended", "away_since", "school_since", "deceased")
     days = dict.fromkeys(names, "9999-12-31")
-    facts = facts_of(claims_told({**days, "school_stage": "junior", "residence_division": "341722100"}, ON))
+    facts = parse_facts(claims_told({**days, "school_stage": "junior", "residence_division": "341722100"}, ON))
 
-    told = assess(facts, terms_of(demo_county()), ON)
+    told = assess(facts, rule_parameters(demo_county()), ON)
 
     assert told.migrant.until is not None
 
@@ -248,7 +248,7 @@ def test_a_register_s_never_is_a_day_that_does_not_come() -> None:
 def test_the_names_of_all_facts_are_listed_for_those_who_write_files() -> None:
     """One line a fact in the cases' README: its name, what people call it and how it is written."""
     listed = (FOLDER.parent / "README.md").read_text("utf-8")
-    lines = [f"| `{name}` | {words.FACTS[name]} | {how_to_write(name)} |" for name in FactName]
+    lines = [f"| `{name}` | {labels.FACTS[name]} | {how_to_write(name)} |" for name in FactName]
 
     assert [line for line in lines if line not in listed] == []
 

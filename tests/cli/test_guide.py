@@ -13,7 +13,7 @@ from cli import labels
 from contracts.topics import TOPICS
 from contracts.vocabulary import FactName, FindingCode, IdentityField, Result, ReturnReason, Verb
 from deploy.installation import Installation
-from services.eligibility.words import FACTS
+from services.eligibility.labels import FACTS
 from services.intake.domain.action import _CHILD_VERBS, _REFERRAL_VERBS, _REQUIRED_FIELDS
 from services.notify.domain.templates import REASONS
 from services.registry.disclosures import public_key

@@ -94,7 +94,7 @@ texts = st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs
 @given(
     st.uuids(), texts, texts,
     st.datetimes(timezones=st.just(UTC)).filter(lambda time: bounds.FIRST_YEAR <= time.year <= bounds.LAST_YEAR),
-    st.integers(0, bounds.LARGEST_LANE), st.integers(0, bounds.LARGEST_SEQUENCE),
+    st.integers(0, bounds.LARGEST_PRODUCER_ID), st.integers(0, bounds.LARGEST_SEQUENCE),
 )  # fmt: skip
 def test_what_is_written_is_read_back(
     event: UUID, source: str, key: str, time: datetime, producer_id: int, sequence: int
@@ -158,7 +158,7 @@ UNIT: dict[str, Any] = {
 def test_of_what_a_unit_claims_only_what_is_its_own_to_say_is_read() -> None:
     """Its lane and sequence would be numbers of ours; its correlation would be somebody else's story."""
     ours = envelope()
-    read = Envelope.of_unit(headers(ce_producerid=b"9" * 4400, ce_county=b"999999"), b"key", b"{}", **UNIT)
+    read = Envelope.from_unit(headers(ce_producerid=b"9" * 4400, ce_county=b"999999"), b"key", b"{}", **UNIT)
     assert (read.id, read.source, read.type, read.time, read.key) == (
         ours.id, ours.source, ours.type, ours.time, ours.key,
     )  # fmt: skip
@@ -169,13 +169,13 @@ def test_of_what_a_unit_claims_only_what_is_its_own_to_say_is_read() -> None:
 @pytest.mark.parametrize("wrong", [None, b"", b"\xff", b"a\x00b", b"7" * 5000])
 def test_no_header_of_a_unit_costs_it_its_answer(wrong: bytes | None) -> None:
     broken = {name: wrong for name, _ in headers()}
-    read = Envelope.of_unit(list(broken.items()), b"\xff" if wrong is None else wrong, b"{}", **UNIT)
+    read = Envelope.from_unit(list(broken.items()), b"\xff" if wrong is None else wrong, b"{}", **UNIT)
     assert (read.source, read.type, read.key, read.time) == ("/action.341722-jtj.v1", "", "", UNIT["received"])
 
 
 def test_a_message_without_a_uuid_has_the_same_id_when_the_same_is_sent_again() -> None:
     def an_id(value: bytes, text: bytes | None = b"7") -> UUID:
-        return Envelope.of_unit([("ce_id", text)], None, value, **UNIT).id
+        return Envelope.from_unit([("ce_id", text)], None, value, **UNIT).id
 
     assert an_id(b"a") == an_id(b"a")
     assert len({an_id(b"a"), an_id(b"b"), an_id(b"a", b"8"), an_id(b"a", None)}) == 4

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from contracts.flow import FLOW, PLANNED, PLANNED_PROPERTIES, READ_BY_NAME, Properties
+from contracts.flow import FLOW, PLANNED, PLANNED_PROPERTIES, READ_BY_FIELD_NAME, Properties
 from contracts.topics import RESTRICTED_UNIT, UNIT
 from tests.read_properties import ROOT, Found, find, production
 
@@ -22,7 +22,9 @@ def full(properties: Properties) -> Iterator[str]:
 
 
 def listed() -> list[str]:
-    return [one for properties in (*READ_BY_NAME.values(), *PLANNED_PROPERTIES.values()) for one in full(properties)]
+    return [
+        one for properties in (*READ_BY_FIELD_NAME.values(), *PLANNED_PROPERTIES.values()) for one in full(properties)
+    ]
 
 
 @pytest.mark.timeout(300)
@@ -47,10 +49,12 @@ def test_the_storys_lists_name_only_what_code_does_not_read(found: Found) -> Non
     assert len(listed()) == len(set(listed()))
 
 
-@pytest.mark.parametrize("file", READ_BY_NAME)
+@pytest.mark.parametrize("file", READ_BY_FIELD_NAME)
 def test_who_reads_by_name_has_the_names(file: str) -> None:
     text = (ROOT / file).read_text("utf-8")
-    missing = [one for one in full(READ_BY_NAME[file]) if not re.search(rf'["\']{one.rpartition(".")[2]}["\']', text)]
+    missing = [
+        one for one in full(READ_BY_FIELD_NAME[file]) if not re.search(rf'["\']{one.rpartition(".")[2]}["\']', text)
+    ]
     assert missing == []
 
 

@@ -16,7 +16,7 @@ from contracts.clock import DayBegan
 from contracts.county import CountyActivated
 from contracts.event import KINDS, Event
 from contracts.notify import Notice
-from contracts.schemas import breaks, files, kinds, schema_of
+from contracts.schemas import files, incompatibilities, kinds, schema_of
 from tests.county import a_county
 from tests.notify.events import every_event
 
@@ -56,7 +56,7 @@ def changed(path: str, value: Any) -> dict[str, Any]:
 
 
 def test_nothing_changed_is_growth() -> None:
-    assert breaks(BEFORE, BEFORE) == []
+    assert incompatibilities(BEFORE, BEFORE) == []
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_nothing_changed_is_growth() -> None:
     ],
 )
 def test_a_new_field_that_may_be_missing_is_growth(path: str, value: Any) -> None:
-    assert breaks(BEFORE, changed(path, value)) == []
+    assert incompatibilities(BEFORE, changed(path, value)) == []
 
 
 @pytest.mark.parametrize(
@@ -95,13 +95,13 @@ def test_a_new_field_that_may_be_missing_is_growth(path: str, value: Any) -> Non
     ],
 )
 def test_any_other_change_is_named_with_its_place(path: str, value: Any, says: str) -> None:
-    assert [problem for problem in breaks(BEFORE, changed(path, value)) if problem.startswith(says)]
+    assert [problem for problem in incompatibilities(BEFORE, changed(path, value)) if problem.startswith(says)]
 
 
 def test_a_new_required_field_is_not_growth() -> None:
     after = changed("properties/extra", {"type": "string"})
     after["required"] = [*after["required"], "extra"]
-    assert breaks(BEFORE, after) == ["extra: new and required, and events that were said lack it"]
+    assert incompatibilities(BEFORE, after) == ["extra: new and required, and published events lack it"]
 
 
 def test_a_schema_that_contains_itself_can_be_compared() -> None:
@@ -113,8 +113,8 @@ def test_a_schema_that_contains_itself_can_be_compared() -> None:
         branches: tuple["Bare", ...] = ()
 
     before, after = Tree.model_json_schema(), Bare.model_json_schema()
-    assert breaks(before, before) == []
-    assert "leaf: removed" in breaks(before, after)
+    assert incompatibilities(before, before) == []
+    assert "leaf: removed" in incompatibilities(before, after)
 
 
 # ---------------------------------------------------------------- every change, of every event
@@ -176,14 +176,14 @@ def test_no_change_of_any_event_passes_for_growth(kind: str) -> None:
     published = json.loads((schemas.FOLDER / f"{kind}.json").read_text("utf-8"))
     tried = list(mutants(published))
     assert len(tried) > 5
-    assert [where for where, changed_ in tried if not breaks(published, changed_)] == []
+    assert [where for where, changed_ in tried if not incompatibilities(published, changed_)] == []
 
 
 @pytest.mark.parametrize("kind", kinds())
 def test_a_field_that_may_be_missing_is_growth_of_any_event(kind: str) -> None:
     published = json.loads((schemas.FOLDER / f"{kind}.json").read_text("utf-8"))
     grown = published | {"properties": published["properties"] | {"new": {"type": "string", "default": ""}}}
-    assert breaks(published, grown) == []
+    assert incompatibilities(published, grown) == []
 
 
 # ---------------------------------------------------------------- the folder
@@ -196,7 +196,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_what_is_published_is_what_the_contracts_say() -> None:
-    assert schemas.broken() == []
+    assert schemas.incompatible_changes() == []
     assert schemas.stale() == []
 
 
@@ -209,7 +209,7 @@ def test_before_a_release_a_contract_may_change_and_vanish(folder: Path) -> None
     git(folder, "init")
     git(folder, "add", ".")
     git(folder, "commit", "-m", "not released")
-    assert schemas.broken(folder) == []
+    assert schemas.incompatible_changes(folder) == []
     assert schemas.write(folder) == ["referral.Forgotten.v1.json"]
     assert not (folder / "referral.Forgotten.v1.json").exists()
 
@@ -222,13 +222,13 @@ def test_a_changed_contract_is_refused_before_anything_is_written(
     published["properties"]["colour"] = {"type": "string"}
     file.write_text(json.dumps(published))
     release(folder, "v1.0.0")
-    monkeypatch.setattr(schemas, "broken", lambda: broken(folder))
+    monkeypatch.setattr(schemas, "incompatible_changes", lambda: incompatible_changes(folder))
     monkeypatch.setattr(schemas, "write", lambda: pytest.fail("written"))
     assert schemas.main(["--write"]) == 1
     assert "notify.Notice.v1: colour: removed" in capsys.readouterr().err
 
 
-broken = schemas.broken
+incompatible_changes = schemas.incompatible_changes
 
 
 def git(folder: Path, *words: str) -> None:
@@ -254,7 +254,7 @@ def test_what_was_released_stays_published_whatever_became_of_the_files(folder: 
     file.write_text(published)
     git(folder, "commit", "-a", "-m", "by hand")
     assert schemas.stale(folder) == []
-    assert schemas.broken(folder) == [
+    assert schemas.incompatible_changes(folder) == [
         "notify.Notice.v1: colour: removed (since v1.0.0)",
         "referral.Forgotten.v1: was published and is gone (since v1.0.0)",
     ]
@@ -265,7 +265,7 @@ def test_a_change_is_told_once_however_many_versions_it_breaks(folder: Path) -> 
         (folder / f"{name}.json").write_text("{}")
     release(folder, "v1.0.0", "v1.1.0")
 
-    assert schemas.broken(folder) == [
+    assert schemas.incompatible_changes(folder) == [
         "referral.Forgotten.v1: was published and is gone (since v1.0.0)",
         "referral.Lost.v1: was published and is gone (since v1.0.0)",
     ]
@@ -274,7 +274,7 @@ def test_a_change_is_told_once_however_many_versions_it_breaks(folder: Path) -> 
 def test_without_git_nothing_was_released(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     assert schemas.releases(folder) == []
-    assert schemas.broken(folder) == []
+    assert schemas.incompatible_changes(folder) == []
 
 
 def test_a_folder_that_is_not_current_fails_the_check(folder: Path) -> None:
@@ -348,7 +348,8 @@ def test_nothing_in_it_is_a_word_that_asyncapi_does_not_know() -> None:
         here = operation["channel"]["$ref"] + "/messages/"
         assert all(message["$ref"].startswith(here) for message in operation["messages"]), "of its own channel"
     for message in document["components"]["messages"].values():
-        assert set(message) <= {"name", "title", "summary", "contentType", "headers", "payload"}
+        assert set(message) <= {"name", "title", "summary", "contentType", "bindings", "headers", "payload"}
+        assert set(message["bindings"]["kafka"]) == {"key", "bindingVersion"}
         assert set(message["payload"]) == {"schemaFormat", "schema"}
 
 

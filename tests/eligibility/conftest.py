@@ -23,7 +23,7 @@ from runtime.storage.migrations import migrate
 from services.eligibility import handlers
 from tests.conftest import Database
 from tests.county import demo_county
-from tests.eligibility.children import MIGRANT, ON
+from tests.eligibility.harness import MIGRANT, ON
 
 MIGRATIONS = Path(handlers.__file__).with_name("migrations")
 STORY = UUID("00000000-0000-5000-8000-000000000003")

@@ -11,16 +11,16 @@ from hypothesis import strategies as st
 
 from contracts.vocabulary import Answer, Certainty, FactName
 from services.eligibility.domain.answer import (
-    Finding,
-    Missing,
-    Reason,
+    Evaluation,
+    Ground,
+    MissingInput,
     all_of,
     any_of,
     no,
     not_,
-    told_as,
     unknown,
     unless_no,
+    with_one_ground,
     yes,
 )
 
@@ -29,17 +29,17 @@ HORIZON = 40
 RANK = {Answer.NO: 0, Answer.UNKNOWN: 1, Answer.YES: 2}
 WEAKNESS = list(Certainty)
 
-Part = Callable[[int], Finding]
+Part = Callable[[int], Evaluation]
 """A question whose answer depends on the day (counted from START)."""
 
 
 def found(
     answer: Answer, until: int | None = None, certainty: Certainty = Certainty.STATED, name: str = "x"
-) -> Finding:
-    missing = (Missing(FactName.DIBAO),) if answer is Answer.UNKNOWN else ()
+) -> Evaluation:
+    missing = (MissingInput(FactName.DIBAO),) if answer is Answer.UNKNOWN else ()
     ok = {Answer.YES: True, Answer.NO: False, Answer.UNKNOWN: None}[answer]
     day = None if until is None else START + timedelta(days=until)
-    return Finding(answer, (Reason(name, ok),), missing, (name,), certainty, day)
+    return Evaluation(answer, (Ground(name, ok),), missing, (name,), certainty, day)
 
 
 FINDINGS = st.builds(
@@ -54,7 +54,7 @@ FINDINGS = st.builds(
 def stepping(steps: list[tuple[int, Answer]], cautious: int) -> Part:
     """A question that changes its answer on these days; ``cautious``: its until may come some days early."""
 
-    def ask(day: int) -> Finding:
+    def ask(day: int) -> Evaluation:
         answer, until = Answer.UNKNOWN, None
         for change, then in sorted(steps):
             if change <= day:
@@ -80,7 +80,7 @@ def _nested(inner: st.SearchStrategy[Part]) -> st.SearchStrategy[Part]:
         | st.builds(lambda parts: lambda day: any_of(*(part(day) for part in parts)), several)
         | st.builds(lambda part: lambda day: not_(part(day)), inner)
         | st.builds(lambda part: lambda day: unless_no(part(day)), inner)
-        | st.builds(lambda part: lambda day: told_as("whole", part(day)), inner)
+        | st.builds(lambda part: lambda day: with_one_ground("whole", part(day)), inner)
     )
 
 
@@ -108,14 +108,14 @@ def test_all_of_and_any_of_follow_the_three_valued_table(left: Answer, right: An
 
 
 @given(st.lists(FINDINGS, min_size=1, max_size=5))
-def test_de_morgan_holds_for_answers_and_untils(parts: list[Finding]) -> None:
+def test_de_morgan_holds_for_answers_and_untils(parts: list[Evaluation]) -> None:
     left, right = not_(all_of(*parts)), any_of(*(not_(part) for part in parts))
 
     assert (left.answer, left.until, left.certainty) == (right.answer, right.until, right.certainty)
 
 
 @given(st.lists(FINDINGS, min_size=1, max_size=5), st.randoms())
-def test_the_order_of_the_parts_does_not_matter(parts: list[Finding], chance: Random) -> None:
+def test_the_order_of_the_parts_does_not_matter(parts: list[Evaluation], chance: Random) -> None:
     mixed = list(parts)
     chance.shuffle(mixed)
     left, right = all_of(*parts), all_of(*mixed)
@@ -125,18 +125,18 @@ def test_the_order_of_the_parts_does_not_matter(parts: list[Finding], chance: Ra
 
 
 @given(FINDINGS)
-def test_twice_not_is_the_same(part: Finding) -> None:
+def test_twice_not_is_the_same(part: Evaluation) -> None:
     assert not_(not_(part)) == part
 
 
 @given(st.lists(FINDINGS, max_size=5))
-def test_an_open_question_names_what_is_missing_and_a_decided_one_does_not(parts: list[Finding]) -> None:
+def test_an_open_question_names_what_is_missing_and_a_decided_one_does_not(parts: list[Evaluation]) -> None:
     for told in (all_of(*parts), any_of(*parts)):
         assert bool(told.missing) == (told.answer is Answer.UNKNOWN)
 
 
 @given(st.lists(FINDINGS, min_size=1, max_size=5))
-def test_an_answer_is_as_sure_as_its_decisive_ground(parts: list[Finding]) -> None:
+def test_an_answer_is_as_sure_as_its_decisive_ground(parts: list[Evaluation]) -> None:
     """Together: the least sure. Where one alone decides: the surest of those that do."""
     told = all_of(*parts)
     decisive = [WEAKNESS.index(part.certainty) for part in parts if part.answer is told.answer]
@@ -146,10 +146,10 @@ def test_an_answer_is_as_sure_as_its_decisive_ground(parts: list[Finding]) -> No
 
 
 def test_one_no_decides_and_its_reason_alone_is_told() -> None:
-    told = all_of(yes("fine"), no("too_old"), unknown("untold", [Missing(FactName.DIBAO)]))
+    told = all_of(yes("fine"), no("too_old"), unknown("untold", [MissingInput(FactName.DIBAO)]))
 
     assert told.answer is Answer.NO
-    assert [reason.code for reason in told.reasons] == ["too_old"]
+    assert [reason.code for reason in told.grounds] == ["too_old"]
     assert told.missing == ()
 
 
@@ -162,7 +162,7 @@ def test_a_no_stands_while_the_last_of_its_grounds_does() -> None:
 
 
 def test_unknown_keeps_what_is_missing_of_the_undecided_parts_once_each() -> None:
-    dibao, orphan = Missing(FactName.DIBAO), Missing(FactName.ORPHAN)
+    dibao, orphan = MissingInput(FactName.DIBAO), MissingInput(FactName.ORPHAN)
 
     told = all_of(yes("a"), unknown("b", [dibao]), unknown("c", [orphan, dibao]))
 
@@ -170,7 +170,7 @@ def test_unknown_keeps_what_is_missing_of_the_undecided_parts_once_each() -> Non
 
 
 def test_not_knowing_does_not_silence_a_risk_but_a_known_no_does() -> None:
-    assert unless_no(unknown("a", [Missing(FactName.DIBAO)])).answer is Answer.YES
+    assert unless_no(unknown("a", [MissingInput(FactName.DIBAO)])).answer is Answer.YES
     assert unless_no(no("a")).answer is Answer.NO
 
 

@@ -8,16 +8,16 @@ import pytest
 from contracts.vocabulary import FindingCode, Level
 from services.eligibility.domain.assessment import assess
 from services.eligibility.domain.dates import add_months
-from services.eligibility.domain.facts import facts_of
-from services.eligibility.wire import terms_of
+from services.eligibility.domain.facts import parse_facts
+from services.eligibility.mapping import rule_parameters
 from tests.county import a_county, demo_county
-from tests.eligibility.children import MIGRANT, ON, a_migrant_child, claims
+from tests.eligibility.harness import MIGRANT, ON, a_migrant_child, claims
 
 BORN = date(2018, 11, 23)
 
 
 def shown(on: date = ON, **changes: Any) -> dict[FindingCode, Level]:
-    told = assess(a_migrant_child(**changes), terms_of(demo_county()), on)
+    told = assess(a_migrant_child(**changes), rule_parameters(demo_county()), on)
     return {one.code: one.level for one in told.derived}
 
 
@@ -130,22 +130,22 @@ def test_a_last_school_year_that_is_over_is_a_question_and_no_drop_out() -> None
 def test_a_person_who_looked_later_and_found_a_guardian_is_believed() -> None:
     orphan = claims(date(2026, 5, 1), **{**MIGRANT, "father_status": "dead", "mother_status": "dead"})
     orphan += claims(date(2026, 5, 1), lives_with_guardian=False)
-    terms = terms_of(demo_county())
+    parameters = rule_parameters(demo_county())
 
     def found(day: date) -> set[FindingCode]:
-        facts = facts_of([*orphan, *claims(day, guardian_status="effective")])
-        return {one.code for one in assess(facts, terms, ON).derived}
+        facts = parse_facts([*orphan, *claims(day, guardian_status="effective")])
+        return {one.code for one in assess(facts, parameters, ON).derived}
 
     assert FindingCode.NO_GUARDIAN in found(date(2026, 4, 30))
     assert FindingCode.NO_GUARDIAN not in found(date(2026, 5, 1))
 
 
 def test_a_catch_up_after_seven_is_no_row_s() -> None:
-    terms = terms_of(demo_county())
+    parameters = rule_parameters(demo_county())
     items = []
     for birth in ("2019-11-24", "2019-11-23"):
         child = a_migrant_child(birth_date=birth, vaccination_status="overdue")
-        [gap] = assess(child, terms, ON).derived
+        [gap] = assess(child, parameters, ON).derived
         items.append(gap.item)
 
     assert items == ["B-1(2)", None]
@@ -154,7 +154,7 @@ def test_a_catch_up_after_seven_is_no_row_s() -> None:
 def test_no_county_makes_a_matter_of_safety_less_urgent_than_it_is() -> None:
     """Routes may be more urgent than the rules ask, never less."""
     routes = tuple(route.model_copy(update={"level": Level.L3}) for route in demo_county().routes)
-    terms = terms_of(a_county(routes=routes))
+    parameters = rule_parameters(a_county(routes=routes))
     facts: dict[str, Any] = {
         "lives_with_mother": None,
         "help_requested": True,
@@ -165,7 +165,7 @@ def test_no_county_makes_a_matter_of_safety_less_urgent_than_it_is() -> None:
     }
 
     def levels(**changes: Any) -> dict[FindingCode, str]:
-        told = assess(a_migrant_child(**{**facts, **changes}), terms, ON)
+        told = assess(a_migrant_child(**{**facts, **changes}), parameters, ON)
         return {one.code: f"{one.level}{'?' if one.confirm_first else ''}" for one in told.derived}
 
     assert levels(lives_alone=True, birth_date="2019-01-01") == {

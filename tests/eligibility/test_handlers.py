@@ -14,11 +14,11 @@ from contracts.vocabulary import Answer, FindingCode
 from runtime import OutboundEvent, UnprocessableEvent
 from services.eligibility import store
 from services.eligibility.domain.facts import Claim
-from services.eligibility.handlers import Desk
-from services.eligibility.wire import unpacked
+from services.eligibility.handlers import Assessor
+from services.eligibility.mapping import parse_claims
 from tests.county import a_county, demo_county
-from tests.eligibility.children import ON
 from tests.eligibility.conftest import Eligibility, a_file, assessed, child_id
+from tests.eligibility.harness import ON
 
 CHILD, OTHER = child_id(1), child_id(2)
 
@@ -59,13 +59,15 @@ async def test_the_same_facts_are_not_asked_again_before_the_day_on_which_an_ans
     eligibility: Eligibility, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[date] = []
-    assess = Desk.assess
+    evaluate = Assessor.evaluate
 
-    def counted(desk: Desk, file: store.File, claims: Sequence[Claim], on: date) -> tuple[bytes, date | None]:
+    def counted(
+        assessor: Assessor, file: store.AssessmentFile, claims: Sequence[Claim], on: date
+    ) -> tuple[bytes, date | None]:
         asked.append(on)
-        return assess(desk, file, claims, on)
+        return evaluate(assessor, file, claims, on)
 
-    monkeypatch.setattr(Desk, "assess", counted)
+    monkeypatch.setattr(Assessor, "evaluate", counted)
     full = date(2026, 11, 24)
     await eligibility.tell(a_file(CHILD, 1, residence_since="2026-05-24"))
 
@@ -252,7 +254,7 @@ async def test_a_decision_can_be_computed_again_from_what_was_kept(eligibility: 
     assert len(decisions) > len(states)
     for kept in decisions:
         again = _again(kept)
-        assert blake2b(again, digest_size=16).digest() == kept["content"]
+        assert blake2b(again, digest_size=16).digest() == kept["answers_digest"]
 
 
 async def test_a_value_of_the_wrong_kind_is_unprocessable_and_names_only_the_fact(eligibility: Eligibility) -> None:
@@ -297,8 +299,8 @@ def _a_log() -> list[ChildChanged]:
 
 
 def _again(kept: dict[str, Any]) -> bytes:
-    desk = Desk(demo_county())
-    file = store.File(
+    assessor = Assessor(demo_county())
+    file = store.AssessmentFile(
         kept["child_id"],
         0,
         kept["child_version"],
@@ -312,12 +314,12 @@ def _again(kept: dict[str, Any]) -> bytes:
         b"",
         None,
     )
-    content, _ = desk.assess(file, unpacked(kept["claims"]), kept["assessed_on"])
+    content, _ = assessor.evaluate(file, parse_claims(kept["claims"]), kept["assessed_on"])
     return content
 
 
-def _at_version(file: store.File, version: int) -> store.File:
-    return store.File(
+def _at_version(file: store.AssessmentFile, version: int) -> store.AssessmentFile:
+    return store.AssessmentFile(
         file.child,
         file.partition,
         version,
@@ -328,6 +330,6 @@ def _at_version(file: store.File, version: int) -> store.File:
         file.assessment,
         file.assessed_on,
         file.basis,
-        file.content,
+        file.answers_digest,
         file.until,
     )

@@ -11,15 +11,15 @@ import pytest
 from contracts.registry import FACT_TYPES
 from contracts.vocabulary import FactName, FindingCode
 from county.citations import PolicyText
-from services.eligibility import words
+from services.eligibility import labels
 from services.eligibility.domain import facts
 from services.eligibility.domain.assessment import RULEBOOK, assess
-from services.eligibility.domain.facts import facts_of
-from services.eligibility.domain.rulebook import GAPS, Rule, RuleRepeated, in_order, rule
+from services.eligibility.domain.facts import parse_facts
+from services.eligibility.domain.rulebook import GAP_RULES, DuplicateRule, Rule, in_list_order, rule
 from services.eligibility.domain.sources import SOURCES, Citation
-from services.eligibility.wire import terms_of
+from services.eligibility.mapping import rule_parameters
 from tests.county import demo_county
-from tests.eligibility.children import MIGRANT, claims
+from tests.eligibility.harness import MIGRANT, claims
 from tests.policy.test_cases import FILES, ask, read
 
 N = TypeVar("N", bound=ast.AST)
@@ -74,16 +74,16 @@ def test_every_written_item_stands_in_the_demo_county_s_list() -> None:
 
 def test_an_item_the_county_does_not_list_is_absent() -> None:
     county = demo_county().model_copy(update={"catalogue": ()})
-    assert assess(facts_of([]), terms_of(county), read(FILES[0]).on).items == ()
+    assert assess(parse_facts([]), rule_parameters(county), read(FILES[0]).on).items == ()
 
 
 def test_an_item_has_one_rule() -> None:
-    with pytest.raises(RuleRepeated):
-        rule("B-16", Citation("row 16", "x"), audience=RULEBOOK[0].audience, reading="x")(RULEBOOK[0].find)
+    with pytest.raises(DuplicateRule):
+        rule("B-16", Citation("row 16", "x"), audience=RULEBOOK[0].audience, reading="x")(RULEBOOK[0].condition)
 
 
 def test_rules_are_told_as_the_list_numbers_them() -> None:
-    assert [one.item for one in in_order(tuple(reversed(RULEBOOK)))] == list(WRITTEN)
+    assert [one.item for one in in_list_order(tuple(reversed(RULEBOOK)))] == list(WRITTEN)
 
 
 # ---------------------------------------------------------------- what it may look at
@@ -93,7 +93,7 @@ def test_no_rule_reads_conduct() -> None:
     """Behaviour data never enters a rule: no fact of it exists, and its finding is nobody's to derive."""
     conduct = ("behaviour", "conduct", "truan", "offence", "crime", "punish", "gang", "drug")
     assert [name for name in FactName if any(word in name.value for word in conduct)] == []
-    assert FindingCode.BEHAVIOUR_CONCERN not in {gap.code for gap in GAPS}
+    assert FindingCode.BEHAVIOUR_CONCERN not in {gap.code for gap in GAP_RULES}
     named = {node.attr for _, node in _nodes(ast.Attribute)}
     assert "BEHAVIOUR_CONCERN" not in named
     assert {name for name in named if name.isupper() and "FLAG" in name} == set()
@@ -111,7 +111,7 @@ def test_no_rule_asks_what_time_it_is_or_leaves_the_domain() -> None:
 
 
 def test_the_domain_knows_facts_as_the_contract_writes_them() -> None:
-    kinds = {"date": facts.DAYS, "number": facts.NUMBERS, "code": facts.CODES, "bool": facts.FLAGS}
+    kinds = {"date": facts.DATES, "number": facts.NUMBERS, "code": facts.CODES, "bool": facts.FLAGS}
     for name, kind in FACT_TYPES.items():
         assert name in kinds[kind]
         assert sum(name in names for names in kinds.values()) == 1
@@ -121,12 +121,12 @@ def test_the_domain_knows_facts_as_the_contract_writes_them() -> None:
 
 
 def test_every_reason_has_a_sentence_and_every_sentence_a_reason() -> None:
-    assert _reason_codes() == set(words.REASONS)
+    assert _reason_codes() == set(labels.REASONS)
 
 
 def test_every_fact_and_every_value_has_a_name() -> None:
-    assert set(words.FACTS) == set(FactName)
-    assert {value for values in facts.WORDS.values() for value in values} <= set(words.VALUES)
+    assert set(labels.FACTS) == set(FactName)
+    assert {value for values in facts.ALLOWED_CODES.values() for value in values} <= set(labels.VALUES)
 
 
 def test_every_answer_of_every_case_can_be_read() -> None:
@@ -135,14 +135,14 @@ def test_every_answer_of_every_case_can_be_read() -> None:
         case = read(file)
         told = ask(case)
         for verdict in (told.migrant, told.statistical, *told.items):
-            for reason in verdict.reasons:
-                assert "{" not in words.sentence(reason.code, reason.params, case.county)
-            assert [code for code in verdict.citations if words.citation(code, case.county) is None] == []
+            for reason in verdict.grounds:
+                assert "{" not in labels.reason_text(reason.code, reason.params, case.county)
+            assert [code for code in verdict.citations if labels.find_citation(code, case.county) is None] == []
             for missing in verdict.missing:
                 assert missing.held_by
                 assert [unit for unit in missing.held_by if case.county.unit(unit) is None] == []
         for one in told.derived:
-            assert [words.sentence(reason.code, reason.params, case.county) for reason in one.reasons]
+            assert [labels.reason_text(reason.code, reason.params, case.county) for reason in one.grounds]
             assert case.county.route(one.route) is not None
 
 
@@ -163,16 +163,22 @@ def _reason_codes() -> set[str]:
     codes: set[str] = set()
     for module, node in _nodes(ast.Call):
         name = getattr(node.func, "id", None)
-        if module == "answer.py" or name not in ("yes", "no", "unknown", "made", "told_as", "Reason") or not node.args:
+        if (
+            module == "answer.py"
+            or name not in ("yes", "no", "unknown", "made", "with_one_ground", "Ground")
+            or not node.args
+        ):
             continue
         for one in ast.walk(node.args[0]):
             if isinstance(one, ast.Constant) and isinstance(one.value, str):
-                codes |= {one.value, f"not_{one.value}", f"unsure_{one.value}"} if name == "told_as" else {one.value}
+                codes |= (
+                    {one.value, f"not_{one.value}", f"unsure_{one.value}"} if name == "with_one_ground" else {one.value}
+                )
     return codes
 
 
 def test_no_rule_is_shown_a_day_of_which_the_registry_tells_no_news() -> None:
     """An answer that turned on one would be as old as the last snapshot, whatever departments have said since."""
     told = {**MIGRANT, "school_grade": 4, "residence_permit": True, "hardship_lasting": True}
-    assert facts_of(claims(**told)).said.keys() == {FactName.SCHOOL_GRADE, FactName.RESIDENCE_PERMIT}
-    assert len(facts_of(claims(**told, guardian_status="absent")).said) == len(told) + 1, "a person has looked"
+    assert parse_facts(claims(**told)).valid_on.keys() == {FactName.SCHOOL_GRADE, FactName.RESIDENCE_PERMIT}
+    assert len(parse_facts(claims(**told, guardian_status="absent")).valid_on) == len(told) + 1, "a person has looked"

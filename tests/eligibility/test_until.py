@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from contracts.county import Citation, County, Criterion
 from contracts.vocabulary import FactName
-from services.eligibility.domain.assessment import Assessment, Verdict, assess
-from services.eligibility.domain.facts import FLAGS, WORDS, Claim, facts_of
-from services.eligibility.wire import terms_of
+from services.eligibility.domain.assessment import Assessment, RuleResult, assess
+from services.eligibility.domain.facts import ALLOWED_CODES, FLAGS, Claim, parse_facts
+from services.eligibility.mapping import rule_parameters
 from tests.county import a_county, demo_county
-from tests.eligibility.children import ON, a_migrant_child
+from tests.eligibility.harness import ON, a_migrant_child
 
 HUKOU = (
     "341702", "341722", "341722100", "341722101001", "342922", "340102", "340103002", "341402", "810000", "abroad",
@@ -89,8 +89,8 @@ def _ordinary(chance: Random, name: FactName) -> Any:
 def _value(chance: Random, name: FactName) -> Any:
     if name in FLAGS:
         return chance.random() < 0.5
-    if name in WORDS:
-        return chance.choice(sorted(WORDS[name]))
+    if name in ALLOWED_CODES:
+        return chance.choice(sorted(ALLOWED_CODES[name]))
     match name:
         case FactName.BIRTH_DATE:
             return _day(chance, 366 * 19, 366)
@@ -128,7 +128,7 @@ def _claim(chance: Random, name: FactName, value: Any, *, chosen: bool) -> Claim
 CHILDREN = st.integers(0, 2**32).map(lambda seed: a_random_child(Random(seed)))
 
 
-def _verdicts(told: Assessment) -> tuple[Verdict, ...]:
+def _verdicts(told: Assessment) -> tuple[RuleResult, ...]:
     return (told.migrant, told.statistical, *told.items)
 
 
@@ -136,8 +136,8 @@ def _verdicts(told: Assessment) -> tuple[Verdict, ...]:
 @given(CHILDREN, st.sampled_from(COUNTIES), st.randoms(use_true_random=False))
 def test_no_verdict_changes_before_its_until(claims: list[Claim], county: Any, chance: Random) -> None:
     """Each verdict on its own; and before the child's until, what is shown as wrong does not change either."""
-    facts, terms = facts_of(claims), terms_of(county)
-    told = assess(facts, terms, ON)
+    facts, parameters = parse_facts(claims), rule_parameters(county)
+    told = assess(facts, parameters, ON)
     horizon = ON + timedelta(days=366 * 20)
     days = {ON + timedelta(days=1)}
     for verdict in _verdicts(told):
@@ -148,7 +148,7 @@ def test_no_verdict_changes_before_its_until(claims: list[Claim], county: Any, c
         days.add(told.until - timedelta(days=1))
 
     for day in chance.sample(sorted(days), min(10, len(days))):
-        again = assess(facts, terms, day)
+        again = assess(facts, parameters, day)
         for before, after in zip(_verdicts(told), _verdicts(again), strict=True):
             if before.until is None or day < before.until:
                 assert after.answer is before.answer, (before, after, day)
@@ -159,7 +159,7 @@ def test_no_verdict_changes_before_its_until(claims: list[Claim], county: Any, c
 @settings(max_examples=100, deadline=None)
 @given(CHILDREN)
 def test_the_child_is_due_on_the_first_day_that_any_answer_is(claims: list[Claim]) -> None:
-    told = assess(facts_of(claims), terms_of(demo_county()), ON)
+    told = assess(parse_facts(claims), rule_parameters(demo_county()), ON)
     untils = [verdict.until for verdict in _verdicts(told) if verdict.until is not None]
 
     assert told.until is None or told.until > ON
@@ -171,9 +171,9 @@ def test_the_child_is_due_on_the_first_day_that_any_answer_is(claims: list[Claim
 def test_the_order_in_which_facts_are_told_does_not_matter(claims: list[Claim], chance: Random) -> None:
     mixed = list(claims)
     chance.shuffle(mixed)
-    terms = terms_of(demo_county())
+    parameters = rule_parameters(demo_county())
 
-    assert assess(facts_of(mixed), terms, ON) == assess(facts_of(claims), terms, ON)
+    assert assess(parse_facts(mixed), parameters, ON) == assess(parse_facts(claims), parameters, ON)
 
 
 @settings(max_examples=100, deadline=None)
@@ -186,9 +186,9 @@ def test_forgetting_a_fact_never_turns_silence_into_a_different_decision_about_w
     told_away |= {FactName.SCHOOL_SINCE, FactName.RESIDENCE_PERMIT_SIGNED, FactName.BIRTH_DATE}
     if name in told_away:
         return
-    terms = terms_of(demo_county())
-    before = assess(facts_of(claims), terms, ON).migrant.answer
-    after = assess(facts_of(claim for claim in claims if claim.name is not name), terms, ON).migrant.answer
+    parameters = rule_parameters(demo_county())
+    before = assess(parse_facts(claims), parameters, ON).migrant.answer
+    after = assess(parse_facts(claim for claim in claims if claim.name is not name), parameters, ON).migrant.answer
 
     assert after is before or "unknown" in (before, after)
 
@@ -222,10 +222,10 @@ TURNS: Mapping[str, Mapping[str, Any]] = {
 @pytest.mark.parametrize("turn", TURNS)
 def test_walking_the_days_nothing_changes_but_on_a_day_that_was_announced(turn: str, county: County) -> None:
     """Every day for nearly two years, as slow as it is plain; and every one of these children does change."""
-    facts, terms = a_migrant_child(**TURNS[turn]), terms_of(county)
-    before, changed = assess(facts, terms, ON), 0
+    facts, parameters = a_migrant_child(**TURNS[turn]), rule_parameters(county)
+    before, changed = assess(facts, parameters, ON), 0
     for day in (ON + timedelta(days=passed) for passed in range(1, 700)):
-        after = assess(facts, terms, day)
+        after = assess(facts, parameters, day)
         for was, now in zip(_verdicts(before), _verdicts(after), strict=True):
             if now.answer is not was.answer:
                 assert was.until == day, (was, now)

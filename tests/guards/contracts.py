@@ -127,15 +127,16 @@ GUARDS = [
     Guard(
         "contracts: every event has its place in the story",
         "contracts/flow.py",
-        '    _step(notify.AlarmDelivered, "notify", topics.ALARM, "notify", "done second"),\n',
+        '    _step(notify.AlarmDelivered, "notify", topics.ALARM, "notify", '
+        '"The outcome of the delivery is recorded."),\n',
         "",
         _FLOW + "test_every_event_has_its_place_in_the_story_once",
     ),
     Guard(
         "contracts: nothing flows backwards",
         "contracts/flow.py",
-        '"eligibility", topics.ELIGIBILITY_CHILD, "referral"',
-        '"eligibility", topics.ELIGIBILITY_CHILD, "referral registry"',
+        'topics.ELIGIBILITY_CHILD,\n        "referral"',
+        'topics.ELIGIBILITY_CHILD,\n        "referral registry"',
         _FLOW + "test_nothing_flows_backwards",
     ),
     Guard(

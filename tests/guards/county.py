@@ -12,8 +12,8 @@ GUARDS = [
     Guard(
         "county: a key that no county has is told",
         "contracts/county.py",
-        '    model_config = ConfigDict(frozen=True, extra="forbid")\n',
-        '    model_config = ConfigDict(frozen=True, extra="ignore")\n',
+        '    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)\n',
+        '    model_config = ConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True)\n',
         _LINE,
     ),
     Guard(

@@ -32,7 +32,7 @@ GUARDS = [
         "rules: a county's data stands below the services",
         "county/requirements.py",
         "from dataclasses import dataclass\n",
-        "from dataclasses import dataclass\nfrom services.eligibility.domain.terms import COUNTY_TERMS\n",
+        "from dataclasses import dataclass\nfrom services.eligibility.domain.parameters import COUNTY_TERMS\n",
         _IMPORTS + "[Each layer stands on those below it]",
     ),
     Guard(

@@ -9,24 +9,24 @@ import pytest
 
 from cli.explain import claims_told, decided_otherwise, told_in
 from contracts.county import County
-from services.eligibility import words
-from services.eligibility.domain.assessment import RULEBOOK, Assessment, Verdict, assess
-from services.eligibility.domain.facts import facts_of
-from services.eligibility.domain.rulebook import GAPS
-from services.eligibility.wire import terms_of
+from services.eligibility import labels
+from services.eligibility.domain.assessment import RULEBOOK, Assessment, RuleResult, assess
+from services.eligibility.domain.facts import parse_facts
+from services.eligibility.domain.rulebook import GAP_RULES
+from services.eligibility.mapping import rule_parameters
 from tests.county import demo_county
 
 FOLDER = Path(__file__).with_name("cases")
 FILES = sorted(FOLDER.rglob("*.yaml"))
 
-SUBJECTS = {text: subject for subject, text in words.SUBJECTS.items()}
-ANSWERS = {text: answer for answer, text in words.ANSWERS.items()}
+SUBJECTS = {text: subject for subject, text in labels.SUBJECTS.items()}
+ANSWERS = {text: answer for answer, text in labels.ANSWERS.items()}
 DERIVED = "要办的事"
 EXPECTED = frozenset({"答", "因为", "还缺", "谁掌握", "办理", "把握", "前不变"})
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class PolicyCase:
     """One file: what is known, asked on a day, and what the answers must be."""
 
     why: str
@@ -36,14 +36,14 @@ class Case:
     expect: dict[str, Any]
 
 
-def read(file: Path) -> Case:
+def read(file: Path) -> PolicyCase:
     told = told_in(file)
     county = decided_otherwise(demo_county(), told.get("county"))
-    return Case(told["why"], told["on"], county, told["facts"], told["expect"])
+    return PolicyCase(told["why"], told["on"], county, told["facts"], told["expect"])
 
 
-def ask(case: Case) -> Assessment:
-    return assess(facts_of(claims_told(case.facts, case.on)), terms_of(case.county), case.on)
+def ask(case: PolicyCase) -> Assessment:
+    return assess(parse_facts(claims_told(case.facts, case.on)), rule_parameters(case.county), case.on)
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: f"{file.parent.name}/{file.stem}")
@@ -56,7 +56,7 @@ def test_the_rules_answer_as_the_case_says(file: Path) -> None:
         if subject == DERIVED:
             assert sorted(_shown(told)) == sorted(expected), case.why
         else:
-            _compare(_verdict(told, subject), expected, case.why)
+            _compare(_rule_result(told, subject), expected, case.why)
 
 
 def test_there_are_cases_for_every_item_both_ways() -> None:
@@ -76,31 +76,31 @@ def test_there_are_cases_for_every_item_both_ways() -> None:
 def test_there_is_a_case_in_which_each_thing_that_can_be_wrong_is_shown() -> None:
     cases = [case for case in map(read, FILES) if DERIVED in case.expect]
 
-    assert {one.code for case in cases for one in ask(case).derived} == {gap.code for gap in GAPS}
+    assert {one.code for case in cases for one in ask(case).derived} == {gap.code for gap in GAP_RULES}
 
 
-def _compare(verdict: Verdict, expected: Any, why: str) -> None:
+def _compare(verdict: RuleResult, expected: Any, why: str) -> None:
     if not isinstance(expected, dict):
-        assert words.ANSWERS[verdict.answer] == expected, f"{why} {verdict.reasons}"
+        assert labels.ANSWERS[verdict.answer] == expected, f"{why} {verdict.grounds}"
         return
     assert set(expected) <= EXPECTED
-    assert words.ANSWERS[verdict.answer] == expected["答"], f"{why} {verdict.reasons}"
+    assert labels.ANSWERS[verdict.answer] == expected["答"], f"{why} {verdict.grounds}"
     if "因为" in expected:
-        assert set(expected["因为"]) <= {reason.code for reason in verdict.reasons}, why
+        assert set(expected["因为"]) <= {reason.code for reason in verdict.grounds}, why
     if "还缺" in expected:
         missing = [one.fact.value if one.fact is not None else one.criterion for one in verdict.missing]
         assert missing == expected["还缺"], why
     if "谁掌握" in expected:
         assert list(verdict.missing[0].held_by) == expected["谁掌握"], why
     if "办理" in expected:
-        assert verdict.doing == expected["办理"], why
+        assert verdict.fulfilment == expected["办理"], why
     if "把握" in expected:
         assert verdict.certainty == expected["把握"], why
     if "前不变" in expected:
         assert verdict.until == expected["前不变"], why
 
 
-def _verdict(told: Assessment, subject: str) -> Verdict:
+def _rule_result(told: Assessment, subject: str) -> RuleResult:
     wanted = SUBJECTS.get(subject, subject)
     [found] = [one for one in (told.migrant, told.statistical, *told.items) if one.subject == wanted]
     return found

@@ -236,7 +236,7 @@ class Story:
                 about = {"ce_specversion": "1.0", "ce_id": ce_id, "ce_source": unit, "ce_type": kind}
                 for _, wrong, value, key in POISON:
                     told = list(({name: text.encode() for name, text in about.items()} | wrong).items())
-                    read = Envelope.of_unit(
+                    read = Envelope.from_unit(
                         told,
                         key,
                         value,

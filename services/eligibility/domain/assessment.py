@@ -7,14 +7,22 @@ from typing import NamedTuple
 
 from contracts.vocabulary import Answer, Certainty, FindingCode, Fulfilment, Level
 from services.eligibility.domain import gaps as _gaps
-from services.eligibility.domain.answer import Finding, Missing, Reason
-from services.eligibility.domain.case import case_of
+from services.eligibility.domain.answer import Evaluation, Ground, MissingInput
+from services.eligibility.domain.case import new_case
 from services.eligibility.domain.facts import Facts
-from services.eligibility.domain.rulebook import GAPS, RULES, RULESET, Rule, asked, in_order, shown
+from services.eligibility.domain.parameters import RuleParameters
+from services.eligibility.domain.rulebook import (
+    GAP_RULES,
+    RULES,
+    RULESET,
+    Rule,
+    evaluate_gap,
+    evaluate_rule,
+    in_list_order,
+)
 from services.eligibility.domain.rules import childcare, definition, development, health, livelihood, schooling
-from services.eligibility.domain.terms import Terms
 
-RULEBOOK: tuple[Rule, ...] = in_order(tuple(RULES.values()))
+RULEBOOK: tuple[Rule, ...] = in_list_order(tuple(RULES.values()))
 """Every rule that is written, as the list numbers them."""
 MODULES = (definition, childcare, schooling, health, livelihood, development, _gaps)
 """Where they are written; importing them declares them."""
@@ -22,28 +30,28 @@ MODULES = (definition, childcare, schooling, health, livelihood, development, _g
 _URGENCY = {level: rank for rank, level in enumerate(Level)}
 
 
-class Verdict(NamedTuple):
+class RuleResult(NamedTuple):
     """The answer about ``migrant``, ``statistical`` or an item of the list."""
 
     subject: str
     answer: Answer
-    reasons: tuple[Reason, ...]
-    missing: tuple[Missing, ...]
+    grounds: tuple[Ground, ...]
+    missing: tuple[MissingInput, ...]
     citations: tuple[str, ...]
     certainty: Certainty
-    doing: Fulfilment | None
+    fulfilment: Fulfilment | None
     until: date | None
 
 
 @dataclass(frozen=True, slots=True)
-class Derived:
+class GapFinding:
     """A finding that the facts show, on the county's route for it."""
 
     code: FindingCode
     route: str
     level: Level
     item: str | None
-    reasons: tuple[Reason, ...]
+    grounds: tuple[Ground, ...]
     confirm_first: bool
 
 
@@ -51,67 +59,71 @@ class Derived:
 class Assessment:
     """Everything the rules say of one child as of a day. Suggestions to a person."""
 
-    migrant: Verdict
-    statistical: Verdict
-    items: tuple[Verdict, ...]
-    derived: tuple[Derived, ...]
+    migrant: RuleResult
+    statistical: RuleResult
+    items: tuple[RuleResult, ...]
+    derived: tuple[GapFinding, ...]
     until: date | None
     """The first day on which any of it may differ without news."""
     ruleset: str
     catalogue: str
 
 
-def assess(facts: Facts, terms: Terms, on: date) -> Assessment:
+def assess(facts: Facts, parameters: RuleParameters, on: date) -> Assessment:
     """Ask every rule that the county's list has an item for, and everything that could be wrong."""
-    case = case_of(facts, terms, on)
+    case = new_case(facts, parameters, on)
     migrant = definition.migrant(case)
     statistical = definition.statistical(case)
     due = [migrant.until, statistical.until]
     items = []
     for rule in RULEBOOK:
-        listed = terms.items.get(rule.item)
+        listed = parameters.items.get(rule.item)
         if listed is None:
             continue
-        found = asked(case, rule)
+        found = evaluate_rule(case, rule)
         due.append(found.until)
-        doing = listed if rule.doing is None else rule.doing(case, listed)
-        items.append(_verdict(rule.item, found, (rule.item, *found.citations), doing))
-    derived: list[Derived] = []
-    for gap in GAPS:
-        way = terms.ways.get(gap.code)
+        doing = listed if rule.fulfilment is None else rule.fulfilment(case, listed)
+        items.append(_rule_result(rule.item, found, (rule.item, *found.citations), doing))
+    derived: list[GapFinding] = []
+    for gap in GAP_RULES:
+        way = parameters.routes.get(gap.code)
         if way is None:
             continue
-        found = shown(case, gap)
+        found = evaluate_gap(case, gap)
         due.append(found.until)
         if found.answer is Answer.YES:
             level = min(way.level, gap.at_least, key=_URGENCY.__getitem__)
             confirm = way.confirm_first or level in (Level.L0, Level.L1)
-            derived.append(Derived(gap.code, way.route, level, gap.item, found.reasons, confirm))
+            derived.append(GapFinding(gap.code, way.route, level, gap.item, found.grounds, confirm))
     return Assessment(
-        _verdict("migrant", migrant, migrant.citations),
-        _verdict("statistical", statistical, statistical.citations),
+        _rule_result("migrant", migrant, migrant.citations),
+        _rule_result("statistical", statistical, statistical.citations),
         tuple(items),
-        _one_each(derived),
+        _merge_by_code(derived),
         min((day for day in due if day is not None), default=None),
         RULESET,
-        terms.catalogue,
+        parameters.catalogue,
     )
 
 
-def withdrawn(terms: Terms) -> Assessment:
+def withdrawn_assessment(parameters: RuleParameters) -> Assessment:
     """Of a file that was merged into another: nothing is known of it any more, and nothing shown."""
-    reasons = (Reason("file_absorbed", None),)
-    nothing = Verdict("migrant", Answer.UNKNOWN, reasons, (), (), Certainty.STATED, None, None)
-    return Assessment(nothing, nothing._replace(subject="statistical"), (), (), None, RULESET, terms.catalogue)
+    reasons = (Ground("file_absorbed", None),)
+    nothing = RuleResult("migrant", Answer.UNKNOWN, reasons, (), (), Certainty.STATED, None, None)
+    return Assessment(nothing, nothing._replace(subject="statistical"), (), (), None, RULESET, parameters.catalogue)
 
 
-def _verdict(subject: str, found: Finding, citations: tuple[str, ...], doing: Fulfilment | None = None) -> Verdict:
-    return Verdict(subject, found.answer, found.reasons, found.missing, citations, found.certainty, doing, found.until)
+def _rule_result(
+    subject: str, found: Evaluation, citations: tuple[str, ...], doing: Fulfilment | None = None
+) -> RuleResult:
+    return RuleResult(
+        subject, found.answer, found.grounds, found.missing, citations, found.certainty, doing, found.until
+    )
 
 
-def _one_each(found: Iterable[Derived]) -> tuple[Derived, ...]:
+def _merge_by_code(found: Iterable[GapFinding]) -> tuple[GapFinding, ...]:
     """One finding of a code, at its most urgent level, with every reason that shows it."""
-    merged: dict[FindingCode, Derived] = {}
+    merged: dict[FindingCode, GapFinding] = {}
     for one in found:
         known = merged.get(one.code)
         if known is None:
@@ -120,7 +132,7 @@ def _one_each(found: Iterable[Derived]) -> tuple[Derived, ...]:
         most = one if _URGENCY[one.level] < _URGENCY[known.level] else known
         merged[one.code] = replace(
             most,
-            reasons=known.reasons + tuple(reason for reason in one.reasons if reason not in known.reasons),
+            grounds=known.grounds + tuple(reason for reason in one.grounds if reason not in known.grounds),
             confirm_first=known.confirm_first or one.confirm_first,
         )
     return tuple(merged.values())

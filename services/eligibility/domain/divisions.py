@@ -3,7 +3,7 @@
 from enum import Enum
 
 from contracts.vocabulary import PROVINCES
-from services.eligibility.domain.terms import Terms
+from services.eligibility.domain.parameters import RuleParameters
 
 _NOT_MAINLAND = ("71", "81", "82", "83")
 """Taiwan, Hong Kong, Macao; 83 stands on residence permits of people from Taiwan."""
@@ -11,7 +11,7 @@ _ONE_PROVINCE_ONCE = (frozenset({"44", "46"}), frozenset({"50", "51"}))
 """Hainan was a part of Guangdong to 1988, Chongqing of Sichuan to 1997: an old code may name a place of the other."""
 
 
-class Apart(Enum):
+class PlaceRelation(Enum):
     """How two places lie to one another."""
 
     SAME_COUNTY = "same county"
@@ -21,34 +21,34 @@ class Apart(Enum):
     UNCLEAR = "unclear"
 
 
-def apart(hukou: str, residence: str, terms: Terms) -> Apart:
+def relate(hukou: str, residence: str, parameters: RuleParameters) -> PlaceRelation:
     """Compare the counties of two codes of 6, 9 or 12 digits.
 
     A county lists its own province whole and the others in part: a code that is not listed is not guessed, but it
     lies in the province that it names.
     """
     if hukou == "abroad" or hukou.startswith(_NOT_MAINLAND):
-        return Apart.NO_HUKOU_COUNTY
+        return PlaceRelation.NO_HUKOU_COUNTY
     left, right = hukou[:6], residence[:6]
     if not (_is_code(left) and _is_code(right)):
-        return Apart.UNCLEAR
+        return PlaceRelation.UNCLEAR
     if left == right:
-        return Apart.UNCLEAR if left.endswith("00") else Apart.SAME_COUNTY
-    here = terms.current.get(right)
-    there = terms.current.get(left)
+        return PlaceRelation.UNCLEAR if left.endswith("00") else PlaceRelation.SAME_COUNTY
+    here = parameters.current_codes.get(right)
+    there = parameters.current_codes.get(left)
     if here is None or there is None:
-        if _two_provinces(left, right):
-            return Apart.TWO_COUNTIES
-        return Apart.UNCLEAR if here is None else _by_city(left, here, terms)
+        if _in_two_provinces(left, right):
+            return PlaceRelation.TWO_COUNTIES
+        return PlaceRelation.UNCLEAR if here is None else _relate_city(left, here, parameters)
     if there == here:
-        return Apart.SAME_COUNTY
-    city = terms.districts.get(there)
-    if city is not None and city == terms.districts.get(here):
-        return Apart.DISTRICTS
-    return Apart.TWO_COUNTIES
+        return PlaceRelation.SAME_COUNTY
+    city = parameters.districts.get(there)
+    if city is not None and city == parameters.districts.get(here):
+        return PlaceRelation.DISTRICTS
+    return PlaceRelation.TWO_COUNTIES
 
 
-def same_township(hukou: str, residence: str, terms: Terms) -> bool | None:
+def same_township(hukou: str, residence: str, parameters: RuleParameters) -> bool | None:
     """Whether two codes of one county name the same township. None: they do not tell."""
     left, right = hukou[:9], residence[:9]
     if len(left) < 9 or len(right) < 9:
@@ -58,37 +58,37 @@ def same_township(hukou: str, residence: str, terms: Terms) -> bool | None:
     if left[:6] != right[:6]:
         # One is written with an abolished county code: its township digits follow another table.
         return None
-    if left[:6] != terms.county:
+    if left[:6] != parameters.county:
         return False
     # A statistical pseudo-township belongs to the unit that administers the place.
-    unit, other = terms.towns.get(left), terms.towns.get(right)
+    unit, other = parameters.townships.get(left), parameters.townships.get(right)
     if unit is None or other is None:
         return None
     return unit == other
 
 
-def county_of(division: str, terms: Terms) -> str | None:
+def current_county(division: str, parameters: RuleParameters) -> str | None:
     """The county that stands today for a code. None: not listed."""
     code = division[:6]
-    return code if code == terms.county else terms.current.get(code)
+    return code if code == parameters.county else parameters.current_codes.get(code)
 
 
-def outside(division: str, terms: Terms) -> bool:
+def is_outside(division: str, parameters: RuleParameters) -> bool:
     """Not in this county: another one that is listed, or any place of another province."""
-    county = county_of(division, terms)
-    return _two_provinces(division, terms.county) if county is None else county != terms.county
+    county = current_county(division, parameters)
+    return _in_two_provinces(division, parameters.county) if county is None else county != parameters.county
 
 
-def _two_provinces(one: str, other: str) -> bool:
+def _in_two_provinces(one: str, other: str) -> bool:
     provinces = frozenset({one[:2], other[:2]})
     return len(provinces) == 2 and provinces <= PROVINCES and provinces not in _ONE_PROVINCE_ONCE
 
 
-def _by_city(code: str, here: str, terms: Terms) -> Apart:
+def _relate_city(code: str, here: str, parameters: RuleParameters) -> PlaceRelation:
     """A code of a whole city names no county, but may rule ours out."""
-    if not code.endswith("00") or code[:4] not in terms.cities or here.startswith(code[:4]):
-        return Apart.UNCLEAR
-    return Apart.TWO_COUNTIES
+    if not code.endswith("00") or code[:4] not in parameters.cities or here.startswith(code[:4]):
+        return PlaceRelation.UNCLEAR
+    return PlaceRelation.TWO_COUNTIES
 
 
 def _is_code(code: str) -> bool:

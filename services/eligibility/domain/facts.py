@@ -9,7 +9,7 @@ from contracts.vocabulary import NUMBER_BOUNDS, SCHOOL_YEAR_FACTS, FactName
 
 Value = bool | int | str
 
-DAYS = frozenset(
+DATES = frozenset(
     {
         FactName.BIRTH_DATE,
         FactName.RESIDENCE_SINCE,
@@ -44,12 +44,12 @@ CODES = frozenset(
         FactName.VACCINATION_STATUS,
     }
 )
-FLAGS = frozenset(FactName) - DAYS - NUMBERS - CODES
+FLAGS = frozenset(FactName) - DATES - NUMBERS - CODES
 
 ARRIVALS = frozenset({FactName.RESIDENCE_SINCE, FactName.SCHOOL_SINCE, FactName.RESIDENCE_PERMIT_SIGNED})
 """Facts that show the child was living here by a day (policy 3.1: registration, permit, school entry, statement)."""
 
-WORDS: Mapping[FactName, frozenset[str]] = {
+ALLOWED_CODES: Mapping[FactName, frozenset[str]] = {
     FactName.FATHER_STATUS: frozenset(
         {"present", "away", "dead", "missing", "not_found", "no_capacity", "revoked", "unsupporting"}
     ),
@@ -102,21 +102,21 @@ class Facts:
     """The chosen claims by kind of value, and every credible day of arrival."""
 
     flags: Mapping[FactName, bool]
-    days: Mapping[FactName, date]
+    dates: Mapping[FactName, date]
     numbers: Mapping[FactName, int]
     codes: Mapping[FactName, str]
-    said: Mapping[FactName, date]
+    valid_on: Mapping[FactName, date]
     """The day each chosen claim speaks of, where a newer day would be news (``SCHOOL_YEAR_FACTS``)."""
     arrivals: tuple[Arrival, ...] = ()
     """Earliest first."""
 
-    def told(self, name: FactName) -> str | None:
+    def criterion_value(self, name: FactName) -> str | None:
         """The value as the county's criteria write it: ``true``, ``3``, ``enrolled``, ``2026-03-01``."""
         if name in FLAGS:
             flag = self.flags.get(name)
             return None if flag is None else "true" if flag else "false"
-        if name in DAYS:
-            day = self.days.get(name)
+        if name in DATES:
+            day = self.dates.get(name)
             return None if day is None else day.isoformat()
         if name in NUMBERS:
             number = self.numbers.get(name)
@@ -124,7 +124,7 @@ class Facts:
         return self.codes.get(name)
 
 
-def facts_of(claims: Iterable[Claim]) -> Facts:
+def parse_facts(claims: Iterable[Claim]) -> Facts:
     """Sort a child's claims by kind.
 
     Raises:
@@ -138,8 +138,8 @@ def facts_of(claims: Iterable[Claim]) -> Facts:
     arrivals: list[Arrival] = []
     for claim in claims:
         name, value = claim.name, claim.value
-        if name in DAYS:
-            day = _day(name, value)
+        if name in DATES:
+            day = _parse_date(name, value)
             if name in ARRIVALS and (claim.chosen or name is FactName.RESIDENCE_SINCE):
                 arrivals.append(Arrival(day, claim.dataset))
             if not claim.chosen:
@@ -152,9 +152,9 @@ def facts_of(claims: Iterable[Claim]) -> Facts:
                 raise UnreadableFact(name)
             flags[name] = value
         elif name in CODES:
-            codes[name] = _code(name, value)
+            codes[name] = _parse_code(name, value)
         else:
-            numbers[name] = _number(name, value)
+            numbers[name] = _parse_number(name, value)
         said[name] = claim.valid_on
     if FactName.GUARDIAN_STATUS not in said:
         said = {name: day for name, day in said.items() if name in SCHOOL_YEAR_FACTS}
@@ -162,7 +162,7 @@ def facts_of(claims: Iterable[Claim]) -> Facts:
     return Facts(flags, days, numbers, codes, said, tuple(arrivals))
 
 
-def _day(name: FactName, value: Value) -> date:
+def _parse_date(name: FactName, value: Value) -> date:
     if not isinstance(value, str):
         raise UnreadableFact(name)
     try:
@@ -174,7 +174,7 @@ def _day(name: FactName, value: Value) -> date:
     return min(day, LATEST)
 
 
-def _number(name: FactName, value: Value) -> int:
+def _parse_number(name: FactName, value: Value) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
         raise UnreadableFact(name)
     least, greatest = NUMBER_BOUNDS[name]
@@ -183,10 +183,10 @@ def _number(name: FactName, value: Value) -> int:
     return value
 
 
-def _code(name: FactName, value: Value) -> str:
+def _parse_code(name: FactName, value: Value) -> str:
     if not isinstance(value, str):
         raise UnreadableFact(name)
-    words = WORDS.get(name)
+    words = ALLOWED_CODES.get(name)
     if words is not None and value not in words:
         raise UnreadableFact(name)
     return value

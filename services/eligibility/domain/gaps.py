@@ -7,8 +7,8 @@ Risks to safety concern any minor here who is not known to be at home: whoever l
 from datetime import timedelta
 
 from contracts.vocabulary import Certainty, FactName, FindingCode, Level
-from services.eligibility.domain.answer import Finding, all_of, any_of, no, not_, told_as, yes
-from services.eligibility.domain.case import Case, is_not_so, is_so, not_told, shared, younger_than
+from services.eligibility.domain.answer import Evaluation, all_of, any_of, no, not_, with_one_ground, yes
+from services.eligibility.domain.case import Case, flag_is_false, flag_is_true, memoized, not_reported, younger_than
 from services.eligibility.domain.dates import add_months, earliest
 from services.eligibility.domain.rulebook import gap
 from services.eligibility.domain.rules.definition import (
@@ -41,88 +41,88 @@ NO_SUPPORT = frozenset({"dead", "missing", "not_found", "revoked", "unsupporting
 """``unsupporting``: an authority's result that the parent meets a ground, never the ground itself."""
 
 
-@shared
-def of_concern(case: Case) -> Finding:
+@memoized
+def service_gap_audience(case: Case) -> Evaluation:
     """流动儿童 here; or left the hukou township and “主动提出救助帮扶需求”."""
     asked = all_of(
-        is_so(case, FactName.HELP_REQUESTED, cites=("request",)),
-        told_as("statistical_child", statistical(case)),
+        flag_is_true(case, FactName.HELP_REQUESTED, cites=("request",)),
+        with_one_ground("statistical_child", statistical(case)),
         lives_here(case),
     )
     return any_of(migrant_here(case), asked)
 
 
-@gap(FindingCode.NEVER_ENROLLED, item="B-4(1)", at_least=Level.L2, audience=of_concern)
-def never_enrolled(case: Case) -> Finding:
+@gap(FindingCode.NEVER_ENROLLED, item="B-4(1)", at_least=Level.L2, audience=service_gap_audience)
+def never_enrolled(case: Case) -> Evaluation:
     """School age, in no school, and no school ever told of the child."""
-    return all_of(compulsory_stage(case), _without_school(case), not_(_was_in_school(case)))
+    return all_of(compulsory_stage(case), _not_in_school(case), not_(_was_in_school(case)))
 
 
-@gap(FindingCode.OUT_OF_SCHOOL, item="B-4(1)", at_least=Level.L2, audience=of_concern)
-def out_of_school(case: Case) -> Finding:
+@gap(FindingCode.OUT_OF_SCHOOL, item="B-4(1)", at_least=Level.L2, audience=service_gap_audience)
+def out_of_school(case: Case) -> Evaluation:
     """School age, was in a compulsory school, and is a pupil no more."""
-    return all_of(compulsory_stage(case), _without_school(case), _was_in_school(case))
+    return all_of(compulsory_stage(case), _not_in_school(case), _was_in_school(case))
 
 
-@gap(FindingCode.NOT_IN_KINDERGARTEN, item="B-3(1)", audience=of_concern)
-def not_in_kindergarten(case: Case) -> Finding:
-    return all_of(preschool_age(case), _without_school(case))
+@gap(FindingCode.NOT_IN_KINDERGARTEN, item="B-3(1)", audience=service_gap_audience)
+def not_in_kindergarten(case: Case) -> Evaluation:
+    return all_of(preschool_age(case), _not_in_school(case))
 
 
-@gap(FindingCode.VACCINATION_GAP, item="B-1(2)", audience=of_concern)
-def vaccination_gap(case: Case) -> Finding:
+@gap(FindingCode.VACCINATION_GAP, item="B-1(2)", audience=service_gap_audience)
+def vaccination_gap(case: Case) -> Evaluation:
     return all_of(under_seven(case), _vaccination_lacking(case))
 
 
-@gap(FindingCode.VACCINATION_GAP, audience=of_concern)
-def vaccination_to_catch_up(case: Case) -> Finding:
+@gap(FindingCode.VACCINATION_GAP, audience=service_gap_audience)
+def vaccination_to_catch_up(case: Case) -> Evaluation:
     """Past seven the row has ended, catching up has not: “适龄儿童” of article 四 (policy part 3.16)."""
     return all_of(not_(under_seven(case)), _vaccination_lacking(case))
 
 
-@gap(FindingCode.HEALTH_VISIT_MISSING, item="B-1(1)", audience=of_concern)
-def health_visit_missing(case: Case) -> Finding:
+@gap(FindingCode.HEALTH_VISIT_MISSING, item="B-1(1)", audience=service_gap_audience)
+def health_visit_missing(case: Case) -> Evaluation:
     return all_of(under_seven(case), _visit_missing(case))
 
 
-@gap(FindingCode.UNINSURED, item="B-8(1)", audience=of_concern)
-def uninsured(case: Case) -> Finding:
+@gap(FindingCode.UNINSURED, item="B-8(1)", audience=service_gap_audience)
+def uninsured(case: Case) -> Evaluation:
     """Last told not to be insured. A new year does not insure anybody: the gap stays until somebody tells."""
-    return is_not_so(case, FactName.INSURED, cites=("insurance",))
+    return flag_is_false(case, FactName.INSURED, cites=("insurance",))
 
 
-@gap(FindingCode.DISABILITY_UNSERVED, item="B-12(2)", audience=of_concern)
-def without_rehabilitation(case: Case) -> Finding:
-    return all_of(rehabilitation_aid(case), is_not_so(case, FactName.REHABILITATION))
+@gap(FindingCode.DISABILITY_UNSERVED, item="B-12(2)", audience=service_gap_audience)
+def without_rehabilitation(case: Case) -> Evaluation:
+    return all_of(rehabilitation_aid(case), flag_is_false(case, FactName.REHABILITATION))
 
 
-@gap(FindingCode.DISABILITY_UNSERVED, item="B-12(1)", audience=of_concern)
-def without_certificate(case: Case) -> Finding:
-    return all_of(disabled(case), is_not_so(case, FactName.DISABILITY_CERTIFIED))
+@gap(FindingCode.DISABILITY_UNSERVED, item="B-12(1)", audience=service_gap_audience)
+def without_certificate(case: Case) -> Evaluation:
+    return all_of(disabled(case), flag_is_false(case, FactName.DISABILITY_CERTIFIED))
 
 
-@gap(FindingCode.DISABILITY_UNSERVED, item="B-12(1)", audience=of_concern)
-def without_subsidy(case: Case) -> Finding:
-    return all_of(disability_subsidies(case), is_not_so(case, FactName.DISABILITY_SUBSIDY))
+@gap(FindingCode.DISABILITY_UNSERVED, item="B-12(1)", audience=service_gap_audience)
+def without_subsidy(case: Case) -> Evaluation:
+    return all_of(disability_subsidies(case), flag_is_false(case, FactName.DISABILITY_SUBSIDY))
 
 
-@gap(FindingCode.LASTING_HARDSHIP, item="B-14(1)", audience=of_concern)
-def lasting_hardship(case: Case) -> Finding:
+@gap(FindingCode.LASTING_HARDSHIP, item="B-14(1)", audience=service_gap_audience)
+def lasting_hardship(case: Case) -> Evaluation:
     """A person found it, and neither 低保 nor 特困 is drawn. Not knowing whether they are does not hold up help."""
     drawn = [name for name in (FactName.DIBAO, FactName.TEKUN) if case.facts.flags.get(name)]
     if drawn:
         return no("already_granted", fact=drawn[0].value)
-    return is_so(case, FactName.HARDSHIP_LASTING)
+    return flag_is_true(case, FactName.HARDSHIP_LASTING)
 
 
 @gap(FindingCode.SUDDEN_HARDSHIP, item="B-16", at_least=Level.L1, audience=minor_living_here)
-def sudden_hardship(case: Case) -> Finding:
+def sudden_hardship(case: Case) -> Evaluation:
     """Nothing about hukou may block the request (policy part 3.11)."""
-    return is_so(case, FactName.HARDSHIP_SUDDEN, cites=("relief",))
+    return flag_is_true(case, FactName.HARDSHIP_SUDDEN, cites=("relief",))
 
 
-@gap(FindingCode.ORPHAN_OR_UNSUPPORTED, item="B-11(1)", audience=of_concern)
-def looks_unsupported(case: Case) -> Finding:
+@gap(FindingCode.ORPHAN_OR_UNSUPPORTED, item="B-11(1)", audience=service_gap_audience)
+def looks_unsupported(case: Case) -> Evaluation:
     """Each parent is dead, lost, without guardianship or said to meet a ground of 事实无人抚养 (3.5, 3.6)."""
     recognised = [name for name in (FactName.ORPHAN, FactName.UNSUPPORTED) if case.facts.flags.get(name)]
     if recognised:
@@ -130,60 +130,60 @@ def looks_unsupported(case: Case) -> Finding:
     return all_of(*(_gives_no_support(case, name) for name in PARENTS))
 
 
-@gap(FindingCode.HOUSING_DIFFICULTY, item="B-10", audience=of_concern)
-def housing_difficulty(case: Case) -> Finding:
-    return is_so(case, FactName.HOUSING_DIFFICULTY)
+@gap(FindingCode.HOUSING_DIFFICULTY, item="B-10", audience=service_gap_audience)
+def housing_difficulty(case: Case) -> Evaluation:
+    return flag_is_true(case, FactName.HOUSING_DIFFICULTY)
 
 
-@gap(FindingCode.MENTAL_DISTRESS, item="B-19(2)", at_least=Level.L2, audience=of_concern)
-def psychological_need(case: Case) -> Finding:
-    return is_so(case, FactName.PSYCHOLOGICAL_NEED)
+@gap(FindingCode.MENTAL_DISTRESS, item="B-19(2)", at_least=Level.L2, audience=service_gap_audience)
+def psychological_need(case: Case) -> Evaluation:
+    return flag_is_true(case, FactName.PSYCHOLOGICAL_NEED)
 
 
 @gap(FindingCode.HELP_REQUESTED, audience=young_and_not_known_local)
-def help_requested(case: Case) -> Finding:
+def help_requested(case: Case) -> Evaluation:
     """The sixth entry reason of the key-care ledger; within-county movers too (policy part 0.2)."""
-    return is_so(case, FactName.HELP_REQUESTED, cites=("request",))
+    return flag_is_true(case, FactName.HELP_REQUESTED, cites=("request",))
 
 
 @gap(FindingCode.UNATTENDED, item="B-17", at_least=Level.L0, audience=young_and_not_known_local)
-def alone_and_small(case: Case) -> Finding:
+def unattended(case: Case) -> Evaluation:
     """Under eight and living alone: alone with nobody (未保法 21)."""
-    return all_of(alone_under_age(case), _small(case))
+    return all_of(alone_under_age(case), _under_unattended_age(case))
 
 
 @gap(FindingCode.GUARDIANSHIP_AT_RISK, item="B-17", at_least=Level.L1, audience=young_and_not_known_local)
-def alone_under_sixteen(case: Case) -> Finding:
-    return all_of(alone_under_age(case), not_(_small(case)))
+def alone_under_sixteen(case: Case) -> Evaluation:
+    return all_of(alone_under_age(case), not_(_under_unattended_age(case)))
 
 
 @gap(FindingCode.NO_GUARDIAN, item="B-17", at_least=Level.L1, audience=young_and_not_known_local)
-def without_guardian(case: Case) -> Finding:
+def without_guardian(case: Case) -> Evaluation:
     return no_guardian(case)
 
 
 @gap(FindingCode.GUARDIAN_MISSING, item="B-17", audience=young_and_not_known_local)
-def guardian_absent(case: Case) -> Finding:
+def guardian_absent(case: Case) -> Evaluation:
     return _guardian_status(case, "absent")
 
 
 @gap(FindingCode.GUARDIANSHIP_AT_RISK, item="B-17", at_least=Level.L2, audience=young_and_not_known_local)
-def guardian_at_risk(case: Case) -> Finding:
+def guardian_at_risk(case: Case) -> Evaluation:
     return _guardian_status(case, "at_risk")
 
 
 @gap(FindingCode.GUARDIANSHIP_AT_RISK, item="B-17", at_least=Level.L2, audience=young_and_not_known_local)
-def entrusted_without_agreement(case: Case) -> Finding:
+def entrusted_without_agreement(case: Case) -> Evaluation:
     return entrusted_without_paper(case)
 
 
-@shared
-def _small(case: Case) -> Finding:
-    return younger_than(case, case.terms.unattended_age, cites=("alone",), certainty=Certainty.LAW)
+@memoized
+def _under_unattended_age(case: Case) -> Evaluation:
+    return younger_than(case, case.parameters.unattended_age, cites=("alone",), certainty=Certainty.LAW)
 
 
-@shared
-def _vaccination_lacking(case: Case) -> Finding:
+@memoized
+def _vaccination_lacking(case: Case) -> Evaluation:
     """No file at the place of residence, or doses overdue."""
     status = case.facts.codes.get(FactName.VACCINATION_STATUS)
     here = case.facts.flags.get(FactName.VACCINATION_FILE_HERE)
@@ -193,23 +193,23 @@ def _vaccination_lacking(case: Case) -> Finding:
     if here is False:
         return yes("told_no", cites=cites, fact=FactName.VACCINATION_FILE_HERE.value)
     if status is None:
-        return not_told(case, FactName.VACCINATION_STATUS, cites=cites)
+        return not_reported(case, FactName.VACCINATION_STATUS, cites=cites)
     return no("vaccination_status", cites=cites, value=status)
 
 
-@shared
-def _without_school(case: Case) -> Finding:
+@memoized
+def _not_in_school(case: Case) -> Evaluation:
     """In no school or kindergarten. Having graduated is not being without: the next school's list is still to come."""
     status = case.facts.codes.get(FactName.SCHOOL_STATUS)
     if status is None:
-        return not_told(case, FactName.SCHOOL_STATUS)
+        return not_reported(case, FactName.SCHOOL_STATUS)
     if status in ("dropped_out", "not_enrolled"):
         return yes("school_status", value=status)
     return no("school_status", value=status)
 
 
-@shared
-def _was_in_school(case: Case) -> Finding:
+@memoized
+def _was_in_school(case: Case) -> Evaluation:
     """A compulsory school told of the child before: a stage or grade, or that the child left it."""
     told = stage(case)
     left = told is None and case.facts.codes.get(FactName.SCHOOL_STATUS) == "dropped_out"
@@ -218,19 +218,19 @@ def _was_in_school(case: Case) -> Finding:
     return no("never_in_school", cites=("school-duty",))
 
 
-@shared
-def _visit_missing(case: Case) -> Finding:
+@memoized
+def _visit_missing(case: Case) -> Evaluation:
     """The last visit that was due has not been made, or the residence has no health file at all."""
     cites, seen = ("health-norm",), Certainty.SEEN
     facts = case.facts
     if facts.flags.get(FactName.HEALTH_FILE_HERE) is False:
         return yes("told_no", cites=cites, certainty=seen, fact=FactName.HEALTH_FILE_HERE.value)
-    born = facts.days.get(FactName.BIRTH_DATE)
+    born = facts.dates.get(FactName.BIRTH_DATE)
     if born is None:
-        return not_told(case, FactName.BIRTH_DATE, cites=cites)
-    last = facts.days.get(FactName.HEALTH_LAST_CHECK)
+        return not_reported(case, FactName.BIRTH_DATE, cites=cites)
+    last = facts.dates.get(FactName.HEALTH_LAST_CHECK)
     if last is None:
-        return not_told(case, FactName.HEALTH_LAST_CHECK, cites=cites)
+        return not_reported(case, FactName.HEALTH_LAST_CHECK, cites=cites)
     missed: int | None = None
     until = None
     for months in HEALTH_VISITS:
@@ -248,17 +248,17 @@ def _visit_missing(case: Case) -> Finding:
     return no("visits_made", until=until, cites=cites, certainty=seen)
 
 
-def _gives_no_support(case: Case, parent: FactName) -> Finding:
+def _gives_no_support(case: Case, parent: FactName) -> Evaluation:
     status = case.facts.codes.get(parent)
     if status is None:
-        return not_told(case, parent)
+        return not_reported(case, parent)
     made = yes if status in NO_SUPPORT else no
     return made("parent_status", cites=("unsupported",), certainty=Certainty.SEEN, fact=parent.value, value=status)
 
 
-def _guardian_status(case: Case, value: str) -> Finding:
+def _guardian_status(case: Case, value: str) -> Evaluation:
     status = case.facts.codes.get(FactName.GUARDIAN_STATUS)
     if status is None:
-        return not_told(case, FactName.GUARDIAN_STATUS)
+        return not_reported(case, FactName.GUARDIAN_STATUS)
     made = yes if status == value else no
     return made("guardian_status", cites=("guardianship",), certainty=Certainty.INFERRED, value=status)

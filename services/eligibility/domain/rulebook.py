@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from contracts.vocabulary import Answer, FindingCode, Fulfilment, Level
-from services.eligibility.domain.answer import GRANTED, Finding, all_of, soonest
+from services.eligibility.domain.answer import UNCONDITIONAL, Evaluation, all_of, earliest_until
 from services.eligibility.domain.case import Case, Question
 from services.eligibility.domain.sources import Citation
 
@@ -21,14 +21,14 @@ class Rule:
     reading: str
     audience: Question
     """服务对象: whom the row is for."""
-    find: Question
+    condition: Question
     """What the item asks beyond that."""
-    doing: Callable[[Case, Fulfilment], Fulfilment] | None
+    fulfilment: Callable[[Case, Fulfilment], Fulfilment] | None
     """Where it is done for this child, given what the catalogue says; None: as the catalogue says."""
 
 
 @dataclass(frozen=True, slots=True)
-class Gap:
+class GapRule:
     """Something wrong that the facts may show, under its code in the county's routes."""
 
     code: FindingCode
@@ -36,14 +36,14 @@ class Gap:
     at_least: Level
     """The route's level, or this one if it is more urgent."""
     audience: Question
-    find: Question
+    condition: Question
 
 
 RULES: dict[str, Rule] = {}
-GAPS: list[Gap] = []
+GAP_RULES: list[GapRule] = []
 
 
-class RuleRepeated(TypeError):
+class DuplicateRule(TypeError):
     """Two functions claim one item."""
 
     def __init__(self, item: str) -> None:
@@ -56,14 +56,14 @@ def rule(
     *,
     audience: Question,
     reading: str,
-    doing: Callable[[Case, Fulfilment], Fulfilment] | None = None,
+    fulfilment: Callable[[Case, Fulfilment], Fulfilment] | None = None,
 ) -> Callable[[Question], Question]:
     """Declare the function below as the rule of an item of the list."""
 
     def declared(question: Question) -> Question:
         if item in RULES:
-            raise RuleRepeated(item)
-        RULES[item] = Rule(item, citation, reading, audience, question, doing)
+            raise DuplicateRule(item)
+        RULES[item] = Rule(item, citation, reading, audience, question, fulfilment)
         return question
 
     return declared
@@ -75,35 +75,35 @@ def gap(
     """Declare the function below as showing a finding. Several may show the same one."""
 
     def declared(question: Question) -> Question:
-        GAPS.append(Gap(code, item, at_least, audience, question))
+        GAP_RULES.append(GapRule(code, item, at_least, audience, question))
         return question
 
     return declared
 
 
-def asked(case: Case, rule: Rule) -> Finding:
+def evaluate_rule(case: Case, rule: Rule) -> Evaluation:
     """Whom the item is for, and what it asks beyond that. Nothing more is asked about a child it is not for."""
     whom = rule.audience(case)
     if whom.answer is Answer.NO:
         return whom
-    found = rule.find(case)
-    return whom if found is GRANTED else all_of(whom, found)
+    found = rule.condition(case)
+    return whom if found is UNCONDITIONAL else all_of(whom, found)
 
 
-def shown(case: Case, gap: Gap) -> Finding:
+def evaluate_gap(case: Case, rule: GapRule) -> Evaluation:
     """Whether the facts show it. Only a YES is told, so only a YES has its reasons."""
-    whom = gap.audience(case)
+    whom = rule.audience(case)
     if whom.answer is Answer.NO:
         return whom
-    found = gap.find(case)
+    found = rule.condition(case)
     if found.answer is Answer.NO:
         return found
     if whom.answer is found.answer is Answer.YES:
         return all_of(whom, found)
-    return Finding(Answer.UNKNOWN, until=soonest((whom, found)))
+    return Evaluation(Answer.UNKNOWN, until=earliest_until((whom, found)))
 
 
-def in_order(rules: Sequence[Rule]) -> tuple[Rule, ...]:
+def in_list_order(rules: Sequence[Rule]) -> tuple[Rule, ...]:
     """As the list numbers them: ``B-4(2)`` before ``B-12(1)``."""
 
     def number(one: Rule) -> tuple[int, int]:

@@ -1,7 +1,7 @@
 """幼有所育: rows 1 and 3 of the list."""
 
-from services.eligibility.domain.answer import Finding, all_of
-from services.eligibility.domain.case import Case, county_says
+from services.eligibility.domain.answer import Evaluation, all_of
+from services.eligibility.domain.case import Case, county_criterion
 from services.eligibility.domain.rulebook import rule
 from services.eligibility.domain.rules.definition import migrant_here
 from services.eligibility.domain.rules.stages import aided, in_kindergarten, preschool_age, under_seven
@@ -14,7 +14,7 @@ from services.eligibility.domain.sources import Citation
     audience=migrant_here,
     reading="“0-6岁”到满七周岁的前一天为止",
 )
-def health_management(case: Case) -> Finding:
+def health_management(case: Case) -> Evaluation:
     return under_seven(case)
 
 
@@ -24,7 +24,7 @@ def health_management(case: Case) -> Finding:
     audience=migrant_here,
     reading="本行对象是0-6岁；七周岁以后的补种按实施方案（四）“适龄儿童”处理，由接种缺口提示，不占本行",
 )
-def vaccination(case: Case) -> Finding:
+def vaccination(case: Case) -> Evaluation:
     return under_seven(case)
 
 
@@ -34,8 +34,8 @@ def vaccination(case: Case) -> Finding:
     audience=migrant_here,
     reading="“3-6岁”是三周岁到入小学前；“符合条件的”由县定口径",
 )
-def kindergarten_nearby(case: Case) -> Finding:
-    return all_of(preschool_age(case), county_says(case, "kindergarten_nearby"))
+def kindergarten_nearby(case: Case) -> Evaluation:
+    return all_of(preschool_age(case), county_criterion(case, "kindergarten_nearby"))
 
 
 @rule(
@@ -44,5 +44,5 @@ def kindergarten_nearby(case: Case) -> Finding:
     audience=migrant_here,
     reading="保育费随在园产生，所以要在园；“纳入资助对象”以教体部门的资助名单为准",
 )
-def kindergarten_aid(case: Case) -> Finding:
+def kindergarten_aid(case: Case) -> Evaluation:
     return all_of(preschool_age(case), in_kindergarten(case), aided(case))

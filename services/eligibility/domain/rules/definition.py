@@ -6,10 +6,19 @@ Departments' own flags (随迁子女, 流动, 留守) follow other definitions; 
 from datetime import timedelta
 
 from contracts.vocabulary import Answer, Certainty, FactName
-from services.eligibility.domain.answer import GRANTED, Finding, all_of, no, told_as, unknown, unless_no, yes
-from services.eligibility.domain.case import Case, county_says, not_told, shared, younger_than
+from services.eligibility.domain.answer import (
+    UNCONDITIONAL,
+    Evaluation,
+    all_of,
+    no,
+    unknown,
+    unless_no,
+    with_one_ground,
+    yes,
+)
+from services.eligibility.domain.case import Case, county_criterion, memoized, not_reported, younger_than
 from services.eligibility.domain.dates import add_months, earliest
-from services.eligibility.domain.divisions import Apart, apart, county_of, outside, same_township
+from services.eligibility.domain.divisions import PlaceRelation, current_county, is_outside, relate, same_township
 from services.eligibility.domain.facts import Arrival
 
 DEFINITION = ("definition",)
@@ -21,42 +30,42 @@ _STATUS_OF = {
 }
 
 
-@shared
-def alive(case: Case) -> Finding:
+@memoized
+def alive(case: Case) -> Evaluation:
     """Nobody is asked whether a child is alive; a death that was told ends every service."""
-    died = case.facts.days.get(FactName.DECEASED)
+    died = case.facts.dates.get(FactName.DECEASED)
     if died is None:
-        return GRANTED
+        return UNCONDITIONAL
     if case.on >= died:
         return no("deceased", day=died.isoformat())
-    return Finding(Answer.YES, until=died)
+    return Evaluation(Answer.YES, until=died)
 
 
-@shared
-def under_age_limit(case: Case) -> Finding:
+@memoized
+def under_age_limit(case: Case) -> Evaluation:
     """“不满十六周岁的未成年人”"""
-    return younger_than(case, case.terms.age_limit, cites=DEFINITION)
+    return younger_than(case, case.parameters.age_limit, cites=DEFINITION)
 
 
-@shared
-def minor(case: Case) -> Finding:
+@memoized
+def minor(case: Case) -> Evaluation:
     """Under 18: protection does not end with the list (policy part 3.17)."""
     return younger_than(case, 18, cites=("childhood",), certainty=Certainty.LAW)
 
 
-@shared
-def crossed_counties(case: Case) -> Finding:
+@memoized
+def crossed_counties(case: Case) -> Evaluation:
     """“离开户籍地，跨县域异地居住或生活”: by the current hukou, never by an ID number's first digits."""
     hukou = case.facts.codes.get(FactName.HUKOU_DIVISION)
     residence = case.facts.codes.get(FactName.RESIDENCE_DIVISION)
     if hukou is None or residence is None:
-        return _places_not_told(case, hukou, residence, DEFINITION)
-    match apart(hukou, residence, case.terms):
-        case Apart.TWO_COUNTIES:
+        return _places_not_reported(case, hukou, residence, DEFINITION)
+    match relate(hukou, residence, case.parameters):
+        case PlaceRelation.TWO_COUNTIES:
             return yes("crossed_counties", cites=DEFINITION, hukou=hukou[:6], residence=residence[:6])
-        case Apart.SAME_COUNTY:
+        case PlaceRelation.SAME_COUNTY:
             return no("same_county", cites=DEFINITION, hukou=hukou[:6], residence=residence[:6])
-        case Apart.DISTRICTS:
+        case PlaceRelation.DISTRICTS:
             return no(
                 "districts_of_one_city",
                 cites=("districts",),
@@ -64,46 +73,46 @@ def crossed_counties(case: Case) -> Finding:
                 hukou=hukou[:6],
                 residence=residence[:6],
             )
-        case Apart.NO_HUKOU_COUNTY:
+        case PlaceRelation.NO_HUKOU_COUNTY:
             return _no_hukou_county(case, hukou)
-        case Apart.UNCLEAR:
-            return _unclear(case, hukou, residence)
+        case PlaceRelation.UNCLEAR:
+            return _unclear_places(case, hukou, residence)
 
 
-@shared
-def left_township(case: Case) -> Finding:
+@memoized
+def left_township(case: Case) -> Evaluation:
     """Left the hukou township: the statistical object, which includes moves within the county (policy part 3.2)."""
     hukou = case.facts.codes.get(FactName.HUKOU_DIVISION)
     residence = case.facts.codes.get(FactName.RESIDENCE_DIVISION)
     cites, seen = ("statistical",), Certainty.SEEN
     if hukou is None or residence is None:
-        return _places_not_told(case, hukou, residence, cites)
-    match apart(hukou, residence, case.terms):
-        case Apart.TWO_COUNTIES | Apart.DISTRICTS:
+        return _places_not_reported(case, hukou, residence, cites)
+    match relate(hukou, residence, case.parameters):
+        case PlaceRelation.TWO_COUNTIES | PlaceRelation.DISTRICTS:
             return yes("left_township", cites=cites, certainty=seen, hukou=hukou[:9], residence=residence[:9])
-        case Apart.NO_HUKOU_COUNTY:
+        case PlaceRelation.NO_HUKOU_COUNTY:
             return _no_hukou_county(case, hukou)
-        case Apart.UNCLEAR:
-            return _unclear(case, hukou, residence)
-        case Apart.SAME_COUNTY:
-            same = same_township(hukou, residence, case.terms)
+        case PlaceRelation.UNCLEAR:
+            return _unclear_places(case, hukou, residence)
+        case PlaceRelation.SAME_COUNTY:
+            same = same_township(hukou, residence, case.parameters)
             if same is None:
                 missing = [
-                    case.asks[name]
+                    case.missing[name]
                     for name, code in (
                         (FactName.HUKOU_DIVISION, hukou),
                         (FactName.RESIDENCE_DIVISION, residence),
                     )
-                    if code[:9] not in case.terms.towns
-                ] or [case.asks[FactName.HUKOU_DIVISION]]
+                    if code[:9] not in case.parameters.townships
+                ] or [case.missing[FactName.HUKOU_DIVISION]]
                 return unknown("township_unclear", missing, cites=cites, certainty=seen)
             if same:
                 return no("same_township", cites=cites, certainty=seen, hukou=hukou[:9], residence=residence[:9])
             return yes("left_township", cites=cites, certainty=seen, hukou=hukou[:9], residence=residence[:9])
 
 
-@shared
-def accompanied(case: Case) -> Finding:
+@memoized
+def accompanied(case: Case) -> Evaluation:
     """“随父母或其他监护人双方或一方”: a parent or legal guardian lives there. A caretaker is not a guardian (3.13).
 
     What contradicts what was said of the company, such as a parent who is dead or a child who lives alone, makes it a
@@ -120,12 +129,12 @@ def accompanied(case: Case) -> Finding:
     for name, lives in with_whom.items():
         if not lives:
             continue
-        against = FactName.LIVES_ALONE if alone else _said_gone(case, name)
+        against = FactName.LIVES_ALONE if alone else _contradicting_status(case, name)
         if against is None:
             return yes("accompanied", cites=("accompanied",), fact=name.value)
         contradicted += [name, against]
     if contradicted:
-        missing = [case.asks[name] for name in dict.fromkeys(contradicted)]
+        missing = [case.missing[name] for name in dict.fromkeys(contradicted)]
         return unknown("company_contradicted", missing, cites=("accompanied",))
     caretaker = facts.flags.get(FactName.LIVES_WITH_CARETAKER) is True
     cites = ("accompanied", "caretaker") if caretaker else ("accompanied",)
@@ -133,53 +142,53 @@ def accompanied(case: Case) -> Finding:
         return no("lives_alone", cites=cites)
     untold = [name for name, lives in with_whom.items() if lives is None]
     if untold:
-        missing = [case.asks[name] for name in untold]
+        missing = [case.missing[name] for name in untold]
         return unknown("caretaker_is_no_guardian" if caretaker else "accompaniment_untold", missing, cites=cites)
     return no("caretaker_is_no_guardian" if caretaker else "not_accompanied", cites=cites)
 
 
-@shared
-def still_here(case: Case) -> Finding:
+@memoized
+def still_resident(case: Case) -> Evaluation:
     """Has not left the residence. A return after a recorded end counts as a new stay."""
-    ended = case.facts.days.get(FactName.RESIDENCE_ENDED)
+    ended = case.facts.dates.get(FactName.RESIDENCE_ENDED)
     if ended is None:
-        return GRANTED
+        return UNCONDITIONAL
     if case.on < ended:
-        return Finding(Answer.YES, until=ended)
+        return Evaluation(Answer.YES, until=ended)
     back = _arrival(case)
     if back is None:
         return no("residence_ended", day=ended.isoformat())
     if case.on < back.on:
         return no("residence_ended", until=back.on, day=ended.isoformat())
-    return GRANTED
+    return UNCONDITIONAL
 
 
-@shared
-def here_long_enough(case: Case) -> Finding:
+@memoized
+def resident_long_enough(case: Case) -> Evaluation:
     """“居住或生活6个月以上”: the sixth month is full on the corresponding day, or the month's last (Civil Code 202)."""
     arrival = _arrival(case)
-    ends = case.facts.days.get(FactName.RESIDENCE_ENDED)
+    ends = case.facts.dates.get(FactName.RESIDENCE_ENDED)
     # When a stay's recorded end is still ahead, the arrival that counts is another one from that day on.
     turn = ends if ends is not None and case.on < ends else None
     if arrival is None:
         if ends is not None and case.on >= ends:
             return no("residence_ended", day=ends.isoformat())
-        return Finding(
+        return Evaluation(
             Answer.UNKNOWN,
-            not_told(case, FactName.RESIDENCE_SINCE).reasons,
-            (case.asks[FactName.RESIDENCE_SINCE],),
+            not_reported(case, FactName.RESIDENCE_SINCE).grounds,
+            (case.missing[FactName.RESIDENCE_SINCE],),
             DEFINITION,
             until=turn,
         )
     since = arrival.on
-    born = case.facts.days.get(FactName.BIRTH_DATE)
+    born = case.facts.dates.get(FactName.BIRTH_DATE)
     if born is not None and since < born:
         # A child's own stay begins at birth; a birth date that is still ahead is an error and counts for nothing yet.
         if case.on < born:
             turn = earliest(turn, born)
         else:
             since = born
-    full = add_months(since, case.terms.residence_months)
+    full = add_months(since, case.parameters.residence_months)
     if case.on >= full:
         return yes("here_long_enough", until=turn, cites=DEFINITION, since=since.isoformat(), evidence=arrival.evidence)
     return no(
@@ -192,96 +201,96 @@ def here_long_enough(case: Case) -> Finding:
     )
 
 
-@shared
-def not_long_away(case: Case) -> Finding:
+@memoized
+def not_long_away(case: Case) -> Evaluation:
     """Short trips home do not interrupt; an absence beyond the county's limit is a question, not an exit."""
-    away = case.facts.days.get(FactName.AWAY_SINCE)
+    away = case.facts.dates.get(FactName.AWAY_SINCE)
     if away is None:
-        return GRANTED
-    asked_from = away + timedelta(days=case.terms.absence_days + 1)
+        return UNCONDITIONAL
+    asked_from = away + timedelta(days=case.parameters.absence_days + 1)
     if case.on < asked_from:
-        return Finding(Answer.YES, until=asked_from)
+        return Evaluation(Answer.YES, until=asked_from)
     return unknown(
         "long_absence",
-        [case.asks[FactName.RESIDENCE_ENDED]],
+        [case.missing[FactName.RESIDENCE_ENDED]],
         cites=("absence",),
         certainty=Certainty.INFERRED,
         since=away.isoformat(),
-        days=case.terms.absence_days,
+        days=case.parameters.absence_days,
     )
 
 
-@shared
-def moved_here_with_family(case: Case) -> Finding:
+@memoized
+def moved_here_with_family(case: Case) -> Evaluation:
     """The definition without its age: for services that follow a pupil's status past 16 (policy part 3.17)."""
     return all_of(
         alive(case),
         crossed_counties(case),
         accompanied(case),
-        here_long_enough(case),
+        resident_long_enough(case),
         not_long_away(case),
     )
 
 
-@shared
-def moved_here_young(case: Case) -> Finding:
+@memoized
+def moved_here_young(case: Case) -> Evaluation:
     """The definition without the company of a guardian: for the very services that answer its lack."""
     return all_of(
         alive(case),
         under_age_limit(case),
         crossed_counties(case),
-        here_long_enough(case),
+        resident_long_enough(case),
         not_long_away(case),
         lives_here(case),
     )
 
 
-@shared
-def migrant(case: Case) -> Finding:
+@memoized
+def migrant(case: Case) -> Evaluation:
     """“流动儿童是指随父母或其他监护人双方或一方离开户籍地，跨县域异地居住或生活6个月以上、不满十六周岁的未成年人”"""
     return all_of(under_age_limit(case), moved_here_with_family(case))
 
 
-@shared
-def statistical(case: Case) -> Finding:
+@memoized
+def statistical(case: Case) -> Evaluation:
     """统计分析对象: as above, from the hukou township; counted apart; on the key-care ledger on request."""
     return all_of(
         under_age_limit(case),
         alive(case),
         left_township(case),
         accompanied(case),
-        here_long_enough(case),
+        resident_long_enough(case),
         not_long_away(case),
     )
 
 
-@shared
-def lives_here(case: Case) -> Finding:
+@memoized
+def lives_here(case: Case) -> Evaluation:
     """The list is served “在居住地”: in this county."""
     residence = case.facts.codes.get(FactName.RESIDENCE_DIVISION)
     if residence is None:
-        return not_told(case, FactName.RESIDENCE_DIVISION)
-    if outside(residence, case.terms):
+        return not_reported(case, FactName.RESIDENCE_DIVISION)
+    if is_outside(residence, case.parameters):
         return no("lives_elsewhere", division=residence[:6])
-    if county_of(residence, case.terms) is None:
-        return unknown("division_not_listed", [case.asks[FactName.RESIDENCE_DIVISION]], division=residence[:6])
-    return still_here(case)
+    if current_county(residence, case.parameters) is None:
+        return unknown("division_not_listed", [case.missing[FactName.RESIDENCE_DIVISION]], division=residence[:6])
+    return still_resident(case)
 
 
-@shared
-def migrant_here(case: Case) -> Finding:
+@memoized
+def migrant_here(case: Case) -> Evaluation:
     """A migrant child who lives in this county: whom most rows of the list name. One reason stands for the five."""
-    return all_of(told_as("migrant_child", migrant(case)), lives_here(case))
+    return all_of(with_one_ground("migrant_child", migrant(case)), lives_here(case))
 
 
-@shared
-def minor_living_here(case: Case) -> Finding:
+@memoized
+def minor_living_here(case: Case) -> Evaluation:
     """Whom sudden hardship may strike: “急难” asks for no hukou, no length of stay (policy part 3.11)."""
     return all_of(alive(case), minor(case), lives_here(case))
 
 
-@shared
-def young_and_not_known_local(case: Case) -> Finding:
+@memoized
+def young_and_not_known_local(case: Case) -> Evaluation:
     """Whom a risk to safety concerns: any minor here who is not known to live where the hukou is.
 
     The company of a guardian and the six months are not asked: lacking them is the risk (policy part 10, G8).
@@ -289,7 +298,7 @@ def young_and_not_known_local(case: Case) -> Finding:
     return all_of(alive(case), minor(case), unless_no(lives_here(case)), unless_no(left_township(case)))
 
 
-def _said_gone(case: Case, lives: FactName) -> FactName | None:
+def _contradicting_status(case: Case, lives: FactName) -> FactName | None:
     """What says of a parent that cannot be if the child lives with that parent."""
     status = _STATUS_OF.get(lives)
     return status if status is not None and case.facts.codes.get(status) in _GONE else None
@@ -297,35 +306,35 @@ def _said_gone(case: Case, lives: FactName) -> FactName | None:
 
 def _lives_with(case: Case, lives: FactName) -> bool | None:
     told = case.facts.flags.get(lives)
-    return False if told is None and _said_gone(case, lives) is not None else told
+    return False if told is None and _contradicting_status(case, lives) is not None else told
 
 
 def _arrival(case: Case) -> Arrival | None:
     """The earliest day by which the child lived here, since the last recorded end of a stay."""
-    ended = case.facts.days.get(FactName.RESIDENCE_ENDED)
+    ended = case.facts.dates.get(FactName.RESIDENCE_ENDED)
     for arrival in case.facts.arrivals:
         if ended is None or case.on < ended or arrival.on >= ended:
             return arrival
     return None
 
 
-def _places_not_told(case: Case, hukou: str | None, residence: str | None, cites: tuple[str, ...]) -> Finding:
+def _places_not_reported(case: Case, hukou: str | None, residence: str | None, cites: tuple[str, ...]) -> Evaluation:
     names = [FactName.HUKOU_DIVISION] if hukou is None else []
     if residence is None:
         names.append(FactName.RESIDENCE_DIVISION)
-    return not_told(case, *names, cites=cites)
+    return not_reported(case, *names, cites=cites)
 
 
-def _no_hukou_county(case: Case, hukou: str) -> Finding:
+def _no_hukou_county(case: Case, hukou: str) -> Evaluation:
     """港澳台 and foreign papers name no hukou county; how such a child counts, the plan does not say."""
-    said = county_says(case, "no_hukou_county")
+    said = county_criterion(case, "no_hukou_county")
     if said.answer is not Answer.UNKNOWN:
         return said
     return unknown("no_hukou_county", said.missing, cites=DEFINITION, division=hukou[:6])
 
 
-def _unclear(case: Case, hukou: str, residence: str) -> Finding:
+def _unclear_places(case: Case, hukou: str, residence: str) -> Evaluation:
     name, code = FactName.HUKOU_DIVISION, hukou
-    if county_of(hukou, case.terms) is not None and county_of(residence, case.terms) is None:
+    if current_county(hukou, case.parameters) is not None and current_county(residence, case.parameters) is None:
         name, code = FactName.RESIDENCE_DIVISION, residence
-    return unknown("division_not_listed", [case.asks[name]], cites=DEFINITION, division=code[:6])
+    return unknown("division_not_listed", [case.missing[name]], cites=DEFINITION, division=code[:6])

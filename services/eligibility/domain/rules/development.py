@@ -1,8 +1,8 @@
 """发展保障: row 19 of the list."""
 
 from contracts.vocabulary import FactName
-from services.eligibility.domain.answer import GRANTED, Finding, told_as
-from services.eligibility.domain.case import Case, county_says, is_so
+from services.eligibility.domain.answer import UNCONDITIONAL, Evaluation, with_one_ground
+from services.eligibility.domain.case import Case, county_criterion, flag_is_true
 from services.eligibility.domain.rulebook import rule
 from services.eligibility.domain.rules.definition import migrant_here
 from services.eligibility.domain.rules.stages import in_difficulty
@@ -15,8 +15,8 @@ from services.eligibility.domain.sources import Citation
     audience=migrant_here,
     reading="每个流动儿童都有，不另设条件",
 )
-def psychological_knowledge(case: Case) -> Finding:
-    return GRANTED
+def psychological_knowledge(case: Case) -> Evaluation:
+    return UNCONDITIONAL
 
 
 @rule(
@@ -25,8 +25,8 @@ def psychological_knowledge(case: Case) -> Finding:
     audience=migrant_here,
     reading="“有需要”由人发现或本人、监护人提出，不是诊断",
 )
-def counselling(case: Case) -> Finding:
-    return is_so(case, FactName.PSYCHOLOGICAL_NEED)
+def counselling(case: Case) -> Evaluation:
+    return flag_is_true(case, FactName.PSYCHOLOGICAL_NEED)
 
 
 @rule(
@@ -35,8 +35,8 @@ def counselling(case: Case) -> Finding:
     audience=migrant_here,
     reading="“困境”按困境儿童三类：家庭贫困、自身残疾、监护缺失",
 )
-def psychological_file(case: Case) -> Finding:
-    return told_as("in_difficulty", in_difficulty(case))
+def psychological_file(case: Case) -> Evaluation:
+    return with_one_ground("in_difficulty", in_difficulty(case))
 
 
 @rule(
@@ -45,8 +45,8 @@ def psychological_file(case: Case) -> Finding:
     audience=migrant_here,
     reading="“符合条件的”以诊断为前提，诊断不进入本系统；县里没有口径就不判",
 )
-def community_rehabilitation(case: Case) -> Finding:
-    return county_says(case, "community_rehabilitation")
+def community_rehabilitation(case: Case) -> Evaluation:
+    return county_criterion(case, "community_rehabilitation")
 
 
 @rule(
@@ -55,5 +55,5 @@ def community_rehabilitation(case: Case) -> Finding:
     audience=migrant_here,
     reading="热线谁都可以打；这里说的是主动安排",
 )
-def youth_hotline(case: Case) -> Finding:
-    return is_so(case, FactName.PSYCHOLOGICAL_NEED)
+def youth_hotline(case: Case) -> Evaluation:
+    return flag_is_true(case, FactName.PSYCHOLOGICAL_NEED)

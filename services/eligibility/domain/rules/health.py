@@ -1,6 +1,6 @@
 """病有所医: row 8 of the list."""
 
-from services.eligibility.domain.answer import GRANTED, Finding
+from services.eligibility.domain.answer import UNCONDITIONAL, Evaluation
 from services.eligibility.domain.case import Case
 from services.eligibility.domain.rulebook import rule
 from services.eligibility.domain.rules.definition import migrant_here
@@ -14,8 +14,8 @@ from services.eligibility.domain.sources import Citation
     audience=migrant_here,
     reading="每个流动儿童都有：在居住地参保（实施方案（四））",
 )
-def medical_insurance(case: Case) -> Finding:
-    return GRANTED
+def medical_insurance(case: Case) -> Evaluation:
+    return UNCONDITIONAL
 
 
 @rule(
@@ -24,5 +24,5 @@ def medical_insurance(case: Case) -> Finding:
     audience=migrant_here,
     reading="当年已参保的，不论在哪里参保：在参保地以外就医时直接结算",
 )
-def settlement_elsewhere(case: Case) -> Finding:
+def settlement_elsewhere(case: Case) -> Evaluation:
     return insured(case)

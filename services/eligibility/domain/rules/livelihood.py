@@ -1,8 +1,8 @@
 """弱有所扶: rows 12, 14, 16 and 17 of the list."""
 
 from contracts.vocabulary import Answer, Certainty, FactName, Fulfilment
-from services.eligibility.domain.answer import Finding, all_of, any_of, no, not_, unknown, yes
-from services.eligibility.domain.case import Case, county_says, is_so, not_told, shared, younger_than
+from services.eligibility.domain.answer import Evaluation, all_of, any_of, no, not_, unknown, yes
+from services.eligibility.domain.case import Case, county_criterion, flag_is_true, memoized, not_reported, younger_than
 from services.eligibility.domain.rulebook import rule
 from services.eligibility.domain.rules.definition import (
     migrant_here,
@@ -20,41 +20,41 @@ _MENTAL = 6
 _LIVING_PARENT = frozenset({"present", "away", "no_capacity", "revoked", "unsupporting"})
 
 
-@shared
-def draws_orphan_support(case: Case) -> Finding:
+@memoized
+def draws_orphan_support(case: Case) -> Evaluation:
     """Recognised as an orphan. A living parent answers it without asking."""
     if FactName.ORPHAN in case.facts.flags:
-        return is_so(case, FactName.ORPHAN)
+        return flag_is_true(case, FactName.ORPHAN)
     for status, lives in (
         (FactName.FATHER_STATUS, FactName.LIVES_WITH_FATHER),
         (FactName.MOTHER_STATUS, FactName.LIVES_WITH_MOTHER),
     ):
         if case.facts.codes.get(status) in _LIVING_PARENT or case.facts.flags.get(lives):
             return no("parent_lives", fact=status.value)
-    return not_told(case, FactName.ORPHAN)
+    return not_reported(case, FactName.ORPHAN)
 
 
-@shared
-def severe_disability(case: Case) -> Finding:
+@memoized
+def severe_disability(case: Case) -> Evaluation:
     """重度残疾人护理补贴: grades 1-2. Some places extend it to 3-4: what holds is a term of the place that grants."""
     grade = case.facts.numbers.get(FactName.DISABILITY_GRADE)
     if grade is None:
-        return not_told(case, FactName.DISABILITY_GRADE, cites=_SUBSIDIES)
+        return not_reported(case, FactName.DISABILITY_GRADE, cites=_SUBSIDIES)
     if grade <= _SEVERE:
         return yes("disability_grade", cites=_SUBSIDIES, certainty=Certainty.RECALLED, grade=grade)
-    return county_says(case, "disability_subsidy_extended")
+    return county_criterion(case, "disability_subsidy_extended")
 
 
-@shared
-def rehabilitation_kind(case: Case) -> Finding:
+@memoized
+def rehabilitation_kind(case: Case) -> Evaluation:
     """Visual, hearing, speech, physical, intellectual disability and autism; several kinds contain one of these."""
     cites = ("rehabilitation",)
     kind = case.facts.numbers.get(FactName.DISABILITY_KIND)
     if kind is None:
-        return not_told(case, FactName.DISABILITY_KIND, cites=cites)
+        return not_reported(case, FactName.DISABILITY_KIND, cites=cites)
     if kind == _MENTAL:
         # Autism is certified as a mental disability; a diagnosis has no place here.
-        return unknown("autism_or_other", [case.asks[FactName.DISABILITY_KIND]], cites=cites)
+        return unknown("autism_or_other", [case.missing[FactName.DISABILITY_KIND]], cites=cites)
     return yes("rehabilitation_kind", cites=cites, certainty=Certainty.LAW, kind=kind)
 
 
@@ -64,11 +64,11 @@ def rehabilitation_kind(case: Case) -> Finding:
     audience=migrant_here,
     reading="生活补贴：持证、低保家庭、未领孤儿基本生活费；护理补贴：持证、一二级；由户籍地认定，这里只提示",
 )
-def disability_subsidies(case: Case) -> Finding:
+def disability_subsidies(case: Case) -> Evaluation:
     if disabled(case).answer is Answer.NO:
         return disabled(case)
-    certified = is_so(case, FactName.DISABILITY_CERTIFIED, cites=_SUBSIDIES, certainty=Certainty.RECALLED)
-    living = all_of(is_so(case, FactName.DIBAO), not_(draws_orphan_support(case)))
+    certified = flag_is_true(case, FactName.DISABILITY_CERTIFIED, cites=_SUBSIDIES, certainty=Certainty.RECALLED)
+    living = all_of(flag_is_true(case, FactName.DIBAO), not_(draws_orphan_support(case)))
     return all_of(disabled(case), certified, any_of(severe_disability(case), living))
 
 
@@ -78,14 +78,16 @@ def disability_subsidies(case: Case) -> Finding:
     audience=migrant_here,
     reading="有诊断未持证的也算；年龄上限是县参数；实施方案（四）说“在居住地或户籍地”，先问居住地",
 )
-def rehabilitation_aid(case: Case) -> Finding:
-    young = younger_than(case, case.terms.rehab_max_age, cites=("rehabilitation-age",), certainty=Certainty.INFERRED)
+def rehabilitation_aid(case: Case) -> Evaluation:
+    young = younger_than(
+        case, case.parameters.rehab_max_age, cites=("rehabilitation-age",), certainty=Certainty.INFERRED
+    )
     return all_of(disabled(case), young, rehabilitation_kind(case))
 
 
-def _dibao_doing(case: Case, listed: Fulfilment) -> Fulfilment:
+def _dibao_fulfilment(case: Case, listed: Fulfilment) -> Fulfilment:
     """Where the county opens 居住地申办 to holders of a residence permit, either place will do (policy part 3.8)."""
-    if case.terms.dibao_at_residence and case.facts.flags.get(FactName.RESIDENCE_PERMIT):
+    if case.parameters.dibao_at_residence and case.facts.flags.get(FactName.RESIDENCE_PERMIT):
         return Fulfilment.EITHER
     return listed
 
@@ -95,14 +97,14 @@ def _dibao_doing(case: Case, listed: Fulfilment) -> Fulfilment:
     Citation("row 14", "协助符合条件的流动儿童家庭向户籍地民政部门申请纳入最低生活保障范围"),
     audience=migrant_here,
     reading="已享受的不用再申请；收入和财产标准由户籍地定，没有口径就不判；困难由人发现",
-    doing=_dibao_doing,
+    fulfilment=_dibao_fulfilment,
 )
-def dibao_application(case: Case) -> Finding:
+def dibao_application(case: Case) -> Evaluation:
     cites = ("assistance",)
     if case.facts.flags.get(FactName.DIBAO):
         return no("already_granted", cites=cites, fact=FactName.DIBAO.value)
-    hardship = is_so(case, FactName.HARDSHIP_LASTING, cites=cites)
-    return all_of(hardship, county_says(case, "dibao_terms"))
+    hardship = flag_is_true(case, FactName.HARDSHIP_LASTING, cites=cites)
+    return all_of(hardship, county_criterion(case, "dibao_terms"))
 
 
 @rule(
@@ -111,8 +113,8 @@ def dibao_application(case: Case) -> Finding:
     audience=migrant_here,
     reading="已享受低保，且工作人员发现仍有持续困难",
 )
-def beyond_dibao(case: Case) -> Finding:
-    return all_of(is_so(case, FactName.DIBAO), is_so(case, FactName.HARDSHIP_LASTING))
+def beyond_dibao(case: Case) -> Evaluation:
+    return all_of(flag_is_true(case, FactName.DIBAO), flag_is_true(case, FactName.HARDSHIP_LASTING))
 
 
 @rule(
@@ -121,9 +123,9 @@ def beyond_dibao(case: Case) -> Finding:
     audience=minor_living_here,
     reading="急难发生在哪里就在哪里求助：户籍、居住时长、是否与监护人同住都不作条件，十八周岁以下在本县的都算",
 )
-def temporary_relief(case: Case) -> Finding:
-    sudden = is_so(case, FactName.HARDSHIP_SUDDEN, cites=("relief",))
-    return all_of(sudden, county_says(case, "local_relief"))
+def temporary_relief(case: Case) -> Evaluation:
+    sudden = flag_is_true(case, FactName.HARDSHIP_SUDDEN, cites=("relief",))
+    return all_of(sudden, county_criterion(case, "local_relief"))
 
 
 @rule(
@@ -132,5 +134,5 @@ def temporary_relief(case: Case) -> Finding:
     audience=moved_here_young,
     reading="监护缺失的儿童往往没有监护人同住，所以不以“随父母或其他监护人”为条件；由人认定，数据只提示核实",
 )
-def guardianship_case(case: Case) -> Finding:
+def guardianship_case(case: Case) -> Evaluation:
     return guardianship_lacking_or_at_risk(case)

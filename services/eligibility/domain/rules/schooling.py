@@ -1,23 +1,23 @@
 """学有所教: row 4 of the list."""
 
 from contracts.vocabulary import Answer, Certainty
-from services.eligibility.domain.answer import GRANTED, Finding, all_of, any_of, told_as
-from services.eligibility.domain.case import Case, county_says, shared, younger_than
+from services.eligibility.domain.answer import UNCONDITIONAL, Evaluation, all_of, any_of, with_one_ground
+from services.eligibility.domain.case import Case, county_criterion, memoized, younger_than
 from services.eligibility.domain.rulebook import rule
 from services.eligibility.domain.rules.definition import lives_here, migrant, moved_here_with_family
 from services.eligibility.domain.rules.stages import aided, compulsory_stage, final_grade, pupil
 from services.eligibility.domain.sources import Citation
 
 
-@shared
-def in_compulsory_education(case: Case) -> Finding:
+@memoized
+def in_compulsory_education(case: Case) -> Evaluation:
     """“义务教育阶段流动儿童”"""
     return all_of(_migrant_or_still_pupil(case), lives_here(case), compulsory_stage(case))
 
 
-def _migrant_or_still_pupil(case: Case) -> Finding:
+def _migrant_or_still_pupil(case: Case) -> Evaluation:
     """Who turned 16 as a pupil keeps what follows the pupil's status, to 18 (policy part 3.17)."""
-    child = told_as("migrant_child", migrant(case))
+    child = with_one_ground("migrant_child", migrant(case))
     if child.answer is Answer.YES:
         return child
     past_sixteen = all_of(
@@ -25,7 +25,7 @@ def _migrant_or_still_pupil(case: Case) -> Finding:
         younger_than(case, 18, cites=("student-status",), certainty=Certainty.INFERRED),
         pupil(case),
     )
-    return any_of(child, told_as("migrant_pupil", past_sixteen))
+    return any_of(child, with_one_ground("migrant_pupil", past_sixteen))
 
 
 @rule(
@@ -34,8 +34,8 @@ def _migrant_or_still_pupil(case: Case) -> Finding:
     audience=in_compulsory_education,
     reading="按法定入学年龄起九个学年；在读的按学段、年级；辍学、未入学的同样有权",
 )
-def compulsory_education(case: Case) -> Finding:
-    return GRANTED
+def compulsory_education(case: Case) -> Evaluation:
+    return UNCONDITIONAL
 
 
 @rule(
@@ -44,8 +44,8 @@ def compulsory_education(case: Case) -> Finding:
     audience=in_compulsory_education,
     reading="义务教育阶段都免，不另设条件",
 )
-def no_tuition(case: Case) -> Finding:
-    return GRANTED
+def no_tuition(case: Case) -> Evaluation:
+    return UNCONDITIONAL
 
 
 @rule(
@@ -54,8 +54,8 @@ def no_tuition(case: Case) -> Finding:
     audience=in_compulsory_education,
     reading="义务教育阶段都免费，不另设条件",
 )
-def free_textbooks(case: Case) -> Finding:
-    return GRANTED
+def free_textbooks(case: Case) -> Evaluation:
+    return UNCONDITIONAL
 
 
 @rule(
@@ -64,7 +64,7 @@ def free_textbooks(case: Case) -> Finding:
     audience=in_compulsory_education,
     reading="要有学籍（休学保留学籍）；“纳入资助对象”以教体部门的资助名单为准",
 )
-def living_subsidy(case: Case) -> Finding:
+def living_subsidy(case: Case) -> Evaluation:
     return all_of(pupil(case), aided(case))
 
 
@@ -74,7 +74,7 @@ def living_subsidy(case: Case) -> Finding:
     audience=in_compulsory_education,
     reading="就读义务教育学校，且在资助名单上",
 )
-def nutrition_subsidy(case: Case) -> Finding:
+def nutrition_subsidy(case: Case) -> Evaluation:
     return all_of(pupil(case), aided(case))
 
 
@@ -84,8 +84,8 @@ def nutrition_subsidy(case: Case) -> Finding:
     audience=in_compulsory_education,
     reading="“符合条件的”由县定口径；教育部门的“随迁子女”标记只是线索，不作判定",
 )
-def public_school_nearby(case: Case) -> Finding:
-    return county_says(case, "compulsory_public_school")
+def public_school_nearby(case: Case) -> Evaluation:
+    return county_criterion(case, "compulsory_public_school")
 
 
 @rule(
@@ -94,5 +94,5 @@ def public_school_nearby(case: Case) -> Finding:
     audience=in_compulsory_education,
     reading="到九年级才用得上；“符合条件的”由县定口径",
 )
-def senior_entrance_exam(case: Case) -> Finding:
-    return all_of(final_grade(case), county_says(case, "senior_entrance_exam"))
+def senior_entrance_exam(case: Case) -> Evaluation:
+    return all_of(final_grade(case), county_criterion(case, "senior_entrance_exam"))

@@ -11,23 +11,31 @@ from contracts.county import Division
 from contracts.eligibility import ChildAssessed
 from contracts.registry import Fact
 from contracts.vocabulary import NUMBER_BOUNDS, Answer, FactName
-from services.eligibility.domain.assessment import assess, withdrawn
-from services.eligibility.domain.divisions import Apart, apart, outside, same_township
-from services.eligibility.domain.facts import NUMBERS, Claim, UnreadableFact, facts_of
-from services.eligibility.wire import assessed, basis_of, claims_of, content_of, packed, terms_of, unpacked
+from services.eligibility.domain.assessment import assess, withdrawn_assessment
+from services.eligibility.domain.divisions import PlaceRelation, is_outside, relate, same_township
+from services.eligibility.domain.facts import NUMBERS, Claim, UnreadableFact, parse_facts
+from services.eligibility.mapping import (
+    parse_claims,
+    rule_basis,
+    rule_parameters,
+    serialize_answers,
+    serialize_claims,
+    to_claims,
+    to_event,
+)
 from tests.county import a_county, demo_county
-from tests.eligibility.children import ON, a_migrant_child, claims
 from tests.eligibility.conftest import child_id
+from tests.eligibility.harness import ON, a_migrant_child, claims
 from tests.policy.test_cases import FILES, ask, read
 
-TERMS = terms_of(demo_county())
+TERMS = rule_parameters(demo_county())
 
 
 def test_claims_come_back_as_they_were_stored() -> None:
     told = claims(insured=True, school_grade=4, birth_date="2016-03-15", hukou_division="341702")
     told.append(told[0]._replace(period=None, recorded_on=date(2027, 1, 1), chosen=False, verified=True))
 
-    assert unpacked(packed(told)) == told
+    assert parse_claims(serialize_claims(told)) == told
 
 
 def test_a_snapshot_s_facts_become_claims_with_their_provenance() -> None:
@@ -43,7 +51,7 @@ def test_a_snapshot_s_facts_become_claims_with_their_provenance() -> None:
         verified=True,
     )
 
-    assert claims_of([fact]) == [
+    assert to_claims([fact]) == [
         Claim(
             FactName.INSURED,
             True,
@@ -61,7 +69,7 @@ def test_a_snapshot_s_facts_become_claims_with_their_provenance() -> None:
 def test_what_departments_contradict_does_not_count_but_every_arrival_does() -> None:
     told = claims(insured=True, residence_since="2026-05-01")
     told += [one._replace(chosen=False) for one in claims(insured=False, residence_since="2026-04-01")]
-    facts = facts_of(told)
+    facts = parse_facts(told)
 
     assert facts.flags[FactName.INSURED] is True
     assert [arrival.on for arrival in facts.arrivals] == [date(2026, 4, 1), date(2026, 5, 1)]
@@ -91,7 +99,7 @@ def test_what_departments_contradict_does_not_count_but_every_arrival_does() -> 
 )
 def test_a_value_of_another_kind_is_refused_by_the_fact_s_name(name: FactName, value: Any) -> None:
     with pytest.raises(UnreadableFact, match=name.value) as refused:
-        facts_of([Claim(name, value, "u", "d", None, ON, ON, True, False)])
+        parse_facts([Claim(name, value, "u", "d", None, ON, ON, True, False)])
 
     assert refused.value.name is name
     assert str(value) not in str(refused.value).replace(name.value, "")
@@ -100,18 +108,20 @@ def test_a_value_of_another_kind_is_refused_by_the_fact_s_name(name: FactName, v
 def test_the_least_and_the_greatest_of_each_number_and_the_first_day_are_read() -> None:
     for name, bounds in NUMBER_BOUNDS.items():
         for value in bounds:
-            assert facts_of([Claim(name, value, "u", "d", None, ON, ON, True, False)]).numbers == {name: value}
+            assert parse_facts([Claim(name, value, "u", "d", None, ON, ON, True, False)]).numbers == {name: value}
     assert set(NUMBER_BOUNDS) == NUMBERS
-    assert facts_of(claims(birth_date="1900-01-01")).days == {FactName.BIRTH_DATE: date(1900, 1, 1)}
+    assert parse_facts(claims(birth_date="1900-01-01")).dates == {FactName.BIRTH_DATE: date(1900, 1, 1)}
 
 
 def test_everything_an_assessment_says_arrives_in_the_snapshot() -> None:
     for file in FILES:
         case = read(file)
         told = ask(case)
-        content = content_of(told, case.county, state="on_file", absorbed_by=None, absorbs=(), residence="341722100")
+        content = serialize_answers(
+            told, case.county, state="on_file", absorbed_by=None, absorbs=(), residence="341722100"
+        )
 
-        written = assessed(child_id(1), 7, 2, case.on, content)
+        written = to_event(child_id(1), 7, 2, case.on, content)
         event = ChildAssessed.model_validate_json(written.encoded())
 
         assert (written.key, written.kind, written.topic_name) == (event.key, event.kind, event.topic_name)
@@ -119,10 +129,10 @@ def test_everything_an_assessment_says_arrives_in_the_snapshot() -> None:
         assert (event.child_version, event.assessment, event.on, event.until) == (7, 2, case.on, told.until)
         assert [one.subject for one in event.items] == [one.subject for one in told.items]
         for said, meant in zip((event.migrant, event.statistical, *event.items), _verdicts(told), strict=True):
-            assert (said.answer, said.until, said.fulfilment) == (meant.answer, meant.until, meant.doing)
+            assert (said.answer, said.until, said.fulfilment) == (meant.answer, meant.until, meant.fulfilment)
             assert (said.certainty, said.citations) == (meant.certainty, meant.citations)
             assert [(one.code, one.supports, one.params) for one in said.reasons] == [
-                (one.code, one.ok, one.params) for one in meant.reasons
+                (one.code, one.supports, one.params) for one in meant.grounds
             ]
             assert [(one.fact, one.criterion, one.held_by) for one in said.missing] == [
                 (one.fact, one.criterion, one.held_by) for one in meant.missing
@@ -144,7 +154,7 @@ def _within(written: Any, read: Any) -> bool:
 
 def test_no_snapshot_carries_anything_that_could_be_an_identity() -> None:
     """No 18-digit number, no phone, and codes instead of Chinese."""
-    content = content_of(
+    content = serialize_answers(
         assess(a_migrant_child(), TERMS, ON),
         demo_county(),
         state="on_file",
@@ -168,51 +178,51 @@ def test_an_abolished_code_is_followed_to_the_one_that_stands_and_a_ring_ends() 
         )
     )
 
-    assert terms_of(county).current["342922"] == "341722"
-    assert terms_of(county).current["111111"] in ("111111", "222222")
+    assert rule_parameters(county).current_codes["342922"] == "341722"
+    assert rule_parameters(county).current_codes["111111"] in ("111111", "222222")
 
 
 @pytest.mark.parametrize(
     ("hukou", "residence", "expected"),
     [
-        ("341702", "341722100", Apart.TWO_COUNTIES),
-        ("341722", "341722100", Apart.SAME_COUNTY),
-        ("342922", "341722100", Apart.SAME_COUNTY),
-        ("340102", "340103001", Apart.DISTRICTS),
-        ("340203", "340202001", Apart.DISTRICTS),
-        ("340102", "340123001", Apart.TWO_COUNTIES),
-        ("810000", "341722100", Apart.NO_HUKOU_COUNTY),
-        ("710000", "341722100", Apart.NO_HUKOU_COUNTY),
-        ("abroad", "341722100", Apart.NO_HUKOU_COUNTY),
-        ("330000", "341722100", Apart.TWO_COUNTIES),
-        ("340000", "341722100", Apart.UNCLEAR),
-        ("341700", "341722100", Apart.UNCLEAR),
-        ("340100", "341722100", Apart.TWO_COUNTIES),
-        ("341200", "341722100", Apart.TWO_COUNTIES),
-        ("349900", "341722100", Apart.UNCLEAR),
-        ("341299", "341722100", Apart.UNCLEAR),
-        ("341702", "341299001", Apart.UNCLEAR),
-        ("522701", "341722100", Apart.TWO_COUNTIES),
-        ("520000", "341722100", Apart.TWO_COUNTIES),
-        ("341722", "522701001", Apart.TWO_COUNTIES),
-        ("522701", "430999001", Apart.TWO_COUNTIES),
-        ("522701", "522702001", Apart.UNCLEAR),
-        ("991234", "341722100", Apart.UNCLEAR),
-        ("341722", "991234100", Apart.UNCLEAR),
-        ("460003", "440306001", Apart.UNCLEAR),
-        ("510202", "500112001", Apart.UNCLEAR),
-        ("330106", "330106001", Apart.SAME_COUNTY),
-        ("330000", "330000", Apart.UNCLEAR),
-        ("522701", "522701001", Apart.SAME_COUNTY),
-        ("820000", "341722100", Apart.NO_HUKOU_COUNTY),
-        ("33", "341722100", Apart.UNCLEAR),
-        ("341702", "52", Apart.UNCLEAR),
-        ("安徽石台", "341722100", Apart.UNCLEAR),
-        ("", "341722100", Apart.UNCLEAR),
+        ("341702", "341722100", PlaceRelation.TWO_COUNTIES),
+        ("341722", "341722100", PlaceRelation.SAME_COUNTY),
+        ("342922", "341722100", PlaceRelation.SAME_COUNTY),
+        ("340102", "340103001", PlaceRelation.DISTRICTS),
+        ("340203", "340202001", PlaceRelation.DISTRICTS),
+        ("340102", "340123001", PlaceRelation.TWO_COUNTIES),
+        ("810000", "341722100", PlaceRelation.NO_HUKOU_COUNTY),
+        ("710000", "341722100", PlaceRelation.NO_HUKOU_COUNTY),
+        ("abroad", "341722100", PlaceRelation.NO_HUKOU_COUNTY),
+        ("330000", "341722100", PlaceRelation.TWO_COUNTIES),
+        ("340000", "341722100", PlaceRelation.UNCLEAR),
+        ("341700", "341722100", PlaceRelation.UNCLEAR),
+        ("340100", "341722100", PlaceRelation.TWO_COUNTIES),
+        ("341200", "341722100", PlaceRelation.TWO_COUNTIES),
+        ("349900", "341722100", PlaceRelation.UNCLEAR),
+        ("341299", "341722100", PlaceRelation.UNCLEAR),
+        ("341702", "341299001", PlaceRelation.UNCLEAR),
+        ("522701", "341722100", PlaceRelation.TWO_COUNTIES),
+        ("520000", "341722100", PlaceRelation.TWO_COUNTIES),
+        ("341722", "522701001", PlaceRelation.TWO_COUNTIES),
+        ("522701", "430999001", PlaceRelation.TWO_COUNTIES),
+        ("522701", "522702001", PlaceRelation.UNCLEAR),
+        ("991234", "341722100", PlaceRelation.UNCLEAR),
+        ("341722", "991234100", PlaceRelation.UNCLEAR),
+        ("460003", "440306001", PlaceRelation.UNCLEAR),
+        ("510202", "500112001", PlaceRelation.UNCLEAR),
+        ("330106", "330106001", PlaceRelation.SAME_COUNTY),
+        ("330000", "330000", PlaceRelation.UNCLEAR),
+        ("522701", "522701001", PlaceRelation.SAME_COUNTY),
+        ("820000", "341722100", PlaceRelation.NO_HUKOU_COUNTY),
+        ("33", "341722100", PlaceRelation.UNCLEAR),
+        ("341702", "52", PlaceRelation.UNCLEAR),
+        ("安徽石台", "341722100", PlaceRelation.UNCLEAR),
+        ("", "341722100", PlaceRelation.UNCLEAR),
     ],
 )
-def test_how_two_places_lie_to_one_another(hukou: str, residence: str, expected: Apart) -> None:
-    assert apart(hukou, residence, TERMS) is expected
+def test_how_two_places_lie_to_one_another(hukou: str, residence: str, expected: PlaceRelation) -> None:
+    assert relate(hukou, residence, TERMS) is expected
 
 
 def test_any_place_of_any_other_province_lies_in_another_county() -> None:
@@ -221,11 +231,11 @@ def test_any_place_of_any_other_province_lies_in_another_county() -> None:
     assert len(provinces) == 30
 
     for province in provinces:
-        assert apart(f"{province}9971", "341722100", TERMS) is Apart.TWO_COUNTIES
-        assert outside(f"{province}9971001", TERMS)
-    assert not outside("349971001", TERMS)
-    assert not outside("342922100", TERMS)
-    assert outside("341702001", TERMS)
+        assert relate(f"{province}9971", "341722100", TERMS) is PlaceRelation.TWO_COUNTIES
+        assert is_outside(f"{province}9971001", TERMS)
+    assert not is_outside("349971001", TERMS)
+    assert not is_outside("342922100", TERMS)
+    assert is_outside("341702001", TERMS)
 
 
 @pytest.mark.parametrize(
@@ -260,13 +270,13 @@ def test_the_child_s_own_township_is_asked_and_the_lead_unit_while_it_is_not_kno
 def test_the_same_data_under_another_name_or_other_data_under_the_same_is_another_basis() -> None:
     demo = demo_county()
 
-    assert basis_of(demo) == basis_of(demo.model_copy())
-    assert basis_of(demo) != basis_of(demo.model_copy(update={"version": "2027-01"}))
-    assert basis_of(demo) != basis_of(demo.model_copy(update={"name": "别的县"}))
+    assert rule_basis(demo) == rule_basis(demo.model_copy())
+    assert rule_basis(demo) != rule_basis(demo.model_copy(update={"version": "2027-01"}))
+    assert rule_basis(demo) != rule_basis(demo.model_copy(update={"name": "别的县"}))
 
 
 def test_a_withdrawn_assessment_decides_nothing() -> None:
-    told = withdrawn(TERMS)
+    told = withdrawn_assessment(TERMS)
 
     assert (told.migrant.answer, told.statistical.answer) == (Answer.UNKNOWN, Answer.UNKNOWN)
     assert (told.items, told.derived, told.until) == ((), (), None)

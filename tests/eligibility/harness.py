@@ -5,7 +5,7 @@ from datetime import date
 from typing import Any
 
 from contracts.vocabulary import FactName
-from services.eligibility.domain.facts import Claim, Facts, facts_of
+from services.eligibility.domain.facts import Claim, Facts, parse_facts
 
 ON = date(2026, 11, 23)
 
@@ -29,4 +29,4 @@ def claims(said_on: date = ON, *, dataset: str = "village", **told: Any) -> list
 
 
 def a_migrant_child(said_on: date = ON, **changes: Any) -> Facts:
-    return facts_of(claims(said_on, **{**MIGRANT, **changes}))
+    return parse_facts(claims(said_on, **{**MIGRANT, **changes}))

@@ -18,7 +18,7 @@ CERTAINTIES: Mapping[Certainty, str] = {
     Certainty.INFERRED: "我们的处理办法，没有依据可引",
 }
 
-DOINGS: Mapping[Fulfilment, str] = {
+FULFILMENTS: Mapping[Fulfilment, str] = {
     Fulfilment.LOCAL: "在居住地",
     Fulfilment.ASSIST: "协助向户籍地申请",
     Fulfilment.EITHER: "居住地、户籍地都可以",
@@ -211,24 +211,24 @@ TERMS: Mapping[str, str] = {
 }
 
 
-class UnknownWord(KeyError):
+class MissingLabel(KeyError):
     """A code that has no Chinese sentence. A test keeps this from happening."""
 
 
-def sentence(code: str, params: Mapping[str, Param], county: County) -> str:
+def reason_text(code: str, params: Mapping[str, Param], county: County) -> str:
     """A reason as a person reads it.
 
     Raises:
-        UnknownWord: the code is not in :data:`REASONS`.
+        MissingLabel: the code is not in :data:`REASONS`.
     """
     template = REASONS.get(code)
     if template is None:
-        raise UnknownWord(code)
-    told = template.format_map({name: _param(name, value, county) for name, value in params.items()})
+        raise MissingLabel(code)
+    told = template.format_map({name: _param_label(name, value, county) for name, value in params.items()})
     return f"{told}（演示口径，为演示编造）" if params.get("invented") else told
 
 
-def citation(code: str, county: County) -> Citation | None:
+def find_citation(code: str, county: County) -> Citation | None:
     """The text behind a citation's code: an item's own words, another source, or the county's criterion."""
     if code in RULES:
         return RULES[code].citation
@@ -241,40 +241,40 @@ def citation(code: str, county: County) -> Citation | None:
     return SOURCES.get(code)
 
 
-def reading(subject: str) -> str | None:
+def find_reading(subject: str) -> str | None:
     """How an item's words are read where they bend."""
     rule = RULES.get(subject)
     return rule.reading if rule is not None else None
 
 
-def unit(name: str, county: County) -> str:
+def unit_label(name: str, county: County) -> str:
     """A unit as people call it."""
     known = county.unit(name)
     return known.short if known is not None else name
 
 
-def term(name: str, county: County) -> str:
+def term_label(name: str, county: County) -> str:
     """A term that the county may define: its own text, or what it is about."""
     criterion = county.criterion(name)
     return criterion.text if criterion is not None else TERMS.get(name, name)
 
 
-def _param(name: str, value: Param, county: County) -> str:
+def _param_label(name: str, value: Param, county: County) -> str:
     if name == "fact":
         return FACTS[FactName(str(value))]
     if name == "value":
         return VALUES[str(value)]
     if name == "term":
-        return term(str(value), county)
+        return term_label(str(value), county)
     if name in ("hukou", "residence", "division"):
-        return _place(str(value), county)
+        return _place_label(str(value), county)
     if name == "evidence":
         dataset = county.dataset(str(value))
         return dataset.name if dataset is not None else "核实"
     return str(value)
 
 
-def _place(code: str, county: County) -> str:
+def _place_label(code: str, county: County) -> str:
     town = county.township(code)
     if town is not None:
         return f"{town.name}（{code}）"

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from contracts.vocabulary import Certainty, FactName, FindingCode, Fulfilment, Level
-from services.eligibility.domain.answer import Finding, Missing, unknown
+from services.eligibility.domain.answer import Evaluation, MissingInput, unknown
 
 COUNTY_TERMS: Mapping[str, str | None] = {
     "no_hukou_county": None,
@@ -30,7 +30,7 @@ class CountyCriterion:
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class GapRoute:
     """The route of a finding."""
 
     route: str
@@ -39,16 +39,18 @@ class Way:
 
 
 @dataclass(frozen=True, slots=True)
-class Asks:
+class MissingInputs:
     """Whom to ask for a missing fact about a child of one township."""
 
-    missing: Mapping[FactName, Missing]
-    untold: dict[tuple[tuple[FactName, ...], tuple[str, ...]], Finding] = field(default_factory=dict, compare=False)
+    by_fact: Mapping[FactName, MissingInput]
+    evaluations: dict[tuple[tuple[FactName, ...], tuple[str, ...]], Evaluation] = field(
+        default_factory=dict, compare=False
+    )
     """Answers to "nobody has told", made once: most of what is asked of most children is not known."""
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class RuleParameters:
     """One version of the county's data."""
 
     county: str
@@ -64,25 +66,25 @@ class Terms:
     unattended_age: int
     school_cutoff: tuple[int, int]
     dibao_at_residence: bool
-    current: Mapping[str, str]
+    current_codes: Mapping[str, str]
     """Every division code the county lists, abolished ones with the code that stands today."""
     districts: Mapping[str, str]
     """市辖区 -> the city it belongs to."""
     cities: frozenset[str]
     """The first four digits of the codes that stand today."""
-    towns: Mapping[str, str]
+    townships: Mapping[str, str]
     """9-digit code of the county's townships -> the unit that answers for it."""
     criteria: Mapping[str, CountyCriterion]
     """Terms that the county has defined."""
     items: Mapping[str, Fulfilment]
     """The items of the county's list, and where each is done."""
-    ways: Mapping[FindingCode, Way]
-    undefined: Mapping[str, Finding]
+    routes: Mapping[FindingCode, GapRoute]
+    undefined_terms: Mapping[str, Evaluation]
     """What to say of a term that the county has not defined."""
-    asks: Mapping[str | None, Asks]
+    missing_inputs: Mapping[str | None, MissingInputs]
     """For a child of each township's unit, and for one of no known township."""
 
 
-def not_defined(term: str, units: tuple[str, ...]) -> Finding:
+def undefined_term(term: str, units: tuple[str, ...]) -> Evaluation:
     """What is said wherever a rule needs a term that the county has not defined."""
-    return unknown("criterion_not_set", [Missing(None, term, units)], term=term)
+    return unknown("criterion_not_set", [MissingInput(None, term, units)], term=term)
