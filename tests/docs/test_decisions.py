@@ -25,7 +25,7 @@ def test_a_decision_has_the_form_of_the_template(page: Path) -> None:
     number, _, status, day = _heading(page)
     assert page.name.startswith(f"{int(number):04d}-")
     assert STATUS.fullmatch(status)
-    assert date.fromisoformat(day)
+    assert date.fromisoformat(day).isoformat() == day
     assert re.findall(r"^## (.+)$", page.read_text("utf-8"), re.MULTILINE) == SECTIONS
 
 
