@@ -29,7 +29,7 @@ Reason = Annotated[str, typer.Option("--note", help="理由。系统只记写明
 Facts = Annotated[
     list[str] | None, typer.Option("--fact", help="当场核实的事实，名称=值，例如 school_status=enrolled，可写几个。")
 ]
-Restricted = Annotated[bool, typer.Option("--restricted", help="受限事项：从专人的账号办，答复也只到专人那里。")]
+Restricted = Annotated[bool, typer.Option("--restricted", help="限知事项：由专人的账号办，答复也只到专人那里。")]
 Called = Annotated[datetime | None, typer.Option("--at", help="什么时候打的电话（本县时间）。")]
 Day = Annotated[datetime | None, typer.Option("--on", formats=["%Y-%m-%d"], help="哪一天；默认今天。")]
 
@@ -65,7 +65,7 @@ def _do(context: typer.Context, verb: Verb, unit: str, role: str, *, restricted:
     speaker = named.parent or named.id
     user = f"{speaker}-restricted" if restricted else speaker
     if restricted and user not in house.installation.users:
-        raise CommandError(f"{named.name}没有受限事项的专人账号。", "请去掉 --restricted，或请有专人账号的单位办理。")
+        raise CommandError(f"{named.name}没有限知事项的专人账号。", "请去掉 --restricted，或请有专人账号的单位办理。")
     if named.parent is not None:
         fields["place"] = fields.get("place") or named.id
     if fields.get("to_unit"):
@@ -98,7 +98,7 @@ def _answer(answer: dict[str, Any]) -> None:
     if answer["outcome"] == "refused":
         raise CommandError(f"没有收：{answer['message']}", answer["remedy"])
     made = f"，报告编号 {answer['finding']}" if answer.get("finding") else ""
-    print(f"已收（{answer['ce_id']}）{made}。能不能办成，由收件箱里的通知答复。")
+    print(f"已收到（{answer['ce_id']}）{made}。办不成的，收件箱里会说明原因。")
     if answer["message"]:
         print(f"{answer['message']}{answer['remedy']}")
 
@@ -169,7 +169,7 @@ def report(
     note: Annotated[str, typer.Option(help="情况说明；加密，只给必须办理的人看。")] = "",
     restricted: Restricted = False,
 ) -> None:
-    """报告一名儿童的情况。危及人身安全的，先打 110、120。"""
+    """报告一名儿童的情况。紧急情况报告（先拨110、120）打完电话再在这里补记。"""
     _do(context, Verb.REPORT, unit, role, findings=finding, township=township, child=child,
         identity=_identity(identity or []), level=level, station=station, at=_moment(at), facts=_facts(fact),
         on=_day(on), person=person, place=place, note=note, restricted=restricted)  # fmt: skip
@@ -317,7 +317,7 @@ def inform_reporter(
     person: Person = "",
     restricted: Restricted = False,
 ) -> None:
-    """把处理结果告诉报告人。"""
+    """把办理结果告知报告人。"""
     _do(context, Verb.INFORM_REPORTER, unit, role, child=child, referral=referral, channel=channel, person=person,
         restricted=restricted)  # fmt: skip
 
@@ -328,13 +328,13 @@ def close(
     unit: UnitName,
     role: Role,
     child: Child,
-    referral: Annotated[uuid.UUID | None, typer.Option(help="转介编号；不写，就是提请销掉台账。")] = None,
+    referral: Annotated[uuid.UUID | None, typer.Option(help="转介编号；不写，就是提请移出台账。")] = None,
     channel: Annotated[Means | None, typer.Option(help="怎样核实的。")] = None,
     person: Person = "",
     note: Reason = "",
     restricted: Restricted = False,
 ) -> None:
-    """销号：有结果、核实过、告诉过报告人，才能销。"""
+    """办结：有结果、核实过、告知过报告人，才能办结。"""
     _do(context, Verb.CLOSE, unit, role, child=child, referral=referral, channel=channel, person=person, note=note,
         restricted=restricted)  # fmt: skip
 
@@ -419,7 +419,7 @@ def confirm(
     person: Person = "",
     restricted: Restricted = False,
 ) -> None:
-    """确认一条建议，或者确认两份档案是同一名儿童。"""
+    """属实（线索）、同意列入或移出（台账），或者确认两份档案是同一名儿童。"""
     _do(context, Verb.CONFIRM, unit, role, child=child, proposal=proposal, person=person, restricted=restricted)
 
 
@@ -433,7 +433,7 @@ def decline(
     person: Person = "",
     restricted: Restricted = False,
 ) -> None:
-    """否定一条建议，或者判定两份档案不是同一名儿童。"""
+    """不属实（线索）、不同意（台账），或者判定两份档案不是同一名儿童。"""
     _do(context, Verb.DECLINE, unit, role, child=child, proposal=proposal, person=person, restricted=restricted)
 
 

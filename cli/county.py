@@ -47,7 +47,7 @@ def activate(
     from_: Annotated[datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="从哪一天起生效。")],
     by: Annotated[str, typer.Option(help="谁决定的：单位和人员编号，例如 341722-mzj/mzj-01。")],
 ) -> None:
-    """从某一天起启用；由一名有名有姓的人决定。"""
+    """从某一天起启用；须写明由谁决定。"""
     house = House(context.obj)
     try:
         county = read_county(folder, house.installation.home)

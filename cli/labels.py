@@ -29,7 +29,7 @@ STATES: Mapping[ReferralState, str] = {
     ReferralState.IN_PROGRESS: "办理中",
     ReferralState.RETURNED: "已退回",
     ReferralState.RESULT_REPORTED: "已反馈",
-    ReferralState.CLOSED: "已销号",
+    ReferralState.CLOSED: "已办结",
     ReferralState.WITHDRAWN: "已撤回",
 }
 
@@ -39,15 +39,15 @@ MOVES: Mapping[Transition, str] = {
     Transition.STARTED: "开始办理",
     Transition.RETURNED: "退回",
     Transition.REROUTED: "改派",
-    Transition.ESCALATED: "督办",
+    Transition.ESCALATED: "提级督办",
     Transition.EXTENDED: "延期",
     Transition.RESULT_REPORTED: "反馈结果",
     Transition.REPORTER_INFORMED: "告知报告人",
     Transition.PHONE_REPORTED: "补记电话报告",
-    Transition.CLOSED: "销号",
+    Transition.CLOSED: "办结",
     Transition.WITHDRAWN: "撤回",
     Transition.REOPENED: "重启",
-    Transition.HANDED_OVER: "随档案移交",
+    Transition.HANDED_OVER: "档案合并，转介随之转到新的儿童编号（期限不变）",
 }
 
 RESULTS: Mapping[Result, str] = {
@@ -62,7 +62,7 @@ RESULTS: Mapping[Result, str] = {
 
 FINDINGS: Mapping[FindingCode, str] = {
     FindingCode.INJURY_PRIVATE_PARTS: "隐私部位受伤或异常",
-    FindingCode.SEXUAL_ABUSE_UNDER_14: "不满十四周岁女童遭受性侵、怀孕、流产",
+    FindingCode.SEXUAL_ABUSE_UNDER_14: "不满十四周岁女性未成年人遭受或疑似遭受性侵害、怀孕、流产",
     FindingCode.SUSPECTED_SEXUAL_ABUSE: "十四周岁以上女性未成年人疑似因性侵怀孕、流产",
     FindingCode.SUSPECTED_VIOLENCE: "多处损伤、严重营养不良、意识不清，疑似遭受暴力、欺凌、虐待",
     FindingCode.ABNORMAL_DEATH_OR_DISABILITY: "自杀、自残、工伤、中毒等非正常死亡或伤残",
@@ -72,9 +72,9 @@ FINDINGS: Mapping[FindingCode, str] = {
     FindingCode.OTHER_SERIOUS_HARM: "其他严重侵害或面临危险",
     FindingCode.GUARDIAN_FAILS_DUTY: "监护人履职不到位",
     FindingCode.GUARDIAN_FAILS_DUTY_SERIOUSLY: "监护人严重失职或侵害",
-    FindingCode.UNATTENDED: "无人照管",
+    FindingCode.UNATTENDED: "未满八周岁无人看护，或未满十六周岁脱离监护单独生活",
     FindingCode.GUARDIAN_MISSING: "监护人下落不明",
-    FindingCode.NO_GUARDIAN: "没有监护人",
+    FindingCode.NO_GUARDIAN: "监护缺失",
     FindingCode.GUARDIANSHIP_AT_RISK: "有监护风险",
     FindingCode.GUARDIANSHIP_TO_REVOKE: "须申请撤销监护人资格",
     FindingCode.ORPHAN_OR_UNSUPPORTED: "疑似孤儿或事实无人抚养",
@@ -145,7 +145,7 @@ CODES: Mapping[str, str] = {
     "sent_again": "补充后再次转出",
     "refused_by_guardian": "监护人拒绝",
     "not_reached": "没有打通",
-    "no_restricted_queue": "该单位没有受限队列",
+    "no_restricted_queue": "该单位没有限知事项队列",
     "township_unknown": "不知道在哪个乡镇",
     "no_such_route": "县里没有这条路径",
     "no_such_unit": "县里没有这个单位",
@@ -154,17 +154,15 @@ CODES: Mapping[str, str] = {
     "referral": "转介",
     "ledger": "纳入台账",
     "ledger_closing": "移出台账",
-    "confirmed": "已确认",
-    "declined": "不予确认",
-    "escalated": "超期提级",
+    "escalated": "超期，已提级督办",
     # the ledger and its duties
-    "opened": "入账",
-    "changed": "原因有变",
-    "closed": "销账",
+    "opened": "列入台账",
+    "changed": "列入原因有变",
+    "closed": "移出台账",
     "created": "生成",
     "reminded": "已提醒",
     "fulfilled": "已完成",
-    "missed": "没有做到",
+    "missed": "逾期未做",
     "fulfilled_late": "补做",
     "cancelled": "取消",
     # who is who
@@ -192,6 +190,16 @@ CODES: Mapping[str, str] = {
     "normal": "一般",
     "digest": "摘要",
 }
+
+PROPOSAL_OUTCOMES: Mapping[tuple[str, str], str] = {
+    ("referral", "confirmed"): "属实",
+    ("referral", "declined"): "不属实",
+    ("ledger", "confirmed"): "同意列入",
+    ("ledger", "declined"): "不同意",
+    ("ledger_closing", "confirmed"): "同意移出",
+    ("ledger_closing", "declined"): "不同意",
+}
+"""(subject, outcome) of a proposal -> what was decided: a clue is verified, an entry of the ledger is approved."""
 
 SOURCES: Mapping[str, str] = {"finding": "人员报告", "verify": "当场核实"}
 """Datasets that nobody hands over."""
@@ -224,6 +232,14 @@ def code(said: str) -> str:
 def _word(table: Mapping[Any, str], said: str) -> str:
     """A code of the vocabulary, found by its plain text; one that this version does not know stays as it is."""
     return table.get(said, said)
+
+
+def proposal_outcome(subject: str, outcome: str) -> str:
+    return PROPOSAL_OUTCOMES.get((subject, outcome)) or code(outcome)
+
+
+def asked(subject: str) -> str:
+    return "核实" if subject == "referral" else "审定"
 
 
 def state(said: str) -> str:

@@ -36,7 +36,7 @@ EXPECTED = {
 
 app = typer.Typer(
     name="hutong",
-    help="护童: 让一个县像一个团队一样照护流动儿童。",
+    help="护童: 全县各部门协同关爱保护流动儿童。",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -63,11 +63,11 @@ def _installation(
 app.command("submit", help="报送一份工作簿（.xlsx 或 .csv），等回执，把标出错误的副本写在旁边。")(submit.submit)
 app.add_typer(actions.app, name="act", help="做一件事：报告、签收、退回、反馈、联系、走访……")
 app.command("explain", help="一名（虚构）儿童的全部答案：是、否、未知，理由、依据、有效到哪天。")(views.explain_facts)
-app.command("trace", help="一名儿童、一件转介或一个报告，从工作簿的一行到销号的全过程。")(trace)
+app.command("trace", help="一名儿童、一件转介或一个报告，从工作簿的一行到办结的全过程。")(trace)
 app.command("queue", help="一个单位的转介队列。")(views.queue)
 app.command("inbox", help="一个单位的收件箱。")(views.inbox)
 app.command("ledger", help="重点关爱服务对象台账：谁的事、联系和走访到哪一步。")(views.ledger)
-app.command("status", help="五个服务：还差多少没读、没发、被搁置，走到哪一天。")(operations.status)
+app.command("status", help="五个服务：还差多少没读、没发、被搁置，处理到哪一天。")(operations.status)
 app.command("parked", help="被搁置的事件：在哪个服务、哪个键、为什么。")(operations.parked)
 app.command("replay", help="按原来的顺序放行被搁置的事件，按今天来判断。")(operations.replay)
 app.command("topics", help="全部主题：键、分区、谁写、谁读；加 --check 与消息服务器核对。")(operations.topics)

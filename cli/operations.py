@@ -32,14 +32,14 @@ def status(context: typer.Context) -> None:
     house = House(context.obj)
     found, now = asyncio.run(_look(house))
     said = {service: _told_by(house.installation, service) for service in SERVICES}
-    table = Table("服务", "进程", "还没读", "还没发", "被搁置", "不成事件", "走到", title="五个服务")
+    table = Table("服务", "进程", "还没读", "还没发", "被搁置", "无法识别的消息", "处理到", title="五个服务")
     for service in SERVICES:
         answer = said[service]
         process = "没有答复" if answer is None else "有问题" if answer else "正常"
         table.add_row(service, process, *found[service])
     console = Console()
     console.print(table)
-    console.print(f"县里的钟：{now.astimezone(COUNTY_TIME):%Y-%m-%d %H:%M}" if now else "县里的钟还没有走。")
+    console.print(f"业务日期：{now.astimezone(COUNTY_TIME):%Y-%m-%d %H:%M}" if now else "还没有业务日期。")
     for service, answer in said.items():
         for trouble in answer or ():
             console.print(f"{service}：{trouble}", markup=False, highlight=False)

@@ -48,7 +48,7 @@ def submit(
     if sealed:
         raise CommandError(
             f"“{sealed[0]}”一列属于封存或行为信息，整份文件没有发出。",
-            "请删去这一列再报；这类数据不得提供给任何单位（预防未成年人犯罪法第五十九条）。",
+            "请删去这一列再报；这类数据除法律规定的查询外，不得提供给任何单位（预防未成年人犯罪法第五十九条）。",
         )
     with house.client(speaker.id) as client, Progress(transient=True) as progress:
         answer, troubles = hand_over(client, speaker.id, chosen, period, sheet, coverage, progress)
@@ -104,7 +104,7 @@ def which_coverage(sheet: Sheet, *, full: bool | None) -> Coverage:
     if full is None:
         raise CommandError(
             "没有写明这份文件是完整名单还是只报变化，没有发出。",
-            "请加上 --full（完整名单：上次有、这次没有的孩子记为不再报送）或 --delta（只报变化：没有写到的孩子不变）。",
+            "请加上 --full（完整名单：没有写到的孩子记为本期名单未见）或 --delta（只报变化：没有写到的孩子不变）。",
             2,
         )
     return "full" if full else "delta"
@@ -194,7 +194,7 @@ def _print(answer: dict[str, Any], troubles: list[dict[str, Any]]) -> None:
         "same_again": "与上次相同，没有新内容",
         "older_period": "比已有的旧，留作历史",
     }
-    table = Table("结果", "行数", "整行收下", "去掉坏格后收下", "拒收", "无变化", "不再报送")
+    table = Table("结果", "行数", "整行收下", "部分收下（剔除有误单元格）", "拒收", "无变化", "本期名单未见")
     counts = ("rows", "accepted", "accepted_with_drops", "refused", "unchanged", "disappeared")
     table.add_row(outcome[answer["outcome"]], *(str(answer[name]) for name in counts))
     console = Console()

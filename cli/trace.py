@@ -119,7 +119,8 @@ def read(client: PlainClient, county: County, child: UUID, records: set[str]) ->
         for topic in (topics.INBOX, topics.RESTRICTED_INBOX):
             if topic.family in families:
                 story.notices += fresh(
-                    topic.name_for(unit.id), lambda one: key == one.body.get("child") or one.body.get("subject") in about
+                    topic.name_for(unit.id),
+                    lambda one: key == one.body.get("child") or one.body.get("subject") in about,
                 )
     return story
 
@@ -148,7 +149,8 @@ def _told_records(story: Story, county: County) -> Iterator[str]:
         body = record.body
         what = labels.dataset(body["dataset"], county)
         if record.kind == "intake.RecordDisappeared.v1":
-            yield f"{body['period']}　{labels.unit(body['unit'], county)}的《{what}》里不再有这一行（线索，不等于离开）"
+            unit = labels.unit(body["unit"], county)
+            yield f"{body['period']}　{unit}的《{what}》：本期名单未见（线索，不等于离开）"
             continue
         facts = "，".join(labels.fact(name, value, county) for name, value in body["facts"].items())
         way = f"{body['period']} 整份文件" if body["submission"] else "单行"
@@ -220,7 +222,7 @@ def _told_cases(story: Story, county: County) -> Iterator[str]:
     for record in sorted(story.cases, key=lambda one: (one.headers.get("ce_time", ""), one.body.get("version", 0))):
         body = record.body
         when = _when(record)
-        who = labels.unit(body["actor_unit"], county) if body.get("actor_unit") else "时钟"
+        who = labels.unit(body["actor_unit"], county) if body.get("actor_unit") else "系统自动："
         if record.kind == "referral.ReferralChanged.v1":
             if body["referral"] not in told:
                 told.add(body["referral"])
@@ -230,9 +232,11 @@ def _told_cases(story: Story, county: County) -> Iterator[str]:
             what = _route(body["route"], county) if body["route"] else labels.ledger(body["ledger_reasons"])
             until = _moment(body["decide_by"])
             unit = labels.unit(body["unit"], county)
-            yield f"{when}　提请{unit}确认：{labels.code(body['subject'])}（{what}），期限 {until}"
+            asked = f"提请{unit}{labels.asked(body['subject'])}"
+            yield f"{when}　{asked}：{labels.code(body['subject'])}（{what}），期限 {until}"
         elif record.kind == "referral.ProposalEnded.v1":
-            yield f"{when}　{who}：{labels.code(body['subject'])}，{labels.code(body['outcome'])}"
+            outcome = labels.proposal_outcome(body["subject"], body["outcome"])
+            yield f"{when}　{who.rstrip('：')}：{labels.code(body['subject'])}，{outcome}"
         elif record.kind == "referral.LedgerEntryChanged.v1":
             yield f"{when}　重点关爱台账{labels.code(body['change'])}（{labels.ledger(body['reasons'])}）"
         elif record.kind == "referral.DutyChanged.v1":
@@ -242,7 +246,7 @@ def _told_cases(story: Story, county: County) -> Iterator[str]:
             yield _refused(body, county, when)
     for record in story.disclosures:
         unit = labels.unit(record.body["unit"], county)
-        yield f"{_when(record)}　向{unit}披露（加密）：{labels.fields(record.body['fields'])}"
+        yield f"{_when(record)}　向{unit}提供信息（加密）：{labels.fields(record.body['fields'])}"
 
 
 def _refused(body: dict[str, Any], county: County, when: str) -> str:
@@ -277,7 +281,8 @@ def _move(body: dict[str, Any], county: County) -> str:
     if body["escalated_to"]:
         notes.append(f"提级到{labels.unit(body['escalated_to'], county)}")
     more = f"（{'，'.join(notes)}）" if notes else ""
-    return f"{labels.move(body['transition'])} → {labels.unit(body['to_unit'], county)}，{labels.state(body['state'])}{more}"
+    unit, state = labels.unit(body["to_unit"], county), labels.state(body["state"])
+    return f"{labels.move(body['transition'])} → {unit}，{state}{more}"
 
 
 def _told_notices(story: Story, county: County) -> Iterator[str]:

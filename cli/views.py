@@ -15,7 +15,7 @@ from contracts.topics import QUEUE, RESTRICTED_QUEUE
 from deploy.counties import DEMO_COUNTY
 
 UnitName = Annotated[str, typer.Argument(help="单位：编号、简称或全称，例如 公安局。")]
-Restricted = Annotated[bool, typer.Option("--restricted", help="受限事项（另一个账号、另一双眼睛）。")]
+Restricted = Annotated[bool, typer.Option("--restricted", help="限知事项（须用专人账号查看）。")]
 
 
 def explain_facts(
@@ -37,7 +37,7 @@ def queue(context: typer.Context, unit: UnitName, restricted: Restricted = False
     found = house.unit(county, unit)
     family, wanted = (RESTRICTED_QUEUE, "restricted_agency") if restricted else (QUEUE, "agency")
     if wanted not in found.families:
-        raise CommandError(f"{found.name}没有{'受限' if restricted else ''}转介队列。", "用 hutong topics 看谁有。")
+        raise CommandError(f"{found.name}没有{'限知事项' if restricted else '转介'}队列。", "用 hutong topics 看谁有。")
     latest: dict[str, dict[str, object]] = {}
     with house.reader() as client:
         for record in client.read_new(family.name_for(found.id)):
@@ -45,14 +45,14 @@ def queue(context: typer.Context, unit: UnitName, restricted: Restricted = False
                 latest.pop(record.key, None)
             elif record.body["version"] >= int(str(latest.get(record.key, {}).get("version", 0))):
                 latest[record.key] = record.body
-    print(f"{found.name}的{'受限' if restricted else ''}队列")
+    print(f"{found.name}的{'限知事项' if restricted else '转介'}队列")
     open_ones = [entry for entry in latest.values() if entry["assigned"]]
     for entry in sorted(open_ones, key=lambda one: (str(one["level"]), str(one["sent_at"]))):
         call = "　先打电话" if entry["call_first"] and not entry["phone_reported"] else ""
         print(f"{entry['level']}　{labels.state(str(entry['state']))}　{entry['route']} {entry['title']}{call}")
         print(f"    转介 {entry['referral']}　儿童 {entry['child']}")
         print(f"    签收期限 {_moment(entry['accept_by'])}　结果期限 {_moment(entry['result_by'])}")
-    print(f"未办 {len(open_ones)} 件，已了结 {len(latest) - len(open_ones)} 件。")
+    print(f"未办 {len(open_ones)} 件，已办结 {len(latest) - len(open_ones)} 件。")
 
 
 def inbox(
@@ -72,7 +72,7 @@ def inbox(
             last,
         )
     )
-    print(f"{found.name}的{'受限' if restricted else ''}收件箱")
+    print(f"{found.name}的{'限知事项' if restricted else ''}收件箱")
     for row in reversed(rows):
         ids = [f"{name} {row[column]}" for name, column in (("事项", "subject"), ("儿童", "child")) if row[column]]
         print(f"{row['on_day']}　{labels.code(row['urgency'])}　{row['text']}")
@@ -104,12 +104,12 @@ def ledger(
     )
     print("重点关爱服务对象信息台账")
     for row in rows:
-        state = f"{row['opened_on']} 入账" + ("" if row["open"] else "，已销账")
+        state = f"{row['opened_on']} 列入台账" + ("" if row["open"] else "，已移出")
         print(f"{labels.unit(row['unit'], county)}　{labels.ledger(row['reasons'])}　{state}")
         print(f"    儿童 {row['child']}")
         contact, visit = row["last_contact_on"] or "还没有", row["last_visit_on"] or "还没有"
-        print(f"    最近联系 {contact}　最近走访 {visit}　漏掉 {row['missed']} 次")
-    print(f"在账 {sum(row['open'] for row in rows)} 名。")
+        print(f"    最近联系 {contact}　最近走访 {visit}　逾期未做 {row['missed']} 次")
+    print(f"在册 {sum(row['open'] for row in rows)} 名。")
 
 
 def _moment(value: object) -> str:

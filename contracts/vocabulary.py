@@ -65,7 +65,7 @@ class ReferralState(StrEnum):
     IN_PROGRESS = "in_progress"  # 办理中
     RETURNED = "returned"  # 退回
     RESULT_REPORTED = "result_reported"  # 已反馈
-    CLOSED = "closed"  # 已销号
+    CLOSED = "closed"  # 已办结
     WITHDRAWN = "withdrawn"  # 撤回
 
 

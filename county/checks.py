@@ -96,7 +96,7 @@ def general(county: County) -> Iterator[Found]:
     for name in ("lead_unit", "coordinating_unit"):
         unit = county.unit(getattr(county, name))
         if unit is not None and not unit.receives_restricted:
-            yield (name,), f"{unit.id} 没有限制通道的收件箱", "请在 units.yaml 给它加上 receives_restricted: true"
+            yield (name,), f"{unit.id} 没有限知通道的收件箱", "请在 units.yaml 给它加上 receives_restricted: true"
     if county.division(county.code) is None:
         yield ("divisions",), f"行政区划里没有本县 {county.code}", "请加上本县"
     for unit in county.units:
@@ -165,7 +165,7 @@ def public_keys(county: County) -> Iterator[Found]:
     for index, unit in enumerate(county.units):
         if unit.restricted_public_key is not None and not unit.receives_restricted:
             at: Path_ = ("units", index, "restricted_public_key")
-            yield at, f"{unit.id} 没有限制通道，用不上限制通道的公钥", "请删去，或写 receives_restricted: true"
+            yield at, f"{unit.id} 没有限知通道，用不上限知通道的公钥", "请删去，或写 receives_restricted: true"
         for name in ("public_key", "restricted_public_key"):
             text = getattr(unit, name)
             if text is not None:
@@ -303,7 +303,7 @@ def routes(county: County) -> Iterator[Found]:
                     "请在 units.yaml 写 receives_restricted: true，或不告知它",
                 )
         if route.id in RESTRICTED_ROUTES and not route.restricted:
-            yield (*at, "restricted"), f"{route.id} 必须走限制通道", "请写 restricted: true"
+            yield (*at, "restricted"), f"{route.id} 必须走限知通道", "请写 restricted: true"
         if not route.basis:
             yield (*at, "basis"), f"{route.id} 没有依据", "请至少引一条"
         if not route.whitelist:

@@ -87,7 +87,7 @@ def test_the_line_of_changes_tells_each_day_on_which_an_answer_turns(child: Path
     line = text.partition("到2034-02-28为止")[2]
 
     assert line.index("2026-08-20\n  流动儿童：否 → 是") < line.index("2032-02-29\n  流动儿童：是 → 否")
-    assert "出现 R25 未参加医保（L3 一般）" in line
+    assert "出现 R25 未参加医保（待核实）（L3 一般）" in line
     assert "B-16 临时救助服务：不确定 → 否\n    2034-02-28起已满18周岁" in line.partition("2034-02-28\n")[2]
 
 

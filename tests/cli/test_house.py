@@ -37,10 +37,10 @@ def ok(said: Said) -> str:
 def test_what_make_up_started_answers_every_look(hutong: Hutong) -> None:
     status = ok(hutong("status"))
     assert all(re.search(rf"{service}\s+│ 正常", status) for service in SERVICES), status
-    assert re.search(r"县里的钟：\d{4}-\d\d-\d\d \d\d:\d\d", status)
+    assert re.search(r"业务日期：\d{4}-\d\d-\d\d \d\d:\d\d", status)
     assert "与清单一致" in ok(hutong("topics", "--check"))
     assert "没有被搁置的事件" in ok(hutong("parked"))
-    assert "在账" in ok(hutong("ledger"))
+    assert "在册" in ok(hutong("ledger"))
     assert "没有通知" in ok(hutong("inbox", "网信办"))
 
 
@@ -99,11 +99,11 @@ def test_a_finding_goes_all_its_way_by_hand(hutong: Hutong) -> None:
     while "已反馈（已解决）" not in (story := ok(hutong("trace", finding))):
         pass
     assert f"儿童 {child}" in story
-    assert "向公安局披露（加密）：出生日期、姓名" in story
+    assert "向公安局提供信息（加密）：出生日期、姓名" in story
     assert not re.findall(r"\b[a-z]+_[a-z_]+\b", story)
     assert "例小明" not in story
     assert "转介待办（L0）" in ok(hutong("inbox", "公安局", "--restricted"))
-    assert hutong("queue", "公安局").out.endswith("未办 0 件，已了结 0 件。\n")
+    assert hutong("queue", "公安局").out.endswith("未办 0 件，已办结 0 件。\n")
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,6 @@ def test_every_code_of_the_vocabulary_has_a_word(codes: type[StrEnum], table: Ma
     ("event", "field"),
     [
         (ProposalMade, "subject"),
-        (ProposalEnded, "outcome"),
         (LedgerEntryChanged, "change"),
         (DutyChanged, "change"),
         (FileReassigned, "reason"),
@@ -72,6 +71,20 @@ def test_every_code_of_the_vocabulary_has_a_word(codes: type[StrEnum], table: Ma
 def test_every_closed_word_of_an_event_has_a_chinese_one(event: Any, field: str) -> None:
     for code in get_args(event.model_fields[field].annotation):
         assert labels.code(code) != code
+
+
+def test_a_clue_is_verified_and_an_entry_of_the_ledger_is_approved() -> None:
+    outcomes = get_args(ProposalEnded.model_fields["outcome"].annotation)
+    said = {
+        subject: [labels.proposal_outcome(subject, outcome) for outcome in outcomes]
+        for subject in get_args(ProposalMade.model_fields["subject"].annotation)
+    }
+    assert outcomes == ("confirmed", "declined", "escalated", "no_longer_shown")
+    assert said == {
+        "referral": ["属实", "不属实", "超期，已提级督办", "数据已不再显示"],
+        "ledger": ["同意列入", "不同意", "超期，已提级督办", "数据已不再显示"],
+        "ledger_closing": ["同意移出", "不同意", "超期，已提级督办", "数据已不再显示"],
+    }
 
 
 def test_what_moves_a_referral_without_a_person_has_a_word() -> None:
@@ -205,10 +218,10 @@ def test_a_whole_story_shows_no_raw_code() -> None:
         "民政局判断：不是同一名儿童",
         "教体局退回 → 教体局，已退回（不属本单位职责）",
         "反馈结果 → 教体局，已反馈（服务已落实）",
-        "提请仁里镇确认：纳入台账（家庭生活困难）",
-        "首次走访 2026-11：没有做到",
-        "教体局的“销号”没有办成：还没有告知报告人",
-        "向公安局披露（加密）：现住址、出生日期、监护人电话",
+        "提请仁里镇审定：纳入台账（家庭生活困难）",
+        "首次走访 2026-11：逾期未做",
+        "教体局的“办结”没有办成：还没有告知报告人",
+        "向公安局提供信息（加密）：现住址、出生日期、监护人电话",
     ):
         assert chinese in text, chinese
 

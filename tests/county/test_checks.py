@@ -93,7 +93,7 @@ BREAKS = {
         "routes.yaml",
         "inform: [341722-mzj, 341722-jtj, 341722-jcy]\n    level: L0\n    restricted: true",
         "inform: [341722-mzj, 341722-jtj, 341722-jcy]\n    level: L0\n    restricted: false",
-        "R1 必须走限制通道",
+        "R1 必须走限知通道",
         2,
     ),
     "a finding that goes nowhere": Break("routes.yaml", "[legal_help_need]", "[]", "legal_help_need 没有路线", None),
@@ -129,7 +129,7 @@ BREAKS = {
         "units.yaml",
         "    short: 统计局\n",
         '    short: 统计局\n    restricted_public_key: \'{"kty":"OKP","crv":"X25519","x":"a"}\'\n',
-        "341722-tjj 没有限制通道",
+        "341722-tjj 没有限知通道",
         1,
     ),
     "one key for both of a unit's log-ins": Break(

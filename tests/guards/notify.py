@@ -10,6 +10,13 @@ _NOTIFY = "services/notify/"
 
 GUARDS = [
     Guard(
+        "notify: people read the words of the law",
+        _NOTIFY + "domain/wording.py",
+        "您单位承办的一条事项已办结",
+        "您单位承办的一条事项已销号",
+        "tests/cli/test_official_words.py::test_no_template_label_or_help_text_uses_another_word",
+    ),
+    Guard(
         "notify: an event tells a unit once",
         _NOTIFY + "store.py",
         "        on conflict do nothing\n    returning notice\n",

@@ -51,8 +51,8 @@ async def test_a_unit_reads_what_it_owes(notify: Notify) -> None:
         "明细见转介队列和本收件箱。",
         "renli.v1": "11月24日待办：待联系2名、待走访1名，最近的期限是11月30日24时。明细见转介队列和本收件箱。",
         "mzj.v1": "11月24日待办：待核对1件。明细见转介队列和本收件箱。",
-        "gaj.restricted.v1": "11月24日待办：待签收1件，其中超期1件。明细见受限转介队列和本收件箱。",
-        "renli.restricted.v1": "11月24日待办：待审定1件，最近的期限是11月24日9时。明细见受限转介队列和本收件箱。",
+        "gaj.restricted.v1": "11月24日待办：待签收1件，其中超期1件。明细见限知事项队列和本收件箱。",
+        "renli.restricted.v1": "11月24日待办：待审定1件，最近的期限是11月24日9时。明细见限知事项队列和本收件箱。",
     }
 
 
@@ -259,7 +259,7 @@ async def test_a_month_without_gaps_has_no_bundle(notify: Notify) -> None:
         (Counts(first_visit=2, missed=1, soon=1), "待首次走访2名，其中超期1名、临期1名"),
         (
             Counts(accept=1, answer=2, check=3, decide=4, question=5, overdue=6, contact=7, visit=8, first_visit=9),
-            "待签收1件、待反馈2件、待销号3件、待审定4件、待核对5件，其中超期6件；待联系7名、待走访8名、待首次走访9名",
+            "待签收1件、待反馈2件、待办结3件、待审定4件、待核对5件，其中超期6件；待联系7名、待走访8名、待首次走访9名",
         ),
     ],
 )

@@ -58,7 +58,7 @@ async def test_a_mandatory_report_tells_who_receives_who_reports_and_the_duty_un
         assert notice.topic_name == f"notify.inbox.{notice.unit}.restricted.v1"
         assert notice.text.startswith("先打电话 110 / 120。") is (notice.urgency == "call")
     texts = {notice.template: notice.text for notice in notices(said)}
-    assert texts["referral.sent"].endswith("请到受限转介队列查看，于11月26日17时前签收。")
+    assert texts["referral.sent"].endswith("请到限知事项队列查看，于11月26日17时前签收。")
     assert texts["referral.call_first"].endswith("打完电话请于11月23日10时前用 phone-report 补记。")
     [alarm] = alarms(said)
     assert (alarm.unit, alarm.trigger, alarm.subject) == ("341722-mzj", "l0", an_id("referral"))
@@ -74,7 +74,7 @@ async def test_who_is_only_informed_of_an_emergency_is_told_at_once_but_not_to_c
     assert set(lines) == {"341722-jtj", "341722-jcy"}, "the duty unit is told more"
     for notice in lines.values():
         assert notice.urgency == "urgent"
-        assert notice.text == "有一条紧急事项（L0）告知，主办单位是公安局，请立即知悉，按职责配合，不用签收。"
+        assert notice.text == "有一条紧急事项（L0）告知，承办单位是公安局，请立即知悉，按职责配合，不用签收。"
 
 
 async def test_a_duty_unit_that_receives_the_emergency_itself_is_told_once(notify: Notify) -> None:
@@ -193,8 +193,8 @@ async def test_an_escalation_that_no_clock_made_says_what_did(notify: Notify) ->
     )
     assert {notice.template: notice.text for notice in notices(said)} == {
         "referral.overdue_returned": "一条退回给您单位的事项多次被退回，已提级到妇儿工委办，"
-        "请立即改派或撤回，或等妇儿工委办指定主办单位。",
-        "referral.escalated_returned": "退回给仁里镇的一条事项（L2）多次被退回，请用 reroute 指定主办单位。",
+        "请立即改派或撤回，或等妇儿工委办指定承办单位。",
+        "referral.escalated_returned": "退回给仁里镇的一条事项（L2）多次被退回，请用 reroute 指定承办单位。",
     }
 
 
@@ -363,7 +363,7 @@ async def test_a_refused_action_comes_back_with_the_reason_and_what_to_do(notify
     said = await notify.tell(a_refusal(), a_registry_refusal())
     texts = {notice.unit: notice.text for notice in notices(said)}
     assert texts == {
-        "341722-jtj": "您单位的一次操作（销号）没有办成：还没有告知报告人。请先记录已告知报告人，再销号。",
+        "341722-jtj": "您单位的一次操作（办结）没有办成：还没有告知报告人。请先记录已告知报告人，再办结。",
         "341722-mzj": "您单位的一次操作（合并档案）没有办成：没有这份档案。请核对档案编号，可能已合并。",
     }
     assert {notice.subject for notice in notices(said)} == {an_id("action"), an_id("merge")}

@@ -143,7 +143,7 @@ def test_it_is_closed_only_after_the_reporter_is_informed(county: RunningCounty,
     county.act("inform-reporter", *SCHOOLS, **about)
     county.act("close", *SCHOOLS, **about)
 
-    assert "未办 0 件，已了结 1 件" in county.see("queue", "残联")
+    assert "未办 0 件，已办结 1 件" in county.see("queue", "残联")
     assert county.known_to(DISABLED_ID, notes.referral) == set()
 
 
@@ -155,7 +155,7 @@ def test_the_township_confirms_that_she_is_in_its_care(county: RunningCounty, no
     proposal, _ = county.notice("仁里镇", "建议把一名儿童纳入重点关爱服务对象信息台账")
     county.act("confirm", *TOWNSHIP, child=notes.child, proposal=proposal)
 
-    assert "仁里镇　自身残疾　2026-09-29 入账" in county.see("ledger")
+    assert "仁里镇　自身残疾　2026-09-29 列入台账" in county.see("ledger")
 
 
 def test_a_month_that_begins_brings_its_contact(county: RunningCounty, notes: Notes) -> None:

@@ -46,12 +46,12 @@ TEMPLATES: dict[str, Template] = {
     "referral.raised": Template("一条在办事项升为{level}，请到{queue}查看，于{due}前反馈结果。", "urgent"),
     "referral.added": Template("一条在办事项有新的情况补充（{level}），请到{queue}查看。", "urgent"),
     "referral.call_again": Template("上一次电话没有打通，请再打，打通后用 phone-report 补记。", "urgent"),
-    "referral.inform": Template("有一条事项告知，主办单位是{unit}，请知悉，按职责配合，不用签收。"),
+    "referral.inform": Template("有一条事项告知，承办单位是{unit}，请知悉，按职责配合，不用签收。"),
     "referral.inform_urgent": Template(
-        "有一条紧急事项（L0）告知，主办单位是{unit}，请立即知悉，按职责配合，不用签收。", "urgent"
+        "有一条紧急事项（L0）告知，承办单位是{unit}，请立即知悉，按职责配合，不用签收。", "urgent"
     ),
     "referral.call_first": Template(
-        "您单位上报或转出的紧急事项已到{unit}，打完电话请于{due}前用 phone-report 补记。", "urgent"
+        "您单位报告或转出的紧急事项已到{unit}，打完电话请于{due}前用 phone-report 补记。", "urgent"
     ),
     "referral.accepted": Template("{unit}已签收您单位转出的一条事项，应于{due}前反馈。"),
     "referral.returned": Template(
@@ -59,9 +59,9 @@ TEMPLATES: dict[str, Template] = {
         "urgent",
     ),
     "referral.taken_over": Template("原在您单位的一条待办已转{unit}，不用再办。"),
-    "referral.overdue": Template("有一条待办{why}，已提级到{unit}督办，请到{queue}查看，立即办理。", "urgent"),
+    "referral.overdue": Template("有一条待办{why}，已提级由{unit}督办，请到{queue}查看，立即办理。", "urgent"),
     "referral.overdue_returned": Template(
-        "一条退回给您单位的事项{why}，已提级到{unit}，请立即改派或撤回，或等{unit}指定主办单位。", "urgent"
+        "一条退回给您单位的事项{why}，已提级到{unit}，请立即改派或撤回，或等{unit}指定承办单位。", "urgent"
     ),
     "referral.phone_overdue": Template(
         "一条紧急事项的电话报告没有按时补记，已提级到{unit}。没有打的请立即打，打完用 phone-report 补记。", "urgent"
@@ -69,26 +69,26 @@ TEMPLATES: dict[str, Template] = {
     "referral.blocked": Template("您单位反馈的一条事项办理受阻，已提级到{unit}协调，请等候安排。", "urgent"),
     "referral.escalated": Template("{unit}有一条事项（{level}）{why}，请联系该单位督办。", "urgent"),
     "referral.escalated_returned": Template(
-        "退回给{unit}的一条事项（{level}）{why}，请用 reroute 指定主办单位。", "urgent"
+        "退回给{unit}的一条事项（{level}）{why}，请用 reroute 指定承办单位。", "urgent"
     ),
     "referral.extended": Template("{unit}的一条事项已延期，新的反馈期限是{due}。"),
     "referral.recounted": Template("节假日安排已公布，{unit}承办的一条事项重新计算期限：{due}。"),
     "referral.result": Template(
-        "{unit}已反馈一条事项的办理结果，请核实{reporter}：属实的用 close 销号，不属实的用 reopen 重启。"
+        "{unit}已反馈一条事项的办理结果，请核实{reporter}：属实的用 close 办结，不属实的用 reopen 重启。"
     ),
     "referral.result_blocked": Template(
-        "{unit}反馈一条事项办理受阻，不能销号，已提级协调；需要原单位再办的用 reopen 重启。", "urgent"
+        "{unit}反馈一条事项办理受阻，不能办结，已提级协调；需要原单位再办的用 reopen 重启。", "urgent"
     ),
-    "referral.reporter_result": Template("您单位上报的一条事项已有办理结果，由转出单位告知。"),
-    "referral.closed": Template("您单位承办的一条事项已销号，不用再办。"),
+    "referral.reporter_result": Template("您单位报告的一条事项已有办理结果，由转出单位告知。"),
+    "referral.closed": Template("您单位承办的一条事项已办结，不用再办。"),
     "referral.withdrawn": Template("一条待办已撤回，不用再办。"),
     "referral.reopened": Template("一条事项重新启动（{level}），请到{queue}查看，于{due}前签收。", "urgent"),
     "proposal.referral": Template(
-        "数据提示了一条线索（{level}），请于{due}前核实：属实的用 confirm 确认转出，不属实的用 decline 不予确认。",
+        "比对发现一条线索（{level}），请于{due}前核实：属实用 confirm，不属实用 decline，无法核实用 verify 记录。",
         "urgent",
     ),
     "proposal.ledger": Template(
-        "建议把一名儿童纳入重点关爱服务对象信息台账，请于{due}前审定：同意用 confirm，不同意用 decline。"
+        "建议把一名儿童纳入重点关爱服务对象信息台账，请于{due}前审定：同意列入用 confirm，不同意用 decline。"
     ),
     "proposal.ledger_closing": Template(
         "有人申请把一名儿童移出重点关爱服务对象信息台账，请于{due}前由另一人审定：同意用 confirm，不同意用 decline。"
@@ -108,7 +108,7 @@ TEMPLATES: dict[str, Template] = {
     "digest.daily": Template("{due}待办：{counts}{soonest}。明细见{queue}和本收件箱。", "digest"),
     "digest.monthly": Template("{due}服务类待办汇总：{counts}。请到{queue}集中办理。", "digest"),
     "alarm.l0": Template("有一条紧急事项（L0）已转{unit}，请立即核对是否有人到场、电话报告是否补记。", "call"),
-    "alarm.proposal": Template("数据提示了一条紧急线索（L0），请立即联系{unit}核实。", "call"),
+    "alarm.proposal": Template("比对发现一条紧急线索（L0），请立即联系{unit}核实。", "call"),
     "alarm.proposal_late": Template("{unit}有一条待核实的线索超期未办，请立即督办。", "urgent"),
     "alarm.escalated": Template("{unit}有一条事项（{level}）{why}，请立即督办。", "urgent"),
     "alarm.no_recipient": Template("{unit}的收件箱没有负责人，通知已保存，请指定负责人。", "urgent"),
@@ -169,7 +169,7 @@ FACTS: dict[FactName, str] = {
 """What a contradiction is about, where saying so gives nothing away. Any other fact is "one of the data"."""
 
 VERBS: dict[Verb, str] = {
-    Verb.REPORT: "上报",
+    Verb.REPORT: "报告",
     Verb.PHONE_REPORT: "补记电话报告",
     Verb.ACCEPT: "签收",
     Verb.START: "开始办理",
@@ -179,7 +179,7 @@ VERBS: dict[Verb, str] = {
     Verb.RESULT: "反馈结果",
     Verb.WITHDRAW: "撤回",
     Verb.INFORM_REPORTER: "告知报告人",
-    Verb.CLOSE: "销号",
+    Verb.CLOSE: "办结",
     Verb.REOPEN: "重启",
     Verb.CONTACT: "联系",
     Verb.VISIT: "走访",
@@ -191,7 +191,7 @@ VERBS: dict[Verb, str] = {
 }
 
 REFUSALS: dict[str, tuple[str, str]] = {
-    "not_yours": ("这件事项现在不由您单位办理", "请核对事项编号，需要接手的请主办单位改派"),
+    "not_yours": ("这件事项现在不由您单位办理", "请核对事项编号，需要接手的请承办单位改派"),
     "illegal_move": ("事项现在的状态不能做这一步", "请先在队列里看最新状态，再按顺序办理"),
     "unknown_referral": ("没有这件事项", "请核对事项编号"),
     "unknown_proposal": ("没有这件待审定或待核对的事项", "请核对 proposal 编号"),
@@ -209,15 +209,15 @@ REFUSALS: dict[str, tuple[str, str]] = {
     "days_missing": ("没有写延期几天", "请写明工作日数后重新提交"),
     "already_extended": ("已经延期过一次", "请按现有期限办理，办不了的请改派或报协调单位"),
     "too_many_returns": ("退回次数已到上限", "事项已提级，请等待协调单位指定"),
-    "result_missing": ("还没有反馈结果", "请先反馈结果，再销号"),
+    "result_missing": ("还没有反馈结果", "请先反馈结果，再办结"),
     "no_reporter": ("这件事项没有报告人", "不用告知，可以直接办下一步"),
-    "reporter_not_informed": ("还没有告知报告人", "请先记录已告知报告人，再销号"),
+    "reporter_not_informed": ("还没有告知报告人", "请先记录已告知报告人，再办结"),
     "reached_missing": ("没有写电话有没有打通", "请写明是否打通后重新提交"),
-    "check_missing": ("没有写用什么方式核实的", "请写明电话、上门等核实方式后再销号"),
-    "self_check": ("销号须由转出单位核实", "请由转出单位提交"),
-    "guardian_refused": ("对方拒绝的紧急事项不能销号", "请按提级后的安排继续办理"),
-    "others_reported": ("别的单位也报告了同一件事，不能由您单位一家撤回", "请由承办单位反馈结果后销号"),
-    "too_late_to_reopen": ("超过可以重启的期限", "请按新情况重新上报"),
+    "check_missing": ("没有写用什么方式核实的", "请写明电话、上门等核实方式后再办结"),
+    "self_check": ("办结须由转出单位核实", "请由转出单位提交"),
+    "guardian_refused": ("对方拒绝的紧急事项不能办结", "请按提级后的安排继续办理"),
+    "others_reported": ("别的单位也报告了同一件事，不能由您单位一家撤回", "请由承办单位反馈结果后办结"),
+    "too_late_to_reopen": ("超过可以重启的期限", "请按新情况重新报告"),
     "already_decided": ("已经审定过", "不用重复提交"),
     "second_person_needed": ("移出台账须由另一个人审定", "请换一位有权限的人员提交"),
     "not_on_ledger": ("这名儿童不在台账上", "请先纳入台账，或核对编号"),
@@ -297,7 +297,7 @@ def _soonest(units: Units, value: Word) -> str:
 
 
 def _queue(units: Units, value: Word) -> str:
-    return "受限转介队列" if value is True else "转介队列"
+    return "限知事项队列" if value is True else "转介队列"
 
 
 def _right(units: Units, value: Word) -> str:
@@ -366,7 +366,7 @@ def _counts(units: Units, value: Word) -> str:
 COUNTED = (
     "待签收{}件",
     "待反馈{}件",
-    "待销号{}件",
+    "待办结{}件",
     "待审定{}件",
     "待核对{}件",
     "超期{}件",
