@@ -20,7 +20,7 @@ from cli.session import NOT_RUNNING, UNREACHABLE, CommandError
 from cli.trace import trace
 from client.kafka_client import BrokerRefusedError
 from county.problem import CountyInvalid
-from deploy.installation import NoInstallationError, default_home
+from deploy.installation import NoInstallationError, OtherFormatError, default_home
 
 INTERRUPTED = "已中断。"
 EXPECTED = {
@@ -85,6 +85,8 @@ def main() -> None:
     except TyperException as error:
         _end(_misused(error), 2)
     except (CountyInvalid, FactsUnreadable) as error:
+        _end(str(error), 1)
+    except OtherFormatError as error:
         _end(str(error), 1)
     except NoInstallationError as error:
         if error.damaged:

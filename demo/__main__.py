@@ -16,6 +16,7 @@ from demo.run import run
 from deploy.embedded.errors import StackError
 from deploy.embedded.jars import home
 from deploy.install import ActivationError
+from deploy.progress import NoProgressError
 from deploy.provision import ProvisioningError
 from deploy.quiescence import NotSettledError
 from deploy.supervisor import GaveUpError
@@ -38,7 +39,7 @@ def main() -> int:
     options = Options(given.children, given.seed, given.days, given.keep, given.home)
     try:
         return asyncio.run(_interruptible(options))
-    except (StackError, ProvisioningError, ActivationError, DemoError) as error:
+    except (StackError, ProvisioningError, ActivationError, DemoError, NoProgressError) as error:
         return _failed(str(error))
     except BrokerRefusedError as error:
         return _failed(f"the broker refused a client: {error}")

@@ -36,7 +36,7 @@ from deploy.clock import Clock, Simulator
 from deploy.counties import DEMO_COUNTY
 from deploy.embedded.stack import LocalStack
 from deploy.files import private_folder
-from deploy.install import Servers, activate, install, read_county
+from deploy.install import Servers, activate, preload, prepare, provision, read_county
 from deploy.installation import ADMIN
 from deploy.provision import OPERATOR_ROLE, compare, county_topics, wanted
 from deploy.quiescence import State, Watch
@@ -56,7 +56,8 @@ async def run(options: Options, console: Console) -> int:
     home = options.home.resolve()
     private_folder(home, 0o711)
     _clear(home)
-    stack = LocalStack(home / "stack", postgres_port=0)
+    # Its data is thrown away by the next run, and nobody cuts the power in between.
+    stack = LocalStack(home / "stack", postgres_port=0, durable=False)
     supervisor: Supervisor | None = None
     database: asyncpg.Connection[asyncpg.Record] | None = None
     demo: Demo | None = None
@@ -65,12 +66,14 @@ async def run(options: Options, console: Console) -> int:
             county, (folder, truth) = await _start(stack, options, home)
         where = f"{stack.kafka.bootstrap} and 127.0.0.1:{stack.postgres.port}"
         console.print(f"[green]✓[/] Kafka and PostgreSQL run on {where} ({time.monotonic() - began:.1f} s)")
-        with console.status("making topics, users, access lists, schemas"):
-            installation = await install(Servers.of(stack.state()), home, county, PARTITIONS)
-            activate(installation, county, FIRST_DAY, "county_civil_affairs of 341722-mzj (demo)")
         told: list[str] = []
-        supervisor = Supervisor(programs(installation, with_clock=False), told.append)
-        await supervisor.start()
+        with console.status("making topics, users, access lists, schemas"):
+            installation = prepare(Servers.of(stack.state()), home, county, PARTITIONS)
+            supervisor = Supervisor(programs(installation, with_clock=False), told.append, held=True)
+            await supervisor.start()
+            await provision(installation, county)
+            activate(installation, county, FIRST_DAY, "county_civil_affairs of 341722-mzj (demo)")
+            supervisor.release()
         database = await asyncpg.connect(installation.dsn(OPERATOR_ROLE))
         admin = AdminClient(installation.kafka(ADMIN))
         demo = Demo(
@@ -130,6 +133,7 @@ async def _start(stack: LocalStack, options: Options, home: Path) -> tuple[Count
     try:
         county = await asyncio.to_thread(read_county, DEMO_COUNTY, home)
         invented = await asyncio.to_thread(_invent, county, options, home / "truth")
+        await asyncio.to_thread(preload)
         await asyncio.shield(starting)
     except BaseException:
         # Stopped while it starts: what a thread has begun is ended before anything else is.

@@ -182,7 +182,10 @@ def _moment(day: date, hour: int) -> datetime:
 
 
 def main() -> int:
-    argparse.ArgumentParser(prog="python -m deploy.clock", description=__doc__).parse_args()
+    parser = argparse.ArgumentParser(prog="python -m deploy.clock", description=__doc__)
+    parser.add_argument("--held", action="store_true", help="begin when standard input ends")
+    if parser.parse_args().held:
+        sys.stdin.read()
     told = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: told.set())

@@ -4,13 +4,16 @@ import asyncio
 import http.client
 import json
 import os
+import re
 import signal
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Literal
 
 from deploy.installation import Installation
+from deploy.progress import LogMilestones
 
 PATIENCE = 2.0
 """Seconds a service may take to answer."""
@@ -18,6 +21,8 @@ LOOK = 10.0
 """Seconds between two looks."""
 SILENT = 120.0
 """Seconds a process may be without life before it is ended. It ends itself sooner, if it still can."""
+EVENT = re.compile(r'"event": "([^"]*)"')
+"""What a service's log calls each kind of thing that happened: a process that starts comes to new ones."""
 
 Question = Literal["/health", "/health/live", "/health/ready"]
 
@@ -45,21 +50,44 @@ async def end_the_silent(
 ) -> None:
     """Kill a process that is not live for too long: its supervisor starts it again. Runs until it is cancelled.
 
-    One that waits for its database at its start answers nobody yet, and begins anew: it holds nothing to lose, and from
-    outside it looks like one that hangs.
+    One that has not answered yet is let be while its start makes progress. One that waits for its database answers
+    nobody and makes none: it begins anew, holds nothing to lose, and from outside it looks like one that hangs.
     """
-    seen: dict[str, tuple[int | None, float]] = {}
-    """Name -> its process, and when that was last live or new: a predecessor's silence is not its own."""
+    seen: dict[str, _Life] = {}
     while True:
         await asyncio.sleep(LOOK)
         for name in processes:
             answer = await asyncio.to_thread(troubles, installation, name, "/health/live")
             process, now = process_id(name), time.monotonic()
-            known, since = seen.get(name, (None, now))
-            if answer == [] or process != known:
-                seen[name] = process, now
-            elif process is not None and now - since > SILENT:
-                seen[name] = process, now
+            life = seen.get(name)
+            if life is None or process != life.process:
+                # A predecessor's silence is not its own.
+                seen[name] = _Life(process, now, LogMilestones(installation.logs / f"{name}.log", EVENT))
+            elif life.shows(answer == []):
+                life.since = now
+            elif process is not None and now - life.since > SILENT:
+                life.since = now
                 tell(f"{name} shows no life ({'; '.join(answer or ['no answer'])}) and is ended")
                 with suppress(ProcessLookupError):
                     os.kill(process, signal.SIGKILL)
+
+
+@dataclass(slots=True)
+class _Life:
+    """One process of a service, as it was seen last."""
+
+    process: int | None
+    since: float
+    """When it was last live, new, or on its way to be live."""
+    log: LogMilestones
+    steps: int = 0
+    """Kinds of events in its log, as long as it has not been live."""
+    started: bool = False
+
+    def shows(self, live: bool) -> bool:
+        """Whether it is live, or has come further in its start."""
+        self.started = self.started or live
+        if self.started:
+            return live
+        before, self.steps = self.steps, self.log.count()
+        return self.steps > before

@@ -21,6 +21,7 @@ from county.problem import CountyInvalid
 from county.reader import load
 from deploy.embedded.files import HOST, SOCKET_PORT
 from deploy.installation import ADMIN, DATABASE, Installation, agency_keys
+from deploy.progress import Progress
 from deploy.provision import provision_broker, provision_database, wanted
 from services.eligibility.requirements import REQUIREMENTS
 
@@ -88,8 +89,21 @@ async def install(servers: Servers, home: Path, county: County, partitions: int)
 
     Raises:
         ProvisioningError: the broker or the database refused a part.
+        NoProgressError: one of them stands still.
     """
-    installation = Installation.prepare(
+    installation = prepare(servers, home, county, partitions)
+    await provision(installation, county)
+    return installation
+
+
+def preload() -> None:
+    """Import what an installation needs beyond this module: half a second, to be spent while the servers start."""
+    import runtime.migrations  # noqa: F401
+
+
+def prepare(servers: Servers, home: Path, county: County, partitions: int) -> Installation:
+    """The installation in a folder, at these servers' addresses: who runs its services needs no more to load them."""
+    return Installation.prepare(
         home,
         county,
         partitions,
@@ -99,29 +113,41 @@ async def install(servers: Servers, home: Path, county: County, partitions: int)
         postgres_port=servers.postgres_port,
         postgres_admin=servers.postgres_admin,
     )
+
+
+async def provision(installation: Installation, county: County) -> None:
+    """Make in the broker and the database what the installation's services need to begin.
+
+    Raises:
+        ProvisioningError: the broker or the database refused a part.
+        NoProgressError: one of them stands still.
+    """
     broker = asyncio.to_thread(
         lambda: provision_broker(
             AdminClient(installation.kafka(ADMIN)), wanted(county, installation.partitions), installation.users
         )
     )
     await asyncio.gather(broker, _database(installation))
-    return installation
 
 
 async def _database(installation: Installation) -> None:
     from runtime.migrations import migrate
     from runtime.settings import Settings
 
-    await provision_database(installation.postgres_admin, DATABASE, installation.roles)
-    folder = Path(services.__path__[0])
-    await asyncio.gather(
-        *(
-            migrate(
-                service, Settings.from_environment(installation.settings_env(service)), folder / service / "migrations"
-            )
-            for service in SERVICES
-        )
-    )
+    applied: list[str] = []
+
+    async def make() -> None:
+        await provision_database(installation.postgres_admin, DATABASE, installation.roles)
+        applied.append(DATABASE)
+        await asyncio.gather(*(migrations(service) for service in SERVICES))
+
+    async def migrations(service: str) -> None:
+        settings = Settings.from_environment(installation.settings_env(service))
+        await migrate(service, settings, Path(services.__path__[0]) / service / "migrations", applied.append)
+        applied.append(service)
+
+    progress = Progress("the making of the database", "PostgreSQL's log says what it does")
+    await progress.watch(make(), lambda: len(applied), "migrations")
 
 
 def in_force(installation: Installation, today: date) -> County | None:
@@ -168,7 +194,8 @@ def activate(installation: Installation, county: County, active_from: date, by: 
         correlation=event_id,
     )
     told: list[KafkaError | None] = []
-    producer = Producer({**installation.kafka("operator"), "acks": "all", "enable.idempotence": True})
+    # Sent twice it is the same event, so that nothing is gained by an idempotent producer, which begins slowly.
+    producer = Producer({**installation.kafka("operator"), "acks": "all"})
     producer.produce(
         event.topic_name,
         event.model_dump_json().encode(),

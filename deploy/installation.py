@@ -19,6 +19,8 @@ from deploy.files import private_folder, write_private
 from deploy.provision import OPERATOR_ROLE, county_topics
 
 DATABASE = "hutong"
+FORMAT = 1
+"""Of an installation's folder: raised with every change after which another version cannot work on what lies there."""
 SETTINGS = "settings.json"
 """What the ops team sets for single services: ``{"notify": {"HUTONG_ALARM_WEBHOOK": "..."}}``. Read, never written."""
 PROCESSES = "HUTONG_PROCESSES"
@@ -40,6 +42,32 @@ class NoInstallationError(Exception):
         )
         self.home = home
         self.damaged = damaged
+
+
+class OtherFormatError(NoInstallationError):
+    """The installation in this folder was made by a version that is not this one's to run. Nothing was changed."""
+
+    def __init__(self, home: Path, held: int) -> None:
+        if held < FORMAT:
+            what = f"{home} 里的安装是旧版本建的（格式 {held}，本版本用格式 {FORMAT}）"
+            remedy = "请用原来的版本运行它，或者把这个文件夹改名留存，再运行 make up 新建一个"
+        else:
+            what = f"{home} 里的安装是更新的版本建的（格式 {held}，本版本只认到格式 {FORMAT}）"
+            remedy = "请换用建它的那个版本"
+        Exception.__init__(self, f"{what}，这里什么也没有改动、没有删除：{remedy}。")
+        self.home = home
+        self.damaged = _file(home)
+
+
+def check_format(home: Path) -> None:
+    """Before anything starts: that this version can work on what lies in the folder, if anything does.
+
+    Raises:
+        OtherFormatError: another version made it.
+        NoInstallationError: its file is damaged.
+    """
+    if _file(home).exists():
+        Installation.load(home)
 
 
 def default_home() -> Path:
@@ -84,9 +112,13 @@ class Installation:
 
         Raises:
             NoInstallationError: there is none, or its file is damaged.
+            OtherFormatError: another version made it.
         """
         try:
-            state = json.loads(_file(home).read_text())
+            state = dict(json.loads(_file(home).read_text()))
+            held = int(state.pop("format", 0))
+            if held != FORMAT:
+                raise OtherFormatError(home, held)
             return cls(home=home, **state)
         except FileNotFoundError:
             raise NoInstallationError(home) from None
@@ -147,7 +179,7 @@ class Installation:
     def save(self) -> None:
         """Write the state, whole or not at all."""
         state = {name: value for name, value in asdict(self).items() if name != "home"}
-        write_private(_file(self.home), json.dumps(state, indent=2))
+        write_private(_file(self.home), json.dumps({"format": FORMAT, **state}, indent=2))
 
     def at(self, **addresses: Any) -> Self:
         """The same installation at other addresses."""

@@ -5,10 +5,10 @@ changes only what differs, and :func:`compare` reads back what the broker holds.
 """
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import Future
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import asyncpg
 from confluent_kafka import KafkaError, KafkaException
@@ -26,20 +26,26 @@ from confluent_kafka.admin import (
     ResourceType,
     ScramCredentialInfo,
     ScramMechanism,
+    UserScramCredentialAlteration,
     UserScramCredentialUpsertion,
 )
 
 from contracts.county import County
 from contracts.topics import DAY, SERVICES, ProvisionedTopic, provisioned_topics
+from deploy.progress import BETWEEN, PATIENCE, Progress, start_limit
 
-PATIENCE = 60.0
-"""Seconds a single request to the broker may take."""
+BETWEEN_LOOKS = 0.05
+"""Seconds between two looks at what has reached a broker."""
+PARTS = "topics, lines and users"
 MAX_RECORD_BYTES = 1024 * 1024
 """Largest batch a topic takes; ``runtime.settings.Settings.max_event_bytes`` lies below it."""
 SCRAM_ITERATIONS = 4096
 """What RFC 7677 asks for at least; passwords are random, so more would only slow the log-in."""
 OPERATOR_ROLE = "operator"
 """The database role of the ops team's tools: reads every service's schema, writes none."""
+
+
+T = TypeVar("T")
 
 
 class ProvisioningError(Exception):
@@ -87,17 +93,24 @@ class Difference:
     surplus_grants: frozenset[Grant] = frozenset()
     missing_users: tuple[str, ...] = ()
 
-    def __bool__(self) -> bool:
-        return any(
-            (
-                self.missing_topics,
-                self.wrong_partitions,
-                self.wrong_configs,
-                self.missing_grants,
-                self.surplus_grants,
-                self.missing_users,
+    def parts(self) -> int:
+        """How many things differ."""
+        return sum(
+            map(
+                len,
+                (
+                    self.missing_topics,
+                    self.wrong_partitions,
+                    self.wrong_configs,
+                    self.missing_grants,
+                    self.surplus_grants,
+                    self.missing_users,
+                ),
             )
         )
+
+    def __bool__(self) -> bool:
+        return self.parts() > 0
 
 
 def wanted(county: County, partitions: int) -> Wanted:
@@ -140,6 +153,11 @@ def group_prefix(principal: str) -> str:
 
 def compare(admin: AdminClient, want: Wanted) -> Difference:
     """Read back what the broker holds. Surplus: an access that ``contracts.topics`` does not give."""
+    return _compare(admin, want, {topic.name for topic in want.topics})
+
+
+def _compare(admin: AdminClient, want: Wanted, with_configs: Container[str]) -> Difference:
+    """As :func:`compare`, with the settings of some topics only: they are the slow part of it."""
     there = admin.list_topics(timeout=PATIENCE).topics
     existing = [topic for topic in want.topics if topic.name in there]
     held = _held_grants(admin)
@@ -148,7 +166,7 @@ def compare(admin: AdminClient, want: Wanted) -> Difference:
         wrong_partitions=tuple(
             topic.name for topic in existing if len(there[topic.name].partitions) != topic.partitions
         ),
-        wrong_configs=_wrong_configs(admin, existing),
+        wrong_configs=_wrong_configs(admin, [topic for topic in existing if topic.name in with_configs]),
         missing_grants=want.grants - held.keys(),
         surplus_grants=frozenset(held.keys() - want.grants),
         missing_users=tuple(sorted(set(want.principals) - _held_users(admin))),
@@ -160,12 +178,15 @@ def provision_broker(
 ) -> Difference:
     """Bring the broker to what is wanted and say what had to be changed.
 
-    ``passwords``: of every principal; ``renew``: principals whose password is set even though the user exists.
+    ``passwords``: of every principal; ``renew``: principals whose password is set even though the user exists. It
+    waits for the broker as long as that makes progress.
 
     Raises:
         ProvisioningError: the broker refused something, or a topic has another number of partitions than
             configured (that is never changed in place).
+        NoProgressError: nothing more was made.
     """
+    progress = Progress("the making of topics, users and access lists", "the broker's log says what it does")
     try:
         found = compare(admin, want)
         if found.wrong_partitions:
@@ -173,73 +194,104 @@ def provision_broker(
                 f"topics {', '.join(found.wrong_partitions)} have another number of partitions than configured; "
                 "the number is never changed in place"
             )
-        missing = [topic for topic in want.topics if topic.name in found.missing_topics]
-        if missing:
-            _done(
-                admin.create_topics(
-                    [NewTopic(topic.name, topic.partitions, config=dict(topic.configs)) for topic in missing],
-                    operation_timeout=PATIENCE,
-                    request_timeout=PATIENCE,
-                )
-            )
-        if found.wrong_configs:
-            _done(
-                admin.incremental_alter_configs(
-                    [
-                        ConfigResource(
-                            ConfigResource.Type.TOPIC,
-                            topic,
-                            incremental_configs=[
-                                ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
-                                for name, value in configs.items()
-                            ],
-                        )
-                        for topic, configs in found.wrong_configs.items()
-                    ],
-                    request_timeout=PATIENCE,
-                )
-            )
-        if found.missing_grants:
-            _done(
-                admin.create_acls([_binding(grant) for grant in sorted(found.missing_grants)], request_timeout=PATIENCE)
-            )
-        if found.surplus_grants:
-            held = _held_grants(admin)
-            _done(
-                admin.delete_acls(
-                    [_filter(held[grant]) for grant in sorted(found.surplus_grants & held.keys())],
-                    request_timeout=PATIENCE,
-                )
-            )
         users = sorted({*found.missing_users, *renew})
-        if users:
-            _done(
-                admin.alter_user_scram_credentials(
-                    [
-                        UserScramCredentialUpsertion(
-                            user,
-                            ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, SCRAM_ITERATIONS),
-                            passwords[user].encode(),
-                        )
-                        for user in users
-                    ],
-                    request_timeout=PATIENCE,
-                )
-            )
+        asked = [
+            *_create_topics(admin, [topic for topic in want.topics if topic.name in found.missing_topics]),
+            *_alter_configs(admin, found.wrong_configs),
+            *_create_grants(admin, sorted(found.missing_grants)),
+            *_delete_grants(admin, found.surplus_grants),
+            *_set_passwords(admin, {user: passwords[user] for user in users}),
+        ]
+        _await(asked, progress)
         if found or users:
-            _wait_until_known(admin, want)
+            _wait_until_known(admin, want, found, progress)
     except KafkaException as error:
         raise ProvisioningError(f"the broker refused: {_reason(error)}") from error
     return found
 
 
-def _wait_until_known(admin: AdminClient, want: Wanted) -> None:
-    """The controller has agreed; a broker answers and admits by what has reached it since."""
-    deadline = time.monotonic() + PATIENCE
-    while compare(admin, want):
-        if time.monotonic() > deadline:
-            raise ProvisioningError(f"the broker does not show within {PATIENCE:.0f} s what was changed")
-        time.sleep(0.1)
+Asked = tuple[Any, "Future[Any]"]
+"""A part of a request (a topic, a line, a user), and what will be answered to it."""
+BATCH = 64
+"""Parts of one request: a slow broker answers each in reasonable time, and each answer is progress."""
+
+
+def _batches(things: Sequence[T]) -> Iterator[Sequence[T]]:
+    return (things[start : start + BATCH] for start in range(0, len(things), BATCH))
+
+
+def _create_topics(admin: AdminClient, missing: Sequence[WantedTopic]) -> Iterator[Asked]:
+    for batch in _batches(missing):
+        made = [NewTopic(topic.name, topic.partitions, config=dict(topic.configs)) for topic in batch]
+        yield from admin.create_topics(made, operation_timeout=_limit(), request_timeout=_limit()).items()
+
+
+def _alter_configs(admin: AdminClient, wrong: Mapping[str, Mapping[str, str]]) -> Iterator[Asked]:
+    for batch in _batches(list(wrong.items())):
+        resources = [
+            ConfigResource(
+                ConfigResource.Type.TOPIC,
+                topic,
+                incremental_configs=[
+                    ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
+                    for name, value in configs.items()
+                ],
+            )
+            for topic, configs in batch
+        ]
+        yield from admin.incremental_alter_configs(resources, request_timeout=_limit()).items()
+
+
+def _create_grants(admin: AdminClient, missing: Sequence[Grant]) -> Iterator[Asked]:
+    for batch in _batches(missing):
+        yield from admin.create_acls([_binding(grant) for grant in batch], request_timeout=_limit()).items()
+
+
+def _delete_grants(admin: AdminClient, surplus: Collection[Grant]) -> Iterator[Asked]:
+    if not surplus:
+        return
+    held = _held_grants(admin)
+    for batch in _batches(sorted(surplus & held.keys())):
+        lines = [_filter(held[grant]) for grant in batch]
+        yield from admin.delete_acls(lines, request_timeout=_limit()).items()
+
+
+def _set_passwords(admin: AdminClient, passwords: Mapping[str, str]) -> Iterator[Asked]:
+    how = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, SCRAM_ITERATIONS)
+    for batch in _batches(list(passwords.items())):
+        changes: list[UserScramCredentialAlteration] = [
+            UserScramCredentialUpsertion(user, how, password.encode()) for user, password in batch
+        ]
+        yield from admin.alter_user_scram_credentials(changes, request_timeout=_limit()).items()
+
+
+def _limit() -> float:
+    """Seconds for a request in all; its progress is watched beside. The client allows no more than an hour."""
+    return min(start_limit(), 3600.0)
+
+
+def _await(asked: Sequence[Asked], progress: Progress) -> None:
+    """Until everything is answered; the first refusal ends it."""
+    waiting = {future for _, future in asked}
+    while waiting:
+        _, waiting = wait(waiting, timeout=BETWEEN)
+        progress.look(len(asked) - len(waiting), PARTS)
+    for what, future in asked:
+        try:
+            future.result()
+        except KafkaException as error:
+            raise ProvisioningError(f"the broker refused {what}: {_reason(error)}") from error
+
+
+def _wait_until_known(admin: AdminClient, want: Wanted, found: Difference, progress: Progress) -> None:
+    """The controller has agreed; a broker answers and admits by what has reached it since.
+
+    A topic that it knows it knows with its settings, so that only changed ones are read again.
+    """
+    parts = found.parts()
+    while left := _compare(admin, want, found.wrong_configs):
+        progress.look(2 * parts - left.parts(), PARTS)
+        time.sleep(BETWEEN_LOOKS)
 
 
 def _configs(topic: ProvisionedTopic) -> dict[str, str]:
@@ -349,14 +401,6 @@ def _wrong_configs(admin: AdminClient, topics: Sequence[WantedTopic]) -> dict[st
         for topic in topics
     }
     return {topic: configs for topic, configs in wrong.items() if configs}
-
-
-def _done(futures: Mapping[Any, Future[Any]]) -> None:
-    for what, future in futures.items():
-        try:
-            future.result(PATIENCE)
-        except KafkaException as error:
-            raise ProvisioningError(f"the broker refused {what}: {_reason(error)}") from error
 
 
 def _reason(error: KafkaException) -> str:

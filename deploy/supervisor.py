@@ -53,7 +53,7 @@ def programs(installation: Installation, *, with_clock: bool) -> tuple[Program, 
     found = [
         Program(
             process,
-            (sys.executable, "-m", "runtime", service),
+            (sys.executable, "-m", "runtime", service, "--held"),
             inherited | installation.settings_env(service, ordinal),
             installation.logs / f"{process}.log",
         )
@@ -63,7 +63,7 @@ def programs(installation: Installation, *, with_clock: bool) -> tuple[Program, 
         found.append(
             Program(
                 "clock",
-                (sys.executable, "-m", "deploy.clock"),
+                (sys.executable, "-m", "deploy.clock", "--held"),
                 inherited | installation.clock_env(),
                 installation.logs / "clock.log",
             )
@@ -72,9 +72,13 @@ def programs(installation: Installation, *, with_clock: bool) -> tuple[Program, 
 
 
 class Supervisor:
-    """Runs programs. ``tell`` hears one plain line for each start, death and restart."""
+    """Runs programs. ``tell`` hears one plain line for each start, death and restart.
 
-    def __init__(self, programs: Sequence[Program], tell: Tell = lambda line: None) -> None:
+    ``held``: the programs load and do not begin before :meth:`release`: their standard input stays open.
+    """
+
+    def __init__(self, programs: Sequence[Program], tell: Tell = lambda line: None, *, held: bool = False) -> None:
+        self._hold = os.pipe() if held else None
         self._programs = {program.name: program for program in programs}
         self._tell = tell
         self._running: dict[str, asyncio.subprocess.Process] = {}
@@ -87,6 +91,13 @@ class Supervisor:
         for program in self._programs.values():
             await self._spawn(program)
             self._keepers[program.name] = asyncio.create_task(self._keep(program), name=f"keep {program.name}")
+
+    def release(self) -> None:
+        """What the programs need is there: they begin."""
+        if self._hold is not None:
+            for end in self._hold:
+                os.close(end)
+            self._hold = None
 
     @property
     def services(self) -> list[str]:
@@ -131,6 +142,7 @@ class Supervisor:
             if late:
                 await asyncio.wait(late)
         self._running.clear()
+        self.release()
 
     async def _spawn(self, program: Program) -> None:
         program.log.parent.mkdir(parents=True, exist_ok=True)
@@ -139,7 +151,7 @@ class Supervisor:
             self._running[program.name] = await asyncio.create_subprocess_exec(
                 *program.arguments,
                 env=dict(program.environment),
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.DEVNULL if self._hold is None else self._hold[0],
                 stdout=log,
                 stderr=log,
                 # A session of its own: Ctrl-C reaches the supervisor, which then stops its children in order.
@@ -226,7 +238,7 @@ def main() -> int:
     try:
         return asyncio.run(run(Installation.load(options.home), with_clock=not options.no_clock))
     except NoInstallationError as error:
-        print(f"{error}.", file=sys.stderr)
+        print(str(error) if str(error).endswith("。") else f"{error}.", file=sys.stderr)
         return 3
 
 

@@ -45,6 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--migrate", action="store_true", help="bring the schema up to date")
     parser.add_argument("--parked", action="store_true", help="list what is parked")
     parser.add_argument("--replay", metavar="KEY", help="release what is parked under KEY, for today")
+    parser.add_argument("--held", action="store_true", help="load everything, begin when standard input ends")
     chosen = parser.parse_args(arguments)
     try:
         settings = Settings.from_environment()
@@ -60,7 +61,7 @@ def main(arguments: list[str] | None = None) -> int:
             return uvloop.run(_parked(chosen.service, settings))
         if chosen.replay is not None:
             return uvloop.run(_replay(chosen.service, settings, chosen.replay))
-        return uvloop.run(_serve(chosen.service, settings))
+        return uvloop.run(_serve(chosen.service, settings, held=chosen.held))
     except (SchemaMissing, MissingSecret, OSError) as error:
         why = str(error)
     except asyncpg.PostgresError as error:
@@ -112,8 +113,10 @@ async def _opened(name: str, settings: Settings) -> AsyncIterator[Service]:
         await service.close()
 
 
-async def _serve(name: str, settings: Settings) -> int:
+async def _serve(name: str, settings: Settings, *, held: bool) -> int:
     service = create(name, settings)
+    if held:
+        sys.stdin.read()
     listening = socket.socket()
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listening.bind(("127.0.0.1", settings.http_port))

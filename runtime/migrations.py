@@ -6,7 +6,7 @@ A file without pogo's headings is plain SQL and depends on the file before it.
 """
 
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,13 @@ _LOCK_SPACE = 0x48_75_74
 _APPLY = "-- migrate: apply"
 
 
-async def migrate(schema: str, settings: Settings, folder: Path | None) -> list[str]:
-    """Apply what is missing; returns the names of what was applied. Several at once wait for each other."""
+async def migrate(
+    schema: str, settings: Settings, folder: Path | None, applied: Callable[[str], None] = lambda _: None
+) -> list[str]:
+    """Apply what is missing; returns the names of what was applied. Several at once wait for each other.
+
+    ``applied`` is called with each name as soon as it is committed.
+    """
     session = await asyncpg.connect(settings.postgres, server_settings={"lock_timeout": "0"})
     try:
         await session.execute("select pg_advisory_lock($1, hashtext($2))", _LOCK_SPACE, schema)
@@ -33,9 +38,9 @@ async def migrate(schema: str, settings: Settings, folder: Path | None) -> list[
         await session.execute(
             "create table if not exists migration (id text primary key, applied_at timestamptz not null default now())"
         )
-        done = await _apply(session, "runtime", RUNTIME)
+        done = await _apply(session, "runtime", RUNTIME, applied)
         if folder is not None:
-            done += await _apply(session, schema, folder)
+            done += await _apply(session, schema, folder, applied)
         return done
     finally:
         await session.close()
@@ -52,7 +57,7 @@ async def is_migrated(session: Any, schema: str, folder: Path | None) -> bool:
     return wanted <= applied
 
 
-async def _apply(session: Any, owner: str, folder: Path) -> list[str]:
+async def _apply(session: Any, owner: str, folder: Path, tell: Callable[[str], None]) -> list[str]:
     applied = {row["id"] for row in await session.fetch("select id from migration")}
     done: list[str] = []
     with tempfile.TemporaryDirectory() as scratch:
@@ -63,6 +68,7 @@ async def _apply(session: Any, owner: str, folder: Path) -> list[str]:
                 await step.apply(session)
                 await session.execute("insert into migration (id) values ($1)", step.id)
             done.append(step.id)
+            tell(step.id)
     return done
 
 

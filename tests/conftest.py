@@ -12,6 +12,7 @@ from deploy.embedded import StackError
 from deploy.embedded.kafka import ClientConfig, EmbeddedKafka
 from deploy.embedded.postgres import EmbeddedPostgres
 from deploy.embedded.stack import LocalStack
+from tests import processes
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,11 @@ embedded_only = pytest.mark.skipif(
 containers_only = pytest.mark.skipif(STACK != "containers", reason="is about the containers of `make test-containers`")
 
 
+LEFT = pytest.StashKey[list[str]]()
+
+
 def pytest_configure(config: pytest.Config) -> None:
+    processes.mark()
     if STACK == "containers":
         from tests.containers import check_engine
 
@@ -43,6 +48,20 @@ def pytest_configure(config: pytest.Config) -> None:
             raise pytest.UsageError(str(error)) from None
     elif STACK != "embedded":
         raise pytest.UsageError("HUTONG_TEST_STACK knows only 'embedded' and 'containers'.")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A process that outlives its test slows and confuses every later one: the run fails, and it is ended."""
+    left = processes.left()
+    if left:
+        session.config.stash[LEFT] = [f"{process.pid}: {' '.join(process.cmdline())[:300]}" for process in left]
+        processes.kill(left)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    for line in config.stash.get(LEFT, []):
+        terminalreporter.write_line(f"LEFT RUNNING by a test, and ended now: {line}", red=True)
 
 
 @pytest.fixture(scope="session")

@@ -27,9 +27,10 @@ from county.problem import CountyInvalid
 from deploy.counties import DEMO_COUNTY
 from deploy.embedded.errors import StackError, from_os_error
 from deploy.embedded.stack import LocalStack, holder, read_state
-from deploy.health_probe import end_the_silent, troubles
-from deploy.install import ActivationError, Servers, activate, in_force, install, read_county
-from deploy.installation import Installation, NoInstallationError, default_home
+from deploy.health_probe import EVENT, end_the_silent, troubles
+from deploy.install import ActivationError, Servers, activate, in_force, preload, prepare, provision, read_county
+from deploy.installation import Installation, NoInstallationError, check_format, default_home
+from deploy.progress import LogMilestones, NoProgressError, Progress
 from deploy.provision import ProvisioningError
 from deploy.supervisor import GaveUpError, Supervisor, programs
 
@@ -37,8 +38,6 @@ PARTITIONS = 4
 """Of the topics that services share, on one machine."""
 BY = "make up"
 """Who puts the county's data in force on a house that has none."""
-START_S = 300.0
-READY_S = 120.0
 STOP_S = 60.0
 LOOK_S = 1.0
 """Between two looks at the servers."""
@@ -58,16 +57,18 @@ def main() -> int:
     try:
         match options.what:
             case "up":
+                check_format(home)
                 return up(home, options.county)
             case "down":
                 return down(home)
             case "status":
                 return status(home)
             case _:
+                check_format(home)
                 return serve(home, options.county, detach=options.detach)
     except asyncpg.PostgresError as error:
         return _failed(f"The database refused: {error}")
-    except (StackError, ProvisioningError, ActivationError, GaveUpError, NoInstallationError) as error:
+    except (StackError, ProvisioningError, ActivationError, GaveUpError, NoInstallationError, NoProgressError) as error:
         return _failed(str(error))
     except CountyInvalid as error:
         return _failed(f"{options.county} is no county's data: {error}")
@@ -78,15 +79,20 @@ def main() -> int:
 
 
 def _failed(sentence: str) -> int:
-    print(f"{sentence.rstrip('.')}.", file=sys.stderr)
+    print(sentence if sentence.endswith("。") else f"{sentence.rstrip('.')}.", file=sys.stderr)
     return 1
 
 
 def up(home: Path, county: Path) -> int:
-    """Start the house in the background; return when all of it answers."""
+    """Start the house in the background; return when all of it answers.
+
+    Asked to stop meanwhile, it leaves nothing behind, also as a shell's background job (started with SIGINT ignored).
+    """
     if read_state(home / "stack") is not None:
         print("Running already.")
         return status(home)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     started = subprocess.Popen(
         [sys.executable, "-m", "deploy.embedded", "serve", "--detach", "--home", str(home), "--county", str(county)],
         stdin=subprocess.DEVNULL,
@@ -97,15 +103,12 @@ def up(home: Path, county: Path) -> int:
     )
     heard = threading.Thread(target=_pass_on, args=(started,), daemon=True)
     heard.start()
-    deadline = time.monotonic() + START_S
     try:
+        # It gives up by itself when it makes no progress.
         while read_state(home / "stack") is None or holder(home / "stack") != started.pid:
             if started.poll() is not None:
                 heard.join(1)
                 return 1
-            if time.monotonic() > deadline:
-                _end([psutil.Process(started.pid)])
-                raise StackError(f"It did not start within {START_S:.0f} s.")
             time.sleep(0.05)
     except KeyboardInterrupt:
         with suppress(psutil.NoSuchProcess):
@@ -228,9 +231,15 @@ async def _run(home: Path, folder: Path, tell: Voice, *, detach: bool) -> None:
     watching: asyncio.Task[None] | None = None
     try:
         tell("Starting Kafka and PostgreSQL ...")
+        loading = asyncio.create_task(asyncio.to_thread(preload))
         await _in_thread(stack.start, stack.stop)
+        await loading
         tell("Making topics, users, access lists and schemas ...")
-        installation = await install(Servers.of(stack.state()), home, county, PARTITIONS)
+        installation = prepare(Servers.of(stack.state()), home, county, PARTITIONS)
+        installation.forget_running()
+        supervisor = Supervisor(programs(installation, with_clock=True), tell, held=True)
+        await supervisor.start()
+        await provision(installation, county)
         today = datetime.now(COUNTY_TIME).date()
         ruling = await asyncio.to_thread(in_force, installation, today)
         if ruling is None:
@@ -242,9 +251,7 @@ async def _run(home: Path, folder: Path, tell: Voice, *, detach: bool) -> None:
                 f"`hutong county activate {folder} --from DAY --by UNIT/PERSON` puts it in force."
             )
         tell("Starting five services and the clock ...")
-        supervisor = Supervisor(programs(installation, with_clock=True), tell)
-        installation.forget_running()
-        await supervisor.start()
+        supervisor.release()
         await _ready(installation, supervisor)
         if detach:
             tell.turn_to(installation.logs / "supervisor.log")  # nobody listens from here on
@@ -272,17 +279,16 @@ async def _in_thread(work: Callable[[], object], undo: Callable[[], object]) -> 
 
 async def _ready(installation: Installation, supervisor: Supervisor) -> None:
     """Until every process has what it needs to work."""
-    deadline = time.monotonic() + READY_S
+    progress = Progress("the services' start", f"their logs in {installation.logs} say what they wait for")
+    milestones = {name: LogMilestones(installation.logs / f"{name}.log", EVENT) for name in supervisor.services}
     waiting = supervisor.services
     while waiting:
         supervisor.check()
         if await asyncio.to_thread(troubles, installation, waiting[0], "/health/ready") == []:
             waiting.pop(0)
-        elif time.monotonic() > deadline:
-            raise StackError(
-                f"{waiting[0]} was not ready within {READY_S:.0f} s; its log is {installation.logs / waiting[0]}.log"
-            )
         else:
+            ready = len(milestones) - len(waiting)
+            progress.look(ready + sum(log.count() for log in milestones.values()), "events of different kinds")
             await asyncio.sleep(0.1)
 
 

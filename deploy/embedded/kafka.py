@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import re
 import secrets
 import signal
 import subprocess
@@ -21,12 +22,12 @@ from deploy.embedded.errors import StackError, from_os_error, from_server
 from deploy.embedded.files import HOST, accepts, free_ports, is_free, last_line
 from deploy.embedded.process import Server
 from deploy.files import private_folder, write_private
+from deploy.progress import LogMilestones, NoProgressError, Progress
 
 # What confluent-kafka's clients take, as they declare it.
 ClientConfig = dict[str, str | int | float | bool]
 
 ADMIN = "admin"
-START_S = 90.0
 STOP_S = 20.0
 TRAINING_S = 120.0
 # One collector thread, not several, on a machine shared with PostgreSQL and the services.
@@ -47,7 +48,15 @@ logger.server.name = kafka.server.KafkaRaftServer
 logger.server.level = info
 logger.denied.name = kafka.authorizer.logger
 logger.denied.level = info
+logger.loading.name = kafka.log.LogManager
+logger.loading.level = info
+logger.recovery.name = org.apache.kafka.storage.internals.log.LogLoader
+logger.recovery.level = info
 """
+RECOVERED = re.compile(
+    r"Recovering unflushed segment (\d+)\..* for (\S+)\.$|Completed load of Log\(dir=([^,]+)", re.MULTILINE
+)
+"""What a broker that starts says of each segment it has recovered and each log it has loaded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +97,7 @@ class EmbeddedKafka:
         self._heap_mb = heap_mb
         self._brief = brief
         self._servers: list[Server | None] = [None] * brokers
+        self._recovered: dict[int, LogMilestones] = {}
         self._identity: _Identity | None = None
         self._classpath: list[Path] = []
         self._archive: Path | None = None
@@ -332,6 +342,7 @@ class EmbeddedKafka:
             "kafka.Kafka",
             [str(folder / "server.properties")],
         )
+        self._recovered[node] = LogMilestones(folder / "kafka.log", RECOVERED)
         self._servers[node] = Server(command, log=folder / "kafka.log", directory=folder)
 
     def _jvm(self, *, train: bool) -> list[str]:
@@ -356,36 +367,42 @@ class EmbeddedKafka:
         return [str(java_binary()), f"@{file}"]
 
     def _wait_ready(self) -> None:
-        deadline = time.monotonic() + START_S
+        """Until every broker answers: as long as it takes, while logs are recovered and loaded."""
+        try:
+            progress = Progress("Kafka's start", f"its log {self.log} says what it does")
+            for port in (self._known().ports[node] for node in self._recovered):
+                self._wait_listening(port, progress)
+            self._wait_answering(progress)
+        except NoProgressError as error:
+            self.kill()
+            raise StackError(f"{error}.") from None
+
+    def _look(self, progress: Progress) -> None:
         for node, server in enumerate(self._servers):
-            if server is None:
-                continue
-            while not accepts(self._known().ports[node]):
-                if not server.running():
-                    log = self._node(node) / "kafka.log"
-                    line = last_line(log.read_text("utf-8", "replace"))
-                    self.kill()
-                    raise from_server(line, f"Kafka ended while starting (log: {log})")
-                if time.monotonic() > deadline:
-                    self.kill()
-                    raise StackError(
-                        f"Kafka did not listen within {START_S:.0f} s (log: {self._node(node)}/kafka.log)."
-                    )
-                time.sleep(0.03)
+            if server is not None and not server.running():
+                log = self._node(node) / "kafka.log"
+                line = last_line(log.read_text("utf-8", "replace"))
+                self.kill()
+                raise from_server(line, f"Kafka ended while starting (log: {log})")
+        progress.look(sum(log.count() for log in self._recovered.values()), "logs and segments")
+
+    def _wait_listening(self, port: int, progress: Progress) -> None:
+        while not accepts(port):
+            self._look(progress)
+            time.sleep(0.03)
+
+    def _wait_answering(self, progress: Progress) -> None:
         quick = {"reconnect.backoff.ms": "20", "reconnect.backoff.max.ms": "100", "log_level": "0"}
         client = AdminClient({**self.admin_config, **quick})
-        while True:
-            try:
-                if len(client.list_topics(timeout=2).brokers) == self.brokers:
-                    return
-            except KafkaException as error:
-                reason = str(error.args[0])
-            else:
-                reason = "not every broker has joined"
-            if time.monotonic() > deadline:
-                self.kill()
-                raise StackError(f"Kafka did not answer within {START_S:.0f} s: {reason} (log: {self.log}).")
+        while not self._all_joined(client):
+            self._look(progress)
             time.sleep(0.05)
+
+    def _all_joined(self, client: AdminClient) -> bool:
+        try:
+            return len(client.list_topics(timeout=2).brokers) == self.brokers
+        except KafkaException:
+            return False
 
 
 def quick_start() -> Path | None:

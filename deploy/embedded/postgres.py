@@ -3,6 +3,7 @@
 import json
 import os
 import pwd
+import re
 import secrets
 import shutil
 import signal
@@ -17,12 +18,12 @@ from deploy.embedded.errors import StackError, from_os_error, from_server
 from deploy.embedded.files import HOST, SOCKET_PORT, free_ports, is_free, last_line
 from deploy.embedded.process import Server
 from deploy.files import private_folder, write_private
+from deploy.progress import LogMilestones, NoProgressError, Progress
 
 SUPERUSER = "postgres"
 # PostgreSQL refuses to run as root; this is the user that the wheel's own code makes and uses.
 SYSTEM_USER = "pgserver"
 SOCKET_PATH_LIMIT = 107
-START_S = 60.0
 STOP_S = 20.0
 
 SETTINGS = """\
@@ -40,6 +41,9 @@ log_min_error_statement = panic
 log_parameter_max_length_on_error = 0
 log_error_verbosity = terse
 """
+
+RECOVERED = re.compile(r"elapsed time: .*, current (?:LSN|path): (\S+)")
+"""How far a server that starts says it has come in its log or its folder, every ten seconds."""
 
 ACCESS = """\
 # The superuser comes through the socket only.
@@ -125,6 +129,7 @@ class EmbeddedPostgres:
             if not (self.data / "PG_VERSION").exists():
                 self._initialise(user)
             self._configure(user)
+            recovered = LogMilestones(self.log, RECOVERED)
             self._server = Server(
                 [str(_binary("postgres")), "-D", str(self.data)],
                 log=self.log,
@@ -135,7 +140,7 @@ class EmbeddedPostgres:
             )
         except OSError as error:
             raise from_os_error(error, "starting PostgreSQL") from error
-        self._wait_ready(self._server)
+        self._wait_ready(self._server, recovered)
 
     def stop(self) -> None:
         """Fast shutdown: sessions are ended, what was committed is kept. Nothing happens when it does not run."""
@@ -245,8 +250,8 @@ class EmbeddedPostgres:
         if self._sockets is not None and self._sockets.parent != self.directory:
             shutil.rmtree(self._sockets, ignore_errors=True)
 
-    def _wait_ready(self, server: Server) -> None:
-        deadline = time.monotonic() + START_S
+    def _wait_ready(self, server: Server, recovered: LogMilestones) -> None:
+        progress = Progress("PostgreSQL's start", f"its log {self.log} says what it does")
         state = self.data / "postmaster.pid"
         while True:
             try:
@@ -259,9 +264,11 @@ class EmbeddedPostgres:
             if not server.running():
                 line = last_line(self.log.read_text("utf-8", "replace"))
                 raise from_server(line, f"PostgreSQL ended while starting (log: {self.log})")
-            if time.monotonic() > deadline:
+            try:
+                progress.look(recovered.count(), "places of its log")
+            except NoProgressError as error:
                 server.kill()
-                raise StackError(f"PostgreSQL did not start within {START_S:.0f} s (log: {self.log}).")
+                raise StackError(f"{error}.") from None
             time.sleep(0.02)
 
 

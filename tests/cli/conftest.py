@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
 import pytest
 
 from cli import main
 from deploy.embedded import jars
 from deploy.installation import PROCESSES, SETTINGS, Installation
+from tests.processes import ends_with_the_test, running_from
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -56,28 +56,16 @@ def local(what: str, home: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def running_from(home: Path) -> list[psutil.Process]:
-    """Every process that has to do with a house: by its words, or by what it was told."""
-    found = []
-    for process in psutil.process_iter(["cmdline", "environ"]):
-        words = " ".join(process.info["cmdline"] or ())
-        told = (process.info["environ"] or {}).get("HUTONG_STATE_FILE", "")
-        if str(home) in words or told.startswith(str(home)):
-            found.append(process)
-    return found
-
-
 @pytest.fixture(scope="session")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     """What `make up` starts, eligibility twice; after the tests `make down` leaves no process."""
     home = tmp_path_factory.mktemp("house") / "installation"
     home.mkdir()
     (home / SETTINGS).write_text(json.dumps({"eligibility": {PROCESSES: 2}}))
-    started = local("up", home)
-    try:
+    with ends_with_the_test(home):
+        started = local("up", home)
         assert started.returncode == 0, started.stdout + started.stderr
         yield Installation.load(home)
-    finally:
         stopped = local("down", home)
         assert (stopped.returncode, stopped.stdout) == (0, "Stopped.\n"), stopped.stdout + stopped.stderr
         assert running_from(home) == []

@@ -18,8 +18,9 @@ from deploy.embedded import jars
 from deploy.embedded.stack import read_state
 from deploy.health_probe import troubles
 from deploy.installation import Installation
-from tests.cli.conftest import ROOT, Hutong, Said, local, running_from
+from tests.cli.conftest import ROOT, Hutong, Said, local
 from tests.conftest import embedded_only
+from tests.processes import ends_with_the_test, running_from
 
 pytestmark = [embedded_only, pytest.mark.timeout(240)]
 
@@ -169,26 +170,30 @@ def test_a_second_process_of_a_service_is_looked_at_too(house: Installation, hut
     assert json.loads(house.state_file("eligibility.1").read_text())["pid"] != second
 
 
-def test_ctrl_c_while_it_starts_leaves_no_process(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "when"), [(signal.SIGINT, "Making topics"), (signal.SIGTERM, "Starting Kafka")])
+def test_who_stops_it_while_it_starts_leaves_no_process(tmp_path: Path, number: signal.Signals, when: str) -> None:
+    """Also as a shell's background job, which is started with SIGINT ignored."""
     home = tmp_path / "installation"
-    started = subprocess.Popen(
-        [sys.executable, "-m", "deploy.embedded", "up", "--home", str(home)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=ROOT,
-        env={**os.environ, "HUTONG_HOME": str(jars.home())},
-    )
-    assert started.stderr is not None
-    for line in started.stderr:
-        if "Making topics" in line:
-            break
-    started.send_signal(signal.SIGINT)
-    _, told = started.communicate(timeout=90)
-    assert started.returncode == 130
-    assert told.endswith("Stopped; no process is left behind.\n")
-    assert "Traceback" not in told
-    assert running_from(home) == []
+    with ends_with_the_test(home):
+        started = subprocess.Popen(
+            [sys.executable, "-m", "deploy.embedded", "up", "--home", str(home)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
+            env={**os.environ, "HUTONG_HOME": str(jars.home())},
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),  # noqa: PLW1509
+        )
+        assert started.stderr is not None
+        for line in started.stderr:
+            if when in line:
+                break
+        started.send_signal(number)
+        _, told = started.communicate(timeout=90)
+        assert started.returncode == 130
+        assert told.endswith("Stopped; no process is left behind.\n")
+        assert "Traceback" not in told
+        assert running_from(home) == []
 
 
 def test_a_county_that_is_none_is_refused_before_anything_starts(tmp_path: Path) -> None:

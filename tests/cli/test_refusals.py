@@ -259,6 +259,34 @@ def test_a_new_process_is_not_ended_for_the_silence_of_the_one_before(
     assert told == []
 
 
+def test_a_process_is_not_ended_while_its_start_makes_progress(
+    stopped: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a slow machine it answers late; one that says the same again and again hangs, and is ended."""
+    monkeypatch.setattr(health_probe, "LOOK", 0.01)
+    monkeypatch.setattr(health_probe, "SILENT", 0.5)
+    killed: list[int] = []
+    monkeypatch.setattr(os, "kill", lambda process, _: killed.append(process))
+    log = stopped.logs / "registry.log"
+
+    async def watch() -> None:
+        watching = asyncio.create_task(
+            health_probe.end_the_silent(stopped, ["registry"], lambda _: 4711, lambda _: None)
+        )
+        for step in range(10):
+            with log.open("a") as file:
+                file.write(f'{{"event": "step_{step}"}}\n')
+            await asyncio.sleep(0.1)
+        assert killed == []
+        while not killed:
+            with log.open("a") as file:
+                file.write('{"event": "database_awaited"}\n')
+            await asyncio.sleep(0.1)
+        watching.cancel()
+
+    asyncio.run(watch())
+
+
 def test_a_difference_on_the_broker_is_told_a_line_each() -> None:
     from deploy.provision import Difference, Grant
 

@@ -113,10 +113,16 @@ def topics() -> dict[str, list[Record]]:
         ],
         "eligibility.child.v1": [record("eligibility.child.v1", "eligibility.ChildAssessed.v1", assessed)],
         "referral.restricted.v1": [
-            record("referral.restricted.v1", "referral.ReferralChanged.v1", moved("r1", "f1", "unattended", "R4", "341722-mzj"))
+            record(
+                "referral.restricted.v1",
+                "referral.ReferralChanged.v1",
+                moved("r1", "f1", "unattended", "R4", "341722-mzj"),
+            )
         ],
         "referral.case.v1": [
-            record("referral.case.v1", "referral.ReferralChanged.v1", moved("r2", None, "uninsured", "R25", "341722-rsj"))
+            record(
+                "referral.case.v1", "referral.ReferralChanged.v1", moved("r2", None, "uninsured", "R25", "341722-rsj")
+            )
         ],
         "referral.queue.341722-mzj.restricted.v1": [
             record("q1", "referral.QueueEntry.v1", {"version": 1}, key="r1"),

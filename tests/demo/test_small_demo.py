@@ -6,25 +6,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-import psutil
 import pytest
 
 from tests.conftest import embedded_only
+from tests.processes import ends_with_the_test, running_from
 
 
 def command(home: Path, *more: str) -> list[str]:
     return [sys.executable, "-m", "demo", "--home", str(home), *more]
-
-
-def left_behind(home: Path) -> list[str]:
-    """Processes that still run from this demo's folder."""
-    found = []
-    for process in psutil.process_iter(["cmdline", "environ"]):
-        words = " ".join(process.info["cmdline"] or ())
-        told = (process.info["environ"] or {}).get("HUTONG_STATE_FILE", "")
-        if str(home) in words or told.startswith(str(home)):
-            found.append(words)
-    return found
 
 
 @embedded_only
@@ -32,12 +21,16 @@ def left_behind(home: Path) -> list[str]:
 def test_a_small_county_comes_through_with_every_check(tmp_path: Path) -> None:
     """Sixty children, five weeks, one service killed on the way: exit code 0, no process left."""
     home = tmp_path / "demo"
-    done = subprocess.run(
-        command(home, "--children", "60", "--days", "35", "--seed", "3"), capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
-    assert "✗" not in done.stdout
-    assert left_behind(home) == []
+    with ends_with_the_test(home):
+        done = subprocess.run(
+            command(home, "--children", "60", "--days", "35", "--seed", "3"),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+        assert "✗" not in done.stdout
+        assert running_from(home) == []
 
 
 @embedded_only
@@ -45,23 +38,24 @@ def test_a_small_county_comes_through_with_every_check(tmp_path: Path) -> None:
 def test_ctrl_c_leaves_no_process(tmp_path: Path) -> None:
     """Interrupted while the services run: exit code 130 and nothing left."""
     home = tmp_path / "demo"
-    running = subprocess.Popen(
-        command(home, "--children", "40", "--days", "21"),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
-    )
-    assert running.stdout is not None
-    with running, running.stdout:
-        for line in running.stdout:
-            if "five services" in line:
-                break
-        running.send_signal(signal.SIGINT)
-        rest = running.stdout.read()
-        assert running.wait(60) == 130, rest
-    assert left_behind(home) == []
+    with ends_with_the_test(home):
+        running = subprocess.Popen(
+            command(home, "--children", "40", "--days", "21"),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        )
+        assert running.stdout is not None
+        with running, running.stdout:
+            for line in running.stdout:
+                if "five services" in line:
+                    break
+            running.send_signal(signal.SIGINT)
+            rest = running.stdout.read()
+            assert running.wait(60) == 130, rest
+        assert running_from(home) == []
 
 
 def test_too_small_a_demo_is_refused_in_one_sentence(tmp_path: Path) -> None:

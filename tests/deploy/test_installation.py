@@ -2,13 +2,16 @@
 
 import json
 import stat
+import sys
 from pathlib import Path
 
 import pytest
 from joserfc import jwe
 from joserfc.jwk import ECKey
 
-from deploy.installation import Installation, NoInstallationError, agency_keys
+from deploy import supervisor
+from deploy.embedded import __main__ as local
+from deploy.installation import FORMAT, Installation, NoInstallationError, OtherFormatError, agency_keys
 from runtime import MissingSecret, Settings
 from runtime.sealing import Opener, Sealer
 from tests.county import demo_county
@@ -97,6 +100,32 @@ def test_a_damaged_installation_is_not_made_anew_over_the_old(tmp_path: Path) ->
     with pytest.raises(NoInstallationError, match="mend it, or restore it from a backup"):
         prepared(tmp_path)
     assert file.read_text() == torn
+
+
+@pytest.mark.parametrize(("held", "said"), [(None, "旧版本建的（格式 0"), (FORMAT + 1, "更新的版本建的")])
+def test_an_installation_of_another_format_is_refused_and_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], held: int | None, said: str
+) -> None:
+    """Before anything starts, in one sentence, by everything that would work on it; and nothing of it is touched."""
+    prepared(tmp_path)
+    file = tmp_path / "installation.json"
+    state = {name: value for name, value in json.loads(file.read_text()).items() if name != "format"}
+    file.write_text(json.dumps(state if held is None else {**state, "format": held}))
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+
+    with pytest.raises(OtherFormatError, match=said):
+        prepared(tmp_path)
+    for run, words in (
+        (local.main, ["local", "up", "--home", str(tmp_path)]),
+        (local.main, ["local", "serve", "--home", str(tmp_path)]),
+        (supervisor.main, ["supervisor", "--home", str(tmp_path)]),
+    ):
+        monkeypatch.setattr(sys, "argv", words)
+        assert run() in (1, 3)
+        told = capsys.readouterr()
+        assert said in told.err
+        assert (told.out, told.err.count("\n"), told.err[-2]) == ("", 1, "。")
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
 @pytest.mark.parametrize("what", ['{"master_key": ', "[1]", "7"])

@@ -18,6 +18,15 @@ from deploy.supervisor import GaveUpError, Program, Supervisor
 STAYS = "import time\nwhile True: time.sleep(0.05)"
 DEAF = "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint('deaf', flush=True)\n" + STAYS
 ENDS = "raise SystemExit(3)"
+WAITS = (
+    """
+import select, sys
+print("held" if not select.select([sys.stdin], [], [], 0)[0] else "free", flush=True)
+sys.stdin.read()
+print("begins", flush=True)
+"""
+    + STAYS
+)
 
 
 def program(tmp_path: Path, code: str, name: str = "child") -> Program:
@@ -41,6 +50,28 @@ async def test_a_killed_child_is_started_again(tmp_path: Path) -> None:
         await until(lambda: keeper.restarts["one"] == 1)
         assert keeper.process_id("one") not in (None, first)
         assert keeper.process_id("two") == other
+    finally:
+        await keeper.stop()
+
+
+async def test_held_programs_begin_when_they_are_released(tmp_path: Path) -> None:
+    """One that dies before that waits again; one that dies later begins at once."""
+    keeper = Supervisor([program(tmp_path, WAITS)], held=True)
+    log = tmp_path / "child.log"
+
+    async def kill_when(said: str) -> None:
+        await until(lambda: log.exists() and log.read_text() == said)
+        process = keeper.process_id("child")
+        assert process is not None
+        os.kill(process, signal.SIGKILL)
+
+    await keeper.start()
+    try:
+        await kill_when("held\n")
+        await until(lambda: log.read_text() == "held\nheld\n")
+        keeper.release()
+        await kill_when("held\nheld\nbegins\n")
+        await until(lambda: log.read_text() == "held\nheld\nbegins\nfree\nbegins\n")
     finally:
         await keeper.stop()
 

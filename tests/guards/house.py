@@ -4,6 +4,7 @@ from tests.guards.guard import Guard
 
 _REFUSALS = "tests/cli/test_refusals.py::"
 _HOUSE = "tests/cli/test_house.py::"
+_PROGRESS = "tests/deploy/test_progress.py::"
 _WRITING = "tests/deploy/test_files.py::"
 
 GUARDS = [
@@ -52,8 +53,8 @@ GUARDS = [
     Guard(
         "house: a new process is not ended for the silence of the one before",
         "deploy/health_probe.py",
-        "            if answer == [] or process != known:",
-        "            if answer == [] or known is None:",
+        "            if life is None or process != life.process:",
+        "            if life is None:",
         _REFUSALS + "test_a_new_process_is_not_ended_for_the_silence_of_the_one_before",
     ),
     Guard(
@@ -111,6 +112,69 @@ GUARDS = [
         "if other != process:",
         "if False:",
         _REFUSALS + "test_two_processes_are_not_told_to_listen_on_one_port",
+    ),
+    Guard(
+        "house: a start that moves is waited for beyond the patience",
+        "deploy/progress.py",
+        "        if still > self._patience:",
+        "        if whole > self._patience:",
+        _PROGRESS + "test_a_broker_that_recovers_for_longer_than_the_patience_is_waited_for",
+    ),
+    Guard(
+        "house: a repeated line of a log is no progress",
+        "deploy/progress.py",
+        "found.groups() for found in",
+        "(*found.groups(), str(self._offset)) for found in",
+        _PROGRESS + "test_only_what_a_log_has_not_said_before_counts",
+    ),
+    Guard(
+        "house: the broker's log says what it recovers",
+        "deploy/embedded/kafka.py",
+        "logger.recovery.level = info",
+        "logger.recovery.level = warn",
+        "tests/deploy/embedded/test_stack.py::test_what_a_killed_broker_recovers_is_counted",
+    ),
+    Guard(
+        "house: work that is given up is ended",
+        "deploy/progress.py",
+        "            running.cancel()\n            await asyncio.gather(running, return_exceptions=True)\n",
+        "",
+        _PROGRESS + "test_work_that_stands_still_is_cancelled",
+    ),
+    Guard(
+        "house: a slow start is not ended while it makes progress",
+        "deploy/health_probe.py",
+        "            elif life.shows(answer == []):",
+        "            elif answer == []:",
+        _REFUSALS + "test_a_process_is_not_ended_while_its_start_makes_progress",
+    ),
+    Guard(
+        "house: an installation of another format is not run",
+        "deploy/installation.py",
+        "            if held != FORMAT:",
+        "            if False:",
+        "tests/deploy/test_installation.py::test_an_installation_of_another_format_is_refused_and_kept",
+    ),
+    Guard(
+        "house: services that are held do not begin before what they need is there",
+        "deploy/supervisor.py",
+        "stdin=subprocess.DEVNULL if self._hold is None else self._hold[0],",
+        "stdin=subprocess.DEVNULL,",
+        "tests/deploy/test_supervisor.py::test_held_programs_begin_when_they_are_released",
+    ),
+    Guard(
+        "house: make up that is stopped as a background job leaves nothing",
+        "deploy/embedded/__main__.py",
+        "        signal.signal(number, signal.default_int_handler)",
+        "        assert number",
+        _HOUSE + "test_who_stops_it_while_it_starts_leaves_no_process",
+    ),
+    Guard(
+        "house: what a test leaves running fails the run",
+        "tests/conftest.py",
+        "        session.exitstatus = pytest.ExitCode.TESTS_FAILED\n",
+        "",
+        "tests/deploy/embedded/test_processes.py::test_what_a_test_leaves_running_fails_the_run_and_is_ended",
     ),
     Guard(
         "house: nothing is written over what is not ours",

@@ -164,6 +164,26 @@ async def test_a_stack_keeps_its_data_through_restart_and_kill(stack_class: type
 
 
 @embedded_only
+async def test_what_a_killed_broker_recovers_is_counted(tmp_path: Path) -> None:
+    """Its start is waited for by these lines of its log: another version of Kafka must still write them."""
+    kafka = EmbeddedKafka(tmp_path / "kafka", brief=True)
+    try:
+        kafka.start()
+        client = AdminClient(kafka.admin_config)
+        for future in client.create_topics([NewTopic("kept", 1, 1, config={"segment.bytes": str(2**20)})]).values():
+            future.result(15)
+        kwargs = kafka.aiokafka_kwargs(kafka.admin_user, kafka.admin_password)
+        for number in range(5):
+            await write_one(kwargs, "kept", bytes([number]) * 700_000)
+        kafka.kill()
+        kafka.start()
+        assert kafka._recovered[0].count() >= 6  # the metadata, the topic's segments, the topic
+        assert await read_one(kwargs, "kept") == bytes(700_000)
+    finally:
+        kafka.kill()
+
+
+@embedded_only
 def test_no_process_remains_after_its_owner_is_killed(tmp_path: Path) -> None:
     script = textwrap.dedent(
         """
