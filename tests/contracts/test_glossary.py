@@ -13,7 +13,8 @@ import pytest
 from pydantic import BaseModel
 
 from contracts import vocabulary
-from contracts.vocabulary import FactName, FindingCode, IdentityField
+from contracts.vocabulary import FactName, FindingCode, IdentityField, Verb
+from services.notify.labels import VERBS
 
 ROOT = Path(__file__).parents[2]
 GLOSSARY = (ROOT / "docs" / "glossary.md").read_text("utf-8")
@@ -115,6 +116,12 @@ def test_every_closed_list_of_words_is_complete(words: type[StrEnum]) -> None:
     listed = [name for row in ROWS if place in row.places for name in row.identifiers]
     assert sorted(listed) == sorted(words)
     assert all(row.chinese != "—" for row in ROWS if place in row.places)
+
+
+@pytest.mark.parametrize("verb", Verb)
+def test_a_verb_has_the_chinese_word_that_notices_use(verb: Verb) -> None:
+    chinese = [row.chinese for row in ROWS if "contracts.vocabulary.Verb" in row.places and verb in row.identifiers]
+    assert chinese == [VERBS[verb]]
 
 
 def test_no_identifier_of_one_place_has_two_meanings() -> None:
