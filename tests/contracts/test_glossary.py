@@ -3,7 +3,7 @@
 import importlib
 import re
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -12,9 +12,21 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
+import cli.labels
+import services.notify.labels
 from contracts import vocabulary
-from contracts.vocabulary import FactName, FindingCode, IdentityField, Verb
-from services.notify.labels import VERBS
+from contracts.vocabulary import (
+    DutyKind,
+    FactName,
+    FindingCode,
+    IdentityField,
+    LedgerReason,
+    ReferralState,
+    Result,
+    ReturnReason,
+    Transition,
+    Verb,
+)
 
 ROOT = Path(__file__).parents[2]
 GLOSSARY = (ROOT / "docs" / "glossary.md").read_text("utf-8")
@@ -118,10 +130,29 @@ def test_every_closed_list_of_words_is_complete(words: type[StrEnum]) -> None:
     assert all(row.chinese != "—" for row in ROWS if place in row.places)
 
 
-@pytest.mark.parametrize("verb", Verb)
-def test_a_verb_has_the_chinese_word_that_notices_use(verb: Verb) -> None:
-    chinese = [row.chinese for row in ROWS if "contracts.vocabulary.Verb" in row.places and verb in row.identifiers]
-    assert chinese == [VERBS[verb]]
+@pytest.mark.parametrize(
+    "words",
+    [ReferralState, Transition, Result, ReturnReason, LedgerReason, DutyKind, Verb],
+    ids=lambda words: words.__name__,
+)
+def test_a_chinese_word_is_the_one_that_people_read(words: type[StrEnum]) -> None:
+    """The labels of the command line and of notices begin with it."""
+    place = f"contracts.vocabulary.{words.__name__}"
+    chinese = {
+        name: word
+        for row in ROWS
+        if place in row.places
+        for name, word in zip(row.identifiers, row.chinese.split(" / "), strict=True)
+    }
+    tables = [
+        table
+        for module in (cli.labels, services.notify.labels)
+        for table in vars(module).values()
+        if isinstance(table, Mapping) and table and all(isinstance(key, words) for key in table)
+    ]
+    assert tables
+    for table in tables:
+        assert {word: label for word, label in table.items() if not label.startswith(chinese[word])} == {}
 
 
 def test_no_identifier_of_one_place_has_two_meanings() -> None:
