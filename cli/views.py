@@ -65,7 +65,7 @@ def inbox(
     found = house.unit(house.county(), unit)
     rows = asyncio.run(
         house.ask(
-            "SELECT on_day, urgency, text, about, child FROM notify.inbox WHERE unit = $1 AND restricted = $2"
+            "SELECT on_day, urgency, text, subject, child FROM notify.inbox WHERE unit = $1 AND restricted = $2"
             " ORDER BY position DESC LIMIT $3",
             found.id,
             restricted,

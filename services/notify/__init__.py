@@ -1,1 +1,1 @@
-"""Tells every responsible unit what it owes, once, in Chinese and without personal detail."""
+"""Notifies every responsible unit of what it owes, once, in Chinese and without personal detail."""

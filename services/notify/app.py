@@ -1,18 +1,18 @@
-"""notify: every responsible unit is told, once."""
+"""notify: every responsible unit is notified, once."""
 
 from pathlib import Path
 
 from contracts import topics
 from runtime import Records, Service, Settings
 from services.notify import handlers
-from services.notify.ringing import Bell, Ways
+from services.notify.alarms import AlarmChannel, AlarmSettings
 
 
 def create(settings: Settings) -> Service:
-    """What notify hears, and who handles it."""
+    """Connect the topics that notify consumes with their handlers."""
     service = Service("notify", settings, migrations=Path(__file__).with_name("migrations"))
-    ways = Ways.from_environment()
-    by_command, by_webhook = Bell(ways, "command"), Bell(ways, "webhook")
+    alarm_settings = AlarmSettings.from_environment()
+    by_command, by_webhook = AlarmChannel(alarm_settings, "command"), AlarmChannel(alarm_settings, "webhook")
     broker = service.broker
 
     @broker.subscriber(
@@ -28,12 +28,12 @@ def create(settings: Settings) -> Service:
             {
                 topics.REFERRAL_CASE.name: handlers.on_case,
                 topics.REFERRAL_RESTRICTED.name: handlers.on_case,
-                topics.REGISTRY_REVIEW.name: handlers.on_question,
+                topics.REGISTRY_REVIEW.name: handlers.on_review,
             },
             day=handlers.on_day,
         )
 
-    # One each, set or not: a way that is set later has read on, and rings no alarm of days ago.
+    # Both consumers run, set or not: a channel that is set later has read on and delivers no alarm of days ago.
     @broker.subscriber(topics.ALARM.name, **service.exactly_once("command"))
     async def command(records: Records) -> None:
         await service.apply("command", records, {topics.ALARM.name: by_command.on_alarms})

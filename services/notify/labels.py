@@ -1,5 +1,5 @@
-"""What the codes in notices are called when a person reads them. In Chinese."""
+"""The Chinese labels of the codes in notices, for the command line."""
 
-from services.notify.domain.wording import DUTIES, OTHER_REFUSAL, REASONS, REFUSALS, VERBS, WHY
+from services.notify.domain.templates import DUTIES, OTHER_REFUSAL, REASONS, REFUSALS, VERBS, WHY
 
 __all__ = ["DUTIES", "OTHER_REFUSAL", "REASONS", "REFUSALS", "VERBS", "WHY"]

@@ -1,50 +1,46 @@
-"""Every SQL statement notify runs."""
+"""Every SQL statement that notify runs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import date, datetime
-from typing import Literal
 from uuid import UUID
 
+from contracts.notify import AlarmDelivered, AlarmRaised, Notice
 from runtime import Record, Tx
-from services.notify.domain.digest import Counts
-from services.notify.domain.telling import DUTY_RANK
-
-Urgency = Literal["call", "urgent", "normal", "digest"]
-What = Literal["l0", "escalated", "no_recipient"]
+from services.notify.domain.digest import DUTY_RANK, Counts
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """A line on its way into an inbox."""
+class InboxEntry:
+    """A notice in its inbox."""
 
-    notice: UUID
+    notice: Notice
     cause: UUID
-    meant_for: str
-    template: str
-    unit: str
-    restricted: bool
-    urgency: Urgency
-    text: str
-    about: UUID | None
-    child: UUID | None
-    due: datetime | None
-    on: date
-    said_at: datetime
+    addressee: str
+    """The unit that is meant; the inbox may be another unit's."""
+    emitted_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
-class Matter:
-    """What is open with whom. ``turn`` and ``due`` mean nothing once it is closed."""
+class AlarmEntry:
+    """An alarm that was decided."""
+
+    alarm: AlarmRaised
+    raised_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Obligation:
+    """What a unit has to do next. ``next_action`` and ``due`` mean nothing once it is closed."""
 
     kind: str
     id: UUID
     rank: int
     open: bool
     unit: str
-    turn: str | None
-    watcher: str | None
-    """Who sees to it that it is done. None: as before; empty: nobody any more."""
+    next_action: str | None
+    supervisor: str | None
+    """The unit that an L3 referral was escalated to. None: as before; empty: no unit any more."""
     level: str | None
     restricted: bool
     due: datetime | None
@@ -52,222 +48,245 @@ class Matter:
     partition: int
 
 
-@dataclass(frozen=True, slots=True)
-class Raised:
-    """An alarm that was decided."""
+# ---------------------------------------------------------------- inboxes
 
-    alarm: UUID
-    unit: str
-    what: What
-    about: UUID | None
-    text: str
-    on: date
-    raised_at: datetime
-
-
-KEEP_LINES = """
-    insert into inbox (notice, cause, meant_for, template, unit, restricted, urgency, text, about, child, due,
-                       on_day, said_at)
-    select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::boolean[], $7::text[],
+ADD_ENTRIES = """
+    INSERT INTO inbox (notice, cause, addressee, template, unit, restricted, urgency, text, subject, child, due,
+                       on_day, emitted_at)
+    SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::boolean[], $7::text[],
                          $8::text[], $9::uuid[], $10::uuid[], $11::timestamptz[], $12::date[], $13::timestamptz[])
-        on conflict do nothing
-    returning notice
+        ON CONFLICT DO NOTHING
+    RETURNING notice
 """
 
 
-async def keep_lines(tx: Tx, told: Sequence[Told]) -> set[UUID]:
-    """Put lines into their inboxes; the notices that were not there yet."""
-    if not told:
+async def add_entries(tx: Tx, entries: Sequence[InboxEntry]) -> set[UUID]:
+    """Add notices to their inboxes; return the ids of those that were new."""
+    if not entries:
         return set()
-    return {row["notice"] for row in await tx.fetch(KEEP_LINES, *_columns(told))}
+    rows = [
+        (
+            notice.notice, entry.cause, entry.addressee, notice.template, notice.unit, notice.restricted,
+            notice.urgency, notice.text, notice.subject, notice.child, notice.due, notice.on, entry.emitted_at,
+        )
+        for entry in entries
+        for notice in (entry.notice,)
+    ]  # fmt: skip
+    columns = [list(column) for column in zip(*rows, strict=True)]
+    return {row["notice"] for row in await tx.fetch(ADD_ENTRIES, *columns)}
 
 
-KEEP_MATTERS = """
-    insert into matter as known (kind, id, rank, open, unit, turn, watcher, level, restricted, due, child, partition)
-    select * from unnest($1::text[], $2::uuid[], $3::integer[], $4::boolean[], $5::text[], $6::text[], $7::text[],
+INBOX = """
+    SELECT position, notice, template, urgency, text, subject, child, due, on_day, emitted_at
+      FROM inbox
+     WHERE unit = $1 AND restricted = $2 AND position > $3
+     ORDER BY position
+     LIMIT $4
+"""
+
+
+async def inbox(tx: Tx, unit: str, *, restricted: bool = False, after: int = 0, limit: int = 100) -> Sequence[Record]:
+    """Return a unit's inbox after a position, oldest first."""
+    return await tx.fetch(INBOX, unit, restricted, after, limit)
+
+
+# ---------------------------------------------------------------- obligations
+
+SAVE_OBLIGATIONS = """
+    INSERT INTO obligation AS stored (kind, id, rank, open, unit, next_action, supervisor, level, restricted, due,
+                                      child, partition)
+    SELECT * FROM unnest($1::text[], $2::uuid[], $3::integer[], $4::boolean[], $5::text[], $6::text[], $7::text[],
                          $8::text[], $9::boolean[], $10::timestamptz[], $11::uuid[], $12::integer[])
-     order by 1, 2
-        on conflict (kind, id)
-        do update set (rank, open, unit, turn, watcher, level, restricted, due, child, partition)
-                    = (excluded.rank, excluded.open, excluded.unit, excluded.turn,
-                       coalesce(excluded.watcher, known.watcher), excluded.level, excluded.restricted, excluded.due,
-                       excluded.child, excluded.partition)
-            where known.rank < excluded.rank
+     ORDER BY 1, 2
+        ON CONFLICT (kind, id)
+        DO UPDATE SET (rank, open, unit, next_action, supervisor, level, restricted, due, child, partition)
+                    = (excluded.rank, excluded.open, excluded.unit, excluded.next_action,
+                       coalesce(excluded.supervisor, stored.supervisor), excluded.level, excluded.restricted,
+                       excluded.due, excluded.child, excluded.partition)
+            WHERE stored.rank < excluded.rank
 """
 
 
-async def keep_matters(tx: Tx, matters: Sequence[Matter]) -> None:
-    """Save where matters stand. The higher rank wins; each (kind, id) may stand in ``matters`` once."""
-    if matters:
-        await tx.execute(KEEP_MATTERS, *_columns(matters))
+async def save_obligations(tx: Tx, obligations: Sequence[Obligation]) -> None:
+    """Save obligations; the higher rank wins. Each (kind, id) may occur once (``newest``)."""
+    if obligations:
+        columns = [[getattr(row, field.name) for row in obligations] for field in fields(Obligation)]
+        await tx.execute(SAVE_OBLIGATIONS, *columns)
 
 
-RAISE = """
-    insert into alarm (alarm, unit, what, about, text, on_day, raised_at)
-    select * from unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::text[], $6::date[], $7::timestamptz[])
-     order by 1
-        on conflict do nothing
-    returning alarm
-"""
+def newest(obligations: Sequence[Obligation]) -> list[Obligation]:
+    """Return one row for each (kind, id), as saving them one after the other would leave it."""
+    kept: dict[tuple[str, UUID], Obligation] = {}
+    for obligation in obligations:
+        earlier = kept.get((obligation.kind, obligation.id))
+        if earlier is None:
+            kept[(obligation.kind, obligation.id)] = obligation
+        elif earlier.rank < obligation.rank:
+            supervisor = earlier.supervisor if obligation.supervisor is None else obligation.supervisor
+            kept[(obligation.kind, obligation.id)] = replace(obligation, supervisor=supervisor)
+    return list(kept.values())
 
 
-async def raise_alarms(tx: Tx, alarms: Sequence[Raised]) -> set[UUID]:
-    """Remember alarms; those that had not been raised yet."""
-    if not alarms:
-        return set()
-    return {row["alarm"] for row in await tx.fetch(RAISE, *_columns(alarms))}
-
+# ---------------------------------------------------------------- digests
 
 COUNT = """
-    with page as (
-        select unit from (
-            (select distinct unit from matter where partition = $2 and open and unit > $4 order by unit limit $5)
-            union
-            (select distinct watcher from matter where partition = $2 and open and watcher <> '' and watcher > $4
-              order by watcher limit $5)
-        ) as either
-         order by unit
-         limit $5
-    ), counted as (
-        insert into digest_part (day, partition, unit, restricted, accept, answer, check_, decide, question, overdue,
-                                 contact, visit, first_visit, missed, soon, bundle, bundle_overdue, watched,
-                                 soonest)
-        select $1, $2, unit, restricted,
-               count(*) filter (where turn = 'accept' and not bundled),
-               count(*) filter (where turn = 'answer' and not bundled),
-               count(*) filter (where turn = 'check' and not bundled),
-               count(*) filter (where turn = 'decide'),
-               count(*) filter (where turn = 'question'),
-               count(*) filter (where late and not bundled),
-               count(distinct child) filter (where turn = 'contact'),
-               count(distinct child) filter (where turn = 'visit'),
-               count(distinct child) filter (where turn = 'first_visit'),
-               count(distinct (turn, child)) filter (where missed),
-               count(*) filter (where soon),
-               count(*) filter (where bundled),
-               count(*) filter (where bundled and late),
-               count(*) filter (where turn = 'watch'),
-               min(due) filter (where due >= $3 and not bundled)
-          from (select unit, restricted, turn, due, child,
-                       kind = 'duty' and rank = $6 as soon,
-                       kind = 'duty' and rank = $7 as missed,
-                       kind = 'referral' and level = 'L3' as bundled,
-                       kind <> 'duty' and due is not null and due < $3 as late
-                  from matter
-                 where partition = $2 and open and unit in (select unit from page)
-                 union all
-                select watcher, restricted, 'watch', null, null, false, false, false, false
-                  from matter
-                 where partition = $2 and open and watcher in (select unit from page)) as open_matter
-         group by unit, restricted
-            on conflict do nothing
+    WITH page AS (
+        SELECT unit FROM (
+            (SELECT DISTINCT unit FROM obligation WHERE partition = $2 AND open AND unit > $4 ORDER BY unit LIMIT $5)
+            UNION
+            (SELECT DISTINCT supervisor FROM obligation
+              WHERE partition = $2 AND open AND supervisor <> '' AND supervisor > $4
+              ORDER BY supervisor LIMIT $5)
+        ) AS either
+         ORDER BY unit
+         LIMIT $5
+    ), counted AS (
+        INSERT INTO digest_count (day, partition, unit, restricted, accept, answer, check_, decide, review, overdue,
+                                  contact, visit, first_visit, missed, due_soon, monthly, monthly_overdue, escalated,
+                                  next_due)
+        SELECT $1, $2, unit, restricted,
+               count(*) FILTER (WHERE next_action = 'accept' AND NOT monthly),
+               count(*) FILTER (WHERE next_action = 'answer' AND NOT monthly),
+               count(*) FILTER (WHERE next_action = 'check' AND NOT monthly),
+               count(*) FILTER (WHERE next_action = 'decide'),
+               count(*) FILTER (WHERE next_action = 'review'),
+               count(*) FILTER (WHERE late AND NOT monthly),
+               count(DISTINCT child) FILTER (WHERE next_action = 'contact'),
+               count(DISTINCT child) FILTER (WHERE next_action = 'visit'),
+               count(DISTINCT child) FILTER (WHERE next_action = 'first_visit'),
+               count(DISTINCT (next_action, child)) FILTER (WHERE missed),
+               count(*) FILTER (WHERE due_soon),
+               count(*) FILTER (WHERE monthly),
+               count(*) FILTER (WHERE monthly AND late),
+               count(*) FILTER (WHERE next_action = 'supervise'),
+               min(due) FILTER (WHERE due >= $3 AND NOT monthly)
+          FROM (SELECT unit, restricted, next_action, due, child,
+                       kind = 'duty' AND rank = $6 AS due_soon,
+                       kind = 'duty' AND rank = $7 AS missed,
+                       kind = 'referral' AND level = 'L3' AS monthly,
+                       kind <> 'duty' AND due IS NOT NULL AND due < $3 AS late
+                  FROM obligation
+                 WHERE partition = $2 AND open AND unit IN (SELECT unit FROM page)
+                 UNION ALL
+                SELECT supervisor, restricted, 'supervise', NULL, NULL, false, false, false, false
+                  FROM obligation
+                 WHERE partition = $2 AND open AND supervisor IN (SELECT unit FROM page)) AS open_obligation
+         GROUP BY unit, restricted
+            ON CONFLICT DO NOTHING
     )
-    select max(unit) as last, count(*) as units from page
+    SELECT max(unit) AS last, count(*) AS units FROM page
 """
 
 
-async def count_matters(tx: Tx, day: date, partition: int, midnight: datetime, after: str, limit: int) -> str | None:
-    """Count what one lane's children leave open, unit by unit; the last unit of the page, None after the last page."""
+async def count_obligations(
+    tx: Tx, day: date, partition: int, midnight: datetime, after: str, limit: int
+) -> str | None:
+    """Count one partition's open obligations, ``limit`` units at a time, after the unit ``after``.
+
+    What was due before ``midnight`` is late.
+
+    Returns:
+        The last unit of this page; None after the last page.
+    """
     ranks = DUTY_RANK["reminded"], DUTY_RANK["missed"]
     row = await tx.fetchrow(COUNT, day, partition, midnight, after, limit, *ranks)
     assert row is not None
     return str(row["last"]) if row["units"] == limit else None
 
 
-ENTER_DAY = "insert into digest_day (day) values ($1) on conflict do nothing"
-LOCK_DAY = "select day from digest_day where day = $1 for update"
-LANE_DONE = "insert into digest_lane (day, partition) values ($1, $2) on conflict do nothing"
-LANES_DONE = "select count(*) from digest_lane where day = $1"
+ADD_DAY = "INSERT INTO digest_day (day) VALUES ($1) ON CONFLICT DO NOTHING"
+LOCK_DAY = "SELECT day FROM digest_day WHERE day = $1 FOR UPDATE"
+ADD_PARTITION = "INSERT INTO digest_partition (day, partition) VALUES ($1, $2) ON CONFLICT DO NOTHING"
+COUNT_PARTITIONS = "SELECT count(*) FROM digest_partition WHERE day = $1"
 
 
-async def lane_counted(tx: Tx, day: date, partition: int) -> int:
-    """Note that one lane has counted; how many have. Lanes that finish at the same time see one another."""
-    await tx.execute(ENTER_DAY, day)
+async def mark_partition_counted(tx: Tx, day: date, partition: int) -> int:
+    """Record that one partition has counted; return how many have.
+
+    Partitions that finish at the same time wait for each other here, so that exactly one of them is the last.
+    """
+    await tx.execute(ADD_DAY, day)
     await tx.execute(LOCK_DAY, day)
-    await tx.execute(LANE_DONE, day, partition)
-    return int(await tx.fetchval(LANES_DONE, day))
+    await tx.execute(ADD_PARTITION, day, partition)
+    return int(await tx.fetchval(COUNT_PARTITIONS, day))
 
 
-SUMS = """
-    select unit, restricted, sum(accept) as accept, sum(answer) as answer, sum(check_) as "check",
-           sum(decide) as decide, sum(question) as question, sum(overdue) as overdue, sum(contact) as contact,
-           sum(visit) as visit, sum(first_visit) as first_visit, sum(missed) as missed,
-           sum(soon) as soon, sum(bundle) as bundle, sum(bundle_overdue) as bundle_overdue, sum(watched) as watched,
-           min(soonest) as soonest
-      from digest_part
-     where day = $1 and unit in (select distinct unit from digest_part where day = $1 and unit > $2
-                                  order by unit limit $3)
-     group by unit, restricted
-     order by unit, restricted
+COUNTY_COUNTS = """
+    SELECT unit, restricted, sum(accept) AS accept, sum(answer) AS answer, sum(check_) AS "check",
+           sum(decide) AS decide, sum(review) AS review, sum(overdue) AS overdue, sum(contact) AS contact,
+           sum(visit) AS visit, sum(first_visit) AS first_visit, sum(missed) AS missed,
+           sum(due_soon) AS due_soon, sum(monthly) AS monthly, sum(monthly_overdue) AS monthly_overdue,
+           sum(escalated) AS escalated, min(next_due) AS next_due
+      FROM digest_count
+     WHERE day = $1 AND unit IN (SELECT DISTINCT unit FROM digest_count WHERE day = $1 AND unit > $2
+                                  ORDER BY unit LIMIT $3)
+     GROUP BY unit, restricted
+     ORDER BY unit, restricted
 """
 
 
-async def sums(tx: Tx, day: date, after: str, limit: int) -> list[tuple[str, bool, Counts]]:
-    """The whole county's numbers of a day, ``limit`` units at a time."""
-    names = [field.name for field in fields(Counts) if field.name != "soonest"]
+async def county_counts(tx: Tx, day: date, after: str, limit: int) -> list[tuple[str, bool, Counts]]:
+    """Return the county's (unit, restricted, counts) of a day, ``limit`` units at a time."""
+    names = [field.name for field in fields(Counts) if field.name != "next_due"]
     return [
-        (row["unit"], row["restricted"], Counts(**{name: int(row[name]) for name in names}, soonest=row["soonest"]))
-        for row in await tx.fetch(SUMS, day, after, limit)
+        (row["unit"], row["restricted"], Counts(**{name: int(row[name]) for name in names}, next_due=row["next_due"]))
+        for row in await tx.fetch(COUNTY_COUNTS, day, after, limit)
     ]
 
 
-FORGET_PARTS = "delete from digest_part where day <= $1"
+DELETE_COUNTS = "DELETE FROM digest_count WHERE day <= $1"
 
 
-async def forget_parts(tx: Tx, day: date) -> None:
-    """The day's digests are said: their parts are of no more use."""
-    await tx.execute(FORGET_PARTS, day)
+async def delete_partial_counts(tx: Tx, day: date) -> None:
+    """Delete the counts of a day whose digests were emitted."""
+    await tx.execute(DELETE_COUNTS, day)
 
 
-RUNG = "select alarm from ringing where alarm = any($1::uuid[]) and way = $2"
+# ---------------------------------------------------------------- alarms
 
-
-async def rung(tx: Tx, alarms: Sequence[UUID], way: str) -> set[UUID]:
-    """For which of these alarms this way has been tried to the end."""
-    return {row["alarm"] for row in await tx.fetch(RUNG, list(alarms), way)}
-
-
-RING = "insert into ringing (alarm, way, outcome, detail) values ($1, $2, $3, $4) on conflict do nothing"
-
-
-async def keep_ringing(tx: Tx, alarm: UUID, way: str, outcome: str, detail: str) -> None:
-    await tx.execute(RING, alarm, way, outcome, detail)
-
-
-STILL_HERE = "select 1"
-
-
-async def still_here(tx: Tx) -> None:
-    """Keep the transaction from being taken for a frozen one."""
-    await tx.execute(STILL_HERE)
-
-
-INBOX = """
-    select position, notice, template, urgency, text, about, child, due, on_day, said_at
-      from inbox
-     where unit = $1 and restricted = $2 and position > $3
-     order by position
-     limit $4
+ADD_ALARMS = """
+    INSERT INTO alarm (alarm, unit, trigger, subject, text, on_day, raised_at)
+    SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::text[], $6::date[], $7::timestamptz[])
+     ORDER BY 1
+        ON CONFLICT DO NOTHING
+    RETURNING alarm
 """
 
 
-async def inbox(tx: Tx, unit: str, *, restricted: bool = False, after: int = 0, limit: int = 100) -> Sequence[Record]:
-    """A unit's inbox, oldest first, from a position on (``hutong inbox``)."""
-    return await tx.fetch(INBOX, unit, restricted, after, limit)
+async def add_alarms(tx: Tx, alarms: Sequence[AlarmEntry]) -> set[UUID]:
+    """Record alarms; return the ids of those that were new."""
+    if not alarms:
+        return set()
+    rows = [
+        (alarm.alarm, alarm.unit, alarm.trigger, alarm.subject, alarm.text, alarm.on, entry.raised_at)
+        for entry in alarms
+        for alarm in (entry.alarm,)
+    ]
+    columns = [list(column) for column in zip(*rows, strict=True)]
+    return {row["alarm"] for row in await tx.fetch(ADD_ALARMS, *columns)}
 
 
-def _columns(rows: Sequence[Told] | Sequence[Matter] | Sequence[Raised]) -> list[list[object]]:
-    return [[getattr(row, field.name) for row in rows] for field in fields(rows[0])]
+DELIVERED = "SELECT alarm FROM alarm_delivery WHERE alarm = ANY($1::uuid[]) AND channel = $2"
 
 
-def newest(matters: Sequence[Matter]) -> list[Matter]:
-    """One row a matter, as saving them one after the other would leave it."""
-    found: dict[tuple[str, UUID], Matter] = {}
-    for matter in matters:
-        known = found.get((matter.kind, matter.id))
-        if known is None:
-            found[(matter.kind, matter.id)] = matter
-        elif known.rank < matter.rank:
-            watcher = known.watcher if matter.watcher is None else matter.watcher
-            found[(matter.kind, matter.id)] = replace(matter, watcher=watcher)
-    return list(found.values())
+async def delivered_alarms(tx: Tx, alarms: Sequence[UUID], channel: str) -> set[UUID]:
+    """Return those of ``alarms`` whose delivery over this channel has ended, well or badly."""
+    return {row["alarm"] for row in await tx.fetch(DELIVERED, list(alarms), channel)}
+
+
+ADD_DELIVERY = """
+    INSERT INTO alarm_delivery (alarm, channel, outcome, detail) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING
+"""
+
+
+async def add_delivery(tx: Tx, delivery: AlarmDelivered) -> None:
+    """Record the outcome of a delivery."""
+    await tx.execute(ADD_DELIVERY, delivery.alarm, delivery.channel, delivery.outcome, delivery.detail)
+
+
+KEEP_ALIVE = "SELECT 1"
+
+
+async def keep_alive(tx: Tx) -> None:
+    """Keep PostgreSQL from ending the transaction as idle."""
+    await tx.execute(KEEP_ALIVE)

@@ -15,7 +15,7 @@ from contracts.vocabulary import FactName, FindingCode, IdentityField, Result, R
 from deploy.installation import Installation
 from services.eligibility.words import FACTS
 from services.intake.domain.action import _NAMES_CHILD, _NAMES_REFERRAL, _NEEDS
-from services.notify.domain.wording import REASONS
+from services.notify.domain.templates import REASONS
 from services.registry.disclosing import public_key
 from tests.cli.conftest import ROOT, Hutong
 from tests.conftest import embedded_only

@@ -27,7 +27,7 @@ from contracts.vocabulary import (
     Verb,
 )
 from services.intake.domain.row import _FLAGS
-from services.notify.domain import wording
+from services.notify.domain import templates
 from services.registry.domain import matching
 from tests.county import demo_county
 
@@ -46,9 +46,9 @@ RAW = re.compile(r"[a-z]+_[a-z_]+|\b(?:sent|accepted|opened|merged|created|misse
         (FindingCode, labels.FINDINGS),
         (IdentityField, labels.IDENTITY),
         (LedgerReason, labels.LEDGER_REASONS),
-        (ReturnReason, wording.REASONS),
-        (DutyKind, wording.DUTIES),
-        (Verb, wording.VERBS),
+        (ReturnReason, templates.REASONS),
+        (DutyKind, templates.DUTIES),
+        (Verb, templates.VERBS),
     ],
     ids=lambda value: value.__name__ if isinstance(value, type) else "",
 )
@@ -259,7 +259,7 @@ def test_a_code_of_a_later_version_stays_readable(told: Callable[[str], str]) ->
 
 def test_a_fact_and_a_refusal_of_a_later_version_are_told_too() -> None:
     assert labels.fact(LATER, "7", COUNTY) == f"{LATER} 7"
-    assert labels.refusal(LATER) == wording.OTHER_REFUSAL[0]
+    assert labels.refusal(LATER) == templates.OTHER_REFUSAL[0]
 
 
 def test_a_story_that_a_later_version_told_is_told_to_its_end() -> None:

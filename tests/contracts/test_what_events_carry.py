@@ -53,7 +53,7 @@ SHAPES: dict[str, tuple[str, ...]] = {
 SHAPE_OF = {name: shape for shape, names in SHAPES.items() for name in names}
 
 SAID_IN_WORDS = {
-    "Notice.text": "a template of notify's (tests/notify/test_wording.py)",
+    "Notice.text": "a template of notify's (tests/notify/test_templates.py)",
     "AlarmRaised.text": "a template of notify's",
     "QueueEntry.title": "the county's data",
     "QueueEntry.expects": "the county's data",

@@ -112,14 +112,14 @@ GUARDS = [
     ),
     Guard(
         "contracts: a service says what the story lets it say",
-        "services/notify/handlers.py",
-        "def _once(",
-        "def _settle() -> Event:\n    return ReviewResolved()\n\n\ndef _once(",
+        "services/notify/plans.py",
+        "def _plan_duty(",
+        "def _settle() -> Event:\n    return ReviewResolved()\n\n\ndef _plan_duty(",
         _FLOW + "test_a_service_makes_the_events_that_the_story_lets_it_say_and_no_others",
     ),
     Guard(
         "contracts: a service knows no event that is none of its business",
-        "services/notify/handlers.py",
+        "services/notify/plans.py",
         "from contracts.registry import ",
         "from contracts.registry import ChildChanged, ",
         _FLOW + "test_a_service_knows_the_events_that_it_says_and_hears_and_no_others",

@@ -1,4 +1,4 @@
-"""A migrated database a test, and batches of events as the runtime would hand them over."""
+"""A migrated database for each test, and batches of events as the runtime passes them to handlers."""
 
 import itertools
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -25,7 +25,7 @@ from tests.county import a_county
 
 MIGRATIONS = Path(handlers.__file__).with_name("migrations")
 SEARCH = {"search_path": "notify"}
-STORY = UUID("00000000-0000-5000-8000-000000000001")
+CORRELATION = UUID("00000000-0000-5000-8000-000000000001")
 MORNING = datetime(2026, 11, 23, 1, 0, tzinfo=UTC)
 """Nine o'clock in the county, on a Monday."""
 
@@ -52,39 +52,39 @@ class Notify:
     today: date = date(2026, 11, 23)
     _offsets: "itertools.count[int]" = field(default_factory=itertools.count)
 
-    def heard(self, event: Event, *, at: datetime = MORNING, number: int | None = None) -> InboundEvent[Event]:
-        """An event as it was read. The same ``number`` is the same event, read again."""
+    def inbound(self, event: Event, *, at: datetime = MORNING, number: int | None = None) -> InboundEvent[Event]:
+        """Return an event as it was read. The same ``number`` is the same event, read again."""
         offset = next(self._offsets)
         envelope = Envelope(
-            id=uuid5(STORY, f"{event.kind}/{event.key}/{offset if number is None else number}"),
+            id=uuid5(CORRELATION, f"{event.kind}/{event.key}/{offset if number is None else number}"),
             source="/341722/test",
             type=event.kind,
             time=at,
             key=event.key,
             county=self.county.code,
-            correlation=STORY,
+            correlation=CORRELATION,
         )
         partition = partition_of(event.key, self.partitions)
         return InboundEvent(event, envelope, event.topic_name, partition, offset)
 
-    async def tell(self, *events: Event | InboundEvent[Event], cut: int = 1000) -> list[OutboundEvent]:
-        """Hand over events, lane by lane, in batches of ``cut``."""
-        heard = [event if isinstance(event, InboundEvent) else self.heard(event) for event in events]
-        said: list[OutboundEvent] = []
-        lanes: dict[tuple[str, int], list[InboundEvent[Event]]] = {}
-        for one in heard:
-            lanes.setdefault((one.topic, one.partition), []).append(one)
-        for (topic, partition), of_lane in sorted(lanes.items()):
-            handler = handlers.on_question if topic == topics.REGISTRY_REVIEW.name else handlers.on_case
-            for start in range(0, len(of_lane), cut):
-                batch = self.batch(of_lane[start : start + cut], topic, partition)
+    async def consume(self, *events: Event | InboundEvent[Event], batch_size: int = 1000) -> list[OutboundEvent]:
+        """Consume events, partition by partition, in batches of ``batch_size``."""
+        inbound = [event if isinstance(event, InboundEvent) else self.inbound(event) for event in events]
+        emitted: list[OutboundEvent] = []
+        by_partition: dict[tuple[str, int], list[InboundEvent[Event]]] = {}
+        for inbound_event in inbound:
+            by_partition.setdefault((inbound_event.topic, inbound_event.partition), []).append(inbound_event)
+        for (topic, partition), in_order in sorted(by_partition.items()):
+            handler = handlers.on_review if topic == topics.REGISTRY_REVIEW.name else handlers.on_case
+            for start in range(0, len(in_order), batch_size):
+                batch = self.batch(in_order[start : start + batch_size], topic, partition)
                 async with self.connection.transaction():
-                    said += await handler(batch, self.connection)
-        return said
+                    emitted += await handler(batch, self.connection)
+        return emitted
 
-    def batch(self, heard: Sequence[InboundEvent[Event]], topic: str, partition: int = 0) -> Batch[Event]:
+    def batch(self, inbound: Sequence[InboundEvent[Event]], topic: str, partition: int = 0) -> Batch[Event]:
         return Batch(
-            events=heard,
+            events=inbound,
             topic=topic,
             partition=partition,
             on=self.today,
@@ -93,21 +93,23 @@ class Notify:
             partitions=self.partitions,
         )
 
-    async def turn(self, day: date, *, lanes: Sequence[int] | None = None, limit: int = 500) -> list[OutboundEvent]:
-        """The page turns to ``day`` in these lanes, one after the other; all of them, if none are given."""
-        said: list[OutboundEvent] = []
-        for index in range(self.partitions) if lanes is None else lanes:
+    async def complete_day(
+        self, day: date, *, partitions: Sequence[int] | None = None, limit: int = 500
+    ) -> list[OutboundEvent]:
+        """Complete ``day`` in these partitions, one after the other; in all of them if none are given."""
+        emitted: list[OutboundEvent] = []
+        for index in range(self.partitions) if partitions is None else partitions:
             resume: str | None = None
             while True:
                 page = self.page(day, index, resume, limit)
                 async with self.connection.transaction():
                     done = await handlers.on_day(page, self.connection)
-                said += done.events
+                emitted += done.events
                 resume = done.resume
                 if resume is None:
                     break
         self.today = day
-        return said
+        return emitted
 
     def page(self, day: date, index: int, resume: str | None, limit: int = 500) -> DayPage:
         return DayPage(
@@ -118,8 +120,8 @@ class Notify:
             limit=limit,
             county=self.county,
             now=at_midnight(day) + timedelta(minutes=5),
-            cause=uuid5(STORY, f"{day}/{index}/{resume}"),
-            correlation=STORY,
+            cause=uuid5(CORRELATION, f"{day}/{index}/{resume}"),
+            correlation=CORRELATION,
             county_code=self.county.code,
         )
 
@@ -158,9 +160,9 @@ async def notify(shared: Any) -> AsyncIterator[Notify]:
     await transaction.rollback()
 
 
-def notices(said: Sequence[OutboundEvent]) -> list[Notice]:
-    return [say.event for say in said if isinstance(say.event, Notice)]
+def notices(emitted: Sequence[OutboundEvent]) -> list[Notice]:
+    return [outbound.event for outbound in emitted if isinstance(outbound.event, Notice)]
 
 
-def alarms(said: Sequence[OutboundEvent]) -> list[AlarmRaised]:
-    return [say.event for say in said if isinstance(say.event, AlarmRaised)]
+def alarms(emitted: Sequence[OutboundEvent]) -> list[AlarmRaised]:
+    return [outbound.event for outbound in emitted if isinstance(outbound.event, AlarmRaised)]

@@ -11,24 +11,24 @@ import pytest
 from contracts.event import at_midnight
 from contracts.vocabulary import DutyKind, Level, Transition
 from runtime import DayPageResult, OutboundEvent, partition_of
-from services.notify import handlers, store
+from services.notify import events, handlers, store
 from services.notify.domain.digest import Counts, daily, monthly
 from tests.notify.conftest import Notify, alarms, notices
 from tests.notify.events import a_duty, a_mandatory_report, a_proposal, a_question, a_referral, an_id
-from tests.notify.test_telling import without_recipient
+from tests.notify.test_recipients import without_recipient
 
 TUESDAY = date(2026, 11, 24)
 
 
-def texts(said: list[OutboundEvent]) -> dict[str, str]:
-    return {notice.topic_name.removeprefix("notify.inbox.341722-"): notice.text for notice in notices(said)}
+def texts(emitted: list[OutboundEvent]) -> dict[str, str]:
+    return {notice.topic_name.removeprefix("notify.inbox.341722-"): notice.text for notice in notices(emitted)}
 
 
 async def a_county_at_work(notify: Notify) -> None:
-    """Children in every lane: three referrals at 教体局, two contacts and a visit at 仁里镇, a question at 民政局."""
+    """Children in every partition, with referrals, duties, proposals and a review."""
     children = [an_id(f"child {number}") for number in range(12)]
     assert {partition_of(str(child), notify.partitions) for child in children} == set(range(notify.partitions))
-    await notify.tell(
+    await notify.consume(
         a_referral(child=children[0], referral=an_id(0)),
         a_referral(child=children[1], referral=an_id(1), accept_by=datetime(2026, 11, 23, 9, tzinfo=UTC)),
         a_referral(Transition.ACCEPTED, child=children[2], referral=an_id(2)),
@@ -46,7 +46,7 @@ async def a_county_at_work(notify: Notify) -> None:
 
 async def test_a_unit_reads_what_it_owes(notify: Notify) -> None:
     await a_county_at_work(notify)
-    assert texts(await notify.turn(TUESDAY)) == {
+    assert texts(await notify.complete_day(TUESDAY)) == {
         "jtj.v1": "11月24日待办：待签收2件、待反馈1件，其中超期1件，最近的期限是11月26日17时。"
         "明细见转介队列和本收件箱。",
         "renli.v1": "11月24日待办：待联系2名、待走访1名，最近的期限是11月30日24时。明细见转介队列和本收件箱。",
@@ -56,61 +56,67 @@ async def test_a_unit_reads_what_it_owes(notify: Notify) -> None:
     }
 
 
-async def test_what_was_reminded_of_is_counted_as_due_soon(notify: Notify) -> None:
+async def test_a_duty_with_a_reminder_is_counted_as_due_soon(notify: Notify) -> None:
     children = [an_id(number) for number in range(3)]
-    await notify.tell(*(a_duty(child=child) for child in children), a_duty("reminded", child=children[0]))
-    assert texts(await notify.turn(TUESDAY))["renli.v1"].startswith("11月24日待办：待联系3名，其中临期1名，最近")
-    await notify.tell(a_duty("fulfilled", child=children[0]))
-    assert texts(await notify.turn(date(2026, 11, 25)))["renli.v1"].startswith("11月25日待办：待联系2名，最近")
+    await notify.consume(*(a_duty(child=child) for child in children), a_duty("reminded", child=children[0]))
+    assert texts(await notify.complete_day(TUESDAY))["renli.v1"].startswith(
+        "11月24日待办：待联系3名，其中临期1名，最近"
+    )
+    await notify.consume(a_duty("fulfilled", child=children[0]))
+    assert texts(await notify.complete_day(date(2026, 11, 25)))["renli.v1"].startswith("11月25日待办：待联系2名，最近")
 
 
 @pytest.mark.parametrize(
     ("kind", "word"), [(DutyKind.CONTACT, "联系"), (DutyKind.VISIT, "走访"), (DutyKind.FIRST_VISIT, "首次走访")]
 )
-async def test_what_was_missed_is_counted_as_late_until_it_is_made_good(
+async def test_a_missed_duty_is_counted_as_late_until_it_is_made_good(
     notify: Notify, kind: DutyKind, word: str
 ) -> None:
     """One child is one child, though the next period's is owed as well."""
     missed: dict[str, Any] = {"duty_kind": kind, "duty": an_id("missed"), "due_on": date(2026, 11, 23)}
-    await notify.tell(a_duty("missed", **missed), a_duty(duty_kind=kind, duty=an_id("next")))
-    assert texts(await notify.turn(TUESDAY))["renli.v1"].startswith(f"11月24日待办：待{word}1名，其中超期1名，最近")
-    await notify.tell(a_duty("fulfilled_late", **missed))
-    assert texts(await notify.turn(date(2026, 11, 25)))["renli.v1"].startswith(f"11月25日待办：待{word}1名，最近")
+    await notify.consume(a_duty("missed", **missed), a_duty(duty_kind=kind, duty=an_id("next")))
+    assert texts(await notify.complete_day(TUESDAY))["renli.v1"].startswith(
+        f"11月24日待办：待{word}1名，其中超期1名，最近"
+    )
+    await notify.consume(a_duty("fulfilled_late", **missed))
+    assert texts(await notify.complete_day(date(2026, 11, 25)))["renli.v1"].startswith(
+        f"11月25日待办：待{word}1名，最近"
+    )
 
 
-async def test_what_is_late_already_or_comes_in_a_bundle_is_not_what_is_due_next(notify: Notify) -> None:
+async def test_the_next_due_time_leaves_out_late_and_monthly_items(notify: Notify) -> None:
     late, soon, never = (datetime(2026, 11, day, 9, tzinfo=UTC) for day in (23, 27, 25))
-    await notify.tell(
+    await notify.consume(
         a_referral(child=an_id(0), referral=an_id(0), accept_by=late),
         a_referral(child=an_id(1), referral=an_id(1), accept_by=soon),
         a_referral(child=an_id(2), referral=an_id(2), accept_by=never, level=Level.L3),
     )
-    assert "最近的期限是11月27日17时" in texts(await notify.turn(TUESDAY))["jtj.v1"]
+    assert "最近的期限是11月27日17时" in texts(await notify.complete_day(TUESDAY))["jtj.v1"]
 
 
-async def test_restricted_matters_are_not_counted_where_everybody_reads(notify: Notify) -> None:
-    await notify.tell(a_mandatory_report(to_unit="341722-jtj"))
-    said = notices(await notify.turn(TUESDAY))
-    assert [(notice.topic_name, notice.restricted) for notice in said] == [
+async def test_restricted_items_are_not_counted_in_the_ordinary_inbox(notify: Notify) -> None:
+    await notify.consume(a_mandatory_report(to_unit="341722-jtj"))
+    emitted = notices(await notify.complete_day(TUESDAY))
+    assert [(notice.topic_name, notice.restricted) for notice in emitted] == [
         ("notify.inbox.341722-jtj.restricted.v1", True)
     ]
 
 
-async def test_what_an_ordinary_inbox_says_is_the_same_whether_there_are_restricted_matters_or_not(
+async def test_an_ordinary_digest_is_the_same_with_and_without_restricted_items(
     notify: Notify,
 ) -> None:
     """Not a line, not a number, not a date, not a word about where to look."""
 
     async def ordinary(*days: date) -> list[str]:
-        said = [notice for day in days for notice in notices(await notify.turn(day))]
-        return [notice.model_dump_json(exclude={"notice"}) for notice in said if not notice.restricted]
+        emitted = [notice for day in days for notice in notices(await notify.complete_day(day))]
+        return [notice.model_dump_json(exclude={"notice"}) for notice in emitted if not notice.restricted]
 
     await a_county_at_work(notify)
-    await notify.connection.execute("delete from matter where restricted")
+    await notify.connection.execute("DELETE FROM obligation WHERE restricted")
     without = await ordinary(TUESDAY, date(2026, 12, 1))
-    await notify.connection.execute("truncate inbox, matter, alarm, digest_part, digest_day, digest_lane")
+    await notify.connection.execute("TRUNCATE inbox, obligation, alarm, digest_count, digest_day, digest_partition")
     await a_county_at_work(notify)
-    await notify.tell(
+    await notify.consume(
         a_mandatory_report(child=an_id(1), referral=an_id("r"), to_unit="341722-jtj", level=Level.L3),
         a_duty("reminded", child=an_id(2), restricted=True, due_on=date(2026, 11, 24)),
         a_proposal(unit="341722-jtj", proposal=an_id("p"), decide_by=at_midnight(TUESDAY)),
@@ -119,46 +125,46 @@ async def test_what_an_ordinary_inbox_says_is_the_same_whether_there_are_restric
     assert await ordinary(TUESDAY, date(2026, 12, 1)) == without
 
 
-async def test_whoever_owes_nothing_reads_nothing(notify: Notify) -> None:
-    await notify.tell(a_referral(), a_referral(Transition.CLOSED, version=2))
-    assert await notify.turn(TUESDAY) == []
+async def test_a_unit_that_owes_nothing_gets_no_digest(notify: Notify) -> None:
+    await notify.consume(a_referral(), a_referral(Transition.CLOSED, version=2))
+    assert await notify.complete_day(TUESDAY) == []
 
 
 async def test_there_is_one_digest_a_day(notify: Notify) -> None:
     await a_county_at_work(notify)
-    first = await notify.turn(TUESDAY)
+    first = await notify.complete_day(TUESDAY)
     assert len(notices(first)) == 5
-    assert await notify.turn(TUESDAY) == []
-    second = await notify.turn(date(2026, 11, 25))
+    assert await notify.complete_day(TUESDAY) == []
+    second = await notify.complete_day(date(2026, 11, 25))
     assert len(notices(second)) == 5
     assert not {notice.notice for notice in notices(first)} & {notice.notice for notice in notices(second)}
 
 
-async def test_the_day_is_said_when_the_last_lane_has_turned_it(notify: Notify) -> None:
-    """A lane that lags behind would make the numbers wrong: they wait for it."""
+async def test_the_digests_are_emitted_when_the_last_partition_has_counted(notify: Notify) -> None:
+    """A partition that lags behind would make the numbers wrong: they wait for it."""
     await a_county_at_work(notify)
-    assert await notify.turn(TUESDAY, lanes=[0, 1, 3]) == []
-    assert len(notices(await notify.turn(TUESDAY, lanes=[2]))) == 5
+    assert await notify.complete_day(TUESDAY, partitions=[0, 1, 3]) == []
+    assert len(notices(await notify.complete_day(TUESDAY, partitions=[2]))) == 5
 
 
-async def test_what_one_lane_has_already_read_of_the_new_day_is_not_in_the_old_days_numbers(notify: Notify) -> None:
+async def test_events_of_the_new_day_are_not_in_the_old_days_numbers(notify: Notify) -> None:
     child = an_id("early")
     early = partition_of(str(child), notify.partitions)
-    await notify.turn(TUESDAY, lanes=[early])
-    await notify.tell(a_referral(child=child, referral=an_id("of tuesday")))
-    others = [lane for lane in range(notify.partitions) if lane != early]
-    assert await notify.turn(TUESDAY, lanes=others) == []
-    assert len(notices(await notify.turn(date(2026, 11, 25)))) == 1
+    await notify.complete_day(TUESDAY, partitions=[early])
+    await notify.consume(a_referral(child=child, referral=an_id("of tuesday")))
+    others = [partition for partition in range(notify.partitions) if partition != early]
+    assert await notify.complete_day(TUESDAY, partitions=others) == []
+    assert len(notices(await notify.complete_day(date(2026, 11, 25)))) == 1
 
 
 @pytest.mark.parametrize("order", [[0, 1, 2, 3], [3, 1, 0, 2]])
-async def test_which_lane_comes_last_changes_nothing_that_is_said(notify: Notify, order: list[int]) -> None:
+async def test_which_partition_is_last_changes_no_event(notify: Notify, order: list[int]) -> None:
     await a_county_at_work(notify)
-    said = await notify.turn(TUESDAY, lanes=order)
-    assert [(say.cause, say.event, say.time) for say in said] == [
-        (uuid5(handlers.IDS, f"digest.daily/2026-11-24/{unit}/{restricted}"), say.event, say.time)
-        for say, (unit, restricted) in zip(
-            said,
+    emitted = await notify.complete_day(TUESDAY, partitions=order)
+    assert [(outbound.cause, outbound.event, outbound.time) for outbound in emitted] == [
+        (uuid5(events.NAMESPACE, f"digest.daily/2026-11-24/{unit}/{restricted}"), outbound.event, outbound.time)
+        for outbound, (unit, restricted) in zip(
+            emitted,
             [
                 ("341722-gaj", True),
                 ("341722-jtj", False),
@@ -174,74 +180,74 @@ async def test_which_lane_comes_last_changes_nothing_that_is_said(notify: Notify
 @pytest.mark.parametrize("limit", [1, 2, 500])
 async def test_a_days_work_is_paged(notify: Notify, limit: int) -> None:
     await a_county_at_work(notify)
-    assert len(notices(await notify.turn(TUESDAY, limit=limit))) == 5
+    assert len(notices(await notify.complete_day(TUESDAY, limit=limit))) == 5
 
 
-async def test_lanes_that_finish_at_the_same_moment_do_not_both_think_the_other_is_last(
+async def test_of_two_partitions_that_finish_together_exactly_one_is_last(
     connect: Callable[[], Any],
 ) -> None:
     """Two transactions at once: the second waits for the first, sees it, and says the day."""
     notify = Notify(await connect())
     await a_county_at_work(notify)
-    await notify.turn(TUESDAY, lanes=[0, 1])
+    await notify.complete_day(TUESDAY, partitions=[0, 1])
     sessions = [await connect(), await connect()]
     both = asyncio.Barrier(2)
 
-    async def finish(lane: int, session: Any) -> DayPageResult:
+    async def finish(partition: int, session: Any) -> DayPageResult:
         async with session.transaction():
-            await store.count_matters(session, TUESDAY, lane, at_midnight(TUESDAY), "", 500)
+            await store.count_obligations(session, TUESDAY, partition, at_midnight(TUESDAY), "", 500)
             await both.wait()
-            return await handlers.on_day(notify.page(TUESDAY, lane, None), session)
+            return await handlers.on_day(notify.page(TUESDAY, partition, None), session)
 
     done = await asyncio.gather(finish(2, sessions[0]), finish(3, sessions[1]))
-    assert sorted((page.resume for page in done), key=str) == [None, "say:"]
+    assert sorted((page.resume for page in done), key=str) == [None, "emit:"]
 
 
-async def test_a_digest_for_an_inbox_without_a_recipient_is_kept_and_rings(notify: Notify) -> None:
+async def test_a_digest_for_an_inbox_without_a_recipient_is_kept_and_raises_an_alarm(notify: Notify) -> None:
     notify.county = without_recipient("341722-jtj")
-    await notify.tell(a_referral())
-    said = await notify.turn(TUESDAY)
-    assert [alarm.trigger for alarm in alarms(said)] == ["no_recipient"]
-    assert [notice.unit for notice in notices(said)] == ["341722-jtj"]
+    await notify.consume(a_referral())
+    emitted = await notify.complete_day(TUESDAY)
+    assert [alarm.trigger for alarm in alarms(emitted)] == ["no_recipient"]
+    assert [notice.unit for notice in notices(emitted)] == ["341722-jtj"]
 
 
-# ---------------------------------------------------------------- the bundle
+# ---------------------------------------------------------------- the monthly digest
 
 
-async def test_service_gaps_come_in_one_bundle_a_month(notify: Notify) -> None:
+async def test_service_gaps_are_notified_in_one_digest_a_month(notify: Notify) -> None:
     late = datetime(2026, 11, 24, 9, tzinfo=UTC)
     gaps = [a_referral(child=an_id(n), referral=an_id(n), level=Level.L3, accept_by=late) for n in range(5)]
-    said = await notify.tell(*gaps)
+    emitted = await notify.consume(*gaps)
     days = [date(2026, 11, day) for day in range(24, 31)] + [date(2026, 12, day) for day in range(1, 32)]
     for day in days:
-        said += await notify.turn(day)
-    [bundle] = notices(said)
+        emitted += await notify.complete_day(day)
+    [bundle] = notices(emitted)
     assert (bundle.on, bundle.template) == (date(2026, 12, 1), "digest.monthly")
     assert bundle.text == "12月1日服务类待办汇总：未办结5件，其中超期5件。请到转介队列集中办理。"
 
 
-async def test_a_gap_that_was_escalated_is_counted_where_it_went(notify: Notify) -> None:
+async def test_an_escalated_gap_is_counted_at_the_unit_it_went_to(notify: Notify) -> None:
     """It makes no line of its own, and is not lost either."""
     gaps: list[dict[str, Any]] = [
         {"child": an_id(n), "referral": an_id(n), "level": Level.L3, "actor_unit": None} for n in range(4)
     ]
-    await notify.tell(*(a_referral(**gap) for gap in gaps))
+    await notify.consume(*(a_referral(**gap) for gap in gaps))
     up = {"escalated_to": "341722-feg", "overdue": "accept"}
-    assert await notify.tell(*(a_referral(Transition.ESCALATED, version=2, **up, **gap) for gap in gaps)) == []
-    await notify.tell(a_referral(Transition.CLOSED, version=3, **gaps[0]))
-    await notify.tell(a_referral(Transition.ACCEPTED, version=3, **gaps[1]))
-    await notify.tell(
+    assert await notify.consume(*(a_referral(Transition.ESCALATED, version=2, **up, **gap) for gap in gaps)) == []
+    await notify.consume(a_referral(Transition.CLOSED, version=3, **gaps[0]))
+    await notify.consume(a_referral(Transition.ACCEPTED, version=3, **gaps[1]))
+    await notify.consume(
         a_referral(Transition.CLOSED, version=3, **gaps[2]), a_referral(Transition.REOPENED, version=4, **gaps[2])
     )
-    assert texts(await notify.turn(date(2026, 12, 1))) == {
+    assert texts(await notify.complete_day(date(2026, 12, 1))) == {
         "feg.v1": "12月1日服务类待办汇总：由您单位督办2件。请到转介队列集中办理。",
         "jtj.v1": "12月1日服务类待办汇总：未办结3件，其中超期2件。请到转介队列集中办理。",
     }
 
 
-async def test_a_month_without_gaps_has_no_bundle(notify: Notify) -> None:
-    await notify.tell(a_referral())
-    assert {notice.template for notice in notices(await notify.turn(date(2026, 12, 1)))} == {"digest.daily"}
+async def test_a_month_without_gaps_has_no_monthly_digest(notify: Notify) -> None:
+    await notify.consume(a_referral())
+    assert {notice.template for notice in notices(await notify.complete_day(date(2026, 12, 1)))} == {"digest.daily"}
 
 
 # ---------------------------------------------------------------- in numbers
@@ -251,14 +257,14 @@ async def test_a_month_without_gaps_has_no_bundle(notify: Notify) -> None:
     ("counts", "text"),
     [
         (Counts(), None),
-        (Counts(bundle=3), None),
+        (Counts(monthly=3), None),
         (Counts(accept=1), "待签收1件"),
         (Counts(accept=1, overdue=1), "待签收1件，其中超期1件"),
         (Counts(contact=3, visit=1), "待联系3名、待走访1名"),
-        (Counts(contact=3, visit=1, soon=2), "待联系3名、待走访1名，其中临期2名"),
-        (Counts(first_visit=2, missed=1, soon=1), "待首次走访2名，其中超期1名、临期1名"),
+        (Counts(contact=3, visit=1, due_soon=2), "待联系3名、待走访1名，其中临期2名"),
+        (Counts(first_visit=2, missed=1, due_soon=1), "待首次走访2名，其中超期1名、临期1名"),
         (
-            Counts(accept=1, answer=2, check=3, decide=4, question=5, overdue=6, contact=7, visit=8, first_visit=9),
+            Counts(accept=1, answer=2, check=3, decide=4, review=5, overdue=6, contact=7, visit=8, first_visit=9),
             "待签收1件、待反馈2件、待办结3件、待审定4件、待核对5件，其中超期6件；待联系7名、待走访8名、待首次走访9名",
         ),
     ],
@@ -267,9 +273,9 @@ def test_a_digest_counts_what_there_is(counts: Counts, text: str | None) -> None
     assert daily(counts) == text
 
 
-def test_a_bundle_counts_what_is_late() -> None:
+def test_a_monthly_digest_counts_what_is_late() -> None:
     assert monthly(Counts(accept=1)) is None
-    assert monthly(Counts(bundle=2)) == "未办结2件"
-    assert monthly(Counts(bundle=2, bundle_overdue=1)) == "未办结2件，其中超期1件"
-    assert monthly(Counts(bundle=2, watched=1)) == "未办结2件；由您单位督办1件"
-    assert monthly(Counts(watched=1)) == "由您单位督办1件"
+    assert monthly(Counts(monthly=2)) == "未办结2件"
+    assert monthly(Counts(monthly=2, monthly_overdue=1)) == "未办结2件，其中超期1件"
+    assert monthly(Counts(monthly=2, escalated=1)) == "未办结2件；由您单位督办1件"
+    assert monthly(Counts(escalated=1)) == "由您单位督办1件"

@@ -75,7 +75,7 @@ class Chain:
                 ("referral", referral.on_actions),
             ),
             "registry.finding.v1": (("referral", referral.on_findings),),
-            "registry.review.v1": (("notify", notify.on_question),),
+            "registry.review.v1": (("notify", notify.on_review),),
             "referral.case.v1": cases,
             "referral.restricted.v1": cases,
         }

@@ -102,7 +102,13 @@ def assert_the_same(told: Outcome, reference: Outcome) -> None:
 
 def assert_something_happened(told: Outcome) -> None:
     """Two tellings in which nothing happens are the same too."""
-    for table in ("registry.child", "eligibility.decision", "referral.referral_move", "notify.inbox", "notify.ringing"):
+    for table in (
+        "registry.child",
+        "eligibility.decision",
+        "referral.referral_move",
+        "notify.inbox",
+        "notify.alarm_delivery",
+    ):
         assert told.tables[table], table
     refused = [json.loads(row) for row in told.tables["notify.inbox"] if '"template": "action.refused"' in row]
     assert [line["unit"] for line in refused] == [LEAD] * 2

@@ -1,1 +1,1 @@
-"""What is told to whom, in which words; pure."""
+"""Templates, digests and addressing of notices; pure."""

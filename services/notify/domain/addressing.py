@@ -1,14 +1,13 @@
-"""Into whose inbox a line goes: a smaller place is told through its parent, and nothing is lost."""
+"""Chooses the inbox of a notice: a smaller place is notified through its parent, and no notice is lost."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Office:
-    """A unit of the county, as far as its inbox goes."""
+class UnitInbox:
+    """A unit, as far as its inbox goes."""
 
-    short: str
     parent: str | None
     inbox: bool
     restricted_inbox: bool
@@ -17,28 +16,28 @@ class Office:
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """An inbox, and for whom."""
+    """The inbox that a notice goes into, and the unit it is meant for."""
 
     inbox: str
-    answers_for: str | None
-    """The unit that is meant, when it is not the inbox's own."""
+    forward_to: str | None
+    """The unit that is meant, where the inbox is another unit's."""
     unattended: str | None
-    """A unit whose lines nobody receives: an alarm, not a loss."""
+    """A unit whose notices nobody receives: this raises an alarm, and the notice is kept."""
 
 
-def address(offices: Mapping[str, Office], lead: str, unit: str, *, restricted: bool) -> Address:
-    """The inbox for a line to ``unit``.
+def address(inboxes: Mapping[str, UnitInbox], lead: str, unit: str, *, restricted: bool) -> Address:
+    """Return the inbox for a notice to ``unit``.
 
-    A restricted line never falls into an ordinary inbox: where the unit has no restricted one, and where the unit is
-    unknown or has no inbox at all, the lead unit gets the line and passes it on.
+    A restricted notice never falls into an ordinary inbox. Where the unit has no restricted inbox, is unknown, or has
+    no inbox at all, the lead unit receives the notice and passes it on.
     """
-    speaker = unit
-    if unit in offices and offices[unit].parent is not None:
-        speaker = str(offices[unit].parent)
-    office = offices.get(speaker)
-    if office is None or not office.inbox:
+    receiver = unit
+    if unit in inboxes and inboxes[unit].parent is not None:
+        receiver = str(inboxes[unit].parent)
+    owner = inboxes.get(receiver)
+    if owner is None or not owner.inbox:
         return Address(lead, unit, unit)
-    if restricted and not office.restricted_inbox:
-        speaker = lead
-    unattended = speaker if offices[speaker].recipient is None else None
-    return Address(speaker, unit if speaker != unit else None, unattended)
+    if restricted and not owner.restricted_inbox:
+        receiver = lead
+    unattended = receiver if inboxes[receiver].recipient is None else None
+    return Address(receiver, unit if receiver != unit else None, unattended)

@@ -1,96 +1,107 @@
--- What was told to whom, what is open with whom, and how the ringing went.
+-- The inboxes, what each unit has to do next, the counts of the digests, and the alarms.
 -- depends:
 
 -- migrate: apply
-create table inbox (
-    notice uuid primary key,
-    cause uuid not null,
-    meant_for text not null,
-    template text not null,
-    unit text not null,
-    restricted boolean not null,
-    urgency text not null,
-    text text not null,
-    about uuid,
+CREATE TABLE inbox (
+    notice uuid PRIMARY KEY,
+    cause uuid NOT NULL,
+    addressee text NOT NULL,
+    template text NOT NULL,
+    unit text NOT NULL,
+    restricted boolean NOT NULL,
+    urgency text NOT NULL,
+    text text NOT NULL,
+    subject uuid,
     child uuid,
     due timestamptz,
-    on_day date not null,
-    said_at timestamptz not null,
-    position bigint generated always as identity,
-    -- Once each: an event makes one line of a kind for a unit, however often it is read.
-    unique (cause, meant_for, template)
+    on_day date NOT NULL,
+    emitted_at timestamptz NOT NULL,
+    position bigint GENERATED ALWAYS AS IDENTITY,
+    UNIQUE (cause, addressee, template)
 );
-create index inbox_of_unit on inbox (unit, restricted, position);
+CREATE INDEX inbox_by_unit ON inbox (unit, restricted, position);
+COMMENT ON TABLE inbox IS 'Notices. An event makes one notice of a template for a unit, however often it is read.';
+COMMENT ON COLUMN inbox.cause IS 'The event, or the digest, that the notice comes from.';
+COMMENT ON COLUMN inbox.addressee IS 'The unit that is meant; unit is the unit whose inbox it is in.';
+COMMENT ON COLUMN inbox.subject IS 'The referral, proposal, duty, review or action.';
 
--- Whose turn it is in what is open. Rank orders the moves of one matter, so that an older one read later changes nothing.
-create table matter (
-    kind text not null,
-    id uuid not null,
-    rank integer not null,
-    open boolean not null,
-    unit text not null,
-    turn text,
-    -- To whom an L3 matter was escalated; '' or null: to nobody.
-    watcher text,
+CREATE TABLE obligation (
+    kind text NOT NULL,
+    id uuid NOT NULL,
+    rank integer NOT NULL,
+    open boolean NOT NULL,
+    unit text NOT NULL,
+    next_action text,
+    supervisor text,
     level text,
-    restricted boolean not null,
+    restricted boolean NOT NULL,
     due timestamptz,
     child uuid,
-    partition integer not null,
-    primary key (kind, id)
-) with (fillfactor = 70);
-create index matter_of_lane on matter (partition, unit) where open;
-create index matter_watched on matter (partition, watcher) where open and watcher <> '';
+    partition integer NOT NULL,
+    PRIMARY KEY (kind, id)
+) WITH (fillfactor = 70);
+CREATE INDEX obligation_by_unit ON obligation (partition, unit) WHERE open;
+CREATE INDEX obligation_by_supervisor ON obligation (partition, supervisor) WHERE open AND supervisor <> '';
+COMMENT ON TABLE obligation IS 'What a unit has to do next in a referral, proposal, duty or review (kind, id).';
+COMMENT ON COLUMN obligation.rank IS 'Orders the changes of one obligation: an older one that is read later is ignored.';
+COMMENT ON COLUMN obligation.supervisor IS 'The unit that an L3 referral was escalated to; empty or null: none.';
+COMMENT ON COLUMN obligation.partition IS 'The input partition of the child.';
 
--- One lane's share of a day's digests: every lane counts its own children when it turns its page.
-create table digest_part (
-    day date not null,
-    partition integer not null,
-    unit text not null,
-    restricted boolean not null,
-    accept integer not null,
-    answer integer not null,
-    check_ integer not null,
-    decide integer not null,
-    question integer not null,
-    overdue integer not null,
-    contact integer not null,
-    visit integer not null,
-    first_visit integer not null,
-    bundle integer not null,
-    bundle_overdue integer not null,
-    watched integer not null,
-    primary key (day, unit, restricted, partition)
+CREATE TABLE digest_count (
+    day date NOT NULL,
+    partition integer NOT NULL,
+    unit text NOT NULL,
+    restricted boolean NOT NULL,
+    accept integer NOT NULL,
+    answer integer NOT NULL,
+    check_ integer NOT NULL,
+    decide integer NOT NULL,
+    review integer NOT NULL,
+    overdue integer NOT NULL,
+    contact integer NOT NULL,
+    visit integer NOT NULL,
+    first_visit integer NOT NULL,
+    missed integer NOT NULL,
+    due_soon integer NOT NULL,
+    monthly integer NOT NULL,
+    monthly_overdue integer NOT NULL,
+    escalated integer NOT NULL,
+    next_due timestamptz,
+    PRIMARY KEY (day, unit, restricted, partition)
 );
+COMMENT ON TABLE digest_count IS 'One partition''s share of a day''s digests, counted when it completes the day.';
 
--- The row that lanes finishing the same day at once wait for one another on.
-create table digest_day (
-    day date primary key
+CREATE TABLE digest_day (
+    day date PRIMARY KEY
 );
+COMMENT ON TABLE digest_day IS 'The row that partitions finishing a day at the same time lock.';
 
-create table digest_lane (
-    day date not null,
-    partition integer not null,
-    primary key (day, partition)
+CREATE TABLE digest_partition (
+    day date NOT NULL,
+    partition integer NOT NULL,
+    PRIMARY KEY (day, partition)
 );
+COMMENT ON TABLE digest_partition IS 'The partitions that have counted a day.';
 
-create table alarm (
-    alarm uuid primary key,
-    unit text not null,
-    what text not null,
-    about uuid,
-    text text not null,
-    on_day date not null,
-    raised_at timestamptz not null
+CREATE TABLE alarm (
+    alarm uuid PRIMARY KEY,
+    unit text NOT NULL,
+    trigger text NOT NULL,
+    subject uuid,
+    text text NOT NULL,
+    on_day date NOT NULL,
+    raised_at timestamptz NOT NULL
 );
+COMMENT ON TABLE alarm IS 'Alarms that were raised; unit is the unit whose duty officer they reach.';
 
-create table ringing (
-    alarm uuid not null,
-    way text not null,
-    outcome text not null,
-    detail text not null,
-    primary key (alarm, way)
+CREATE TABLE alarm_delivery (
+    alarm uuid NOT NULL,
+    channel text NOT NULL,
+    outcome text NOT NULL,
+    detail text NOT NULL,
+    PRIMARY KEY (alarm, channel)
 );
+COMMENT ON TABLE alarm_delivery IS 'The outcome of each alarm on each channel, once its attempts have ended.';
 
 -- migrate: rollback
-drop table ringing, alarm, digest_lane, digest_day, digest_part, matter, inbox;
+DROP TABLE alarm_delivery, alarm, digest_partition, digest_day, digest_count, obligation, inbox;

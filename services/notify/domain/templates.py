@@ -1,11 +1,11 @@
-"""Every sentence that notify can say. Only counts, dates, levels and units' names are ever filled in.
+"""Every sentence that notify can write. Only counts, dates, levels and units' names are ever filled in.
 
-Who reads it in the morning learns what to do, until when, and where: on which queue, or by which verb of
-``hutong act`` and the action topic. Calling 110 is for who reports, who receives and the duty officer.
+A notice tells its reader in the morning what to do, until when, and where: in which queue, or by which verb of
+``hutong act`` and the action topic. Calling 110 is for the reporter, the receiver and the duty officer.
 
-A notice may be read over somebody's shoulder: it names no child, no school, no illness and no conduct
-(未成年人保护法第103条; policy part 6, P17). No text from outside is copied into a sentence: units are looked up in the
-county's data, codes in the tables below, and what is not there is left unsaid.
+Bystanders may read a notice: it names no child, no school, no illness and no conduct (未成年人保护法第103条). No text
+from outside is copied into a sentence: units are looked up in the county's data, codes in the tables below, and a
+value that is not there is left out.
 """
 
 import re
@@ -23,19 +23,19 @@ CALL_FIRST = "先打电话 110 / 120。"
 
 Units = Mapping[str, str]
 """Unit id -> short name, from the county's data."""
-Word = str | int | date | datetime | None
+Value = str | int | date | datetime | None
 
 
 Urgency = Literal["call", "urgent", "normal", "digest"]
 
 
-class WrongWord(TypeError):
-    """A template was given something that it may not say. Names the place, never the content."""
+class InvalidValue(TypeError):
+    """A template was given a value that it may not contain. The message names the placeholder, never the value."""
 
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """One sentence, and how urgent it is when nothing makes it more so."""
+    """One sentence and its urgency when no call is needed."""
 
     text: str
     urgency: Urgency = "normal"
@@ -135,7 +135,7 @@ WHY = {
     "returned_too_often": "多次被退回",
     "refused_by_guardian": "办理受阻",
 }
-"""Why a matter is escalated: a clock that ran out, or what else happened."""
+"""Why a referral is escalated: the time limit that ran out, or another cause."""
 
 DUTIES: dict[DutyKind, str] = {
     DutyKind.CONTACT: "每月联系",
@@ -166,7 +166,7 @@ FACTS: dict[FactName, str] = {
     FactName.INSURED_YEAR: "参保信息",
     FactName.INSURED_DIVISION: "参保信息",
 }
-"""What a contradiction is about, where saying so gives nothing away. Any other fact is "one of the data"."""
+"""The subject of a conflict of facts, where naming it reveals nothing. Any other fact is 一项数据."""
 
 VERBS: dict[Verb, str] = {
     Verb.REPORT: "报告",
@@ -227,34 +227,34 @@ REFUSALS: dict[str, tuple[str, str]] = {
     "same_file": ("两个编号是同一份档案", "请核对编号"),
     "absorbed_elsewhere": ("这份档案已并入另一份档案", "请用合并后的档案编号"),
 }
-"""Refusal code -> why, what to do."""
+"""Refusal code -> (reason, remedy)."""
 OTHER_REFUSAL = ("不符合办理条件", "请核对后重新提交，仍不成功请联系县民政局")
 
 
-def say(
+def render(
     template: str,
     units: Units,
-    words: Mapping[str, Word],
+    values: Mapping[str, Value],
     *,
     call: bool = False,
     provisional: bool = False,
-    answers_for: str | None = None,
+    forward_to: str | None = None,
 ) -> str:
-    """The sentence of a template. ``words``: what its places are filled with (``slots``).
+    """Render a template with one value for each placeholder (``placeholders``).
 
-    ``call``: put the phone numbers first. ``provisional``: say that the due date may move. ``answers_for``: a unit
-    that is told through this inbox.
+    ``call`` puts the telephone numbers first, and ``provisional`` adds that the due time may move. ``forward_to`` is
+    the unit that is meant, where the inbox is another unit's.
 
     Raises:
-        WrongWord: a word is missing or is not of its kind.
+        InvalidValue: a value is missing or is not of its placeholder's kind.
     """
-    text = _filled(TEMPLATES[template].text, units, words)
+    text = _filled(TEMPLATES[template].text, units, values)
     if call:
         text = CALL_FIRST + text
     if provisional:
         text += PROVISIONAL
-    if answers_for is not None:
-        text = _filled(FORWARDED, units, {"unit": answers_for}) + text
+    if forward_to is not None:
+        text = _filled(FORWARDED, units, {"unit": forward_to}) + text
     return text
 
 
@@ -262,26 +262,30 @@ def urgency(template: str, *, call: bool = False) -> Urgency:
     return "call" if call else TEMPLATES[template].urgency
 
 
-def slots(template: str) -> tuple[str, ...]:
-    """The words a template needs."""
+def placeholders(template: str) -> tuple[str, ...]:
+    """Return the names of the values that a template needs."""
     found = re.findall(r"\{(\w+)\}", TEMPLATES[template].text)
-    return tuple(dict.fromkeys(_NEEDS.get(slot, slot) for slot in found))
+    return tuple(dict.fromkeys(_VALUE_OF.get(placeholder, placeholder) for placeholder in found))
 
 
-def _filled(text: str, units: Units, words: Mapping[str, Word]) -> str:
-    return re.sub(r"\{(\w+)\}", lambda match: _KINDS[match[1]](units, words.get(_NEEDS.get(match[1], match[1]))), text)
+def _filled(text: str, units: Units, values: Mapping[str, Value]) -> str:
+    def rendered(match: re.Match[str]) -> str:
+        name = match[1]
+        return _RENDERERS[name](units, values.get(_VALUE_OF.get(name, name)))
+
+    return re.sub(r"\{(\w+)\}", rendered, text)
 
 
-def _unit(units: Units, value: Word) -> str:
+def _unit(units: Units, value: Value) -> str:
     return units.get(value, "其他单位") if isinstance(value, str) else "县里"
 
 
-def _due(units: Units, value: Word) -> str:
+def _due(units: Units, value: Value) -> str:
     match value:
         case datetime():
             local = value.astimezone(COUNTY_TIME)
             hour = f"{local.hour}时{local.minute:02d}分" if local.minute else f"{local.hour}时"
-            if hour == "0时":  # what ends with a day is that day's, not the next one's
+            if hour == "0时":  # midnight is the end of the day before
                 local, hour = local - timedelta(days=1), "24时"
             return f"{local.month}月{local.day}日{hour}"
         case date():
@@ -289,81 +293,81 @@ def _due(units: Units, value: Word) -> str:
         case None:
             return "规定时限"
         case _:
-            raise WrongWord("due")
+            raise InvalidValue("due")
 
 
-def _soonest(units: Units, value: Word) -> str:
+def _soonest(units: Units, value: Value) -> str:
     return "" if value is None else f"，最近的期限是{_due(units, value)}"
 
 
-def _queue(units: Units, value: Word) -> str:
+def _queue(units: Units, value: Value) -> str:
     return "限知事项队列" if value is True else "转介队列"
 
 
-def _right(units: Units, value: Word) -> str:
+def _right(units: Units, value: Value) -> str:
     return "" if value is None else f"，认为应由{_unit(units, value)}办理"
 
 
-def _reporter(units: Units, value: Word) -> str:
+def _reporter(units: Units, value: Value) -> str:
     return "并告知报告人" if value is True else ""
 
 
-def _days(units: Units, value: Word) -> str:
+def _days(units: Units, value: Value) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
-    raise WrongWord("days")
+    raise InvalidValue("days")
 
 
-def _level(units: Units, value: Word) -> str:
-    return _known(Level, value, "level")
+def _level(units: Units, value: Value) -> str:
+    return _member(Level, value, "level")
 
 
-def _known(kind: type[StrEnum], value: Word, slot: str) -> str:
+def _member(kind: type[StrEnum], value: Value, placeholder: str) -> str:
     if isinstance(value, str) and value in set(kind):
         return str(kind(value))
-    raise WrongWord(slot)
+    raise InvalidValue(placeholder)
 
 
-def _reason(units: Units, value: Word) -> str:
-    return REASONS[ReturnReason(_known(ReturnReason, value, "reason"))] if value is not None else "没有说明"
+def _reason(units: Units, value: Value) -> str:
+    return REASONS[ReturnReason(_member(ReturnReason, value, "reason"))] if value is not None else "没有说明"
 
 
-def _why(units: Units, value: Word) -> str:
+def _why(units: Units, value: Value) -> str:
     return WHY.get(value, "需要协调") if isinstance(value, str) else "需要协调"
 
 
-def _duty(units: Units, value: Word) -> str:
-    return DUTIES[DutyKind(_known(DutyKind, value, "duty"))]
+def _duty(units: Units, value: Value) -> str:
+    return DUTIES[DutyKind(_member(DutyKind, value, "duty"))]
 
 
-def _act(units: Units, value: Word) -> str:
-    verb = RECORDED_BY.get(DutyKind(_known(DutyKind, value, "duty")))
+def _act(units: Units, value: Value) -> str:
+    verb = RECORDED_BY.get(DutyKind(_member(DutyKind, value, "duty")))
     return "" if verb is None else f"，用 {verb.value} 记录"
 
 
-def _fact(units: Units, value: Word) -> str:
-    return FACTS.get(FactName(_known(FactName, value, "fact")), "一项数据")
+def _fact(units: Units, value: Value) -> str:
+    return FACTS.get(FactName(_member(FactName, value, "fact")), "一项数据")
 
 
-def _verb(units: Units, value: Word) -> str:
-    return VERBS[Verb(_known(Verb, value, "verb"))]
+def _verb(units: Units, value: Value) -> str:
+    return VERBS[Verb(_member(Verb, value, "verb"))]
 
 
-def _refusal(units: Units, value: Word) -> str:
+def _refusal(units: Units, value: Value) -> str:
     return REFUSALS.get(value, OTHER_REFUSAL)[0] if isinstance(value, str) else OTHER_REFUSAL[0]
 
 
-def _remedy(units: Units, value: Word) -> str:
+def _remedy(units: Units, value: Value) -> str:
     return REFUSALS.get(value, OTHER_REFUSAL)[1] if isinstance(value, str) else OTHER_REFUSAL[1]
 
 
-def _counts(units: Units, value: Word) -> str:
-    if isinstance(value, str) and re.fullmatch(_COUNTED, value):
+def _counts(units: Units, value: Value) -> str:
+    if isinstance(value, str) and re.fullmatch(_COUNTS, value):
         return value
-    raise WrongWord("counts")
+    raise InvalidValue("counts")
 
 
-COUNTED = (
+COUNT_FORMS = (
     "待签收{}件",
     "待反馈{}件",
     "待办结{}件",
@@ -378,11 +382,11 @@ COUNTED = (
     "未办结{}件",
     "由您单位督办{}件",
 )
-"""What a digest counts."""
-_ONE = "|".join(form.format(r"\d{1,7}") for form in COUNTED)
-_COUNTED = rf"(?:{_ONE})(?:[，、；](?:其中)?(?:{_ONE}))*"
+"""The numbers of a digest, in their order (see ``digest``)."""
+_ONE = "|".join(form.format(r"\d{1,7}") for form in COUNT_FORMS)
+_COUNTS = rf"(?:{_ONE})(?:[，、；](?:其中)?(?:{_ONE}))*"
 
-_KINDS: dict[str, Callable[[Units, Word], str]] = {
+_RENDERERS: dict[str, Callable[[Units, Value], str]] = {
     "unit": _unit,
     "due": _due,
     "level": _level,
@@ -401,5 +405,5 @@ _KINDS: dict[str, Callable[[Units, Word], str]] = {
     "act": _act,
     "fact": _fact,
 }
-_NEEDS = {"remedy": "refusal", "act": "duty"}
-"""Slots that are filled from another's word."""
+_VALUE_OF = {"remedy": "refusal", "act": "duty"}
+"""Placeholders that are rendered from another placeholder's value."""

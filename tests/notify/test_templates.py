@@ -12,8 +12,10 @@ from contracts.event import Event
 from contracts.notify import AlarmRaised, Notice
 from contracts.referral import ReferralChanged
 from contracts.vocabulary import DutyKind, FactName, Level, ReturnReason, Verb
-from services.notify.domain import telling, wording
-from services.notify.domain.wording import CALL_FIRST, REFUSALS, TEMPLATES, Word, WrongWord, say, slots
+from services.notify import recipients
+from services.notify.domain import templates
+from services.notify.domain.templates import CALL_FIRST, REFUSALS, TEMPLATES, InvalidValue, Value, placeholders, render
+from services.notify.unit_directory import UnitDirectory
 from tests.county import a_county
 from tests.notify.conftest import Notify
 from tests.notify.events import every_event
@@ -35,88 +37,90 @@ NEVER = re.compile(
 )
 UNITS = {unit.id: unit.short for unit in a_county().units if unit.parent is None}
 TIMES = (date(2026, 11, 26), datetime(2026, 11, 26, 9, 30, tzinfo=UTC), None)
-EVERY: dict[str, tuple[Word, ...]] = {
+EVERY: dict[str, tuple[Value, ...]] = {
     "unit": (*UNITS, "341722-gone", None),
     "right": (*UNITS, None),
     "due": TIMES,
     "soonest": TIMES,
     "level": tuple(Level),
     "reason": (*ReturnReason, None),
-    "why": (*wording.WHY, None),
+    "why": (*templates.WHY, None),
     "duty": tuple(DutyKind),
     "verb": tuple(Verb),
-    "refusal": (*wording.REFUSALS, "a code that nobody worded"),
+    "refusal": (*templates.REFUSALS, "a code that nobody worded"),
     "fact": tuple(FactName),
-    "counts": ("待签收2件，其中超期1件", *(form.format(3) for form in wording.COUNTED)),
+    "counts": ("待签收2件，其中超期1件", *(form.format(3) for form in templates.COUNT_FORMS)),
     "queue": (True, False),
     "reporter": (True, False),
     "days": (7,),
 }
 """Every value that a place of a template can be filled with; of counts, every form."""
-RIGHT: dict[str, Word] = {place: values[0] for place, values in EVERY.items()}
+RIGHT: dict[str, Value] = {place: values[0] for place, values in EVERY.items()}
 
 
 @pytest.mark.parametrize("template", TEMPLATES)
-def test_no_template_can_be_made_to_say_what_it_was_fed(template: str) -> None:
-    for place in slots(template):
+def test_no_template_contains_a_hostile_value(template: str) -> None:
+    for place in placeholders(template):
         for hostile in HOSTILE:
-            text = said_or_refused(template, {**RIGHT, place: hostile})
+            text = rendered_or_refused(template, {**RIGHT, place: hostile})
             assert hostile not in text
             assert not NEVER.search(text)
 
 
 @pytest.mark.parametrize("template", TEMPLATES)
-def test_every_template_says_a_whole_sentence_and_nothing_about_the_child(template: str) -> None:
+def test_every_template_is_a_whole_sentence_and_says_nothing_about_the_child(template: str) -> None:
     """With every value that each of its places can take."""
-    for words in [{**RIGHT, place: value} for place in slots(template) for value in EVERY[place]] or [RIGHT]:
+    for values in [{**RIGHT, place: value} for place in placeholders(template) for value in EVERY[place]] or [RIGHT]:
         for call in (False, True):
-            text = say(template, UNITS, words, call=call, provisional=call)
+            text = render(template, UNITS, values, call=call, provisional=call)
             assert text.endswith("。")
             assert not re.search(r"[{}]|None|341722|，，|。。|：。|，。", text)
             assert not NEVER.search(text.replace(CALL_FIRST, "")), text
             assert text.startswith(CALL_FIRST) is call
-            assert text.endswith(wording.PROVISIONAL) is call
-    assert wording.urgency(template, call=True) == "call"
-    assert wording.urgency(template) == TEMPLATES[template].urgency
+            assert text.endswith(templates.PROVISIONAL) is call
+    assert templates.urgency(template, call=True) == "call"
+    assert templates.urgency(template) == TEMPLATES[template].urgency
 
 
 def test_the_test_of_the_templates_would_notice() -> None:
-    for said in ("990000201503120136", "示例小学的一名儿童", "诊断", "抑郁发作", "吸毒", "户籍地址"):
-        assert NEVER.search(f"有一条待办：{said}。")
-    assert set(EVERY) == {place for template in TEMPLATES for place in slots(template)}, "no place is left untried"
+    for emitted in ("990000201503120136", "示例小学的一名儿童", "诊断", "抑郁发作", "吸毒", "户籍地址"):
+        assert NEVER.search(f"有一条待办：{emitted}。")
+    assert set(EVERY) == {place for template in TEMPLATES for place in placeholders(template)}, (
+        "no place is left untried"
+    )
 
 
-def said_or_refused(template: str, words: dict[str, Word]) -> str:
+def rendered_or_refused(template: str, values: dict[str, Value]) -> str:
     """The sentence, or what the refusal to say it says."""
     try:
-        return say(template, UNITS, words)
-    except WrongWord as refusal:
+        return render(template, UNITS, values)
+    except InvalidValue as refusal:
         return str(refusal)
 
 
 @pytest.mark.parametrize("template", TEMPLATES)
 def test_a_template_without_its_words_says_something_true_or_nothing(template: str) -> None:
-    assert "None" not in said_or_refused(template, {})
+    assert "None" not in rendered_or_refused(template, {})
 
 
 def test_the_line_for_a_smaller_place_names_the_place_and_no_stranger() -> None:
-    assert say("referral.closed", {**UNITS, "341722-cdc": "疾控中心"}, {}, answers_for="341722-cdc").startswith(
+    assert render("referral.closed", {**UNITS, "341722-cdc": "疾控中心"}, {}, forward_to="341722-cdc").startswith(
         "请转告疾控中心："
     )
-    assert say("referral.closed", UNITS, {}, answers_for="张小演").startswith("请转告其他单位：")
+    assert render("referral.closed", UNITS, {}, forward_to="张小演").startswith("请转告其他单位：")
 
 
 @pytest.mark.parametrize("hostile", HOSTILE)
-async def test_what_stands_in_an_event_stays_in_the_event(notify: Notify, hostile: str) -> None:
+async def test_text_from_an_event_is_never_copied_into_a_notice(notify: Notify, hostile: str) -> None:
     """Every free text of every event that notify hears, filled with what must not get out."""
-    said = await notify.tell(*(poisoned(event, hostile, units=False) for event in every_event()))
-    said += await notify.tell(*(poisoned(event, hostile, units=True) for event in every_event()))
-    texts = [say.event.text for say in said if isinstance(say.event, Notice | AlarmRaised)]
+    emitted = await notify.consume(*(poisoned(event, hostile, units=False) for event in every_event()))
+    emitted += await notify.consume(*(poisoned(event, hostile, units=True) for event in every_event()))
+    texts = [outbound.event.text for outbound in emitted if isinstance(outbound.event, Notice | AlarmRaised)]
     assert len(texts) > 50
     for text in texts:
         assert hostile not in text
         assert not NEVER.search(text.replace(CALL_FIRST, "")), text
-    kept = await notify.connection.fetch("select text from inbox union all select text from alarm")
+    kept = await notify.connection.fetch("SELECT text FROM inbox UNION ALL SELECT text FROM alarm")
     assert {row["text"] for row in kept} >= set(texts)
 
 
@@ -134,13 +138,13 @@ def poisoned(event: Any, hostile: str, *, units: bool) -> Event:
     return made
 
 
-def test_every_word_of_the_field_has_its_chinese() -> None:
-    assert set(wording.VERBS) == set(Verb)
-    assert set(wording.REASONS) == set(ReturnReason)
-    assert set(wording.DUTIES) == set(DutyKind)
+def test_every_code_of_the_vocabulary_has_a_label() -> None:
+    assert set(templates.VERBS) == set(Verb)
+    assert set(templates.REASONS) == set(ReturnReason)
+    assert set(templates.DUTIES) == set(DutyKind)
 
 
-def test_every_refusal_that_a_service_can_make_has_its_reason_and_remedy() -> None:
+def test_every_refusal_of_a_service_has_its_reason_and_remedy() -> None:
     codes = {code for service in ("referral", "registry") for code in refusals_of(service)}
     assert len(codes) > 30
     assert codes <= set(REFUSALS)
@@ -150,7 +154,7 @@ def test_every_refusal_that_a_service_can_make_has_its_reason_and_remedy() -> No
 def refusals_of(service: str) -> set[str]:
     """Every code that a ``Refused(...)`` of a service can carry, also one that another function chose."""
     found: set[str] = set()
-    for path in (Path(wording.__file__).parents[2] / service).rglob("*.py"):
+    for path in (Path(templates.__file__).parents[2] / service).rglob("*.py"):
         tree = ast.parse(path.read_text("utf-8"))
         functions = {node.name: node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
         for function in functions.values():
@@ -179,7 +183,7 @@ def codes_of(argument: ast.expr, function: ast.FunctionDef, functions: dict[str,
 
 
 def test_no_refusal_says_anything_about_the_child() -> None:
-    for reason, remedy in (*REFUSALS.values(), wording.OTHER_REFUSAL):
+    for reason, remedy in (*REFUSALS.values(), templates.OTHER_REFUSAL):
         assert not NEVER.search(reason + remedy)
         assert remedy.startswith(("请", "事项", "不用"))
         assert not (reason + remedy).endswith(("。", "，")), "the template ends the sentence"
@@ -196,15 +200,14 @@ def test_no_refusal_says_anything_about_the_child() -> None:
         (None, "规定时限"),
     ],
 )
-def test_a_due_date_is_the_countys_and_ends_with_its_own_day(due: Word, text: str) -> None:
-    assert say("proposal.ledger", UNITS, {"due": due}).partition("，")[2].startswith(f"请于{text}前审定")
+def test_a_due_date_is_the_countys_and_ends_with_its_own_day(due: Value, text: str) -> None:
+    assert render("proposal.ledger", UNITS, {"due": due}).partition("，")[2].startswith(f"请于{text}前审定")
 
 
-def test_every_move_that_tells_somebody_uses_a_template_that_exists() -> None:
-    offices = telling.Offices("341722-mzj", "341722-mzj")
+def test_every_change_of_a_referral_uses_a_template_that_exists() -> None:
+    directory = UnitDirectory.of(a_county())
     for event in every_event():
         if isinstance(event, ReferralChanged):
-            moved: dict[str, Any] = {name: getattr(event, name, None) for name in telling.Moved.__slots__}
-            for line in telling.of_move(telling.Moved(**moved), offices):
-                assert line.template in TEMPLATES
-                assert set(slots(line.template)) <= {*line.words, "queue"}
+            for draft in recipients.referral_notices(event, directory):
+                assert draft.template in TEMPLATES
+                assert set(placeholders(draft.template)) <= {*draft.values, "queue"}

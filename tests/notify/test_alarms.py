@@ -1,4 +1,4 @@
-"""The duty officer is rung by a command and by a webhook that really run; twice at worst, and then with the same id."""
+"""Alarms are delivered by a real command and a real webhook; at worst twice, and then with the same id."""
 
 import asyncio
 import json
@@ -20,8 +20,8 @@ from contracts.notify import AlarmDelivered, AlarmRaised
 from runtime import InboundEvent, OutboundEvent, RetryLater
 from runtime.settings import Settings
 from services.notify import store
+from services.notify.alarms import AlarmChannel, AlarmSettings
 from services.notify.app import create
-from services.notify.ringing import Bell, Ways
 from tests.notify.conftest import Notify, notices
 from tests.notify.events import TODAY, an_id
 
@@ -105,41 +105,43 @@ def an_alarm(name: str = "alarm") -> AlarmRaised:
     )
 
 
-def by_command(program: Program, **settings: Any) -> Bell:
-    return Bell(Ways(command=program.command, **settings), "command")
+def by_command(program: Program, **settings: Any) -> AlarmChannel:
+    return AlarmChannel(AlarmSettings(command=program.command, **settings), "command")
 
 
-def by_webhook(web: Web, **settings: Any) -> Bell:
-    return Bell(Ways(webhook=web.url, **settings), "webhook")
+def by_webhook(web: Web, **settings: Any) -> AlarmChannel:
+    return AlarmChannel(AlarmSettings(webhook=web.url, **settings), "webhook")
 
 
-async def ring(notify: Notify, bell: Bell, *events: Event | InboundEvent[Event]) -> list[OutboundEvent]:
-    heard = [event if isinstance(event, InboundEvent) else notify.heard(event, number=1) for event in events]
+async def deliver(notify: Notify, channel: AlarmChannel, *events: Event | InboundEvent[Event]) -> list[OutboundEvent]:
+    inbound = [event if isinstance(event, InboundEvent) else notify.inbound(event, number=1) for event in events]
     async with notify.connection.transaction():
-        return await bell.on_alarms(notify.batch(heard, topics.ALARM.name), notify.connection)
+        return await channel.on_alarms(notify.batch(inbound, topics.ALARM.name), notify.connection)
 
 
-async def ring_until_said(notify: Notify, bell: Bell, *events: Event) -> tuple[list[OutboundEvent], int]:
-    """Ring as the runtime does: again whenever it is not yet. What was said, and how often it was tried."""
+async def deliver_with_retries(
+    notify: Notify, channel: AlarmChannel, *events: Event
+) -> tuple[list[OutboundEvent], int]:
+    """Deliver as the runtime does, with retries; return the events and the number of attempts."""
     for tried in range(1, 50):
         try:
-            return await ring(notify, bell, *events), tried
+            return await deliver(notify, channel, *events), tried
         except RetryLater:
             continue
-    raise AssertionError("it rings for ever")
+    raise AssertionError("the alarm is retried indefinitely")
 
 
-def rang(said: list[OutboundEvent]) -> list[tuple[str, str, str]]:
+def delivered(emitted: list[OutboundEvent]) -> list[tuple[str, str, str]]:
     return [
         (event.channel, event.outcome, event.detail)
-        for event in (say.event for say in said)
+        for event in (outbound.event for outbound in emitted)
         if isinstance(event, AlarmDelivered)
     ]
 
 
 async def test_a_command_is_run_with_the_text_and_the_alarms_id(notify: Notify, program: Program) -> None:
-    said = await ring(notify, by_command(program), an_alarm())
-    assert rang(said) == [("command", "done", "exit:0")]
+    emitted = await deliver(notify, by_command(program), an_alarm())
+    assert delivered(emitted) == [("command", "done", "exit:0")]
     [call] = program.calls
     assert call["text"] == an_alarm().text
     assert call["argv"] == [str(an_id("alarm"))]
@@ -150,18 +152,18 @@ async def test_a_command_learns_nothing_of_the_services_secrets(
     notify: Notify, program: Program, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HUTONG_POSTGRES", "postgresql://secret")
-    await ring(notify, by_command(program), an_alarm())
+    await deliver(notify, by_command(program), an_alarm())
     assert {name for name in program.calls[0]["names"] if name.startswith("HUTONG")} == {
-        "HUTONG_ALARM_ABOUT",
+        "HUTONG_ALARM_SUBJECT",
         "HUTONG_ALARM_ID",
         "HUTONG_ALARM_UNIT",
-        "HUTONG_ALARM_WHAT",
+        "HUTONG_ALARM_TRIGGER",
     }
 
 
 async def test_a_webhook_is_called_with_the_alarms_id_as_its_key(notify: Notify, web: Web) -> None:
-    said = await ring(notify, by_webhook(web), an_alarm())
-    assert rang(said) == [("webhook", "done", "status:204")]
+    emitted = await deliver(notify, by_webhook(web), an_alarm())
+    assert delivered(emitted) == [("webhook", "done", "status:204")]
     [(key, body)] = web.calls
     assert key == str(an_id("alarm"))
     assert body == {
@@ -174,110 +176,120 @@ async def test_a_webhook_is_called_with_the_alarms_id_as_its_key(notify: Notify,
     }
 
 
-async def test_a_crash_before_the_commit_rings_again_with_the_same_id_and_then_never_more(
+async def test_a_crash_before_the_commit_delivers_again_with_the_same_id_and_then_never_more(
     notify: Notify, program: Program, web: Web
 ) -> None:
     """At least once: what was rung is forgotten with the transaction; the receiver knows the id."""
-    for bell in (by_command(program), by_webhook(web)):
+    for channel in (by_command(program), by_webhook(web)):
         transaction = notify.connection.transaction()
         await transaction.start()
-        await bell.on_alarms(notify.batch([notify.heard(an_alarm())], topics.ALARM.name), notify.connection)
+        await channel.on_alarms(notify.batch([notify.inbound(an_alarm())], topics.ALARM.name), notify.connection)
         await transaction.rollback()
-    for bell in (by_command(program), by_webhook(web)):  # the process that was started again
-        assert len(await ring(notify, bell, an_alarm())) == 1
-        assert await ring(notify, bell, an_alarm()) == []
+    for channel in (by_command(program), by_webhook(web)):  # the process that was started again
+        assert len(await deliver(notify, channel, an_alarm())) == 1
+        assert await deliver(notify, channel, an_alarm()) == []
     assert [call["id"] for call in program.calls] == [str(an_id("alarm"))] * 2
     assert [key for key, _ in web.calls] == [str(an_id("alarm"))] * 2
 
 
-async def test_an_alarm_that_was_rung_is_not_rung_again(notify: Notify, program: Program) -> None:
-    await ring(notify, by_command(program), an_alarm())
-    assert await ring(notify, by_command(program), an_alarm()) == []
+async def test_a_delivered_alarm_is_not_delivered_again(notify: Notify, program: Program) -> None:
+    await deliver(notify, by_command(program), an_alarm())
+    assert await deliver(notify, by_command(program), an_alarm()) == []
     assert len(program.calls) == 1
 
 
 @pytest.mark.parametrize("cut", [1, 7, 1000])
-async def test_it_does_not_matter_how_the_alarms_are_cut(notify: Notify, program: Program, cut: int) -> None:
-    heard: list[InboundEvent[Event]] = [notify.heard(an_alarm(str(number)), number=number) for number in range(9)]
-    bell = by_command(program)
-    twice = [*heard, *heard[:4]]
-    said = [await ring(notify, bell, *twice[start : start + cut]) for start in range(0, len(twice), cut)]
-    assert [say.event.key for part in said for say in part] == [str(an_id(str(number))) for number in range(9)]
+async def test_the_deliveries_do_not_depend_on_the_batch_boundaries(notify: Notify, program: Program, cut: int) -> None:
+    inbound: list[InboundEvent[Event]] = [notify.inbound(an_alarm(str(number)), number=number) for number in range(9)]
+    channel = by_command(program)
+    twice = [*inbound, *inbound[:4]]
+    emitted = [await deliver(notify, channel, *twice[start : start + cut]) for start in range(0, len(twice), cut)]
+    assert [outbound.event.key for part in emitted for outbound in part] == [
+        str(an_id(str(number))) for number in range(9)
+    ]
     assert len(program.calls) == 9
 
 
-async def test_a_way_that_fails_is_tried_again_and_the_other_rings_meanwhile(
+async def test_a_failing_channel_is_retried_while_the_other_delivers(
     notify: Notify, program: Program, web: Web
 ) -> None:
     """Each way has a consumer of its own: an alarm that comes while one is stuck rings the other way at once."""
     web.status = 500
-    ways = Ways(command=program.command, webhook=web.url, tries=5)
-    stuck, other = Bell(ways, "webhook"), Bell(ways, "command")
+    settings = AlarmSettings(command=program.command, webhook=web.url, tries=5)
+    stuck, other = AlarmChannel(settings, "webhook"), AlarmChannel(settings, "command")
     with pytest.raises(RetryLater):
-        await ring(notify, stuck, an_alarm("first"))
+        await deliver(notify, stuck, an_alarm("first"))
     for name in ("first", "second"):
-        assert rang(await ring(notify, other, an_alarm(name))) == [("command", "done", "exit:0")]
+        assert delivered(await deliver(notify, other, an_alarm(name))) == [("command", "done", "exit:0")]
     web.status = 204
-    assert rang(await ring(notify, stuck, an_alarm("first"))) == [("webhook", "done", "status:204")]
+    assert delivered(await deliver(notify, stuck, an_alarm("first"))) == [("webhook", "done", "status:204")]
     assert (len(program.calls), len(web.calls)) == (2, 2)
 
 
-def test_each_way_has_a_consumer_of_its_own() -> None:
+def test_each_channel_has_a_consumer_of_its_own() -> None:
     assert {"command", "webhook"} <= set(create(Settings()).consumers)
 
 
-async def test_what_fails_to_the_limit_is_said_and_told_to_the_lead_unit(notify: Notify, web: Web) -> None:
+async def test_an_alarm_that_fails_to_the_limit_is_reported_and_the_lead_unit_is_notified(
+    notify: Notify, web: Web
+) -> None:
     web.status = 503
-    bell = by_webhook(web, tries=3)
-    said, tried = await ring_until_said(notify, bell, an_alarm())
+    channel = by_webhook(web, tries=3)
+    emitted, tried = await deliver_with_retries(notify, channel, an_alarm())
     assert tried == 3
     assert len(web.calls) == 3
-    assert rang(said) == [("webhook", "failed", "status:503")]
-    [notice] = notices(said)
+    assert delivered(emitted) == [("webhook", "failed", "status:503")]
+    [notice] = notices(emitted)
     assert (notice.unit, notice.restricted, notice.template) == ("341722-mzj", True, "alarm.failed")
 
 
-async def test_both_ways_failing_is_one_line(notify: Notify, program: Program, web: Web) -> None:
+async def test_two_failing_channels_make_one_notice(notify: Notify, program: Program, web: Web) -> None:
     web.status = 500
     program.ends_with(1)
-    ways = Ways(command=program.command, webhook=web.url, tries=1)
-    heard = notify.heard(an_alarm())
-    said = [say for way in ("command", "webhook") for say in await ring(notify, Bell(ways, way), heard)]
-    assert len(rang(said)) == 2
-    assert len(notices(said)) == 1
+    settings = AlarmSettings(command=program.command, webhook=web.url, tries=1)
+    inbound = notify.inbound(an_alarm())
+    emitted = [
+        outbound
+        for name in ("command", "webhook")
+        for outbound in await deliver(notify, AlarmChannel(settings, name), inbound)
+    ]
+    assert len(delivered(emitted)) == 2
+    assert len(notices(emitted)) == 1
 
 
-async def test_one_alarm_that_fails_does_not_keep_another_from_ringing(notify: Notify, program: Program) -> None:
+async def test_one_failing_alarm_does_not_hold_up_another(notify: Notify, program: Program) -> None:
     program.ends_with(1)
-    bell = by_command(program, tries=9)
+    channel = by_command(program, tries=9)
     with pytest.raises(RetryLater):
-        await ring(notify, bell, an_alarm("first"), an_alarm("second"))
+        await deliver(notify, channel, an_alarm("first"), an_alarm("second"))
     assert {call["id"] for call in program.calls} == {str(an_id("first")), str(an_id("second"))}
 
 
 @pytest.mark.parametrize(
-    ("ways", "detail"),
+    ("settings", "detail"),
     [
-        (Ways(command=("/nowhere/ring",), tries=1), "not_started:FileNotFoundError"),
-        (Ways(command=(sys.executable, "-c", "import time; time.sleep(60)"), timeout=0.2, tries=1), "timeout"),
-        (Ways(command=(sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"), tries=1), "exit:-9"),
-        (Ways(webhook="http://127.0.0.1:1/ring", tries=1), "not_reached:ConnectError"),
+        (AlarmSettings(command=("/nowhere/ring",), tries=1), "not_started:FileNotFoundError"),
+        (AlarmSettings(command=(sys.executable, "-c", "import time; time.sleep(60)"), timeout=0.2, tries=1), "timeout"),
+        (AlarmSettings(command=(sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"), tries=1), "exit:-9"),
+        (AlarmSettings(webhook="http://127.0.0.1:1/ring", tries=1), "not_reached:ConnectError"),
     ],
     ids=["no such program", "a program that hangs", "a program that is killed", "a server that is not there"],
 )
-async def test_whatever_is_wrong_is_a_failed_attempt_in_one_word(notify: Notify, ways: Ways, detail: str) -> None:
-    bell = Bell(ways, "webhook" if ways.webhook else "command")
-    assert [way[1:] for way in rang(await ring(notify, bell, an_alarm()))] == [("failed", detail)]
+async def test_every_fault_is_a_failed_attempt_with_a_code(
+    notify: Notify, settings: AlarmSettings, detail: str
+) -> None:
+    channel = AlarmChannel(settings, "webhook" if settings.webhook else "command")
+    assert [outcome[1:] for outcome in delivered(await deliver(notify, channel, an_alarm()))] == [("failed", detail)]
 
 
-async def test_what_a_command_prints_is_nobodys_business(notify: Notify) -> None:
+async def test_the_output_of_a_command_is_ignored(notify: Notify) -> None:
     """Rubbish without end, on both ends, and the text it was given not read: it is the exit status that counts."""
     rubbish = "import os; [os.write(n, b'\\xff\\x00' * 100000) for n in (1, 2) for _ in range(20)]"
-    bell = Bell(Ways(command=(sys.executable, "-c", rubbish)), "command")
-    assert rang(await ring(notify, bell, an_alarm())) == [("command", "done", "exit:0")]
+    channel = AlarmChannel(AlarmSettings(command=(sys.executable, "-c", rubbish)), "command")
+    assert delivered(await deliver(notify, channel, an_alarm())) == [("command", "done", "exit:0")]
 
 
-async def test_a_server_that_takes_the_call_and_never_answers_is_a_failed_attempt(notify: Notify) -> None:
+async def test_a_server_that_never_answers_is_a_failed_attempt(notify: Notify) -> None:
     async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
         writer.close()
@@ -285,60 +297,66 @@ async def test_a_server_that_takes_the_call_and_never_answers_is_a_failed_attemp
     server = await asyncio.start_server(silent, "127.0.0.1", 0)
     url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/ring"
     async with server:
-        said = await ring(notify, Bell(Ways(webhook=url, timeout=0.3, tries=1), "webhook"), an_alarm())
-    [(way, outcome, detail)] = rang(said)
+        emitted = await deliver(
+            notify, AlarmChannel(AlarmSettings(webhook=url, timeout=0.3, tries=1), "webhook"), an_alarm()
+        )
+    [(way, outcome, detail)] = delivered(emitted)
     assert (way, outcome) == ("webhook", "failed")
     assert detail in ("not_reached:ReadTimeout", "not_reached:TimeoutError")
 
 
-async def test_a_server_that_answers_and_goes_on_talking_has_answered(notify: Notify) -> None:
+async def test_an_endless_body_does_not_delay_the_answer(notify: Notify) -> None:
     async def talkative(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
         await writer.drain()
-        await reader.read()  # until the other side has heard enough
+        await reader.read()  # until the other side has inbound enough
         writer.close()
 
     server = await asyncio.start_server(talkative, "127.0.0.1", 0)
     url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/ring"
     async with server:
-        said = await ring(notify, Bell(Ways(webhook=url, timeout=5, tries=1), "webhook"), an_alarm())
-    assert rang(said) == [("webhook", "done", "status:200")]
+        emitted = await deliver(
+            notify, AlarmChannel(AlarmSettings(webhook=url, timeout=5, tries=1), "webhook"), an_alarm()
+        )
+    assert delivered(emitted) == [("webhook", "done", "status:200")]
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308, 400, 404, 500, 503])
-async def test_a_redirect_is_not_followed_and_an_error_is_not_done(notify: Notify, web: Web, status: int) -> None:
+async def test_a_redirect_is_not_followed_and_an_error_is_a_failure(notify: Notify, web: Web, status: int) -> None:
     web.status = status
-    assert rang(await ring(notify, by_webhook(web, tries=1), an_alarm())) == [("webhook", "failed", f"status:{status}")]
+    assert delivered(await deliver(notify, by_webhook(web, tries=1), an_alarm())) == [
+        ("webhook", "failed", f"status:{status}")
+    ]
     assert len(web.calls) == 1
 
 
-async def test_without_any_way_it_says_so(notify: Notify) -> None:
-    assert await ring(notify, Bell(Ways(), "webhook"), an_alarm()) == []
-    said = await ring(notify, Bell(Ways(), "command"), an_alarm())
-    assert rang(said) == [("none", "no_way_set", "")]
-    assert await store.rung(notify.connection, [an_id("alarm")], "none") == {an_id("alarm")}
+async def test_an_installation_without_a_channel_reports_it(notify: Notify) -> None:
+    assert await deliver(notify, AlarmChannel(AlarmSettings(), "webhook"), an_alarm()) == []
+    emitted = await deliver(notify, AlarmChannel(AlarmSettings(), "command"), an_alarm())
+    assert delivered(emitted) == [("none", "no_way_set", "")]
+    assert await store.delivered_alarms(notify.connection, [an_id("alarm")], "none") == {an_id("alarm")}
 
 
-async def test_a_way_that_is_not_set_says_nothing_where_the_other_is(
+async def test_a_channel_that_is_not_set_is_silent_where_the_other_is_set(
     notify: Notify, program: Program, web: Web
 ) -> None:
-    assert await ring(notify, Bell(Ways(webhook=web.url), "command"), an_alarm()) == []
-    assert await ring(notify, Bell(Ways(command=program.command), "webhook"), an_alarm()) == []
+    assert await deliver(notify, AlarmChannel(AlarmSettings(webhook=web.url), "command"), an_alarm()) == []
+    assert await deliver(notify, AlarmChannel(AlarmSettings(command=program.command), "webhook"), an_alarm()) == []
     assert (program.calls, web.calls) == ([], [])
 
 
-async def test_how_it_rang_is_heard_and_makes_nothing_more(notify: Notify, program: Program) -> None:
-    heard = AlarmDelivered(alarm=an_id("alarm"), channel="command", outcome="done")
-    assert await ring(notify, by_command(program), heard) == []
+async def test_a_delivery_event_is_ignored(notify: Notify, program: Program) -> None:
+    inbound = AlarmDelivered(alarm=an_id("alarm"), channel="command", outcome="done")
+    assert await deliver(notify, by_command(program), inbound) == []
     assert program.calls == []
 
 
 async def test_a_slow_command_does_not_lose_the_transaction(notify: Notify) -> None:
-    """PostgreSQL cuts off a transaction that is silent for too long; ringing keeps it alive."""
+    """PostgreSQL ends a transaction that is idle for too long; a delivery keeps it alive."""
     await notify.connection.execute("set idle_in_transaction_session_timeout = '1500ms'")
-    bell = Bell(Ways(command=(sys.executable, "-c", "import time; time.sleep(2.5)")), "command")
-    assert rang(await ring(notify, bell, an_alarm())) == [("command", "done", "exit:0")]
+    channel = AlarmChannel(AlarmSettings(command=(sys.executable, "-c", "import time; time.sleep(2.5)")), "command")
+    assert delivered(await deliver(notify, channel, an_alarm())) == [("command", "done", "exit:0")]
 
 
 CHILD_OF_A_SHELL = """
@@ -380,9 +398,9 @@ async def heard_through(pipe: Path) -> AsyncIterator[asyncio.StreamReader]:
         transport.close()
 
 
-async def test_a_service_that_stops_leaves_no_command_behind(notify: Notify, pipe: Path) -> None:
-    bell = Bell(Ways(command=shell(pipe), timeout=50), "command")
-    task = asyncio.create_task(ring(notify, bell, an_alarm()))
+async def test_a_stopping_service_leaves_no_command_behind(notify: Notify, pipe: Path) -> None:
+    channel = AlarmChannel(AlarmSettings(command=shell(pipe), timeout=50), "command")
+    task = asyncio.create_task(deliver(notify, channel, an_alarm()))
     async with heard_through(pipe) as child:
         assert await child.readline() == b"up\n"
         task.cancel()
@@ -392,19 +410,19 @@ async def test_a_service_that_stops_leaves_no_command_behind(notify: Notify, pip
             assert await child.read() == b"", "the command and what it waited for have ended"
 
 
-async def test_a_command_that_hangs_is_ended_with_all_that_it_waits_for(notify: Notify, pipe: Path) -> None:
-    bell = Bell(Ways(command=shell(pipe), timeout=3, tries=1), "command")
-    task = asyncio.create_task(ring(notify, bell, an_alarm()))
+async def test_a_hanging_command_is_killed_with_its_children(notify: Notify, pipe: Path) -> None:
+    channel = AlarmChannel(AlarmSettings(command=shell(pipe), timeout=3, tries=1), "command")
+    task = asyncio.create_task(deliver(notify, channel, an_alarm()))
     async with heard_through(pipe) as child:
         async with asyncio.timeout(20):
             assert await child.read() == b"up\n", "and then it has ended"
-    assert rang(await task) == [("command", "failed", "timeout")]
+    assert delivered(await task) == [("command", "failed", "timeout")]
 
 
-async def test_a_command_that_ends_in_the_moment_it_is_given_up_is_a_failed_attempt_like_any_other(
+async def test_a_command_that_ends_as_it_times_out_is_a_failed_attempt(
     notify: Notify, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It has ended and been waited for, and asyncio has not said so yet: there is nobody left to end."""
+    """It has ended and been waited for, and asyncio has not emitted so yet: there is nobody left to end."""
     end = os.killpg
 
     def too_late(group: int, how: int) -> None:
@@ -414,21 +432,21 @@ async def test_a_command_that_ends_in_the_moment_it_is_given_up_is_a_failed_atte
         end(group, how)
 
     monkeypatch.setattr(os, "killpg", too_late)
-    bell = Bell(Ways(command=("/bin/sh", "-c", "exec sleep 50"), timeout=0.3, tries=1), "command")
-    assert rang(await ring(notify, bell, an_alarm())) == [("command", "failed", "timeout")]
+    channel = AlarmChannel(AlarmSettings(command=("/bin/sh", "-c", "exec sleep 50"), timeout=0.3, tries=1), "command")
+    assert delivered(await deliver(notify, channel, an_alarm())) == [("command", "failed", "timeout")]
 
 
 # ---------------------------------------------------------------- settings
 
 
 def test_a_command_is_words_or_a_list() -> None:
-    assert Ways.from_environment({"HUTONG_ALARM_COMMAND": "ring --to 'duty officer'"}).command == (
+    assert AlarmSettings.from_environment({"HUTONG_ALARM_COMMAND": "ring --to 'duty officer'"}).command == (
         "ring",
         "--to",
         "duty officer",
     )
-    assert Ways.from_environment({"HUTONG_ALARM_COMMAND": '["ring", "a b"]'}).command == ("ring", "a b")
-    assert Ways.from_environment({}) == Ways()
+    assert AlarmSettings.from_environment({"HUTONG_ALARM_COMMAND": '["ring", "a b"]'}).command == ("ring", "a b")
+    assert AlarmSettings.from_environment({}) == AlarmSettings()
 
 
 @pytest.mark.parametrize(
@@ -438,7 +456,7 @@ def test_a_command_is_words_or_a_list() -> None:
         {"HUTONG_ALARM_COMMAND": "[1]"},
         {"HUTONG_ALARM_COMMAND": "ring 'duty officer"},
         {"HUTONG_ALARM_WEBHOOK": "ftp://example.invalid"},
-        {"HUTONG_ALARM_WEBHOOK": "http://ring:bell/"},
+        {"HUTONG_ALARM_WEBHOOK": "http://ring:channel/"},
         {"HUTONG_ALARM_WEBHOOK": "https:///ring"},
         {"HUTONG_ALARM_TIMEOUT": "soon"},
         {"HUTONG_ALARM_TIMEOUT": "0"},
@@ -449,4 +467,4 @@ def test_a_command_is_words_or_a_list() -> None:
 )
 def test_a_setting_that_cannot_be_read_is_refused_by_name(environment: dict[str, str]) -> None:
     with pytest.raises(ValueError, match="HUTONG_ALARM"):
-        Ways.from_environment(environment)
+        AlarmSettings.from_environment(environment)
