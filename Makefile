@@ -4,7 +4,7 @@ PY := .venv/bin/python
 .DEFAULT_GOAL := help
 
 # Folders that a partial checkout lacks are left out.
-CODE := $(wildcard contracts workbooks county client runtime services deploy cli demo tests benchmarks scripts)
+CODE := $(wildcard contracts workbooks county client runtime services deploy cli demo tests benchmarks scripts examples)
 
 .PHONY: help setup jars demo test check format up down bench guards test-containers schemas lock clean
 

@@ -14,7 +14,7 @@ from cli.main import app
 ROOT = Path(__file__).resolve().parent.parent
 LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]*)(?:#([^)\s]+))?\)")
 NAMED = re.compile(
-    r"`((?:contracts|workbooks|county|client|runtime|services|deploy|cli|demo|tests|benchmarks|scripts|docs)/[\w./-]+)`"
+    r"`((?:contracts|workbooks|county|client|runtime|services|deploy|cli|demo|tests|benchmarks|scripts|docs|examples)/[\w./-]+)`"
 )
 MAKE = re.compile(r"(?:`|^ {4})make ([a-z-]+)")
 HUTONG = re.compile(r"(?:`|/|^ {4})hutong (?:--home \S+ )?([a-z][\w-]*)(?: ([a-z][\w-]*))?")
@@ -22,7 +22,7 @@ MODULE = re.compile(r"python -m ([\w.]+)")
 
 
 def documents() -> list[Path]:
-    return [*ROOT.glob("*.md"), *sorted((ROOT / "docs").rglob("*.md"))]
+    return [*ROOT.glob("*.md"), *sorted((ROOT / "docs").rglob("*.md")), *(ROOT / "examples").glob("*.md")]
 
 
 def broken(document: Path) -> Iterator[str]:

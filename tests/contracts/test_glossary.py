@@ -1,20 +1,160 @@
-"""One word for one thing: what people read in notices and what the code calls it stand side by side in the glossary."""
+"""The glossary is true: every identifier is found in the place that its row names, and closed lists are complete."""
 
+import importlib
 import re
+import typing
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
-from contracts.vocabulary import ReferralState, Verb
-from services.notify.domain.templates import VERBS
+import pytest
+from pydantic import BaseModel
 
-GLOSSARY = (Path(__file__).parents[2] / "docs" / "glossary.md").read_text("utf-8")
-IDENTIFIERS = {word for part in re.findall(r"`([^`]+)`", GLOSSARY) for word in re.split(r" / |\s", part)}
+import cli.labels
+import services.notify.labels
+from contracts import vocabulary
+from contracts.vocabulary import (
+    DutyKind,
+    FactName,
+    FindingCode,
+    IdentityField,
+    LedgerReason,
+    ReferralState,
+    Result,
+    ReturnReason,
+    Transition,
+    Verb,
+)
+
+ROOT = Path(__file__).parents[2]
+GLOSSARY = (ROOT / "docs" / "glossary.md").read_text("utf-8")
+HEADER = "| 中文 | English | identifier | place | definition |"
+IN_THE_GUIDE = {FactName, FindingCode, IdentityField}
+"""Listed in the departments' guide, and held true there (``tests/cli/test_guide.py``)."""
 
 
-def test_every_verb_stands_beside_its_chinese() -> None:
-    rows = [line.split("|")[1:3] for line in GLOSSARY.splitlines() if line.startswith("| ")]
-    for verb in Verb:
-        assert any(f"`{verb.value}`" in english and VERBS[verb][:2] in chinese for chinese, english, *_ in rows), verb
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of the glossary."""
+
+    chinese: str
+    english: str
+    identifiers: tuple[str, ...]
+    places: tuple[str, ...]
+    definition: str
 
 
-def test_every_state_of_a_referral_is_a_word_of_the_house() -> None:
-    assert {state.value for state in ReferralState} - {"draft"} <= IDENTIFIERS
+def _rows() -> Iterator[Row]:
+    for table in GLOSSARY.split(HEADER)[1:]:
+        for line in table.split("\n\n")[0].splitlines()[2:]:
+            chinese, english, identifiers, places, definition = (cell.strip() for cell in line.split("|")[1:-1])
+            yield Row(
+                chinese,
+                english,
+                tuple(re.findall(r"`([^`]+)`", identifiers)),
+                tuple(re.findall(r"`([^`]+)`", places)),
+                definition,
+            )
+
+
+ROWS = list(_rows())
+
+
+def _names_in(place: str) -> set[str]:
+    """Every name and value that a module, a class, a field or a file holds."""
+    if "/" in place:
+        return set(re.findall(r"[\w-]+", (ROOT / place).read_text("utf-8")))
+    parts = place.split(".")
+    for length in range(len(parts), 0, -1):
+        try:
+            found: Any = importlib.import_module(".".join(parts[:length]))
+        except ModuleNotFoundError:
+            continue
+        break
+    else:
+        raise AssertionError(f"no such module: {place}")
+    owner: Any = None
+    for part in parts[length:]:
+        owner, found = found, _field(found, part)
+    if isinstance(found, type) and issubclass(found, StrEnum):
+        return {member.value for member in found}
+    if owner is not None and not isinstance(found, type):
+        return _values(found)
+    return {*dir(found), *getattr(found, "model_fields", ())}
+
+
+def _field(owner: Any, name: str) -> Any:
+    """A module's attribute, or the annotation of a model's field."""
+    if isinstance(owner, type) and issubclass(owner, BaseModel):
+        return owner.model_fields[name].annotation
+    return getattr(owner, name)
+
+
+def _values(annotation: Any) -> set[str]:
+    """The words of a ``Literal``, alone or in a union."""
+    if typing.get_origin(annotation) is typing.Literal:
+        return set(typing.get_args(annotation))
+    return {value for part in typing.get_args(annotation) for value in _values(part)}
+
+
+def test_the_glossary_has_rows() -> None:
+    assert len(ROWS) > 100
+    assert len(ROWS) == len(re.findall(r"^\|(?! 中文|---)", GLOSSARY, re.MULTILINE))
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.english}: {row.places}")
+def test_every_identifier_is_in_the_place_that_its_row_names(row: Row) -> None:
+    names = {name for place in row.places for name in _names_in(place)}
+    assert set(row.identifiers) <= names
+    assert bool(row.identifiers) == bool(row.places)
+    assert row.english
+    assert row.definition.endswith(".")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        found
+        for found in vars(vocabulary).values()
+        if isinstance(found, type) and issubclass(found, StrEnum) and found is not StrEnum and found not in IN_THE_GUIDE
+    ],
+    ids=lambda words: words.__name__,
+)
+def test_every_closed_list_of_words_is_complete(words: type[StrEnum]) -> None:
+    """Answers, levels, states, verbs: each value has its Chinese word."""
+    place = f"contracts.vocabulary.{words.__name__}"
+    listed = [name for row in ROWS if place in row.places for name in row.identifiers]
+    assert sorted(listed) == sorted(words)
+    assert all(row.chinese != "—" for row in ROWS if place in row.places)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [ReferralState, Transition, Result, ReturnReason, LedgerReason, DutyKind, Verb],
+    ids=lambda words: words.__name__,
+)
+def test_a_chinese_word_is_the_one_that_people_read(words: type[StrEnum]) -> None:
+    """The labels of the command line and of notices begin with it."""
+    place = f"contracts.vocabulary.{words.__name__}"
+    chinese = {
+        name: word
+        for row in ROWS
+        if place in row.places
+        for name, word in zip(row.identifiers, row.chinese.split(" / "), strict=True)
+    }
+    tables = [
+        table
+        for module in (cli.labels, services.notify.labels)
+        for table in vars(module).values()
+        if isinstance(table, Mapping) and table and all(isinstance(key, words) for key in table)
+    ]
+    assert tables
+    for table in tables:
+        assert {word: label for word, label in table.items() if not label.startswith(chinese[word])} == {}
+
+
+def test_no_identifier_of_one_place_has_two_meanings() -> None:
+    pairs = [(name, place) for row in ROWS for place in row.places for name in row.identifiers]
+    assert len(pairs) == len(set(pairs))
