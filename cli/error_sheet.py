@@ -7,7 +7,8 @@ from typing import Any
 
 from contracts.intake import Problem
 from deploy.files import NotOursError, write_private
-from workbooks.reader import Sheet, error_sheet, is_unchanged_error_sheet
+from workbooks.error_sheet import error_sheet, is_unchanged_error_sheet
+from workbooks.reader import Sheet
 
 
 def write_error_sheet(path: Path, sheet: Sheet, troubles: Iterable[Problem | Mapping[str, Any]]) -> Path:

@@ -18,8 +18,9 @@ from client.kafka_client import PlainClient
 from contracts.county import County, Unit
 from contracts.intake import PERIOD
 from contracts.topics import DEPARTMENT, RECEIPT
+from workbooks.error_sheet import is_error_sheet
 from workbooks.headers import find_sealed
-from workbooks.reader import Sheet, WorkbookUnreadable, is_error_sheet, read_workbook
+from workbooks.reader import Sheet, WorkbookUnreadable, read_workbook
 
 NAMESPACE = UUID("0f5b6c1e-8f0f-5f3a-9a7c-3f2f3d1f7a10")
 """Under which submissions are named: the same file for the same period is the same submission."""

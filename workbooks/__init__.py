@@ -1,1 +1,1 @@
-"""Units' workbooks: reading one as it stands, and giving it back with what must be mended marked in it."""
+"""Reads units' workbooks, and writes them back with their problems marked."""

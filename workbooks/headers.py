@@ -1,4 +1,4 @@
-"""Folds column headers, so that a column is known however its header is typed."""
+"""Folds column headers, so that a column is recognised however its header is typed."""
 
 import re
 from collections.abc import Iterable
@@ -12,15 +12,15 @@ _MARKS = "*★☆:：、#"
 
 
 def fold(header: str) -> str:
-    """One form for full-width and half-width, capitals, spaces, line breaks, stars and remarks such as ``(必填)``.
+    """Fold width, capitals, spaces, line breaks, stars and remarks such as ``(必填)`` into one form.
 
-    A remark that could tell two columns apart, such as ``(父亲)``, stays.
+    A remark that could distinguish two columns, such as ``(父亲)``, is kept.
     """
     text = plain(header).replace(" ", "").lower().strip(_MARKS)
     return _REMARK.sub("", text).strip(_MARKS)
 
 
 def find_sealed(headers: Iterable[str], sealed_words: Iterable[str]) -> tuple[str, ...]:
-    """The headers that contain one of the sealed words, as they stand."""
+    """Return the headers that contain one of the sealed words."""
     parts = [folded for part in sealed_words if (folded := fold(part))]
     return tuple(header for header in headers if (folded := fold(header)) and any(part in folded for part in parts))

@@ -1,24 +1,18 @@
-"""Reads a unit's workbook as it stands, and gives it back with what must be mended marked in it."""
+"""Reads the rows of a unit's workbook."""
 
 import csv
 import hashlib
 import io
 import re
 import zipfile
-import zlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
-import openpyxl
-from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
-from openpyxl.comments import Comment
-from openpyxl.styles import Alignment, Font, PatternFill
 from openpyxl.utils import get_column_letter
 from openpyxl.utils.cell import column_index_from_string, coordinate_from_string
-from openpyxl.worksheet.worksheet import Worksheet
 from openpyxl.xml.functions import fromstring
 from python_calamine import (
     CalamineError,
@@ -29,13 +23,13 @@ from python_calamine import (
     SheetVisibleEnum,
 )
 
-from contracts.intake import Cell, Problem
+from contracts.intake import Cell
 from workbooks.headers import fold
 
 MAX_BYTES = 100 * 1024 * 1024
-"""Bytes. A county's largest file is a few megabytes."""
+"""A county's largest file has a few megabytes."""
 MAX_HEADER_ROW = 30
-"""Rows: titles, units and dates stand above a header, never more than these."""
+"""Rows. Titles, units and dates are above a header, never more of them."""
 
 _SAVE_AS = "请用表格软件打开，另存为 .xlsx 后重新报送。"
 _ZIP, _OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
@@ -49,7 +43,7 @@ _FORMULA = re.compile(rb"<(?:\w+:)?f\b")
 _RESULT = re.compile(rb"<(?:\w+:)?v\b[^>]*>([^<]+)<")
 _DATE_1904 = re.compile(rb"<(?:\w+:)?workbookPr\b[^>]*\bdate1904\s*=\s*[\"'](?:1|true)[\"']")
 _PLACE = re.compile(rb"\br=[\"']([A-Z]+[0-9]+)[\"']")
-_HIDDEN_FORM = ("\ufeff", "\u200b")
+_INVISIBLE = ("\ufeff", "\u200b")
 
 _BLANK: list[Any] = []
 
@@ -58,7 +52,7 @@ Merged = list[tuple[tuple[int, int], tuple[int, int]]]
 
 
 class WorkbookUnreadable(Exception):
-    """A file cannot be read. The message says why and what to do, in Chinese; it never carries content."""
+    """A file cannot be read. The message says why and what to do, in Chinese, without content of the file."""
 
     def __init__(self, message: str, remedy: str) -> None:
         super().__init__(f"{message}{remedy}")
@@ -71,23 +65,23 @@ class Sheet:
     """The rows of one file."""
 
     columns: tuple[str, ...]
-    """The headers as they stand. One that stands twice is marked ``#2``; two header rows are read as one."""
+    """The headers. A repeated one is marked ``#2``; two header rows are read as one."""
     rows: list[tuple[int, dict[str, Cell]]]
-    """(number, header -> content). The header is row 1, an empty line counts; empty cells are left out."""
+    """(number, header -> content). The header is row 1, empty lines count, empty cells are left out."""
     sha256: str
     header_row: int = 1
-    """The (last) row of the header in the file itself, counted from 1."""
+    """The last row of the header in the file itself, counted from 1."""
     date_1904: bool = False
-    """Bare serial dates count from 1904, the workbook says."""
+    """Bare serial dates count from 1904, as the workbook states."""
 
 
 def read_workbook(path: Path, known_headers: Iterable[str] = ()) -> Sheet:
     """Read .xlsx, .xls or .csv (UTF-8, GB18030).
 
-    ``known``: headers the dataset may have, by which the header row is told from the titles above it.
+    ``known``: headers that the dataset may have; they tell the header row from the titles above it.
 
     Raises:
-        WorkbookUnreadable: there is no such file, it is of another kind, protected, damaged, or without a header.
+        WorkbookUnreadable: the file is missing, of another kind, protected, damaged, or has no header.
     """
     content = _content(path)
     names = frozenset(fold(name) for name in known_headers)
@@ -125,7 +119,7 @@ def _content(path: Path) -> bytes:
 
 
 def _worksheet(content: bytes, names: Collection[str]) -> tuple[Grid, Merged, int]:
-    """The one visible sheet that has a header, and the column its cells begin with."""
+    """Return the cells of the one visible sheet with a header, its merged ranges, and its first column."""
     try:
         book = CalamineWorkbook.from_filelike(io.BytesIO(content))
         visible = [
@@ -160,17 +154,17 @@ def _worksheet(content: bytes, names: Collection[str]) -> tuple[Grid, Merged, in
 
 
 def _left(sheet: CalamineSheet) -> int:
-    """The first column that holds anything: what stands left of it is not read, and places count from the first."""
+    """Return the first column with content. Calamine counts cells from it, but merged ranges from the first column."""
     return 0 if sheet.start is None else sheet.start[1]
 
 
 def _grid(sheet: CalamineSheet) -> Grid:
-    """Lines that are empty cost nothing: a blank at the foot of the sheet makes a million of them."""
+    """Return the cells by row. Empty rows share one list: a blank at the foot of a sheet makes a million of them."""
     return [_BLANK if row.count("") == len(row) else [_cell(cell) for cell in row] for row in sheet.iter_rows()]
 
 
 def _cell(cell: Any) -> Cell:
-    """As it stands; days in ISO form. What a spreadsheet kept as a large number stays a number: it is damaged."""
+    """Return a cell's content, dates in ISO form. A large number stays a number, as a sign that digits are lost."""
     if isinstance(cell, str):
         return _stripped(cell)
     if isinstance(cell, bool) or cell is None:
@@ -189,9 +183,9 @@ def _cell(cell: Any) -> Cell:
 
 
 def _formulas(content: bytes, sheet: str) -> dict[tuple[int, int], str]:
-    """Place (from 0) -> what became of the formula there: its error, or ``=`` where the file has no result of it.
+    """Return for each formula without a result its position (row, column, from 0) and its error, or ``=``.
 
-    Calamine gives both as empty cells. Only .xlsx tells.
+    Calamine returns both as empty cells. Only .xlsx files contain this.
     """
     if not content.startswith(_ZIP):
         return {}
@@ -216,7 +210,7 @@ def _formulas(content: bytes, sheet: str) -> dict[tuple[int, int], str]:
 
 
 def _page(book: zipfile.ZipFile, sheet: str) -> bytes:
-    """The part of a workbook that holds a sheet; nothing in a workbook of another kind."""
+    """Return the XML part of a sheet; empty for a workbook of another kind."""
     names = book.namelist()
     if "xl/workbook.xml" not in names or "xl/_rels/workbook.xml.rels" not in names:
         return b""
@@ -224,7 +218,7 @@ def _page(book: zipfile.ZipFile, sheet: str) -> bytes:
         sheets = fromstring(book.read("xl/workbook.xml")).findall(".//{*}sheet")
         parts = list(fromstring(book.read("xl/_rels/workbook.xml.rels")))
     except SyntaxError:
-        return b""  # calamine is more lenient: what it can read is read
+        return b""  # calamine is more lenient, and what it can read is read
     ids = {value for one in sheets if one.get("name") == sheet for name, value in one.items() if name.endswith("}id")}
     for one in parts:
         target = one.get("Target", "")
@@ -235,7 +229,7 @@ def _page(book: zipfile.ZipFile, sheet: str) -> bytes:
 
 
 def _fill_in(grid: Grid, left: int, formulas: Mapping[tuple[int, int], str]) -> None:
-    """A row that holds nothing but such cells is one of a form that nobody has filled in: it stays empty."""
+    """Add the formulas. A row with nothing else is an unused row of a form, and stays empty."""
     for (row, column), text in formulas.items():
         if row < len(grid) and grid[row] and grid[row][column - left] is None:
             grid[row][column - left] = text
@@ -263,7 +257,7 @@ def _text_rows(content: bytes) -> Grid:
         raise WorkbookUnreadable("不能识别的文件。", "请报送 .xlsx 或 .csv 文件。")
     delimiter = max(",\t;，", key="".join(text.splitlines()[:MAX_HEADER_ROW]).count)
     try:
-        # Strict: a quotation mark that is never closed would swallow every row after it without a word.
+        # Otherwise a quotation mark that is never closed would silently swallow every row after it.
         lines = csv.reader(io.StringIO(text, newline=None), delimiter=delimiter, strict=True)
         return [[_stripped(cell) for cell in row] for row in lines]
     except csv.Error:
@@ -285,7 +279,7 @@ def _decoded(content: bytes) -> str:
 
 def _stripped(text: str) -> str | None:
     protected = _FORMULA_TEXT.fullmatch(text.strip())
-    text = (protected[1] if protected else text).strip("".join(_HIDDEN_FORM) + " \t\r\n\u3000")
+    text = (protected[1] if protected else text).strip("".join(_INVISIBLE) + " \t\r\n\u3000")
     return text or None
 
 
@@ -297,13 +291,13 @@ def _score(grid: Grid, names: Collection[str]) -> int:
 
 
 def _matches(row: Sequence[Any], names: Collection[str]) -> int:
-    """How much a row looks like a header: known names, or, when none are known, cells with text."""
+    """Return how many cells look like headers: known names, or any text if no names are known."""
     texts = [cell for cell in row if isinstance(cell, str)]
     return sum(fold(text) in names for text in texts) if names else len(texts)
 
 
 def _header(grid: Grid, merged: Merged, names: Collection[str]) -> tuple[int, int]:
-    """First and last row of the header (from 0): vertical merges, or groups above it, make it more than one."""
+    """Return first and last row of the header, from 0. Vertical merges or groups above it make it more than one."""
     enough = 1 if names else 2
     best = max(range(min(len(grid), MAX_HEADER_ROW)), key=lambda row: (_matches(grid[row], names), -row), default=None)
     if best is None or _matches(grid[best], names) < enough:
@@ -320,7 +314,7 @@ def _header(grid: Grid, merged: Merged, names: Collection[str]) -> tuple[int, in
 
 
 def _columns(grid: Grid, merged: Merged, top: int, bottom: int, before: int) -> dict[int, str]:
-    """Place -> header. A group's header stands before those of its columns: 家庭成员1 and 姓名 are 家庭成员1姓名."""
+    """Return column -> header. A group's header precedes its columns': 家庭成员1 and 姓名 make 家庭成员1姓名."""
     width = max(map(len, grid))
     texts = [[_at(grid, row, column) for column in range(width)] for row in range(top, bottom + 1)]
     for (first, left), (last, right) in merged:
@@ -350,119 +344,9 @@ def _at(grid: Grid, row: int, column: int) -> str:
 
 
 def _is_footer(row: Sequence[Any]) -> bool:
-    """A sum, or who signed. Never a row that holds an identity number."""
+    """Return true for a sum or a signature, but never for a row with an ID number."""
     filled = [cell for cell in row if cell is not None]
     if not filled or any(sum(map(str.isdigit, str(cell))) >= 15 for cell in filled):
         return False
     first = str(filled[0]).strip()
     return _SUM.fullmatch(first) is not None or (len(filled) <= 4 and _SIGNED.match(first) is not None)
-
-
-# ---------------------------------------------------------------- the way back
-
-_REFUSED = PatternFill("solid", fgColor="FFC7CE")
-_REMARKED = PatternFill("solid", fgColor="FFEB9C")
-_HEAD = PatternFill("solid", fgColor="D9E1F2")
-_AUTHOR = "hutong"
-_SAVED_BY_US = f"<cp:lastModifiedBy>{_AUTHOR}</cp:lastModifiedBy>".encode()
-_PROPERTIES_AT_MOST = 10_000
-"""Bytes. Those that are written here take a few hundred."""
-_PLACE_IN_SOURCE = "原表行号"
-_EXPLANATION = ("问题", "怎样更正")
-_SCOPES = {"cell": "此格未收", "row": "整行未收", "file": "整份未收", "nothing": "已收，请留意"}
-_WRAPPED = Alignment(wrap_text=True, vertical="top")
-
-
-def is_error_sheet(sheet: Sheet) -> bool:
-    """True when a file was made by ``error_sheet``, as its columns tell: it holds some rows of a list only."""
-    return sheet.columns[:1] == (_PLACE_IN_SOURCE,) and sheet.columns[-2:] == _EXPLANATION
-
-
-def error_sheet(sheet: Sheet, problems: Iterable[Problem | Mapping[str, Any]]) -> bytes:
-    """The sender's own rows that have troubles, as a workbook: marked cells, and beside them fault and remedy."""
-    told = [one if isinstance(one, Problem) else Problem.model_validate(one) for one in problems]
-    by_row: dict[int, list[Problem]] = {}
-    for one in told:
-        if one.row is not None:
-            by_row.setdefault(one.row, []).append(one)
-    book = openpyxl.Workbook()
-    book.properties.lastModifiedBy = _AUTHOR
-    page = book.active
-    assert isinstance(page, Worksheet)
-    page.title = "需要更正的行"
-    _write_rows(page, sheet, by_row)
-    whole = [one for one in told if one.row is None]
-    if whole:
-        _write_whole(book.create_sheet("整份文件"), whole)
-        if not by_row:
-            book.remove(page)
-    content = io.BytesIO()
-    book.save(content)
-    return content.getvalue()
-
-
-def is_unchanged_error_sheet(file: BinaryIO) -> bool:
-    """True when a file is an error sheet as it was written: any program that saves it puts its user's name there."""
-    try:
-        with zipfile.ZipFile(file) as book, book.open("docProps/core.xml") as properties:
-            return _SAVED_BY_US in properties.read(_PROPERTIES_AT_MOST)
-    except (zipfile.BadZipFile, zlib.error, KeyError, NotImplementedError, RuntimeError, EOFError):
-        return False
-
-
-def _write_rows(page: Worksheet, sheet: Sheet, by_row: Mapping[int, Sequence[Problem]]) -> None:
-    headers = [_PLACE_IN_SOURCE, *sheet.columns, *_EXPLANATION]
-    for column, header in enumerate(headers, start=1):
-        cell = page.cell(1, column)
-        _put(cell, header)
-        cell.font = Font(bold=True)
-        cell.fill = _HEAD
-    place = {header: column for column, header in enumerate(sheet.columns, start=2)}
-    contents = dict(sheet.rows)
-    for line, number in enumerate(sorted(by_row), start=2):
-        page.cell(line, 1, number + sheet.header_row - 1)
-        for header, content in contents.get(number, {}).items():
-            _put(page.cell(line, place[header]), content)
-        found = by_row[number]
-        for one in found:
-            column = place.get(one.column or "", 1)
-            cell = page.cell(line, column)
-            if cell.fill.fgColor.rgb != _REFUSED.fgColor.rgb:
-                cell.fill = _REMARKED if one.refused == "nothing" else _REFUSED
-            note = f"{one.message}\n{one.remedy}"
-            cell.comment = Comment(note if cell.comment is None else f"{cell.comment.text}\n{note}", "intake")
-        wrong = [f"{_named(one)}{one.message}（{_SCOPES[one.refused]}）" for one in found]
-        for column, lines in ((len(headers) - 1, wrong), (len(headers), [one.remedy for one in found])):
-            cell = page.cell(line, column)
-            _put(cell, "\n".join(dict.fromkeys(lines)))
-            cell.alignment = _WRAPPED
-    page.freeze_panes = "B2"
-    for column in range(1, len(headers) + 1):
-        page.column_dimensions[get_column_letter(column)].width = 60 if column >= len(headers) - 1 else 18
-
-
-def _write_whole(page: Worksheet, whole: Sequence[Problem]) -> None:
-    for column, header in enumerate(("问题", "怎样更正"), start=1):
-        cell = page.cell(1, column)
-        _put(cell, header)
-        cell.font = Font(bold=True)
-        cell.fill = _HEAD
-        page.column_dimensions[get_column_letter(column)].width = 60
-    for line, one in enumerate(whole, start=2):
-        for column, text in enumerate((f"{one.message}（{_SCOPES[one.refused]}）", one.remedy), start=1):
-            _put(page.cell(line, column), text)
-            page.cell(line, column).alignment = _WRAPPED
-
-
-def _named(one: Problem) -> str:
-    return f"“{one.column}”：" if one.column else ""
-
-
-def _put(cell: Any, content: Cell) -> None:
-    """Write content so that the next program neither computes it nor takes an identity number for a number."""
-    if isinstance(content, str) or (isinstance(content, int | float) and abs(content) >= 1e11):
-        cell.value = ILLEGAL_CHARACTERS_RE.sub("", str(content))[:32_000]
-        cell.data_type = "s"
-        cell.number_format = "@"
-    else:
-        cell.value = content

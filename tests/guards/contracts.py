@@ -201,7 +201,7 @@ GUARDS = [
         '    return "、".join([*sorted(longest), *lines]) or OTHER_STATION',
         '    return "、".join([*sorted(longest), *lines]) or station',
         "tests/intake/test_actions.py::"
-        "test_who_was_called_is_passed_on_by_the_countys_name_for_it_and_nothing_else_that_was_typed",
+        "test_a_called_station_is_published_by_the_countys_name_and_nothing_else_typed_is",
     ),
     Guard(
         "contracts: the envelope is CloudEvents'",

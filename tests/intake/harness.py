@@ -1,4 +1,4 @@
-"""Hands events to intake's handlers in batches of any size, and looks at what they say."""
+"""Passes events to intake's handlers in batches of any size, and returns what they emit."""
 
 import json
 from base64 import b64decode
@@ -45,7 +45,7 @@ def an_id(*parts: object) -> UUID:
 
 
 class Harness:
-    """One intake, its county and its clock."""
+    """Intake's handlers with a county and a clock."""
 
     def __init__(self, connection: Any, county: County | None = None) -> None:
         self.tx = connection
@@ -58,9 +58,9 @@ class Harness:
         self._offset = 0
 
     async def send_events(self, *events: Event, unit: str = SCHOOL, size: int = 1000) -> list[Event]:
-        """What a unit's own topic brings, and what intake says to it."""
-        heard = [self._inbound(event, f"department.{unit}.v1") for event in events]
-        return await self._apply(handlers.on_records, heard, size)
+        """Pass events of a unit's department topic; return what intake emits."""
+        inbound = [self._inbound(event, f"department.{unit}.v1") for event in events]
+        return await self._apply(handlers.on_records, inbound, size)
 
     async def act(
         self,
@@ -70,13 +70,13 @@ class Harness:
         size: int = 1000,
         restricted: bool = False,
     ) -> list[Event]:
-        """What a unit's people do, from one of its log-ins, and what intake says to it."""
+        """Pass actions from one of a unit's log-ins; return what intake emits."""
         topic = f"action.{unit}.restricted.v1" if restricted else f"action.{unit}.v1"
-        heard = [
+        inbound = [
             self._inbound(action, topic, ce_ids[index] if index < len(ce_ids) else None)
             for index, action in enumerate(actions)
         ]
-        return await self._apply(handlers.on_actions, heard, size)
+        return await self._apply(handlers.on_actions, inbound, size)
 
     async def send_raw(
         self,
@@ -87,31 +87,31 @@ class Harness:
         ce_id: UUID | None = None,
         of_people: bool | None = None,
     ) -> list[Event]:
-        """What intake says to the bytes a unit's client sends; bytes and texts are sent as they are.
+        """Pass a message as a unit's client sends it, bytes and texts unchanged; return what intake emits.
 
-        ``of_people``: on the unit's action topic, or else its department topic; None: on the one its kind belongs on.
+        ``of_people``: on the unit's action topic, or else its department topic; None: on the topic of its kind.
         """
         if of_people is None:
             of_people = kind.startswith("action.")
-        entry, mended = (ACTION, malformed.repair_action) if of_people else (DEPARTMENT, malformed.repair_record)
-        heard = self._decoded(entry, mended, entry.name_for(unit), kind, body, ce_id)
+        entry, repair = (ACTION, malformed.repair_action) if of_people else (DEPARTMENT, malformed.repair_record)
+        inbound = self._decoded(entry, repair, entry.name_for(unit), kind, body, ce_id)
         handler = handlers.on_actions if of_people else handlers.on_records
-        return await self._apply(handler, [heard], 1)
+        return await self._apply(handler, [inbound], 1)
 
     async def submit(
         self, rows: Sequence[Mapping[str, Cell]], *, unit: str = SCHOOL, size: int = 1000, **begin: Any
     ) -> "Receipt":
-        """A whole file; what came of it."""
+        """Pass a whole file; return its receipt."""
         return Receipt(await self.send_events(*a_file(rows, **begin), unit=unit, size=size))
 
     async def count(self, table: str) -> int:
         return int(await self.tx.fetchval(f"SELECT count(*) FROM {table}"))
 
     def open_identity(self, event: RecordRead | FindingReported) -> dict[str, str]:
-        """Who an event is about, as the registry will read it."""
+        """Open the identity of an event, as the registry does."""
         belongs_to = event.record if isinstance(event, RecordRead) else event.finding
-        found: dict[str, str] = json.loads(self.opener.open(b64decode(event.identity), str(belongs_to).encode()))
-        return found
+        identity: dict[str, str] = json.loads(self.opener.open(b64decode(event.identity), str(belongs_to).encode()))
+        return identity
 
     def _inbound(self, event: Event, topic: str, ce_id: UUID | None = None) -> InboundEvent[Any]:
         self._offset += 1
@@ -121,9 +121,9 @@ class Harness:
         return InboundEvent(event, envelope, topic, 0, self._offset)
 
     def _decoded(
-        self, entry: Topic, mended: Any, topic: str, kind: str, body: object, ce_id: UUID | None
+        self, entry: Topic, repair: Any, topic: str, kind: str, body: object, ce_id: UUID | None
     ) -> InboundEvent[Any]:
-        """As a lane of the runtime reads it."""
+        """Decode a message as the runtime does."""
         value = (
             body.encode() if isinstance(body, str) else body if isinstance(body, bytes) else json.dumps(body).encode()
         )
@@ -134,37 +134,37 @@ class Harness:
         raw: Any = SimpleNamespace(topic=topic, partition=0, offset=self._offset, value=value)
         read = reader.decode(raw, envelope)
         if isinstance(read, UnreadableEvent):
-            event = mended(envelope, value, read.reason)
-            assert event is not None, "it would be parked"
+            event = repair(envelope, value, read.reason)
+            assert event is not None, "the message would be parked"
             read = InboundEvent(event, envelope, topic, 0, self._offset)
         assert isinstance(read, InboundEvent)
         return read
 
-    async def emit_for(self, heard: Sequence[InboundEvent[Any]]) -> list[OutboundEvent]:
-        """What the handler of records hands to the runtime."""
-        batch = Batch(heard, heard[0].topic, 0, None, self.now, self.county, 4)
+    async def emit_for(self, inbound: Sequence[InboundEvent[Any]]) -> list[OutboundEvent]:
+        """Return what the handler of records emits, with envelopes."""
+        batch = Batch(inbound, inbound[0].topic, 0, None, self.now, self.county, 4)
         return await handlers.on_records(batch, self.tx, secrets=self.secrets, parsers=self.parsers)
 
-    async def _apply(self, handler: Any, heard: Sequence[InboundEvent[Any]], size: int) -> list[Event]:
-        said: list[OutboundEvent] = []
-        for start in range(0, len(heard), size):
-            part = heard[start : start + size]
+    async def _apply(self, handler: Any, inbound: Sequence[InboundEvent[Any]], size: int) -> list[Event]:
+        emitted: list[OutboundEvent] = []
+        for start in range(0, len(inbound), size):
+            part = inbound[start : start + size]
             batch = Batch(part, part[0].topic, 0, None, self.now, self.county, 4)
             async with self.tx.transaction():
-                said += await handler(batch, self.tx, secrets=self.secrets, desk=self.parsers)
-        for one in said:
-            assert one.time == (self.now or NOON)
-        return [one.event for one in said]
+                emitted += await handler(batch, self.tx, secrets=self.secrets, parsers=self.parsers)
+        for outbound in emitted:
+            assert outbound.time == (self.now or NOON)
+        return [outbound.event for outbound in emitted]
 
 
 class Receipt:
-    """What intake said about one file."""
+    """What intake emitted for one file."""
 
-    def __init__(self, said: list[Event]) -> None:
-        self.events = said
-        self.parts = only(said, RowsAnswered)
-        self.answers = only(said, SubmissionAnswered)
-        self.records = only(said, RecordRead)
+    def __init__(self, emitted: list[Event]) -> None:
+        self.events = emitted
+        self.parts = only(emitted, RowsAnswered)
+        self.answers = only(emitted, SubmissionAnswered)
+        self.records = only(emitted, RecordRead)
 
     @property
     def answer(self) -> SubmissionAnswered:
@@ -179,12 +179,12 @@ class Receipt:
 
     @property
     def codes(self) -> Counter[str]:
-        told = [*(part.problems for part in self.parts), *(answer.problems for answer in self.answers)]
-        return Counter(trouble.code for troubles in told for trouble in troubles)
+        lists = [*(part.problems for part in self.parts), *(answer.problems for answer in self.answers)]
+        return Counter(problem.code for problems in lists for problem in problems)
 
 
-def only(said: Iterable[Event], kind: type[E]) -> list[E]:
-    return [event for event in said if isinstance(event, kind)]
+def only(events: Iterable[Event], kind: type[E]) -> list[E]:
+    return [event for event in events if isinstance(event, kind)]
 
 
 def a_file(

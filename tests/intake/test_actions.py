@@ -45,7 +45,7 @@ def an_action(verb: str, **changes: Any) -> Action:
 
 
 async def refusal(intake: Harness, action: Action, unit: str = MZJ) -> str:
-    """The code of the one answer; nothing else may have been said."""
+    """The code of the one answer; nothing else may have been emitted."""
     [answer] = await intake.act(action, unit=unit)
     assert isinstance(answer, ActionAnswered)
     assert answer.outcome == "refused"
@@ -108,16 +108,16 @@ async def test_empty_lists_are_missing_too(intake: Harness) -> None:
 
 async def test_a_merge_is_taken_back_by_naming_the_two_files(intake: Harness) -> None:
     """Who merged them does not know the numbers of their records; the registry knows what each brought."""
-    said = await intake.act(an_action("split", records=[], other=an_id("other")), unit=MZJ)
+    emitted = await intake.act(an_action("split", records=[], other=an_id("other")), unit=MZJ)
 
-    assert [(one.other, one.records) for one in only(said, ActionAccepted)] == [(an_id("other"), ())]
+    assert [(one.other, one.records) for one in only(emitted, ActionAccepted)] == [(an_id("other"), ())]
 
 
 async def test_false_is_an_answer(intake: Harness) -> None:
-    """An attempt that reached nobody, a visit elsewhere: said, and judged later."""
-    said = await intake.act(an_action("contact", reached=False), an_action("visit", at_residence=False), unit=MZJ)
+    """An attempt that reached nobody, a visit elsewhere: emitted, and judged later."""
+    emitted = await intake.act(an_action("contact", reached=False), an_action("visit", at_residence=False), unit=MZJ)
 
-    assert len(only(said, ActionAccepted)) == 2
+    assert len(only(emitted, ActionAccepted)) == 2
 
 
 async def test_a_phone_report_may_name_the_finding_instead(intake: Harness) -> None:
@@ -154,33 +154,35 @@ async def test_the_wrong_area_must_name_the_right_one(intake: Harness) -> None:
         (GAJ, {"role": "police_officer"}, "role_may_not"),
     ],
 )
-async def test_only_who_may_is_heard(intake: Harness, unit: str, changes: dict[str, Any], code: str) -> None:
+async def test_an_action_without_authority_is_refused(
+    intake: Harness, unit: str, changes: dict[str, Any], code: str
+) -> None:
     assert await refusal(intake, an_action("confirm", **changes), unit) == code
 
 
-async def test_a_smaller_place_speaks_through_its_parent_only(intake: Harness) -> None:
+async def test_a_smaller_place_acts_through_its_parent_unit_only(intake: Harness) -> None:
     place = next(unit for unit in intake.county.units if unit.parent is not None)
     assert place.parent is not None
     other = RENLI if place.parent != RENLI else GAJ
     report = an_action("report", place=place.id, role="volunteer")
 
-    said = await intake.act(report, unit=place.parent)
-    assert only(said, FindingReported)[0].place == place.id
+    emitted = await intake.act(report, unit=place.parent)
+    assert only(emitted, FindingReported)[0].place == place.id
     assert await refusal(intake, report, other) == "place_unknown"
 
 
 async def test_a_listed_person_acts_in_the_listed_role(intake: Harness) -> None:
-    said = await intake.act(an_action("confirm", person="mzj-01"), unit=MZJ)
+    emitted = await intake.act(an_action("confirm", person="mzj-01"), unit=MZJ)
 
-    assert only(said, ActionAccepted)[0].person == "mzj-01"
+    assert only(emitted, ActionAccepted)[0].person == "mzj-01"
 
 
 @pytest.mark.parametrize("verb", ["report", "phone-report"])
-async def test_whoever_learns_of_trouble_reports_it_listed_or_not(intake: Harness, verb: str) -> None:
+async def test_anybody_may_report_whether_listed_or_not(intake: Harness, verb: str) -> None:
     """A duty to report is nobody's privilege; everything else is done by whom the county has listed there."""
-    said = await intake.act(an_action(verb, role="doctor"), unit=RENLI)
+    emitted = await intake.act(an_action(verb, role="doctor"), unit=RENLI)
 
-    assert only(said, ActionAnswered)[0].outcome == "taken"
+    assert only(emitted, ActionAnswered)[0].outcome == "taken"
 
 
 @pytest.mark.parametrize("verb", ["merge", "split", "confirm", "decline"])
@@ -196,7 +198,7 @@ async def test_a_role_alone_is_not_enough(intake: Harness, verb: str) -> None:
     assert only(await intake.act(an_action(verb), unit=MZJ), ActionAccepted)
 
 
-async def test_a_file_is_not_joined_to_itself(intake: Harness) -> None:
+async def test_a_file_is_not_merged_with_itself(intake: Harness) -> None:
     assert await refusal(intake, an_action("merge", other=CHILD)) == "same_child"
     assert await refusal(intake, an_action("split", other=CHILD)) == "same_child"
 
@@ -207,24 +209,24 @@ async def test_no_role_issues_an_order_of_family_education() -> None:
         Action.model_validate({"verb": "order-family-education", "role": "judicial_officer"})
 
 
-async def test_what_was_done_lies_not_in_the_future(intake: Harness) -> None:
+async def test_an_action_in_the_future_is_refused(intake: Harness) -> None:
     assert await refusal(intake, an_action("visit", on=TODAY + timedelta(days=1))) == "on_future"
-    said = await intake.act(an_action("visit", on=TODAY), an_action("visit", on=TODAY - timedelta(days=3)), unit=MZJ)
-    assert [taken.on for taken in only(said, ActionAccepted)] == [TODAY, TODAY - timedelta(days=3)]
+    emitted = await intake.act(an_action("visit", on=TODAY), an_action("visit", on=TODAY - timedelta(days=3)), unit=MZJ)
+    assert [taken.on for taken in only(emitted, ActionAccepted)] == [TODAY, TODAY - timedelta(days=3)]
 
 
-async def test_the_county_day_turns_at_its_own_midnight(intake: Harness) -> None:
+async def test_the_county_day_begins_at_midnight_in_the_county(intake: Harness) -> None:
     intake.now = datetime(2026, 11, 23, 16, 0, tzinfo=UTC)
 
     assert only(await intake.act(an_action("visit", on=date(2026, 11, 24)), unit=MZJ), ActionAccepted)
 
 
-async def test_a_call_later_the_same_day_is_no_future(intake: Harness) -> None:
+async def test_a_call_later_the_same_day_is_accepted(intake: Harness) -> None:
     """The county's clock ticks every ten minutes; the call may be younger than its last tick."""
     late = datetime(2026, 11, 23, 23, 59)  # noqa: DTZ001
-    said = await intake.act(an_action("phone-report", at=late), unit=MZJ)
+    emitted = await intake.act(an_action("phone-report", at=late), unit=MZJ)
 
-    [taken] = only(said, ActionAccepted)
+    [taken] = only(emitted, ActionAccepted)
     assert taken.at == datetime(2026, 11, 23, 15, 59, tzinfo=UTC)
     assert await refusal(intake, an_action("phone-report", at=NOON + timedelta(days=1))) == "at_future"
 
@@ -241,14 +243,14 @@ async def test_a_call_later_the_same_day_is_no_future(intake: Harness) -> None:
         ("演示派出所", "其他", "station_unknown"),
     ],
 )
-async def test_who_was_called_is_passed_on_by_the_countys_name_for_it_and_nothing_else_that_was_typed(
+async def test_a_called_station_is_published_by_the_countys_name_and_nothing_else_typed_is(
     intake: Harness, typed: str, passed_on: str, code: str
 ) -> None:
     """It travels in the clear. What has no name in the county holds nothing up: the sender reads how to write it."""
-    said = await intake.act(an_action("phone-report", station=typed), unit=MZJ)
+    emitted = await intake.act(an_action("phone-report", station=typed), unit=MZJ)
 
-    assert only(said, ActionAccepted)[0].station == passed_on
-    [answer] = only(said, ActionAnswered)
+    assert only(emitted, ActionAccepted)[0].station == passed_on
+    [answer] = only(emitted, ActionAnswered)
     assert (answer.outcome, answer.code) == ("taken", code)
 
 
@@ -256,37 +258,37 @@ async def test_who_was_called_is_passed_on_by_the_countys_name_for_it_and_nothin
 
 
 @pytest.mark.parametrize("size", [1, 1000])
-async def test_the_same_action_is_taken_once(intake: Harness, size: int) -> None:
+async def test_the_same_action_is_accepted_once(intake: Harness, size: int) -> None:
     ce_id = an_id("event")
-    said = await intake.act(an_action("visit"), an_action("visit"), unit=MZJ, ce_ids=[ce_id, ce_id], size=size)
-    said += await intake.act(an_action("visit"), unit=MZJ, ce_ids=[ce_id])
+    emitted = await intake.act(an_action("visit"), an_action("visit"), unit=MZJ, ce_ids=[ce_id, ce_id], size=size)
+    emitted += await intake.act(an_action("visit"), unit=MZJ, ce_ids=[ce_id])
 
-    assert len(only(said, ActionAccepted)) == 1
-    assert [answer.outcome for answer in only(said, ActionAnswered)] == ["taken", "same_again", "same_again"]
+    assert len(only(emitted, ActionAccepted)) == 1
+    assert [answer.outcome for answer in only(emitted, ActionAnswered)] == ["taken", "same_again", "same_again"]
 
 
 async def test_two_units_may_use_the_same_id(intake: Harness) -> None:
     ce_id = an_id("event")
-    said = await intake.act(an_action("report"), unit=MZJ, ce_ids=[ce_id])
-    said += await intake.act(an_action("report"), unit=RENLI, ce_ids=[ce_id])
+    emitted = await intake.act(an_action("report"), unit=MZJ, ce_ids=[ce_id])
+    emitted += await intake.act(an_action("report"), unit=RENLI, ce_ids=[ce_id])
 
-    one, other = only(said, FindingReported)
+    one, other = only(emitted, FindingReported)
     assert one.finding != other.finding
 
 
-async def test_a_unit_s_two_log_ins_learn_nothing_of_each_other(intake: Harness) -> None:
+async def test_the_two_log_ins_of_a_unit_learn_nothing_of_each_other(intake: Harness) -> None:
     """Each is answered on its own topic, whatever ids the other has used."""
     ce_id = an_id("event")
-    said = await intake.act(an_action("report"), unit=GAJ, ce_ids=[ce_id], restricted=True)
-    said += await intake.act(an_action("report"), unit=GAJ, ce_ids=[ce_id])
-    said += await intake.act(an_action("visit", child=None), unit=GAJ, restricted=True)
+    emitted = await intake.act(an_action("report"), unit=GAJ, ce_ids=[ce_id], restricted=True)
+    emitted += await intake.act(an_action("report"), unit=GAJ, ce_ids=[ce_id])
+    emitted += await intake.act(an_action("visit", child=None), unit=GAJ, restricted=True)
 
-    assert [(answer.topic_name, answer.outcome) for answer in only(said, ActionAnswered)] == [
+    assert [(answer.topic_name, answer.outcome) for answer in only(emitted, ActionAnswered)] == [
         ("receipt.341722-gaj.restricted.v1", "taken"),
         ("receipt.341722-gaj.v1", "taken"),
         ("receipt.341722-gaj.restricted.v1", "refused"),
     ]
-    one, other = only(said, FindingReported)
+    one, other = only(emitted, FindingReported)
     assert (one.restricted, other.restricted) == (True, False)
     assert one.finding != other.finding
 
@@ -294,9 +296,9 @@ async def test_a_unit_s_two_log_ins_learn_nothing_of_each_other(intake: Harness)
 async def test_what_was_refused_may_be_sent_again_under_the_same_id(intake: Harness) -> None:
     ce_id = an_id("event")
     await intake.act(an_action("visit", child=None), unit=MZJ, ce_ids=[ce_id])
-    said = await intake.act(an_action("visit"), unit=MZJ, ce_ids=[ce_id])
+    emitted = await intake.act(an_action("visit"), unit=MZJ, ce_ids=[ce_id])
 
-    assert len(only(said, ActionAccepted)) == 1
+    assert len(only(emitted, ActionAccepted)) == 1
 
 
 # ------------------------------------------------------------------ findings
@@ -313,12 +315,12 @@ def whole(**changes: Any) -> dict[IdentityField, str]:
 
 
 async def test_a_finding_about_a_child_not_on_file_carries_who_it_is_sealed(intake: Harness) -> None:
-    said = await intake.act(
+    emitted = await intake.act(
         an_action("report", identity=whole(), note="在街上独自一人", township="341722100", station="110", at=NOON),
         unit=RENLI,
     )
 
-    finding, record, answer = said
+    finding, record, answer = emitted
     assert isinstance(finding, FindingReported)
     assert isinstance(record, RecordRead)
     assert isinstance(answer, ActionAnswered)
@@ -339,16 +341,18 @@ async def test_a_finding_about_a_child_not_on_file_carries_who_it_is_sealed(inta
 
 async def test_the_reporter_travels_with_the_finding_alone(intake: Harness) -> None:
     """Reporter secrecy: a record is matched and laid over a file, and must not know who told."""
-    said = await intake.act(an_action("report", identity=whole(), note="在街上独自一人"), unit=RENLI)
+    emitted = await intake.act(an_action("report", identity=whole(), note="在街上独自一人"), unit=RENLI)
 
-    [record] = only(said, RecordRead)
+    [record] = only(emitted, RecordRead)
     assert set(intake.open_identity(record)) == {"name", "id_number", "birth_date", "guardian_phone"}
 
 
-async def test_nothing_intake_says_of_a_finding_shows_anybody(intake: Harness) -> None:
-    said = await intake.act(an_action("report", identity=whole(address="仁里镇某村"), note="孩子叫测试甲"), unit=RENLI)
+async def test_no_event_about_a_finding_shows_an_identity(intake: Harness) -> None:
+    emitted = await intake.act(
+        an_action("report", identity=whole(address="仁里镇某村"), note="孩子叫测试甲"), unit=RENLI
+    )
 
-    text = "".join(event.model_dump_json() for event in said)
+    text = "".join(event.model_dump_json() for event in emitted)
     for secret in ("测试", "3417222015", "13900000000", "举报人", "某村"):
         assert secret not in text
 
@@ -365,23 +369,23 @@ async def test_nothing_intake_says_of_a_finding_shows_anybody(intake: Harness) -
         ({"name": "测试甲", "birth_date": "2015年3月"}, False),
     ],
 )
-async def test_a_finding_is_taken_however_little_is_known(
+async def test_a_finding_is_accepted_however_little_is_known(
     intake: Harness, identity: dict[str, str], named: bool
 ) -> None:
-    said = await intake.act(an_action("report", identity=identity), unit=RENLI)
+    emitted = await intake.act(an_action("report", identity=identity), unit=RENLI)
 
-    [finding] = only(said, FindingReported)
+    [finding] = only(emitted, FindingReported)
     assert finding.has_identity is named
-    assert len(only(said, RecordRead)) == int(named)
+    assert len(only(emitted, RecordRead)) == int(named)
 
 
-async def test_what_could_not_be_read_of_an_identity_is_kept_for_who_must_act(intake: Harness) -> None:
-    said = await intake.act(
+async def test_unreadable_parts_of_an_identity_are_kept_in_the_narrative(intake: Harness) -> None:
+    emitted = await intake.act(
         an_action("report", identity={"name": "测试甲", "birth_date": "2015年3月", "id_number": "341722********0110"}),
         unit=RENLI,
     )
 
-    [finding] = only(said, FindingReported)
+    [finding] = only(emitted, FindingReported)
     assert intake.open_identity(finding) == {
         "name": "测试甲",
         "narrative": "身份证件号码（原文）：341722********0110\n出生日期（原文）：2015年3月",
@@ -389,41 +393,41 @@ async def test_what_could_not_be_read_of_an_identity_is_kept_for_who_must_act(in
 
 
 async def test_a_finding_about_a_child_on_file_is_keyed_by_the_child(intake: Harness) -> None:
-    said = await intake.act(an_action("report", child=CHILD), unit=RENLI)
+    emitted = await intake.act(an_action("report", child=CHILD), unit=RENLI)
 
-    [finding] = only(said, FindingReported)
+    [finding] = only(emitted, FindingReported)
     assert finding.key == str(CHILD)
 
 
-async def test_the_same_report_is_the_same_finding_on_a_database_made_anew(intake: Harness) -> None:
+async def test_the_same_report_is_the_same_finding_in_a_new_database(intake: Harness) -> None:
     ce_id = an_id("event")
-    said = await intake.act(an_action("report"), unit=RENLI, ce_ids=[ce_id])
+    emitted = await intake.act(an_action("report"), unit=RENLI, ce_ids=[ce_id])
     await intake.tx.execute("DELETE FROM accepted_action")
     again = await intake.act(an_action("report"), unit=RENLI, ce_ids=[ce_id])
 
-    assert only(said, FindingReported)[0].finding == only(again, FindingReported)[0].finding
+    assert only(emitted, FindingReported)[0].finding == only(again, FindingReported)[0].finding
 
 
-async def test_a_finding_is_not_held_up_by_what_comes_with_it(intake: Harness) -> None:
+async def test_a_finding_is_not_delayed_by_what_comes_with_it(intake: Harness) -> None:
     """An unknown township, facts that cannot be read or laid down: the finding goes on, and the answer says so."""
-    said: list[Event] = []
-    said += await intake.act(an_action("report", township="341722999"), unit=RENLI)
-    said += await intake.act(an_action("report", facts={"lives_alone": True}), unit=RENLI)
-    said += await intake.act(an_action("report", facts={"lives_alone": "是"}), unit=RENLI)
+    emitted: list[Event] = []
+    emitted += await intake.act(an_action("report", township="341722999"), unit=RENLI)
+    emitted += await intake.act(an_action("report", facts={"lives_alone": True}), unit=RENLI)
+    emitted += await intake.act(an_action("report", facts={"lives_alone": "是"}), unit=RENLI)
 
-    assert len(only(said, FindingReported)) == 3
-    assert [answer.code for answer in only(said, ActionAnswered)] == [
+    assert len(only(emitted, FindingReported)) == 3
+    assert [answer.code for answer in only(emitted, ActionAnswered)] == [
         "township_unknown",
         "facts_not_taken",
         "fact_unreadable",
     ]
-    assert {answer.outcome for answer in only(said, ActionAnswered)} == {"taken"}
+    assert {answer.outcome for answer in only(emitted, ActionAnswered)} == {"taken"}
 
 
 async def test_facts_of_a_report_travel_with_the_record(intake: Harness) -> None:
-    said = await intake.act(an_action("report", identity=whole(), facts={"lives_alone": True}), unit=RENLI)
+    emitted = await intake.act(an_action("report", identity=whole(), facts={"lives_alone": True}), unit=RENLI)
 
-    [record] = only(said, RecordRead)
+    [record] = only(emitted, RecordRead)
     assert dict(record.facts) == {FactName.BIRTH_DATE: "2015-03-12", FactName.SEX: 1, FactName.LIVES_ALONE: True}
 
 
@@ -447,10 +451,10 @@ async def test_facts_of_a_report_travel_with_the_record(intake: Harness) -> None
         ("insured_year", 2026),
     ],
 )
-async def test_verified_facts_travel(intake: Harness, name: str, value: object) -> None:
-    said = await intake.act(an_action("verify", facts={name: value}), unit=MZJ)
+async def test_verified_facts_are_published(intake: Harness, name: str, value: object) -> None:
+    emitted = await intake.act(an_action("verify", facts={name: value}), unit=MZJ)
 
-    [taken] = only(said, ActionAccepted)
+    [taken] = only(emitted, ActionAccepted)
     assert taken.facts == {FactName(name): value}
 
 
@@ -476,7 +480,7 @@ async def test_verified_facts_travel(intake: Harness, name: str, value: object) 
         ("insured_division", "341722100"),
     ],
 )
-async def test_facts_of_another_form_are_refused(intake: Harness, name: str, value: object) -> None:
+async def test_malformed_facts_are_refused(intake: Harness, name: str, value: object) -> None:
     assert await refusal(intake, an_action("verify", facts={name: value})) == "fact_unreadable"
 
 

@@ -10,7 +10,7 @@ from services.intake.app import create
 from tests.county import a_county
 
 
-async def test_files_and_people_are_heard_apart_and_other_counties_not_at_all(tmp_path: Path) -> None:
+async def test_files_and_actions_have_separate_consumers_and_other_counties_none(tmp_path: Path) -> None:
     """One consumer for what is handed over, with the clock that turns the day; one for what people do."""
     secrets = tmp_path / "secrets.json"
     secrets.write_text(json.dumps({"record_key": "00" * 32, "registry_public_key": new_keys()[1]}))

@@ -52,7 +52,7 @@ def test_what_is_no_name_is_refused(name: str) -> None:
 
 
 @pytest.mark.parametrize("cell", [None, "", " ", "无", "不详", "/", "——"])
-def test_nothing_said_is_nothing(cell: Cell) -> None:
+def test_a_placeholder_reads_as_an_empty_cell(cell: Cell) -> None:
     assert cells.read_name(cell) is None
     assert cells.read_phone(cell) is None
     assert read_text(cell) is None
@@ -124,7 +124,7 @@ def test_no(cell: Cell) -> None:
 
 
 @pytest.mark.parametrize("cell", [None, "", "-", "不详"])
-def test_neither_is_not_no(cell: Cell) -> None:
+def test_a_placeholder_is_neither_yes_nor_no(cell: Cell) -> None:
     assert cells.read_yes_no(cell) is None
 
 
@@ -282,10 +282,10 @@ def test_every_fact_is_read_as_the_registry_types_it() -> None:
 BRACES = ("first", "columns", "dataset", "period", "read", "announced", "allowed", "low", "high", "fields")
 
 
-def test_every_trouble_says_what_is_wrong_and_what_to_do() -> None:
+def test_every_problem_says_what_is_wrong_and_what_to_do() -> None:
     for code, (message, remedy) in TEXTS.items():
-        trouble = Problem(code, "cell", parameters=tuple((name, "x") for name in BRACES))
-        assert trouble.message.endswith("。"), code
-        assert trouble.remedy.endswith(("。", "）。")), code
+        problem = Problem(code, "cell", parameters=tuple((name, "x") for name in BRACES))
+        assert problem.message.endswith("。"), code
+        assert problem.remedy.endswith(("。", "）。")), code
         assert message
         assert remedy

@@ -67,7 +67,7 @@ def test_serials_count_from_1904_only_when_the_sender_says_so(day: date) -> None
     ("serial", "day"),
     [(1, date(1900, 1, 1)), (59, date(1900, 2, 28)), (61, date(1900, 3, 1)), (42075, date(2015, 3, 12))],
 )
-def test_serials_around_the_day_that_never_was(serial: int, day: date) -> None:
+def test_serials_around_29_february_1900(serial: int, day: date) -> None:
     assert read_date(serial, on=TODAY) == day
     assert refused(60) == "date_impossible"
 
@@ -111,7 +111,7 @@ def test_eight_digits_are_a_day(cell: Cell) -> None:
         ("1899-12-31", "date_too_old"),
     ],
 )
-def test_what_is_no_whole_day_is_asked_again(cell: Cell, code: str) -> None:
+def test_an_incomplete_or_unreadable_date_is_rejected(cell: Cell, code: str) -> None:
     assert refused(cell) == code
 
 
@@ -127,12 +127,12 @@ def test_tomorrow_is_refused_and_today_is_not() -> None:
 
 
 @pytest.mark.parametrize("cell", [None, "", "  ", "-", "/", "不详", "无", True])
-def test_an_empty_cell_is_no_date_and_no_trouble(cell: Cell) -> None:
+def test_an_empty_cell_is_no_date_and_no_problem(cell: Cell) -> None:
     assert read_date(cell, on=TODAY) is None
 
 
 @given(st.text(max_size=30) | st.integers() | st.floats(allow_nan=False, allow_infinity=False))
-def test_nothing_else_ever_comes_out_than_a_day_or_a_named_refusal(cell: Cell) -> None:
+def test_any_text_gives_a_date_or_a_known_problem(cell: Cell) -> None:
     if not isinstance(cell, str) and not -1e21 < (cell or 0) < 1e21:
         return
     try:

@@ -61,7 +61,7 @@ async def test_a_file_is_read_row_by_row_and_answered(intake: Harness) -> None:
     assert ended.coverage == "full"
 
 
-async def test_nothing_intake_says_shows_who_anybody_is(intake: Harness) -> None:
+async def test_no_event_shows_an_identity(intake: Harness) -> None:
     """Only the sealed identity does; receipts carry masked contents."""
     rows = [
         a_child(1),
@@ -79,7 +79,7 @@ async def test_nothing_intake_says_shows_who_anybody_is(intake: Harness) -> None
         assert "1390000000" not in text
 
 
-async def test_the_key_brings_all_rows_with_one_number_together(intake: Harness) -> None:
+async def test_all_rows_with_one_number_have_the_same_key(intake: Harness) -> None:
     """Records are keyed by the month in the number itself, whatever a department writes beside it."""
     receipt = await intake.submit([a_child(1), a_child(1, 学籍号="J2", 出生日期="2014-01-01")])
 
@@ -89,7 +89,7 @@ async def test_the_key_brings_all_rows_with_one_number_together(intake: Harness)
 
 
 @pytest.mark.parametrize("size", [1, 7, 1000])
-async def test_the_outcome_does_not_depend_on_how_the_log_was_cut(intake: Harness, size: int) -> None:
+async def test_the_outcome_does_not_depend_on_batch_boundaries(intake: Harness, size: int) -> None:
     """Two half-years of one unit, with all kinds of rows in them, in batches of 1, of 7 and in one."""
     first: list[Mapping[str, Cell]] = [
         *children(20),
@@ -105,7 +105,7 @@ async def test_the_outcome_does_not_depend_on_how_the_log_was_cut(intake: Harnes
     ]
     single = Row(dataset="school", cells=a_child(1, 年级="六年级"))
     headers = [*a_child(0), "是否残疾"]
-    said = await intake.send_events(
+    emitted = await intake.send_events(
         *a_file(first, submission=1, period="2026H1", columns=headers),
         single,
         *a_file(second, submission=2, columns=headers, file_sha256="b"),
@@ -113,31 +113,31 @@ async def test_the_outcome_does_not_depend_on_how_the_log_was_cut(intake: Harnes
         size=size,
     )
 
-    facts, receipts = summary(said)
+    facts, receipts = summary(emitted)
     assert receipts == {
         None: (1, 1, 0, 0, 0),
         an_id("submission", 1): (24, 20, 0, 3, 1),
         an_id("submission", 2): (16, 4, 0, 1, 11),
     }
-    [one, two, again] = Receipt(said).answers
+    [one, two, again] = Receipt(emitted).answers
     assert (one.outcome, two.outcome, again.outcome) == ("taken", "taken", "same_again")
     assert (one.disappeared, two.disappeared, again.disappeared) == (0, 5, 0)
     assert again.unchanged == again.rows == 16
-    expected = getattr(test_the_outcome_does_not_depend_on_how_the_log_was_cut, "facts", facts)
-    test_the_outcome_does_not_depend_on_how_the_log_was_cut.facts = facts  # type: ignore[attr-defined]
+    expected = getattr(test_the_outcome_does_not_depend_on_batch_boundaries, "facts", facts)
+    test_the_outcome_does_not_depend_on_batch_boundaries.facts = facts  # type: ignore[attr-defined]
     assert facts == expected
-    assert len(only(said, RecordRead)) == 20 + 1 + 4
+    assert len(only(emitted, RecordRead)) == 20 + 1 + 4
 
 
-def summary(said: list[Event]) -> tuple[list[Any], dict[Any, tuple[int, ...]]]:
+def summary(emitted: list[Event]) -> tuple[list[Any], dict[Any, tuple[int, ...]]]:
     """What may not depend on batches: everything but how the receipts of rows are divided, and the seals."""
     facts = [
         event.model_dump(exclude={"identity"}) | {"kind": event.kind}
-        for event in said
+        for event in emitted
         if not isinstance(event, RowsAnswered)
     ]
     receipts: dict[Any, tuple[int, ...]] = {}
-    for part in only(said, RowsAnswered):
+    for part in only(emitted, RowsAnswered):
         before = receipts.get(part.submission, (0, 0, 0, 0, 0))
         now = (part.read, part.accepted, part.accepted_with_drops, part.refused, part.unchanged)
         receipts[part.submission] = tuple(a + b for a, b in zip(before, now, strict=True))
@@ -156,7 +156,7 @@ async def test_the_same_file_twice_is_nothing_new(intake: Harness) -> None:
         assert (receipt.records, receipt.parts, only(receipt.events, SubmissionEnded)) == ([], [], [])
 
 
-async def test_a_file_read_under_other_registered_columns_is_read_anew(intake: Harness) -> None:
+async def test_a_file_is_processed_again_under_another_version_of_the_county(intake: Harness) -> None:
     """The county has learned a header: the same bytes say more than before."""
     await intake.submit(children(2), submission=1, file_sha256="a")
     intake.county = a_county(version="later")
@@ -166,7 +166,7 @@ async def test_a_file_read_under_other_registered_columns_is_read_anew(intake: H
     assert receipt.counts == (0, 0, 0, 2)
 
 
-async def test_unchanged_rows_make_no_event_and_the_end_speaks_for_them_all(intake: Harness) -> None:
+async def test_unchanged_rows_emit_nothing_and_the_end_dates_them(intake: Harness) -> None:
     await intake.submit(children(5), submission=1, period="2026H1")
     receipt = await intake.submit([*children(4), a_child(4, 年级="四年级")], submission=2)
 
@@ -176,7 +176,7 @@ async def test_unchanged_rows_make_no_event_and_the_end_speaks_for_them_all(inta
     assert (ended.period, ended.valid_on, ended.broadcast) == ("2026H2", date(2026, 11, 23), True)
 
 
-async def test_what_is_wrong_with_an_unchanged_row_is_told_every_time(intake: Harness) -> None:
+async def test_problems_of_an_unchanged_row_are_reported_every_time(intake: Harness) -> None:
     """Rows that were whole are known again without being read; these are read, for the sender must hear of them."""
     rows = [a_child(1), a_child(2, 年级="毕业班")]
     await intake.submit(rows, submission=1, period="2026H1")
@@ -186,7 +186,7 @@ async def test_what_is_wrong_with_an_unchanged_row_is_told_every_time(intake: Ha
     assert receipt.codes == Counter({"word_unknown": 1})
 
 
-async def test_a_row_written_another_way_is_the_same_row(intake: Harness) -> None:
+async def test_a_row_typed_differently_is_the_same_row(intake: Harness) -> None:
     await intake.submit([a_child(1)], submission=1, period="2026H1")
     otherwise = a_child(1, 出生日期="2015年3月13日", 姓名="测 试乙", 年级="小学三年级")
     receipt = await intake.submit([otherwise], submission=2)
@@ -196,17 +196,17 @@ async def test_a_row_written_another_way_is_the_same_row(intake: Harness) -> Non
 
 
 @pytest.mark.parametrize("size", [1, 1000])
-async def test_a_row_that_changes_back_is_said_again(intake: Harness, size: int) -> None:
-    """Known at a glance, but something else was said in between: within one batch, or before it."""
+async def test_a_row_that_changes_back_is_emitted_again(intake: Harness, size: int) -> None:
+    """Known at a glance, but something else was emitted in between: within one batch, or before it."""
     await intake.submit([a_child(1)], submission=1, period="2026H1")
     begin, row, end = a_file([a_child(1)], submission=2)
     changed = Row(dataset="school", cells=a_child(1, 年级="四年级"))
-    said = await intake.send_events(begin, changed, row, end, size=size)
+    emitted = await intake.send_events(begin, changed, row, end, size=size)
 
-    assert [record.facts[FactName.SCHOOL_GRADE] for record in only(said, RecordRead)] == [4, 3]
+    assert [record.facts[FactName.SCHOOL_GRADE] for record in only(emitted, RecordRead)] == [4, 3]
 
 
-async def test_who_is_missing_from_a_complete_file_has_disappeared_and_may_come_back(intake: Harness) -> None:
+async def test_a_record_absent_from_a_full_file_disappears_and_may_come_back(intake: Harness) -> None:
     await intake.submit(children(3), submission=1, period="2026H1")
     missing = await intake.submit(children(2), submission=2)
     back = await intake.submit(children(3), submission=3)
@@ -239,7 +239,7 @@ async def test_a_partial_file_makes_nobody_disappear(intake: Harness) -> None:
     assert full.answer.disappeared == 0
 
 
-async def test_a_file_that_does_not_state_its_coverage_makes_nobody_disappear_and_is_told_so_first(
+async def test_a_file_without_coverage_makes_nobody_disappear_and_its_receipt_says_so_first(
     intake: Harness,
 ) -> None:
     """Nor is it what the next file is compared with."""
@@ -248,19 +248,23 @@ async def test_a_file_that_does_not_state_its_coverage_makes_nobody_disappear_an
     full = await intake.submit(children(2), submission=3)
 
     assert (receipt.counts, receipt.answer.outcome, receipt.answer.disappeared) == ((2, 0, 0, 0), "taken", 0)
-    assert [trouble.code for trouble in receipt.answer.problems] == ["coverage_missing", "column_unknown"]
+    assert [problem.code for problem in receipt.answer.problems] == ["coverage_missing", "column_unknown"]
     assert "full" in receipt.answer.problems[0].remedy
     assert only(receipt.events, SubmissionEnded)[0].coverage == "delta"
-    assert [gone.birth_date for gone in only(full.events, RecordDisappeared)] == [BORN + timedelta(days=2)]
+    assert [gone.birth_date for gone in only(full.events, RecordDisappeared)] == [
+        (BORN + timedelta(days=2)).isoformat()
+    ]
 
 
-async def test_a_file_sent_once_more_with_its_coverage_is_read_for_what_it_then_means(intake: Harness) -> None:
+async def test_a_file_sent_again_with_its_coverage_is_processed_again(intake: Harness) -> None:
     """As its receipt asked for: under the same id, whole; and from then on it is the same again."""
     await intake.submit(children(4), submission=1, period="2026H1")
     await intake.submit(children(3), submission=2, coverage=None, file_sha256="a")
     unstated = await intake.submit(children(3), submission=2, coverage=None, file_sha256="a")
     stated = await intake.submit(children(3), submission=2, coverage="full", file_sha256="a")
-    after = [await intake.submit(children(3), submission=2, coverage=said, file_sha256="a") for said in ("full", None)]
+    after = [
+        await intake.submit(children(3), submission=2, coverage=emitted, file_sha256="a") for emitted in ("full", None)
+    ]
     part = await intake.submit(children(3), submission=2, coverage="delta", file_sha256="a")
 
     assert unstated.answer.outcome == "same_again"
@@ -277,8 +281,8 @@ async def test_another_file_under_the_id_of_one_without_coverage_is_refused(inta
     assert (other.answer.outcome, other.codes) == ("refused", Counter({"submission_reused": 1}))
 
 
-@pytest.mark.parametrize("said", ["Full", "complete", "", 1])
-async def test_a_coverage_that_is_none_is_refused_by_name(intake: Harness, said: Any) -> None:
+@pytest.mark.parametrize("coverage", ["Full", "complete", "", 1])
+async def test_an_unknown_coverage_is_refused_by_name(intake: Harness, coverage: Any) -> None:
     begin = {
         "submission": str(an_id("s")),
         "dataset": "school",
@@ -286,14 +290,14 @@ async def test_a_coverage_that_is_none_is_refused_by_name(intake: Harness, said:
         "columns": [*a_child(0)],
         "rows": 1,
     }
-    receipt = Receipt(await intake.send_raw("department.Begin.v1", begin | {"coverage": said}))
+    receipt = Receipt(await intake.send_raw("department.Begin.v1", begin | {"coverage": coverage}))
 
     assert (receipt.answer.outcome, receipt.codes) == ("refused", Counter({"coverage_unknown": 1}))
     assert all(word in receipt.answer.problems[0].message for word in ("coverage", "full", "delta"))
 
 
 @pytest.mark.parametrize(("announced", "ended"), [(4, 3), (3, 4), (3, 2), (2, 3)])
-async def test_a_file_whose_rows_do_not_add_up_is_taken_but_its_silence_is_no_evidence(
+async def test_a_file_with_a_wrong_row_count_is_accepted_but_makes_nobody_disappear(
     intake: Harness, announced: int, ended: int
 ) -> None:
     await intake.submit(children(5), submission=1, period="2026H1")
@@ -318,7 +322,7 @@ async def test_a_file_that_is_mostly_unreadable_makes_nobody_disappear(intake: H
     assert (most.answer.disappeared, most.codes["mostly_refused"]) == (0, 1)
 
 
-async def test_a_row_whose_number_of_its_own_is_still_there_has_not_disappeared(intake: Harness) -> None:
+async def test_a_row_with_its_own_number_does_not_disappear_while_that_is_listed(intake: Harness) -> None:
     await intake.submit(children(4), submission=1, period="2026H1")
     blurred: dict[str, Cell] = {"学籍号": a_child(3)["学籍号"], "姓名": "测试丁"}
     receipt = await intake.submit([*children(3), blurred], submission=2)
@@ -340,7 +344,7 @@ async def test_an_older_period_is_checked_but_changes_nothing(intake: Harness) -
     assert newer.counts == (0, 0, 0, 3)
 
 
-async def test_a_file_corrected_within_its_period_is_taken(intake: Harness) -> None:
+async def test_a_file_corrected_within_its_period_is_accepted(intake: Harness) -> None:
     await intake.submit(children(3), submission=1)
     receipt = await intake.submit([a_child(0, 年级="四年级"), a_child(1)], submission=2)
 
@@ -348,14 +352,14 @@ async def test_a_file_corrected_within_its_period_is_taken(intake: Harness) -> N
     assert (receipt.counts, receipt.answer.disappeared) == ((1, 0, 0, 1), 1)
 
 
-async def test_a_row_that_stands_twice_is_taken_once(intake: Harness) -> None:
+async def test_a_row_that_occurs_twice_is_accepted_once(intake: Harness) -> None:
     """The same again is nothing new; another content under the same number is a question for the sender."""
     receipt = await intake.submit([a_child(0), a_child(0), a_child(0, 年级="四年级")])
 
     assert receipt.counts == (1, 0, 1, 1)
-    [trouble] = [trouble for part in receipt.parts for trouble in part.problems]
-    assert (trouble.code, trouble.row, trouble.refused) == ("duplicate_row", 4, "row")
-    assert "第2行" in trouble.message
+    [problem] = [problem for part in receipt.parts for problem in part.problems]
+    assert (problem.code, problem.row, problem.refused) == ("duplicate_row", 4, "row")
+    assert "第2行" in problem.message
     assert receipt.records[0].facts[FactName.SCHOOL_GRADE] == 3
 
 
@@ -382,7 +386,9 @@ async def test_rows_are_the_same_only_within_their_unit_and_dataset(intake: Harn
         ({"period": "2027H1"}, "period_future"),
     ],
 )
-async def test_a_file_is_refused_whole_before_a_row_is_read(intake: Harness, begin: dict[str, Any], code: str) -> None:
+async def test_a_file_is_refused_as_a_whole_before_a_row_is_read(
+    intake: Harness, begin: dict[str, Any], code: str
+) -> None:
     rows: list[dict[str, Cell]] = [{"姓名": "测试甲", "身份证号": a_number(BORN)}] * 2
     receipt = await intake.submit(rows, **begin)
 
@@ -393,7 +399,7 @@ async def test_a_file_is_refused_whole_before_a_row_is_read(intake: Harness, beg
     assert (await intake.count("record"), await intake.count("seen_row")) == (0, 0)
 
 
-async def test_a_file_refused_once_may_be_sent_again_when_mended(intake: Harness) -> None:
+async def test_a_refused_file_may_be_sent_again_when_corrected(intake: Harness) -> None:
     await intake.submit(children(2), submission=1, columns=[*a_child(0), "处罚"], file_sha256="a")
     receipt = await intake.submit(children(2), submission=1, file_sha256="a")
 
@@ -428,39 +434,39 @@ async def test_a_row_with_a_column_that_was_not_announced_is_refused(intake: Har
 
 async def test_rows_without_a_beginning_are_refused_and_so_is_their_end(intake: Harness) -> None:
     _, row, end = a_file([a_child(1)])
-    said = await intake.send_events(row, end)
+    emitted = await intake.send_events(row, end)
 
-    [part] = only(said, RowsAnswered)
+    [part] = only(emitted, RowsAnswered)
     assert (part.read, part.refused, part.problems[0].code) == (1, 1, "no_begin")
-    assert Receipt(said).answer.outcome == "refused"
-    assert Receipt(said).answer.rows == 0
+    assert Receipt(emitted).answer.outcome == "refused"
+    assert Receipt(emitted).answer.rows == 0
 
 
 async def test_rows_after_the_end_are_refused(intake: Harness) -> None:
     begin, row, end = a_file([a_child(1)])
-    said = await intake.send_events(begin, row, end, row)
+    emitted = await intake.send_events(begin, row, end, row)
 
-    last = said[-1]
+    last = emitted[-1]
     assert isinstance(last, RowsAnswered)
     assert (last.read, last.refused, last.problems[0].code) == (1, 1, "after_end")
-    assert len(only(said, RecordRead)) == 1
+    assert len(only(emitted, RecordRead)) == 1
 
 
-async def test_an_end_said_twice_is_answered_twice_and_changes_nothing(intake: Harness) -> None:
+async def test_a_repeated_end_is_answered_again_and_changes_nothing(intake: Harness) -> None:
     begin, row, end = a_file([a_child(1)])
-    said = await intake.send_events(begin, row, end, end)
+    emitted = await intake.send_events(begin, row, end, end)
 
-    first, second = Receipt(said).answers
+    first, second = Receipt(emitted).answers
     assert (first.outcome, second.outcome) == ("taken", "same_again")
     assert second.rows == 1
 
 
 async def test_a_file_that_begins_again_is_read_from_the_start(intake: Harness) -> None:
-    """The sender's program died on its way; what was said of the first rows stands, and they are not doubled."""
+    """The sender's program died on its way; what was emitted of the first rows stands, and they are not doubled."""
     events = a_file(children(4))
-    said = await intake.send_events(*events[:3], *events)
+    emitted = await intake.send_events(*events[:3], *events)
 
-    receipt = Receipt(said)
+    receipt = Receipt(emitted)
     assert receipt.counts == (2, 0, 0, 2)
     assert len(receipt.records) == 4
 
@@ -469,14 +475,14 @@ async def test_two_files_may_come_at_once(intake: Harness) -> None:
     one = a_file(children(3), submission=1)
     other = a_file([a_child(7), a_child(8)], submission=2, coverage="delta")
     mixed = [one[0], other[0], one[1], other[1], one[2], other[2], one[3], other[3], one[4]]
-    said = await intake.send_events(*mixed)
+    emitted = await intake.send_events(*mixed)
 
-    second, first = Receipt(said).answers
+    second, first = Receipt(emitted).answers
     assert (first.submission, first.accepted) == (an_id("submission", 1), 3)
     assert (second.submission, second.accepted) == (an_id("submission", 2), 2)
 
 
-async def test_many_troubles_are_told_in_several_parts_each_small_enough(intake: Harness) -> None:
+async def test_many_problems_are_reported_in_several_small_parts(intake: Harness) -> None:
     rows = [a_child(number, 身份证号="341722********0110", 年级="毕业班", 是否受资助="大概") for number in range(2000)]
     receipt = await intake.submit(rows, size=2000)
 
@@ -486,7 +492,7 @@ async def test_many_troubles_are_told_in_several_parts_each_small_enough(intake:
     assert all(len(part.model_dump_json().encode()) < 500_000 for part in receipt.parts)
 
 
-async def test_a_beginning_whose_end_can_no_longer_come_is_forgotten(intake: Harness) -> None:
+async def test_an_open_file_is_deleted_when_its_end_can_no_longer_arrive(intake: Harness) -> None:
     begin, row, _ = a_file([a_child(1)], submission=1)
     await intake.send_events(begin, row)
     intake.now = NOON + timedelta(days=7)
@@ -508,7 +514,7 @@ async def test_a_beginning_whose_end_can_no_longer_come_is_forgotten(intake: Har
         (datetime(2026, 3, 31, 16, 0, tzinfo=UTC), "2026H1", True),
     ],
 )
-async def test_the_last_day_of_the_half_year_is_in_time(
+async def test_a_file_is_in_time_until_the_last_day_of_the_period(
     intake: Harness, now: datetime, period: str, late: bool
 ) -> None:
     intake.now = now
@@ -531,10 +537,10 @@ def test_half_years() -> None:
 
 
 async def test_a_row_on_its_own_is_answered_by_its_own_id(intake: Harness) -> None:
-    said = await intake.send_events(Row(dataset="school", cells=a_child(1)), Row(dataset="school", cells=a_child(1)))
+    emitted = await intake.send_events(Row(dataset="school", cells=a_child(1)), Row(dataset="school", cells=a_child(1)))
 
-    [record] = only(said, RecordRead)
-    [part] = only(said, RowsAnswered)
+    [record] = only(emitted, RecordRead)
+    [part] = only(emitted, RowsAnswered)
     assert (record.period, record.submission, record.valid_on) == (None, None, date(2026, 11, 23))
     assert (part.read, part.accepted, part.unchanged, len(part.answers)) == (2, 1, 1, 2)
 
@@ -554,23 +560,23 @@ async def test_a_row_on_its_own_is_answered_by_its_own_id(intake: Harness) -> No
     ],
 )
 async def test_a_row_on_its_own_is_refused(intake: Harness, row: dict[str, Any], code: str) -> None:
-    said = await intake.send_events(Row(**row))
+    emitted = await intake.send_events(Row(**row))
 
-    [part] = said
+    [part] = emitted
     assert isinstance(part, RowsAnswered)
-    assert (part.refused, [trouble.code for trouble in part.problems]) == (1, [code])
+    assert (part.refused, [problem.code for problem in part.problems]) == (1, [code])
 
 
-async def test_a_row_cannot_speak_of_tomorrow(intake: Harness) -> None:
-    said = await intake.send_events(Row(dataset="school", cells=a_child(1), valid_on=date(2026, 11, 24)))
+async def test_a_row_cannot_be_valid_from_tomorrow(intake: Harness) -> None:
+    emitted = await intake.send_events(Row(dataset="school", cells=a_child(1), valid_on=date(2026, 11, 24)))
 
-    [record] = only(said, RecordRead)
-    [part] = only(said, RowsAnswered)
+    [record] = only(emitted, RecordRead)
+    [part] = only(emitted, RowsAnswered)
     assert record.valid_on == date(2026, 11, 23)
     assert part.problems[0].code == "valid_on_future"
 
 
-async def test_a_unit_nobody_registered_hands_over_nothing(intake: Harness) -> None:
+async def test_an_unregistered_unit_submits_nothing(intake: Harness) -> None:
     receipt = await intake.submit([a_child(1)], unit="341722-unknown")
 
     assert receipt.answer.outcome == "refused"

@@ -83,19 +83,19 @@ async def test_whatever_cells_a_row_holds_it_is_answered_once_and_the_numbers_ad
 ) -> None:
     submission = str(uuid4())
     begin = {"submission": submission, "dataset": "school", "period": "2026H2", "columns": HEADERS, "rows": 1}
-    said = await intake.send_raw("department.Begin.v1", begin | {"coverage": "delta"})
-    said += await intake.send_raw("department.Row.v1", {"submission": submission, "number": number, "cells": cells})
-    said += await intake.send_raw("department.End.v1", {"submission": submission, "rows": 1})
+    emitted = await intake.send_raw("department.Begin.v1", begin | {"coverage": "delta"})
+    emitted += await intake.send_raw("department.Row.v1", {"submission": submission, "number": number, "cells": cells})
+    emitted += await intake.send_raw("department.End.v1", {"submission": submission, "rows": 1})
 
-    receipt = Receipt(said)
+    receipt = Receipt(emitted)
     assert receipt.answer.outcome == "taken"
     assert sum(receipt.counts) == receipt.answer.rows == 1
     [part] = receipt.parts
     assert (part.read, part.accepted + part.accepted_with_drops + part.refused + part.unchanged) == (1, 1)
     assert len(receipt.records) == part.accepted + part.accepted_with_drops
-    assert (part.refused == 1) == any(trouble.refused == "row" for trouble in part.problems)
-    assert (part.accepted_with_drops == 1) <= any(trouble.refused == "cell" for trouble in part.problems)
-    for event in said:
+    assert (part.refused == 1) == any(problem.refused == "row" for problem in part.problems)
+    assert (part.accepted_with_drops == 1) <= any(problem.refused == "cell" for problem in part.problems)
+    for event in emitted:
         event.model_dump_json()
 
 
@@ -135,23 +135,25 @@ async def test_a_receipt_never_shows_a_whole_number_phone_or_name(
         f"{number}{glue}{name}",
         int(phone),
     ]
-    said = await intake.send_events(Row(dataset="school", cells={header: contents[which] for header, which in placed}))
+    emitted = await intake.send_events(
+        Row(dataset="school", cells={header: contents[which] for header, which in placed})
+    )
     headless: dict[str, Cell] = {name: phone, f"{phone}{glue}{name}": number, number: name}
-    said += await intake.send_events(Row(submission=uuid4(), cells=headless), Row(dataset="school", cells=headless))
+    emitted += await intake.send_events(Row(submission=uuid4(), cells=headless), Row(dataset="school", cells=headless))
     for columns, cells in (([*a_child(0), *headless], {name: number}), ([*a_child(0)], headless)):
-        said += await intake.send_events(*a_file([cells], submission=uuid4(), columns=columns, coverage="delta"))
+        emitted += await intake.send_events(*a_file([cells], submission=uuid4(), columns=columns, coverage="delta"))
 
-    told = [trouble.code for part in only(said, RowsAnswered) for trouble in part.problems]
+    told = [problem.code for part in only(emitted, RowsAnswered) for problem in part.problems]
     assert {"column_unknown", "column_not_announced"} <= {*told}
-    rows = "".join(event.model_dump_json() for event in only(said, RowsAnswered))
-    files = "".join(event.model_dump_json() for event in only(said, SubmissionAnswered))
+    rows = "".join(event.model_dump_json() for event in only(emitted, RowsAnswered))
+    files = "".join(event.model_dump_json() for event in only(emitted, SubmissionAnswered))
     for secret in (number, phone):
         assert secret not in rows + files
     assert name not in rows
 
 
 @given(name=names, number=numbers, phone=phones, glue=between)
-def test_a_mask_hides_whose_number_it_is(name: str, number: str, phone: str, glue: str) -> None:
+def test_a_mask_hides_names_beside_numbers(name: str, number: str, phone: str, glue: str) -> None:
     for content in (f"{name}{glue}{phone}", f"{phone}{glue}{name}", f"{name}{glue}{number}", f"{number}{glue}{name}"):
         for shown in (mask(content), mask_date(content)):
             assert name not in shown
@@ -160,16 +162,16 @@ def test_a_mask_hides_whose_number_it_is(name: str, number: str, phone: str, glu
     assert mask_date(phone) != phone
 
 
-async def test_a_huge_cell_costs_no_more_than_a_look(intake: Harness) -> None:
+async def test_a_huge_cell_is_rejected_unread(intake: Harness) -> None:
     receipt = await intake.submit([a_child(1, 姓名="例" * 900_000, 出生日期="9" * 900_000)])
 
     assert receipt.codes == Counter({"too_long": 2})
     assert receipt.counts == (0, 1, 0, 0)
-    assert all(len(trouble.excerpt) < 50 for part in receipt.parts for trouble in part.problems)
+    assert all(len(problem.excerpt) < 50 for part in receipt.parts for problem in part.problems)
     assert MAX_RAW_LENGTH < 1000
 
 
-async def test_thousands_of_columns_are_taken_for_what_they_are(intake: Harness) -> None:
+async def test_thousands_of_columns_are_accepted(intake: Harness) -> None:
     receipt = await intake.submit([a_child(1) | {f"第{number}列": "1" for number in range(5000)}])
 
     assert receipt.counts == (1, 0, 0, 0)
@@ -183,17 +185,17 @@ async def test_a_column_announced_twice_is_read_once(intake: Harness) -> None:
     assert receipt.codes == Counter({"word_unknown": 1})
 
 
-async def test_a_number_too_large_for_anything_is_refused_by_name_in_a_row_that_seemed_known(
+async def test_an_absurd_number_is_rejected_by_name_in_a_row_that_seemed_unchanged(
     intake: Harness,
 ) -> None:
     await intake.send_events(Row(dataset="school", cells=a_child(1)))
-    said = await intake.send_events(Row(dataset="school", cells=a_child(1, 年级=10**30)))
+    emitted = await intake.send_events(Row(dataset="school", cells=a_child(1, 年级=10**30)))
 
-    [part] = only(said, RowsAnswered)
-    assert [trouble.code for trouble in part.problems] == ["number_absurd"]
+    [part] = only(emitted, RowsAnswered)
+    assert [problem.code for problem in part.problems] == ["number_absurd"]
 
 
-async def test_two_rows_whose_places_cannot_be_places_are_still_told_apart(intake: Harness) -> None:
+async def test_two_rows_with_impossible_row_numbers_are_still_distinct(intake: Harness) -> None:
     begin, *_, end = a_file([a_child(1)], announced=2, ended=2)
     rows = [
         Row(submission=an_id("submission", "one"), number=2**40, cells=a_child(1)),
@@ -205,20 +207,20 @@ async def test_two_rows_whose_places_cannot_be_places_are_still_told_apart(intak
     assert receipt.codes == Counter({"duplicate_row": 1})
 
 
-async def test_a_date_without_end_is_no_date(intake: Harness) -> None:
+async def test_a_date_in_the_year_9999_is_no_date(intake: Harness) -> None:
     """Systems write 9999-12-31 for what has no end; nobody could count a day further."""
-    said = await intake.send_events(Row(dataset="school", cells=a_child(1, 入学年月="9999-12-31")))
+    emitted = await intake.send_events(Row(dataset="school", cells=a_child(1, 入学年月="9999-12-31")))
 
-    assert only(said, RowsAnswered)[0].problems[0].code == "date_future"
+    assert only(emitted, RowsAnswered)[0].problems[0].code == "date_future"
 
 
-async def test_marks_that_nobody_sees_do_not_make_two_of_one_name(intake: Harness) -> None:
-    said = await intake.send_events(
+async def test_invisible_characters_do_not_make_two_names_of_one(intake: Harness) -> None:
+    emitted = await intake.send_events(
         Row(dataset="school", cells=a_child(1, 姓名="例小明", 学籍号="a")),
         Row(dataset="school", cells=a_child(1, 姓名="\u2067例\u061c小\U000e0100明\ufe00\u2069", 学籍号="b")),
     )
 
-    assert {intake.open_identity(record)["name"] for record in only(said, RecordRead)} == {"例小明"}
+    assert {intake.open_identity(record)["name"] for record in only(emitted, RecordRead)} == {"例小明"}
 
 
 # ------------------------------------------------------------------ files
@@ -237,29 +239,29 @@ async def test_marks_that_nobody_sees_do_not_make_two_of_one_name(intake: Harnes
         ({"dataset": "x\x00" * 50_000}, "dataset_unknown"),
     ],
 )
-async def test_a_beginning_that_makes_no_sense_is_refused(intake: Harness, begin: dict[str, Any], code: str) -> None:
+async def test_an_absurd_beginning_is_refused(intake: Harness, begin: dict[str, Any], code: str) -> None:
     receipt = await intake.submit([{"姓名": "测试甲", "身份证号": a_number(date(2015, 3, 12))}], **begin)
 
     assert (receipt.answer.outcome, receipt.codes) == ("refused", Counter({code: 1}))
     assert receipt.counts == (0, 0, 1, 0)
 
 
-async def test_numbers_of_rows_that_no_file_has_are_taken_for_what_they_show(intake: Harness) -> None:
+async def test_absurd_row_counts_are_limited(intake: Harness) -> None:
     receipt = await intake.submit([a_child(1)], announced=10**30, ended=10**40)
 
     assert receipt.counts == (1, 0, 0, 0)
     assert receipt.codes == Counter({"row_count_differs": 1})
 
 
-async def test_a_hash_that_is_none_is_no_hash(intake: Harness) -> None:
-    said = "".join(random.Random(1).choices("0123456789abcdef\x00", k=100_000))
-    await intake.submit(children(2), submission=1, file_sha256=said)
-    receipt = await intake.submit(children(2), submission=2, file_sha256=said)
+async def test_a_malformed_hash_is_ignored(intake: Harness) -> None:
+    emitted = "".join(random.Random(1).choices("0123456789abcdef\x00", k=100_000))
+    await intake.submit(children(2), submission=1, file_sha256=emitted)
+    receipt = await intake.submit(children(2), submission=2, file_sha256=emitted)
 
     assert receipt.answer.outcome == "taken"
 
 
-async def test_nothing_a_refused_file_says_is_kept(intake: Harness) -> None:
+async def test_nothing_of_a_refused_file_is_stored(intake: Harness) -> None:
     """Without its header row a file has people for headers; with a sealed column it has what may not be had."""
     headless = [*a_child(1).values()]
     await intake.submit([], submission=1, columns=[str(cell) for cell in headless], coverage="delta")
@@ -295,7 +297,7 @@ async def test_a_file_of_which_rows_were_lost_can_be_sent_again(intake: Harness,
     assert (same_id.answer.outcome, same_id.counts) == ("taken", (0, 0, 0, 4))
 
 
-async def test_a_whole_file_is_more_than_the_same_file_sent_as_a_part(intake: Harness) -> None:
+async def test_a_full_file_is_processed_after_the_same_file_as_delta(intake: Harness) -> None:
     await intake.submit(children(3), submission=1)
     await intake.submit(children(2), submission=2, coverage="delta", file_sha256="a")
     receipt = await intake.submit(children(2), submission=3, file_sha256="a")
@@ -304,20 +306,20 @@ async def test_a_whole_file_is_more_than_the_same_file_sent_as_a_part(intake: Ha
 
 
 @pytest.mark.parametrize("size", [1, 1000])
-async def test_a_file_that_a_newer_one_overtakes_changes_nothing_from_then_on(intake: Harness, size: int) -> None:
+async def test_an_open_file_changes_nothing_once_a_newer_period_is_accepted(intake: Harness, size: int) -> None:
     """It began first and is still coming when a file of a later period has ended."""
     older = a_file([a_child(number, 年级="二年级") for number in range(3)], submission=1, period="2026H1")
     newer = a_file(children(3), submission=2)
-    said = await intake.send_events(*older[:2], *newer, *older[2:], size=size)
+    emitted = await intake.send_events(*older[:2], *newer, *older[2:], size=size)
     after = await intake.submit(children(3), submission=3)
 
-    second, first = Receipt(said).answers
+    second, first = Receipt(emitted).answers
     assert (second.outcome, first.outcome) == ("taken", "older_period")
     assert (first.accepted, first.unchanged, first.rows) == (1, 2, 3)
     assert after.counts == (0, 0, 0, 3)
 
 
-async def test_every_input_twice_says_every_record_once(intake: Harness) -> None:
+async def test_every_input_twice_emits_every_record_once(intake: Harness) -> None:
     """A client that repeats everything: beginnings, rows, ends, single rows."""
     events: list[Event] = [
         *a_file([*children(5), a_child(3, 年级="四年级"), {"姓名": "测试甲"}], columns=[*a_child(0)]),
@@ -364,13 +366,13 @@ async def test_a_file_whose_rows_come_twice_is_answered_as_if_they_had_come_once
         twice = await intake.send_events(begin, *(row for row in others for _ in range(2)), *others, end, size=size)
         first, second = Receipt(once), Receipt(twice)
         assert second.answer.rows == first.answer.rows == many
-        for said in (once, twice):
-            assert [ended.coverage for ended in only(said, SubmissionEnded)] == evidence
+        for emitted in (once, twice):
+            assert [ended.coverage for ended in only(emitted, SubmissionEnded)] == evidence
         assert second.answer.problems == first.answer.problems
         assert second.codes == first.codes
 
 
-async def test_a_row_that_comes_again_mended_is_read(intake: Harness) -> None:
+async def test_a_row_that_is_sent_again_corrected_is_read(intake: Harness) -> None:
     begin, row, end = a_file([{"姓名": "测试甲"}], columns=[*a_child(0)])
     mended = row.model_copy(update={"cells": a_child(1)})
     receipt = Receipt(await intake.send_events(begin, row, mended, end))
@@ -393,22 +395,22 @@ async def test_a_row_that_comes_again_mended_is_read(intake: Harness) -> None:
         ("department.row", {"dataset": "school", "cells": {}}, "ce_type"),
     ],
 )
-async def test_what_cannot_be_read_is_answered_and_names_the_field(
+async def test_the_answer_to_a_malformed_message_names_the_field(
     intake: Harness, kind: str, body: Any, fields: str
 ) -> None:
     ce_id = an_id("mine")
     [answer] = await intake.send_raw(kind, body, ce_id=ce_id)
 
     assert isinstance(answer, RowsAnswered | SubmissionAnswered)
-    [trouble] = answer.problems
-    assert trouble.code == "unreadable"
-    assert fields in trouble.message
+    [problem] = answer.problems
+    assert problem.code == "unreadable"
+    assert fields in problem.message
     if isinstance(answer, RowsAnswered):
         assert answer.answers == (ce_id,)
         assert answer.read == answer.refused
 
 
-def test_what_is_of_a_version_to_come_waits_for_it() -> None:
+def test_a_message_of_a_later_version_is_parked() -> None:
     envelope: Any = type("E", (), {"type": "department.Row.v2"})
     other: Any = type("E", (), {"type": "action.Action.v2"})
 
@@ -417,7 +419,7 @@ def test_what_is_of_a_version_to_come_waits_for_it() -> None:
 
 
 @pytest.mark.parametrize("form", ["right", "wrong"])
-async def test_what_stands_on_the_wrong_topic_is_answered(intake: Harness, form: str) -> None:
+async def test_a_message_on_the_wrong_topic_is_answered(intake: Harness, form: str) -> None:
     """No version to come will read it there: it would wait for ever, and its sender for an answer."""
     row = {"dataset": "school", "cells": a_child(1)} if form == "right" else {}
     action = json.loads(an_action("report").model_dump_json(exclude_none=True)) if form == "right" else {}
@@ -430,42 +432,42 @@ async def test_what_stands_on_the_wrong_topic_is_answered(intake: Harness, form:
     assert "ce_type" in to_row.message
     assert isinstance(to_action, RowsAnswered)
     assert to_action.answers == (ce_id,)
-    assert [trouble.code for trouble in to_action.problems] == ["unreadable"]
+    assert [problem.code for problem in to_action.problems] == ["unreadable"]
     assert "ce_type" in to_action.problems[0].message
 
 
-async def test_a_row_of_a_file_that_cannot_be_read_counts_as_refused(intake: Harness) -> None:
+async def test_a_malformed_row_of_a_file_counts_as_refused(intake: Harness) -> None:
     begin, row, end = a_file([a_child(1)], announced=2, ended=2)
-    said = await intake.send_events(begin, row)
-    said += await intake.send_raw("department.Row.v1", {"submission": str(an_id("submission", "one")), "number": 3})
-    said += await intake.send_events(end)
+    emitted = await intake.send_events(begin, row)
+    emitted += await intake.send_raw("department.Row.v1", {"submission": str(an_id("submission", "one")), "number": 3})
+    emitted += await intake.send_events(end)
 
-    assert Receipt(said).counts == (1, 0, 1, 0)
-    assert Receipt(said).codes == Counter({"unreadable": 1})
+    assert Receipt(emitted).counts == (1, 0, 1, 0)
+    assert Receipt(emitted).codes == Counter({"unreadable": 1})
 
 
-async def test_rows_that_can_be_read_and_rows_that_cannot_are_served_together(intake: Harness) -> None:
+async def test_well_formed_and_malformed_rows_are_processed_together(intake: Harness) -> None:
     """In turn, and in the order of the file: were each a run of its own, each would cost what a whole file costs."""
     begin, one, other, end = a_file([a_child(1), a_child(2, 年级="毕业班")], announced=4, ended=4)
     receipt = Receipt(await intake.send_events(begin, one, unread(number=4), other, unread(number=5), end))
 
     [part] = receipt.parts
     assert (part.read, part.refused) == (4, 2)
-    assert [(trouble.code, trouble.row) for trouble in part.problems] == [
+    assert [(problem.code, problem.row) for problem in part.problems] == [
         ("unreadable", 4),
         ("word_unknown", 3),
         ("unreadable", 5),
     ]
 
 
-async def test_a_cell_of_no_form_costs_the_cell_alone(intake: Harness) -> None:
-    said = await intake.send_raw(
+async def test_a_malformed_cell_costs_only_the_cell(intake: Harness) -> None:
+    emitted = await intake.send_raw(
         "department.Row.v1",
         {"dataset": "school", "number": "二", "cells": a_child(1) | {"年级": [3], "姓名": "例\ud800"}},
     )
 
-    [part] = only(said, RowsAnswered)
-    assert {trouble.code for trouble in part.problems} == {"word_unknown", "name_unreadable_character"}
+    [part] = only(emitted, RowsAnswered)
+    assert {problem.code for problem in part.problems} == {"word_unknown", "name_unreadable_character"}
     assert part.accepted_with_drops == 1
 
 
@@ -479,19 +481,19 @@ async def test_a_cell_of_no_form_costs_the_cell_alone(intake: Harness) -> None:
         ({"role": None}, "role", "return"),
     ],
 )
-async def test_an_action_that_cannot_be_read_is_refused_by_field(
+async def test_a_malformed_action_is_refused_by_field(
     intake: Harness, changes: dict[str, Any], fields: str, verb: str | None
 ) -> None:
     """And the same id is free for the mended one."""
     ce_id = an_id("mine")
     whole = json.loads(an_action("return").model_dump_json(exclude_none=True))
     [refused] = await intake.send_raw("action.Action.v1", whole | changes, unit=MZJ, ce_id=ce_id)
-    said = await intake.send_raw("action.Action.v1", whole, unit=MZJ, ce_id=ce_id)
+    emitted = await intake.send_raw("action.Action.v1", whole, unit=MZJ, ce_id=ce_id)
 
     assert isinstance(refused, ActionAnswered)
     assert (refused.outcome, refused.code, refused.verb, refused.ce_id) == ("refused", "unreadable", verb, ce_id)
     assert fields in refused.message
-    assert only(said, ActionAccepted)
+    assert only(emitted, ActionAccepted)
 
 
 @pytest.mark.parametrize(
@@ -507,13 +509,15 @@ async def test_an_action_that_cannot_be_read_is_refused_by_field(
         ({"findings": ["unattended", "beaten"]}, "findings"),
     ],
 )
-async def test_no_form_holds_up_a_report(intake: Harness, changes: dict[str, Any], left_out: str) -> None:
+async def test_malformed_contents_do_not_delay_a_report(
+    intake: Harness, changes: dict[str, Any], left_out: str
+) -> None:
     """What comes with it is read as far as it can be; the answer names what was left out."""
     whole = {"verb": "report", "role": "child_director", "findings": ["unattended"], "note": "\ud83d"}
-    said = await intake.send_raw("action.Action.v1", whole | changes, unit=RENLI)
+    emitted = await intake.send_raw("action.Action.v1", whole | changes, unit=RENLI)
 
-    [finding] = only(said, FindingReported)
-    [answer] = only(said, ActionAnswered)
+    [finding] = only(emitted, FindingReported)
+    [answer] = only(emitted, ActionAnswered)
     assert finding.findings == (FindingCode.UNATTENDED,)
     assert (answer.outcome, answer.finding) == ("taken", finding.finding)
     assert left_out in answer.message
@@ -523,7 +527,7 @@ async def test_no_form_holds_up_a_report(intake: Harness, changes: dict[str, Any
         assert (word in sealed.get("narrative", "")) == (word in str(changes))
 
 
-async def test_a_report_without_a_finding_that_we_know_is_refused(intake: Harness) -> None:
+async def test_a_report_without_a_known_finding_code_is_refused(intake: Harness) -> None:
     whole = {"verb": "report", "role": "child_director", "findings": ["beaten"]}
     [answer] = await intake.send_raw("action.Action.v1", whole, unit=RENLI)
 
@@ -533,9 +537,9 @@ async def test_a_report_without_a_finding_that_we_know_is_refused(intake: Harnes
 
 async def test_a_report_of_any_length_stays_small_enough_to_be_sent(intake: Harness) -> None:
     identity = {"name": "甲" * 300_000, "address": "乙" * 300_000, "narrative": "丙" * 300_000}
-    said = await intake.act(an_action("report", identity=identity, note="丁" * 500), unit=RENLI)
+    emitted = await intake.act(an_action("report", identity=identity, note="丁" * 500), unit=RENLI)
 
-    [finding] = only(said, FindingReported)
+    [finding] = only(emitted, FindingReported)
     assert len(finding.model_dump_json()) < 100_000
     assert "丁" * 500 in intake.open_identity(finding)["narrative"]
 
@@ -553,23 +557,29 @@ async def test_a_report_of_any_length_stays_small_enough_to_be_sent(intake: Harn
         ({"on": date(9999, 12, 31)}, "on_future"),
     ],
 )
-async def test_days_at_either_end_of_time_are_refused(intake: Harness, changes: dict[str, Any], code: str) -> None:
+async def test_days_at_either_end_of_the_calendar_are_refused(
+    intake: Harness, changes: dict[str, Any], code: str
+) -> None:
     [answer] = await intake.act(an_action("phone-report", **changes), unit=MZJ)
 
     assert isinstance(answer, ActionAnswered)
     assert answer.code == code
 
 
-async def test_an_answer_does_not_repeat_what_may_be_somebodys(intake: Harness) -> None:
-    said = await intake.act(
+async def test_an_answer_repeats_no_possible_name_or_number(intake: Harness) -> None:
+    emitted = await intake.act(
         an_action("visit", role="例小明 13900000000"),
         an_action("visit", role="例小明"),
         an_action("reroute", to_unit="例小明"),
         unit=MZJ,
     )
 
-    assert [answer.code for answer in only(said, ActionAnswered)] == ["role_unknown", "role_unknown", "to_unit_unknown"]
-    text = "".join(event.model_dump_json() for event in said)
+    assert [answer.code for answer in only(emitted, ActionAnswered)] == [
+        "role_unknown",
+        "role_unknown",
+        "to_unit_unknown",
+    ]
+    text = "".join(event.model_dump_json() for event in emitted)
     assert "例小明" not in text
     assert "13900000000" not in text
 
@@ -581,14 +591,16 @@ async def test_a_childs_place_on_the_ledger_is_closed_without_a_referral(intake:
     assert (taken.referral, taken.noted) == (None, True)
 
 
-async def test_whether_a_reason_was_given_travels_and_the_reason_does_not(intake: Harness) -> None:
-    said = await intake.act(an_action("withdraw", note="误报，例小明在家"), an_action("withdraw", note="  "), unit=MZJ)
+async def test_an_event_states_that_a_reason_was_given_but_not_the_reason(intake: Harness) -> None:
+    emitted = await intake.act(
+        an_action("withdraw", note="误报，例小明在家"), an_action("withdraw", note="  "), unit=MZJ
+    )
 
-    assert [taken.noted for taken in only(said, ActionAccepted)] == [True, False]
-    assert "例小明" not in "".join(event.model_dump_json() for event in said)
+    assert [taken.noted for taken in only(emitted, ActionAccepted)] == [True, False]
+    assert "例小明" not in "".join(event.model_dump_json() for event in emitted)
 
 
-async def test_what_people_do_does_not_depend_on_how_the_log_was_cut(intake: Harness) -> None:
+async def test_the_outcome_of_actions_does_not_depend_on_batch_boundaries(intake: Harness) -> None:
     """Reports, answers, refusals and repetitions, in batches of 1, of 7 and in one; and the state they leave."""
     actions: list[Action] = [
         an_action("report", identity={"name": "测试甲", "birth_date": "2015-03-12"}),
@@ -604,9 +616,9 @@ async def test_what_people_do_does_not_depend_on_how_the_log_was_cut(intake: Har
     for size in (1, 7, 1000):
         undone = intake.tx.transaction()
         await undone.start()
-        said = await Harness(intake.tx).act(*actions, *actions, unit=MZJ, ce_ids=ids, size=size)
+        emitted = await Harness(intake.tx).act(*actions, *actions, unit=MZJ, ce_ids=ids, size=size)
         state = await intake.tx.fetch("SELECT * FROM accepted_action ORDER BY ce_id")
-        found.append(([event.model_dump(exclude={"identity"}) for event in said], state))
+        found.append(([event.model_dump(exclude={"identity"}) for event in emitted], state))
         await undone.rollback()
 
     assert found[0] == found[1] == found[2]

@@ -124,7 +124,7 @@ def test_a_true_number_that_ends_in_000_is_taken_when_somebody_marks_it_as_text(
         "34172220150312001X\n",
     ],
 )
-def test_what_loses_nothing_is_repaired(typed: str) -> None:
+def test_a_number_is_repaired_where_nothing_is_lost(typed: str) -> None:
     read = read_id(typed, on=TODAY)
 
     assert isinstance(read, IdNumber)
@@ -156,7 +156,7 @@ def test_what_loses_nothing_is_repaired(typed: str) -> None:
         ("13900000000", "id_length"),
     ],
 )
-def test_what_is_no_number_of_a_child_is_named(cell: Cell, code: str) -> None:
+def test_a_rejected_number_has_a_specific_problem(cell: Cell, code: str) -> None:
     assert refused(cell) == code
 
 
@@ -165,7 +165,7 @@ def test_a_child_born_today_has_a_valid_number() -> None:
 
 
 @pytest.mark.parametrize("cell", [None, "", " ", "无", "-", "不详", "/"])
-def test_an_empty_cell_is_no_trouble(cell: Cell) -> None:
+def test_an_empty_cell_is_no_problem(cell: Cell) -> None:
     assert read_id(cell, on=TODAY) is None
 
 
@@ -184,11 +184,11 @@ def test_a_residence_permit_of_taiwan_is_a_number_of_its_own_kind() -> None:
 
 
 @pytest.mark.parametrize("cell", ["H12345678", "ABC123456789012", "E12345678"])
-def test_other_papers_are_kept_as_such(cell: str) -> None:
+def test_numbers_of_other_documents_are_kept_as_such(cell: str) -> None:
     assert read_id(cell, on=TODAY) == OtherDocument(cell)
 
 
-def test_the_kind_of_paper_beside_it_decides_about_free_forms() -> None:
+def test_a_stated_document_kind_admits_free_forms() -> None:
     assert read_id("X1-99 8", on=TODAY, document_kind="护照") == OtherDocument("X1998")
     assert refused("X1-99 8") == "id_unreadable"
 

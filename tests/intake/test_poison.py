@@ -184,7 +184,7 @@ def numbers_without_end() -> Iterator[Message]:
 @given(sent=st.lists(messages(), min_size=1, max_size=40))
 @example(sent=list(numbers_without_end()))
 @example(sent=[(topic, None, None, []) for topic in WRITABLE for _ in range(150)])
-async def test_whatever_one_unit_sends_its_neighbour_is_heard(intake: Intake, sent: list[Message]) -> None:
+async def test_any_bytes_of_one_unit_leave_the_next_unit_served(intake: Intake, sent: list[Message]) -> None:
     for message in sent[: len(sent) // 2]:
         intake.send(message)
     ce_id = intake.report()
@@ -197,7 +197,7 @@ async def test_whatever_one_unit_sends_its_neighbour_is_heard(intake: Intake, se
     assert (status, intake.process.said("partition_halted")) == (200, []), health
 
 
-async def test_a_message_of_no_form_is_answered(intake: Intake) -> None:
+async def test_a_message_without_readable_headers_is_answered(intake: Intake) -> None:
     """Under the id that stands for it: a report whose client sets no readable header at all is no report unheard."""
     wrong: Any = [("ce_id", b"\xff"), ("ce_type", None), ("ce_time", b"9" * 4400), ("ce_sensitivity", b"\x00")]
     intake.send((topics.ACTION.name_for(RENLI), b"\xff", b"{}", wrong))

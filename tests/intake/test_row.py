@@ -37,19 +37,19 @@ COLUMNS = (
 )
 
 
-def a_plan(headers: list[str], own_number: str | None = None) -> ColumnMapping:
+def a_mapping(headers: list[str], own_number: str | None = None) -> ColumnMapping:
     return map_columns(COLUMNS, headers, sealed=("前科", "处罚"), divisions=DIVISIONS, own_number=own_number)
 
 
 def a_row(cells: dict[str, Cell], own_number: str | None = None) -> ReadRow:
-    return read_row(a_plan(list(cells), own_number), cells, number=2, on=TODAY)
+    return read_row(a_mapping(list(cells), own_number), cells, number=2, on=TODAY)
 
 
 def codes(row: ReadRow) -> list[str]:
-    return [trouble.code for trouble in row.problems]
+    return [problem.code for problem in row.problems]
 
 
-def test_a_whole_row_is_read_whole() -> None:
+def test_a_complete_row_is_read_completely() -> None:
     row = a_row({"姓名": "测试甲", "身份证号": a_number(BORN), "出生日期": "2015.3.12", "性别": "男"})
 
     assert row.identifies_person
@@ -74,10 +74,10 @@ def test_a_whole_row_is_read_whole() -> None:
     ],
 )
 @pytest.mark.parametrize("header", ["身份证号", "联系电话", "年级", "学籍号"])
-def test_a_cell_that_holds_no_result_of_its_formula_is_told_and_dropped(cell: str, code: str, header: str) -> None:
+def test_a_formula_without_a_result_is_reported_and_dropped(cell: str, code: str, header: str) -> None:
     row = a_row({"姓名": "测试甲", "出生日期": "2015-03-12", header: cell}, own_number="row_number")
 
-    assert [(trouble.column, trouble.code, trouble.refused) for trouble in row.problems] == [(header, code, "cell")]
+    assert [(problem.column, problem.code, problem.refused) for problem in row.problems] == [(header, code, "cell")]
     assert row.key == ("person", "测试甲|2015-03-12")
     assert row.identity.keys() == {"name", "birth_date"}
 
@@ -104,7 +104,7 @@ def test_a_number_says_birth_date_and_sex_but_never_the_hukou() -> None:
         ({"姓名": "测试甲", "出生日期": "2015年3月"}, None),
     ],
 )
-def test_a_row_names_somebody_by_a_valid_number_or_by_name_and_birth_date(
+def test_a_row_identifies_a_person_by_a_valid_number_or_by_name_and_birth_date(
     cells: dict[str, Cell], key: str | None
 ) -> None:
     row = a_row(cells)
@@ -113,7 +113,7 @@ def test_a_row_names_somebody_by_a_valid_number_or_by_name_and_birth_date(
     assert (row.key[0] if row.key else None) == key
 
 
-def test_the_units_own_number_makes_the_row_the_same_even_when_it_names_nobody() -> None:
+def test_the_units_own_number_is_the_key_even_of_a_row_without_identity() -> None:
     row = a_row({"姓名": "测试甲", "学籍号": "J1"}, own_number="row_number")
 
     assert not row.identifies_person
@@ -126,7 +126,7 @@ def test_a_bad_cell_is_dropped_and_listed_and_the_row_stays() -> None:
 
     assert row.identifies_person
     assert codes(row) == ["id_masked", "number_unreadable"]
-    assert [(trouble.row, trouble.column, trouble.refused) for trouble in row.problems] == [
+    assert [(problem.row, problem.column, problem.refused) for problem in row.problems] == [
         (2, "身份证号", "cell"),
         (2, "参保年度", "cell"),
     ]
@@ -141,14 +141,14 @@ def test_a_missing_number_is_flagged_not_refused() -> None:
     assert (row.flags, row.problems) == (("id_missing",), ())
 
 
-def test_number_and_birth_date_that_differ_are_both_kept_and_told() -> None:
+def test_a_birth_date_that_contradicts_the_number_is_kept_and_reported() -> None:
     """The number decides where rows meet, because all rows with it must; the date is what the department says."""
     row = a_row({"姓名": "测试甲", "身份证号": a_number(BORN), "出生日期": "2015-03-21"})
 
     assert row.birth_date == BORN
     assert row.facts["birth_date"] == "2015-03-21"
     assert row.flags == ("birth_date_conflict",)
-    assert [(trouble.code, trouble.refused, trouble.column) for trouble in row.problems] == [
+    assert [(problem.code, problem.refused, problem.column) for problem in row.problems] == [
         ("birth_date_conflict", "nothing", "出生日期")
     ]
 
@@ -185,7 +185,7 @@ def test_of_two_dates_of_arrival_the_earlier_counts() -> None:
     assert a_row(cells).facts["residence_since"] == "2025-03-01"
 
 
-def test_only_what_can_be_known_beforehand_may_lie_in_the_future() -> None:
+def test_only_dates_known_beforehand_may_be_in_the_future() -> None:
     row = a_row({"身份证号": a_number(BORN), "入学日期": "2027-03-01", "来本地日期": "2027-03-01"})
 
     assert row.facts["school_since"] == "2027-03-01"
@@ -209,7 +209,7 @@ def test_stage_and_grade_are_read_together(stage: str, grade: str, facts: dict[s
     assert {name: value for name, value in row.facts.items() if name.startswith("school")} == facts
 
 
-def test_a_departments_flag_travels_as_a_flag() -> None:
+def test_a_departments_flag_is_published_as_a_flag() -> None:
     row = a_row({"身份证号": a_number(BORN), "留守儿童": "2", "居住类型": "流动"})
     other = a_row({"身份证号": a_number(BORN), "留守儿童": "0", "居住类型": "本地"})
 
@@ -223,7 +223,7 @@ def test_notes_are_not_read() -> None:
     assert "随便写的话" not in repr(row)
 
 
-def test_the_kind_of_paper_opens_the_column_to_other_papers() -> None:
+def test_a_stated_document_kind_opens_the_column_to_other_documents() -> None:
     row = a_row({"姓名": "测试甲", "出生日期": "2015-03-12", "证件类型": "护照", "身份证号": "X 1234 99"})
 
     assert row.identity["other_paper"] == "X123499"
@@ -231,19 +231,19 @@ def test_the_kind_of_paper_opens_the_column_to_other_papers() -> None:
     assert row.problems == ()
 
 
-def test_a_plan_knows_what_is_registered_unknown_and_sealed() -> None:
-    made = a_plan(["儿 童姓名", "身份证号（必填）", "家里几头牛", "有无前科", ""])
+def test_a_mapping_tells_registered_unregistered_and_sealed_headers() -> None:
+    made = a_mapping(["儿 童姓名", "身份证号（必填）", "家里几头牛", "有无前科", ""])
 
     assert made.unregistered == ("家里几头牛", "有无前科")
     assert made.sealed == ("有无前科",)
     assert made.can_identify_person
-    assert not a_plan(["姓名", "性别"]).can_identify_person
-    assert a_plan(["姓名", "出生日期"]).can_identify_person
+    assert not a_mapping(["姓名", "性别"]).can_identify_person
+    assert a_mapping(["姓名", "出生日期"]).can_identify_person
 
 
 @pytest.mark.parametrize("cell", [10**400, -(10**30), float("inf"), float("nan"), 1e300])
 @pytest.mark.parametrize("header", ["姓名", "身份证号", "出生日期", "学籍号", "联系电话", "年级", "参保年度"])
-def test_absurd_numbers_are_refused_by_name(cell: float, header: str) -> None:
+def test_absurd_numbers_are_rejected_by_name(cell: float, header: str) -> None:
     row = a_row({"母亲身份证号": "", header: cell})
 
     assert codes(row) == ["number_absurd"]
@@ -253,12 +253,12 @@ cells = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_si
 
 
 @given(st.dictionaries(st.sampled_from([name for column in COLUMNS for name in column.names]), cells))
-def test_whatever_stands_in_a_row_it_is_read_or_refused_by_name(content: dict[str, Cell]) -> None:
+def test_any_cell_is_read_or_rejected_with_a_known_problem(content: dict[str, Cell]) -> None:
     row = a_row(content, own_number="row_number")
 
     assert row.identifies_person == (
         "id_number" in row.identity or ("name" in row.identity and "birth_date" in row.identity)
     )
-    for trouble in row.problems:
-        assert trouble.message
-        assert trouble.remedy
+    for problem in row.problems:
+        assert problem.message
+        assert problem.remedy

@@ -39,7 +39,7 @@ def rows(*lines: list[Any]) -> Callable[[Worksheet], None]:
     return fill
 
 
-def test_numbers_dates_and_texts_come_as_they_stand(tmp_path: Path) -> None:
+def test_numbers_dates_and_texts_are_read_unchanged(tmp_path: Path) -> None:
     path = a_workbook(
         tmp_path / "a.xlsx",
         rows(
@@ -63,7 +63,7 @@ def test_numbers_dates_and_texts_come_as_they_stand(tmp_path: Path) -> None:
 ERRORS = ("#N/A", "#REF!", "#VALUE!", "#NAME?", "#DIV/0!", "#NUM!", "#NULL!")
 
 
-def test_what_became_of_a_formula_is_told_where_it_is_not_its_result(tmp_path: Path) -> None:
+def test_a_formula_without_a_result_is_read_as_its_error(tmp_path: Path) -> None:
     """Calamine reads errors, and formulas that nobody has computed, as empty cells."""
 
     def fill(page: Worksheet) -> None:
@@ -86,7 +86,7 @@ def second_page_of_errors(book: Any) -> None:
     book.create_sheet("填表说明").append(["#N/A", "#N/A", "=A1"])
 
 
-def test_a_formula_with_its_result_is_that(tmp_path: Path) -> None:
+def test_a_formula_with_a_result_is_read_as_its_result(tmp_path: Path) -> None:
     """Also one whose result is no text at all. openpyxl writes none: a spreadsheet's file is made of its."""
     path = a_workbook(tmp_path / "a.xlsx", rows(["姓名", "身份证号", "备注"], ["测试甲", "=A2", "=A2"]))
     with zipfile.ZipFile(path) as book:
@@ -171,7 +171,7 @@ def test_a_table_that_begins_further_right_is_read_like_any_other(tmp_path: Path
     assert sheet.columns == ("姓名", "身份证号", "家庭成员1姓名", "家庭成员1电话", "第G列（无列名）")
 
 
-def test_a_header_that_stands_twice_is_told_apart(tmp_path: Path) -> None:
+def test_a_repeated_header_is_numbered(tmp_path: Path) -> None:
     path = a_workbook(tmp_path / "a.xlsx", rows(["姓名", "身份证号", "姓 名", None], ["测试甲", NUMBER, "测试乙", "x"]))
     sheet = read_workbook(path, KNOWN)
 
@@ -236,7 +236,7 @@ def test_text_files_in_the_usual_encodings(tmp_path: Path, encoding: str, delimi
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "said"),
+    ("name", "content", "emitted"),
     [
         ("a.xlsx", b"PK\x03\x04 broken", "损坏"),
         ("a.xls", b"\xd0\xcf\x11\xe0 broken", "损坏"),
@@ -250,14 +250,14 @@ def test_text_files_in_the_usual_encodings(tmp_path: Path, encoding: str, delimi
     ],
 )
 def test_a_file_that_cannot_be_read_says_why_and_what_to_do(
-    tmp_path: Path, name: str, content: bytes, said: str
+    tmp_path: Path, name: str, content: bytes, emitted: str
 ) -> None:
     path = tmp_path / name
     path.write_bytes(content)
 
     with pytest.raises(WorkbookUnreadable) as caught:
         read_workbook(path, KNOWN)
-    assert said in caught.value.message
+    assert emitted in caught.value.message
     assert caught.value.remedy.endswith("。")
 
 
@@ -288,7 +288,7 @@ def test_a_blank_at_the_foot_of_the_sheet_is_no_row(tmp_path: Path) -> None:
     assert sheet.columns == ("姓名", "身份证号")
 
 
-def test_a_missing_file_is_said_plainly(tmp_path: Path) -> None:
+def test_a_missing_file_is_reported_plainly(tmp_path: Path) -> None:
     with pytest.raises(WorkbookUnreadable, match="打不开"):
         read_workbook(tmp_path / "nothing.xlsx", KNOWN)
 
@@ -345,7 +345,7 @@ def test_the_senders_rows_come_back_with_the_cells_marked(tmp_path: Path) -> Non
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-def test_troubles_of_the_whole_file_stand_on_a_page_of_their_own(tmp_path: Path) -> None:
+def test_problems_of_the_whole_file_have_a_sheet_of_their_own(tmp_path: Path) -> None:
     path = tmp_path / "errors.xlsx"
     write_error_sheet(
         path, Sheet(("姓名",), [(2, {"姓名": "测试甲"})], "hash"), [a_trouble(None, None, refused="file")]
@@ -387,7 +387,9 @@ def standing(path: Path) -> tuple[object, ...]:
 
 
 @pytest.mark.parametrize("make", [a_link, a_hard_link, a_file, another_workbook, an_edited_copy])
-def test_what_is_no_marked_copy_of_ours_is_left_alone(tmp_path: Path, make: Callable[[Path, Path], None]) -> None:
+def test_a_file_that_is_not_our_unchanged_error_sheet_is_left_alone(
+    tmp_path: Path, make: Callable[[Path, Path], None]
+) -> None:
     """The marked copy is then written beside it, and the next one replaces that."""
     folder, secret = tmp_path / "a", tmp_path / "secret"
     folder.mkdir()
@@ -403,7 +405,7 @@ def test_what_is_no_marked_copy_of_ours_is_left_alone(tmp_path: Path, make: Call
     assert {each.name for each in folder.iterdir()} == {"errors.xlsx", "errors2.xlsx"}
 
 
-def test_the_marked_copy_of_last_time_is_replaced(tmp_path: Path) -> None:
+def test_the_previous_error_sheet_is_replaced(tmp_path: Path) -> None:
     path = tmp_path / "errors.xlsx"
     scopes = ("cell", "nothing")
     places = [write_error_sheet(path, SHEET, [a_trouble(2, "姓名", refused=scope)]) for scope in scopes]
@@ -413,7 +415,7 @@ def test_the_marked_copy_of_last_time_is_replaced(tmp_path: Path) -> None:
     assert openpyxl.load_workbook(path).worksheets[0]["C2"].value == "“姓名”：有问题。（已收，请留意）"
 
 
-def test_the_error_sheet_can_be_mended_and_sent_again(tmp_path: Path) -> None:
+def test_the_error_sheet_can_be_corrected_and_sent_again(tmp_path: Path) -> None:
     sheet = Sheet(("姓名", "身份证号"), [(2, {"姓名": "测试甲", "身份证号": NUMBER})], "hash")
     path = tmp_path / "errors.xlsx"
     write_error_sheet(path, sheet, [a_trouble(2, "姓名")])

@@ -1,7 +1,7 @@
-"""Decides whether what a unit's person says was done may be taken: unit, place, role, what the verb needs.
+"""Decides whether an action of a unit's person is accepted: unit, place, role, and the fields that the verb requires.
 
-Whether the thing can be done now (a referral that is closed, a child that is not on file) is not decided here:
-the services that keep those say so in their events.
+Whether the action is possible now (the referral may be closed, the child not on file) is not decided here; the
+services that keep those answer in their own events.
 """
 
 import re
@@ -30,7 +30,7 @@ Value = bool | int | str
 
 
 class Action(Protocol):
-    """What intake looks at (``contracts.intake.Action``)."""
+    """The fields of ``contracts.intake.Action`` that are checked."""
 
     @property
     def verb(self) -> Verb: ...
@@ -100,39 +100,42 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """The unit whose topic it is, as the county's data has it."""
+    """The unit that owns the topic, according to the county's data."""
 
     id: str
     registered: bool
+    """The unit is registered, and is not a smaller place of another unit."""
     places: Collection[str]
-    """Smaller places that speak through it."""
+    """Smaller places (schools, clinics, village committees) that act through the unit."""
     roles: Mapping[str, Collection[Verb]]
-    """What each role of the county may do."""
+    """Role -> the verbs it may use."""
     people: Mapping[str, Collection[str]]
     """Person -> their roles, in this unit and its places."""
     held_roles: Collection[str]
-    """The roles of all of them."""
+    """The roles that somebody of the unit or its places holds."""
     units: Collection[str]
     """Every unit of the county."""
     may_decide: bool
-    """It is a township or answers for the county: it confirms and declines."""
+    """The unit is a township or acts for the county, and so may confirm and decline."""
     may_merge: bool
-    """It leads, or is a township: it merges and splits files."""
+    """The unit leads or is a township, and so may merge and split children's files."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why an action is not taken."""
+    """Why an action is refused, or a remark about one that is accepted."""
 
     code: str
     parameters: tuple[tuple[str, str], ...] = ()
 
     @property
     def message(self) -> str:
+        """Say in Chinese what is wrong."""
         return TEXTS[self.code][0].format(**dict(self.parameters))
 
     @property
     def remedy(self) -> str:
+        """Say in Chinese what to do."""
         return TEXTS[self.code][1].format(**dict(self.parameters))
 
 
@@ -180,7 +183,7 @@ TEXTS: dict[str, tuple[str, str]] = {
 """Code -> what is wrong, what to do."""
 
 OTHER_STATION = "其他"
-"""A call to a line or an office that the county has no name for."""
+"""Recorded for a call to a line or office that the county's data does not name."""
 
 _ID = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,31}")
 _REFERRAL_VERBS = frozenset(
@@ -198,9 +201,9 @@ _REFERRAL_VERBS = frozenset(
 )
 _CHILD_VERBS = frozenset({Verb.CLOSE, Verb.CONTACT, Verb.VISIT, Verb.VERIFY, Verb.MERGE, Verb.SPLIT})
 _OPEN_TO_ALL_VERBS = frozenset({Verb.REPORT, Verb.PHONE_REPORT})
-"""Whoever learns of a child's trouble has to report it, whether or not the county lists the person."""
+"""Everybody who learns of a child in need must report it, whether or not the county lists the person."""
 _FIRST_DAY = date(2000, 1, 1)
-"""Nothing that is done here was done before."""
+"""No action can have happened before this day."""
 _REQUIRED_FIELDS: Mapping[Verb, tuple[str, ...]] = {
     Verb.REPORT: ("findings",),
     Verb.PHONE_REPORT: ("station", "at", "reached"),
@@ -219,7 +222,14 @@ _REQUIRED_FIELDS: Mapping[Verb, tuple[str, ...]] = {
 
 
 def find_refusal(action: Action, sender: Sender, *, on: date, call_date: date | None) -> Refusal | None:
-    """Why an action is not taken; None: it is. ``called_on``: the county day of the call a phone report tells of."""
+    """Return why an action is refused, or None.
+
+    Args:
+        action: what the person did.
+        sender: the unit that owns the topic.
+        on: the county's day.
+        call_date: the county's day of the call that a phone report is about.
+    """
     return (
         _check_sender(action, sender)
         or _check_authority(action, sender)
@@ -259,12 +269,12 @@ def _check_authority(action: Action, sender: Sender) -> Refusal | None:
 
 
 def _safe_to_repeat(text: str) -> str:
-    """What was written where an id belongs may be somebody's name or number."""
+    """Mask what is written in place of an id: it may be a name or a number."""
     return text if _is_person_id(text) else mask(text)
 
 
 def _is_person_id(text: str) -> bool:
-    """A person's id travels in the clear, so nothing that could be a name or a number may stand there."""
+    """Return true if a text is an id; ids are published in the clear, so names and numbers must not pass."""
     return _ID.fullmatch(text) is not None and sum(character.isdigit() for character in text) <= 6
 
 
@@ -281,10 +291,10 @@ def _check_required_fields(action: Action) -> Refusal | None:
     if action.verb is Verb.CLOSE and action.referral is not None:
         needed += ["channel"]
     if action.verb is Verb.CLOSE and action.channel is not None:
-        # Without a referral it would be the child's place on the ledger that should end, and that is not checked so.
+        # Without a referral the verb removes the child from the ledger, for which no channel is given.
         needed += ["referral"]
     if action.verb is Verb.SPLIT and action.other is None:
-        needed += ["records"]  # two files that were merged are enough to take the merge back
+        needed += ["records"]  # to undo a merge, the two files are enough
     missing = [name for name in needed if getattr(action, name) in (None, "", ())]
     return _refusal("field_missing", fields="、".join(missing)) if missing else None
 
@@ -317,9 +327,10 @@ _LENGTHS: Mapping[FactName, tuple[int, ...]] = {
 
 
 def station_name(station: str | None, unit_names: Collection[str]) -> str | None:
-    """Whom a call went to: hotlines, and offices of the county by the names it has for them.
+    """Return the hotlines and offices that a text names, by the county's names for them; else ``OTHER_STATION``.
 
-    Nothing else that was typed is passed on, since it travels in the clear: it may be somebody's name or number.
+    Nothing else that was typed is passed on: the result is published in the clear, and the text may contain a name
+    or a number.
     """
     if station is None:
         return None
@@ -331,7 +342,7 @@ def station_name(station: str | None, unit_names: Collection[str]) -> str | None
 
 
 def invalid_facts(facts: Mapping[FactName, Value], types: Mapping[FactName, str], *, on: date) -> tuple[FactName, ...]:
-    """The facts whose values are not of their form. Nothing is repaired here: these come from programs."""
+    """Return the facts whose values do not have their form. Nothing is repaired: programs write these values."""
     checks: Mapping[str, Callable[[FactName, Value], bool]] = {
         "bool": lambda name, value: isinstance(value, bool),
         "number": lambda name, value: not isinstance(value, bool) and isinstance(value, int) and _within(name, value),

@@ -1,4 +1,4 @@
-"""Reads single cells: names, phones, yes and no, and the words departments use for codes."""
+"""Reads single cells: names, phone numbers, yes and no, and the words that departments use for codes."""
 
 import re
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ _ORDINARY_NAME = re.compile(r"[\u4e00-\u9fa5]{1,20}").fullmatch
 
 
 def read_name(cell: Cell) -> str | None:
-    """A person's name: one separator dot, no space between Han characters.
+    """Return a person's name with one form of separator dot and without spaces between Han characters.
 
     Raises:
         CellRejected: ``name_unreadable``, ``name_unreadable_character``, ``too_long``.
@@ -37,7 +37,7 @@ def read_name(cell: Cell) -> str | None:
 
 
 def _is_unprintable(character: str) -> bool:
-    """Private-use code points, boxes and replacement marks: a rare character that was lost on the way."""
+    """Return true for private-use code points, boxes and replacement marks: a rare character that was lost."""
     code = ord(character)
     return 0xE000 <= code <= 0xF8FF or code >= 0xF0000 or character in "\ufffd□■?？*"
 
@@ -48,12 +48,12 @@ _LANDLINE = re.compile(r"0\d{2,3}[1-9]\d{6,7}|[2-8]\d{6,7}")
 _NUMBER_SEPARATOR = re.compile(r"[/、,，;；|和或]|\s+")
 _MOBILE_AMONG_WORDS = re.compile(r"(?<!\d)1[3-9]\d{9}(?!\d)")
 _TEACHER = re.compile("老师|教师|班主任")
-"""Whose phone it is then is not the family's."""
+"""A number beside one of these words is not the family's."""
 _SEPARATORS = str.maketrans(dict.fromkeys(" -()—–‑.·'_"))
 
 
 def read_phone(cell: Cell) -> tuple[str, bool] | None:
-    """A mobile or landline number as digits, and whether the cell held more than one (the first is taken).
+    """Return the first mobile or landline number as digits, and whether the cell holds more than one.
 
     Raises:
         CellRejected: ``phone_unreadable``, ``phone_damaged``, ``too_long``.
@@ -96,11 +96,11 @@ _SEX: Mapping[str, Literal[1, 2]] = {
     **dict.fromkeys(("女", "女性", "女孩", "女童", "2", "F", "FEMALE", "2女", "2-女"), 2),
 }
 _SEX_UNKNOWN = frozenset({"0", "9", "未知", "未说明", "未知的性别", "未说明的性别"})
-"""GB/T 2261.1: 0 unknown, 9 not stated."""
+"""Among them GB/T 2261.1: 0 unknown, 9 not stated."""
 
 
 def read_sex(cell: Cell) -> Literal[1, 2] | None:
-    """GB/T 2261.1: 1 male, 2 female.
+    """Return the sex by GB/T 2261.1: 1 male, 2 female.
 
     Raises:
         CellRejected: ``sex_unreadable``.
@@ -139,14 +139,14 @@ _YES_NO_LABELS: Mapping[FactName, tuple[str, str]] = {
     FactName.AIDED_STUDENT: ("资助|受助|已资助", "未资助|未受助"),
     FactName.DISABILITY_SUBSIDY: ("享受|已享受", "不享受|未享受"),
 }
-"""What single departments write where only yes or no is asked."""
+"""Fact -> what single departments write for yes and for no."""
 
 _YES_BY_FACT = {name: _YES | frozenset(yes.split("|")) for name, (yes, _) in _YES_NO_LABELS.items()}
 _NO_BY_FACT = {name: _NO | frozenset(no.split("|")) for name, (_, no) in _YES_NO_LABELS.items()}
 
 
 def read_yes_no(cell: Cell, fact: FactName | None = None) -> bool | None:
-    """Yes or no, as people and systems write it; with ``fact`` also in the words used for that one.
+    """Return yes or no, as people and systems write it; with ``fact`` also in the words used for that fact.
 
     Raises:
         CellRejected: ``yes_no_unreadable``.
@@ -164,7 +164,7 @@ def read_yes_no(cell: Cell, fact: FactName | None = None) -> bool | None:
 
 
 def read_whole_number(cell: Cell, low: int, high: int) -> int | None:
-    """A whole number within bounds, both included; ``2026年`` and ``3人`` are read.
+    """Return a whole number from ``low`` to ``high``, both included; ``2026年`` and ``3人`` are read.
 
     Raises:
         CellRejected: ``number_unreadable``.
@@ -216,7 +216,7 @@ _CODES: Mapping[FactName, Mapping[str, str]] = {
         "at_risk": "有风险|面临监护缺失风险|存在风险|监护风险",
     },
 }
-"""Fact -> code -> the words under which it arrives."""
+"""Fact -> code -> the words that departments write for it, the usual one first."""
 
 _CODE_BY_LABEL = {
     fact: {word.upper(): code for code, listed in codes.items() for word in (code, *listed.split("|"))}
@@ -227,12 +227,12 @@ CODED_FACTS = frozenset(_CODES)
 
 
 def codes_of(fact: FactName) -> frozenset[str]:
-    """The codes a fact may have."""
+    """Return the codes that a fact may have."""
     return frozenset(_CODES[fact])
 
 
 def labels_of(fact: FactName) -> str:
-    """The usual word of each code, as a sender may be told."""
+    """Return the usual word of each code, for the text of a problem."""
     return "、".join(listed.split("|")[0] for listed in _CODES[fact].values())
 
 
@@ -259,7 +259,7 @@ def allowed_values(field: str) -> tuple[tuple[str, str], ...]:
 
 
 def read_code(cell: Cell, fact: FactName) -> str | None:
-    """A word or code of one of the facts in ``CODED_FACTS``.
+    """Return the code of a fact in ``CODED_FACTS`` from a word or code.
 
     Raises:
         CellRejected: ``word_unknown``.
@@ -289,9 +289,9 @@ _GRADES_IN_STAGE = {"小学": 6, "小": 6, "初中": 3, "初": 3, "高中": 3, "
 
 
 def read_grade(cell: Cell) -> tuple[int | None, str | None] | None:
-    """A grade from 1 to 12 and the stage it lies in: ``三年级``, ``七年级(2)班``, ``初二``, ``高一``, ``大班``.
+    """Return a grade from 1 to 12 and its stage: ``三年级``, ``七年级(2)班``, ``初二``, ``高一``, ``大班``.
 
-    A bare number is a grade, counted through from primary school. Years of vocational school are no grade.
+    A bare number counts from primary school. Vocational schools and kindergartens have a stage but no grade.
 
     Raises:
         CellRejected: ``word_unknown``.
@@ -327,7 +327,9 @@ _DISABILITY_KINDS = {
 
 
 def read_disability_kind(cell: Cell) -> int | None:
-    """1 sight, 2 hearing, 3 speech, 4 body, 5 mind, 6 psyche, 7 several; GB/T 2261.3 writes 61 to 67.
+    """Return the kind: 1 visual, 2 hearing, 3 speech, 4 physical, 5 intellectual, 6 mental, 7 multiple.
+
+    GB/T 2261.3 writes 61 to 67.
 
     Raises:
         CellRejected: ``word_unknown``.
@@ -345,7 +347,7 @@ def read_disability_kind(cell: Cell) -> int | None:
 
 
 def read_disability_grade(cell: Cell) -> int | None:
-    """1 (heaviest) to 4.
+    """Return the grade, from 1 (most severe) to 4.
 
     Raises:
         CellRejected: ``word_unknown``.
@@ -366,7 +368,7 @@ def _folded(text: str) -> str:
 
 
 def _code(cell: Cell) -> str | None:
-    """A cell that should hold a short code or word; None when it is empty or says nothing."""
+    """Return a short code or word without spaces, in capitals; None if the cell is empty or a placeholder."""
     if cell is None:
         return None
     text = _folded(cell) if isinstance(cell, str) else number_text(cell)

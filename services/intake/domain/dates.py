@@ -1,4 +1,4 @@
-"""Reads dates as departments write them. A date that is not whole is asked for, never completed."""
+"""Reads dates as departments write them. An incomplete date is rejected, never completed."""
 
 import re
 from datetime import date, timedelta
@@ -19,15 +19,18 @@ _LUNAR = ("农历", "阴历", "腊月", "正月", "闰", "初", "廿", "冬月")
 _SERIAL = re.compile(r"\d{5}(?:\.\d+)?")
 _EARLIEST = date(1900, 1, 1)
 _MAX_YEARS_AHEAD = 10
-"""What is known beforehand. Systems write the year 9999 for what has no end."""
+"""A date that is known beforehand is not later. Systems write the year 9999 for what has no end."""
 _PLACEHOLDERS = frozenset({"", "-", "--", "/", "无", "不详", "未知", "暂无", "空", "null", "none", "nan", "n/a"})
 
 
 def read_date(cell: Cell, *, on: date, future: bool = False, date_1904: bool = False) -> date | None:
-    """Read one cell. None: it is empty.
+    """Read one cell; None if it is empty.
 
-    ``future``: the day may lie after ``on``. ``date_1904``: bare serial numbers count from 1904, as the sender says
-    of his workbook.
+    Args:
+        cell: text, or a spreadsheet's serial number.
+        on: the county's day.
+        future: the date may be after ``on``.
+        date_1904: serial numbers count from 1904, as the workbook states.
 
     Raises:
         CellRejected: ``date_unreadable``, ``date_impossible``, ``date_partial``, ``date_lunar``, ``date_future``,
@@ -49,7 +52,7 @@ def read_date(cell: Cell, *, on: date, future: bool = False, date_1904: bool = F
 
 @lru_cache(maxsize=65_536)
 def _read_text(text: str) -> date | float | None:
-    """A date; or a serial number that stands as text; or None."""
+    """Return a date, a serial number that was written as text, or None."""
     text = plain(text).lstrip("'")
     if text.lower() in _PLACEHOLDERS:
         return None
@@ -75,13 +78,13 @@ def _read_number(number: float, date_1904: bool) -> date | float:
             raise CellRejected("date_unreadable")
         return _day(int(match[1]), int(match[2]), int(match[3]))
     if 1900 <= number < 2101 or 190_001 <= number <= 210_012:
-        # A year, or a year and a month: as serials they would be days of 1905 or of 2420.
+        # These are a year, or a year and a month; as serials they would be days of 1905 or 2420.
         raise CellRejected("date_partial")
     return _serial(float(number), date_1904)
 
 
 def _serial(number: float, date_1904: bool) -> date:
-    """The day of a spreadsheet's serial number. Day 60 of the 1900 system, 29 February 1900, never was."""
+    """Return the day of a spreadsheet's serial number. Day 60 of the 1900 system, 29 February 1900, did not exist."""
     days = int(number)
     if not 1 <= days < 100_000:
         raise CellRejected("date_unreadable")

@@ -1,4 +1,4 @@
-"""Reads administrative divisions: codes, old codes, and names where only one place is called so."""
+"""Reads administrative divisions: codes, former codes, and names that only one division has."""
 
 import re
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ from services.intake.domain.problem import CellRejected
 from services.intake.domain.text import Cell, number_text, read_text
 
 NO_COUNTY = frozenset({"810000", "820000", "830000"})
-"""Hong Kong, Macao and Taiwan: a place of origin without a hukou county."""
+"""Hong Kong, Macao and Taiwan, where nobody has a hukou county."""
 ABROAD = "abroad"
 _CITIES_WITHOUT_COUNTIES = frozenset({"441900", "442000", "460400", "620200"})
 """东莞, 中山, 儋州, 嘉峪关: the city's code is the county's."""
@@ -31,18 +31,19 @@ _CODE_AND_NAME = re.compile(r"([0-9]{6,12})[^0-9]+")
 
 @dataclass(frozen=True, slots=True)
 class Division:
-    """One division as the county's data has it."""
+    """A division of the county's data."""
 
     code: str
     name: str
     successor: str | None = None
+    """The code that replaced this one."""
 
 
 class Divisions:
-    """The county's table: complete for its own province, a selection of the others."""
+    """The county's table of divisions: complete for its own province, a selection of the others."""
 
     def __init__(self, county: str, places: Iterable[Division], townships: Iterable[tuple[str, str]]) -> None:
-        """``townships``: the 9-digit code and the name of each."""
+        """``county``: 6-digit code. ``townships``: 9-digit code and name of each of the county's townships."""
         self.county = county
         listed = tuple(places)
         self._successors = {place.code: place.successor for place in listed if place.successor}
@@ -52,10 +53,10 @@ class Divisions:
             name.removesuffix("市辖区"): code[:4] for code, name in self._current.items() if name.endswith("市市辖区")
         }
         self._cached = lru_cache(maxsize=16_384)(self._read)
-        """Cells repeat: a file has a few hundred places for thousands of rows."""
+        """Cells repeat: a file names a few hundred divisions in thousands of rows."""
 
     def read_hukou(self, cell: Cell) -> str | None:
-        """A county or more: 6, 9 or 12 digits of today's codes, or ``abroad``.
+        """Return a county or a part of it: 6, 9 or 12 digits of current codes, or ``abroad``.
 
         Raises:
             CellRejected: ``division_unreadable``, ``division_unknown``, ``division_too_wide``.
@@ -63,7 +64,7 @@ class Divisions:
         return self._cached(cell if isinstance(cell, str) else _number(cell), township=False)
 
     def read_county(self, cell: Cell) -> str | None:
-        """The county alone: 6 digits.
+        """Return the county alone: 6 digits.
 
         Raises:
             CellRejected: as :meth:`read_hukou`.
@@ -72,7 +73,7 @@ class Divisions:
         return found if found is None or found == ABROAD else found[:6]
 
     def read_residence(self, cell: Cell) -> str | None:
-        """A township or village: 9 or 12 digits. Inside the county it must be one of its townships.
+        """Return a township or village: 9 or 12 digits. Inside the county it must be one of the county's townships.
 
         Raises:
             CellRejected: as :meth:`read_hukou`; ``division_no_township``, ``division_not_township``.
@@ -104,7 +105,7 @@ class Divisions:
             text = text[:6]
         county = text[:6]
         if county in self._successors:
-            # What a township's number became when its county's changed is not known.
+            # The table does not say what a township's code became when its county's changed.
             return self._successors[county]
         if county in self._current or county in NO_COUNTY or county in _CITIES_WITHOUT_COUNTIES:
             return text
@@ -137,7 +138,7 @@ class Divisions:
         raise CellRejected("division_unreadable")
 
     def _counties_named(self, text: str, province: str | None, city: str | None) -> set[str]:
-        """Today's counties of that name. Without a province only the county's own, whose list is complete."""
+        """Return the current counties of a name, by default in the county's own province, whose list is complete."""
         found: set[str] = set()
         if len(text) < 2:
             return found
@@ -148,13 +149,13 @@ class Divisions:
             if not text.startswith(name) and not self._is_short_name(text, name):
                 continue
             if within != self.county[:2] and name.endswith("区") and city is None and within not in _MUNICIPALITIES:
-                # Districts of one name are common, and the list of another province is not complete.
+                # Several districts may have one name, and the list of another province is not complete.
                 continue
             found.add(code)
         return found
 
     def _is_short_name(self, text: str, name: str) -> bool:
-        """``石台`` for 石台县; not ``黄山``, which is a city's name as well."""
+        """Return true for ``石台``, short for 石台县, but not for ``黄山``, which is also a city."""
         return len(name) > 2 and text == name[:-1] and name[-1] in "县区市旗" and f"{text}市" not in self._cities
 
     def _find_township(self, text: str) -> str:

@@ -1,7 +1,7 @@
-"""Reads identity numbers: what is valid, what can be repaired without loss, what must be asked again.
+"""Reads ID numbers: valid ones, those that can be repaired without loss, and those that must be rejected.
 
 GB 11643-1999: six digits of area, eight of birth date, three of sequence (odd: male), one check character
-(ISO 7064 MOD 11-2). The area says where the number was first given, never where the hukou is.
+(ISO 7064 MOD 11-2, by python-stdnum). The area says where the number was first issued, not where the hukou is.
 """
 
 import re
@@ -20,8 +20,8 @@ from workbooks.text import plain
 Kind = Literal["resident", "hong_kong_macao_taiwan", "foreign"]
 
 ID_PROVINCES = PROVINCES | {"71", "81", "82", "83"}
-"""First two digits of people's numbers: 71 is Taiwan; 81 to 83 stand on the residence permits of people from Hong Kong,
-Macao and Taiwan."""
+"""First two digits of ID numbers: 71 is Taiwan; 81 to 83 are on the residence permits of people from Hong Kong, Macao
+and Taiwan."""
 
 _EIGHTEEN = re.compile(r"[0-9]{17}[0-9X]")
 _FIFTEEN = re.compile(r"[0-9]{15}")
@@ -30,7 +30,7 @@ _TWENTY = re.compile(r"[0-9]{17}[0-9X][0-9]{2}(?:B[0-9]{1,2})?")
 _SCIENTIFIC = re.compile(r"[0-9](?:\.[0-9]+)?E\+?1[4-9]")
 _STUDENT = re.compile(r"[GLJ][0-9]{17}[0-9X]")
 _OTHER_DOCUMENT = re.compile(r"[A-Z]{3}[0-9]{12}|[HM][0-9]{8}(?:[0-9]{2})?|[EGPSD][A-Z]?[0-9]{7,8}")
-"""Old foreign permanent-resident cards; travel permits; Chinese passports."""
+"""Former permanent-resident cards of foreigners, travel permits, Chinese passports."""
 _MASKED = re.compile(r"[*]{2,}|[*].|X{2,}|#{2,}|\?{2,}")
 _LOOKS_LIKE_X = str.maketrans(
     {"Х": "X", "х": "X", "×": "X", "✕": "X", "✖": "X", "Ⅹ": "X", "χ": "X", "Χ": "X", "╳": "X"}
@@ -52,7 +52,7 @@ _OTHER_DOCUMENT_KINDS = (
 
 
 class IdNumber(NamedTuple):
-    """A valid number and what it says by itself."""
+    """A valid ID number and what it states."""
 
     number: str
     birth_date: date
@@ -63,14 +63,14 @@ class IdNumber(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class OtherDocument:
-    """The number of a passport, a travel permit or an older residence card. It proves nothing by itself."""
+    """The number of a passport, a travel permit or an older residence card; it cannot be checked."""
 
     number: str
 
 
 @dataclass(frozen=True, slots=True)
 class DisabilityCertificate:
-    """A disability certificate: an ID number, kind (1..7) and grade (1..4)."""
+    """A disability certificate: the holder's ID number, kind (1 to 7) and grade (1 to 4)."""
 
     holder: IdNumber
     kind: int
@@ -78,10 +78,15 @@ class DisabilityCertificate:
 
 
 def read_id(cell: Cell, *, on: date, document_kind: str | None = None) -> IdNumber | OtherDocument | None:
-    """Read the content of a column of ID numbers. None: the cell is empty.
+    """Read the content of a column of ID numbers; None if the cell is empty.
 
-    ``paper`` is the kind of paper the row names beside it, if it does. What is repaired loses nothing: width, case,
-    spaces, separators, apostrophes, and characters that stand for X. Anything else is refused, never guessed.
+    Repaired without loss: width, case, spaces, separators, apostrophes, and characters used for X. Anything else is
+    rejected, never guessed.
+
+    Args:
+        cell: the content.
+        on: the county's day; nobody is born after it.
+        document_kind: the kind of document that the row states beside the number.
 
     Raises:
         CellRejected: ``id_damaged``, ``id_masked``, ``id_checksum``, ``id_birth_date``, ``id_region``, ``id_length``,
@@ -118,7 +123,7 @@ def read_id(cell: Cell, *, on: date, document_kind: str | None = None) -> IdNumb
 
 
 def read_adult_id(cell: Cell, *, on: date) -> str | None:
-    """Read a parent's or guardian's number. A 15-digit one is written as it has been since 1999, with 18.
+    """Read a parent's or guardian's number. A 15-digit number from before 1999 is written with 18 characters.
 
     Raises:
         CellRejected: as :func:`read_id`.
@@ -157,12 +162,12 @@ def read_certificate(cell: Cell, *, on: date) -> DisabilityCertificate | IdNumbe
 
 
 def has_valid_check_character(number: str) -> bool:
-    """True when the last of 18 characters is the check character of the others."""
+    """Return true if the last of 18 characters is the check character of the others."""
     return number[17] == calc_check_digit(number)
 
 
 def birth_date_of(number: str) -> date | None:
-    """What digits 7 to 14 say; None when no day is called so."""
+    """Return the date in digits 7 to 14; None if there is no such day."""
     return _parse_day(number[6:14])
 
 
@@ -175,9 +180,9 @@ def _parse_day(digits: str) -> date | None:
 
 
 def _text(cell: Cell) -> tuple[str, bool] | None:
-    """The number without what is lost without loss, and whether somebody marked it as text with an apostrophe.
+    """Return the number without separators, and whether an apostrophe marks it as text.
 
-    A number that a spreadsheet kept as a number has at most fifteen true digits.
+    A number that a spreadsheet stored as a number has at most fifteen correct digits.
     """
     if cell is None or isinstance(cell, bool):
         return None
@@ -203,8 +208,8 @@ def _text(cell: Cell) -> tuple[str, bool] | None:
 
 def _read_18_digits(text: str, on: date, *, marked_as_text: bool) -> IdNumber:
     if text.endswith("000") and not marked_as_text:
-        # What a spreadsheet leaves of a number: one in eleven of these passes the checksum by chance,
-        # and only one true number in a thousand ends so.
+        # A spreadsheet replaces the last digits by zeros. One in eleven such numbers passes the checksum by chance,
+        # and only one correct number in a thousand ends so.
         raise CellRejected("id_damaged")
     born = birth_date_of(text)
     possible = born is not None and born.year >= 1900 and born <= on
@@ -224,5 +229,5 @@ def _read_18_digits(text: str, on: date, *, marked_as_text: bool) -> IdNumber:
 
 
 def _is_immunization_code(text: str, on: date) -> bool:
-    """Ten digits of the clinic, four of the birth year, four in sequence. A year is never a month and a day."""
+    """Return true for ten digits of the clinic, four of the birth year (never a month and day), four of sequence."""
     return text.isdigit() and text[:2] in ID_PROVINCES and 1980 <= int(text[10:14]) <= on.year

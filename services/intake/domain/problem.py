@@ -1,14 +1,14 @@
-"""What can be wrong with a file, a row or a cell: a code, what is wrong, what to do."""
+"""Problems of a file, a row or a cell: their codes, and Chinese texts that say what is wrong and what to do."""
 
 from dataclasses import dataclass
 from typing import Literal
 
 Scope = Literal["cell", "row", "file", "nothing"]
-"""What was refused. ``nothing``: a remark; the content was taken."""
+"""What was refused. ``nothing``: the problem is a remark; the content was accepted."""
 
 
 class CellRejected(Exception):
-    """A cell cannot be read. Carries the trouble's code, never the content."""
+    """A cell cannot be read. Carries the code of the problem, never the content."""
 
     def __init__(self, code: str) -> None:
         super().__init__(code)
@@ -17,25 +17,25 @@ class CellRejected(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing the sender can mend."""
+    """One problem that the sender can correct."""
 
     code: str
     refused: Scope
     row: int | None = None
     column: str | None = None
     excerpt: str = ""
-    """The content, masked."""
+    """The masked content."""
     parameters: tuple[tuple[str, str], ...] = ()
-    """What stands in the braces of the texts."""
+    """Values for the placeholders of the texts."""
 
     @property
     def message(self) -> str:
-        """What is wrong, in Chinese."""
+        """Say in Chinese what is wrong."""
         return TEXTS[self.code][0].format(**dict(self.parameters))
 
     @property
     def remedy(self) -> str:
-        """What to do, in Chinese."""
+        """Say in Chinese what to do."""
         return TEXTS[self.code][1].format(**dict(self.parameters))
 
 
@@ -190,4 +190,4 @@ TEXTS: dict[str, tuple[str, str]] = {
         "请核对报送期；若期别写错，请改正后重新报送。",
     ),
 }
-"""Code -> what is wrong, what to do. Texts are for the sender; they never carry content."""
+"""Code -> (what is wrong, what to do). The texts are for the sender and never contain cell content."""

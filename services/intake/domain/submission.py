@@ -1,4 +1,4 @@
-"""Decides about whole files: which is taken, for which period, and what its end means."""
+"""Decides about whole files: which are accepted, for which period, and what their end means."""
 
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -14,13 +14,13 @@ from workbooks.text import plain
 
 Outcome = Literal["taken", "refused", "same_again", "older_period"]
 Coverage = Literal["full", "delta", "unstated"]
-"""``unstated``: the sender did not say which. Nobody disappears, and no later file is compared with this one."""
+"""``unstated``: the sender stated neither. Nobody disappears, and no later file is compared with this one."""
 State = Literal["open", "answered", "repeated"]
-"""``repeated``: it was taken, and is being sent once more; what comes of it is neither read nor counted."""
+"""``repeated``: the file was processed, and is being sent again; its rows are neither parsed nor counted."""
 TOPIC_RETENTION_DAYS = 7
-"""How long a unit's topic keeps its events: no row of an older file that never ended can still come."""
+"""Retention of a unit's topic: no row of an open file that began earlier can still arrive."""
 MAX_ROWS = 2**31 - 1
-"""No file has more, whatever is announced."""
+"""Largest number of rows that is stored, whatever a file announces."""
 _PERIOD = re.compile(r"[0-9]{4}H[12]")
 _FIRST_YEAR = 2000
 _MAX_HASH_LENGTH = 128
@@ -28,7 +28,7 @@ _MAX_HASH_LENGTH = 128
 
 @dataclass(slots=True)
 class Submission:
-    """A file while it streams in, and what became of it."""
+    """A file while it arrives, and what became of it."""
 
     id: UUID
     dataset: str
@@ -36,45 +36,45 @@ class Submission:
     coverage: Coverage
     state: State
     outcome: Outcome
-    """What the answer is, or will be if the file ends well."""
+    """The outcome on the receipt; while the file is open, the one it will have if nothing goes wrong."""
     columns: tuple[str, ...]
-    """Kept only while it is open: a file without headers has people for headers."""
+    """Headers, kept only while the file is open: those of a file without a header row may be names."""
     date_1904: bool
     announced: int
-    """Rows, as the file's beginning says; once it has ended, as its end says, if not so many came."""
+    """Rows as the file's beginning states; once it has ended, as its end states, if the counts differ."""
     file_sha256: str | None
     county_version: str
     valid_on: date
     began_on: date
     late: bool
     attempt_number: int
-    """A file that begins again before it ended is read from the start."""
+    """Counts the beginnings of a file that began again before it ended."""
     attempt_id: UUID
-    """This attempt to read this file."""
+    """This attempt to import the file."""
     read: int = 0
     accepted: int = 0
     accepted_with_drops: int = 0
     refused: int = 0
     unchanged: int = 0
     changed: bool = field(default=True, compare=False)
-    """It must be saved."""
+    """The file must be saved."""
 
     @property
     def skipped(self) -> bool:
-        """Answered as it began: its rows are neither read nor counted one by one."""
+        """The file was answered when it began: its rows are neither parsed nor counted one by one."""
         return self.state == "repeated" or (self.state == "answered" and self.outcome in ("refused", "same_again"))
 
     @property
     def fully_processed(self) -> bool:
-        """It was taken, and all of it: only what came in part may be sent once more under the same id."""
+        """The whole file was processed. Only a file that arrived in part may be sent again under its id."""
         return self.state != "open" and self.outcome in ("taken", "older_period") and self.read == self.announced
 
     def is_same_file(
         self, *, dataset: str, period: str, coverage: Coverage, rows: int, file_sha256: str | None
     ) -> bool:
-        """True when what begins now under this file's id is this file, as far as its beginning tells.
+        """Return true if a beginning under this file's id describes the same file.
 
-        Where either of the two beginnings does not state the coverage, the other decides.
+        A coverage that one of the two beginnings does not state counts as equal.
         """
         return (self.dataset, self.period, self.announced, self.file_sha256) == (
             dataset,
@@ -84,18 +84,19 @@ class Submission:
         ) and (self.coverage == coverage or "unstated" in (self.coverage, coverage))
 
     def newly_states_coverage(self, coverage: Coverage) -> bool:
-        """True when the coverage, unstated so far, is stated now: the file then means more, and is read once more."""
+        """Return true if the coverage was unstated and is stated now: the file is then processed again."""
         return self.coverage == "unstated" != coverage
 
 
 @dataclass(frozen=True, slots=True)
 class RegisteredDataset:
-    """A dataset as the county's data has it, and whether the speaking unit hands it over."""
+    """A dataset of the county's data, seen from one unit."""
 
     id: str
     belongs_to_unit: bool
+    """The unit submits the dataset."""
     identifying_headers: tuple[str, ...]
-    """The usual header of each column that can name somebody."""
+    """The usual header of each column that can identify a person."""
 
 
 def row_number(stated: int | None) -> int | None:
@@ -104,34 +105,34 @@ def row_number(stated: int | None) -> int | None:
 
 
 def is_period(period: str) -> bool:
-    """``2026H2``: in plain digits, or periods could not be told older from newer."""
+    """Return true for a period such as ``2026H2``. Only ASCII digits count, so that periods sort by time."""
     return _PERIOD.fullmatch(period) is not None and int(period[:4]) >= _FIRST_YEAR
 
 
 def normalized_hash(text: str | None) -> str | None:
-    """The hash a sender gives of a file; None: what he gives is none."""
+    """Return the hash that a sender states of a file; None if it is not one."""
     text = (text or "").strip().lower()
     return text if text.isascii() and text.isprintable() and 0 < len(text) <= _MAX_HASH_LENGTH else None
 
 
 def period_start(period: str) -> date:
-    """1 January or 1 July."""
+    """Return the first day of a period: 1 January or 1 July."""
     return date(int(period[:4]), 1 if period.endswith("H1") else 7, 1)
 
 
 def period_end(period: str) -> date:
-    """30 June or 31 December."""
+    """Return the last day of a period: 30 June or 31 December."""
     return date(int(period[:4]), 6, 30) if period.endswith("H1") else date(int(period[:4]), 12, 31)
 
 
 def due_date(period: str, month_days: Sequence[str]) -> date:
-    """The last day on which the period's file is in time, included. ``due``: ``MM-DD`` of either half."""
+    """Return the last day on which a period's file is in time. ``month_days``: ``MM-DD`` for H1 and for H2."""
     month, day = month_days[0 if period.endswith("H1") else 1].split("-")
     return date(int(period[:4]), int(month), int(day))
 
 
 def valid_date(period: str, stated: date | None, on: date) -> date:
-    """The day a file speaks of: as given, else the last of its period; never in the future."""
+    """Return the day that a file describes: the stated one, else the last of its period; never after ``on``."""
     return min(stated or period_end(period), on)
 
 
@@ -145,7 +146,7 @@ def problems_at_begin(
     empty: bool,
     on: date,
 ) -> tuple[Problem, ...]:
-    """Why a file is refused whole, before a row of it is read. Empty: it is not."""
+    """Return why a file is refused as a whole before its rows are read; empty if it is not."""
     if not unit_registered:
         return (Problem("unit_unknown", "file"),)
     if dataset_entry is None or mapping is None:
@@ -170,7 +171,7 @@ def problems_at_begin(
 def remarks_at_end(
     submission: Submission, *, mapping: ColumnMapping | None, stated_rows: int, newest: str | None
 ) -> tuple[Problem, ...]:
-    """What is said about a whole file when it ends. ``said``: rows, as its end says."""
+    """Return the remarks about a whole file at its end. ``stated_rows``: the number that its end states."""
     remarks: list[Problem] = []
     if submission.coverage == "unstated":
         remarks.append(_remark("coverage_missing"))
@@ -187,12 +188,12 @@ def remarks_at_end(
 
 
 def is_complete(submission: Submission, stated_rows: int) -> bool:
-    """True when as many rows came as the file's beginning and its end say. Only then is silence evidence."""
+    """Return true if as many rows arrived as beginning and end state. Only then is an absent row evidence."""
     return submission.read == stated_rows == submission.announced
 
 
 def mostly_refused(submission: Submission) -> bool:
-    """True when more than half of the rows name nobody: who is missing from such a file cannot be told."""
+    """Return true if more than half of the rows were refused: then an absent row is no evidence."""
     return submission.refused * 2 > submission.read
 
 
@@ -205,12 +206,12 @@ def _remark(code: str, **filled: str) -> Problem:
 
 
 def list_headers(headers: Iterable[str]) -> str:
-    """Headers as they are named to the sender: the first twenty, shortened."""
+    """Join the first twenty headers, shortened, for the sender."""
     return _join_first(headers, shorten)
 
 
 def list_masked_headers(headers: Iterable[str]) -> str:
-    """Headers of a single row, or not of its file: a client that mistakes a row for them has people for headers."""
+    """Join the first twenty headers, masked: those of a single row, or not of its file, may be people's data."""
     return _join_first(headers, mask)
 
 
@@ -220,5 +221,5 @@ def _join_first(headers: Iterable[str], shown: Callable[[str], str]) -> str:
 
 
 def shorten(text: str) -> str:
-    """What a sender wrote himself, as it is told back to him: a file without headers has people for headers."""
+    """Shorten what the sender wrote and mask numbers in it: headers of a file without a header row may be data."""
     return mask_numbers(plain(text[:200]))[:30]

@@ -1,8 +1,8 @@
 -- Intake's tables: files while they arrive, the last content of each row, accepted actions.
--- They hold no identity: record ids and contents are keyed hashes.
 -- depends:
 
 -- migrate: apply
+-- No table holds an identity: record ids and contents are keyed hashes.
 CREATE TABLE submission (
     unit text NOT NULL,
     submission uuid NOT NULL,
@@ -29,9 +29,9 @@ CREATE TABLE submission (
     PRIMARY KEY (unit, submission)
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE submission IS 'A file while it arrives, and what became of it.';
-COMMENT ON COLUMN submission.columns IS 'Headers; empty once the file is answered.';
-COMMENT ON COLUMN submission.announced IS 'Rows, as the beginning of the file states; once it has ended, as its end states.';
-COMMENT ON COLUMN submission.attempt_id IS 'This attempt to import the file; a file that begins again gets another.';
+COMMENT ON COLUMN submission.columns IS 'Headers, empty once the file is answered.';
+COMMENT ON COLUMN submission.announced IS 'Rows, as the beginning of the file states, and once it has ended as its end states.';
+COMMENT ON COLUMN submission.attempt_id IS 'This attempt to import the file: a file that begins again gets another.';
 CREATE INDEX submission_by_file ON submission (unit, dataset, file_sha256)
     WHERE state <> 'open' AND outcome = 'taken' AND file_sha256 IS NOT NULL;
 CREATE INDEX submission_open ON submission (unit, dataset, began_on) WHERE state = 'open';
@@ -54,7 +54,7 @@ CREATE TABLE record (
 ) WITH (fillfactor = 80);
 COMMENT ON TABLE record IS 'The last content of each row that was emitted.';
 COMMENT ON COLUMN record.birth_date IS 'As precise as it is known (ISO 8601): 2015-03-14, 2015-03 or 2015.';
-COMMENT ON COLUMN record.raw_hash IS 'Keyed hash of the raw cells; null if there were problems with them.';
+COMMENT ON COLUMN record.raw_hash IS 'Keyed hash of the raw cells, null if there were problems with them.';
 
 CREATE TABLE seen_row (
     attempt_id uuid NOT NULL,
