@@ -19,6 +19,7 @@ from client.kafka_client import PlainClient
 from contracts.county import County
 from contracts.topics import ACTION, DEPARTMENT, RECEIPT, RESTRICTED_QUEUE, SERVICES
 from demo.data import population, submissions
+from demo.data.datasets import Cell
 from deploy.clock import Clock, Simulator
 from deploy.counties import DEMO_COUNTY
 from deploy.embedded.stack import LocalStack
@@ -301,7 +302,7 @@ def _changed(row: submissions.SubmittedRow, rng: random.Random) -> submissions.S
     return replace(row, cells=cells)
 
 
-def _otherwise(name: str, cell: submissions.Cell, rng: random.Random) -> submissions.Cell:
+def _otherwise(name: str, cell: Cell, rng: random.Random) -> Cell:
     if isinstance(cell, str) and _VILLAGE.fullmatch(cell):
         return f"{cell[:9]}{rng.randrange(1, 900):03d}"
     if "电话" in name or "手机" in name:

@@ -17,8 +17,9 @@ from uuid import UUID
 import openpyxl
 from openpyxl.styles import Font
 
+from demo.data.datasets import Cell
 from demo.data.population import Child, Population
-from demo.data.submissions import Cell, Submission
+from demo.data.submissions import Submission
 from deploy.files import private_folder, write_private
 
 _MADE = datetime(2020, 1, 1, tzinfo=UTC).replace(tzinfo=None)
