@@ -39,7 +39,9 @@ def a_file(unit: str, dataset: str, period: str, rows: list[dict[str, str]]) -> 
         SubmittedRow(number, uuid5(submission, str(number)), None, tuple(row.items()))
         for number, row in enumerate(rows, start=2)
     )
-    return Submission(submission, unit, dataset, period, FIRST_DAY, "file", tuple(rows[0]), handed, None, False, "taken")
+    return Submission(
+        submission, unit, dataset, period, FIRST_DAY, "file", tuple(rows[0]), handed, None, False, "taken"
+    )
 
 
 def children(**more: str) -> list[dict[str, str]]:
