@@ -136,13 +136,13 @@ async def _serve(name: str, settings: Settings, *, held: bool) -> int:
     # uvicorn raises the signal again when it has shut down: here that must not end the process with a signal.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
-    # The service says itself why it does not start; uvicorn would repeat it as a trace with every message in it.
+    # The application logs why it does not start; uvicorn would repeat it as a trace with every message in it.
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
     # What was made so far lives as long as the process: not looked at again by every collection.
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
-    # Whoever computes aside lets the loop have its turn after half a millisecond, not after five.
+    # A computing thread yields to the loop after half a millisecond, not after five.
     sys.setswitchinterval(0.0005)
     try:
         await server.serve(sockets=[listening])

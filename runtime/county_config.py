@@ -40,8 +40,8 @@ class Counties:
 
     async def on_county(self, batch: Batch[CountyActivated], tx: Tx) -> list[OutboundEvent]:
         """Store what was activated."""
-        for heard in batch.events:
-            event = heard.event
+        for inbound in batch.events:
+            event = inbound.event
             if event.county.code != self._code:
                 continue
             await tx.execute(sql.DROP_COUNTY, event.county.version)
@@ -56,10 +56,10 @@ class Counties:
         return []
 
     async def on_clock(self, batch: Batch[TimePassed | DayBegan], tx: Tx) -> list[OutboundEvent]:
-        """Remember the last moment the county's clock told."""
+        """Store the last time that the county's clock has published."""
         moments = [
             event.at if isinstance(event, TimePassed) else at_midnight(event.day)
-            for event in (heard.event for heard in batch.events)
+            for event in (inbound.event for inbound in batch.events)
         ]
         await tx.execute(sql.SET_NOW, max(moments))
         return []

@@ -9,7 +9,7 @@ class UnprocessableEvent(Exception):
 
 
 class RetryLater(Exception):
-    """It cannot work yet, whichever the event. The transaction rolls back and is tried again, for ever."""
+    """It cannot work yet, whichever the event. The transaction rolls back and is retried indefinitely."""
 
 
 class Halt(Exception):
@@ -21,7 +21,7 @@ class SchemaMissing(Exception):
 
 
 class OrdinalTaken(Exception):
-    """Another process of this service has the same ordinal: Kafka would let the two throw one another out for ever."""
+    """Another process of this service has the same ordinal: each would fence the other off in Kafka."""
 
 
 class UnknownTopic(Exception):

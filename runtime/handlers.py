@@ -1,4 +1,4 @@
-"""What a handler hears and says: batches of events in, events out."""
+"""What a handler gets and returns: batches of events in, events out."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -25,7 +25,7 @@ class OutboundEvent:
     county: str
     sensitivity: Sensitivity
     bypass_coalescing: bool = False
-    """A snapshot that is not kept back, however much of a file is on its way."""
+    """True for a snapshot that is not coalesced, however much of a file is coming."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +54,15 @@ class InboundEvent(Generic[E_co]):
 
 @dataclass(frozen=True, slots=True)
 class Batch(Generic[E_co]):
-    """Consecutive events of one input partition, in offset order, all before the next day mark."""
+    """Consecutive events of one input partition, in offset order, all before the next watermark."""
 
     events: Sequence[InboundEvent[E_co]]
     topic: str
     partition: int
     on: date | None
-    """The lane's day: the last that turned for this partition index. None before the first."""
+    """The partition's day: the last that its index has completed. None before the first."""
     now: datetime | None
-    """The last moment the county's clock told this service."""
+    """The last time that the county's clock has published to this service."""
     county: County
     """The county's data in force on ``on``."""
     partitions: int
@@ -89,7 +89,7 @@ class DayPage:
     """The county's code."""
 
     def emit(self, event: Event, *, correlation: UUID | None = None, time: datetime | None = None) -> OutboundEvent:
-        """What this day causes. Its time is the day's midnight unless said otherwise."""
+        """What this day causes. Its time is the day's midnight unless ``time`` is given."""
         return OutboundEvent(
             event=event,
             cause=self.cause,
@@ -102,7 +102,7 @@ class DayPage:
 
 @dataclass(slots=True)
 class DayPageResult:
-    """What a page said, and where the next one starts. ``resume`` None: this index has done the day."""
+    """What a page emits, and where the next one starts. ``resume`` None: this index has completed the day."""
 
     events: list[OutboundEvent]
     resume: str | None
@@ -113,4 +113,4 @@ DayHandler = Callable[[DayPage, Tx], Awaitable[DayPageResult]]
 ParkKey = Callable[[Any, Envelope], str]
 """The key an event is parked under: ``(event, envelope) -> key``. The default is the record's key."""
 MalformedHandler = Callable[[Envelope, bytes, str], Event | None]
-"""What a handler hears of an event that cannot be read: ``(envelope, value, reason) -> event``. None: it is parked."""
+"""Makes the event that a handler gets of one that cannot be read: ``(envelope, value, reason)``. None: it is parked."""

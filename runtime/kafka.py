@@ -1,4 +1,4 @@
-"""How this house connects to Kafka."""
+"""Connections to Kafka: FastStream's security, the relay's producer, the admin client."""
 
 import asyncio
 from collections.abc import Iterable
@@ -68,7 +68,7 @@ class Admin:
             "socket.timeout.ms": int(_WAIT * 1000),
             # Or it asks a dead broker, as fast as a processor can, until its request has run out of time.
             "enable.sparse.connections": False,
-            # Who leads a partition now it would not ask by itself for five minutes.
+            # By default it would not learn of a partition's new leader for five minutes.
             "topic.metadata.refresh.interval.ms": 5000,
         }
         if settings.kafka_user is not None:

@@ -61,7 +61,7 @@ class Settings:
     """How long a missing number may stay open before the partition halts."""
     silence_timeout: float = 60.0
     """How long a consumer may be without assignment or fetch before the process exits; how long a batch may wait to
-    be committed before somebody is told."""
+    be committed before health reports it."""
     attempt_timeout: float = 900.0
     """How long one attempt at a batch may last before the process exits: its handler waits for what never comes."""
     watchdog_interval: float = 2.0

@@ -8,7 +8,7 @@ from runtime.errors import UnknownTopic
 
 
 class TopicCatalogue:
-    """The topics of the house, by concrete name; families match by their pattern."""
+    """The topics by concrete name; families match by their pattern."""
 
     def __init__(self, topics: Iterable[Topic]) -> None:
         self._families: list[tuple[re.Pattern[str], Topic]] = []
@@ -49,5 +49,5 @@ class TopicCatalogue:
         return any(UNIT in writer for writer in self.topic(name).writers)
 
     def watermark_topics(self, service: str) -> list[str]:
-        """The topics on which ``service`` marks every turned day."""
+        """Return the topics on which ``service`` writes a watermark for every completed day."""
         return [topic.name for topic in self._single if topic.carries_watermarks and service in topic.writers]

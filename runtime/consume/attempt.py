@@ -14,7 +14,7 @@ from runtime.records import ConsumerRecord
 
 
 class Blocked(Exception):
-    """The lane has reached a day that its partition index has not finished."""
+    """The partition has reached a day that its index has not completed."""
 
 
 class OffsetGap(Exception):
@@ -56,4 +56,4 @@ class BatchAttempt:
     rows: list[OutboxRow] = field(default_factory=list)
     applied: int = 0
     completes_day: bool = False
-    """The batch ends with the mark that completes a day: the lane waits until its index has turned it."""
+    """True if the batch ends with the watermark of a day: the partition waits for its index."""

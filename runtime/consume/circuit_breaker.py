@@ -19,7 +19,7 @@ class CircuitBreaker:
     share: float = SHARE
     window: int = WINDOW
     run: int = 0
-    """In a row. Kept with the cursor, so that a restart does not begin to count anew."""
+    """Failures in a row. Stored with the cursor, so that a restart does not reset it."""
     _recent: deque[bool] = field(default_factory=deque)
     _bad: int = 0
 

@@ -8,7 +8,7 @@ def cursor_problem(
 ) -> str | None:
     """Why a partition must not go on; None when nothing is wrong.
 
-    Comparing offsets alone is not enough: a topic made anew and filled again has offsets that fit.
+    Comparing offsets alone is not enough: a topic that was deleted, created and filled again has offsets that fit.
     """
     if found.topic_id != topic_id:
         return "the topic was made anew: its offsets mean other records"

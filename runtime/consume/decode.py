@@ -1,4 +1,4 @@
-"""Reads raw records: takes exactly the next number of each writer's lane, and makes events of bytes."""
+"""Decodes raw records: makes events of bytes, and finds what cannot be one."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -37,7 +37,7 @@ class DeadLetter:
 
 @dataclass(frozen=True, slots=True)
 class WatermarkRecord:
-    """A day mark of one upstream lane."""
+    """The watermark of one upstream producer."""
 
     raw: ConsumerRecord
     envelope: Envelope
@@ -45,7 +45,7 @@ class WatermarkRecord:
 
 
 Decoded = InboundEvent[Any] | UnreadableEvent | DeadLetter | WatermarkRecord | None
-"""None: a tombstone, which says nothing to a service."""
+"""None: a tombstone, which no handler gets."""
 
 
 class RecordDecoder:
@@ -71,7 +71,7 @@ class RecordDecoder:
         self._kinds = {**KINDS, **(reads or {})}
 
     def envelope(self, raw: ConsumerRecord) -> Envelope | DeadLetter:
-        """Who said it. On a unit's own topic whatever its plain client says of itself is read as far as it can be."""
+        """Return the record's envelope. On a unit's own topic its client's headers are read as far as they can be."""
         if isinstance(raw, Undecodable):
             return DeadLetter(raw, "in a batch with a header whose name is not UTF-8")
         if self._units_write:
@@ -99,7 +99,7 @@ class RecordDecoder:
         if kind is None:
             return UnreadableEvent(raw, envelope, f"unknown ce_type {_kind(envelope.type)}".rstrip())
         if kind is DayWatermark and not self._marks:
-            return DeadLetter(raw, "a day mark where nobody may set one")
+            return DeadLetter(raw, "a watermark on a topic without watermarks")
         try:
             event: Event = kind.model_validate_json(raw.value)
         except ValidationError as error:
@@ -112,7 +112,7 @@ class RecordDecoder:
             return (
                 WatermarkRecord(raw, envelope, event)
                 if _is_possible(event)
-                else DeadLetter(raw, "a day mark out of bounds")
+                else DeadLetter(raw, "a watermark out of bounds")
             )
         return InboundEvent(event, envelope, raw.topic, raw.partition, raw.offset)
 
@@ -131,12 +131,12 @@ def is_shallow(value: bytes) -> bool:
 
 
 _BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*+"?|(?P<opens>[\[{])|(?P<closes>[\]}])', re.DOTALL)
-"""Strings, so that what stands in them is not counted."""
+"""Matches strings whole, so that brackets inside them are not counted."""
 
 
 def _is_possible(mark: DayWatermark | DayBegan) -> bool:
-    lanes = mark.producers if isinstance(mark, DayWatermark) else 1
-    return bounds.FIRST_YEAR <= mark.day.year <= bounds.LAST_YEAR and 0 < lanes <= bounds.LARGEST_PRODUCER_ID
+    producers = mark.producers if isinstance(mark, DayWatermark) else 1
+    return bounds.FIRST_YEAR <= mark.day.year <= bounds.LAST_YEAR and 0 < producers <= bounds.LARGEST_PRODUCER_ID
 
 
 _FAMILIES = {step.event: frozenset(topic.name for topic in step.topics) for step in FLOW}
@@ -147,11 +147,11 @@ def _places(error: ValidationError, kind: type[Event]) -> str:
     """Which fields are wrong and how. Keys of a mapping are the sender's words, not ours: they are not repeated."""
     known = _field_names(kind)
     found = error.errors(include_url=False, include_context=False, include_input=False)
-    told = []
+    problems = []
     for one in found[:5]:
         place = ".".join(str(part) if isinstance(part, int) or part in known else "*" for part in one["loc"])
-        told.append(f"{place}: {one['type']}")
-    return "; ".join(told)[:300]
+        problems.append(f"{place}: {one['type']}")
+    return "; ".join(problems)[:300]
 
 
 @lru_cache
@@ -171,5 +171,5 @@ _KIND = re.compile(r"[a-z]+\.[A-Za-z]+\.v[0-9]+")
 
 
 def _kind(text: str) -> str:
-    """A type of the house's form; of anything else nothing is repeated."""
+    """Return an event type of our form; of anything else nothing is repeated."""
     return text[:100] if _KIND.fullmatch(text) else ""

@@ -36,8 +36,8 @@ from runtime.subscription import Subscription
 
 _LONGEST_CLOCK_JUMP = 400
 """Days. A clock that jumps further is wrong, not late."""
-_KEPT_AT_ONCE = 1000
-"""How much of what was kept back is said in one transaction."""
+_FLUSH_ROWS = 1000
+"""Coalesced snapshots that one transaction emits."""
 
 
 class PartitionOwner(Protocol):
@@ -83,7 +83,7 @@ class PartitionProcessor:
         )
         self._handler = subscription.handlers.get(topic) or subscription.handlers.get(self._entry.name)
         self.coalescing_since: float | None = None
-        """Since when something may have been kept back: whoever had this lane before may have kept some."""
+        """Since when snapshots may have been coalesced, by this process or by the partition's former owner."""
         self.may_have_coalesced()
         self._park_key = subscription.park_key if self._handler else None
         self._malformed = subscription.malformed if self._handler else None
@@ -109,7 +109,7 @@ class PartitionProcessor:
     async def apply(self, raws: Sequence[ConsumerRecord], *, more_to_come: bool = False) -> bool:
         """Apply records until they are committed (True), or the partition is halted, blocked or taken away.
 
-        ``more``: of a file, is on its way. No records: what was kept back is said, a part of it at a time.
+        ``more_to_come``: more of a file is coming. No records: coalesced snapshots are emitted, a part at a time.
         """
         backoff = Backoff(self._context.settings)
         tries = 0
@@ -136,7 +136,7 @@ class PartitionProcessor:
                     tries = await self._handle_failure(error, tries, backoff)
                     careful = careful or tries >= self._context.settings.tries
                     if long and len(raws) > 1:
-                        # Cut off for its length, as on a slow machine, the whole would be so for ever.
+                        # The whole batch would be cut off again, as on a slow machine.
                         middle = len(raws) // 2
                         halves = raws[:middle], raws[middle:]
                         return await self.apply(halves[0], more_to_come=more_to_come) and await self.apply(
@@ -157,12 +157,12 @@ class PartitionProcessor:
             return await self._transact(raws, careful, more)
 
     async def flush_coalesced(self) -> None:
-        """Say what was kept back: no more is on its way, or it has been kept for long enough."""
+        """Emit coalesced snapshots: no more is coming, or they have been held for long enough."""
         while self.coalescing_since is not None and await self.apply(()):
             pass
 
     async def release(self, session: Session, raws: Sequence[ConsumerRecord]) -> list[OutboxRow]:
-        """Decide parked events, for the day the lane is in now.
+        """Decide parked events, for the day that the partition is in now.
 
         Raises:
             Unprocessable: one of them still cannot be read.
@@ -222,7 +222,7 @@ class PartitionProcessor:
         return True
 
     async def _transact(self, raws: Sequence[ConsumerRecord], careful: bool, more: bool) -> bool:
-        """One transaction. What follows a day mark is left: it is read again when the day has turned."""
+        """Run one transaction. Records behind a watermark are left: they are read again when the day is complete."""
         context = self._context
         started = time.perf_counter()
         await run_in_thread(len(raws), self._decode_all, raws)
@@ -250,32 +250,32 @@ class PartitionProcessor:
         if work.rows or work.coalesced:
             failpoint("after_commit")
         self._breaker.record(outcomes, run)
-        self._state = PartitionState(next_offset, numbers.seen, marks.by_lane)
+        self._state = PartitionState(next_offset, numbers.seen, marks.by_producer)
         self.coalescing_since = None if not keeps else self.coalescing_since or time.monotonic()
         self._report(work, next_offset, time.perf_counter() - started)
         return not work.completes_day
 
     def may_have_coalesced(self) -> None:
-        """Something may have been kept back that this process does not know of."""
+        """Assume that snapshots were coalesced that this process does not know of."""
         if self._subscription.coalesce:
             self.coalescing_since = self.coalescing_since or time.monotonic()
 
-    async def _coalesce(self, session: Session, work: BatchAttempt, lane: int, more: bool) -> bool:
-        """Keep back what may wait, or say what was kept: all of it before the day ends. True: some may be left."""
+    async def _coalesce(self, session: Session, work: BatchAttempt, producer_id: int, more: bool) -> bool:
+        """Coalesce snapshots, or emit the coalesced: all of them before the day ends. True if some may be left."""
         if not self._subscription.coalesce:
             return False
         outbox = self._context.outbox
         keeps = self.coalescing_since is not None
         if more:
-            said = len(work.rows)
-            work.rows = await outbox.coalesce(session, lane, work.rows)
-            work.coalesced = said - len(work.rows)
+            emitted = len(work.rows)
+            work.rows = await outbox.coalesce(session, producer_id, work.rows)
+            work.coalesced = emitted - len(work.rows)
             keeps = keeps or work.coalesced > 0
         kept: list[OutboxRow] = []
         while work.completes_day or not work.raws:
-            taken = await outbox.take_coalesced(session, lane, _KEPT_AT_ONCE)
+            taken = await outbox.take_coalesced(session, producer_id, _FLUSH_ROWS)
             kept += taken
-            keeps = len(taken) == _KEPT_AT_ONCE
+            keeps = len(taken) == _FLUSH_ROWS
             if not keeps or not work.completes_day:
                 break
         work.rows = kept + work.rows
@@ -296,7 +296,7 @@ class PartitionProcessor:
     async def _prepare(
         self, session: Session, cursor: Any, fresh: Sequence[ConsumerRecord]
     ) -> tuple[BatchAttempt, SequenceTracker, Watermarks]:
-        """Read what the batch needs and decode it, up to the mark that ends the lane's day."""
+        """Read what the batch needs and decode it, up to the watermark that ends the partition's day."""
         consumer = self._subscription.name
         facts = await session.fetchrow(sql.FACTS, consumer, self.partition, self._one_partition)
         assert facts is not None
@@ -332,7 +332,7 @@ class PartitionProcessor:
     def _read(
         self, raw: ConsumerRecord, work: BatchAttempt, numbers: SequenceTracker, marks: Watermarks, now: datetime
     ) -> bool:
-        """Take one record into the batch. True: it is the mark that ends the lane's day."""
+        """Take one record into the batch. True if it is the watermark that ends the partition's day."""
         decoded = self._decoded[raw.offset]
         if isinstance(decoded, DeadLetter):
             work.dead.append(decoded)
@@ -371,7 +371,7 @@ class PartitionProcessor:
             return DeadLetter(raw, f"{type(error).__name__} in {where(error)}")
 
     def _decode(self, raw: ConsumerRecord, envelope: Envelope) -> Decoded:
-        """An event, if need be one that stands for what cannot be read."""
+        """Return an event; for one that cannot be read, the event that the service makes of it, if any."""
         read = self._decoder.decode(raw, envelope)
         if isinstance(read, UnreadableEvent) and self._malformed is not None and raw.value is not None:
             event = self._malformed(envelope, raw.value if is_shallow(raw.value) else b"", read.reason)
@@ -395,7 +395,7 @@ class PartitionProcessor:
             if work.watermark_day is not None and (event.day - work.watermark_day).days > _LONGEST_CLOCK_JUMP:
                 raise Halt(f"the clock jumped from {work.watermark_day} to {event.day}")
         elif mark.envelope.producer_id is None:
-            work.dead.append(DeadLetter(mark.raw, "a day mark of no lane"))
+            work.dead.append(DeadLetter(mark.raw, "a watermark without a producer id"))
             return False
         else:
             day = marks.reached(mark.envelope.source, mark.envelope.producer_id, event.producers, event.day)
@@ -441,7 +441,7 @@ class PartitionProcessor:
             work.rows = await self._bisect(session, work, events, raws)
         else:
             work.rows = await self._decide(session, work, events)
-        work.applied = len(events) - len(work.parked.bad.intersection(heard.offset for heard in events))
+        work.applied = len(events) - len(work.parked.bad.intersection(event.offset for event in events))
 
     async def _decide(
         self, session: Session, work: BatchAttempt, events: Sequence[InboundEvent[Any]]
@@ -457,8 +457,8 @@ class PartitionProcessor:
             county=county,
             partitions=self._context.settings.partitions,
         )
-        said = await self._handler(batch, session)
-        return await run_in_thread(len(said), self._context.outbox.rows, said)
+        emitted = await self._handler(batch, session)
+        return await run_in_thread(len(emitted), self._context.outbox.rows, emitted)
 
     async def _county(self, session: Session, version: str | None) -> Any:
         if not self._subscription.needs_county:
@@ -489,17 +489,17 @@ class PartitionProcessor:
         self, work: BatchAttempt, events: Sequence[InboundEvent[Any]], raws: dict[int, ConsumerRecord]
     ) -> list[InboundEvent[Any]]:
         free: list[InboundEvent[Any]] = []
-        for heard in events:
-            held = work.parked.parked_among(*self._keys(heard))
+        for event in events:
+            held = work.parked.parked_among(*self._keys(event))
             if held is None:
-                free.append(heard)
+                free.append(event)
             else:
-                work.parked.queue(held, raws[heard.offset])
+                work.parked.queue(held, raws[event.offset])
         return free
 
-    def _park(self, work: BatchAttempt, heard: InboundEvent[Any], raw: ConsumerRecord, error: Exception) -> None:
+    def _park(self, work: BatchAttempt, event: InboundEvent[Any], raw: ConsumerRecord, error: Exception) -> None:
         reason = str(error) if isinstance(error, UnprocessableEvent) else f"{type(error).__name__} in {where(error)}"
-        work.parked.park(self._keys(heard)[0], raw, reason)
+        work.parked.park(self._keys(event)[0], raw, reason)
 
     async def _save(
         self,
@@ -522,7 +522,7 @@ class PartitionProcessor:
                 sql.SAVE_SEQUENCES,
                 *place,
                 [source for source, _ in keys],
-                [lane for _, lane in keys],
+                [producer_id for _, producer_id in keys],
                 [one.last_sequence for one in seen],
                 [one.gap_since for one in seen],
             )
@@ -532,9 +532,9 @@ class PartitionProcessor:
                 sql.SAVE_WATERMARKS,
                 *place,
                 [source for source, _ in keys],
-                [lane for _, lane in keys],
-                [marks.by_lane[key][0] for key in keys],
-                [marks.by_lane[key][1] for key in keys],
+                [producer_id for _, producer_id in keys],
+                [marks.by_producer[key][0] for key in keys],
+                [marks.by_producer[key][1] for key in keys],
             )
         await session.execute(sql.MOVE_CURSOR, *place, next_offset, run, work.watermark_day)
 
@@ -560,7 +560,9 @@ class PartitionProcessor:
             log.warning("record_dead_lettered", offset=dead.raw.offset, reason=dead.reason, **about)
         if work.completes_day:
             self._owner.block(self.topic, self.partition)
-        log.debug("batch_committed", records=work.consumed, said=len(work.rows), ms=round(seconds * 1000, 1), **about)
+        log.debug(
+            "batch_committed", records=work.consumed, emitted=len(work.rows), ms=round(seconds * 1000, 1), **about
+        )
         self._owner.committed(self.topic, self.partition, next_offset)
         if work.rows:
             self._context.outbox_written.set()
@@ -569,7 +571,7 @@ class PartitionProcessor:
 def _outcomes(work: BatchAttempt, *, of_unit: bool) -> list[bool]:
     """Good and bad in offset order; what only queued behind another is neither.
 
-    On a unit's own topic nor is what cannot be read: its sender may send as much of it as he likes, and is still heard.
+    On a unit's own topic nor is what cannot be read: its sender may send any amount of it, and is still read.
     """
     bad = work.parked.bad | {dead.raw.offset for dead in work.dead}
     queued = {raw.offset for _, raw in work.parked.queued} - bad

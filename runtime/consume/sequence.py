@@ -21,7 +21,7 @@ class SequenceState:
 
 
 class SequenceTracker:
-    """The duplicate filter of one input partition: per writer and lane, exactly the next number is taken."""
+    """The duplicate filter of one input partition: of each producer, exactly the next number is taken."""
 
     def __init__(self, seen: Mapping[tuple[str, int], SequenceState], *, from_first: bool) -> None:
         self._seen = {key: SequenceState(value.last_sequence, value.gap_since) for key, value in seen.items()}
@@ -32,12 +32,12 @@ class SequenceTracker:
     def seen(self) -> dict[tuple[str, int], SequenceState]:
         return self._seen
 
-    def check(self, source: str, lane: int, sequence: int, now: datetime) -> SequenceCheck:
+    def check(self, source: str, producer_id: int, sequence: int, now: datetime) -> SequenceCheck:
         """Judge one number and remember it."""
-        key = (source, lane)
+        key = (source, producer_id)
         known = self._seen.get(key)
         if known is None:
-            # A log read from its first record begins every lane with 0; of an older log any number may be the first.
+            # A whole log begins every producer with 0; of an older log any number may be the first.
             start = 0 if self._from_first else sequence
             known = self._seen[key] = SequenceState(start - 1, None)
         if sequence <= known.last_sequence:

@@ -6,17 +6,17 @@ from datetime import date
 
 @dataclass(slots=True)
 class Watermarks:
-    """Which upstream lanes have marked which day in this partition."""
+    """The last day that each upstream producer has completed in this partition."""
 
-    by_lane: dict[tuple[str, int], tuple[int, date]]
+    by_producer: dict[tuple[str, int], tuple[int, date]]
     changed: set[tuple[str, int]] = field(default_factory=set)
 
-    def reached(self, source: str, lane: int, lanes: int, day: date) -> date | None:
-        """Remember a mark; the day that all lanes of this writer have reached, if they all have one."""
-        key = (source, lane)
-        known = self.by_lane.get(key)
+    def reached(self, source: str, producer_id: int, producers: int, day: date) -> date | None:
+        """Record a watermark; return the day that all producers of this source have completed, if they all have one."""
+        key = (source, producer_id)
+        known = self.by_producer.get(key)
         if known is None or known[1] < day:
-            self.by_lane[key] = (lanes, day)
+            self.by_producer[key] = (producers, day)
             self.changed.add(key)
-        of_writer = [mark for (writer, _), mark in self.by_lane.items() if writer == source]
-        return min(marked for _, marked in of_writer) if len(of_writer) >= lanes else None
+        of_source = [mark for (marking, _), mark in self.by_producer.items() if marking == source]
+        return min(marked for _, marked in of_source) if len(of_source) >= producers else None

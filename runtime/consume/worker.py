@@ -73,7 +73,7 @@ class Worker:
         self._start()
 
     def flush_coalesced(self) -> None:
-        """Let the lane say what it kept back, after the batch in hand."""
+        """Let the partition emit what it coalesced, after the batch in hand."""
         self._flushes = True
         self._start()
 
@@ -110,16 +110,16 @@ class Worker:
         owner = self._owner
         try:
             while not owner.leaving and (self._flushes or self._queue):
-                lane = owner.processor(*self._place)
+                processor = owner.processor(*self._place)
                 if self._flushes:
                     self._flushes = False
-                    await lane.flush_coalesced()
+                    await processor.flush_coalesced()
                     continue
-                await lane.apply(self._take(), more_to_come=self._bulk or owner.more_to_come)
+                await processor.apply(self._take(), more_to_come=self._bulk or owner.more_to_come)
                 if self._bulk:
                     owner.saw_bulk()
         except Exception as error:  # noqa: BLE001 - whatever it is, the process ends
-            # Nobody awaits this task: it would not be told, and its partition would stand still.
+            # Nobody awaits this task: the failure would go unseen, and its partition would stop.
             log.error("worker_failed", consumer=owner.name, error=type(error).__name__, exc_info=True)
             owner.fail()
 

@@ -11,7 +11,7 @@ EXIT_CODE = 137
 def failpoint(name: str) -> None:
     """End the process here if the environment says so: ``HUTONG_KILL_AT=<name>`` or ``<name>:<n-th pass>``.
 
-    A point is passed where there is something to lose: a commit counts if something is said with it.
+    Only passes with something to lose count: a commit counts if it emits something.
     """
     if name == _AT and next(_passes) >= int(_NTH or 1):
         os._exit(EXIT_CODE)

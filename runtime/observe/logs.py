@@ -15,7 +15,7 @@ from typing import Any, TextIO
 import structlog
 
 log: Any = structlog.get_logger("hutong")
-"""The house's logger."""
+"""The runtime's logger."""
 
 _NOISY = ("aiokafka", "kafka", "hutong.faststream")
 

@@ -20,7 +20,7 @@ class NothingParked(Exception):
 
 
 class StillParked(Exception):
-    """The key's events still cannot be processed: nothing was changed. Says where and why."""
+    """The key's events still cannot be processed: nothing was changed. The message says where and why."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Looks every two seconds at what aiokafka does not see: topics made anew, lost records, holes, silence."""
+"""Checks every two seconds what aiokafka does not see: recreated topics, lost records, sequence gaps, silence."""
 
 import asyncio
 import contextlib

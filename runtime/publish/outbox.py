@@ -1,4 +1,4 @@
-"""Makes events of what handlers say, numbers them, and writes them in the state's own transaction."""
+"""Makes outbox rows of what handlers emit, numbers them, and writes them in the state's own transaction."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -57,8 +57,8 @@ class Outbox:
         self._days = catalogue.watermark_topics(service)
         self._of_topic: dict[str, int] = {}
 
-    def rows(self, said: Sequence[OutboundEvent]) -> list[OutboxRow]:
-        """Rows in the order they were said. A broadcast event has one on every partition, each with an id of its own.
+    def rows(self, events: Sequence[OutboundEvent]) -> list[OutboxRow]:
+        """Return rows in the order of the events. A broadcast event has one on every partition, each with its own id.
 
         Raises:
             Unprocessable: a value is larger than the broker takes, or a header cannot be stored among the others.
@@ -67,48 +67,48 @@ class Outbox:
         """
         counts: Counter[tuple[UUID, str, str]] = Counter()
         rows: list[OutboxRow] = []
-        for one in said:
-            event = one.event
+        for outbound in events:
+            event = outbound.event
             key = event.key
-            counted = (one.cause, event.kind, key)
+            counted = (outbound.cause, event.kind, key)
             nth = counts[counted]
             counts[counted] = nth + 1
             topic = event.topic_name
             partitions = self._partitions_of(topic)
             if event.broadcast:
-                rows += [self._row(one, event, key, f"{nth}/{index}", topic, index) for index in range(partitions)]
+                rows += [self._row(outbound, event, key, f"{nth}/{index}", topic, index) for index in range(partitions)]
             else:
-                rows.append(self._row(one, event, key, nth, topic, partition_of(key, partitions)))
+                rows.append(self._row(outbound, event, key, nth, topic, partition_of(key, partitions)))
         return rows
 
     def watermarks(self, page: DayPage) -> list[OutboxRow]:
-        """The day has turned: a mark for every partition of every topic that carries days."""
+        """Return a watermark for every partition of every topic that carries days: the day is complete."""
         event = DayWatermark(day=page.day, producers=self._partitions)
-        said = page.emit(event)
+        outbound = page.emit(event)
         return [
-            self._row(said, event, event.key, index, topic, index)
+            self._row(outbound, event, event.key, index, topic, index)
             for topic in self._days
             for index in range(self._catalogue.partitions(topic, self._partitions))
         ]
 
-    async def coalesce(self, session: Session, lane: int, rows: Sequence[OutboxRow]) -> list[OutboxRow]:
-        """Keep snapshots, each in the place of an older one; none of a key that goes at once. Returns the rest."""
+    async def coalesce(self, session: Session, producer_id: int, rows: Sequence[OutboxRow]) -> list[OutboxRow]:
+        """Store snapshots in place of older ones, but none of a key that bypasses coalescing. Return the rest."""
         at_once = {(row.topic, row.key) for row in rows if row.snapshot and row.bypass_coalescing}
         kept = {(row.topic, row.key): row for row in rows if row.snapshot and (row.topic, row.key) not in at_once}
         if not kept:
             return list(rows)
         stored = columns([(one.topic, one.key, one.partition, one.value, one.headers) for one in kept.values()])
-        await session.execute(sql.COALESCE, lane, *stored)
+        await session.execute(sql.COALESCE, producer_id, *stored)
         return [row for row in rows if not row.snapshot or (row.topic, row.key) in at_once]
 
-    async def take_coalesced(self, session: Session, lane: int, limit: int) -> list[OutboxRow]:
-        """Some of what a lane has kept back; it is no longer."""
-        return [OutboxRow(*row) for row in await session.fetch(sql.TAKE_COALESCED, lane, limit)]
+    async def take_coalesced(self, session: Session, producer_id: int, limit: int) -> list[OutboxRow]:
+        """Take some of a producer's coalesced snapshots, and delete them."""
+        return [OutboxRow(*row) for row in await session.fetch(sql.TAKE_COALESCED, producer_id, limit)]
 
-    async def write(self, session: Session, lane: int, rows: Sequence[OutboxRow]) -> None:
-        """Take the next numbers of the lane, under a lock until commit, and write.
+    async def write(self, session: Session, producer_id: int, rows: Sequence[OutboxRow]) -> None:
+        """Take the producer's next sequence numbers, under a lock until commit, and write the rows.
 
-        A snapshot that is kept back gives way to the one that is written now, whichever lane had kept it.
+        A coalesced snapshot gives way to the one that is written now, whichever producer coalesced it.
         """
         if not rows:
             return
@@ -119,7 +119,7 @@ class Outbox:
         places = sorted(counts)
         ends = await session.fetch(
             sql.NUMBER,
-            lane,
+            producer_id,
             [topic for topic, _ in places],
             [partition for _, partition in places],
             [counts[place] for place in places],
@@ -136,10 +136,10 @@ class Outbox:
             numbered.append((row.topic, row.partition, seq, row.key, row.value, row.headers))
             size += len(row.value or b"")
             if size > _AT_ONCE:
-                await session.execute(sql.WRITE, lane, *columns(numbered))
+                await session.execute(sql.WRITE, producer_id, *columns(numbered))
                 numbered, size = [], 0
         if numbered:
-            await session.execute(sql.WRITE, lane, *columns(numbered))
+            await session.execute(sql.WRITE, producer_id, *columns(numbered))
 
     def _partitions_of(self, topic: str) -> int:
         partitions = self._of_topic.get(topic)
@@ -151,22 +151,22 @@ class Outbox:
         return partitions
 
     def _row(
-        self, said: OutboundEvent, event: Event, key: str, nth: int | str, topic: str, partition: int
+        self, outbound: OutboundEvent, event: Event, key: str, nth: int | str, topic: str, partition: int
     ) -> OutboxRow:
         kind = event.kind
         value = None if event.tombstone else event.encoded()
         if value is not None and len(value) > MAX_EVENT_BYTES:
             raise UnprocessableEvent(f"{kind} of {len(value)} bytes is larger than the broker takes")
         envelope = Envelope(
-            id=uuid5(said.cause, f"{self._service}|{kind}|{key}|{nth}"),
+            id=uuid5(outbound.cause, f"{self._service}|{kind}|{key}|{nth}"),
             source=self.source,
             type=kind,
-            time=said.time,
+            time=outbound.time,
             key=key,
-            county=said.county,
-            correlation=said.correlation,
-            causation=said.cause,
-            sensitivity=said.sensitivity,
+            county=outbound.county,
+            correlation=outbound.correlation,
+            causation=outbound.cause,
+            sensitivity=outbound.sensitivity,
         )
         pairs: list[bytes] = []
         for name, text in envelope.headers():
@@ -175,7 +175,7 @@ class Outbox:
         if headers.count(SEPARATOR) != len(pairs) - 1:
             raise UnprocessableEvent("a header with a zero byte")
         snapshot = event.snapshot and value is not None
-        return OutboxRow(topic, partition, key.encode(), value, headers, snapshot, said.bypass_coalescing)
+        return OutboxRow(topic, partition, key.encode(), value, headers, snapshot, outbound.bypass_coalescing)
 
 
 def day_page_ids(*, county: str, service: str, day: date, index: int, resume: str | None) -> tuple[UUID, UUID]:

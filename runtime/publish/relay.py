@@ -1,8 +1,8 @@
-"""Publishes the outbox: each partition in the order it was committed, one batch in flight, then marks and deletes.
+"""Publishes the outbox: each partition in the order it was committed, one batch in flight, then recorded and deleted.
 
 One relay works per service (an advisory lock held by the session it reads with). Because the next batch of a
 partition is sent only when the one before it is acknowledged, nothing can land before what it follows, whichever
-lanes the rows come from; after any failure the rows that are still there are sent again, by a new producer.
+producers the rows come from; after any failure the rows that are still there are sent again, by a new producer.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ SequenceKey = tuple[int, str, int]
 
 
 class LostRow(Halt):
-    """A lane's numbers in the outbox do not follow the last published one: a row is missing."""
+    """A producer's numbers in the outbox do not follow the last published one: a row is missing."""
 
 
 @dataclass(slots=True)
@@ -111,7 +111,7 @@ class Relay:
         while not await session.fetchval(sql.TRY_LOCK, _LOCK_SPACE, self._service):
             if self._stopping.is_set():
                 return False
-            # Not until something is said here: that too is published by the one that works.
+            # Not woken by new rows: the active relay publishes those too.
             await self._pause(self._stopping, _STANDBY)
             self._reset_failures(backoff)
         self.is_active = True
@@ -153,13 +153,13 @@ class Relay:
         following = dict(marks)
         by_place: dict[tuple[str, int], list[Any]] = defaultdict(list)
         for row in rows:
-            lane = (row["producer_id"], row["topic"], row["partition"])
-            if row["seq"] != following.get(lane, 0):
+            key = (row["producer_id"], row["topic"], row["partition"])
+            if row["seq"] != following.get(key, 0):
                 raise LostRow(
-                    f"producer {lane[0]} of {lane[1]}/{lane[2]} goes on with {row['seq']}, not {following.get(lane, 0)}"
+                    f"producer {key[0]} of {key[1]}/{key[2]} goes on with {row['seq']}, not {following.get(key, 0)}"
                 )
-            following[lane] = row["seq"] + 1
-            by_place[lane[1], lane[2]].append(row)
+            following[key] = row["seq"] + 1
+            by_place[key[1], key[2]].append(row)
         results = await asyncio.gather(
             *(
                 self._send_partition(producer, topic, partition, part, sent)
@@ -206,14 +206,14 @@ class Relay:
         return name
 
     async def _record_published(self, session: Any, sent: Sent) -> None:
-        lanes = sorted(sent.following)
+        keys = sorted(sent.following)
         await session.execute(
             sql.PUBLISHED,
             sent.positions,
-            [lane for lane, _, _ in lanes],
-            [topic for _, topic, _ in lanes],
-            [partition for _, _, partition in lanes],
-            [sent.following[lane] for lane in lanes],
+            [producer_id for producer_id, _, _ in keys],
+            [topic for _, topic, _ in keys],
+            [partition for _, _, partition in keys],
+            [sent.following[key] for key in keys],
         )
         self._metrics.published.inc(len(sent.positions))
 

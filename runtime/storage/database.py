@@ -30,7 +30,7 @@ Every other class is the server's, the connection's or the deployment's matter."
 
 
 def infrastructure(error: BaseException) -> bool:
-    """True when an error says nothing about any event: it is retried for ever and never parks anything."""
+    """True when an error says nothing about any event: it is retried indefinitely and never parks anything."""
     if isinstance(error, asyncpg.PostgresError):
         return not str(error.sqlstate or "").startswith(_ABOUT_THE_EVENT)
     if isinstance(error, asyncpg.DataError):

@@ -107,7 +107,7 @@ GUARDS = [
     Guard(
         "runtime: within its own batch too",
         "runtime/consume/partition.py",
-        "            held = work.parked.parked_among(*self._keys(heard))\n",
+        "            held = work.parked.parked_among(*self._keys(event))\n",
         "            held = None\n",
         _PARKING + "test_one_bad_event_parks_its_name_in_order_and_no_other[bug]",
     ),
@@ -199,8 +199,8 @@ GUARDS = [
     Guard(
         "runtime: all upstream lanes must have marked the day",
         "runtime/consume/watermarks.py",
-        "if len(of_writer) >= lanes else None",
-        "if of_writer else None",
+        "if len(of_source) >= producers else None",
+        "if of_source else None",
         _DAYS + "test_a_lane_waits_for_the_others_before_its_page_turns",
     ),
     Guard(
@@ -241,9 +241,8 @@ GUARDS = [
     Guard(
         "runtime: a mark is within its bounds",
         "runtime/consume/decode.py",
-        "    return bounds.FIRST_YEAR <= mark.day.year <= bounds.LAST_YEAR "
-        "and 0 < lanes <= bounds.LARGEST_PRODUCER_ID\n",
-        "    return lanes > 0\n",
+        "    return bounds.FIRST_YEAR <= mark.day.year <= bounds.LAST_YEAR and 0 < producers <= bounds.LARGEST_PRODUCER_ID\n",
+        "    return producers > 0\n",
         _READER + "test_a_day_mark_that_cannot_be_is_none",
     ),
     Guard(
@@ -427,8 +426,8 @@ GUARDS = [
     Guard(
         "runtime: the relay stops before it makes a hole",
         "runtime/publish/relay.py",
-        'if row["seq"] != following.get(lane, 0):',
-        'if row["seq"] < following.get(lane, 0):',
+        'if row["seq"] != following.get(key, 0):',
+        'if row["seq"] < following.get(key, 0):',
         _RELAY + "test_a_row_that_is_missing_stops_the_relay_before_a_hole_is_made",
     ),
     Guard(
@@ -574,7 +573,7 @@ GUARDS = [
     Guard(
         "runtime: what is kept back is stored with the state",
         "runtime/publish/outbox.py",
-        "        await session.execute(sql.COALESCE, lane, *stored)\n",
+        "        await session.execute(sql.COALESCE, producer_id, *stored)\n",
         "",
         _LATER + "test_the_newest_of_each_is_said_when_no_more_comes",
     ),

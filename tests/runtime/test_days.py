@@ -187,7 +187,7 @@ async def test_a_mark_on_a_topic_that_carries_no_days_is_refused(world: World) -
     async def refused() -> str | None:
         return await world.value("alpha", "select reason from dead_letter")  # type: ignore[no-any-return]
 
-    assert "day mark" in (await eventually(refused) or "")
+    assert "watermark" in (await eventually(refused) or "")
     assert await world.value("alpha", "select count(*) from day_state where day is not null") == 0
 
 

@@ -144,7 +144,7 @@ async def test_nothing_is_kept_of_what_was_not_committed(
 async def test_much_is_said_a_part_at_a_time(
     world: World, service: Service, lane: PartitionProcessor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runtime.consume.partition._KEPT_AT_ONCE", 3)
+    monkeypatch.setattr("runtime.consume.partition._FLUSH_ROWS", 3)
     await lane.apply([put(world, n, name) for n, name in enumerate("gfedcba")], more_to_come=True)
     assert await lane.apply(())
     assert await waiting(service) == ["d", "e", "f", "g"]
