@@ -87,7 +87,7 @@ async def on_records(batch: Batch[Event], tx: Tx, *, vault: Vault) -> list[Outbo
     child_files = await work.decide(len(batch.events), apply)
     to_publish = await work.save(child_files)
     for unit, dataset, period in sorted(work.completed_submissions(child_files)):
-        log.info("submission_complete", unit=unit, dataset=dataset, period=period)
+        log.info("submission_completed", unit=unit, dataset=dataset, period=period)
     emitted = await run_in_thread(
         len(to_publish), batch_events, batch, child_files, to_publish, _bypassing_coalescing(batch, child_files)
     )

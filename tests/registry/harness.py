@@ -1,4 +1,4 @@
-"""Hands events to the registry's handlers in batches of any size, and looks at what they say and keep."""
+"""Gives events to the registry's handlers in batches of any size, and reads what they emit and store."""
 
 import asyncio
 import json
@@ -30,7 +30,7 @@ from tests.registry.people import Row
 MIGRATIONS = Path(handlers.__file__).with_name("migrations")
 SPACE = UUID("00000000-0000-5000-8000-0000000000bb")
 NOON = datetime(2026, 11, 23, 4, tzinfo=UTC)
-"""Noon in the county."""
+"""Noon in the county's time zone."""
 TODAY = date(2026, 11, 23)
 MZJ = "341722-mzj"
 PARTITIONS = 4
@@ -63,7 +63,7 @@ def sealed(identity: dict[str, str], belongs_to: UUID) -> str:
 
 
 def read(row: Row, *, at: datetime = NOON, finding: UUID | None = None) -> RecordRead:
-    """What intake says of a row."""
+    """Return the event that intake emits for a row."""
     record = an_id("record", row.key)
     identity = {name.value: text for name, text in row.identity.items()}
     return RecordRead(
@@ -114,7 +114,7 @@ def reported(
     township: str | None = "341722100",
     sealed_as: str | None = None,
 ) -> FindingReported:
-    """What intake says of a teacher's report."""
+    """Return the event that intake emits for a teacher's report."""
     finding = an_id(name)
     who = {field.value: text for field, text in (identity or {}).items()}
     return FindingReported(
@@ -145,7 +145,7 @@ def action(
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One event of a log: on which topic, in which lane, when."""
+    """One event of a log, with its topic, partition and time."""
 
     topic: str
     partition: int
@@ -169,30 +169,30 @@ class Registry:
         self.vault = a_vault()
         self.events: list[Event] = []
         self.bypassing_coalescing: list[ChildChanged] = []
-        """Those of them that no file on its way holds up."""
+        """Snapshots that bypassed the coalescing buffer."""
         self._offset = 0
 
     async def consume(self, *events: Event, size: int = 1000, partition: int = 0, at: datetime = NOON) -> list[Event]:
-        """What the record topic brings, in one lane."""
+        """Apply events of the record topic, in one partition."""
         return await self._apply(handlers.on_records, events, "intake.record.v1", partition, size, at)
 
     async def rows(self, *rows: Row, size: int = 1000, partition: int = 0) -> list[Event]:
         return await self.consume(*(read(row) for row in rows), size=size, partition=partition)
 
     async def act(self, *events: Event, size: int = 1000, partition: int = 1) -> list[Event]:
-        """What persons decide."""
+        """Apply persons' decisions."""
         return await self._apply(handlers.on_actions, events, "intake.action.v1", partition, size, NOON)
 
     async def report(self, *events: Event, size: int = 1000, partition: int = 2) -> list[Event]:
-        """Apply findings by the priority consumer."""
+        """Apply findings, as the priority consumer does."""
         return await self._apply(handlers.on_findings, events, "intake.action.v1", partition, size, NOON)
 
     async def refer(self, *events: Event, size: int = 1000, partition: int = 3) -> list[Event]:
-        """What referral says."""
+        """Apply events of the referral service."""
         return await self._apply(disclosures.on_referrals, events, "referral.case.v1", partition, size, NOON)
 
     async def play(self, log: Sequence[Step], size: int = 1000) -> list[Event]:
-        """A log as it is, cut into batches of at most this size; a batch is of one lane."""
+        """Apply a log in batches of at most this size, each of one partition."""
         emitted: list[OutboundEvent] = []
         inbound = [one for step in log for one in self.batch([step.event], step.topic, step.partition, step.at).events]
         for (topic, partition), run in groupby(inbound, key=lambda one: (one.topic, one.partition)):
@@ -206,7 +206,7 @@ class Registry:
         return read
 
     async def complete_the_day(self, limit: int = 500) -> list[Event]:
-        """One day's work of every index."""
+        """Run the end of the day for every output partition."""
         emitted: list[OutboundEvent] = []
         for index in range(PARTITIONS):
             resume = None
@@ -233,7 +233,7 @@ class Registry:
         return [_as_read(one.event) for one in emitted]
 
     async def blocks(self, other: "Registry", work: asyncio.Task[Any]) -> bool:
-        """Whether the other one's work comes to wait for what this transaction holds; else it ends."""
+        """Return whether the other registry's work waits for a lock of this transaction, instead of ending."""
         waits = "SELECT EXISTS (SELECT FROM pg_locks WHERE pid = $1 AND NOT granted)"
         while not work.done() and not await self.tx.fetchval(waits, other.tx.get_server_pid()):
             await asyncio.wait({work}, timeout=0.01)
@@ -245,7 +245,7 @@ class Registry:
         return found
 
     async def clusters(self) -> set[frozenset[UUID]]:
-        """Which records are of the same child."""
+        """Return the sets of records that are in one file."""
         rows = await self.tx.fetch("SELECT child_id, array_agg(record_id) AS records FROM record GROUP BY child_id")
         return {frozenset(row["records"]) for row in rows}
 
@@ -258,7 +258,7 @@ class Registry:
         return int(await self.tx.fetchval(f"SELECT count(*) FROM {table}"))
 
     async def state(self) -> dict[str, list[str]]:
-        """Everything the registry keeps, opened. How often an agency was told the newest is no part of it."""
+        """Return all that the registry stores, decrypted, without how often an agency was sent the newest."""
         tables = {}
         for table, columns in {
             "child": "*",
@@ -285,7 +285,7 @@ class Registry:
         return tables
 
     def snapshot(self, child: UUID) -> ChildChanged:
-        """The child's newest snapshot."""
+        """Return the child's newest snapshot."""
         found = [one for one in only(self.events, ChildChanged) if one.child == child]
         return max(found, key=lambda one: one.child_version)
 
@@ -295,7 +295,7 @@ class Registry:
     def batch(
         self, events: Sequence[Event], topic: str = "intake.record.v1", partition: int = 0, at: datetime = NOON
     ) -> Batch[Any]:
-        """These events as one batch of one lane."""
+        """Return these events as one batch of one partition."""
         inbound: list[InboundEvent[Any]] = []
         for event in events:
             self._offset += 1
@@ -305,7 +305,7 @@ class Registry:
         return Batch(inbound, topic, partition, TODAY, NOON, self.county, PARTITIONS)
 
     async def reset(self) -> None:
-        """Begin anew: nothing was ever heard."""
+        """Empty the registry, as if it had consumed nothing."""
         await self.tx.execute(
             "TRUNCATE child, record, blocking_key, child_key, review, submission_end, reassignment, finding,"
             " cannot_link, verification, disclosure"
@@ -333,7 +333,7 @@ class Registry:
 
 
 def _as_read(event: Event) -> Event:
-    """As its readers get it: a snapshot is said as the JSON it has been written as."""
+    """Return an event as its consumers read it: a snapshot is published as serialized JSON."""
     return KINDS[event.kind].model_validate_json(event.encoded()) if event.snapshot else event
 
 
@@ -342,6 +342,6 @@ def only(emitted: Iterable[Event], kind: type[E]) -> list[E]:
 
 
 def with_keys(county: County, keys: dict[str, str], *, name: str = "public_key") -> County:
-    """The county with public keys for these units. ``name``: of the key."""
+    """Return the county with public keys for these units. ``name`` is the attribute of the key."""
     units = tuple(unit.model_copy(update={name: keys[unit.id]}) if unit.id in keys else unit for unit in county.units)
     return a_county(units=units)

@@ -1,4 +1,4 @@
-"""Invented children and what units say of them. Nobody is called 例, and no division has the code 990000."""
+"""Invented children and the rows of units about them. No real name has 例, and no division the code 990000."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -12,7 +12,7 @@ BORN = date(2016, 3, 5)
 
 
 def a_number(born: date = BORN, sequence: int = 1) -> str:
-    """A valid ID number of a division that does not exist."""
+    """Return a valid ID number of a division that does not exist."""
     first = f"990000{born:%Y%m%d}{sequence:03d}"
     return first + str(mod_11_2.calc_check_digit(first))
 
@@ -27,7 +27,7 @@ class Row:
     """One row of one unit, with its ordinary content."""
 
     key: str
-    """The same row for ever."""
+    """Identifies the row in every file."""
     unit: str = "341722-jtj"
     dataset: str = "school"
     period: str | None = "2026H2"

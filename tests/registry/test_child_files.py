@@ -25,7 +25,7 @@ NOON = datetime(2026, 11, 23, 4, tzinfo=UTC)
 UNITS = ("341722-jtj", "341722-gaj", "341722-wjw", "341722-cl")
 
 
-def a_cabinet(records: Iterable[Evidence]) -> ChildFiles:
+def a_working_set(records: Iterable[Evidence]) -> ChildFiles:
     """With nothing on file, and every key of these records looked up."""
     return ChildFiles(
         partition=0,
@@ -45,9 +45,9 @@ def reading(evidence: Evidence, unit: str = UNITS[0], *, at: datetime = NOON) ->
     return Reading(evidence.record, evidence, unit, unit, None, date(2026, 9, 30), at, at.date(), False, "", facts)
 
 
-def groups(files_at_hand: ChildFiles) -> set[frozenset[UUID]]:
+def groups(child_files: ChildFiles) -> set[frozenset[UUID]]:
     found: dict[UUID, set[UUID]] = {}
-    for record, assignment in files_at_hand.assignments.items():
+    for record, assignment in child_files.assignments.items():
         found.setdefault(assignment.child, set()).add(record)
     return {frozenset(records) for records in found.values()}
 
@@ -73,15 +73,15 @@ def streams(draw: st.DrawFn, at_least: int = 1) -> list[Evidence]:
 
 @settings(deadline=None)
 @given(streams(), st.randoms())
-def test_joining_commutes_with_the_order_of_arrival(records: list[Evidence], random: object) -> None:
-    """Whoever comes first, the same records end in the same file: those that belong together."""
+def test_linking_does_not_depend_on_the_order_of_arrival(records: list[Evidence], random: object) -> None:
+    """The same records end in the same files, in whatever order they arrive."""
     shuffled = list(records)
     random.shuffle(shuffled)  # type: ignore[attr-defined]
     for order in (records, shuffled):
-        files_at_hand = a_cabinet(records)
+        child_files = a_working_set(records)
         for n, one in enumerate(order):
-            files_at_hand.apply_record(n, reading(one, UNITS[n % 4]))
-        assert groups(files_at_hand) == set(cluster(records, ()))
+            child_files.apply_record(n, reading(one, UNITS[n % 4]))
+        assert groups(child_files) == set(cluster(records, ()))
 
 
 @settings(deadline=None)
@@ -91,42 +91,42 @@ def test_records_that_change_end_where_their_last_content_belongs(records: list[
     others = list(records)
     random.shuffle(others)  # type: ignore[attr-defined]
     first = [replace(other, record=one.record) for one, other in zip(records, others, strict=True)]
-    files_at_hand = a_cabinet(first + records)
+    child_files = a_working_set(first + records)
     for n, one in enumerate(first + records):
-        files_at_hand.apply_record(n, reading(one))
-    final = [assignment.evidence for assignment in files_at_hand.assignments.values()]
-    assert groups(files_at_hand) == set(cluster(final, ()))
+        child_files.apply_record(n, reading(one))
+    final = [assignment.evidence for assignment in child_files.assignments.values()]
+    assert groups(child_files) == set(cluster(final, ()))
 
 
 @settings(deadline=None)
 @given(streams())
 def test_every_event_counts_once_for_the_child_it_is_about(records: list[Evidence]) -> None:
-    files_at_hand = a_cabinet(records)
+    child_files = a_working_set(records)
     for n, one in enumerate(records):
-        before = {child: file.version for child, file in files_at_hand.files.items()}
-        files_at_hand.apply_record(n, reading(one))
-        child = files_at_hand.assignments[one.record].child
-        for other, file in files_at_hand.files.items():
-            assert file.version - before.get(other, 0) == (1 if files_at_hand.touched.get(other) == n else 0)
-        assert files_at_hand.touched[child] == n
+        before = {child: file.version for child, file in child_files.files.items()}
+        child_files.apply_record(n, reading(one))
+        child = child_files.assignments[one.record].child
+        for other, file in child_files.files.items():
+            assert file.version - before.get(other, 0) == (1 if child_files.touched.get(other) == n else 0)
+        assert child_files.touched[child] == n
 
 
 @settings(deadline=None)
 @given(streams())
 def test_every_record_has_its_source_and_its_keys_in_its_file_only(records: list[Evidence]) -> None:
-    files_at_hand = a_cabinet(records)
+    child_files = a_working_set(records)
     for n, one in enumerate(records):
-        files_at_hand.apply_record(n, reading(one))
-    for child, file in files_at_hand.files.items():
-        assert {record for record, assignment in files_at_hand.assignments.items() if assignment.child == child} == set(
+        child_files.apply_record(n, reading(one))
+    for child, file in child_files.files.items():
+        assert {record for record, assignment in child_files.assignments.items() if assignment.child == child} == set(
             file.records
         )
-        keys = {key for record in file.records for key in files_at_hand.assignments[record].evidence.blocking_keys}
-        assert {key for key, found in files_at_hand.index_hits.items() if child in found} == keys
-    absorbed = {file.child for file in files_at_hand.files.values() if file.state == "absorbed"}
+        keys = {key for record in file.records for key in child_files.assignments[record].evidence.blocking_keys}
+        assert {key for key, found in child_files.index_hits.items() if child in found} == keys
+    absorbed = {file.child for file in child_files.files.values() if file.state == "absorbed"}
     assert absorbed == {
         outcome.from_child
-        for _, outcome in files_at_hand.outcomes
+        for _, outcome in child_files.outcomes
         if isinstance(outcome, Reassignment) and outcome.reason == "matched"
     }
 
@@ -142,77 +142,73 @@ STEPS = st.lists(
 )
 
 
-def live(files_at_hand: ChildFiles, records: list[Evidence], steps: list[tuple[str, int, int]]) -> Iterator[str]:
-    """Apply steps one by one: rows are read, and persons decide about whatever files and questions there are."""
+def live(child_files: ChildFiles, records: list[Evidence], steps: list[tuple[str, int, int]]) -> Iterator[str]:
+    """Apply steps one by one: rows are read, and persons decide about the files and reviews that exist."""
     for n, (step, one, other) in enumerate(steps):
-        standing = sorted((file.child for file in files_at_hand.files.values() if file.absorbed_by is None), key=str)
-        gone = sorted((file.child for file in files_at_hand.files.values() if file.absorbed_by is not None), key=str)
-        asked = sorted((found.review for found in files_at_hand.reviews.values() if found.state == "open"), key=str)
-        read = sorted(files_at_hand.assignments, key=str)
+        standing = sorted((file.child for file in child_files.files.values() if file.absorbed_by is None), key=str)
+        gone = sorted((file.child for file in child_files.files.values() if file.absorbed_by is not None), key=str)
+        asked = sorted((found.review for found in child_files.reviews.values() if found.state == "open"), key=str)
+        read = sorted(child_files.assignments, key=str)
         if step == "read":
-            files_at_hand.apply_record(n, reading(records[one % len(records)], at=NOON + timedelta(minutes=n)))
+            child_files.apply_record(n, reading(records[one % len(records)], at=NOON + timedelta(minutes=n)))
         elif step == "merge" and standing:
-            files_at_hand.merge(n, standing[one % len(standing)], standing[other % len(standing)], BY)
+            child_files.merge(n, standing[one % len(standing)], standing[other % len(standing)], BY)
         elif step == "undo" and gone:
-            absorbed = files_at_hand.files[gone[one % len(gone)]]
+            absorbed = child_files.files[gone[one % len(gone)]]
             assert absorbed.absorbed_by is not None
-            files_at_hand.split(n, absorbed.absorbed_by, (), absorbed.child, BY)
+            child_files.split(n, absorbed.absorbed_by, (), absorbed.child, BY)
         elif step == "part" and read:
             record = read[one % len(read)]
-            files_at_hand.split(n, files_at_hand.assignments[record].child, (record,), None, BY)
+            child_files.split(n, child_files.assignments[record].child, (record,), None, BY)
         elif step == "confirm" and asked:
-            files_at_hand.confirm(n, asked[one % len(asked)], BY)
+            child_files.confirm(n, asked[one % len(asked)], BY)
         elif step == "decline" and asked:
-            files_at_hand.decline(n, asked[one % len(asked)], BY)
+            child_files.decline(n, asked[one % len(asked)], BY)
         yield step
 
 
 @settings(deadline=None, max_examples=200)
 @given(streams(4), STEPS)
-def test_whatever_persons_decide_who_is_who_follows_from_rows_and_decisions(
+def test_clusters_follow_from_rows_and_decisions_whatever_persons_decide(
     records: list[Evidence], steps: list[tuple[str, int, int]]
 ) -> None:
     """At every moment: as the ladder arranges them, each record in one file, found there and nowhere else."""
-    files_at_hand = a_cabinet(records)
-    for _ in live(files_at_hand, records, steps):
-        assert groups(files_at_hand) == set(
-            cluster(
-                [assignment.evidence for assignment in files_at_hand.assignments.values()], files_at_hand.cannot_link
-            )
+    child_files = a_working_set(records)
+    for _ in live(child_files, records, steps):
+        assert groups(child_files) == set(
+            cluster([assignment.evidence for assignment in child_files.assignments.values()], child_files.cannot_link)
         )
-        for child, file in files_at_hand.files.items():
+        for child, file in child_files.files.items():
             assert {
-                record for record, assignment in files_at_hand.assignments.items() if assignment.child == child
+                record for record, assignment in child_files.assignments.items() if assignment.child == child
             } == set(file.records)
-            keys = {key for record in file.records for key in files_at_hand.assignments[record].evidence.blocking_keys}
-            assert {key for key, found in files_at_hand.index_hits.items() if child in found} == keys
+            keys = {key for record in file.records for key in child_files.assignments[record].evidence.blocking_keys}
+            assert {key for key, found in child_files.index_hits.items() if child in found} == keys
 
 
 @settings(deadline=None, max_examples=200)
 @given(streams(4), STEPS)
-def test_whoever_might_be_one_child_is_asked_about_unless_a_person_said_so(
+def test_similar_files_are_reviewed_unless_a_person_decided(
     records: list[Evidence], steps: list[tuple[str, int, int]]
 ) -> None:
-    """Whatever was merged and split meanwhile; and a question is always about files that stand."""
-    files_at_hand = a_cabinet(records)
-    for _ in live(files_at_hand, records, steps):
-        standing = [file.child for file in files_at_hand.files.values() if file.absorbed_by is None]
+    """Merges and splits do not change it, and a review is always about current files."""
+    child_files = a_working_set(records)
+    for _ in live(child_files, records, steps):
+        standing = [file.child for file in child_files.files.values() if file.absorbed_by is None]
         for one, other in combinations(standing, 2):
             left, right = (
-                [files_at_hand.assignments[record].evidence for record in files_at_hand.files[x].records]
+                [child_files.assignments[record].evidence for record in child_files.files[x].records]
                 for x in (one, other)
             )
             similar = any(compare(a, b).decision is not MatchDecision.NON_LINK for a, b in product(left, right))
             cannot_link = any(
-                frozenset((a.must_link, b.must_link)) in files_at_hand.cannot_link for a, b in product(left, right)
+                frozenset((a.must_link, b.must_link)) in child_files.cannot_link for a, b in product(left, right)
             )
-            asked = [found for found in files_at_hand.reviews.values() if found.pair == {one, other}]
+            asked = [found for found in child_files.reviews.values() if found.pair == {one, other}]
             assert not similar or cannot_link or any(found.state != "merged" for found in asked)
-        for found in files_at_hand.reviews.values():
+        for found in child_files.reviews.values():
             if found.state == "open":
-                assert (
-                    {files_at_hand.current_file(child) for child in found.requested_for} == found.pair <= set(standing)
-                )
+                assert {child_files.current_file(child) for child in found.requested_for} == found.pair <= set(standing)
 
 
 @settings(deadline=None, max_examples=200)
@@ -220,11 +216,11 @@ def test_whoever_might_be_one_child_is_asked_about_unless_a_person_said_so(
 def test_two_valid_numbers_are_in_one_file_only_where_a_person_put_them(
     records: list[Evidence], steps: list[tuple[str, int, int]]
 ) -> None:
-    """Without a person's hold on them the members of a file have one number or none."""
-    files_at_hand = a_cabinet(records)
-    for _ in live(files_at_hand, records, steps):
-        for file in files_at_hand.files.values():
-            members = [files_at_hand.assignments[record].evidence for record in file.records]
+    """Without a must-link group the records of a file have at most one number."""
+    child_files = a_working_set(records)
+    for _ in live(child_files, records, steps):
+        for file in child_files.files.values():
+            members = [child_files.assignments[record].evidence for record in file.records]
             if all(one.must_link is None for one in members):
                 assert len({one.number for one in members} - {None}) <= 1
 
@@ -239,27 +235,27 @@ def test_a_merge_undone_leaves_the_files_as_they_would_have_been(
     Every id stands for the same records in both. Under which of several ids they stand is not always the same: whoever
     stands again by a person's word may in the other life have been drawn into another.
     """
-    late, soon = a_cabinet(records), a_cabinet(records)
-    for files_at_hand in (late, soon):
-        assert list(live(files_at_hand, records, before))
+    late, soon = a_working_set(records), a_working_set(records)
+    for child_files in (late, soon):
+        assert list(live(child_files, records, before))
     standing = sorted((file.child for file in late.files.values() if file.absorbed_by is None), key=str)
     assume(len(standing) > 1)
     first, second = standing[one % len(standing)], standing[(one + 1 + more % (len(standing) - 1)) % len(standing)]
     stood = {child: late.files[child] for child in (first, second)}
-    for files_at_hand in (late, soon):
-        files_at_hand.merge(100, first, second, BY)
+    for child_files in (late, soon):
+        child_files.merge(100, first, second, BY)
     soon.split(101, first, (), second, BY)
-    for files_at_hand in (late, soon):
+    for child_files in (late, soon):
         for at, row in enumerate(rows, 200):
-            files_at_hand.apply_record(at, reading(records[row % len(records)], at=NOON + timedelta(minutes=at)))
+            child_files.apply_record(at, reading(records[row % len(records)], at=NOON + timedelta(minutes=at)))
     # Where a valid number made the survivor part of an older file, that is the one to split.
-    assume(all(files_at_hand.files[first].absorbed_by is None for files_at_hand in (late, soon)))
+    assume(all(child_files.files[first].absorbed_by is None for child_files in (late, soon)))
 
     late.split(300, first, (), second, BY)
 
     assert groups(late) == groups(soon)
     for child in standing:
-        assert stands_for(late, child) == stands_for(soon, child)
+        assert records_of(late, child) == records_of(soon, child)
     for child in (first, second):
         assert late.files[child].confirmed == soon.files[child].confirmed == stood[child].confirmed
 
@@ -271,63 +267,63 @@ def similar(n: int, *guardians: IdentityField) -> Evidence:
     return VAULT.evidence(an_id("record", n), BORN, {IdentityField.NAME: "例小明", **told} if told else {}, ())
 
 
-def test_a_third_file_that_was_drawn_in_goes_with_its_records_when_a_merge_is_undone() -> None:
+def test_a_third_file_that_matching_merged_goes_with_its_records_when_a_merge_is_undone() -> None:
     mother, father = IdentityField.MOTHER_ID_NUMBER, IdentityField.FATHER_ID_NUMBER
     nobody, hers, his, both = similar(0), similar(1, mother), similar(2, father), similar(3, mother, father)
-    files_at_hand = a_cabinet([nobody, hers, his, both])
+    child_files = a_working_set([nobody, hers, his, both])
     for n, one in enumerate((nobody, hers, his)):
-        files_at_hand.apply_record(n, reading(one, at=NOON + timedelta(minutes=n)))
-    first, second, third = (files_at_hand.assignments[one.record].child for one in (nobody, hers, his))
+        child_files.apply_record(n, reading(one, at=NOON + timedelta(minutes=n)))
+    first, second, third = (child_files.assignments[one.record].child for one in (nobody, hers, his))
     finding = an_id("finding")
-    files_at_hand.findings[finding] = FindingAssignment(third, named=True)
-    files_at_hand.merge(3, first, second, BY)
-    files_at_hand.apply_record(4, reading(both, at=NOON + timedelta(minutes=4)))
-    assert files_at_hand.current_file(third) == first, "the row about both parents draws it in"
+    child_files.findings[finding] = FindingAssignment(third, named=True)
+    child_files.merge(3, first, second, BY)
+    child_files.apply_record(4, reading(both, at=NOON + timedelta(minutes=4)))
+    assert child_files.current_file(third) == first, "the row about both parents draws it in"
 
-    files_at_hand.split(5, first, (), second, BY)
+    child_files.split(5, first, (), second, BY)
 
-    assert files_at_hand.current_file(third) == second
-    assert stands_for(files_at_hand, third) == {hers.record, his.record, both.record}
-    assert files_at_hand.files[first].absorbs == ()
+    assert child_files.current_file(third) == second
+    assert records_of(child_files, third) == {hers.record, his.record, both.record}
+    assert child_files.files[first].absorbs == ()
     handed = [
-        one for n, one in files_at_hand.outcomes if n == 5 and isinstance(one, Reassignment) and finding in one.findings
+        one for n, one in child_files.outcomes if n == 5 and isinstance(one, Reassignment) and finding in one.findings
     ]
     assert [(one.child, one.from_child, one.reason) for one in handed] == [(second, first, "split")]
 
 
-def test_a_file_that_has_nothing_of_its_own_keeps_nobody_when_a_merge_is_undone() -> None:
+def test_a_file_without_records_of_its_own_keeps_none_when_a_merge_is_undone() -> None:
     mother = IdentityField.MOTHER_ID_NUMBER
     nobody, neither, hers, again = similar(0), similar(1), similar(2, mother), similar(3, mother)
-    files_at_hand = a_cabinet([nobody, neither, hers, again])
+    child_files = a_working_set([nobody, neither, hers, again])
     for n, one in enumerate((nobody, neither, hers)):
-        files_at_hand.apply_record(n, reading(one))
-    empty, other, second = (files_at_hand.assignments[one.record].child for one in (nobody, neither, hers))
-    files_at_hand.merge(3, empty, other, BY)
-    files_at_hand.split(4, empty, (nobody.record,), None, BY)
-    files_at_hand.split(5, empty, (), other, BY)
-    assert stands_for(files_at_hand, empty) == set()
-    files_at_hand.merge(6, empty, second, BY)
-    files_at_hand.apply_record(7, reading(again))
-    assert files_at_hand.assignments[again.record].child == empty
+        child_files.apply_record(n, reading(one))
+    empty, other, second = (child_files.assignments[one.record].child for one in (nobody, neither, hers))
+    child_files.merge(3, empty, other, BY)
+    child_files.split(4, empty, (nobody.record,), None, BY)
+    child_files.split(5, empty, (), other, BY)
+    assert records_of(child_files, empty) == set()
+    child_files.merge(6, empty, second, BY)
+    child_files.apply_record(7, reading(again))
+    assert child_files.assignments[again.record].child == empty
 
-    files_at_hand.split(8, empty, (), second, BY)
+    child_files.split(8, empty, (), second, BY)
 
-    assert (stands_for(files_at_hand, empty), stands_for(files_at_hand, second)) == (set(), {hers.record, again.record})
+    assert (records_of(child_files, empty), records_of(child_files, second)) == (set(), {hers.record, again.record})
 
 
-def stands_for(files_at_hand: ChildFiles, child: UUID) -> set[UUID]:
-    file = files_at_hand.current_file(child)
+def records_of(child_files: ChildFiles, child: UUID) -> set[UUID]:
+    file = child_files.current_file(child)
     assert file is not None
-    return set(files_at_hand.files[file].sources)
+    return set(child_files.files[file].sources)
 
 
 def test_an_older_version_that_comes_late_is_ignored() -> None:
-    """A corrected birth date moves a record to another lane; what the old lane still has is older."""
+    """A corrected birth date moves a record to another partition; versions on the former one are older."""
     new = VAULT.evidence(an_id("record"), BORN, {IdentityField.ID_NUMBER: a_number()}, ())
     old = VAULT.evidence(an_id("record"), date(2018, 1, 1), {}, ())
-    files_at_hand = a_cabinet([new, old])
-    files_at_hand.apply_record(0, reading(new))
-    assert files_at_hand.apply_record(1, reading(old, at=NOON - timedelta(minutes=10))) == "late"
-    [file] = files_at_hand.files.values()
+    child_files = a_working_set([new, old])
+    child_files.apply_record(0, reading(new))
+    assert child_files.apply_record(1, reading(old, at=NOON - timedelta(minutes=10))) == "late"
+    [file] = child_files.files.values()
     assert file.version == 1
-    assert files_at_hand.assignments[new.record].evidence == new
+    assert child_files.assignments[new.record].evidence == new

@@ -167,7 +167,7 @@ async def test_reopened_it_is_disclosed_again(registry: Registry) -> None:
     assert await registry.complete_the_day() == []
 
 
-async def test_moves_that_change_nobody_disclose_nothing(registry: Registry) -> None:
+async def test_transitions_that_change_no_holder_disclose_nothing(registry: Registry) -> None:
     child = await a_child(registry)
     await registry.refer(moved(child, 1, ReferralState.SENT))
     emitted = await registry.refer(
@@ -199,7 +199,7 @@ async def test_what_the_route_does_not_name_changes_nothing(registry: Registry) 
     assert only(await registry.rows(a_row(school="例小学")), Disclosed) == []
 
 
-async def test_what_turns_out_to_be_somebody_elses_is_taken_back(registry: Registry) -> None:
+async def test_a_disclosure_that_turns_out_to_be_of_another_child_is_withdrawn(registry: Registry) -> None:
     """All that was known of the child came with a row that a person takes out of its file."""
     row = a_row()
     other = a_row("other", name="例大山", id_number=None, guardian_id_number=None, guardian_name=None)
@@ -217,7 +217,7 @@ async def test_what_turns_out_to_be_somebody_elses_is_taken_back(registry: Regis
 
 
 async def test_what_two_reports_know_of_one_child_reaches_the_agency(registry: Registry) -> None:
-    """Nobody has the child on file; a person says that both teachers mean the same one."""
+    """The child is not on file; a person decides that both teachers mean the same one."""
     [first] = only(await registry.report(reported("first", identity={IdentityField.NAME: "例小明"})), FindingAssigned)
     who = {IdentityField.GUARDIAN_PHONE: PHONE}
     [second] = only(await registry.report(reported("second", identity=who)), FindingAssigned)
@@ -239,14 +239,14 @@ async def test_what_a_person_reports_of_a_child_on_file_reaches_the_agency(regis
     assert opened(given) == {"name": "例小明", "address": "例村1号"}
 
 
-async def test_a_closed_referral_is_not_told_of_changes(registry: Registry) -> None:
+async def test_a_change_is_not_disclosed_for_a_closed_referral(registry: Registry) -> None:
     child = await a_child(registry)
     await registry.refer(moved(child, 1, ReferralState.SENT), moved(child, 2, ReferralState.CLOSED))
     assert only(await registry.rows(a_row(guardian_phone="19900000002")), Disclosed) == []
 
 
-async def test_what_is_gone_is_said_once_more_when_the_day_turns(registry: Registry) -> None:
-    """A record may have made the copy anew from another lane while the referral closed."""
+async def test_a_tombstone_is_emitted_once_more_at_the_end_of_the_day(registry: Registry) -> None:
+    """A record on another partition may have resealed the copy while the referral was closed."""
     child = await a_child(registry)
     others = [
         moved(child, v, s, referral=an_id("r", n))
@@ -283,7 +283,7 @@ async def test_what_is_restricted_is_sealed_to_the_second_key_on_a_topic_of_its_
     ]
 
 
-async def test_what_is_restricted_is_never_sealed_to_the_first_key(registry: Registry) -> None:
+async def test_a_restricted_disclosure_is_never_sealed_to_the_first_key(registry: Registry) -> None:
     """The agency has handed in no other: its people learn who the child is by telephone."""
     assert await registry.refer(moved(await a_child(registry), 1, ReferralState.SENT, restricted=True)) == []
 
@@ -347,7 +347,7 @@ async def test_a_candidates_referral_follows_the_child_to_its_file(registry: Reg
     assert opened(given) == {"name": "例小明", "guardian_phone": PHONE}
 
 
-async def test_every_disclosure_is_on_record(registry: Registry) -> None:
+async def test_every_disclosure_is_logged(registry: Registry) -> None:
     """What, of whom, to whom, on what ground, when; nobody can take a line away."""
     child = await a_child(registry)
     await registry.refer(moved(child, 1, ReferralState.SENT), moved(child, 2, ReferralState.CLOSED))
@@ -393,7 +393,7 @@ async def test_a_destroyed_key_discloses_nothing(registry: Registry) -> None:
     assert refused.code == "unknown_child"
 
 
-async def test_what_was_disclosed_of_a_destroyed_child_is_taken_back_when_the_day_turns(registry: Registry) -> None:
+async def test_disclosures_of_a_destroyed_child_are_withdrawn_at_the_end_of_the_day(registry: Registry) -> None:
     child = await a_child(registry)
     await registry.refer(moved(child, 1, ReferralState.SENT))
 

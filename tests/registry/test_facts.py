@@ -1,4 +1,4 @@
-"""What stands of all that was said: newer validity wins, whatever arrives first; contradictions are kept."""
+"""Resolution of facts: newer validity wins, in whatever order claims arrive, and conflicts are kept."""
 
 from datetime import date
 from typing import Any
@@ -36,7 +36,7 @@ GRADE, HOME, SINCE = FactName.SCHOOL_GRADE, FactName.RESIDENCE_DIVISION, FactNam
 def says(
     unit: str, on: date, *, dataset: str | None = None, record: str = "", silent: bool = False, **facts: Value
 ) -> Source:
-    """One record of a unit that says these things since a day."""
+    """Return one record of a unit with these facts, valid from a day."""
     found = {FactName(name): value for name, value in facts.items()}
     of = dataset or DATASET[unit]
     return Source(an_id(unit, of, record), unit, of, 0, 0, silent, (FactVersion(on, None, on, found),))
@@ -47,13 +47,13 @@ def resolved(*sources: Source, ends: dict[tuple[str, str, int], FileEnd] | None 
 
 
 def standing(found: ResolvedFacts, name: FactName) -> tuple[Value, ...]:
-    """What stands first, then what else is claimed."""
+    """Return the current value first, then the other claimed values."""
     claims = sorted((claim for claim in found.claims if claim[0].name == name), key=lambda claim: not claim[1])
     assert [chosen for _, chosen in claims].count(True) <= 1
     return tuple(claim.value for claim, _ in claims)
 
 
-def test_the_newer_validity_stands_and_the_older_travels_with_it() -> None:
+def test_the_claim_of_newer_validity_is_current_and_the_older_travels_with_it() -> None:
     found = resolved(says(JTJ, SEPTEMBER, school_grade=4), says(TOWN, MARCH, school_grade=3))
     assert standing(found, GRADE) == (4, 3)
 
@@ -70,8 +70,8 @@ def test_the_same_value_from_two_units_travels_once() -> None:
     assert claim.unit == JTJ
 
 
-def test_of_one_day_the_unit_that_holds_the_fact_stands() -> None:
-    """The county says that the education bureau holds the grade, and the police or the township the residence."""
+def test_of_claims_of_one_day_that_of_the_facts_authority_is_current() -> None:
+    """In the county the education bureau is the authority for the grade, the police or township for the residence."""
     assert standing(resolved(says(JTJ, MARCH, school_grade=4), says(TOWN, MARCH, school_grade=3)), GRADE) == (4, 3)
     found = resolved(
         says(JTJ, MARCH, residence_division="341722101"), says(TOWN, MARCH, residence_division="341722100")
@@ -79,13 +79,13 @@ def test_of_one_day_the_unit_that_holds_the_fact_stands() -> None:
     assert standing(found, HOME)[0] == "341722100"
 
 
-def test_of_one_day_what_a_person_saw_stands() -> None:
+def test_of_claims_of_one_day_a_verification_is_current() -> None:
     found = resolved(says(JTJ, MARCH, school_grade=4), says(TOWN, MARCH, dataset=VERIFY, school_grade=3))
     assert standing(found, GRADE) == (3, 4)
     assert [claim.verified for claim, chosen in found.claims if chosen] == [True]
 
 
-def test_a_department_that_speaks_of_a_later_day_stands_over_what_a_person_saw_before() -> None:
+def test_a_departments_claim_of_a_later_day_overrides_an_earlier_verification() -> None:
     found = resolved(says(JTJ, SEPTEMBER, school_grade=4), says(TOWN, MARCH, dataset=VERIFY, school_grade=3))
     assert standing(found, GRADE) == (4, 3)
 
@@ -109,7 +109,7 @@ def test_one_unit_does_not_contradict_itself() -> None:
     assert found.conflicts == ()
 
 
-def test_who_fell_silent_contradicts_nobody() -> None:
+def test_a_source_that_no_longer_reports_causes_no_conflict() -> None:
     found = resolved(says(JTJ, MARCH, school_grade=4), says(TOWN, MARCH, silent=True, school_grade=3))
     assert found.conflicts == ()
     assert standing(found, GRADE) == (4, 3)
@@ -126,12 +126,12 @@ def test_who_fell_silent_contradicts_nobody() -> None:
         ("341702", "341722100", True),
     ],
 )
-def test_a_place_told_more_exactly_contradicts_nobody(one: str, other: str, contradict: bool) -> None:
+def test_a_more_exact_place_causes_no_conflict(one: str, other: str, contradict: bool) -> None:
     found = resolved(says(GAJ, MARCH, residence_division=one), says(TOWN, MARCH, residence_division=other))
     assert bool(found.conflicts) is contradict
 
 
-def test_departments_that_report_their_own_dates_contradict_nobody() -> None:
+def test_departments_own_dates_cause_no_conflict() -> None:
     found = resolved(says(GAJ, MARCH, residence_since="2025-09-10"), says(JTJ, MARCH, residence_since="2025-09-01"))
     assert found.conflicts == ()
 
@@ -139,7 +139,7 @@ def test_departments_that_report_their_own_dates_contradict_nobody() -> None:
 # --------------------------------------------------------------------------------------------- when a residence began
 
 
-def test_the_earliest_credible_day_of_the_present_residence_stands_and_all_travel() -> None:
+def test_the_earliest_credible_day_of_the_present_residence_is_current_and_all_travel() -> None:
     found = resolved(
         says(GAJ, MARCH, residence_since="2025-09-10"),
         says(JTJ, SEPTEMBER, residence_since="2025-09-01"),
@@ -171,7 +171,7 @@ def test_a_stay_elsewhere_is_not_the_present_residence() -> None:
     assert standing(found, SINCE) == ("2025-09-10",)
 
 
-def test_a_move_within_the_county_does_not_begin_anew() -> None:
+def test_a_move_within_the_county_does_not_begin_a_new_stay() -> None:
     found = resolved(
         says(TOWN, MARCH, residence_division="341722101", residence_since="2024-02-01"),
         says(GAJ, SEPTEMBER, residence_division="341722100", residence_since="2025-09-10"),
@@ -187,7 +187,7 @@ def test_a_stay_that_ended_does_not_count_for_the_one_after_it() -> None:
     assert standing(found, SINCE) == ("2025-09-10",)
 
 
-def test_a_stay_that_ended_and_was_followed_by_none_is_still_told() -> None:
+def test_a_stay_that_ended_without_a_new_one_is_still_published() -> None:
     found = resolved(says(TOWN, MARCH, residence_since="2022-02-01", residence_ended="2024-07-01"))
     assert standing(found, SINCE) == ("2022-02-01",)
 
@@ -247,14 +247,14 @@ def test_a_row_on_its_own_after_a_file_does_not_make_the_rest_of_the_record_old_
     ]
 
 
-def test_a_source_whose_news_could_change_what_stands_is_watched() -> None:
+def test_a_source_whose_newer_validity_could_change_the_facts_is_a_dependency() -> None:
     assert resolved(says(JTJ, MARCH, dibao=True), says(TOWN, SEPTEMBER, dibao=True)).dependency_keys == ()
     found = resolved(says(JTJ, MARCH, dibao=True), says(TOWN, SEPTEMBER, dibao=False))
     assert found.dependency_keys == (f"{JTJ} school 0", f"{TOWN} village 0")
 
 
 def test_a_grade_is_one_of_its_school_year() -> None:
-    """Grade 4 said again in the next school year is news: the child repeats it. Again in the same year it is none."""
+    """Grade 4 reported again in the next school year is a change: the child repeats it. In the same year it is none."""
     autumn, spring, next_autumn = (
         resolved(says(JTJ, day, school_grade=4)) for day in (SEPTEMBER, NEXT_MARCH, NEXT_AUTUMN)
     )
@@ -273,7 +273,7 @@ def test_a_school_year_begins_on_the_day_after_the_countys_cutoff(on: date, begu
 
 
 def test_what_was_found_of_the_guardianship_is_weighed_by_days() -> None:
-    """Said before that day, or after it: both are part of what is said, and whoever speaks again is watched."""
+    """The dates are part of the snapshot, and every source is a dependency."""
     found = resolved(
         says(TOWN, SEPTEMBER, dataset=VERIFY, guardian_status="effective"),
         says(JTJ, MARCH, lives_with_caretaker=True),
@@ -315,7 +315,7 @@ ENDS = {
 
 @settings(deadline=None)
 @given(st.lists(sources(), max_size=6, unique_by=lambda source: source.record), st.randoms())
-def test_what_stands_does_not_depend_on_who_arrived_first(found: list[Source], random: object) -> None:
+def test_current_facts_do_not_depend_on_the_order_of_arrival(found: list[Source], random: object) -> None:
     shuffled = list(found)
     random.shuffle(shuffled)  # type: ignore[attr-defined]
     assert resolve(found, ENDS, HOLDER, SCHOOL_YEAR) == resolve(shuffled, ENDS, HOLDER, SCHOOL_YEAR)
@@ -323,8 +323,8 @@ def test_what_stands_does_not_depend_on_who_arrived_first(found: list[Source], r
 
 @settings(deadline=None)
 @given(st.lists(sources(), max_size=6, unique_by=lambda source: source.record))
-def test_every_value_travels_and_one_stands(found: list[Source]) -> None:
-    """Except for when a residence began, where what is not credible does not travel."""
+def test_every_value_travels_and_one_is_current(found: list[Source]) -> None:
+    """The exception is the start of a residence, where claims that are not credible do not travel."""
     result = resolve(found, ENDS, HOLDER, SCHOOL_YEAR)
     for name in VALUES:
         claimed = {version.facts[name] for source in found for version in source.versions if name in version.facts}

@@ -1,4 +1,4 @@
-"""The priority consumer: a finding is about a child at once; matching comes later and the finding follows the child."""
+"""The priority consumer assigns a finding to a child immediately; matching comes later and the finding follows it."""
 
 import asyncio
 from dataclasses import replace
@@ -150,7 +150,7 @@ async def test_two_findings_about_one_child_become_one_file(registry: Registry) 
     assert registry.snapshot(await registry.child_of(first)).state == "candidate"
 
 
-async def test_who_reported_is_kept_apart_from_who_the_child_is(registry: Registry) -> None:
+async def test_the_reporter_is_stored_apart_from_the_childs_identity(registry: Registry) -> None:
     who = {
         IdentityField.NAME: "例小明",
         IdentityField.REPORTER: "例老师",
@@ -178,12 +178,12 @@ async def test_what_a_department_says_of_a_child_goes_before_what_came_with_a_fi
     assert identity[IdentityField.ADDRESS] == "例村1号"
 
 
-async def test_actions_of_other_kinds_are_none_of_the_express_ways_business(registry: Registry) -> None:
+async def test_the_priority_consumer_ignores_actions_of_other_kinds(registry: Registry) -> None:
     assert await registry.report(action(Verb.VERIFY, child=an_id("x")), action(Verb.ACCEPT, child=an_id("x"))) == []
 
 
 async def test_finding_and_record_at_the_same_moment_agree_on_the_child(registry: Registry, database: Any) -> None:
-    """Whichever lane commits first, the other waits for it and uses its child."""
+    """Whichever partition commits first, the other waits for it and uses its child."""
     row = a_row()
     await registry.rows(row)
     child = await registry.child_of(row)

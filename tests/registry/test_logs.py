@@ -1,4 +1,4 @@
-"""One log, applied in other ways: cut differently, given twice, with its lanes at another pace, and once more."""
+"""One log, applied with other batch boundaries, with duplicates, in another order of partitions, and replayed."""
 
 import json
 import random
@@ -61,10 +61,10 @@ RECORDS, ACTIONS, CASES = "intake.record.v1", "intake.action.v1", "referral.case
 CONSUMERS = {RECORDS: ("main",), ACTIONS: ("main", "priority"), CASES: ("disclosures",)}
 COUNTY = with_keys(a_county(), {GAJ: public(EC)})
 DAYS = (date(2016, 3, 5), date(2016, 3, 6))
-"""Two birth dates that lie in two lanes."""
+"""Two birth dates whose records are in two partitions."""
 
 
-def lane_of(born: date | None) -> int:
+def input_partition(born: date | None) -> int:
     return partition_of("" if born is None else born.isoformat(), PARTITIONS)
 
 
@@ -97,7 +97,7 @@ def a_log(seed: int, asked: Sequence[UUID] = (), size: int = 400, vault: Vault |
     while len(log) < size:
         at = NOON + timedelta(hours=len(log))
         topic = chance.choice([RECORDS, RECORDS, RECORDS, ACTIONS, CASES])
-        partition = lane_of(chance.choice(DAYS)) if topic == RECORDS else chance.randrange(PARTITIONS)
+        partition = input_partition(chance.choice(DAYS)) if topic == RECORDS else chance.randrange(PARTITIONS)
         for _ in range(chance.randint(3, 25)):
             at += timedelta(minutes=1)
             if topic == RECORDS:
@@ -132,7 +132,7 @@ def a_log(seed: int, asked: Sequence[UUID] = (), size: int = 400, vault: Vault |
 def _record(
     chance: random.Random, partition: int, rows: dict[str, Row], findings: list[UUID], log: list[Step], at: Any
 ) -> Any:
-    born = next(day for day in DAYS if lane_of(day) == partition)
+    born = next(day for day in DAYS if input_partition(day) == partition)
     roll = chance.random()
     if findings and roll < 0.1:
         finding = chance.choice(findings)
@@ -186,7 +186,7 @@ def _action(
 
 
 async def with_decisions(registry: Registry, seed: int) -> list[Step]:
-    """The log in which persons also answer what the registry asks in it."""
+    """Return the log in which persons also resolve the reviews that the registry requests in it."""
     asked = [one.review for one in only(await registry.play(a_log(seed)), ReviewRequested)]
     await registry.reset()
     return a_log(seed, asked)
@@ -203,7 +203,7 @@ class Running:
     registry: Registry
 
     async def consume(self, log: Sequence[Step], size: int, *, twice: bool = False) -> None:
-        """Apply a log, cut into batches of one lane. ``twice``: each writer's relay sends everything again."""
+        """Apply a log in batches of one partition. With ``twice`` each producer's relay sends everything again."""
         raws = _records(log, twice=twice)
         for (topic, _), run in groupby(raws, key=lambda raw: (raw.topic, raw.partition)):
             records = list(run)
@@ -212,7 +212,7 @@ class Running:
                     await applied(self.service.consumers[consumer], records[start : start + size])
 
     async def emitted(self) -> list[dict[str, Any]]:
-        """What stands in the outbox: in the order of each lane, sealed things opened."""
+        """Return the outbox in the order of each producer, with disclosures decrypted."""
         rows = await self.service.context.pool.fetch(
             "SELECT producer_id, topic, partition, seq, key, value, headers"
             " FROM outbox ORDER BY producer_id, topic, partition, seq"
@@ -237,7 +237,7 @@ class Running:
 
 
 def _records(log: Sequence[Step], *, twice: bool) -> list[Any]:
-    """Kafka records: numbered by the lane of their writer, with offsets of their own."""
+    """Return Kafka records with sequence numbers per producer and with offsets."""
     offsets: dict[tuple[str, int], int] = {}
     numbers: dict[tuple[str, int], int] = {}
     raws: list[Any] = []
@@ -320,8 +320,8 @@ async def running(
     await admin.close()
 
 
-def unskipped(emitted: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """All that may not be skipped. Of a child's file and of what an agency may read the newest stands for all."""
+def counted_events(emitted: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the events of which every one counts; of snapshots and disclosures only the newest counts."""
     return [one for one in emitted if one["type"] not in (ChildChanged.kind, Disclosed.kind)]
 
 
@@ -347,7 +347,7 @@ def newest(emitted: list[dict[str, Any]]) -> dict[bytes, dict[str, Any]]:
 
 
 @pytest.mark.parametrize("seed", range(1, 3))
-async def test_a_log_cut_differently_or_heard_twice_ends_the_same(
+async def test_batch_boundaries_and_duplicates_do_not_change_the_result_of_a_log(
     registry: Registry, running: Callable[[], Awaitable[Running]], seed: int
 ) -> None:
     """Through the runtime, fence and numbers included: the opened state, every event and its id."""
@@ -359,7 +359,7 @@ async def test_a_log_cut_differently_or_heard_twice_ends_the_same(
         one = await running()
         await one.consume(log, size, twice=twice)
         emitted = await one.emitted()
-        seen[way] = (await one.registry.state(), unskipped(emitted), newest(emitted))
+        seen[way] = (await one.registry.state(), counted_events(emitted), newest(emitted))
         assert await one.service.parked() == []
     state, emitted, _ = seen["one by one"]
     kinds: list[type[Event]] = [ReviewRequested, ReviewResolved, FileReassigned, FindingAssigned, FactConflictFound]
@@ -407,14 +407,14 @@ async def test_an_unchanged_file_speaks_for_the_children_of_every_partition(
     plain = {"guardian_id_number": None, "guardian_name": None, "guardian_phone": None}
     days = [date(2016, 1, 1) + timedelta(days=n) for n in range(24)]
     children = [a_row(str(n), born=day, id_number=a_number(day), **plain) for n, day in enumerate(days)]
-    assert {lane_of(row.born) for row in children[::2]} == set(range(PARTITIONS))
+    assert {input_partition(row.born) for row in children[::2]} == set(range(PARTITIONS))
     log = half_years(children)
     seen = []
     for size, twice in ((1, False), (7, False), (1000, False), (7, True)):
         one = await running()
         await one.consume(log, size, twice=twice)
         emitted = await one.emitted()
-        seen.append((await one.registry.state(), unskipped(emitted), newest(emitted)))
+        seen.append((await one.registry.state(), counted_events(emitted), newest(emitted)))
         standing = {str(file_id(an_id("record", row.key))) for row in children}
         spoken = [event["value"] for event in emitted if event["type"] == ChildChanged.kind]
         dated = {
@@ -433,7 +433,7 @@ async def test_an_unchanged_file_speaks_for_the_children_of_every_partition(
         assert found == seen[0]
 
 
-async def test_a_log_heard_once_more_from_its_beginning_gives_the_same(
+async def test_a_log_replayed_from_its_beginning_gives_the_same(
     running: Callable[[], Awaitable[Running]],
 ) -> None:
     """Another database, other keys: the same ids, the same events, the same opened state."""
@@ -451,7 +451,7 @@ async def test_a_log_heard_once_more_from_its_beginning_gives_the_same(
 # ----------------------------------------------------------------------------------------------- lanes at another pace
 
 
-def three_lanes(seed: int) -> tuple[list[Step], list[list[Step]]]:
+def three_partitions(seed: int) -> tuple[list[Step], list[list[Step]]]:
     """Files of two birth dates, and then three lanes that touch them: rows of either date, some with a corrected one
     and so from the other lane; and persons who merge files of both, undo that, and say what they saw.
     """
@@ -463,7 +463,7 @@ def three_lanes(seed: int) -> tuple[list[Step], list[list[Step]]]:
         for n in range(4)
     }
     children = [file_id(an_id("record", row.key)) for row in rows.values()]
-    first = [Step(RECORDS, lane_of(row.born), read(row)) for row in rows.values()]
+    first = [Step(RECORDS, input_partition(row.born), read(row)) for row in rows.values()]
     partitions: dict[date, list[Step]] = {day: [] for day in DAYS}
     for n in range(24):
         at = NOON + timedelta(hours=n + 1)
@@ -475,7 +475,7 @@ def three_lanes(seed: int) -> tuple[list[Step], list[list[Step]]]:
             row = replace(row, identity={**row.identity, IdentityField.ID_NUMBER: a_number(day, number + 1)})
         roll = chance.random()
         if roll < 0.2:
-            # The row turns out to be of somebody born on the other day: what its own lane still has of it is older.
+            # The row turns out to have the other birth date: versions of it on its former partition are older.
             other = DAYS[1 - DAYS.index(day)]
             one = chance.randrange(4)
             moved_to = {
@@ -484,18 +484,22 @@ def three_lanes(seed: int) -> tuple[list[Step], list[list[Step]]]:
                 IdentityField.NAME: f"例小{one}",
             }
             corrected = replace(row, key=f"{row.key}/{n}", born=other, identity=moved_to)
-            partitions[day].append(Step(RECORDS, lane_of(day), read(replace(row, key=corrected.key), at=at), at))
+            partitions[day].append(
+                Step(RECORDS, input_partition(day), read(replace(row, key=corrected.key), at=at), at)
+            )
             later = at + timedelta(minutes=30)
-            partitions[day].append(Step(RECORDS, lane_of(day), disappeared(replace(row, key=corrected.key)), at))
-            partitions[other].append(Step(RECORDS, lane_of(other), read(corrected, at=later), later))
+            partitions[day].append(
+                Step(RECORDS, input_partition(day), disappeared(replace(row, key=corrected.key)), at)
+            )
+            partitions[other].append(Step(RECORDS, input_partition(other), read(corrected, at=later), later))
         elif roll < 0.3:
-            partitions[day].append(Step(RECORDS, lane_of(day), disappeared(row), at))
+            partitions[day].append(Step(RECORDS, input_partition(day), disappeared(row), at))
         elif roll < 0.4:
             ending = ended(row, f"2027H{1 + n % 2}", date(2027, 1, 1) + timedelta(days=n))
             for each in DAYS:
-                partitions[each].append(Step(RECORDS, lane_of(each), ending, at))
+                partitions[each].append(Step(RECORDS, input_partition(each), ending, at))
         else:
-            partitions[day].append(Step(RECORDS, lane_of(day), read(row, at=at), at))
+            partitions[day].append(Step(RECORDS, input_partition(day), read(row, at=at), at))
     decided: list[Step] = []
     for n in range(8):
         left, right = chance.sample(children, 2)
@@ -511,15 +515,15 @@ def three_lanes(seed: int) -> tuple[list[Step], list[list[Step]]]:
 
 
 def interleaved(chance: random.Random, partitions: Sequence[Sequence[Step]]) -> list[Step]:
-    """The lanes in some order that keeps each of them in its own."""
+    """Return the partitions interleaved, each in its own order."""
     order = [n for n, partition in enumerate(partitions) for _ in partition]
     chance.shuffle(order)
     at = [iter(partition) for partition in partitions]
     return [next(at[n]) for n in order]
 
 
-async def who_is_who(registry: Registry) -> dict[frozenset[str], Any]:
-    """Files by what is in them, whatever their ids are: what each source says, who it is, what is asked about it."""
+async def files_by_content(registry: Registry) -> dict[frozenset[str], Any]:
+    """Return files by their content instead of their ids: facts by source, identity and reviews."""
     files = {}
     rows = await registry.tx.fetch("SELECT * FROM child WHERE absorbed_by IS NULL")
     identities = await identity_of(registry.tx, registry.vault, [row["child_id"] for row in rows])
@@ -531,15 +535,15 @@ async def who_is_who(registry: Registry) -> dict[frozenset[str], Any]:
 
 
 @pytest.mark.parametrize("seed", range(4))
-async def test_lanes_that_touch_one_child_may_come_at_any_pace(registry: Registry, seed: int) -> None:
-    """Who is who, what stands and who said it do not depend on which lane was quicker."""
-    first, partitions = three_lanes(seed)
+async def test_partitions_that_concern_one_child_may_progress_at_any_pace(registry: Registry, seed: int) -> None:
+    """Clusters, current facts and their sources do not depend on which partition was faster."""
+    first, partitions = three_partitions(seed)
     chance = random.Random(seed)
     seen = []
     for _ in range(4):
         await registry.reset()
         await registry.play(first)
         await registry.play(interleaved(chance, partitions), size=chance.choice([1, 5, 1000]))
-        seen.append(await who_is_who(registry))
+        seen.append(await files_by_content(registry))
     for found in seen[1:]:
         assert found == seen[0]

@@ -28,15 +28,17 @@ from tests.registry.people import BORN, FATHER, MOTHER, PHONE, a_number
 VAULT = a_vault()
 
 
-def of(key: str, identity: Mapping[str, str], *, born: date | None = BORN, flags: tuple[str, ...] = ()) -> Evidence:
+def an_evidence(
+    key: str, identity: Mapping[str, str], *, born: date | None = BORN, flags: tuple[str, ...] = ()
+) -> Evidence:
     """What a row with only these identity fields shows."""
     found = {IdentityField(name): text for name, text in identity.items()}
     return VAULT.evidence(an_id(key), born, found, flags)
 
 
-def matched(one: dict[str, str], other: dict[str, str]) -> Match:
+def a_match(one: dict[str, str], other: dict[str, str]) -> Match:
     """How two rows compare; the clear names are there for the few that only letters can compare."""
-    left, right = of("one", one), of("other", other)
+    left, right = an_evidence("one", one), an_evidence("other", other)
     return compare(left, right, lambda *_: names.similar(one.get("name", ""), other.get("name", "")))
 
 
@@ -50,7 +52,7 @@ JOIN, ASK, APART = MatchDecision.LINK, MatchDecision.REVIEW, MatchDecision.NON_L
 @pytest.mark.parametrize(
     ("one", "other", "verdict"),
     [
-        # Rung 1: the same valid number, whatever else is said.
+        # Rung 1: the same valid number, whatever the other evidence.
         pytest.param(NUMBER, NUMBER, JOIN, id="the same number and nothing else"),
         pytest.param(NUMBER | NAME, NUMBER | {"name": "例大明"}, JOIN, id="the same number, another name"),
         # Rung 2: a number missing on one side.
@@ -74,7 +76,7 @@ JOIN, ASK, APART = MatchDecision.LINK, MatchDecision.REVIEW, MatchDecision.NON_L
             JOIN,
             id="traditional characters are no other name",
         ),
-        # Rung 3: a person is asked.
+        # Rung 3: a clerical review.
         pytest.param(
             NUMBER | NAME | {"guardian_phone": PHONE}, NAME | {"phone": PHONE}, ASK, id="name, birth date and phone"
         ),
@@ -174,25 +176,28 @@ JOIN, ASK, APART = MatchDecision.LINK, MatchDecision.REVIEW, MatchDecision.NON_L
     ],
 )
 def test_the_ladder(one: dict[str, str], other: dict[str, str], verdict: MatchDecision) -> None:
-    assert matched(one, other).decision is verdict
-    assert matched(other, one) == matched(one, other)
+    assert a_match(one, other).decision is verdict
+    assert a_match(other, one) == a_match(one, other)
 
 
 def test_siblings_born_on_other_days_never_meet() -> None:
-    one = of("one", WITH_MOTHER)
-    other = of("other", WITH_MOTHER, born=date(2018, 1, 1))
+    one = an_evidence("one", WITH_MOTHER)
+    other = an_evidence("other", WITH_MOTHER, born=date(2018, 1, 1))
     assert compare(one, other).decision is APART
     assert one.blocking_keys.isdisjoint(other.blocking_keys)
 
 
 def test_without_a_birth_date_nothing_joins() -> None:
-    assert compare(of("one", WITH_MOTHER, born=None), of("other", WITH_MOTHER, born=None)).decision is APART
-    one, other = (replace(of(name, WITH_MOTHER), birth_date=None) for name in ("one", "other"))
+    assert (
+        compare(an_evidence("one", WITH_MOTHER, born=None), an_evidence("other", WITH_MOTHER, born=None)).decision
+        is APART
+    )
+    one, other = (replace(an_evidence(name, WITH_MOTHER), birth_date=None) for name in ("one", "other"))
     assert compare(one, other).decision is APART
 
 
-def test_the_evidence_of_a_question_is_in_codes() -> None:
-    match = matched(NUMBER | WITH_MOTHER, {"id_number": a_number(sequence=3)} | WITH_MOTHER)
+def test_the_evidence_of_a_review_is_in_codes() -> None:
+    match = a_match(NUMBER | WITH_MOTHER, {"id_number": a_number(sequence=3)} | WITH_MOTHER)
     assert match.evidence == (
         "same_name",
         "same_birth_date",
@@ -214,13 +219,13 @@ def test_the_evidence_of_a_question_is_in_codes() -> None:
     ],
 )
 def test_a_number_that_cannot_be_the_childs_is_no_number(number: str) -> None:
-    assert of("one", {"id_number": number}).number is None
+    assert an_evidence("one", {"id_number": number}).number is None
 
 
 def test_a_number_flagged_as_damaged_is_no_number() -> None:
     """Intake saw that it came through a spreadsheet as a figure: even if its check digit fits by chance."""
-    assert of("one", {"id_number": a_number()}).number is not None
-    assert of("one", {"id_number": a_number()}, flags=("id_damaged",)).number is None
+    assert an_evidence("one", {"id_number": a_number()}).number is not None
+    assert an_evidence("one", {"id_number": a_number()}, flags=("id_damaged",)).number is None
 
 
 def test_a_guardians_old_number_is_the_new_one() -> None:
@@ -261,16 +266,16 @@ def test_phones_are_compared_as_digits(cell: str, digits: tuple[str, ...]) -> No
 
 def test_a_row_that_leaves_something_out_has_not_taken_it_back() -> None:
     """Half a year later the number is damaged and the phone is new."""
-    before = of("one", NUMBER | WITH_MOTHER)
-    now = of("one", WITH_MOTHER | {"guardian_phone": "19900000002"})
+    before = an_evidence("one", NUMBER | WITH_MOTHER)
+    now = an_evidence("one", WITH_MOTHER | {"guardian_phone": "19900000002"})
     both = accumulated(before, now)
     assert both.number == before.number
     assert both.phones == before.phones | now.phones
 
 
-def test_a_row_whose_number_changes_speaks_of_somebody_else() -> None:
-    before = of("one", NUMBER | WITH_MOTHER)
-    now = of("one", {"id_number": a_number(sequence=3), "name": "例大山"})
+def test_a_row_whose_number_changes_is_about_another_child() -> None:
+    before = an_evidence("one", NUMBER | WITH_MOTHER)
+    now = an_evidence("one", {"id_number": a_number(sequence=3), "name": "例大山"})
     assert accumulated(before, now) is now
 
 
@@ -322,7 +327,7 @@ def test_who_belongs_together_does_not_depend_on_the_order(
 
 @settings(deadline=None)
 @given(CASES, KEPT_APART)
-def test_two_valid_numbers_are_together_only_by_a_persons_hold(
+def test_two_valid_numbers_are_in_one_cluster_only_by_a_persons_must_link(
     records: list[Evidence], cannot_link: set[frozenset[UUID]]
 ) -> None:
     unheld = [one for one in records if one.must_link is None]
@@ -333,7 +338,7 @@ def test_two_valid_numbers_are_together_only_by_a_persons_hold(
 
 @settings(deadline=None)
 @given(CASES, KEPT_APART)
-def test_what_a_person_holds_stays_together_and_what_is_kept_apart_stays_apart(
+def test_must_link_groups_stay_together_and_cannot_link_groups_stay_apart(
     records: list[Evidence], cannot_link: set[frozenset[UUID]]
 ) -> None:
     of_record = {one.record: one.must_link for one in records}
@@ -347,9 +352,9 @@ def test_what_a_person_holds_stays_together_and_what_is_kept_apart_stays_apart(
 
 def test_a_record_that_fits_two_numbers_goes_to_the_same_one_in_every_order() -> None:
     """The clinic's row names mother and father; two schools have a number each, one names the one, one the other."""
-    clinic = of("clinic", NAME | {"mother_id_number": MOTHER, "father_id_number": FATHER})
-    one = of("one", NAME | {"mother_id_number": MOTHER, "id_number": a_number(sequence=1)})
-    other = of("other", NAME | {"father_id_number": FATHER, "id_number": a_number(sequence=3)})
+    clinic = an_evidence("clinic", NAME | {"mother_id_number": MOTHER, "father_id_number": FATHER})
+    one = an_evidence("one", NAME | {"mother_id_number": MOTHER, "id_number": a_number(sequence=1)})
+    other = an_evidence("other", NAME | {"father_id_number": FATHER, "id_number": a_number(sequence=3)})
     arranged = {tuple(cluster(list(order), set())) for order in permutations((clinic, one, other))}
     assert len(arranged) == 1
     assert sorted(len(group) for group in arranged.pop()) == [1, 2]

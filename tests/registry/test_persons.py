@@ -35,7 +35,7 @@ async def two_files(registry: Registry) -> tuple[UUID, UUID, ReviewRequested]:
 
 
 def with_another_phone(row: Row) -> Row:
-    """What it shows has changed, so that it is compared with everybody once more; nothing new speaks for one child."""
+    """Return the row with changed evidence, so that it is compared again, but without new evidence for one child."""
     return replace(row, identity={**row.identity, IdentityField.GUARDIAN_PHONE: "19900000002"})
 
 
@@ -47,7 +47,7 @@ def refusal(emitted: list[Any]) -> str:
 # -------------------------------------------------------------------------------------------------------------- verify
 
 
-async def test_what_a_named_person_saw_is_marked_and_stands_for_its_day(registry: Registry) -> None:
+async def test_a_verification_is_marked_and_current_for_its_day(registry: Registry) -> None:
     await registry.rows(ONE)
     child = await registry.child_of(ONE)
 
@@ -70,7 +70,7 @@ async def test_what_a_named_person_saw_is_marked_and_stands_for_its_day(registry
     assert (row["child_id"], row["outcome"], row["role"]) == (child, "confirmed", "child_director")
 
 
-async def test_a_person_who_found_nobody_is_remembered_without_a_fact(registry: Registry) -> None:
+async def test_a_verification_that_found_no_child_is_stored_without_a_fact(registry: Registry) -> None:
     await registry.rows(ONE)
     emitted = await registry.act(action(Verb.VERIFY, child=await registry.child_of(ONE), outcome="not_found"))
     assert emitted == []
@@ -158,8 +158,10 @@ async def test_what_came_while_two_files_were_one_goes_where_it_would_have_gone(
     assert await registry.child_of(clinic(other)) == await registry.child_of(other) == absorbed
 
 
-async def test_whoever_could_not_join_the_two_joins_the_one_that_it_fits(registry: Registry) -> None:
-    """While the two were one it had another number than the newcomer, who therefore had to stay apart."""
+async def test_a_record_that_could_not_link_to_the_merged_file_links_to_the_part_that_it_fits(
+    registry: Registry,
+) -> None:
+    """The merged file had another number than the new record, which could therefore not link to it."""
     one, other = a_row("one", name="例大山", guardian_id_number=FATHER), a_row("other", id_number=None)
     newcomer = a_row("newcomer", id_number=a_number(sequence=3))
     await registry.rows(one, other)
@@ -178,7 +180,7 @@ async def test_whoever_could_not_join_the_two_joins_the_one_that_it_fits(registr
         (absorbed, survivor, "split"),
         (absorbed, alone, "matched"),
     ]
-    # Whether the newcomer is the survivor's child: it is the other's, and a person says that they are two.
+    # The review of the survivor is resolved: the new record belongs to the other part, which a person split off.
     assert (asked.review, "split") in [(settled.review, settled.outcome) for settled in only(emitted, ReviewResolved)]
     assert registry.snapshot(absorbed).open_reviews == registry.snapshot(survivor).open_reviews == 0
 
@@ -216,7 +218,7 @@ async def test_who_was_seen_is_remembered_of_the_file_that_was_named(registry: R
     assert registry.chosen(other) == {}
 
 
-async def test_a_finding_about_the_absorbed_file_goes_back_with_what_it_brought(registry: Registry) -> None:
+async def test_a_finding_about_the_absorbed_file_goes_back_with_what_it_contributed(registry: Registry) -> None:
     one, other, _ = await two_files(registry)
     await registry.act(action(Verb.MERGE, child=one, other=other))
     await registry.report(reported(child=other, identity=OTHER.identity))
@@ -245,7 +247,7 @@ async def test_findings_of_a_file_within_a_file_go_back_with_it(registry: Regist
     assert (handed.child, handed.findings) == (passed.child, (an_id("finding"),))
 
 
-async def test_what_two_children_contradict_as_one_is_reported_anew_when_one_of_them_does(registry: Registry) -> None:
+async def test_a_conflict_of_a_merged_file_is_reported_again_for_the_part_that_has_it(registry: Registry) -> None:
     one = replace(ONE, facts={FactName.SCHOOL_GRADE: 4})
     other = replace(OTHER, facts={FactName.SCHOOL_GRADE: 5})
     await registry.rows(one, other)
@@ -260,7 +262,7 @@ async def test_what_two_children_contradict_as_one_is_reported_anew_when_one_of_
     assert (again.child, again.units) == (survivor, ("341722-gaj", "341722-jtj"))
 
 
-async def test_what_is_split_never_joins_again_by_itself(registry: Registry) -> None:
+async def test_matching_never_links_again_what_was_split(registry: Registry) -> None:
     """Two children under one number: a person takes the clinic's row out, and later rows do not put it back."""
     row = a_row()
     await registry.rows(row, police(row), clinic(row))
@@ -291,7 +293,7 @@ async def test_a_new_record_of_a_split_number_finds_one_of_the_two(registry: Reg
 
 
 async def test_after_a_merge_by_a_person_its_rows_stay_together(registry: Registry) -> None:
-    """Though they say other names and other guardians, or later have two valid numbers."""
+    """Other names and guardians, or two valid numbers later, do not separate them."""
     one = a_row("one")
     other = a_row("other", id_number=None, name="例大山", guardian_id_number=None)
     await registry.rows(one, other)
@@ -307,7 +309,7 @@ async def test_after_a_merge_by_a_person_its_rows_stay_together(registry: Regist
     assert await registry.child_of(one) == await registry.child_of(other)
 
 
-async def test_a_split_of_what_a_finding_brought_takes_the_finding_along(registry: Registry) -> None:
+async def test_a_split_of_a_findings_record_moves_the_finding(registry: Registry) -> None:
     found = replace(
         ONE,
         key="found",
@@ -399,7 +401,7 @@ async def test_a_split_that_cannot_be_is_refused_by_name(registry: Registry, how
 # ------------------------------------------------------------------------------------------------------------ questions
 
 
-async def test_a_confirmed_question_merges(registry: Registry) -> None:
+async def test_a_confirmed_review_merges(registry: Registry) -> None:
     one, other, asked = await two_files(registry)
 
     emitted = await registry.act(action(Verb.CONFIRM, proposal=asked.review))
@@ -411,7 +413,7 @@ async def test_a_confirmed_question_merges(registry: Registry) -> None:
     assert {handed.child, handed.from_child} == {one, other}
 
 
-async def test_a_declined_question_is_not_asked_again_for_the_same_evidence(registry: Registry) -> None:
+async def test_a_declined_review_is_not_requested_again_for_the_same_evidence(registry: Registry) -> None:
     one, other, asked = await two_files(registry)
 
     emitted = await registry.act(action(Verb.DECLINE, proposal=asked.review))
@@ -424,8 +426,8 @@ async def test_a_declined_question_is_not_asked_again_for_the_same_evidence(regi
     assert await registry.child_of(OTHER) == other
 
 
-async def test_new_evidence_is_asked_about_and_does_not_overrule_a_person(registry: Registry) -> None:
-    """The village's row gets the very number of the school's: a person said two children, so a person is asked."""
+async def test_new_evidence_is_reviewed_and_does_not_overrule_a_person(registry: Registry) -> None:
+    """The village's row gets the number of the school's row: a person decided two children, so it is reviewed."""
     one, other, asked = await two_files(registry)
     await registry.act(action(Verb.DECLINE, proposal=asked.review))
 
@@ -438,20 +440,20 @@ async def test_new_evidence_is_asked_about_and_does_not_overrule_a_person(regist
     assert again.review != asked.review
 
 
-async def test_a_question_is_answered_once(registry: Registry) -> None:
+async def test_a_review_is_resolved_once(registry: Registry) -> None:
     _, _, asked = await two_files(registry)
     await registry.act(action(Verb.DECLINE, proposal=asked.review))
     assert refusal(await registry.act(action(Verb.CONFIRM, proposal=asked.review))) == "already_settled"
 
 
-async def test_a_question_is_answered_by_the_unit_it_was_put_to(registry: Registry) -> None:
+async def test_a_review_is_resolved_by_the_unit_that_decides(registry: Registry) -> None:
     _, _, asked = await two_files(registry)
     emitted = await registry.act(action(Verb.CONFIRM, unit="341722-renli", proposal=asked.review))
     assert refusal(emitted) == "not_yours"
     assert len(await registry.clusters()) == 2
 
 
-async def test_somebody_elses_proposals_are_none_of_the_registrys_business(registry: Registry) -> None:
+async def test_the_registry_ignores_proposals_of_other_services(registry: Registry) -> None:
     emitted = await registry.act(
         action(Verb.CONFIRM, child=an_id("x"), proposal=an_id("a derived finding")),
         action(Verb.DECLINE, child=an_id("x"), proposal=an_id("a ledger entry")),
@@ -462,7 +464,9 @@ async def test_somebody_elses_proposals_are_none_of_the_registrys_business(regis
 
 
 @pytest.mark.parametrize("verb", [Verb.CONFIRM, Verb.DECLINE])
-async def test_a_question_that_nobody_asked_is_refused_and_changes_nothing(registry: Registry, verb: Verb) -> None:
+async def test_the_resolution_of_an_unknown_review_is_refused_and_changes_nothing(
+    registry: Registry, verb: Verb
+) -> None:
     one, _, asked = await two_files(registry)
     before = await registry.state()
     nobodys = review_id(an_id("nobody's"))
@@ -475,8 +479,8 @@ async def test_a_question_that_nobody_asked_is_refused_and_changes_nothing(regis
     assert asked.review != nobodys
 
 
-async def test_every_question_has_the_id_of_one_and_no_child_has(registry: Registry) -> None:
-    """Also of those that nobody asked, which a person settled unasked: referral leaves them to the registry too."""
+async def test_every_review_has_the_id_of_one_and_no_child_has(registry: Registry) -> None:
+    """Reviews for decisions made without a request are included: referral leaves them to the registry too."""
     one, other, asked = await two_files(registry)
     emitted = await registry.act(action(Verb.MERGE, child=one, other=other), action(Verb.SPLIT, child=one, other=other))
     reviews = [asked.review, *(settled.review for settled in only(emitted, ReviewResolved))]
@@ -485,7 +489,7 @@ async def test_every_question_has_the_id_of_one_and_no_child_has(registry: Regis
     assert not any(map(is_review, (one, other)))
 
 
-async def test_a_question_follows_its_file_into_a_merge(registry: Registry) -> None:
+async def test_a_review_follows_its_file_into_a_merge(registry: Registry) -> None:
     """One could be the village's; one is merged into a third; the answer then concerns the third."""
     one, other, asked = await two_files(registry)
     third = a_row(
@@ -502,8 +506,8 @@ async def test_a_question_follows_its_file_into_a_merge(registry: Registry) -> N
     assert {handed.child, handed.from_child} == {survivor, other}
 
 
-async def test_a_question_goes_back_to_its_file_when_a_merge_is_undone(registry: Registry) -> None:
-    """Who confirms it afterwards confirms what was asked, and not of the file that had absorbed it meanwhile."""
+async def test_a_review_goes_back_to_its_file_when_a_merge_is_undone(registry: Registry) -> None:
+    """A later confirmation concerns the file it was requested for, not the one that had absorbed it meanwhile."""
     one, other, asked = await two_files(registry)
     third = a_row("third", name="例大山", id_number=None, guardian_id_number=None, guardian_name=None)
     await registry.rows(replace(third, identity={IdentityField.NAME: "例大山"}))
@@ -517,10 +521,10 @@ async def test_a_question_goes_back_to_its_file_when_a_merge_is_undone(registry:
     assert {handed.child, handed.from_child} == {one, other}
 
 
-async def test_a_question_that_two_files_have_alike_stays_each_ones_own_when_a_merge_is_undone(
+async def test_equal_reviews_of_two_files_stay_with_each_when_a_merge_is_undone(
     registry: Registry,
 ) -> None:
-    """The village's child may be the school's or the clinic's, for the same reasons: nothing is asked a second time."""
+    """The village's child may be the school's or the clinic's, for the same reasons: no review is requested twice."""
     third = clinic(ONE)
     emitted = await registry.rows(ONE, third, OTHER)
     one, clinics, other = [await registry.child_of(row) for row in (ONE, third, OTHER)]
@@ -538,7 +542,7 @@ async def test_a_question_that_two_files_have_alike_stays_each_ones_own_when_a_m
     assert {handed.child, handed.from_child} == {one, other}
 
 
-async def test_what_a_person_declined_is_not_asked_again_when_a_merge_is_undone(registry: Registry) -> None:
+async def test_a_declined_review_is_not_requested_again_when_a_merge_is_undone(registry: Registry) -> None:
     one, _, asked = await two_files(registry)
     await registry.act(action(Verb.DECLINE, proposal=asked.review))
     third = replace(a_row("third"), identity={IdentityField.NAME: "例大山"})
@@ -551,7 +555,7 @@ async def test_what_a_person_declined_is_not_asked_again_when_a_merge_is_undone(
     assert only(emitted, ReviewRequested) == []
 
 
-async def test_a_question_asked_of_two_files_as_one_goes_to_the_one_that_it_is_about(registry: Registry) -> None:
+async def test_a_review_of_a_merged_file_goes_to_the_part_that_it_is_about(registry: Registry) -> None:
     third = replace(a_row("third"), identity={IdentityField.NAME: "例大山"})
     await registry.rows(third, ONE)
     survivor, one = await registry.child_of(third), await registry.child_of(ONE)
@@ -567,7 +571,7 @@ async def test_a_question_asked_of_two_files_as_one_goes_to_the_one_that_it_is_a
     assert {handed.child, handed.from_child} == {one, other}
 
 
-async def test_what_a_person_declined_is_not_asked_of_the_file_that_absorbs_one_of_the_two(registry: Registry) -> None:
+async def test_a_declined_review_is_not_requested_of_the_file_that_absorbs_one_of_the_two(registry: Registry) -> None:
     one, other, asked = await two_files(registry)
     await registry.act(action(Verb.DECLINE, proposal=asked.review))
     third = replace(a_row("third"), identity={IdentityField.NAME: "例大山"})
@@ -582,7 +586,7 @@ async def test_what_a_person_declined_is_not_asked_of_the_file_that_absorbs_one_
 
 @pytest.mark.parametrize("size", [1, 1000])
 async def test_a_decision_is_on_record_with_its_own_day_and_its_own_file(registry: Registry, size: int) -> None:
-    """Whatever else was in the batch: who was seen before a merge was seen as that file's child, and asked that day."""
+    """A verification before a merge counts for the file at that time, and a review keeps its day, in any batch."""
     await registry.rows(ONE)
     await registry.play(
         [

@@ -55,7 +55,7 @@ _PHONE = re.compile(rb"(?<![0-9a-f])1[3-9]\d{9}(?![0-9a-f])")
 
 
 async def a_whole_life(registry: Registry) -> None:
-    """Records, a question, a finding, a merge, a split, a disclosure: everything that writes anywhere."""
+    """Apply records, a review, a finding, a merge, a split and a disclosure, so that every table is written."""
     registry.county = with_keys(a_county(), {GAJ: public(EC)})
     row = a_row(**{field.value: text for field, text in WHO.items() if field.value not in ("reporter", "narrative")})
     other = a_row("other", name="例大山", id_number=None, guardian_id_number=None)
@@ -115,7 +115,7 @@ async def test_no_event_shows_a_name_a_number_or_a_phone(registry: Registry) -> 
 
 
 async def test_the_same_phone_shows_nothing_about_children_of_other_days() -> None:
-    """A lookup key that is worth nothing elsewhere: the hash holds the birth date, and phones never meet numbers."""
+    """A blocking key is useless elsewhere: its hash includes the birth date, and the kind of the value."""
     vault = a_vault()
     assert vault.hash("phone", "2016-03-05", PHONE) != vault.hash("phone", "2016-03-06", PHONE)
     assert vault.hash("phone", "2016-03-05", PHONE) != vault.hash("guardian", "2016-03-05", PHONE)
@@ -170,7 +170,7 @@ async def test_what_is_read_after_a_key_was_destroyed_opens_a_new_file(registry:
 
 
 @pytest.mark.parametrize("held", [False, True])
-async def test_a_destroyed_child_is_never_taken_up_again(registry: Registry, held: bool) -> None:
+async def test_nothing_is_added_to_a_destroyed_child(registry: Registry, held: bool) -> None:
     """The only row it had comes again, with the same content and with another: that is a new file, which grows."""
     row = a_row()
     await registry.rows(row)
@@ -225,7 +225,7 @@ async def test_a_finding_about_a_destroyed_child_goes_on_about_a_candidate(regis
     ] == "例小明"
 
 
-async def test_a_candidate_that_was_destroyed_before_its_finding_came_holds_nobody_up(registry: Registry) -> None:
+async def test_a_candidate_destroyed_before_its_finding_arrives_delays_nothing(registry: Registry) -> None:
     found = replace(clinic(a_row()), key="found", dataset="finding", period=None)
     await registry.consume(read(found, finding=an_id("finding")))
     destroyed = await registry.child_of(found)
@@ -240,7 +240,7 @@ async def test_a_candidate_that_was_destroyed_before_its_finding_came_holds_nobo
     assert await store.child_keys(registry.tx, [destroyed]) == {}
 
 
-async def test_names_of_a_destroyed_child_are_compared_with_nobodys(registry: Registry) -> None:
+async def test_names_of_a_destroyed_child_are_not_compared(registry: Registry) -> None:
     """A name that has lost a character is compared letter by letter with whomever a key finds: none finds this one."""
     one = a_row(name="张子轩", guardian_id_number=None, guardian_name=None)
     await registry.rows(one)

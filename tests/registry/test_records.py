@@ -1,4 +1,4 @@
-"""Records become files: joined, kept apart or asked about, and the same in batches of any size."""
+"""Records become files by link, non-link or review, with the same result in batches of any size."""
 
 import asyncio
 import random
@@ -75,8 +75,8 @@ async def test_twins_are_two_children(registry: Registry) -> None:
     assert only(emitted, ReviewRequested) == []
 
 
-async def test_a_lead_is_asked_about_once(registry: Registry) -> None:
-    """Name, birth date and a phone: a person decides, and each file says that a question is open.
+async def test_the_same_evidence_is_reviewed_once(registry: Registry) -> None:
+    """Name, birth date and a phone agree: a person decides, and each file shows that a review is open.
 
     While it is, whatever else turns up is for the same person's answer.
     """
@@ -108,7 +108,7 @@ async def test_names_with_a_lost_character_are_compared_letter_by_letter(registr
     assert {asked.child, asked.other} == {await registry.child_of(row), await registry.child_of(lead)}
 
 
-async def test_two_valid_numbers_are_asked_about_and_never_joined(registry: Registry) -> None:
+async def test_two_valid_numbers_are_reviewed_and_never_linked(registry: Registry) -> None:
     one = a_row("one", id_number=a_number(sequence=1))
     other = a_row("other", id_number=a_number(sequence=3))
 
@@ -119,8 +119,8 @@ async def test_two_valid_numbers_are_asked_about_and_never_joined(registry: Regi
     assert asked.conflicts == ("two_valid_numbers",)
 
 
-async def test_a_row_that_gets_its_number_joins_the_file_that_has_it(registry: Registry) -> None:
-    """The clinic's file is absorbed; whoever keeps matters by child is told once, and the question is settled."""
+async def test_a_row_that_gets_its_number_links_to_the_file_that_has_it(registry: Registry) -> None:
+    """The clinic's file is absorbed; this is published once, and the review is resolved."""
     row = a_row(guardian_id_number=None)
     late = clinic(row)
     later = NOON + timedelta(hours=1)
@@ -186,7 +186,7 @@ async def test_a_row_that_lost_its_number_in_a_spreadsheet_stays(registry: Regis
 
 
 async def test_a_row_that_knows_only_the_month_of_birth_opens_a_file_of_its_own(registry: Registry) -> None:
-    """A month is no evidence of who somebody is: the row joins nobody by itself."""
+    """A month is no evidence of identity: the row links to no other."""
     row = a_row()
     await registry.rows(row)
     vague = read(police(row)).model_copy(update={"birth_date": "2016-03"})
@@ -197,8 +197,8 @@ async def test_a_row_that_knows_only_the_month_of_birth_opens_a_file_of_its_own(
     assert vague.key == read(row).key
 
 
-async def test_a_corrected_birth_date_moves_a_row_to_another_lane(registry: Registry) -> None:
-    """What the old lane still has of it is older and changes nothing."""
+async def test_a_corrected_birth_date_moves_a_row_to_another_partition(registry: Registry) -> None:
+    """Its versions on the former partition are older and change nothing."""
     row = a_row()
     corrected = replace(
         row, born=date(2016, 3, 6), identity={**row.identity, IdentityField.ID_NUMBER: a_number(date(2016, 3, 6))}
@@ -215,8 +215,8 @@ async def test_a_corrected_birth_date_moves_a_row_to_another_lane(registry: Regi
     assert (await registry.file(child))["child_version"] == version
 
 
-async def test_what_the_old_lane_still_has_of_a_corrected_row_takes_nothing_away(registry: Registry) -> None:
-    """The row was missing from a file, and came back with another birth date: whichever lane is quicker."""
+async def test_older_versions_of_a_corrected_row_on_its_former_partition_change_nothing(registry: Registry) -> None:
+    """The row was missing from a file, and came back with another birth date, whichever partition is faster."""
     row = a_row()
     corrected = replace(
         row, born=date(2016, 3, 6), identity={**row.identity, IdentityField.ID_NUMBER: a_number(date(2016, 3, 6))}
@@ -231,7 +231,7 @@ async def test_what_the_old_lane_still_has_of_a_corrected_row_takes_nothing_away
 
 
 async def test_a_row_that_is_as_it_was_is_not_opened_again(registry: Registry) -> None:
-    """Its content says so. It speaks for its new period all the same."""
+    """Its content hash shows this. It is valid for its new period nevertheless."""
     row = a_row(valid_on=date(2026, 3, 31), period="2026H1")
     await registry.rows(row, village(a_row(), facts={FactName.SCHOOL_GRADE: 5}))
     child = await registry.child_of(row)
@@ -263,7 +263,7 @@ async def test_a_row_that_changes_and_changes_back_in_one_batch_is_what_it_was(r
 
 
 async def test_a_record_that_changes_while_it_is_read_is_read_again(registry: Registry, database: Any) -> None:
-    """Its content was as it had been; then another lane corrected it, and its identity must be opened after all."""
+    """Its content had not changed until another partition corrected it, so that its identity must be opened."""
     row = a_row()
     changed = replace(row, facts={FactName.SCHOOL_GRADE: 5})
     await registry.rows(row)
@@ -300,8 +300,8 @@ async def test_of_who_a_child_is_the_newer_validity_counts_not_the_newer_arrival
     assert await registry.tx.fetchval("SELECT valid_on FROM record") == autumn.valid_on
 
 
-async def test_identical_content_is_not_said_twice(registry: Registry) -> None:
-    """The version counts the event; the snapshot would say nothing new."""
+async def test_identical_content_is_not_emitted_twice(registry: Registry) -> None:
+    """The version counts the event, but the snapshot has not changed."""
     await registry.rows(a_row())
     emitted = await registry.rows(a_row())
 
@@ -310,8 +310,8 @@ async def test_identical_content_is_not_said_twice(registry: Registry) -> None:
     assert (await registry.file(child))["child_version"] == 2
 
 
-async def test_what_a_person_is_asked_or_reports_waits_for_no_file(registry: Registry) -> None:
-    """Nor does a file that another one joins; what only departments say may wait for what others say of it."""
+async def test_reviews_and_reports_bypass_coalescing(registry: Registry) -> None:
+    """A file that absorbs another one bypasses too; snapshots of departments' rows alone may be coalesced."""
     asked = a_row(guardian_id_number=None)
     met = a_row("met", name="例小海", id_number=a_number(sequence=21))
     later = a_row("later", id_number=None, guardian_id_number=None, guardian_name=None, phone=None, name="例小山")
@@ -347,7 +347,7 @@ async def test_a_record_that_disappears_leaves_evidence_not_an_exit(registry: Re
     assert registry.chosen(file.child)[FactName.SCHOOL_GRADE] == 4
 
 
-async def test_a_record_that_comes_back_speaks_again(registry: Registry) -> None:
+async def test_a_record_that_reappears_is_reported_again(registry: Registry) -> None:
     row = a_row()
     await registry.rows(row)
     await registry.consume(disappeared(row))
@@ -356,12 +356,12 @@ async def test_a_record_that_comes_back_speaks_again(registry: Registry) -> None
     assert file.silent_sources == ()
 
 
-async def test_a_record_nobody_read_disappears_without_a_trace(registry: Registry) -> None:
+async def test_the_disappearance_of_an_unknown_record_changes_nothing(registry: Registry) -> None:
     assert await registry.consume(disappeared(a_row())) == []
 
 
 async def test_a_whole_file_without_changes_costs_nothing(registry: Registry) -> None:
-    """Nobody contradicts the school, so its new date changes nothing that stands: no event, no version."""
+    """No claim conflicts with the school's, so its new date changes no current fact: no event, no version."""
     row = a_row()
     await registry.rows(row, police(row))
 
@@ -371,8 +371,8 @@ async def test_a_whole_file_without_changes_costs_nothing(registry: Registry) ->
     assert (await registry.file(await registry.child_of(row)))["child_version"] == 2
 
 
-async def test_a_whole_file_that_makes_an_older_claim_newer_changes_what_stands(registry: Registry) -> None:
-    """The township said last autumn that the child is in grade 5; the school's file of March still says 4."""
+async def test_a_whole_file_that_makes_an_older_claim_newer_changes_the_current_fact(registry: Registry) -> None:
+    """The township reported grade 5 last autumn; the school's file of March still has 4."""
     row = a_row(valid_on=date(2026, 3, 31), period="2026H1")
     town = village(a_row(), facts={FactName.SCHOOL_GRADE: 5})
     await registry.rows(row, town)
@@ -416,11 +416,11 @@ async def test_a_file_is_complete_when_every_partition_has_its_end(registry: Reg
         await registry.consume(end, end, partition=3)
         await registry.consume(end, partition=1)
     told = {"unit": "341722-jtj", "dataset": "school", "period": "2027H1"}
-    assert lines == [{"event": "submission_complete", "log_level": "info", **told}]
+    assert lines == [{"event": "submission_completed", "log_level": "info", **told}]
 
 
 async def test_a_child_with_records_on_two_partitions_is_dated_by_each_of_them_alone(registry: Registry) -> None:
-    """Two rows of one file with different birth dates; a person says that they speak of one child."""
+    """Two rows of one file have different birth dates; a person decides that they are about one child."""
     old = a_row("old", valid_on=date(2026, 3, 31), period="2026H1")
     born = date(2016, 5, 3)
     other = a_row("other", born=born, id_number=a_number(born), valid_on=date(2026, 6, 30), period="2026H1")
@@ -439,7 +439,7 @@ async def test_a_child_with_records_on_two_partitions_is_dated_by_each_of_them_a
 
 
 @pytest.mark.parametrize("first", [0, 1])
-async def test_what_was_said_before_a_birth_date_was_known_is_dated_by_the_file_between(
+async def test_facts_read_before_a_birth_date_was_known_are_dated_by_the_file_between(
     registry: Registry, first: int
 ) -> None:
     """The file ended on both partitions before the date was added, however far the partition of the record is."""
@@ -461,10 +461,10 @@ async def test_what_was_said_before_a_birth_date_was_known_is_dated_by_the_file_
 @pytest.mark.parametrize(
     ("period", "on", "year"), [("2027H1", date(2027, 3, 31), 2026), ("2027H2", date(2027, 9, 30), 2027)]
 )
-async def test_a_grade_that_stands_in_the_next_school_years_file_is_news(
+async def test_a_grade_in_the_next_school_years_file_is_published(
     registry: Registry, period: str, on: date, year: int
 ) -> None:
-    """The row did not change: only the file's end says that the child repeats the grade."""
+    """The row did not change: only the file's end shows that the child repeats the grade."""
     row = a_row()
     await registry.rows(row)
     child = await registry.child_of(row)
@@ -477,8 +477,8 @@ async def test_a_grade_that_stands_in_the_next_school_years_file_is_news(
     assert (await registry.file(child))["dependency_keys"] == [f"341722-jtj school 0 {year}"]
 
 
-async def test_a_permit_that_stands_in_the_next_years_file_is_news(registry: Registry) -> None:
-    """A permit is believed for so long after it was last said: whoever reads that must hear that it was said again."""
+async def test_a_permit_in_the_next_years_file_is_published(registry: Registry) -> None:
+    """A permit expires some time after it was last reported, so consumers need the date of each report."""
     row = police(a_row(), facts={FactName.RESIDENCE_PERMIT: True})
     await registry.rows(row)
 
@@ -488,8 +488,8 @@ async def test_a_permit_that_stands_in_the_next_years_file_is_news(registry: Reg
     assert permit.valid_on == date(2027, 9, 30)
 
 
-async def test_what_stands_in_a_file_after_a_persons_finding_is_news(registry: Registry) -> None:
-    """A person found the guardianship effective; half a year later the village's list says the same as before."""
+async def test_a_guardians_status_in_a_file_after_a_verification_is_published(registry: Registry) -> None:
+    """A person found the guardianship effective; half a year later the village's list has its former value."""
     row = village(a_row(), facts={FactName.LIVES_WITH_CARETAKER: True})
     await registry.rows(row)
     child = await registry.child_of(row)
@@ -501,7 +501,7 @@ async def test_what_stands_in_a_file_after_a_persons_finding_is_news(registry: R
     assert days[FactName.LIVES_WITH_CARETAKER] > days[FactName.GUARDIAN_STATUS]
 
 
-async def test_nobody_changes_a_file_while_a_whole_file_ends(registry: Registry, database: Any) -> None:
+async def test_no_other_batch_changes_a_file_while_a_whole_file_ends(registry: Registry, database: Any) -> None:
     """A merge makes a child one that the file's end changes: in the moment when such children are looked for.
 
     Neither file alone is one that the end of a file changes: nobody contradicts it, and no fact of it has a school
@@ -528,7 +528,7 @@ async def test_nobody_changes_a_file_while_a_whole_file_ends(registry: Registry,
     await other.tx.close()
 
 
-async def test_departments_that_contradict_are_reported_once(registry: Registry) -> None:
+async def test_a_conflict_between_departments_is_reported_once(registry: Registry) -> None:
     row = a_row()
     town = village(row, facts={FactName.SCHOOL_GRADE: 5})
 
@@ -600,7 +600,7 @@ def a_crowd(seed: int, children: int = 12) -> list[Event]:
 
 @pytest.mark.parametrize("seed", range(4))
 async def test_batches_of_any_size_end_in_the_same_state(registry: Registry, seed: int) -> None:
-    """What may not be skipped is said the same; a child's snapshot is said less often in larger batches."""
+    """Events of which every one counts are the same; snapshots are emitted less often in larger batches."""
     events = a_crowd(seed)
     states, told, files = [], [], []
     for size in (1, 7, 1000):
@@ -621,7 +621,7 @@ async def test_batches_of_any_size_end_in_the_same_state(registry: Registry, see
 
 
 def _content(files: dict[Any, ChildChanged]) -> dict[Any, Any]:
-    """Without the dates of claims: a snapshot said earlier may show older ones."""
+    """Return files without the dates of claims, which may be older in a snapshot that was emitted earlier."""
     return {
         child: [
             file.state,
