@@ -1,4 +1,4 @@
-"""Whatever is sent: it is answered, what can be taken is taken, nothing is shown, nothing stands still."""
+"""Any input is answered: what can be accepted is accepted, no identity is shown, and no partition halts."""
 
 import json
 import random
@@ -122,7 +122,7 @@ between = st.sampled_from(["", " ", "　", "：", "\u200b", "-", "，电话"])
 async def test_a_receipt_never_shows_a_whole_number_phone_or_name(
     intake: Harness, name: str, number: str, phone: str, glue: str, placed: list[tuple[str, int]]
 ) -> None:
-    """Whichever column somebody's data stand in, and whatever stands beside them; or stand where columns are named.
+    """It holds for any column that personal data are in, any text beside them, and personal data as headers.
 
     What a file itself announces as its columns is repeated to its sender, but for numbers.
     """
@@ -340,7 +340,7 @@ async def test_every_input_twice_emits_every_record_once(intake: Harness) -> Non
 
 
 def unread(*, submission: object = "one", number: int) -> MalformedMessage:
-    """What stands for a row of a file that cannot be read."""
+    """Return the substitute for a malformed row of a file."""
     return MalformedMessage(
         type=Row.kind, fields=("valid_on",), submission=an_id("submission", submission), number=number
     )
@@ -627,11 +627,11 @@ async def test_the_outcome_of_actions_does_not_depend_on_batch_boundaries(intake
 
 async def test_a_units_county_and_malformed_trace_are_not_passed_on(intake: Harness) -> None:
     """Both travel in headers that stand beside others with a zero byte between them."""
-    heard = intake._inbound(Row(dataset="school", cells=a_child(1)), f"department.{SCHOOL}.v1")
+    inbound = intake._inbound(Row(dataset="school", cells=a_child(1)), f"department.{SCHOOL}.v1")
     for trace in ("a\x00b", "00-" + "1" * 32 + "-" + "2" * 16 + "-01"):
-        changed: Any = heard.envelope.__class__(
-            an_id(trace), "/x", heard.envelope.type, NOON, "k", "999999\x00", an_id("c"), traceparent=trace
+        changed: Any = inbound.envelope.__class__(
+            an_id(trace), "/x", inbound.envelope.type, NOON, "k", "999999\x00", an_id("c"), traceparent=trace
         )
-        emitted = await intake.emit_for([heard.__class__(heard.event, changed, heard.topic, 0, 1)])
+        emitted = await intake.emit_for([inbound.__class__(inbound.event, changed, inbound.topic, 0, 1)])
         assert {one.county for one in emitted} == {"341722"}
         assert {one.traceparent for one in emitted} == {None if "\x00" in trace else trace}
