@@ -1,1 +1,1 @@
-"""Intake, the only door: reads what units hand over and what their people do, and answers every row."""
+"""Intake, through which all data enters: it reads what units submit and what their people do, and answers each row."""

@@ -28,7 +28,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class MalformedMessage(Event):
-    """Stands for a message that could not be decoded."""
+    """A substitute for a message that could not be decoded."""
 
     type: str
     """``ce_type`` of the message, such as ``department.Row.v1``."""
@@ -52,7 +52,7 @@ class MalformedMessage(Event):
 
 
 def repair_record(envelope: Envelope, value: bytes, reason: str) -> Event | None:
-    """Return the repaired row, or what stands for the message; None if its kind is of a later version."""
+    """Return the repaired row, or a substitute for the message; None if its kind is of a later version."""
     content = _content(value)
     if envelope.type == Row.kind:
         repaired = _row(content)
@@ -62,7 +62,7 @@ def repair_record(envelope: Envelope, value: bytes, reason: str) -> Event | None
 
 
 def repair_action(envelope: Envelope, value: bytes, reason: str) -> Event | None:
-    """Return the repaired report, or what stands for the message; None if its kind is of a later version."""
+    """Return the repaired report, or a substitute for the message; None if its kind is of a later version."""
     content = _content(value)
     message = _malformed(envelope, content, reason, {Action.kind})
     if message is None or message.verb is not Verb.REPORT:

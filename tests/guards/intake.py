@@ -1,4 +1,4 @@
-"""What intake promises, taken out one by one."""
+"""What intake promises, mutated one guarded line at a time."""
 
 from tests.guards.guard import Guard
 
@@ -34,7 +34,7 @@ GUARDS = [
         _NUMBERS + "test_one_wrong_digit_is_always_noticed",
     ),
     Guard(
-        "intake: rows with one number meet, whatever date stands beside it",
+        "intake: rows with one number share a key, whatever their birth date",
         _INTAKE + "domain/row.py",
         "birth_date = self.id_number.birth_date if self.id_number is not None else self.birth_date",
         "birth_date = self.birth_date",
@@ -160,14 +160,14 @@ GUARDS = [
         _ACTIONS + "test_anybody_may_report_whether_listed_or_not",
     ),
     Guard(
-        "intake: the topic says who spoke",
+        "intake: the topic identifies the sender",
         _INTAKE + "domain/action.py",
         "    if action.unit is not None and action.unit != sender.id:",
         "    if action.unit is not None and not sender.id:",
         _ACTIONS + "test_an_action_without_authority_is_refused",
     ),
     Guard(
-        "intake: a smaller place speaks through its parent only",
+        "intake: a smaller place acts through its parent unit only",
         _INTAKE + "domain/action.py",
         "    if action.place is not None and action.place not in sender.places:",
         "    if action.place is not None and not sender.known:",
@@ -244,7 +244,7 @@ GUARDS = [
         _HOSTILE + "test_a_message_of_a_later_version_is_parked",
     ),
     Guard(
-        "intake: what stands on the wrong topic is answered",
+        "intake: a message on the wrong topic is answered",
         _INTAKE + "malformed.py",
         "    if envelope.type not in KINDS and _KNOWN_KIND.fullmatch(envelope.type):",
         "    if envelope.type not in expected and _KNOWN_KIND.fullmatch(envelope.type):",
@@ -468,7 +468,7 @@ GUARDS = [
         _HOSTILE + "test_invisible_characters_do_not_make_two_names_of_one",
     ),
     Guard(
-        "intake: a mask hides who stands beside a number",
+        "intake: a mask hides a name beside a number",
         _INTAKE + "domain/text.py",
         'character if character.isdigit() or character in "Xx" else "*" for character in part',
         "part",
@@ -489,7 +489,7 @@ GUARDS = [
         _HOSTILE + "test_a_receipt_never_shows_a_whole_number_phone_or_name",
     ),
     Guard(
-        "intake: what stands where a row's columns are named may be a name",
+        "intake: headers of a single row are masked",
         _INTAKE + "domain/submission.py",
         "    return _join_first(headers, mask)",
         "    return _join_first(headers, short)",
@@ -503,7 +503,7 @@ GUARDS = [
         _FILES + "test_a_row_with_its_own_number_does_not_disappear_while_that_is_listed",
     ),
     Guard(
-        "intake: unchanged rows are dated anew by the file's end",
+        "intake: the end of a file dates its unchanged rows",
         _INTAKE + "submissions.py",
         "            self._emit(inbound, ended, file.id),\n",
         "",
@@ -608,14 +608,14 @@ GUARDS = [
         _COMMANDS + "test_the_marked_copy_is_not_written_through_a_link",
     ),
     Guard(
-        "intake: a call is told in the county's time",
+        "intake: a call is recorded in the county's time",
         "cli/actions.py",
         "said.replace(tzinfo=COUNTY_TIME)",
         "said",
         _COMMANDS + "test_a_call_is_told_in_the_countys_time",
     ),
     Guard(
-        "intake: the second log-in is told from the first",
+        "intake: the second log-in is distinguished from the first",
         _INTAKE + "handlers.py",
         "restricted=batch.topic == RESTRICTED_ACTION.name_for(unit)",
         "restricted=False",

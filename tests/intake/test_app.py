@@ -1,4 +1,4 @@
-"""What intake hears: its own county's units and the clock, people apart from files."""
+"""Intake consumes its own county's units and the clock, actions separately from files."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,7 @@ from tests.county import a_county
 
 
 async def test_files_and_actions_have_separate_consumers_and_other_counties_none(tmp_path: Path) -> None:
-    """One consumer for what is handed over, with the clock that turns the day; one for what people do."""
+    """One consumer reads files and the clock that completes the day; another reads actions."""
     secrets = tmp_path / "secrets.json"
     secrets.write_text(json.dumps({"record_key": "00" * 32, "registry_public_key": new_keys()[1]}))
     secrets.chmod(0o600)

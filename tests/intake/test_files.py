@@ -462,7 +462,7 @@ async def test_a_repeated_end_is_answered_again_and_changes_nothing(intake: Harn
 
 
 async def test_a_file_that_begins_again_is_read_from_the_start(intake: Harness) -> None:
-    """The sender's program died on its way; what was emitted of the first rows stands, and they are not doubled."""
+    """The sender's program failed midway; the rows that were emitted remain valid and are not duplicated."""
     events = a_file(children(4))
     emitted = await intake.send_events(*events[:3], *events)
 
@@ -595,7 +595,7 @@ kinds = st.sampled_from(["whole", "dropped", "nobody", "stranger"])
 async def test_the_sum_of_a_receipt_is_the_rows_that_were_read(
     intake: Harness, rows: list[tuple[str, int]], off: int, size: int
 ) -> None:
-    """Whatever stands in a file, and whatever its beginning and end claim."""
+    """For any rows of a file, and whatever its beginning and end claim."""
     made: dict[str, Any] = {
         "whole": lambda n: a_child(n),
         "dropped": lambda n: a_child(n, 年级="毕业班"),

@@ -1,4 +1,4 @@
-"""Whatever is sent: it is answered, what can be taken is taken, nothing is shown, nothing stands still."""
+"""Any input is answered: what can be accepted is accepted, no identity is shown, and no partition halts."""
 
 import json
 import random
@@ -122,7 +122,7 @@ between = st.sampled_from(["", " ", "　", "：", "\u200b", "-", "，电话"])
 async def test_a_receipt_never_shows_a_whole_number_phone_or_name(
     intake: Harness, name: str, number: str, phone: str, glue: str, placed: list[tuple[str, int]]
 ) -> None:
-    """Whichever column somebody's data stand in, and whatever stands beside them; or stand where columns are named.
+    """It holds for any column that personal data are in, any text beside them, and personal data as headers.
 
     What a file itself announces as its columns is repeated to its sender, but for numbers.
     """
@@ -340,7 +340,7 @@ async def test_every_input_twice_emits_every_record_once(intake: Harness) -> Non
 
 
 def unread(*, submission: object = "one", number: int) -> MalformedMessage:
-    """What stands for a row of a file that cannot be read."""
+    """Return the substitute for a malformed row of a file."""
     return MalformedMessage(
         type=Row.kind, fields=("valid_on",), submission=an_id("submission", submission), number=number
     )

@@ -100,7 +100,7 @@ class Intake:
         return ce_id
 
     async def answer(self, ce_id: UUID) -> str:
-        """The outcome that stands on the neighbour's receipt topic."""
+        """Return the outcome on the other unit's receipt topic."""
 
         async def answered() -> bool:
             message = self._receipts.poll(0)
@@ -115,7 +115,7 @@ class Intake:
         return self._answered[ce_id]
 
     async def passed(self) -> bool:
-        """Every cursor stands at the end of its topic."""
+        """Return true if every cursor is at the end of its topic."""
         ends = {
             topic: self._receipts.get_watermark_offsets(TopicPartition(topic, 0), timeout=10)[1] for topic in WRITABLE
         }
@@ -198,7 +198,7 @@ async def test_any_bytes_of_one_unit_leave_the_next_unit_served(intake: Intake, 
 
 
 async def test_a_message_without_readable_headers_is_answered(intake: Intake) -> None:
-    """Under the id that stands for it: a report whose client sets no readable header at all is no report unheard."""
+    """It is answered under a substitute id, so that a report without readable headers does not go unnoticed."""
     wrong: Any = [("ce_id", b"\xff"), ("ce_type", None), ("ce_time", b"9" * 4400), ("ce_sensitivity", b"\x00")]
     intake.send((topics.ACTION.name_for(RENLI), b"\xff", b"{}", wrong))
     intake.world.flush()

@@ -1,4 +1,4 @@
-"""A unit's own file: read as it stands, given back with what must be mended marked in it."""
+"""A unit's file is read, and written back with its problems marked."""
 
 import stat
 import zipfile
