@@ -12,8 +12,8 @@ GUARDS = [
     Guard(
         "eligibility: no rule sees a day that is no news",
         _DOMAIN + "facts.py",
-        "if FactName.GUARDIAN_STATUS not in said:",
-        "if not said:",
+        "if FactName.GUARDIAN_STATUS not in valid_on:",
+        "if not valid_on:",
         "tests/eligibility/test_rulebook.py::test_no_rule_is_shown_a_day_of_which_the_registry_tells_no_news",
     ),
     Guard(
@@ -47,8 +47,8 @@ GUARDS = [
     Guard(
         "eligibility: an announced end of a stay is a day on which an answer may differ",
         _DOMAIN + "rules/definition.py",
-        "    turn = ends if ends is not None and case.on < ends else None",
-        "    turn = None",
+        "    until = ends if ends is not None and case.on < ends else None",
+        "    until = None",
         _CASES,
     ),
     Guard(
@@ -138,8 +138,8 @@ GUARDS = [
     Guard(
         "eligibility: nobody is referred while it is not known whether the plan is about the child",
         _DOMAIN + "rulebook.py",
-        "    if whom.answer is found.answer is Answer.YES:\n        return all_of(whom, found)",
-        "    if found.answer is Answer.YES:\n        return found",
+        "    if audience.answer is condition.answer is Answer.YES:\n        return all_of(audience, condition)",
+        "    if condition.answer is Answer.YES:\n        return condition",
         _CASES,
     ),
     Guard(
