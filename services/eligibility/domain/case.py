@@ -132,8 +132,8 @@ def county_criterion(case: Case, term: str) -> Evaluation:
         value = case.facts.criterion_value(name)
         about = {**params, "fact": name.value}
         if value is None:
-            missing = (case.missing[name],)
-            parts.append(Evaluation(Answer.UNKNOWN, (Ground("criterion_open", None, about),), missing, cites, certainty))
+            asked = (case.missing[name],)
+            parts.append(Evaluation(Answer.UNKNOWN, (Ground("criterion_open", None, about),), asked, cites, certainty))
         elif value != required:
             parts.append(Evaluation(Answer.NO, (Ground("criterion_not_met", False, about),), (), cites, certainty))
         elif name is FactName.RESIDENCE_PERMIT and value == "true":
