@@ -118,7 +118,7 @@ class Assessor:
     def decide(
         self, file: AssessmentFile, claims: Sequence[Claim], on: date
     ) -> tuple[AssessmentFile, ChildAssessed | None]:
-        """Return the file as assessed on a day, and the event to emit if any answer differs from the last one emitted.
+        """Return the file as assessed on a day, and the event to emit if the answers differ from those last emitted.
 
         Raises:
             UnprocessableEvent: a fact's value does not have the type of its fact.

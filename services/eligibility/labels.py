@@ -1,4 +1,4 @@
-"""What reasons, facts and answers are called when a person reads them. In Chinese, never with a child's identity."""
+"""Chinese labels of answers, facts and reasons, for people. They never contain a child's identity."""
 
 from collections.abc import Mapping
 
@@ -109,7 +109,7 @@ VALUES: Mapping[str, str] = {
 }
 
 REASONS: Mapping[str, str] = {
-    # Who the plan is about.
+    # The definition of a migrant child.
     "younger_than": "不满{age}周岁（{day}满）",
     "reached_age": "{day}起已满{age}周岁",
     "birth_date_ahead": "出生日期晚于所问的日子，须核对",
@@ -143,12 +143,12 @@ REASONS: Mapping[str, str] = {
     "not_statistical_child": "不是统计分析对象",
     "unsure_statistical_child": "是不是统计分析对象还不确定",
     "file_absorbed": "这份档案已并入另一份",
-    # What was told.
+    # Reported facts.
     "told_yes": "{fact}：是",
     "told_no": "{fact}：否",
     "not_told": "没有人报告过：{fact}",
     "already_granted": "{fact}，不用再申请",
-    # The county's own terms.
+    # Terms that the county defines.
     "criterion_met": "符合县定口径“{term}”",
     "criterion_not_met": "不符合县定口径“{term}”：{fact}",
     "criterion_open": "县定口径“{term}”还缺：{fact}",
@@ -197,7 +197,7 @@ REASONS: Mapping[str, str] = {
     "care_agreement": "有书面委托照护",
     "no_care_agreement": "由受托照护人照护，没有监护人同住，也没有书面委托",
 }
-"""By code. A code stands for one sentence, whichever way it speaks."""
+"""Code -> sentence. A code has one sentence, whether it supports the answer or not."""
 
 TERMS: Mapping[str, str] = {
     "kindergarten_nearby": "就近入普惠性幼儿园",
@@ -212,11 +212,11 @@ TERMS: Mapping[str, str] = {
 
 
 class MissingLabel(KeyError):
-    """A code that has no Chinese sentence. A test keeps this from happening."""
+    """A code has no Chinese sentence. A test excludes this for every code of the rules."""
 
 
 def reason_text(code: str, params: Mapping[str, Param], county: County) -> str:
-    """A reason as a person reads it.
+    """Return the Chinese sentence of a reason.
 
     Raises:
         MissingLabel: the code is not in :data:`REASONS`.
@@ -224,12 +224,12 @@ def reason_text(code: str, params: Mapping[str, Param], county: County) -> str:
     template = REASONS.get(code)
     if template is None:
         raise MissingLabel(code)
-    told = template.format_map({name: _param_label(name, value, county) for name, value in params.items()})
-    return f"{told}（演示口径，为演示编造）" if params.get("invented") else told
+    text = template.format_map({name: _param_label(name, value, county) for name, value in params.items()})
+    return f"{text}（演示口径，为演示编造）" if params.get("invented") else text
 
 
 def find_citation(code: str, county: County) -> Citation | None:
-    """The text behind a citation's code: an item's own words, another source, or the county's criterion."""
+    """Return the text of a citation code: an item's phrase, another source, or the county's criterion."""
     if code in RULES:
         return RULES[code].citation
     if code.startswith("criterion:"):
@@ -242,19 +242,19 @@ def find_citation(code: str, county: County) -> Citation | None:
 
 
 def find_reading(subject: str) -> str | None:
-    """How an item's words are read where they bend."""
+    """Return how ambiguous words of an item are read; None for a subject that is not an item."""
     rule = RULES.get(subject)
     return rule.reading if rule is not None else None
 
 
 def unit_label(name: str, county: County) -> str:
-    """A unit as people call it."""
-    known = county.unit(name)
-    return known.short if known is not None else name
+    """Return a unit's short name, or its id if the county does not list it."""
+    unit = county.unit(name)
+    return unit.short if unit is not None else name
 
 
 def term_label(name: str, county: County) -> str:
-    """A term that the county may define: its own text, or what it is about."""
+    """Return the county's definition of a term, or the term's label if it is not defined."""
     criterion = county.criterion(name)
     return criterion.text if criterion is not None else TERMS.get(name, name)
 

@@ -17,7 +17,7 @@ def test_a_month_and_a_day_in_it_share_a_key() -> None:
 
 
 @pytest.mark.parametrize("born", [None, "2015"])
-def test_what_is_known_less_than_to_the_month_is_keyed_by_its_record(born: str | None) -> None:
+def test_a_birth_date_without_a_month_is_keyed_by_the_record(born: str | None) -> None:
     assert birth_key(born, RECORD) == str(RECORD) != birth_key(born, OTHER)
 
 

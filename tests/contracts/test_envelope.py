@@ -69,7 +69,7 @@ def test_we_read_what_the_sdk_writes() -> None:
     assert (read.causation, read.producer_id, read.sequence) == (None, None, None)
 
 
-def test_what_is_written_in_chinese_is_read_on_both_sides() -> None:
+def test_chinese_header_values_are_read_on_both_sides() -> None:
     """Header values are UTF-8, not percent-encoded as over HTTP."""
     ours = envelope(source="/341722/教体局", key="儿童-1")
     event = from_binary(KafkaMessage(dict(ours.headers()), ours.key.encode(), b"{}"), JSONFormat())
@@ -83,7 +83,7 @@ def test_what_is_written_in_chinese_is_read_on_both_sides() -> None:
     assert (read.source, read.key) == ("/341722-jtj/学籍 系统", "行-7")
 
 
-def test_every_header_of_ours_has_a_name_that_cloudevents_allows() -> None:
+def test_every_extension_header_has_a_name_that_cloudevents_allows() -> None:
     for name, _ in envelope().headers():
         assert name == "content-type" or re.fullmatch("ce_[a-z0-9]{1,20}", name)
 
@@ -96,7 +96,7 @@ texts = st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs
     st.datetimes(timezones=st.just(UTC)).filter(lambda time: bounds.FIRST_YEAR <= time.year <= bounds.LAST_YEAR),
     st.integers(0, bounds.LARGEST_PRODUCER_ID), st.integers(0, bounds.LARGEST_SEQUENCE),
 )  # fmt: skip
-def test_what_is_written_is_read_back(
+def test_headers_are_read_back_unchanged(
     event: UUID, source: str, key: str, time: datetime, producer_id: int, sequence: int
 ) -> None:
     ours = envelope(id=event, source=source, key=key, time=time, producer_id=producer_id, sequence=sequence)
@@ -120,17 +120,17 @@ def test_what_is_written_is_read_back(
         ("ce_partitionkey", b"k" * (bounds.LONGEST_KEY + 1), "1000 bytes"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_is_named_and_never_shown(name: str, value: bytes | None, says: str) -> None:
+def test_an_error_names_the_header_and_never_its_value(name: str, value: bytes | None, says: str) -> None:
     with pytest.raises(MalformedEnvelope, match=says):
         Envelope.read(headers(**{name: value}), b"key")
 
 
-def test_headers_of_others_are_none_of_ours() -> None:
+def test_unknown_headers_are_ignored() -> None:
     pairs: list[tuple[str, bytes | None]] = [*headers(), ("x-other", None), ("y", b"\xff")]
     assert Envelope.read(pairs, b"key") == envelope()
 
 
-def test_a_key_that_is_not_text_is_refused_unless_the_event_says_its_key() -> None:
+def test_a_key_that_is_not_text_is_refused_unless_the_header_has_the_key() -> None:
     without = [(name, value) for name, value in headers() if name != "ce_partitionkey"]
     with pytest.raises(MalformedEnvelope, match="key must be UTF-8"):
         Envelope.read(without, b"\xff")
@@ -144,7 +144,7 @@ def test_a_key_that_is_not_text_is_refused_unless_the_event_says_its_key() -> No
         (datetime(2026, 2, 28, 16, tzinfo=UTC), date(2026, 3, 1)),
     ],
 )
-def test_a_moments_day_is_the_countys(moment: datetime, day: date) -> None:
+def test_the_day_of_a_time_is_in_the_countys_time_zone(moment: datetime, day: date) -> None:
     assert envelope(time=moment).on == day
 
 
@@ -155,7 +155,7 @@ UNIT: dict[str, Any] = {
 }
 
 
-def test_of_what_a_unit_claims_only_what_is_its_own_to_say_is_read() -> None:
+def test_only_the_headers_that_a_unit_may_set_are_read() -> None:
     """Its lane and sequence would be numbers of ours; its correlation would be somebody else's story."""
     ours = envelope()
     read = Envelope.from_unit(headers(ce_producerid=b"9" * 4400, ce_county=b"999999"), b"key", b"{}", **UNIT)
@@ -167,7 +167,7 @@ def test_of_what_a_unit_claims_only_what_is_its_own_to_say_is_read() -> None:
 
 
 @pytest.mark.parametrize("wrong", [None, b"", b"\xff", b"a\x00b", b"7" * 5000])
-def test_no_header_of_a_unit_costs_it_its_answer(wrong: bytes | None) -> None:
+def test_a_malformed_header_of_a_unit_is_ignored(wrong: bytes | None) -> None:
     broken = {name: wrong for name, _ in headers()}
     read = Envelope.from_unit(list(broken.items()), b"\xff" if wrong is None else wrong, b"{}", **UNIT)
     assert (read.source, read.type, read.key, read.time) == ("/action.341722-jtj.v1", "", "", UNIT["received"])

@@ -24,14 +24,14 @@ RUNTIMES = {"DayBegan", "TimePassed", "DayWatermark", "CountyActivated"}
 """Events of the house topics and day marks: the runtime handles them; a service may use them too."""
 
 
-def test_every_event_has_its_place_in_the_story_once() -> None:
+def test_every_event_is_in_the_flow_once() -> None:
     told = [step.event for step in FLOW]
     assert len(told) == len(set(told))
     assert set(told) == set(kinds().values())
 
 
 @pytest.mark.parametrize("step", FLOW, ids=lambda step: step.event.__name__)
-def test_an_event_goes_where_it_says_it_goes(step: flow.Step) -> None:
+def test_an_event_is_published_to_the_topic_it_declares(step: flow.Step) -> None:
     if step.event is DayWatermark:
         assert set(step.topics) == {topic for topic in TOPICS if topic.carries_watermarks}
     else:
@@ -39,7 +39,7 @@ def test_an_event_goes_where_it_says_it_goes(step: flow.Step) -> None:
 
 
 @pytest.mark.parametrize("step", FLOW, ids=lambda step: step.event.__name__)
-def test_who_says_and_hears_it_may_write_and_read_its_topics(step: flow.Step) -> None:
+def test_producers_may_write_and_consumers_may_read_the_topics(step: flow.Step) -> None:
     for topic in step.topics:
         assert set(step.producers) & set(topic.writers), topic.name
         assert set(step.consumers) & set(topic.readers), topic.name
@@ -48,7 +48,7 @@ def test_who_says_and_hears_it_may_write_and_read_its_topics(step: flow.Step) ->
 
 
 @pytest.mark.parametrize("topic", TOPICS, ids=lambda topic: topic.name)
-def test_whoever_may_write_a_topic_says_something_on_it_and_whoever_may_read_it_hears_something(
+def test_every_writer_of_a_topic_produces_and_every_reader_consumes(
     topic: topics.Topic,
 ) -> None:
     steps = [step for step in FLOW if topic in step.topics]
@@ -57,7 +57,7 @@ def test_whoever_may_write_a_topic_says_something_on_it_and_whoever_may_read_it_
     assert steps
 
 
-def test_an_event_is_as_secret_as_the_topic_it_may_go_to() -> None:
+def test_an_event_has_the_sensitivity_of_its_topic() -> None:
     """Nothing restricted or identifying is ever on a topic of lower sensitivity."""
     rank = {"normal": 0, "restricted": 1, "identity": 2}
     for step in FLOW:
@@ -66,7 +66,7 @@ def test_an_event_is_as_secret_as_the_topic_it_may_go_to() -> None:
             assert rank[step.event.sensitivity] <= lowest, step.event.kind
 
 
-def test_nothing_flows_backwards() -> None:
+def test_no_event_flows_backwards() -> None:
     """No service hears one to its right; the registry, which seals what referral sends, decides nothing by it."""
     order = {name: place for place, name in enumerate(SERVICES)}
     backwards = {
@@ -95,7 +95,7 @@ def secrets(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_a_service_subscribes_to_what_the_story_lets_it_hear(service: str, secrets: Path) -> None:
+def test_a_service_subscribes_to_the_topics_of_the_flow(service: str, secrets: Path) -> None:
     """The service itself is asked: of all the topics of a county, which would it read?"""
     made = importlib.import_module(f"services.{service}.app").create(Settings(secrets_file=secrets))
     existing = [one.name for one in provisioned_topics((unit.id, unit.families) for unit in a_county().units)]
@@ -112,14 +112,14 @@ def test_a_service_subscribes_to_what_the_story_lets_it_hear(service: str, secre
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_a_service_knows_the_events_that_it_says_and_hears_and_no_others(service: str) -> None:
+def test_a_service_imports_only_the_events_it_produces_or_consumes(service: str) -> None:
     used = set(events_named_in(SERVICES_FOLDER / service)) - RUNTIMES
     story = {step.event.__name__ for step in FLOW if service in step.producers or service in step.consumers} - RUNTIMES
     assert used == story
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_a_service_makes_the_events_that_the_story_lets_it_say_and_no_others(service: str) -> None:
+def test_a_service_creates_only_the_events_it_produces(service: str) -> None:
     """What it only hears it may not make anew; it may read it from data again (``model_validate``)."""
     made, read = events_made_in(SERVICES_FOLDER / service)
     says = {step.event.__name__ for step in FLOW if service in step.producers} - RUNTIMES
@@ -177,7 +177,7 @@ def events_made_in(folder: Path) -> tuple[set[str], set[str]]:
     return made, read
 
 
-def test_no_service_reaches_the_contracts_by_another_way_than_importing_their_names() -> None:
+def test_services_import_contracts_by_name_only() -> None:
     """What these tests see is all there is: no ``import contracts.x``, no class of an event under another name."""
     for file in SERVICES_FOLDER.rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text("utf-8"))):
@@ -189,7 +189,7 @@ def test_no_service_reaches_the_contracts_by_another_way_than_importing_their_na
                 assert "*" not in {alias.name for alias in node.names}, file
 
 
-def test_units_read_only_what_is_theirs() -> None:
+def test_units_read_only_their_own_topics() -> None:
     for step in FLOW:
         if RESTRICTED_UNIT in step.consumers:
             assert any(RESTRICTED_UNIT in topic.readers for topic in step.topics)

@@ -27,7 +27,7 @@ def test_every_event_of_the_contracts_is_published_or_planned() -> None:
 
 
 @pytest.mark.parametrize("planned", PLANNED, ids=lambda planned: planned.step.event.__name__)
-def test_a_planned_event_goes_where_its_step_says_and_its_writers_and_readers_may(planned: flow.Planned) -> None:
+def test_a_planned_event_matches_its_step_and_topic(planned: flow.Planned) -> None:
     step = planned.step
     assert step.topics[0].name == step.event.topic
     for topic in step.topics:
@@ -35,7 +35,7 @@ def test_a_planned_event_goes_where_its_step_says_and_its_writers_and_readers_ma
         assert set(topic.readers) & set(step.consumers)
 
 
-def test_no_planned_topic_is_provisioned_and_each_waits_for_something() -> None:
+def test_no_planned_topic_is_provisioned_and_each_has_a_plan() -> None:
     assert not set(topics.PLANNED) & set(topics.TOPICS)
     written = {topic.name for one in PLANNED for topic in one.step.topics}
     assert {topic.name for topic in topics.PLANNED} <= written | PLANNED_TOPICS.keys()
@@ -46,7 +46,7 @@ def test_no_planned_verb_is_accepted_yet() -> None:
 
 
 @pytest.mark.parametrize("path", PLANNED_FIELDS)
-def test_a_planned_field_has_its_place_and_is_not_there_yet(path: str) -> None:
+def test_a_planned_field_has_a_parent_and_does_not_exist_yet(path: str) -> None:
     service, name, version, *fields = path.split(".")
     model: Any = kinds()[f"{service}.{name}.{version}"]
     for field in fields[:-1]:
@@ -62,7 +62,7 @@ def _models(kind: Any) -> "typing.Iterator[type[BaseModel]]":
 
 
 @pytest.mark.parametrize("name", PLANNED_RULES)
-def test_a_planned_rule_is_there(name: str) -> None:
+def test_a_planned_rule_exists(name: str) -> None:
     assert hasattr(vocabulary, name)
 
 
@@ -78,13 +78,13 @@ DANGER = {
 
 
 @pytest.mark.parametrize(("finding", "danger"), DANGER.items())
-def test_a_report_of_danger_is_told_by_its_routes(finding: FindingCode, danger: bool) -> None:
+def test_a_report_of_danger_is_recognised_by_its_routes(finding: FindingCode, danger: bool) -> None:
     routes = [route.id for route in a_county().routes_for(finding)]
     assert is_report_of_danger(routes, None) is danger
     assert is_report_of_danger(routes, Level.L1) is danger
 
 
-def test_what_a_person_raised_to_the_highest_level_is_danger_whatever_its_route() -> None:
+def test_a_report_raised_to_the_highest_level_is_danger_on_any_route() -> None:
     assert is_report_of_danger(["R28"], Level.L0)
     assert is_report_of_danger([], Level.L0)
     assert not is_report_of_danger([], None)

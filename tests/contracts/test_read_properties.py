@@ -28,7 +28,7 @@ def listed() -> list[str]:
 
 
 @pytest.mark.timeout(300)
-def test_whatever_is_declared_is_read_by_code_or_by_whom_the_story_names(found: Found) -> None:
+def test_every_declared_field_is_read_by_code_or_listed_in_the_flow(found: Found) -> None:
     """Units and agencies read the values of their topics whole; what is planned is read by nobody yet."""
     wholes = [step.event for step in FLOW if {UNIT, RESTRICTED_UNIT} & set(step.consumers)]
     wholes += [planned.step.event for planned in PLANNED]
@@ -42,7 +42,7 @@ def test_whatever_is_declared_is_read_by_code_or_by_whom_the_story_names(found: 
     assert unread == []
 
 
-def test_the_storys_lists_name_only_what_code_does_not_read(found: Found) -> None:
+def test_the_lists_in_the_flow_contain_only_fields_that_code_does_not_read(found: Found) -> None:
     """And each of them once."""
     unread = {one.name for one in found.unread()}
     assert sorted(set(listed()) - unread) == []
@@ -50,7 +50,7 @@ def test_the_storys_lists_name_only_what_code_does_not_read(found: Found) -> Non
 
 
 @pytest.mark.parametrize("file", READ_BY_FIELD_NAME)
-def test_who_reads_by_name_has_the_names(file: str) -> None:
+def test_a_file_that_reads_fields_by_name_contains_their_names(file: str) -> None:
     text = (ROOT / file).read_text("utf-8")
     missing = [
         one for one in full(READ_BY_FIELD_NAME[file]) if not re.search(rf'["\']{one.rpartition(".")[2]}["\']', text)
@@ -136,14 +136,14 @@ def unread_in(house: Path) -> set[str]:
 
 
 @pytest.mark.timeout(300)
-def test_another_classes_property_of_the_same_name_is_not_this_ones(house: Path) -> None:
+def test_reading_a_field_of_another_class_does_not_count(house: Path) -> None:
     """Nor does it count what is assigned to, or what is read of anything at all."""
     never = {"said.Said.broadcast", "said.Said.only_written", "said.Said.unread", "said.Ended.broadcast"}
     assert unread_in(house) == never | {"said.Ended.any"}
 
 
 @pytest.mark.timeout(300)
-def test_what_is_read_of_the_base_is_read_of_what_overrides_it(house: Path) -> None:
+def test_reading_a_field_of_the_base_class_counts_for_its_overrides(house: Path) -> None:
     reads = house / "reads.py"
     reads.write_text(reads.read_text() + "\n\ndef fan_out(one: Said) -> bool:\n    return one.broadcast\n")
     assert not {name for name in unread_in(house) if name.endswith("broadcast")}

@@ -94,7 +94,7 @@ def test_a_new_field_that_may_be_missing_is_growth(path: str, value: Any) -> Non
         ("properties/part", {"type": "string"}, "part: type"),
     ],
 )
-def test_any_other_change_is_named_with_its_place(path: str, value: Any, says: str) -> None:
+def test_any_other_change_is_reported_with_its_path(path: str, value: Any, says: str) -> None:
     assert [problem for problem in incompatibilities(BEFORE, changed(path, value)) if problem.startswith(says)]
 
 
@@ -172,7 +172,7 @@ def without(schema: dict[str, Any], word: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("kind", kinds())
-def test_no_change_of_any_event_passes_for_growth(kind: str) -> None:
+def test_no_incompatible_change_of_any_event_passes_as_growth(kind: str) -> None:
     published = json.loads((schemas.FOLDER / f"{kind}.json").read_text("utf-8"))
     tried = list(mutants(published))
     assert len(tried) > 5
@@ -195,7 +195,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_what_is_published_is_what_the_contracts_say() -> None:
+def test_the_published_schemas_match_the_contracts() -> None:
     assert schemas.incompatible_changes() == []
     assert schemas.stale() == []
 
@@ -241,7 +241,7 @@ def release(folder: Path, *tags: str) -> None:
         git(folder, *words)
 
 
-def test_what_was_released_stays_published_whatever_became_of_the_files(folder: Path) -> None:
+def test_a_released_contract_stays_binding_whatever_happens_to_the_files(folder: Path) -> None:
     """Edited or deleted by hand and written anew, the folder itself has nothing to say against a change."""
     file, gone = folder / f"{Notice.kind}.json", folder / "referral.Forgotten.v1.json"
     published = file.read_text("utf-8")
@@ -260,7 +260,7 @@ def test_what_was_released_stays_published_whatever_became_of_the_files(folder: 
     ]
 
 
-def test_a_change_is_told_once_however_many_versions_it_breaks(folder: Path) -> None:
+def test_a_change_is_reported_once_for_all_releases_it_breaks(folder: Path) -> None:
     for name in ("referral.Forgotten.v1", "referral.Lost.v1"):
         (folder / f"{name}.json").write_text("{}")
     release(folder, "v1.0.0", "v1.1.0")
@@ -283,7 +283,7 @@ def test_a_folder_that_is_not_current_fails_the_check(folder: Path) -> None:
     assert schemas.stale(folder) == ["clock.DayBegan.v1.json", "asyncapi.json"]
 
 
-def test_kinds_that_tests_make_are_not_published() -> None:
+def test_event_types_of_tests_are_not_published() -> None:
     class OfATest(Event):
         kind: ClassVar[str] = "test.OfATest.v1"
         topic: ClassVar[str] = "clock.v1"
@@ -296,7 +296,7 @@ def test_kinds_that_tests_make_are_not_published() -> None:
 
 
 @pytest.mark.parametrize("kind", kinds())
-def test_every_schema_is_one(kind: str) -> None:
+def test_every_schema_is_valid_json_schema(kind: str) -> None:
     schema = schema_of(kinds()[kind])
     jsonschema.Draft202012Validator.check_schema(schema)
     assert schema["$id"] == f"{kind}.json"
@@ -314,13 +314,13 @@ def test_events_as_they_are_published_are_valid() -> None:
 # ---------------------------------------------------------------- AsyncAPI
 
 
-def test_the_document_of_the_house_is_asyncapi_3() -> None:
+def test_the_document_is_asyncapi_3() -> None:
     from faststream.specification.asyncapi.v3_0_0.schema import ApplicationSchema
 
     ApplicationSchema.model_validate(schemas.asyncapi())
 
 
-def test_nothing_in_it_is_a_word_that_asyncapi_does_not_know() -> None:
+def test_the_document_contains_only_keywords_of_asyncapi() -> None:
     """FastStream's model passes over what it does not know; the specification does not."""
     document = schemas.asyncapi()
     assert set(document) <= {
@@ -353,7 +353,7 @@ def test_nothing_in_it_is_a_word_that_asyncapi_does_not_know() -> None:
         assert set(message["payload"]) == {"schemaFormat", "schema"}
 
 
-def test_every_reference_in_it_leads_somewhere() -> None:
+def test_every_reference_in_the_document_resolves() -> None:
     document = schemas.asyncapi()
     published = set(files())
     for reference in references(document):
@@ -374,7 +374,7 @@ def references(node: Any) -> list[str]:
     return []
 
 
-def test_it_says_who_says_and_hears_what() -> None:
+def test_the_document_has_the_operations_of_each_principal() -> None:
     operations = schemas.asyncapi()["operations"]
     assert operations["notify.send.notify.inbox.v1"]["action"] == "send"
     assert operations["unit-restricted.receive.referral.queue.restricted.v1"]["action"] == "receive"

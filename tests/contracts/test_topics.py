@@ -27,26 +27,26 @@ def test_a_topic_has_one_writer_and_a_reader(topic: Topic) -> None:
 
 
 @pytest.mark.parametrize("topic", TOPICS, ids=ids)
-def test_a_name_says_its_version_and_a_family_its_unit(topic: Topic) -> None:
+def test_a_topic_name_has_its_version_and_a_family_its_unit(topic: Topic) -> None:
     assert re.fullmatch(r"[a-z]+(\.([a-z]+|\{unit\}))*\.v1", topic.name)
     assert (UNIT in topic.name) is (topic.family != "none")
     assert (topic.partitions == "services") <= (topic.family == "none"), "a unit's own topic has one partition"
 
 
 @pytest.mark.parametrize("topic", TOPICS, ids=ids)
-def test_what_services_fold_is_never_compacted(topic: Topic) -> None:
+def test_topics_that_services_consume_as_events_are_not_compacted(topic: Topic) -> None:
     """Only what is read as a table is compacted: queues, disclosures, and the county's data."""
     if topic.compacted and topic is not topics.COUNTY:
         assert not set(topic.readers) & set(SERVICES)
 
 
 @pytest.mark.parametrize("topic", TOPICS, ids=ids)
-def test_a_name_in_the_clear_stays_for_days_only(topic: Topic) -> None:
+def test_a_topic_with_names_in_plain_text_is_kept_for_days_only(topic: Topic) -> None:
     if topic.sensitivity == "identity" and UNIT in topic.writers:
         assert topic.retention_days <= 7
 
 
-def test_restricted_topics_of_units_are_read_by_other_eyes() -> None:
+def test_restricted_topics_of_units_are_read_with_the_restricted_log_in() -> None:
     for topic in TOPICS:
         if topic.name.endswith(".restricted.v1") and topic.family != "none":
             assert {*topic.writers, *topic.readers} & {UNIT, UNIT + "-restricted"} == {UNIT + "-restricted"}
@@ -55,7 +55,7 @@ def test_restricted_topics_of_units_are_read_by_other_eyes() -> None:
 # ---------------------------------------------------------------- days
 
 
-def test_days_travel_on_partitions_that_match() -> None:
+def test_topics_with_watermarks_have_matching_partitions() -> None:
     """A lane's page turns by partition index: every topic that bears days has the services' number of partitions."""
     for topic in TOPICS:
         if topic.carries_watermarks:
@@ -63,13 +63,13 @@ def test_days_travel_on_partitions_that_match() -> None:
             assert topic.writers[0] in SERVICES
 
 
-def test_every_service_after_the_first_gets_its_days_from_somebody() -> None:
+def test_every_service_after_the_first_receives_watermarks() -> None:
     for service in SERVICES[1:]:
         bearing = [topic for topic in TOPICS if topic.carries_watermarks and service in topic.readers]
         assert bearing, f"{service} would never turn a page"
 
 
-def test_the_days_go_round_nowhere() -> None:
+def test_watermarks_have_no_cycle() -> None:
     """A service that waited for a day of one to its right would wait for itself.
 
     The registry reads referral's cases, which bear days: it must not wait for those.
@@ -85,7 +85,7 @@ def test_the_days_go_round_nowhere() -> None:
     assert backwards <= {("referral", "registry")}
 
 
-def test_what_the_express_way_carries_waits_for_no_day() -> None:
+def test_topics_of_priority_consumers_carry_no_watermarks() -> None:
     assert not topics.REGISTRY_FINDING.carries_watermarks
     assert not topics.REFERRAL_RESTRICTED.carries_watermarks
     assert not topics.ALARM.carries_watermarks

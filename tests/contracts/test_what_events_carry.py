@@ -101,20 +101,20 @@ def _texts(kind: Any, place: str) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("event", SAID_BY_SERVICES, ids=lambda event: event.kind)
-def test_a_text_in_an_event_of_a_service_is_of_a_known_form_or_it_is_said_what_it_is(event: type[Event]) -> None:
+def test_every_text_field_of_a_service_event_has_a_known_form_or_is_listed(event: type[Event]) -> None:
     unknown = {
         place for place in texts(event) if place not in SAID_IN_WORDS and place.partition(".")[2] not in SHAPE_OF
     }
     assert unknown == set(), "a text that could be anything: close its type, or say here what it is"
 
 
-def test_the_list_names_nothing_that_is_not_there() -> None:
+def test_the_list_contains_only_existing_fields() -> None:
     there = {place for event in SAID_BY_SERVICES for place in texts(event)}
     assert set(SAID_IN_WORDS) <= there
     assert set(SHAPE_OF) <= {place.partition(".")[2] for place in there}
 
 
-def test_a_free_text_is_noticed_wherever_it_stands() -> None:
+def test_a_free_text_is_detected_at_any_depth() -> None:
     class Part(BaseModel):
         remark: str | None
 
@@ -131,7 +131,7 @@ def test_a_free_text_is_noticed_wherever_it_stands() -> None:
 
 
 @pytest.mark.parametrize("event", SAID_BY_SERVICES, ids=lambda event: event.kind)
-def test_no_event_of_a_service_says_who_a_child_is(event: type[Event]) -> None:
+def test_no_service_event_identifies_a_child(event: type[Event]) -> None:
     """Names of identity fields travel (what a route lets an agency see), their contents never: they are sealed."""
     closed = {"birth_date", "sex"}
     for name, field in event.model_fields.items():
@@ -150,20 +150,20 @@ def _keys_of_mappings(kind: Any) -> Iterator[Any]:
         yield from _keys_of_mappings(part)
 
 
-def test_who_a_child_is_is_said_by_units_alone_and_in_the_clear_on_their_own_topics_alone() -> None:
+def test_only_units_send_identities_in_plain_text_and_only_on_their_own_topics() -> None:
     for event in SAID_BY_UNITS:
         assert event.sensitivity == "identity"
         assert "{unit}" in event.topic
 
 
 @pytest.mark.parametrize("event", kinds().values(), ids=lambda event: event.kind)
-def test_an_error_of_an_event_never_shows_what_was_wrong_with_it(event: type[Event]) -> None:
+def test_a_validation_error_of_an_event_never_shows_the_value(event: type[Event]) -> None:
     with pytest.raises(ValidationError) as caught:
         event.model_validate({field: {"x": "例小明 13900000000"} for field in event.model_fields})
     assert "例小明" not in str(caught.value)
 
 
-def test_events_as_they_are_said_have_the_forms_that_the_list_says() -> None:
+def test_published_events_have_the_listed_forms() -> None:
     tried = 0
     for event in every_event():
         for place, value in _values(event):

@@ -108,7 +108,7 @@ def test_all_of_and_any_of_follow_the_three_valued_table(left: Answer, right: An
 
 
 @given(st.lists(FINDINGS, min_size=1, max_size=5))
-def test_de_morgan_holds_for_answers_and_untils(parts: list[Evaluation]) -> None:
+def test_de_morgans_laws_hold_for_answers_and_untils(parts: list[Evaluation]) -> None:
     left, right = not_(all_of(*parts)), any_of(*(not_(part) for part in parts))
 
     assert (left.answer, left.until, left.certainty) == (right.answer, right.until, right.certainty)
@@ -125,18 +125,18 @@ def test_the_order_of_the_parts_does_not_matter(parts: list[Evaluation], chance:
 
 
 @given(FINDINGS)
-def test_twice_not_is_the_same(part: Evaluation) -> None:
+def test_double_negation_changes_nothing(part: Evaluation) -> None:
     assert not_(not_(part)) == part
 
 
 @given(st.lists(FINDINGS, max_size=5))
-def test_an_open_question_names_what_is_missing_and_a_decided_one_does_not(parts: list[Evaluation]) -> None:
+def test_unknown_names_what_is_missing_and_a_decided_answer_does_not(parts: list[Evaluation]) -> None:
     for told in (all_of(*parts), any_of(*parts)):
         assert bool(told.missing) == (told.answer is Answer.UNKNOWN)
 
 
 @given(st.lists(FINDINGS, min_size=1, max_size=5))
-def test_an_answer_is_as_sure_as_its_decisive_ground(parts: list[Evaluation]) -> None:
+def test_an_answer_has_the_certainty_of_its_decisive_ground(parts: list[Evaluation]) -> None:
     """Together: the least sure. Where one alone decides: the surest of those that do."""
     told = all_of(*parts)
     decisive = [WEAKNESS.index(part.certainty) for part in parts if part.answer is told.answer]
@@ -145,7 +145,7 @@ def test_an_answer_is_as_sure_as_its_decisive_ground(parts: list[Evaluation]) ->
     assert WEAKNESS.index(told.certainty) == expected
 
 
-def test_one_no_decides_and_its_reason_alone_is_told() -> None:
+def test_one_no_decides_and_only_its_ground_is_kept() -> None:
     told = all_of(yes("fine"), no("too_old"), unknown("untold", [MissingInput(FactName.DIBAO)]))
 
     assert told.answer is Answer.NO
@@ -153,7 +153,7 @@ def test_one_no_decides_and_its_reason_alone_is_told() -> None:
     assert told.missing == ()
 
 
-def test_a_no_stands_while_the_last_of_its_grounds_does() -> None:
+def test_a_no_holds_as_long_as_the_last_of_its_grounds() -> None:
     soon, late = START + timedelta(days=3), START + timedelta(days=9)
 
     assert all_of(no("a", until=soon), no("b", until=late)).until == late
@@ -161,7 +161,7 @@ def test_a_no_stands_while_the_last_of_its_grounds_does() -> None:
     assert all_of(yes("a", until=soon), yes("b", until=late)).until == soon
 
 
-def test_unknown_keeps_what_is_missing_of_the_undecided_parts_once_each() -> None:
+def test_unknown_lists_each_missing_input_of_its_undecided_parts_once() -> None:
     dibao, orphan = MissingInput(FactName.DIBAO), MissingInput(FactName.ORPHAN)
 
     told = all_of(yes("a"), unknown("b", [dibao]), unknown("c", [orphan, dibao]))
@@ -169,11 +169,11 @@ def test_unknown_keeps_what_is_missing_of_the_undecided_parts_once_each() -> Non
     assert told.missing == (dibao, orphan)
 
 
-def test_not_knowing_does_not_silence_a_risk_but_a_known_no_does() -> None:
+def test_a_missing_fact_does_not_hide_a_risk_but_a_known_no_does() -> None:
     assert unless_no(unknown("a", [MissingInput(FactName.DIBAO)])).answer is Answer.YES
     assert unless_no(no("a")).answer is Answer.NO
 
 
-def test_nothing_to_ask_is_fulfilled_and_no_alternative_is_not() -> None:
+def test_an_empty_conjunction_is_yes_and_an_empty_disjunction_is_no() -> None:
     assert all_of().answer is Answer.YES
     assert any_of().answer is Answer.NO

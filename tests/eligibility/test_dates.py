@@ -34,7 +34,7 @@ CUTOFF = (8, 31)
         (date(2020, 2, 29), 84, date(2027, 2, 28)),
     ],
 )
-def test_a_month_without_the_day_ends_on_its_last(day: date, months: int, expected: date) -> None:
+def test_a_month_without_the_day_counts_to_its_last_day(day: date, months: int, expected: date) -> None:
     """民法典第202条"""
     assert add_months(day, months) == expected
 
@@ -59,7 +59,7 @@ def test_an_age_is_reached_on_the_birthday_and_not_the_day_before(birth: date, a
 
 
 @given(DAYS, st.integers(1, 18))
-def test_a_county_may_count_the_day_after(birth: date, age: int) -> None:
+def test_a_county_may_count_an_age_from_the_day_after_the_birthday(birth: date, age: int) -> None:
     day = reaches(birth, age, day_after=True)
 
     assert day == reaches(birth, age) + timedelta(days=1)

@@ -22,7 +22,7 @@ def shown(on: date = ON, **changes: Any) -> dict[FindingCode, Level]:
 
 
 @pytest.mark.parametrize("months", [3, 6, 8, 12, 18, 24, 30, 36, 48, 60, 72])
-def test_a_health_visit_is_missed_when_thirty_days_have_passed(months: int) -> None:
+def test_a_health_visit_is_missing_after_thirty_days(months: int) -> None:
     """Policy part 1.10, B-1. What was done earlier than thirty days before does not stand for it."""
     due = add_months(BORN, months)
     on_time, early = due - timedelta(days=30), due - timedelta(days=31)
@@ -53,7 +53,7 @@ def test_a_parent_who_gives_no_support_may_leave_the_child_unsupported(status: s
 
 
 @pytest.mark.parametrize("status", ["dead", "missing", "not_found", "no_capacity", "revoked"])
-def test_who_cannot_act_as_guardian_leaves_the_child_without_one(status: str) -> None:
+def test_a_parent_who_cannot_act_as_guardian_leaves_the_child_without_one(status: str) -> None:
     """Policy part 3.12: unless the other parent can, or another guardian lives there."""
     nobody: dict[str, Any] = {"father_status": status, "lives_with_mother": None, "lives_with_guardian": False}
 
@@ -86,7 +86,9 @@ def test_who_cannot_act_as_guardian_leaves_the_child_without_one(status: str) ->
         ({"lives_with_caretaker": True}, {}),
     ],
 )
-def test_a_risk_to_guardianship_is_as_urgent_as_it_is(facts: dict[str, Any], levels: dict[FindingCode, Level]) -> None:
+def test_a_guardianship_risk_has_the_level_of_its_facts(
+    facts: dict[str, Any], levels: dict[FindingCode, Level]
+) -> None:
     """Of several showings of one finding the most urgent counts."""
     assert shown(**{"lives_with_mother": None, **facts}) == levels
 
@@ -111,11 +113,11 @@ def test_a_risk_to_guardianship_is_as_urgent_as_it_is(facts: dict[str, Any], lev
         {"hukou_division": "341722101", "help_requested": False, "insured": False},
     ],
 )
-def test_one_step_away_nothing_is_shown(facts: dict[str, Any]) -> None:
+def test_facts_just_short_of_a_gap_show_none(facts: dict[str, Any]) -> None:
     assert shown(**facts) == {}
 
 
-def test_a_last_school_year_that_is_over_is_a_question_and_no_drop_out() -> None:
+def test_a_finished_last_school_year_is_unknown_and_not_a_drop_out() -> None:
     left: dict[str, Any] = {
         "birth_date": "2011-06-01",
         "school_stage": "junior",
@@ -127,7 +129,7 @@ def test_a_last_school_year_that_is_over_is_a_question_and_no_drop_out() -> None
     assert FindingCode.OUT_OF_SCHOOL not in shown(said_on=date(2026, 6, 1), **left)
 
 
-def test_a_person_who_looked_later_and_found_a_guardian_is_believed() -> None:
+def test_a_later_finding_of_effective_guardianship_overrides_the_risk() -> None:
     orphan = claims(date(2026, 5, 1), **{**MIGRANT, "father_status": "dead", "mother_status": "dead"})
     orphan += claims(date(2026, 5, 1), lives_with_guardian=False)
     parameters = rule_parameters(demo_county())
@@ -140,7 +142,7 @@ def test_a_person_who_looked_later_and_found_a_guardian_is_believed() -> None:
     assert FindingCode.NO_GUARDIAN not in found(date(2026, 5, 1))
 
 
-def test_a_catch_up_after_seven_is_no_row_s() -> None:
+def test_a_catch_up_vaccination_after_seven_belongs_to_no_item() -> None:
     parameters = rule_parameters(demo_county())
     items = []
     for birth in ("2019-11-24", "2019-11-23"):
@@ -151,7 +153,7 @@ def test_a_catch_up_after_seven_is_no_row_s() -> None:
     assert items == ["B-1(2)", None]
 
 
-def test_no_county_makes_a_matter_of_safety_less_urgent_than_it_is() -> None:
+def test_no_route_makes_a_safety_finding_less_urgent_than_the_rule() -> None:
     """Routes may be more urgent than the rules ask, never less."""
     routes = tuple(route.model_copy(update={"level": Level.L3}) for route in demo_county().routes)
     parameters = rule_parameters(a_county(routes=routes))

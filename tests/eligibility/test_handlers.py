@@ -33,7 +33,7 @@ def answer(event: ChildAssessed, subject: str) -> Answer:
     return verdict.answer
 
 
-async def test_a_new_file_is_assessed_and_said_with_everything_a_reader_needs(eligibility: Eligibility) -> None:
+async def test_a_new_file_is_assessed_and_emitted_with_everything_a_consumer_needs(eligibility: Eligibility) -> None:
     event = the_only(await eligibility.tell(a_file(CHILD, 3, insured=False)))
 
     assert (event.child, event.child_version, event.assessment, event.on) == (CHILD, 3, 1, ON)
@@ -46,7 +46,7 @@ async def test_a_new_file_is_assessed_and_said_with_everything_a_reader_needs(el
     assert (event.ruleset, event.catalogue) == ("2025-02-17/1", demo_county().catalogue_version)
 
 
-async def test_a_newer_version_without_a_changed_answer_is_no_news(eligibility: Eligibility) -> None:
+async def test_a_newer_version_without_a_changed_answer_emits_nothing(eligibility: Eligibility) -> None:
     """Refreshing a file every half-year must not wake everybody downstream."""
     await eligibility.tell(a_file(CHILD, 1))
 
@@ -55,7 +55,7 @@ async def test_a_newer_version_without_a_changed_answer_is_no_news(eligibility: 
     assert (row["child_version"], row["assessment"]) == (2, 1)
 
 
-async def test_the_same_facts_are_not_asked_again_before_the_day_on_which_an_answer_may_differ(
+async def test_the_same_facts_are_not_assessed_again_before_the_day_on_which_an_answer_may_differ(
     eligibility: Eligibility, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[date] = []
@@ -84,14 +84,14 @@ async def test_the_same_facts_are_not_asked_again_before_the_day_on_which_an_ans
     assert "2026-12" in row["basis"]
 
 
-async def test_a_changed_answer_is_said_with_the_next_number(eligibility: Eligibility) -> None:
+async def test_a_changed_answer_is_emitted_with_the_next_number(eligibility: Eligibility) -> None:
     await eligibility.tell(a_file(CHILD, 1))
     event = the_only(await eligibility.tell(a_file(CHILD, 2, hukou_division="341722100")))
 
     assert (event.child_version, event.assessment, event.migrant.answer) == (2, 2, Answer.NO)
 
 
-async def test_the_newest_version_wins_whatever_comes_later(eligibility: Eligibility) -> None:
+async def test_the_newest_version_wins_in_any_order_of_arrival(eligibility: Eligibility) -> None:
     await eligibility.tell(a_file(CHILD, 5, insured=True))
     before = await eligibility.table("child")
 
@@ -110,7 +110,7 @@ async def test_an_older_row_never_overwrites_a_newer_one_in_sql(eligibility: Eli
     assert row["child_version"] == 5
 
 
-async def test_an_urgent_risk_is_said_with_the_very_event_that_shows_it(eligibility: Eligibility) -> None:
+async def test_an_urgent_risk_is_emitted_with_the_event_that_shows_it(eligibility: Eligibility) -> None:
     """Even when the next event of the same batch takes it back: what others act on does not depend on the cut."""
     alone: dict[str, Any] = {"lives_with_mother": None, "lives_alone": True, "birth_date": "2020-01-01"}
     events = assessed(await eligibility.tell(a_file(CHILD, 1, **alone), a_file(CHILD, 2)))
@@ -120,7 +120,7 @@ async def test_an_urgent_risk_is_said_with_the_very_event_that_shows_it(eligibil
 
 
 @pytest.mark.parametrize("cut", [7, 1000])
-async def test_state_and_events_do_not_depend_on_how_the_log_is_cut(eligibility: Eligibility, cut: int) -> None:
+async def test_state_and_events_do_not_depend_on_batch_boundaries(eligibility: Eligibility, cut: int) -> None:
     files = _a_log()
     apart = await eligibility.tell(*files, cut=1)
     tables = [await eligibility.table("child"), await eligibility.table("decision")]
@@ -144,7 +144,7 @@ async def test_a_day_touches_only_the_children_that_are_due(eligibility: Eligibi
     assert [row for row in await eligibility.table("child") if row["child_id"] == OTHER] == untouched
 
 
-async def test_the_day_before_nothing_is_said(eligibility: Eligibility) -> None:
+async def test_nothing_is_emitted_on_the_day_before(eligibility: Eligibility) -> None:
     await eligibility.tell(a_file(CHILD, 1, residence_since="2026-05-25"))
 
     assert await eligibility.turn(date(2026, 11, 24)) == []
@@ -160,7 +160,7 @@ async def test_a_missed_day_is_caught_up(eligibility: Eligibility) -> None:
 
 
 @pytest.mark.parametrize("limit", [1, 3, 500])
-async def test_a_day_worked_in_pages_gives_the_same(eligibility: Eligibility, limit: int) -> None:
+async def test_a_day_processed_in_pages_gives_the_same_result(eligibility: Eligibility, limit: int) -> None:
     children = [child_id(number) for number in range(12)]
     starts = ["2026-05-24", "2026-05-25", "2025-01-01"]
     await eligibility.tell(*(a_file(one, 1, residence_since=starts[n % 3]) for n, one in enumerate(children)))
@@ -199,7 +199,7 @@ async def test_new_county_data_makes_every_child_due_once(eligibility: Eligibili
     assert [event.child for event in assessed(await eligibility.turn(date(2026, 11, 25)))] == [CHILD]
 
 
-async def test_county_data_that_changes_no_answer_is_no_news(eligibility: Eligibility) -> None:
+async def test_county_data_that_changes_no_answer_emits_nothing(eligibility: Eligibility) -> None:
     await eligibility.tell(a_file(CHILD, 1))
     await eligibility.turn(ON)
     eligibility.county = a_county(version="2026-12", name="石台县（更名）")
@@ -215,13 +215,13 @@ async def test_before_the_first_day_the_event_s_own_day_counts(eligibility: Elig
     assert the_only(await eligibility.tell(a_file(CHILD, 1))).on == ON
 
 
-async def test_after_the_first_day_the_lane_s_day_counts(eligibility: Eligibility) -> None:
+async def test_after_the_first_day_the_partition_s_day_counts(eligibility: Eligibility) -> None:
     eligibility.today = ON + timedelta(days=2)
 
     assert the_only(await eligibility.tell(a_file(CHILD, 1))).on == ON + timedelta(days=2)
 
 
-async def test_an_absorbed_file_loses_its_answers_and_names_its_heir(eligibility: Eligibility) -> None:
+async def test_an_absorbed_file_loses_its_answers_and_names_the_absorbing_file(eligibility: Eligibility) -> None:
     await eligibility.tell(a_file(CHILD, 1, insured=False), a_file(OTHER, 1))
     heir, gone = a_file(OTHER, 2, absorbs=[CHILD]), a_file(CHILD, 2, state="absorbed", absorbed_by=OTHER)
 
@@ -244,7 +244,7 @@ async def test_a_file_split_again_is_assessed_again(eligibility: Eligibility) ->
     assert (event.state, event.absorbed_by, event.migrant.answer) == ("on_file", None, Answer.YES)
 
 
-async def test_a_decision_can_be_computed_again_from_what_was_kept(eligibility: Eligibility) -> None:
+async def test_a_decision_can_be_recomputed_from_the_stored_inputs(eligibility: Eligibility) -> None:
     await eligibility.tell(*_a_log())
     await eligibility.turn(date(2027, 3, 1))
     states = {row["child_id"]: row for row in await eligibility.table("child")}
@@ -257,12 +257,14 @@ async def test_a_decision_can_be_computed_again_from_what_was_kept(eligibility: 
         assert blake2b(again, digest_size=16).digest() == kept["answers_digest"]
 
 
-async def test_a_value_of_the_wrong_kind_is_unprocessable_and_names_only_the_fact(eligibility: Eligibility) -> None:
+async def test_a_value_of_the_wrong_type_is_unprocessable_and_the_error_names_only_the_fact(
+    eligibility: Eligibility,
+) -> None:
     with pytest.raises(UnprocessableEvent, match=r"^unreadable_fact birth_date$"):
         await eligibility.tell(a_file(CHILD, 1, birth_date="张三"))
 
 
-async def test_what_is_said_is_keyed_by_the_child_and_rests_on_the_event(eligibility: Eligibility) -> None:
+async def test_an_assessment_is_keyed_by_the_child_and_caused_by_the_event(eligibility: Eligibility) -> None:
     [say] = await eligibility.tell(a_file(CHILD, 1))
 
     assert (say.event.key, say.sensitivity) == (str(CHILD), "restricted")

@@ -31,7 +31,7 @@ from tests.policy.test_cases import FILES, ask, read
 TERMS = rule_parameters(demo_county())
 
 
-def test_claims_come_back_as_they_were_stored() -> None:
+def test_claims_survive_storage_unchanged() -> None:
     told = claims(insured=True, school_grade=4, birth_date="2016-03-15", hukou_division="341702")
     told.append(told[0]._replace(period=None, recorded_on=date(2027, 1, 1), chosen=False, verified=True))
 
@@ -66,7 +66,7 @@ def test_a_snapshot_s_facts_become_claims_with_their_provenance() -> None:
     ]
 
 
-def test_what_departments_contradict_does_not_count_but_every_arrival_does() -> None:
+def test_claims_that_are_not_chosen_do_not_count_but_every_arrival_does() -> None:
     told = claims(insured=True, residence_since="2026-05-01")
     told += [one._replace(chosen=False) for one in claims(insured=False, residence_since="2026-04-01")]
     facts = parse_facts(told)
@@ -97,7 +97,7 @@ def test_what_departments_contradict_does_not_count_but_every_arrival_does() -> 
         (FactName.BIRTH_DATE, "1899-12-31"),
     ],
 )
-def test_a_value_of_another_kind_is_refused_by_the_fact_s_name(name: FactName, value: Any) -> None:
+def test_a_value_of_another_type_is_rejected_and_the_error_names_the_fact(name: FactName, value: Any) -> None:
     with pytest.raises(UnreadableFact, match=name.value) as refused:
         parse_facts([Claim(name, value, "u", "d", None, ON, ON, True, False)])
 
@@ -105,7 +105,7 @@ def test_a_value_of_another_kind_is_refused_by_the_fact_s_name(name: FactName, v
     assert str(value) not in str(refused.value).replace(name.value, "")
 
 
-def test_the_least_and_the_greatest_of_each_number_and_the_first_day_are_read() -> None:
+def test_the_bounds_of_each_number_and_the_earliest_date_are_accepted() -> None:
     for name, bounds in NUMBER_BOUNDS.items():
         for value in bounds:
             assert parse_facts([Claim(name, value, "u", "d", None, ON, ON, True, False)]).numbers == {name: value}
@@ -113,7 +113,7 @@ def test_the_least_and_the_greatest_of_each_number_and_the_first_day_are_read() 
     assert parse_facts(claims(birth_date="1900-01-01")).dates == {FactName.BIRTH_DATE: date(1900, 1, 1)}
 
 
-def test_everything_an_assessment_says_arrives_in_the_snapshot() -> None:
+def test_everything_in_an_assessment_arrives_in_the_event() -> None:
     for file in FILES:
         case = read(file)
         told = ask(case)
@@ -152,7 +152,7 @@ def _within(written: Any, read: Any) -> bool:
     return bool(written == read)
 
 
-def test_no_snapshot_carries_anything_that_could_be_an_identity() -> None:
+def test_no_event_contains_anything_that_could_be_an_identity() -> None:
     """No 18-digit number, no phone, and codes instead of Chinese."""
     content = serialize_answers(
         assess(a_migrant_child(), TERMS, ON),
@@ -167,7 +167,7 @@ def test_no_snapshot_carries_anything_that_could_be_an_identity() -> None:
     assert not re.search(r"[\u4e00-\u9fff]", content)
 
 
-def test_an_abolished_code_is_followed_to_the_one_that_stands_and_a_ring_ends() -> None:
+def test_an_abolished_code_is_followed_to_the_current_one_and_a_cycle_ends() -> None:
     county = a_county(
         divisions=(
             Division(code="341722", name="石台县"),
@@ -221,7 +221,7 @@ def test_an_abolished_code_is_followed_to_the_one_that_stands_and_a_ring_ends() 
         ("", "341722100", PlaceRelation.UNCLEAR),
     ],
 )
-def test_how_two_places_lie_to_one_another(hukou: str, residence: str, expected: PlaceRelation) -> None:
+def test_the_relation_of_two_places(hukou: str, residence: str, expected: PlaceRelation) -> None:
     assert relate(hukou, residence, TERMS) is expected
 
 
@@ -259,7 +259,7 @@ def test_whether_two_codes_name_one_township(hukou: str, residence: str, expecte
     assert same_township(hukou, residence, TERMS) is expected
 
 
-def test_the_child_s_own_township_is_asked_and_the_lead_unit_while_it_is_not_known() -> None:
+def test_the_child_s_township_is_asked_or_the_lead_unit_if_it_is_not_known() -> None:
     known = assess(a_migrant_child(residence_since=None), TERMS, ON).migrant
     nowhere = assess(a_migrant_child(residence_since=None, residence_division=None), TERMS, ON).migrant
 
@@ -267,7 +267,7 @@ def test_the_child_s_own_township_is_asked_and_the_lead_unit_while_it_is_not_kno
     assert ("341722-gaj", "341722-mzj") in [one.held_by for one in nowhere.missing]
 
 
-def test_the_same_data_under_another_name_or_other_data_under_the_same_is_another_basis() -> None:
+def test_another_version_name_or_other_data_is_another_basis() -> None:
     demo = demo_county()
 
     assert rule_basis(demo) == rule_basis(demo.model_copy())

@@ -43,7 +43,7 @@ def quoted() -> list[tuple[str, Citation]]:
 
 @pytest.mark.skipif(not PLAN.exists(), reason="the plan's text is the county's document and is not here")
 @pytest.mark.parametrize(("code", "cited"), quoted(), ids=[code for code, _ in quoted()])
-def test_every_phrase_stands_in_the_place_it_names(code: str, cited: Citation) -> None:
+def test_every_quotation_is_in_the_place_it_names(code: str, cited: Citation) -> None:
     """Copied, not retold: a reader can search for it and find it in that row or article."""
     source = PolicyText.read(PLAN)
     assert cited.phrase is not None
@@ -55,19 +55,19 @@ def test_every_phrase_stands_in_the_place_it_names(code: str, cited: Citation) -
         assert source.has(cited.article, cited.phrase)
 
 
-def test_the_rules_are_the_items_that_are_written_and_no_others() -> None:
+def test_exactly_the_implemented_items_have_rules() -> None:
     """A row not written yet is absent, not unknown."""
     assert tuple(rule.item for rule in RULEBOOK) == WRITTEN
 
 
 @pytest.mark.parametrize("one", RULEBOOK, ids=[one.item for one in RULEBOOK])
-def test_every_rule_quotes_its_own_row_and_says_how_it_is_read(one: Rule) -> None:
+def test_every_rule_quotes_its_own_row_and_states_its_reading(one: Rule) -> None:
     row = one.item.removeprefix("B-").partition("(")[0]
     assert one.citation.article == f"row {row}"
     assert one.reading
 
 
-def test_every_written_item_stands_in_the_demo_county_s_list() -> None:
+def test_every_implemented_item_is_in_the_demo_county_s_list() -> None:
     missing = [rule.item for rule in RULEBOOK if demo_county().item(rule.item) is None]
     assert missing == []
 
@@ -82,7 +82,7 @@ def test_an_item_has_one_rule() -> None:
         rule("B-16", Citation("row 16", "x"), audience=RULEBOOK[0].audience, reading="x")(RULEBOOK[0].condition)
 
 
-def test_rules_are_told_as_the_list_numbers_them() -> None:
+def test_rules_are_in_the_order_of_the_list() -> None:
     assert [one.item for one in in_list_order(tuple(reversed(RULEBOOK)))] == list(WRITTEN)
 
 
@@ -129,7 +129,7 @@ def test_every_fact_and_every_value_has_a_name() -> None:
     assert {value for values in facts.ALLOWED_CODES.values() for value in values} <= set(labels.VALUES)
 
 
-def test_every_answer_of_every_case_can_be_read() -> None:
+def test_every_answer_of_every_case_has_labels() -> None:
     """Sentences take their parameters, citations have a text, and whoever holds a fact is a unit of the county."""
     for file in FILES:
         case = read(file)
@@ -146,7 +146,7 @@ def test_every_answer_of_every_case_can_be_read() -> None:
             assert case.county.route(one.route) is not None
 
 
-def test_an_answer_carries_the_item_s_own_words_first() -> None:
+def test_an_answer_cites_the_item_s_own_phrase_first() -> None:
     for verdict in ask(read(FILES[0])).items:
         assert verdict.citations[0] == verdict.subject
 
@@ -177,7 +177,7 @@ def _reason_codes() -> set[str]:
     return codes
 
 
-def test_no_rule_is_shown_a_day_of_which_the_registry_tells_no_news() -> None:
+def test_no_rule_sees_a_date_whose_change_emits_no_snapshot() -> None:
     """An answer that turned on one would be as old as the last snapshot, whatever departments have said since."""
     told = {**MIGRANT, "school_grade": 4, "residence_permit": True, "hardship_lasting": True}
     assert parse_facts(claims(**told)).valid_on.keys() == {FactName.SCHOOL_GRADE, FactName.RESIDENCE_PERMIT}

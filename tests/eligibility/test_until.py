@@ -168,7 +168,7 @@ def test_the_child_is_due_on_the_first_day_that_any_answer_is(claims: list[Claim
 
 @settings(max_examples=100, deadline=None)
 @given(CHILDREN, st.randoms(use_true_random=False))
-def test_the_order_in_which_facts_are_told_does_not_matter(claims: list[Claim], chance: Random) -> None:
+def test_the_order_of_the_claims_does_not_matter(claims: list[Claim], chance: Random) -> None:
     mixed = list(claims)
     chance.shuffle(mixed)
     parameters = rule_parameters(demo_county())
@@ -178,7 +178,7 @@ def test_the_order_in_which_facts_are_told_does_not_matter(claims: list[Claim], 
 
 @settings(max_examples=100, deadline=None)
 @given(CHILDREN, st.sampled_from(list(FactName)))
-def test_forgetting_a_fact_never_turns_silence_into_a_different_decision_about_who_is_migrant(
+def test_removing_a_fact_never_reverses_the_decision_whether_a_child_is_migrant(
     claims: list[Claim], name: FactName
 ) -> None:
     """What was yes may become unknown, never no; a stay's recorded end, an absence or a death is not silence."""
@@ -220,7 +220,7 @@ TURNS: Mapping[str, Mapping[str, Any]] = {
 
 @pytest.mark.parametrize("county", COUNTIES, ids=["demo", "every term set", "day after"])
 @pytest.mark.parametrize("turn", TURNS)
-def test_walking_the_days_nothing_changes_but_on_a_day_that_was_announced(turn: str, county: County) -> None:
+def test_day_by_day_answers_change_only_on_announced_days(turn: str, county: County) -> None:
     """Every day for nearly two years, as slow as it is plain; and every one of these children does change."""
     facts, parameters = a_migrant_child(**TURNS[turn]), rule_parameters(county)
     before, changed = assess(facts, parameters, ON), 0

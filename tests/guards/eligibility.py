@@ -12,9 +12,9 @@ GUARDS = [
     Guard(
         "eligibility: no rule sees a day that is no news",
         _DOMAIN + "facts.py",
-        "if FactName.GUARDIAN_STATUS not in said:",
-        "if not said:",
-        "tests/eligibility/test_rulebook.py::test_no_rule_is_shown_a_day_of_which_the_registry_tells_no_news",
+        "if FactName.GUARDIAN_STATUS not in valid_on:",
+        "if not valid_on:",
+        "tests/eligibility/test_rulebook.py::test_no_rule_sees_a_date_whose_change_emits_no_snapshot",
     ),
     Guard(
         "eligibility: a combination is due when the first of its parts is",
@@ -28,7 +28,7 @@ GUARDS = [
         _DOMAIN + "answer.py",
         "        until = latest(until, part.until)",
         "        until = latest(until, until)",
-        _ANSWER + "test_a_no_stands_while_the_last_of_its_grounds_does",
+        _ANSWER + "test_a_no_holds_as_long_as_the_last_of_its_grounds",
     ),
     Guard(
         "eligibility: one no decides",
@@ -47,8 +47,8 @@ GUARDS = [
     Guard(
         "eligibility: an announced end of a stay is a day on which an answer may differ",
         _DOMAIN + "rules/definition.py",
-        "    turn = ends if ends is not None and case.on < ends else None",
-        "    turn = None",
+        "    until = ends if ends is not None and case.on < ends else None",
+        "    until = None",
         _CASES,
     ),
     Guard(
@@ -105,7 +105,7 @@ GUARDS = [
         _DOMAIN + "facts.py",
         "    if not least <= value <= greatest:",
         "    if least > greatest:",
-        "tests/eligibility/test_mapping.py::test_a_value_of_another_kind_is_refused_by_the_fact_s_name",
+        "tests/eligibility/test_mapping.py::test_a_value_of_another_type_is_rejected_and_the_error_names_the_fact",
     ),
     Guard(
         "eligibility: a register's never stays within the calendar",
@@ -138,8 +138,8 @@ GUARDS = [
     Guard(
         "eligibility: nobody is referred while it is not known whether the plan is about the child",
         _DOMAIN + "rulebook.py",
-        "    if whom.answer is found.answer is Answer.YES:\n        return all_of(whom, found)",
-        "    if found.answer is Answer.YES:\n        return found",
+        "    if audience.answer is condition.answer is Answer.YES:\n        return all_of(audience, condition)",
+        "    if condition.answer is Answer.YES:\n        return condition",
         _CASES,
     ),
     Guard(
@@ -154,7 +154,7 @@ GUARDS = [
         "services/eligibility/handlers.py",
         "event.child_version <= stored.child_version",
         "event.child_version < stored.child_version",
-        _HANDLERS + "test_the_newest_version_wins_whatever_comes_later",
+        _HANDLERS + "test_the_newest_version_wins_in_any_order_of_arrival",
     ),
     Guard(
         "eligibility: the newest wins in SQL",
@@ -168,21 +168,21 @@ GUARDS = [
         "services/eligibility/handlers.py",
         "        if digest == file.answers_digest:",
         "        if not digest:",
-        _HANDLERS + "test_a_newer_version_without_a_changed_answer_is_no_news",
+        _HANDLERS + "test_a_newer_version_without_a_changed_answer_emits_nothing",
     ),
     Guard(
         "eligibility: the same facts are asked again on the day on which an answer may differ",
         "services/eligibility/handlers.py",
         "            and (stored.until is None or on < stored.until)\n",
         "",
-        _HANDLERS + "test_the_same_facts_are_not_asked_again_before_the_day_on_which_an_answer_may_differ",
+        _HANDLERS + "test_the_same_facts_are_not_assessed_again_before_the_day_on_which_an_answer_may_differ",
     ),
     Guard(
         "eligibility: the same facts are asked again under other rules or data",
         "services/eligibility/handlers.py",
         "            stored.basis == self._basis\n            and stored.assessed_on",
         "            stored.assessed_on",
-        _HANDLERS + "test_the_same_facts_are_not_asked_again_before_the_day_on_which_an_answer_may_differ",
+        _HANDLERS + "test_the_same_facts_are_not_assessed_again_before_the_day_on_which_an_answer_may_differ",
     ),
     Guard(
         "eligibility: new county data makes everybody due",
@@ -203,6 +203,6 @@ GUARDS = [
         "services/eligibility/handlers.py",
         '        if file.state == "absorbed":',
         '        if file.state == "gone":',
-        _HANDLERS + "test_an_absorbed_file_loses_its_answers_and_names_its_heir",
+        _HANDLERS + "test_an_absorbed_file_loses_its_answers_and_names_the_absorbing_file",
     ),
 ]

@@ -47,7 +47,7 @@ def ask(case: PolicyCase) -> Assessment:
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: f"{file.parent.name}/{file.stem}")
-def test_the_rules_answer_as_the_case_says(file: Path) -> None:
+def test_the_rules_give_the_answers_of_the_case(file: Path) -> None:
     case = read(file)
 
     told = ask(case)
@@ -59,7 +59,7 @@ def test_the_rules_answer_as_the_case_says(file: Path) -> None:
             _compare(_rule_result(told, subject), expected, case.why)
 
 
-def test_there_are_cases_for_every_item_both_ways() -> None:
+def test_every_item_has_cases_for_yes_and_no() -> None:
     """Every written item, and who the plan is about, has a case that says yes and one that says no."""
     seen: dict[str, set[str]] = {}
     for file in FILES:
@@ -73,7 +73,7 @@ def test_there_are_cases_for_every_item_both_ways() -> None:
     assert [subject for subject in asked if not {"是", "否"} <= seen.get(subject, set())] == []
 
 
-def test_there_is_a_case_in_which_each_thing_that_can_be_wrong_is_shown() -> None:
+def test_every_gap_rule_has_a_case_that_shows_it() -> None:
     cases = [case for case in map(read, FILES) if DERIVED in case.expect]
 
     assert {one.code for case in cases for one in ask(case).derived} == {gap.code for gap in GAP_RULES}

@@ -1,7 +1,7 @@
-"""Three answers, why, what is missing, and until when: the kernel that every rule is written in.
+"""Three-valued evaluations with grounds, missing inputs and an expiry day, and the operators that combine them.
 
-``until`` is the first day on which an answer may differ without any news. Combining keeps it sound: asked with the
-same facts on any earlier day, a combination gives the same answer.
+``until`` is the first day on which an answer may differ although no fact has changed. The operators preserve this: with
+the same facts, a combination has the same answer on every earlier day.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,16 +21,19 @@ NO_PARAMS: Mapping[str, Param] = {}
 
 
 class Ground(NamedTuple):
-    """Why, as a code and its parameters. These come from facts, never from the day asked: they must not go stale."""
+    """Why an answer was given, as a code with parameters.
+
+    Parameters depend on facts only, never on the day of the evaluation, so that they stay true until ``until``.
+    """
 
     code: str
     supports: bool | None
-    """What it speaks for; None: it could not be told."""
+    """True if it speaks for yes, False for no, None if it could not be determined."""
     params: Mapping[str, Param] = NO_PARAMS
 
 
 class MissingInput(NamedTuple):
-    """A fact nobody has told, or a term the county has not defined; and who holds it."""
+    """A fact that no source has reported, or a term that the county has not defined, and the units that hold it."""
 
     fact: FactName | None
     criterion: str | None = None
@@ -38,7 +41,7 @@ class MissingInput(NamedTuple):
 
 
 class Evaluation(NamedTuple):
-    """One answer to one question about one child on one day. A tuple, like what it holds: there are hundreds."""
+    """The answer to one question about one child on one day. It is a tuple because one child needs hundreds of them."""
 
     answer: Answer
     grounds: tuple[Ground, ...] = ()
@@ -46,11 +49,11 @@ class Evaluation(NamedTuple):
     citations: tuple[str, ...] = ()
     certainty: Certainty = Certainty.STATED
     until: date | None = None
-    """None: never, without news."""
+    """The first day on which the answer may differ although no fact has changed; None if there is no such day."""
 
 
 UNCONDITIONAL = Evaluation(Answer.YES)
-"""A condition nobody needs to hear about."""
+"""The answer to a condition that always holds and needs no ground."""
 
 
 def yes(
@@ -61,6 +64,7 @@ def yes(
     certainty: Certainty = Certainty.STATED,
     **params: Param,
 ) -> Evaluation:
+    """Answer yes on one ground."""
     return Evaluation(Answer.YES, (Ground(code, True, params),), (), cites, certainty, until)
 
 
@@ -72,6 +76,7 @@ def no(
     certainty: Certainty = Certainty.STATED,
     **params: Param,
 ) -> Evaluation:
+    """Answer no on one ground."""
     return Evaluation(Answer.NO, (Ground(code, False, params),), (), cites, certainty, until)
 
 
@@ -84,22 +89,22 @@ def unknown(
     certainty: Certainty = Certainty.STATED,
     **params: Param,
 ) -> Evaluation:
-    """What could not be told, and what would tell it. An open question names whom to ask: never empty."""
+    """Answer unknown, with the inputs that would decide the question. ``missing`` must not be empty."""
     return Evaluation(Answer.UNKNOWN, (Ground(code, None, params),), tuple(missing), cites, certainty, until)
 
 
 def all_of(*parts: Evaluation) -> Evaluation:
-    """YES when every part is. One NO decides; failing that, one UNKNOWN leaves the question open."""
+    """Conjunction: any NO gives NO, otherwise any UNKNOWN gives UNKNOWN, otherwise YES."""
     return _combine(parts, Answer.NO, Answer.YES)
 
 
 def any_of(*parts: Evaluation) -> Evaluation:
-    """YES when one part is. Failing that, one UNKNOWN leaves the question open."""
+    """Disjunction: any YES gives YES, otherwise any UNKNOWN gives UNKNOWN, otherwise NO."""
     return _combine(parts, Answer.YES, Answer.NO)
 
 
 def not_(part: Evaluation) -> Evaluation:
-    """The opposite answer for the same reasons. An open question stays open."""
+    """Negation: the opposite answer on the same grounds. UNKNOWN stays UNKNOWN."""
     if part.answer is Answer.UNKNOWN:
         return part
     reasons = tuple(Ground(reason.code, not reason.supports, reason.params) for reason in part.grounds)
@@ -108,7 +113,7 @@ def not_(part: Evaluation) -> Evaluation:
 
 
 def with_one_ground(code: str, part: Evaluation) -> Evaluation:
-    """The same answer under one reason: ``code``, ``not_code`` or ``unsure_code``. What is missing stays."""
+    """Replace the grounds by one: ``code``, ``not_<code>`` or ``unsure_<code>``. Missing inputs are kept."""
     if part.answer is Answer.YES:
         reason = Ground(code, True)
     elif part.answer is Answer.NO:
@@ -119,7 +124,7 @@ def with_one_ground(code: str, part: Evaluation) -> Evaluation:
 
 
 def unless_no(part: Evaluation) -> Evaluation:
-    """YES unless the part is a known NO: for matters of safety, where not knowing must not silence a risk."""
+    """Answer YES unless the part is NO. Risks to safety use it, because a missing fact must not hide a risk."""
     if part.answer is Answer.NO:
         return part
     return Evaluation(Answer.YES, (), (), part.citations, part.certainty, part.until)
@@ -141,7 +146,7 @@ def _combine(parts: tuple[Evaluation, ...], deciding: Answer, otherwise: Answer)
         return decided
     if len(parts) == 1:
         return parts[0]
-    # Any part that changes may decide: the earliest change of all of them bounds the answer.
+    # A change of any part may decide the answer, so the earliest change of all parts bounds it.
     until = earliest_until(parts)
     if several_open:
         return _merge(Answer.UNKNOWN, [part for part in parts if part.answer is Answer.UNKNOWN], until=until)
@@ -154,7 +159,7 @@ def _combine(parts: tuple[Evaluation, ...], deciding: Answer, otherwise: Answer)
 
 
 def _combine_deciding(parts: Sequence[Evaluation]) -> Evaluation:
-    """Each part alone is enough: the answer stands while the last of them does, as sure as the surest of them."""
+    """Combine parts each of which is sufficient: the answer holds as long as the last, with the strongest certainty."""
     until = parts[0].until
     surest = parts[0].certainty
     for part in parts[1:]:
@@ -167,7 +172,7 @@ def _combine_deciding(parts: Sequence[Evaluation]) -> Evaluation:
 def _merge(
     answer: Answer, parts: Sequence[Evaluation], *, until: date | None, certainty: Certainty | None = None
 ) -> Evaluation:
-    """Everything the parts say, each thing once. Without a ``certainty``: as sure as the least sure of them."""
+    """Merge grounds, missing inputs and citations without duplicates. By default the weakest certainty applies."""
     weakest = Certainty.STATED
     reasons: tuple[Ground, ...] = ()
     missing: tuple[MissingInput, ...] = ()
@@ -185,7 +190,7 @@ def _merge(
 
 
 def earliest_until(parts: Iterable[Evaluation]) -> date | None:
-    """The first day on which one of them may differ."""
+    """Return the first day on which any of the parts may differ."""
     until: date | None = None
     for part in parts:
         if part.until is not None and (until is None or part.until < until):
@@ -196,5 +201,5 @@ def earliest_until(parts: Iterable[Evaluation]) -> date | None:
 def _union(kept: tuple[T, ...], more: tuple[T, ...]) -> tuple[T, ...]:
     if len(more) == 1:
         return kept if more[0] in kept else (*kept, *more)
-    new = [thing for thing in more if thing not in kept]
+    new = [item for item in more if item not in kept]
     return (*kept, *new) if new else kept

@@ -1,4 +1,4 @@
-"""The whole rulebook asked of one child on one day."""
+"""Evaluate all rules for one child on one day."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -23,15 +23,15 @@ from services.eligibility.domain.rulebook import (
 from services.eligibility.domain.rules import childcare, definition, development, health, livelihood, schooling
 
 RULEBOOK: tuple[Rule, ...] = in_list_order(tuple(RULES.values()))
-"""Every rule that is written, as the list numbers them."""
+"""Every implemented rule, in the order of the list."""
 MODULES = (definition, childcare, schooling, health, livelihood, development, _gaps)
-"""Where they are written; importing them declares them."""
+"""The modules of the rules. Importing them declares the rules."""
 
 _URGENCY = {level: rank for rank, level in enumerate(Level)}
 
 
 class RuleResult(NamedTuple):
-    """The answer about ``migrant``, ``statistical`` or an item of the list."""
+    """The result for ``migrant``, ``statistical`` or an item of the list."""
 
     subject: str
     answer: Answer
@@ -45,7 +45,7 @@ class RuleResult(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class GapFinding:
-    """A finding that the facts show, on the county's route for it."""
+    """A service gap or risk that the facts show, with the county's route for it."""
 
     code: FindingCode
     route: str
@@ -57,20 +57,20 @@ class GapFinding:
 
 @dataclass(frozen=True, slots=True)
 class Assessment:
-    """Everything the rules say of one child as of a day. Suggestions to a person."""
+    """All results for one child as of a day. They are suggestions to a person."""
 
     migrant: RuleResult
     statistical: RuleResult
     items: tuple[RuleResult, ...]
     derived: tuple[GapFinding, ...]
     until: date | None
-    """The first day on which any of it may differ without news."""
+    """The first day on which any result may differ although no fact has changed."""
     ruleset: str
     catalogue: str
 
 
 def assess(facts: Facts, parameters: RuleParameters, on: date) -> Assessment:
-    """Ask every rule that the county's list has an item for, and everything that could be wrong."""
+    """Evaluate the rule of every item of the county's list, and every gap rule that has a route."""
     case = new_case(facts, parameters, on)
     migrant = definition.migrant(case)
     statistical = definition.statistical(case)
@@ -80,21 +80,21 @@ def assess(facts: Facts, parameters: RuleParameters, on: date) -> Assessment:
         listed = parameters.items.get(rule.item)
         if listed is None:
             continue
-        found = evaluate_rule(case, rule)
-        due.append(found.until)
-        doing = listed if rule.fulfilment is None else rule.fulfilment(case, listed)
-        items.append(_rule_result(rule.item, found, (rule.item, *found.citations), doing))
+        evaluation = evaluate_rule(case, rule)
+        due.append(evaluation.until)
+        fulfilment = listed if rule.fulfilment is None else rule.fulfilment(case, listed)
+        items.append(_rule_result(rule.item, evaluation, (rule.item, *evaluation.citations), fulfilment))
     derived: list[GapFinding] = []
     for gap in GAP_RULES:
-        way = parameters.routes.get(gap.code)
-        if way is None:
+        route = parameters.routes.get(gap.code)
+        if route is None:
             continue
-        found = evaluate_gap(case, gap)
-        due.append(found.until)
-        if found.answer is Answer.YES:
-            level = min(way.level, gap.at_least, key=_URGENCY.__getitem__)
-            confirm = way.confirm_first or level in (Level.L0, Level.L1)
-            derived.append(GapFinding(gap.code, way.route, level, gap.item, found.grounds, confirm))
+        evaluation = evaluate_gap(case, gap)
+        due.append(evaluation.until)
+        if evaluation.answer is Answer.YES:
+            level = min(route.level, gap.at_least, key=_URGENCY.__getitem__)
+            confirm = route.confirm_first or level in (Level.L0, Level.L1)
+            derived.append(GapFinding(gap.code, route.route, level, gap.item, evaluation.grounds, confirm))
     return Assessment(
         _rule_result("migrant", migrant, migrant.citations),
         _rule_result("statistical", statistical, statistical.citations),
@@ -107,32 +107,39 @@ def assess(facts: Facts, parameters: RuleParameters, on: date) -> Assessment:
 
 
 def withdrawn_assessment(parameters: RuleParameters) -> Assessment:
-    """Of a file that was merged into another: nothing is known of it any more, and nothing shown."""
+    """Return the assessment of an absorbed file: nothing is known and no gap is shown."""
     reasons = (Ground("file_absorbed", None),)
     nothing = RuleResult("migrant", Answer.UNKNOWN, reasons, (), (), Certainty.STATED, None, None)
     return Assessment(nothing, nothing._replace(subject="statistical"), (), (), None, RULESET, parameters.catalogue)
 
 
 def _rule_result(
-    subject: str, found: Evaluation, citations: tuple[str, ...], doing: Fulfilment | None = None
+    subject: str, evaluation: Evaluation, citations: tuple[str, ...], fulfilment: Fulfilment | None = None
 ) -> RuleResult:
     return RuleResult(
-        subject, found.answer, found.grounds, found.missing, citations, found.certainty, doing, found.until
+        subject,
+        evaluation.answer,
+        evaluation.grounds,
+        evaluation.missing,
+        citations,
+        evaluation.certainty,
+        fulfilment,
+        evaluation.until,
     )
 
 
-def _merge_by_code(found: Iterable[GapFinding]) -> tuple[GapFinding, ...]:
-    """One finding of a code, at its most urgent level, with every reason that shows it."""
+def _merge_by_code(findings: Iterable[GapFinding]) -> tuple[GapFinding, ...]:
+    """Merge findings of one code into one with the most urgent level and all grounds."""
     merged: dict[FindingCode, GapFinding] = {}
-    for one in found:
-        known = merged.get(one.code)
-        if known is None:
-            merged[one.code] = one
+    for finding in findings:
+        first = merged.get(finding.code)
+        if first is None:
+            merged[finding.code] = finding
             continue
-        most = one if _URGENCY[one.level] < _URGENCY[known.level] else known
-        merged[one.code] = replace(
-            most,
-            grounds=known.grounds + tuple(reason for reason in one.grounds if reason not in known.grounds),
-            confirm_first=known.confirm_first or one.confirm_first,
+        most_urgent = finding if _URGENCY[finding.level] < _URGENCY[first.level] else first
+        merged[finding.code] = replace(
+            most_urgent,
+            grounds=first.grounds + tuple(ground for ground in finding.grounds if ground not in first.grounds),
+            confirm_first=first.confirm_first or finding.confirm_first,
         )
     return tuple(merged.values())

@@ -1,4 +1,4 @@
-"""One child on one day, and the questions that many rules ask of it."""
+"""One child on one day, and the questions that many rules share."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -22,24 +22,24 @@ from services.eligibility.domain.facts import Facts
 from services.eligibility.domain.parameters import MissingInputs, RuleParameters
 
 PERMIT_MONTHS = 13
-"""How long it is believed that a residence permit works: the year of a signature and a month of grace (part 8.3)."""
+"""A residence permit counts as valid for the year after its endorsement and one month of grace (policy part 8.3)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What a rule is asked about."""
+    """The input of a rule: a child's facts, the county's parameters and the day."""
 
     facts: Facts
     parameters: RuleParameters
     on: date
     missing_inputs: MissingInputs
-    """Whom to ask, for a child of this township."""
+    """The missing inputs, with the units to ask about a child of this township."""
     evaluations: dict["Question", Evaluation] = field(default_factory=dict, compare=False, repr=False)
-    """Questions already answered for this child and day."""
+    """Memoized evaluations of this child and day."""
 
     @property
     def missing(self) -> Mapping[FactName, MissingInput]:
-        """What to say when a fact is missing."""
+        """Fact -> the missing input to report when nobody has reported the fact."""
         return self.missing_inputs.by_fact
 
 
@@ -47,46 +47,46 @@ Question = Callable[[Case], Evaluation]
 
 
 def new_case(facts: Facts, parameters: RuleParameters, on: date) -> Case:
-    """A child on a day."""
+    """Build the case of a child on a day."""
     residence = facts.codes.get(FactName.RESIDENCE_DIVISION)
     town = parameters.townships.get(residence[:9]) if residence is not None else None
     return Case(facts, parameters, on, parameters.missing_inputs[town])
 
 
 def memoized(question: Question) -> Question:
-    """A question that several rules ask: answered once for a child and day."""
+    """Decorate a question that several rules share, so that it is evaluated once per child and day."""
 
     @wraps(question)
     def once(case: Case) -> Evaluation:
-        found = case.evaluations.get(question)
-        if found is None:
-            found = case.evaluations[question] = question(case)
-        return found
+        evaluation = case.evaluations.get(question)
+        if evaluation is None:
+            evaluation = case.evaluations[question] = question(case)
+        return evaluation
 
     return once
 
 
 def not_reported(case: Case, *names: FactName, cites: tuple[str, ...] = ()) -> Evaluation:
-    """Nobody has told these facts."""
-    known = case.missing_inputs.evaluations
-    found = known.get((names, cites))
-    if found is None:
+    """Answer unknown because no source has reported these facts."""
+    memoized_evaluations = case.missing_inputs.evaluations
+    evaluation = memoized_evaluations.get((names, cites))
+    if evaluation is None:
         reasons = tuple(Ground("not_told", None, {"fact": name.value}) for name in names)
         missing = tuple(case.missing[name] for name in names)
-        found = known[names, cites] = Evaluation(Answer.UNKNOWN, reasons, missing, cites)
-    return found
+        evaluation = memoized_evaluations[names, cites] = Evaluation(Answer.UNKNOWN, reasons, missing, cites)
+    return evaluation
 
 
 def flag_is_true(
     case: Case, name: FactName, *, cites: tuple[str, ...] = (), certainty: Certainty = Certainty.STATED
 ) -> Evaluation:
-    """What was said of a fact that is true or false."""
+    """Answer whether a flag is true; unknown if it has not been reported."""
     flag = case.facts.flags.get(name)
     return not_reported(case, name, cites=cites) if flag is None else _reported_flag(name, flag, cites, certainty)
 
 
 def flag_is_false(case: Case, name: FactName, *, cites: tuple[str, ...] = ()) -> Evaluation:
-    """The opposite: YES when it was said not to be so."""
+    """Answer whether a flag is false; unknown if it has not been reported."""
     flag = case.facts.flags.get(name)
     return not_reported(case, name, cites=cites) if flag is None else _negated_flag(name, flag, cites)
 
@@ -105,7 +105,7 @@ def _reported_flag(name: FactName, flag: bool, cites: tuple[str, ...], certainty
 def younger_than(
     case: Case, age: int, *, cites: tuple[str, ...] = (), certainty: Certainty = Certainty.STATED
 ) -> Evaluation:
-    """不满 ``age`` 周岁: until the day the age is reached, which the county may set to the day after the birthday."""
+    """Answer 不满 ``age`` 周岁. The county may count an age as reached on the day after the birthday."""
     born = case.facts.dates.get(FactName.BIRTH_DATE)
     if born is None:
         return not_reported(case, FactName.BIRTH_DATE, cites=cites)
@@ -118,7 +118,7 @@ def younger_than(
 
 
 def county_criterion(case: Case, term: str) -> Evaluation:
-    """符合条件的: a term that the county defines. Not defined: unknown, never invented."""
+    """Answer whether the child meets the county's definition of a term (符合条件的); unknown if it is not defined."""
     criterion = case.parameters.criteria.get(term)
     if criterion is None:
         return case.parameters.undefined_terms[term]
@@ -128,21 +128,21 @@ def county_criterion(case: Case, term: str) -> Evaluation:
     cites, certainty = (f"criterion:{term}",), criterion.certainty
     met = Evaluation(Answer.YES, (Ground("criterion_met", True, params),), (), cites, certainty)
     parts = [met]
-    for name, wanted in criterion.requires:
-        told = case.facts.criterion_value(name)
+    for name, required in criterion.requires:
+        value = case.facts.criterion_value(name)
         about = {**params, "fact": name.value}
-        if told is None:
+        if value is None:
             asked = (case.missing[name],)
             parts.append(Evaluation(Answer.UNKNOWN, (Ground("criterion_open", None, about),), asked, cites, certainty))
-        elif told != wanted:
+        elif value != required:
             parts.append(Evaluation(Answer.NO, (Ground("criterion_not_met", False, about),), (), cites, certainty))
-        elif name is FactName.RESIDENCE_PERMIT and told == "true":
+        elif name is FactName.RESIDENCE_PERMIT and value == "true":
             parts.append(_permit_in_force(case, cites))
     return all_of(*parts)
 
 
 def _permit_in_force(case: Case, cites: tuple[str, ...]) -> Evaluation:
-    """A permit is signed every year and does not work unsigned (居住证暂行条例 10): old evidence is a question."""
+    """Answer whether the permit is in force. It lapses without a yearly endorsement (居住证暂行条例 10)."""
     seen = case.facts.valid_on[FactName.RESIDENCE_PERMIT]
     signed = case.facts.dates.get(FactName.RESIDENCE_PERMIT_SIGNED)
     since = seen if signed is None else max(seen, signed)

@@ -1,4 +1,4 @@
-"""Which county and which township a division code names, and whether two codes name the same."""
+"""Compare administrative division codes (GB/T 2260) by county and township."""
 
 from enum import Enum
 
@@ -6,13 +6,13 @@ from contracts.vocabulary import PROVINCES
 from services.eligibility.domain.parameters import RuleParameters
 
 _NOT_MAINLAND = ("71", "81", "82", "83")
-"""Taiwan, Hong Kong, Macao; 83 stands on residence permits of people from Taiwan."""
+"""Taiwan, Hong Kong and Macao; residence permits of people from Taiwan have 83."""
 _ONE_PROVINCE_ONCE = (frozenset({"44", "46"}), frozenset({"50", "51"}))
-"""Hainan was a part of Guangdong to 1988, Chongqing of Sichuan to 1997: an old code may name a place of the other."""
+"""Hainan was part of Guangdong until 1988 and Chongqing of Sichuan until 1997, so an old code may name either."""
 
 
 class PlaceRelation(Enum):
-    """How two places lie to one another."""
+    """The relation of two places."""
 
     SAME_COUNTY = "same county"
     DISTRICTS = "two districts of one city"
@@ -24,8 +24,8 @@ class PlaceRelation(Enum):
 def relate(hukou: str, residence: str, parameters: RuleParameters) -> PlaceRelation:
     """Compare the counties of two codes of 6, 9 or 12 digits.
 
-    A county lists its own province whole and the others in part: a code that is not listed is not guessed, but it
-    lies in the province that it names.
+    The county's table has all divisions of its own province and some of others. An unlisted code is not guessed, but
+    its first two digits still name its province.
     """
     if hukou == "abroad" or hukou.startswith(_NOT_MAINLAND):
         return PlaceRelation.NO_HUKOU_COUNTY
@@ -49,18 +49,18 @@ def relate(hukou: str, residence: str, parameters: RuleParameters) -> PlaceRelat
 
 
 def same_township(hukou: str, residence: str, parameters: RuleParameters) -> bool | None:
-    """Whether two codes of one county name the same township. None: they do not tell."""
+    """Return whether two codes of one county name the same township; None if the codes do not show it."""
     left, right = hukou[:9], residence[:9]
     if len(left) < 9 or len(right) < 9:
         return None
     if left == right:
         return True
     if left[:6] != right[:6]:
-        # One is written with an abolished county code: its township digits follow another table.
+        # One has an abolished county code, whose township digits belong to another table.
         return None
     if left[:6] != parameters.county:
         return False
-    # A statistical pseudo-township belongs to the unit that administers the place.
+    # A statistical area that is not a township belongs to the unit that administers it.
     unit, other = parameters.townships.get(left), parameters.townships.get(right)
     if unit is None or other is None:
         return None
@@ -68,13 +68,13 @@ def same_township(hukou: str, residence: str, parameters: RuleParameters) -> boo
 
 
 def current_county(division: str, parameters: RuleParameters) -> str | None:
-    """The county that stands today for a code. None: not listed."""
+    """Return the current code of the county that a code names; None if it is not listed."""
     code = division[:6]
     return code if code == parameters.county else parameters.current_codes.get(code)
 
 
 def is_outside(division: str, parameters: RuleParameters) -> bool:
-    """Not in this county: another one that is listed, or any place of another province."""
+    """Return whether a code names another listed county, or a place in another province."""
     county = current_county(division, parameters)
     return _in_two_provinces(division, parameters.county) if county is None else county != parameters.county
 
@@ -85,7 +85,7 @@ def _in_two_provinces(one: str, other: str) -> bool:
 
 
 def _relate_city(code: str, here: str, parameters: RuleParameters) -> PlaceRelation:
-    """A code of a whole city names no county, but may rule ours out."""
+    """Compare the code of a whole city, which names no county but may exclude this one."""
     if not code.endswith("00") or code[:4] not in parameters.cities or here.startswith(code[:4]):
         return PlaceRelation.UNCLEAR
     return PlaceRelation.TWO_COUNTIES

@@ -1,4 +1,4 @@
-"""What the rules may look at: what is known of one child, in codes, dates and truth values. None: nobody has told."""
+"""The facts of one child that the rules read: codes, dates, numbers and flags. Unreported facts are absent."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -47,7 +47,7 @@ CODES = frozenset(
 FLAGS = frozenset(FactName) - DATES - NUMBERS - CODES
 
 ARRIVALS = frozenset({FactName.RESIDENCE_SINCE, FactName.SCHOOL_SINCE, FactName.RESIDENCE_PERMIT_SIGNED})
-"""Facts that show the child was living here by a day (policy 3.1: registration, permit, school entry, statement)."""
+"""Facts that prove residence since a day (policy part 3.1: registration, permit, school entry, statement)."""
 
 ALLOWED_CODES: Mapping[FactName, frozenset[str]] = {
     FactName.FATHER_STATUS: frozenset(
@@ -61,23 +61,23 @@ ALLOWED_CODES: Mapping[FactName, frozenset[str]] = {
     FactName.SCHOOL_STAGE: frozenset({"kindergarten", "primary", "junior", "senior", "vocational"}),
     FactName.VACCINATION_STATUS: frozenset({"complete", "overdue", "none"}),
 }
-"""The values of closed codes. A value outside them would otherwise fall through every rule in silence."""
+"""The values of closed codes. Another value would match no rule, so it is rejected."""
 
 EARLIEST = date(1900, 1, 1)
 LATEST = date(2999, 12, 31)
-"""Registers write 9999-12-31 for "never". Held here, counting on from it stays within the calendar."""
+"""Later dates are reduced to this day: registers write 9999-12-31 for "never", from which nothing could be counted."""
 
 
 class UnreadableFact(ValueError):
-    """A fact's value is not of its kind. Names the fact, never its value."""
+    """A value does not have the type of its fact. The error names the fact, never the value."""
 
     def __init__(self, name: FactName) -> None:
-        super().__init__(f"the value of {name} is not of its kind")
+        super().__init__(f"the value of {name} does not have its type")
         self.name = name
 
 
 class Claim(NamedTuple):
-    """One thing said of the child: by whom, of which day, learned when. A tuple: there are many."""
+    """One claim about the child, with source, validity and day of receipt. It is a tuple because there are many."""
 
     name: FactName
     value: Value
@@ -91,7 +91,7 @@ class Claim(NamedTuple):
 
 
 class Arrival(NamedTuple):
-    """A day by which the child lived at the residence, and what shows it."""
+    """A day since which the child has lived at the residence, and the dataset that shows it."""
 
     on: date
     evidence: str
@@ -99,19 +99,19 @@ class Arrival(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """The chosen claims by kind of value, and every credible day of arrival."""
+    """The chosen claims by type of value, and all days of arrival."""
 
     flags: Mapping[FactName, bool]
     dates: Mapping[FactName, date]
     numbers: Mapping[FactName, int]
     codes: Mapping[FactName, str]
     valid_on: Mapping[FactName, date]
-    """The day each chosen claim speaks of, where a newer day would be news (``SCHOOL_YEAR_FACTS``)."""
+    """Fact -> ``valid_on`` of its claim, where a newer day leads to a new snapshot (``SCHOOL_YEAR_FACTS``)."""
     arrivals: tuple[Arrival, ...] = ()
-    """Earliest first."""
+    """In ascending order."""
 
     def criterion_value(self, name: FactName) -> str | None:
-        """The value as the county's criteria write it: ``true``, ``3``, ``enrolled``, ``2026-03-01``."""
+        """Return the value in the form of the county's criteria: ``true``, ``3``, ``enrolled`` or ``2026-03-01``."""
         if name in FLAGS:
             flag = self.flags.get(name)
             return None if flag is None else "true" if flag else "false"
@@ -125,16 +125,16 @@ class Facts:
 
 
 def parse_facts(claims: Iterable[Claim]) -> Facts:
-    """Sort a child's claims by kind.
+    """Parse a child's claims by type of value.
 
     Raises:
-        UnreadableFact: a value is not of its fact's kind.
+        UnreadableFact: a value does not have the type of its fact.
     """
     flags: dict[FactName, bool] = {}
-    days: dict[FactName, date] = {}
+    dates: dict[FactName, date] = {}
     numbers: dict[FactName, int] = {}
     codes: dict[FactName, str] = {}
-    said: dict[FactName, date] = {}
+    valid_on: dict[FactName, date] = {}
     arrivals: list[Arrival] = []
     for claim in claims:
         name, value = claim.name, claim.value
@@ -144,7 +144,7 @@ def parse_facts(claims: Iterable[Claim]) -> Facts:
                 arrivals.append(Arrival(day, claim.dataset))
             if not claim.chosen:
                 continue
-            days[name] = day
+            dates[name] = day
         elif not claim.chosen:
             continue
         elif name in FLAGS:
@@ -155,11 +155,11 @@ def parse_facts(claims: Iterable[Claim]) -> Facts:
             codes[name] = _parse_code(name, value)
         else:
             numbers[name] = _parse_number(name, value)
-        said[name] = claim.valid_on
-    if FactName.GUARDIAN_STATUS not in said:
-        said = {name: day for name, day in said.items() if name in SCHOOL_YEAR_FACTS}
+        valid_on[name] = claim.valid_on
+    if FactName.GUARDIAN_STATUS not in valid_on:
+        valid_on = {name: day for name, day in valid_on.items() if name in SCHOOL_YEAR_FACTS}
     arrivals.sort()
-    return Facts(flags, days, numbers, codes, said, tuple(arrivals))
+    return Facts(flags, dates, numbers, codes, valid_on, tuple(arrivals))
 
 
 def _parse_date(name: FactName, value: Value) -> date:
@@ -186,7 +186,7 @@ def _parse_number(name: FactName, value: Value) -> int:
 def _parse_code(name: FactName, value: Value) -> str:
     if not isinstance(value, str):
         raise UnreadableFact(name)
-    words = ALLOWED_CODES.get(name)
-    if words is not None and value not in words:
+    allowed = ALLOWED_CODES.get(name)
+    if allowed is not None and value not in allowed:
         raise UnreadableFact(name)
     return value

@@ -1,7 +1,8 @@
-"""What is wrong: service gaps and risks that the facts show. Each goes the way the county's routes give its code.
+"""Rules for service gaps and risks that the facts show. The county's routes determine where each finding is sent.
 
-Gaps concern migrant children here, and families of the wider statistical group that asked for help (article 二).
-Risks to safety concern any minor here who is not known to be at home: whoever lives alone is never "accompanied".
+Gaps concern migrant children here, and children of the wider statistical group whose families asked for help (article
+二). Risks to safety concern any minor here who is not known to live in the hukou township, because a child who lives
+alone never counts as accompanied.
 """
 
 from datetime import timedelta
@@ -33,34 +34,34 @@ from services.eligibility.domain.rules.stages import (
 )
 
 HEALTH_VISITS = (1, 3, 6, 8, 12, 18, 24, 30, 36, 48, 60, 72)
-"""Ages in months at which the 0-6 norm has a visit (policy part 1.10, B-1)."""
+"""The ages in months of the health visits for 0-6岁 (policy part 1.10, B-1)."""
 VISIT_LEEWAY = timedelta(days=30)
-"""A visit counts from this long before its age; its lack is a gap after this long (policy part 8.3)."""
+"""A visit may be this much early, and a missing visit is a gap when it is this much late (policy part 8.3)."""
 PARENTS = (FactName.FATHER_STATUS, FactName.MOTHER_STATUS)
 NO_SUPPORT = frozenset({"dead", "missing", "not_found", "revoked", "unsupporting"})
-"""``unsupporting``: an authority's result that the parent meets a ground, never the ground itself."""
+"""The statuses of a parent who gives no support. ``unsupporting`` is an authority's result without its ground."""
 
 
 @memoized
 def service_gap_audience(case: Case) -> Evaluation:
-    """流动儿童 here; or left the hukou township and “主动提出救助帮扶需求”."""
-    asked = all_of(
+    """A 流动儿童 here, or a child who left the hukou township and “主动提出救助帮扶需求”."""
+    requested = all_of(
         flag_is_true(case, FactName.HELP_REQUESTED, cites=("request",)),
         with_one_ground("statistical_child", statistical(case)),
         lives_here(case),
     )
-    return any_of(migrant_here(case), asked)
+    return any_of(migrant_here(case), requested)
 
 
 @gap(FindingCode.NEVER_ENROLLED, item="B-4(1)", at_least=Level.L2, audience=service_gap_audience)
 def never_enrolled(case: Case) -> Evaluation:
-    """School age, in no school, and no school ever told of the child."""
+    """A child of school age is in no school, and no school has ever reported it."""
     return all_of(compulsory_stage(case), _not_in_school(case), not_(_was_in_school(case)))
 
 
 @gap(FindingCode.OUT_OF_SCHOOL, item="B-4(1)", at_least=Level.L2, audience=service_gap_audience)
 def out_of_school(case: Case) -> Evaluation:
-    """School age, was in a compulsory school, and is a pupil no more."""
+    """A child of school age was in a compulsory school and is no longer a pupil."""
     return all_of(compulsory_stage(case), _not_in_school(case), _was_in_school(case))
 
 
@@ -76,7 +77,7 @@ def vaccination_gap(case: Case) -> Evaluation:
 
 @gap(FindingCode.VACCINATION_GAP, audience=service_gap_audience)
 def vaccination_to_catch_up(case: Case) -> Evaluation:
-    """Past seven the row has ended, catching up has not: “适龄儿童” of article 四 (policy part 3.16)."""
+    """After seven, row 1 ends but catch-up vaccination continues: “适龄儿童” of article 四 (part 3.16)."""
     return all_of(not_(under_seven(case)), _vaccination_lacking(case))
 
 
@@ -87,7 +88,7 @@ def health_visit_missing(case: Case) -> Evaluation:
 
 @gap(FindingCode.UNINSURED, item="B-8(1)", audience=service_gap_audience)
 def uninsured(case: Case) -> Evaluation:
-    """Last told not to be insured. A new year does not insure anybody: the gap stays until somebody tells."""
+    """The last report says not insured. The gap continues into a new year until another report arrives."""
     return flag_is_false(case, FactName.INSURED, cites=("insurance",))
 
 
@@ -108,7 +109,7 @@ def without_subsidy(case: Case) -> Evaluation:
 
 @gap(FindingCode.LASTING_HARDSHIP, item="B-14(1)", audience=service_gap_audience)
 def lasting_hardship(case: Case) -> Evaluation:
-    """A person found it, and neither 低保 nor 特困 is drawn. Not knowing whether they are does not hold up help."""
+    """A person found hardship, and neither 低保 nor 特困 is reported. Missing reports of these do not prevent help."""
     drawn = [name for name in (FactName.DIBAO, FactName.TEKUN) if case.facts.flags.get(name)]
     if drawn:
         return no("already_granted", fact=drawn[0].value)
@@ -117,13 +118,13 @@ def lasting_hardship(case: Case) -> Evaluation:
 
 @gap(FindingCode.SUDDEN_HARDSHIP, item="B-16", at_least=Level.L1, audience=minor_living_here)
 def sudden_hardship(case: Case) -> Evaluation:
-    """Nothing about hukou may block the request (policy part 3.11)."""
+    """The hukou must not prevent relief (policy part 3.11)."""
     return flag_is_true(case, FactName.HARDSHIP_SUDDEN, cites=("relief",))
 
 
 @gap(FindingCode.ORPHAN_OR_UNSUPPORTED, item="B-11(1)", audience=service_gap_audience)
 def looks_unsupported(case: Case) -> Evaluation:
-    """Each parent is dead, lost, without guardianship or said to meet a ground of 事实无人抚养 (3.5, 3.6)."""
+    """疑似孤儿或事实无人抚养: each parent is dead, missing, without custody or meets an official ground (3.5, 3.6)."""
     recognised = [name for name in (FactName.ORPHAN, FactName.UNSUPPORTED) if case.facts.flags.get(name)]
     if recognised:
         return no("already_granted", fact=recognised[0].value)
@@ -142,13 +143,13 @@ def psychological_need(case: Case) -> Evaluation:
 
 @gap(FindingCode.HELP_REQUESTED, audience=young_and_not_known_local)
 def help_requested(case: Case) -> Evaluation:
-    """The sixth entry reason of the key-care ledger; within-county movers too (policy part 0.2)."""
+    """The sixth ground of the key-care ledger, which includes moves within the county (policy part 0.2)."""
     return flag_is_true(case, FactName.HELP_REQUESTED, cites=("request",))
 
 
 @gap(FindingCode.UNATTENDED, item="B-17", at_least=Level.L0, audience=young_and_not_known_local)
 def unattended(case: Case) -> Evaluation:
-    """Under eight and living alone: alone with nobody (未保法 21)."""
+    """无人看护: a child under eight lives alone (未保法 21)."""
     return all_of(alone_under_age(case), _under_unattended_age(case))
 
 
@@ -184,7 +185,7 @@ def _under_unattended_age(case: Case) -> Evaluation:
 
 @memoized
 def _vaccination_lacking(case: Case) -> Evaluation:
-    """No file at the place of residence, or doses overdue."""
+    """Doses are overdue, or the residence has no vaccination file."""
     status = case.facts.codes.get(FactName.VACCINATION_STATUS)
     here = case.facts.flags.get(FactName.VACCINATION_FILE_HERE)
     cites = ("vaccination",)
@@ -199,7 +200,7 @@ def _vaccination_lacking(case: Case) -> Evaluation:
 
 @memoized
 def _not_in_school(case: Case) -> Evaluation:
-    """In no school or kindergarten. Having graduated is not being without: the next school's list is still to come."""
+    """The child is in no school or kindergarten. A graduate is not counted, because the next school's list follows."""
     status = case.facts.codes.get(FactName.SCHOOL_STATUS)
     if status is None:
         return not_reported(case, FactName.SCHOOL_STATUS)
@@ -210,17 +211,17 @@ def _not_in_school(case: Case) -> Evaluation:
 
 @memoized
 def _was_in_school(case: Case) -> Evaluation:
-    """A compulsory school told of the child before: a stage or grade, or that the child left it."""
-    told = stage(case)
-    left = told is None and case.facts.codes.get(FactName.SCHOOL_STATUS) == "dropped_out"
-    if left or told in ("primary", "junior"):
+    """A compulsory school reported the child before: its stage or grade, or that it left."""
+    reported = stage(case)
+    left = reported is None and case.facts.codes.get(FactName.SCHOOL_STATUS) == "dropped_out"
+    if left or reported in ("primary", "junior"):
         return yes("was_in_school", cites=("school-duty",))
     return no("never_in_school", cites=("school-duty",))
 
 
 @memoized
 def _visit_missing(case: Case) -> Evaluation:
-    """The last visit that was due has not been made, or the residence has no health file at all."""
+    """The last due health visit is missing, or the residence has no health file."""
     cites, seen = ("health-norm",), Certainty.SEEN
     facts = case.facts
     if facts.flags.get(FactName.HEALTH_FILE_HERE) is False:

@@ -1,4 +1,4 @@
-"""What the rules may look at of the county: its thresholds, divisions, criteria, list and routes."""
+"""The county's data that the rules read: thresholds, divisions, criteria, list of services and routes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,12 +16,12 @@ COUNTY_TERMS: Mapping[str, str | None] = {
     "local_relief": "B-16",
     "community_rehabilitation": "B-19(4)",
 }
-"""Every term that the rules leave to the county, with the item whose units could define it; None: the lead unit."""
+"""Every term that the county defines -> the item whose units can define it; None for the lead unit."""
 
 
 @dataclass(frozen=True, slots=True)
 class CountyCriterion:
-    """A term the county has defined: facts that must have these values, all of them."""
+    """The county's definition of a term: facts that must all have these values."""
 
     term: str
     requires: tuple[tuple[FactName, str], ...]
@@ -31,7 +31,7 @@ class CountyCriterion:
 
 @dataclass(frozen=True, slots=True)
 class GapRoute:
-    """The route of a finding."""
+    """The county's route for a finding."""
 
     route: str
     level: Level
@@ -40,23 +40,23 @@ class GapRoute:
 
 @dataclass(frozen=True, slots=True)
 class MissingInputs:
-    """Whom to ask for a missing fact about a child of one township."""
+    """The missing inputs for children of one township, with the units to ask."""
 
     by_fact: Mapping[FactName, MissingInput]
     evaluations: dict[tuple[tuple[FactName, ...], tuple[str, ...]], Evaluation] = field(
         default_factory=dict, compare=False
     )
-    """Answers to "nobody has told", made once: most of what is asked of most children is not known."""
+    """Memoized "not reported" evaluations, because most facts of most children are not known."""
 
 
 @dataclass(frozen=True, slots=True)
 class RuleParameters:
-    """One version of the county's data."""
+    """The rules' parameters from one version of the county's data."""
 
     county: str
-    """6 digits."""
+    """The county's division code, 6 digits."""
     basis: str
-    """Names this version of the county's data together with the rules."""
+    """The name of this version of the county's data together with the rules' version."""
     catalogue: str
     age_limit: int
     ages_day_after: bool
@@ -67,24 +67,24 @@ class RuleParameters:
     school_cutoff: tuple[int, int]
     dibao_at_residence: bool
     current_codes: Mapping[str, str]
-    """Every division code the county lists, abolished ones with the code that stands today."""
+    """Every listed division code -> the code in force today."""
     districts: Mapping[str, str]
     """市辖区 -> the city it belongs to."""
     cities: frozenset[str]
-    """The first four digits of the codes that stand today."""
+    """The first four digits of the codes in force today."""
     townships: Mapping[str, str]
-    """9-digit code of the county's townships -> the unit that answers for it."""
+    """9-digit code of the county's townships -> the unit responsible for it."""
     criteria: Mapping[str, CountyCriterion]
-    """Terms that the county has defined."""
+    """Term -> the county's definition."""
     items: Mapping[str, Fulfilment]
-    """The items of the county's list, and where each is done."""
+    """Item of the county's list -> where it is granted."""
     routes: Mapping[FindingCode, GapRoute]
     undefined_terms: Mapping[str, Evaluation]
-    """What to say of a term that the county has not defined."""
+    """Term -> the answer if the county has not defined it."""
     missing_inputs: Mapping[str | None, MissingInputs]
-    """For a child of each township's unit, and for one of no known township."""
+    """Unit of the child's township -> missing inputs; None for a child whose township is not known."""
 
 
 def undefined_term(term: str, units: tuple[str, ...]) -> Evaluation:
-    """What is said wherever a rule needs a term that the county has not defined."""
+    """Answer unknown because the county has not defined a term."""
     return unknown("criterion_not_set", [MissingInput(None, term, units)], term=term)

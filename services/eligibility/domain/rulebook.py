@@ -1,4 +1,4 @@
-"""How a rule is written: an item of the list, the phrase it executes, and how we read it where it bends."""
+"""Declaration and evaluation of rules. A rule has an item of the list, the phrase it implements and its reading."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,32 +9,33 @@ from services.eligibility.domain.case import Case, Question
 from services.eligibility.domain.sources import Citation
 
 RULESET = "2025-02-17/1"
-"""The plan's date and our count of changes to the rules. A change of any answer or reason raises it."""
+"""The plan's date and the version of the rules. Every change of an answer or ground increments the version."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One item of the list and the question that answers it."""
+    """The rule of one item of the list."""
 
     item: str
     citation: Citation
     reading: str
+    """How ambiguous words of the phrase are read, in Chinese."""
     audience: Question
-    """服务对象: whom the row is for."""
+    """服务对象: whether the row applies to the child."""
     condition: Question
-    """What the item asks beyond that."""
+    """What the item requires beyond its audience."""
     fulfilment: Callable[[Case, Fulfilment], Fulfilment] | None
-    """Where it is done for this child, given what the catalogue says; None: as the catalogue says."""
+    """Where the item is granted for this child, given the catalogue's value; None if the catalogue's value holds."""
 
 
 @dataclass(frozen=True, slots=True)
 class GapRule:
-    """Something wrong that the facts may show, under its code in the county's routes."""
+    """A rule for a service gap or risk, whose code the county's routes contain."""
 
     code: FindingCode
     item: str | None
     at_least: Level
-    """The route's level, or this one if it is more urgent."""
+    """The least urgent level of the finding, which applies if the route's level is less urgent."""
     audience: Question
     condition: Question
 
@@ -44,7 +45,7 @@ GAP_RULES: list[GapRule] = []
 
 
 class DuplicateRule(TypeError):
-    """Two functions claim one item."""
+    """Two functions are declared as the rule of one item."""
 
     def __init__(self, item: str) -> None:
         super().__init__(f"two rules are written for {item}; an item has one")
@@ -58,7 +59,11 @@ def rule(
     reading: str,
     fulfilment: Callable[[Case, Fulfilment], Fulfilment] | None = None,
 ) -> Callable[[Question], Question]:
-    """Declare the function below as the rule of an item of the list."""
+    """Decorate a function as the rule of an item of the list.
+
+    Raises:
+        DuplicateRule: the item already has a rule.
+    """
 
     def declared(question: Question) -> Question:
         if item in RULES:
@@ -72,7 +77,7 @@ def rule(
 def gap(
     code: FindingCode, *, audience: Question, item: str | None = None, at_least: Level = Level.L3
 ) -> Callable[[Question], Question]:
-    """Declare the function below as showing a finding. Several may show the same one."""
+    """Decorate a function as a gap rule. Several functions may show the same finding."""
 
     def declared(question: Question) -> Question:
         GAP_RULES.append(GapRule(code, item, at_least, audience, question))
@@ -82,32 +87,32 @@ def gap(
 
 
 def evaluate_rule(case: Case, rule: Rule) -> Evaluation:
-    """Whom the item is for, and what it asks beyond that. Nothing more is asked about a child it is not for."""
-    whom = rule.audience(case)
-    if whom.answer is Answer.NO:
-        return whom
-    found = rule.condition(case)
-    return whom if found is UNCONDITIONAL else all_of(whom, found)
+    """Evaluate a rule. The condition is skipped if the child does not belong to the audience."""
+    audience = rule.audience(case)
+    if audience.answer is Answer.NO:
+        return audience
+    condition = rule.condition(case)
+    return audience if condition is UNCONDITIONAL else all_of(audience, condition)
 
 
 def evaluate_gap(case: Case, rule: GapRule) -> Evaluation:
-    """Whether the facts show it. Only a YES is told, so only a YES has its reasons."""
-    whom = rule.audience(case)
-    if whom.answer is Answer.NO:
-        return whom
-    found = rule.condition(case)
-    if found.answer is Answer.NO:
-        return found
-    if whom.answer is found.answer is Answer.YES:
-        return all_of(whom, found)
-    return Evaluation(Answer.UNKNOWN, until=earliest_until((whom, found)))
+    """Evaluate a gap rule. Only YES is published, so only YES has grounds."""
+    audience = rule.audience(case)
+    if audience.answer is Answer.NO:
+        return audience
+    condition = rule.condition(case)
+    if condition.answer is Answer.NO:
+        return condition
+    if audience.answer is condition.answer is Answer.YES:
+        return all_of(audience, condition)
+    return Evaluation(Answer.UNKNOWN, until=earliest_until((audience, condition)))
 
 
 def in_list_order(rules: Sequence[Rule]) -> tuple[Rule, ...]:
-    """As the list numbers them: ``B-4(2)`` before ``B-12(1)``."""
+    """Sort rules in the order of the list: ``B-4(2)`` before ``B-12(1)``."""
 
-    def number(one: Rule) -> tuple[int, int]:
-        row, _, part = one.item.removeprefix("B-").partition("(")
+    def number(rule: Rule) -> tuple[int, int]:
+        row, _, part = rule.item.removeprefix("B-").partition("(")
         return int(row), int(part.rstrip(")") or 0)
 
     return tuple(sorted(rules, key=number))

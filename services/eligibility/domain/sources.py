@@ -1,4 +1,4 @@
-"""What the rules rest on besides the item's own words: each text once, and how surely it is known."""
+"""The texts that the rules rest on besides the items' own phrases, each with its certainty."""
 
 from dataclasses import dataclass
 
@@ -7,18 +7,18 @@ from contracts.vocabulary import Certainty
 
 @dataclass(frozen=True, slots=True)
 class Citation:
-    """A place in the plan (``article``, with the phrase that stands there word for word) or in another text."""
+    """A place in the plan (``article`` with a verbatim quotation) or in another text."""
 
     article: str | None = None
     """``opening``, ``一`` .. ``八``, ``row 1`` .. ``row 21`` of the plan; None for any other text."""
     phrase: str | None = None
-    """Word for word. None: the text is cited by number; its words were not at hand to be copied."""
+    """The verbatim quotation; None if the wording was not available and the text is cited by number only."""
     place: str = "石民函〔2025〕3号"
     certainty: Certainty = Certainty.STATED
 
     @property
     def where(self) -> str:
-        """As a person would look it up."""
+        """Return the place in the form in which a person looks it up."""
         if self.article is None:
             return self.place
         if self.article == "opening":
@@ -63,4 +63,4 @@ SOURCES: dict[str, Citation] = {
     "no-guardian": Citation(None, None, "未成年人保护法第94条", Certainty.LAW),
     "school-duty": Citation(None, None, "未成年人保护法第28条、第83条；义务教育法第13条", Certainty.LAW),
 }
-"""By the code that verdicts carry."""
+"""Code of a published citation -> the text."""

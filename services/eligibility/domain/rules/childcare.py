@@ -1,4 +1,4 @@
-"""幼有所育: rows 1 and 3 of the list."""
+"""Rules of rows 1 and 3 of the list (幼有所育)."""
 
 from services.eligibility.domain.answer import Evaluation, all_of
 from services.eligibility.domain.case import Case, county_criterion

@@ -1,6 +1,6 @@
-"""Who the plan is about: its opening paragraph, and the wider group that statistics and the key-care ledger know.
+"""The plan's definition of a migrant child, and the wider group of the statistics and the key-care ledger.
 
-Departments' own flags (随迁子女, 流动, 留守) follow other definitions; none is looked at here (policy part 0.2).
+Departments' own flags (随迁子女, 流动, 留守) follow other definitions and are not used here (policy part 0.2).
 """
 
 from datetime import timedelta
@@ -23,7 +23,7 @@ from services.eligibility.domain.facts import Arrival
 
 DEFINITION = ("definition",)
 _GONE = frozenset({"dead", "missing", "not_found", "away"})
-"""What is said of a parent who therefore does not live with the child."""
+"""The statuses of a parent who does not live with the child."""
 _STATUS_OF = {
     FactName.LIVES_WITH_FATHER: FactName.FATHER_STATUS,
     FactName.LIVES_WITH_MOTHER: FactName.MOTHER_STATUS,
@@ -32,7 +32,7 @@ _STATUS_OF = {
 
 @memoized
 def alive(case: Case) -> Evaluation:
-    """Nobody is asked whether a child is alive; a death that was told ends every service."""
+    """A child counts as alive unless a death has been reported, which ends every service."""
     died = case.facts.dates.get(FactName.DECEASED)
     if died is None:
         return UNCONDITIONAL
@@ -49,13 +49,13 @@ def under_age_limit(case: Case) -> Evaluation:
 
 @memoized
 def minor(case: Case) -> Evaluation:
-    """Under 18: protection does not end with the list (policy part 3.17)."""
+    """Under 18: protection continues beyond the age limit of the list (policy part 3.17)."""
     return younger_than(case, 18, cites=("childhood",), certainty=Certainty.LAW)
 
 
 @memoized
 def crossed_counties(case: Case) -> Evaluation:
-    """“离开户籍地，跨县域异地居住或生活”: by the current hukou, never by an ID number's first digits."""
+    """“离开户籍地，跨县域异地居住或生活”, judged by the current hukou, never by an ID number's first digits."""
     hukou = case.facts.codes.get(FactName.HUKOU_DIVISION)
     residence = case.facts.codes.get(FactName.RESIDENCE_DIVISION)
     if hukou is None or residence is None:
@@ -81,7 +81,7 @@ def crossed_counties(case: Case) -> Evaluation:
 
 @memoized
 def left_township(case: Case) -> Evaluation:
-    """Left the hukou township: the statistical object, which includes moves within the county (policy part 3.2)."""
+    """The child left the hukou township. The statistics include moves within the county (policy part 3.2)."""
     hukou = case.facts.codes.get(FactName.HUKOU_DIVISION)
     residence = case.facts.codes.get(FactName.RESIDENCE_DIVISION)
     cites, seen = ("statistical",), Certainty.SEEN
@@ -113,10 +113,10 @@ def left_township(case: Case) -> Evaluation:
 
 @memoized
 def accompanied(case: Case) -> Evaluation:
-    """“随父母或其他监护人双方或一方”: a parent or legal guardian lives there. A caretaker is not a guardian (3.13).
+    """“随父母或其他监护人双方或一方”: a parent or legal guardian lives there. A caretaker is no guardian (3.13).
 
-    What contradicts what was said of the company, such as a parent who is dead or a child who lives alone, makes it a
-    question: which of the two holds, a person finds out.
+    Contradictory reports, such as a parent who is dead or a child who lives alone, give UNKNOWN, so that a person
+    finds out which of them is true.
     """
     facts = case.facts
     alone = facts.flags.get(FactName.LIVES_ALONE)
@@ -140,16 +140,16 @@ def accompanied(case: Case) -> Evaluation:
     cites = ("accompanied", "caretaker") if caretaker else ("accompanied",)
     if alone:
         return no("lives_alone", cites=cites)
-    untold = [name for name, lives in with_whom.items() if lives is None]
-    if untold:
-        missing = [case.missing[name] for name in untold]
+    unreported = [name for name, lives in with_whom.items() if lives is None]
+    if unreported:
+        missing = [case.missing[name] for name in unreported]
         return unknown("caretaker_is_no_guardian" if caretaker else "accompaniment_untold", missing, cites=cites)
     return no("caretaker_is_no_guardian" if caretaker else "not_accompanied", cites=cites)
 
 
 @memoized
 def still_resident(case: Case) -> Evaluation:
-    """Has not left the residence. A return after a recorded end counts as a new stay."""
+    """The child has not left the residence. A return after a recorded end counts as a new stay."""
     ended = case.facts.dates.get(FactName.RESIDENCE_ENDED)
     if ended is None:
         return UNCONDITIONAL
@@ -165,11 +165,11 @@ def still_resident(case: Case) -> Evaluation:
 
 @memoized
 def resident_long_enough(case: Case) -> Evaluation:
-    """“居住或生活6个月以上”: the sixth month is full on the corresponding day, or the month's last (Civil Code 202)."""
+    """“居住或生活6个月以上”: six months are full on the corresponding day or the month's last (Civil Code 202)."""
     arrival = _arrival(case)
     ends = case.facts.dates.get(FactName.RESIDENCE_ENDED)
-    # When a stay's recorded end is still ahead, the arrival that counts is another one from that day on.
-    turn = ends if ends is not None and case.on < ends else None
+    # From the recorded end of a stay onwards, a later arrival counts.
+    until = ends if ends is not None and case.on < ends else None
     if arrival is None:
         if ends is not None and case.on >= ends:
             return no("residence_ended", day=ends.isoformat())
@@ -178,22 +178,24 @@ def resident_long_enough(case: Case) -> Evaluation:
             not_reported(case, FactName.RESIDENCE_SINCE).grounds,
             (case.missing[FactName.RESIDENCE_SINCE],),
             DEFINITION,
-            until=turn,
+            until=until,
         )
     since = arrival.on
     born = case.facts.dates.get(FactName.BIRTH_DATE)
     if born is not None and since < born:
-        # A child's own stay begins at birth; a birth date that is still ahead is an error and counts for nothing yet.
+        # A child's own stay begins at birth. A birth date in the future is an error and is ignored until then.
         if case.on < born:
-            turn = earliest(turn, born)
+            until = earliest(until, born)
         else:
             since = born
     full = add_months(since, case.parameters.residence_months)
     if case.on >= full:
-        return yes("here_long_enough", until=turn, cites=DEFINITION, since=since.isoformat(), evidence=arrival.evidence)
+        return yes(
+            "here_long_enough", until=until, cites=DEFINITION, since=since.isoformat(), evidence=arrival.evidence
+        )
     return no(
         "not_here_long_enough",
-        until=earliest(full, turn),
+        until=earliest(full, until),
         cites=DEFINITION,
         since=since.isoformat(),
         day=full.isoformat(),
@@ -203,7 +205,7 @@ def resident_long_enough(case: Case) -> Evaluation:
 
 @memoized
 def not_long_away(case: Case) -> Evaluation:
-    """Short trips home do not interrupt; an absence beyond the county's limit is a question, not an exit."""
+    """Short absences do not interrupt the stay. A longer one than the county's limit gives UNKNOWN, not NO."""
     away = case.facts.dates.get(FactName.AWAY_SINCE)
     if away is None:
         return UNCONDITIONAL
@@ -222,7 +224,7 @@ def not_long_away(case: Case) -> Evaluation:
 
 @memoized
 def moved_here_with_family(case: Case) -> Evaluation:
-    """The definition without its age: for services that follow a pupil's status past 16 (policy part 3.17)."""
+    """The definition without its age limit, for services that follow a pupil's status past 16 (policy part 3.17)."""
     return all_of(
         alive(case),
         crossed_counties(case),
@@ -234,7 +236,7 @@ def moved_here_with_family(case: Case) -> Evaluation:
 
 @memoized
 def moved_here_young(case: Case) -> Evaluation:
-    """The definition without the company of a guardian: for the very services that answer its lack."""
+    """The definition without an accompanying guardian, for the services that respond to the lack of one."""
     return all_of(
         alive(case),
         under_age_limit(case),
@@ -253,7 +255,7 @@ def migrant(case: Case) -> Evaluation:
 
 @memoized
 def statistical(case: Case) -> Evaluation:
-    """统计分析对象: as above, from the hukou township; counted apart; on the key-care ledger on request."""
+    """统计分析对象: as above, but for leaving the hukou township. It enters the key-care ledger on request only."""
     return all_of(
         under_age_limit(case),
         alive(case),
@@ -266,7 +268,7 @@ def statistical(case: Case) -> Evaluation:
 
 @memoized
 def lives_here(case: Case) -> Evaluation:
-    """The list is served “在居住地”: in this county."""
+    """The list applies “在居住地”: the child must live in this county."""
     residence = case.facts.codes.get(FactName.RESIDENCE_DIVISION)
     if residence is None:
         return not_reported(case, FactName.RESIDENCE_DIVISION)
@@ -279,38 +281,38 @@ def lives_here(case: Case) -> Evaluation:
 
 @memoized
 def migrant_here(case: Case) -> Evaluation:
-    """A migrant child who lives in this county: whom most rows of the list name. One reason stands for the five."""
+    """A migrant child who lives in this county, the audience of most rows. One ground replaces the five."""
     return all_of(with_one_ground("migrant_child", migrant(case)), lives_here(case))
 
 
 @memoized
 def minor_living_here(case: Case) -> Evaluation:
-    """Whom sudden hardship may strike: “急难” asks for no hukou, no length of stay (policy part 3.11)."""
+    """The audience of emergency relief: “急难” requires neither hukou nor length of stay (policy part 3.11)."""
     return all_of(alive(case), minor(case), lives_here(case))
 
 
 @memoized
 def young_and_not_known_local(case: Case) -> Evaluation:
-    """Whom a risk to safety concerns: any minor here who is not known to live where the hukou is.
+    """The audience of safety risks: any minor here who is not known to live in the hukou township.
 
-    The company of a guardian and the six months are not asked: lacking them is the risk (policy part 10, G8).
+    A guardian and six months of residence are not required, because lacking them is the risk (policy part 10, G8).
     """
     return all_of(alive(case), minor(case), unless_no(lives_here(case)), unless_no(left_township(case)))
 
 
 def _contradicting_status(case: Case, lives: FactName) -> FactName | None:
-    """What says of a parent that cannot be if the child lives with that parent."""
+    """Return the status fact that contradicts living with this parent; None if there is none."""
     status = _STATUS_OF.get(lives)
     return status if status is not None and case.facts.codes.get(status) in _GONE else None
 
 
 def _lives_with(case: Case, lives: FactName) -> bool | None:
-    told = case.facts.flags.get(lives)
-    return False if told is None and _contradicting_status(case, lives) is not None else told
+    reported = case.facts.flags.get(lives)
+    return False if reported is None and _contradicting_status(case, lives) is not None else reported
 
 
 def _arrival(case: Case) -> Arrival | None:
-    """The earliest day by which the child lived here, since the last recorded end of a stay."""
+    """Return the earliest arrival since the last recorded end of a stay."""
     ended = case.facts.dates.get(FactName.RESIDENCE_ENDED)
     for arrival in case.facts.arrivals:
         if ended is None or case.on < ended or arrival.on >= ended:
@@ -326,11 +328,11 @@ def _places_not_reported(case: Case, hukou: str | None, residence: str | None, c
 
 
 def _no_hukou_county(case: Case, hukou: str) -> Evaluation:
-    """港澳台 and foreign papers name no hukou county; how such a child counts, the plan does not say."""
-    said = county_criterion(case, "no_hukou_county")
-    if said.answer is not Answer.UNKNOWN:
-        return said
-    return unknown("no_hukou_county", said.missing, cites=DEFINITION, division=hukou[:6])
+    """Papers of 港澳台 and foreign residents name no hukou county; the plan does not define how they count."""
+    criterion = county_criterion(case, "no_hukou_county")
+    if criterion.answer is not Answer.UNKNOWN:
+        return criterion
+    return unknown("no_hukou_county", criterion.missing, cites=DEFINITION, division=hukou[:6])
 
 
 def _unclear_places(case: Case, hukou: str, residence: str) -> Evaluation:

@@ -1,4 +1,4 @@
-"""发展保障: row 19 of the list."""
+"""Rules of row 19 of the list (发展保障)."""
 
 from contracts.vocabulary import FactName
 from services.eligibility.domain.answer import UNCONDITIONAL, Evaluation, with_one_ground

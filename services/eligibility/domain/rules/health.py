@@ -1,4 +1,4 @@
-"""病有所医: row 8 of the list."""
+"""Rules of row 8 of the list (病有所医)."""
 
 from services.eligibility.domain.answer import UNCONDITIONAL, Evaluation
 from services.eligibility.domain.case import Case

@@ -1,4 +1,4 @@
-"""弱有所扶: rows 12, 14, 16 and 17 of the list."""
+"""Rules of rows 12, 14, 16 and 17 of the list (弱有所扶)."""
 
 from contracts.vocabulary import Answer, Certainty, FactName, Fulfilment
 from services.eligibility.domain.answer import Evaluation, all_of, any_of, no, not_, unknown, yes
@@ -15,14 +15,14 @@ from services.eligibility.domain.sources import Citation
 
 _SUBSIDIES = ("subsidies",)
 _SEVERE = 2
-"""Grades 1 and 2."""
+"""The highest grade number that counts as severe: grades 1 and 2."""
 _MENTAL = 6
 _LIVING_PARENT = frozenset({"present", "away", "no_capacity", "revoked", "unsupporting"})
 
 
 @memoized
 def draws_orphan_support(case: Case) -> Evaluation:
-    """Recognised as an orphan. A living parent answers it without asking."""
+    """The child is recognised as an orphan. A living parent gives NO even if no source reports it."""
     if FactName.ORPHAN in case.facts.flags:
         return flag_is_true(case, FactName.ORPHAN)
     for status, lives in (
@@ -36,7 +36,7 @@ def draws_orphan_support(case: Case) -> Evaluation:
 
 @memoized
 def severe_disability(case: Case) -> Evaluation:
-    """重度残疾人护理补贴: grades 1-2. Some places extend it to 3-4: what holds is a term of the place that grants."""
+    """重度残疾人护理补贴: grades 1-2. Some counties extend it to 3-4, which is a term of the granting county."""
     grade = case.facts.numbers.get(FactName.DISABILITY_GRADE)
     if grade is None:
         return not_reported(case, FactName.DISABILITY_GRADE, cites=_SUBSIDIES)
@@ -47,13 +47,13 @@ def severe_disability(case: Case) -> Evaluation:
 
 @memoized
 def rehabilitation_kind(case: Case) -> Evaluation:
-    """Visual, hearing, speech, physical, intellectual disability and autism; several kinds contain one of these."""
+    """Visual, hearing, speech, physical and intellectual disability and autism; multiple disability includes one."""
     cites = ("rehabilitation",)
     kind = case.facts.numbers.get(FactName.DISABILITY_KIND)
     if kind is None:
         return not_reported(case, FactName.DISABILITY_KIND, cites=cites)
     if kind == _MENTAL:
-        # Autism is certified as a mental disability; a diagnosis has no place here.
+        # Autism is certified as a mental disability, and diagnoses are not stored.
         return unknown("autism_or_other", [case.missing[FactName.DISABILITY_KIND]], cites=cites)
     return yes("rehabilitation_kind", cites=cites, certainty=Certainty.LAW, kind=kind)
 
@@ -86,7 +86,7 @@ def rehabilitation_aid(case: Case) -> Evaluation:
 
 
 def _dibao_fulfilment(case: Case, listed: Fulfilment) -> Fulfilment:
-    """Where the county opens 居住地申办 to holders of a residence permit, either place will do (policy part 3.8)."""
+    """Either place grants it if the county offers 居住地申办 to holders of a residence permit (policy part 3.8)."""
     if case.parameters.dibao_at_residence and case.facts.flags.get(FactName.RESIDENCE_PERMIT):
         return Fulfilment.EITHER
     return listed

@@ -1,4 +1,4 @@
-"""学有所教: row 4 of the list."""
+"""Rules of row 4 of the list (学有所教)."""
 
 from contracts.vocabulary import Answer, Certainty
 from services.eligibility.domain.answer import UNCONDITIONAL, Evaluation, all_of, any_of, with_one_ground
@@ -16,7 +16,7 @@ def in_compulsory_education(case: Case) -> Evaluation:
 
 
 def _migrant_or_still_pupil(case: Case) -> Evaluation:
-    """Who turned 16 as a pupil keeps what follows the pupil's status, to 18 (policy part 3.17)."""
+    """A pupil past 16 keeps the services that follow the pupil's status until 18 (policy part 3.17)."""
     child = with_one_ground("migrant_child", migrant(case))
     if child.answer is Answer.YES:
         return child

@@ -1,7 +1,7 @@
-"""The stages of childhood that the list's rows name, and what is known of a child's schooling (policy part 3.16).
+"""The stages of childhood that the list names, and a child's schooling (policy part 3.16).
 
-A grade or stage holds for the school year in which it was said: when that year is over and nobody has told more, it is
-a question, not a promotion.
+A grade or stage holds for the school year in which it was reported. After that year the answer is unknown: the child is
+not assumed to have been promoted.
 """
 
 from datetime import date
@@ -16,14 +16,14 @@ _COMPULSORY = ("compulsory", "school-cutoff")
 _POST_COMPULSORY = frozenset({"senior", "vocational"})
 _COMPULSORY_STAGES = frozenset({"primary", "junior"})
 _PUPIL_STATUSES = frozenset({"enrolled", "suspended"})
-"""休学 keeps the pupil's status."""
+"""休学 (suspended) keeps the pupil's status."""
 
 
 def stage(case: Case) -> str | None:
-    """The stage that was told, or that a grade of 1..12 names."""
-    told = case.facts.codes.get(FactName.SCHOOL_STAGE)
-    if told is not None:
-        return told
+    """Return the reported stage, or the stage of a grade from 1 to 12."""
+    reported = case.facts.codes.get(FactName.SCHOOL_STAGE)
+    if reported is not None:
+        return reported
     grade = case.facts.numbers.get(FactName.SCHOOL_GRADE)
     if grade is None:
         return None
@@ -32,13 +32,13 @@ def stage(case: Case) -> str | None:
 
 @memoized
 def under_seven(case: Case) -> Evaluation:
-    """0-6岁: until the day before the seventh birthday."""
+    """0-6岁, which ends on the day before the seventh birthday."""
     return younger_than(case, 7, cites=("health-norm",), certainty=Certainty.SEEN)
 
 
 @memoized
 def preschool_age(case: Case) -> Evaluation:
-    """From three until entering primary school."""
+    """From the third birthday until the child enters primary school."""
     cites = ("preschool",)
     if stage(case) in _COMPULSORY_STAGES | _POST_COMPULSORY:
         return no("beyond_kindergarten", cites=cites, certainty=Certainty.LAW)
@@ -63,12 +63,12 @@ def preschool_age(case: Case) -> Evaluation:
 
 @memoized
 def compulsory_stage(case: Case) -> Evaluation:
-    """义务教育阶段: nine school years from the one in which the child is six by the cut-off."""
-    told = stage(case)
-    if told in _POST_COMPULSORY:
+    """义务教育阶段: nine school years from the first one whose cut-off finds the child six."""
+    reported = stage(case)
+    if reported in _POST_COMPULSORY:
         return no("beyond_compulsory", cites=("compulsory",), certainty=Certainty.LAW)
     born = case.facts.dates.get(FactName.BIRTH_DATE)
-    if told in _COMPULSORY_STAGES:
+    if reported in _COMPULSORY_STAGES:
         return _in_compulsory_school(case, born)
     if born is None:
         return not_reported(case, FactName.BIRTH_DATE, cites=_COMPULSORY)
@@ -91,7 +91,7 @@ def compulsory_stage(case: Case) -> Evaluation:
 
 @memoized
 def pupil(case: Case) -> Evaluation:
-    """Holds a pupil's status now."""
+    """The child has a pupil's status (学籍)."""
     status = case.facts.codes.get(FactName.SCHOOL_STATUS)
     if status is None:
         return not_reported(case, FactName.SCHOOL_STATUS)
@@ -102,33 +102,33 @@ def pupil(case: Case) -> Evaluation:
 
 @memoized
 def in_kindergarten(case: Case) -> Evaluation:
-    """Attends a kindergarten."""
-    told = stage(case)
-    if told is not None and told != "kindergarten":
+    """The child attends a kindergarten."""
+    reported = stage(case)
+    if reported is not None and reported != "kindergarten":
         return no("beyond_kindergarten")
     status = case.facts.codes.get(FactName.SCHOOL_STATUS)
     if status is not None and status not in _PUPIL_STATUSES:
         return no("school_status", value=status)
-    untold = [
-        name for name, value in ((FactName.SCHOOL_STAGE, told), (FactName.SCHOOL_STATUS, status)) if value is None
+    unreported = [
+        name for name, value in ((FactName.SCHOOL_STAGE, reported), (FactName.SCHOOL_STATUS, status)) if value is None
     ]
-    if untold:
-        return not_reported(case, *untold)
+    if unreported:
+        return not_reported(case, *unreported)
     return yes("in_kindergarten")
 
 
 @memoized
 def final_grade(case: Case) -> Evaluation:
-    """In the last compulsory year, at whose end the 中考 is. Grades may be repeated, not jumped: below is a safe no."""
-    told = stage(case)
-    if told is None:
+    """The last compulsory year, which ends with the 中考. A lower grade gives NO, because grades are not skipped."""
+    reported = stage(case)
+    if reported is None:
         return not_reported(case, FactName.SCHOOL_GRADE)
-    if told in _POST_COMPULSORY:
+    if reported in _POST_COMPULSORY:
         return no("beyond_compulsory")
     grade = _grade(case)
-    if grade is None and told == "junior":
+    if grade is None and reported == "junior":
         return not_reported(case, FactName.SCHOOL_GRADE)
-    highest = grade if grade is not None else 6 if told == "primary" else 0
+    highest = grade if grade is not None else 6 if reported == "primary" else 0
     last = years_on(_reported_school_year(case), COMPULSORY_YEARS - highest)
     over = years_on(last, 1)
     if case.on < last:
@@ -140,7 +140,7 @@ def final_grade(case: Case) -> Evaluation:
 
 @memoized
 def aided(case: Case) -> Evaluation:
-    """纳入资助对象: on the school authority's list. A group usually aided but not on it is a question for the list."""
+    """纳入资助对象: on the school authority's list. A child of a usually aided group who is not on it gives UNKNOWN."""
     flag = case.facts.flags.get(FactName.AIDED_STUDENT)
     if flag:
         return flag_is_true(case, FactName.AIDED_STUDENT)
@@ -158,7 +158,7 @@ def aided(case: Case) -> Evaluation:
 
 @memoized
 def insured(case: Case) -> Evaluation:
-    """Insured for the year asked about: what was said of one year says nothing of the next."""
+    """The child is insured for the current year. A report about one year says nothing about the next."""
     flag = case.facts.flags.get(FactName.INSURED)
     if flag is None:
         return not_reported(case, FactName.INSURED)
@@ -175,7 +175,7 @@ def insured(case: Case) -> Evaluation:
 
 @memoized
 def disabled(case: Case) -> Evaluation:
-    """A certificate, or a disability that was told without one. A kind or grade says as much."""
+    """A certificate, or a reported disability without one. A kind or grade implies a disability."""
     facts = case.facts
     if FactName.DISABILITY in facts.flags:
         return flag_is_true(case, FactName.DISABILITY)
@@ -188,7 +188,7 @@ def disabled(case: Case) -> Evaluation:
 
 @memoized
 def in_difficulty(case: Case) -> Evaluation:
-    """困境: poverty, own disability, or guardianship found lacking by a person (policy part 3.4)."""
+    """困境: poverty, a disability of the child, or a lack of guardianship that a person found (policy part 3.4)."""
     seen = Certainty.SEEN
     grounds = (
         FactName.DIBAO,
@@ -206,7 +206,7 @@ def in_difficulty(case: Case) -> Evaluation:
 
 @memoized
 def guardian_absent(case: Case) -> Evaluation:
-    """A person found that nobody acts as guardian."""
+    """A person found that nobody acts as guardian (监护缺失)."""
     status = case.facts.codes.get(FactName.GUARDIAN_STATUS)
     if status is None:
         return not_reported(case, FactName.GUARDIAN_STATUS)
@@ -220,11 +220,11 @@ def _in_compulsory_school(case: Case, born: date | None) -> Evaluation:
     if stage(case) == "junior" and case.facts.codes.get(FactName.SCHOOL_STATUS) == "graduated":
         return no("beyond_compulsory", cites=cites, certainty=law)
     grade = _grade(case)
-    said = _reported_school_year(case)
+    year = _reported_school_year(case)
     if grade is not None:
-        ends = years_on(said, COMPULSORY_YEARS + 1 - grade)
+        ends = years_on(year, COMPULSORY_YEARS + 1 - grade)
     else:
-        ends = years_on(said, 1)
+        ends = years_on(year, 1)
         if born is not None:
             ends = max(ends, years_on(compulsory_from(born, case.parameters.school_cutoff), COMPULSORY_YEARS))
     if case.on < ends:
@@ -234,16 +234,16 @@ def _in_compulsory_school(case: Case, born: date | None) -> Evaluation:
 
 
 def _grade(case: Case) -> int | None:
-    """The compulsory grade, unless a stage was told in a later school year than it."""
+    """Return the compulsory grade, unless a stage was reported in a later school year."""
     grade = case.facts.numbers.get(FactName.SCHOOL_GRADE)
     if grade is None or not 1 <= grade <= COMPULSORY_YEARS:
         return None
-    stage_said = case.facts.valid_on.get(FactName.SCHOOL_STAGE)
-    return None if stage_said is not None and _school_year(case, stage_said) > _school_year_of_grade(case) else grade
+    stage_day = case.facts.valid_on.get(FactName.SCHOOL_STAGE)
+    return None if stage_day is not None and _school_year(case, stage_day) > _school_year_of_grade(case) else grade
 
 
 def _reported_school_year(case: Case) -> date:
-    """The school year in which the grade was said, or, without a usable grade, the stage."""
+    """Return the school year in which the grade was reported; without a usable grade, that of the stage."""
     if _grade(case) is not None or FactName.SCHOOL_STAGE not in case.facts.valid_on:
         return _school_year_of_grade(case)
     return _school_year(case, case.facts.valid_on[FactName.SCHOOL_STAGE])
@@ -258,5 +258,5 @@ def _school_year(case: Case, day: date) -> date:
 
 
 def _reported_in_kindergarten_since(case: Case, begins: date) -> bool:
-    """Said to be in kindergarten after the day school should have begun."""
+    """Return whether kindergarten was reported for a day on or after the day school should have begun."""
     return stage(case) == "kindergarten" and case.facts.valid_on.get(FactName.SCHOOL_STAGE, begins) >= begins
