@@ -392,7 +392,7 @@ GUARDS = [
         "return None if referral is not None and referral.restricted",
         "return referral if referral is not None and referral.restricted",
         "tests/restricted/test_restricted_matters.py::"
-        "test_from_the_ordinary_log_in_it_is_refused_in_the_words_of_one_that_is_unknown",
+        "test_the_ordinary_log_in_gets_the_same_refusal_as_for_an_unknown_referral",
     ),
     Guard(
         "referral: the ordinary log-in finds no restricted proposal",

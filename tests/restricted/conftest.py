@@ -1,4 +1,4 @@
-"""Four services on one database of the test's own, and a county whose agencies have two keys each."""
+"""Four services on one database of the tests' own, and a county whose agencies have two keys each."""
 
 import json
 from collections.abc import AsyncIterator, Callable
@@ -13,7 +13,7 @@ from deploy.embedded.postgres import EmbeddedPostgres
 from runtime import Settings
 from runtime.storage import migrations
 from tests.county import a_county
-from tests.restricted.chain import FOLDER, SERVICES, Chain, connect
+from tests.restricted.harness import FOLDER, SERVICES, ServicesHarness, connect
 
 KEYS = {restricted: ECKey.generate_key("P-256", {"use": "enc"}) for restricted in (False, True)}
 
@@ -46,20 +46,20 @@ async def migrated(postgres: EmbeddedPostgres) -> AsyncIterator[str]:
 
 
 @pytest.fixture
-async def begin(migrated: str) -> AsyncIterator[Callable[[], AbstractAsyncContextManager[Chain]]]:
-    """Begins a story with empty tables, and undoes it at its end."""
+async def begin(migrated: str) -> AsyncIterator[Callable[[], AbstractAsyncContextManager[ServicesHarness]]]:
+    """Return a context that begins a scenario with empty tables and rolls it back at its end."""
     async with AsyncExitStack() as opened:
         sessions = {service: await connect(migrated, service) for service in SERVICES}
         for session in sessions.values():
             opened.push_async_callback(session.close)
 
         @asynccontextmanager
-        async def story() -> AsyncIterator[Chain]:
-            undone = [session.transaction() for session in sessions.values()]
-            for transaction in undone:
+        async def scenario() -> AsyncIterator[ServicesHarness]:
+            transactions = [session.transaction() for session in sessions.values()]
+            for transaction in transactions:
                 await transaction.start()
-            yield Chain(sessions, a_county_with_keys(), KEYS)
-            for transaction in undone:
+            yield ServicesHarness(sessions, a_county_with_keys(), KEYS)
+            for transaction in transactions:
                 await transaction.rollback()
 
-        yield story
+        yield scenario

@@ -1,4 +1,4 @@
-"""A story is told in order: when a chapter fails, the later ones are skipped, and the reason names it."""
+"""The chapters of a story run in order: after one fails, the later ones are skipped with its name as the reason."""
 
 from collections.abc import Generator
 

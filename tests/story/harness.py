@@ -1,4 +1,4 @@
-"""The mechanics of a story: a county whose services run as processes, and the doors of its people and agencies."""
+"""A running county for the executable story: its services as processes, and what people and agencies use of it."""
 
 import asyncio
 import json
@@ -38,14 +38,14 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @dataclass(slots=True)
 class RunningCounty:
-    """One county at work. What people do returns when the services are at rest again."""
+    """A county whose services run. Each action returns when the services are idle again."""
 
     county: County
     installation: Installation
     supervisor: subprocess.Popen[bytes]
     stack: LocalStack
     folder: Path
-    """Where its workbooks lie."""
+    """The folder of its workbooks."""
     _simulator: Simulator = field(init=False)
     _clients: dict[str, PlainClient] = field(default_factory=dict)
     _agencies: dict[str, AgencySystem] = field(default_factory=dict)
@@ -53,37 +53,37 @@ class RunningCounty:
     def __post_init__(self) -> None:
         self._simulator = Simulator(Clock(self.installation.kafka("clock"), self.county.code))
 
-    # ------------------------------------------------------------ what people do
+    # ------------------------------------------------------------ actions of people
 
     def begin(self, day: date) -> None:
-        """The county's day begins."""
+        """Begin a day of the county."""
         self._simulator.begin_day(day)
-        self._rest()
+        self._wait_until_idle()
 
     def submit(self, unit: str, dataset: str, row: Mapping[str, Any]) -> str:
-        """A workbook of one row goes by ``hutong submit``; what the receipt says."""
+        """Submit a workbook of one row by ``hutong submit``; return the receipt's text."""
         book = openpyxl.Workbook()
         assert book.active is not None
         book.active.append(list(row))
         book.active.append(list(row.values()))
         file = self.folder / f"{dataset}.xlsx"
         book.save(file)
-        return self._do("submit", file, "--unit", unit, "--dataset", dataset, "--period", "2026H2")
+        return self._run("submit", file, "--unit", unit, "--dataset", dataset, "--period", "2026H2")
 
     def act(self, verb: str, unit: str, role: str, *flags: str, **options: object) -> str:
-        """A person acts by ``hutong act``; what the receipt says. An option may be a list."""
+        """Act by ``hutong act``; return the receipt's text. An option may be a list."""
         words = [
             word
             for name, value in options.items()
             for one in (value if isinstance(value, list) else [value])
             for word in (f"--{name.replace('_', '-')}", one)
         ]
-        return self._do("act", verb, "--unit", unit, "--role", role, *flags, *words)
+        return self._run("act", verb, "--unit", unit, "--role", role, *flags, *words)
 
     # ------------------------------------------------------------ what people read
 
-    def see(self, *words: object) -> str:
-        """What ``hutong WORDS...`` prints, run as the console script runs it: ``queue``, ``ledger``, ``trace`` ..."""
+    def output_of(self, *words: object) -> str:
+        """Return what ``hutong WORDS...`` prints, run as the console script runs it."""
         out, err = StringIO(), StringIO()
         with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
             patch.setattr(sys, "argv", ["hutong", "--home", str(self.installation.home), *map(str, words)])
@@ -93,15 +93,15 @@ class RunningCounty:
         return out.getvalue()
 
     def notice(self, unit: str, sentence: str) -> tuple[str, str]:
-        """The newest notice of a unit's inbox that says this: what it is about, and the child."""
-        inbox = self.see("inbox", unit)
+        """Return the subject and the child of the newest notice in a unit's inbox with this sentence."""
+        inbox = self.output_of("inbox", unit)
         found = re.findall(rf"{sentence}.*\n    事项 (\S+)　儿童 (\S+)", inbox)
         assert found, inbox
         about, child = found[-1]
         return about, child
 
     def agency(self, unit: str) -> AgencySystem:
-        """An agency's own Kafka client, with its own log-in and private key, when it has read what is new."""
+        """Return an agency's own Kafka client, with its log-in and private key, after it has read all new records."""
         if unit not in self._agencies:
             key = json.loads(self.installation.agency_key_file(unit).read_text())
             self._agencies[unit] = AgencySystem(unit, "agency_officer", {False: self._client(unit)}, key)
@@ -109,32 +109,32 @@ class RunningCounty:
         agency.read(agency.topics())
         return agency
 
-    def taken(self, receipt: str) -> int:
-        """How many rows a workbook's receipt says were taken whole."""
+    def rows_accepted(self, receipt: str) -> int:
+        """Return the number of rows that a receipt says were accepted whole."""
         return int(_only(r"已收\s*│\s*\d+\s*│\s*(\d+)", receipt))
 
-    def finding(self, receipt: str) -> str:
-        """The number that a report was given."""
+    def report_number(self, receipt: str) -> str:
+        """Return the number that a receipt gives to a report."""
         return _only(r"报告编号 (\S+?)。", receipt)
 
-    def known_to(self, unit: str, referral: str) -> set[str]:
-        """Which fields of a child an agency can open with its key. Never their content: a failing test prints it."""
+    def disclosed_fields(self, unit: str, referral: str) -> set[str]:
+        """Return the names of the fields that an agency can decrypt, not their content: a failing test prints it."""
         return set(self.agency(unit).disclosed.get(referral, ()))
 
-    # ------------------------------------------------------------ what lies where
+    # ------------------------------------------------------------ stored data
 
     def topics(self) -> dict[str, list[Record]]:
-        """Every record of every topic, as the operator sees it."""
+        """Return every record of every topic, as the operator sees it."""
         names = [topic.name for topic in county_topics(self.county)]
         return read_topics(self._client(ADMIN), names)
 
     def logs(self) -> list[Path]:
-        """Every log of the services and of their servers."""
+        """Return every log of the services and of their servers."""
         servers = [self.stack.kafka.log, self.stack.postgres.log]
         return [*self.installation.logs.glob("*.log"), *(log for log in servers if log.exists())]
 
     def in_tables(self, people: privacy.Identities) -> list[privacy.Leak]:
-        """What tells who somebody is in any table of any service."""
+        """Return the identities found in any table of any service."""
         return asyncio.run(self._in_tables(people))
 
     def close(self) -> None:
@@ -153,17 +153,17 @@ class RunningCounty:
     def _client(self, user: str) -> PlainClient:
         return self._clients.setdefault(user, PlainClient(self.installation.kafka(user), user))
 
-    def _do(self, *words: object) -> str:
-        receipt = self.see(*words)
-        self._rest()
+    def _run(self, *words: object) -> str:
+        receipt = self.output_of(*words)
+        self._wait_until_idle()
         return receipt
 
-    def _rest(self) -> None:
-        assert self.supervisor.poll() is None, "the supervisor gave up; its log says why"
-        asyncio.run(self._settled())
+    def _wait_until_idle(self) -> None:
+        assert self.supervisor.poll() is None, "the supervisor has stopped; see its log"
+        asyncio.run(self._idle())
 
-    async def _settled(self) -> None:
-        """Waits until every event was read and every outbox is empty; no event was parked."""
+    async def _idle(self) -> None:
+        """Wait until all events are consumed and all outboxes are empty, and check that no event is parked."""
         database = await asyncpg.connect(self.installation.dsn(OPERATOR_ROLE))
         try:
             watch = QuiescenceMonitor(AdminClient(self.installation.kafka(ADMIN)), database, self.county)
@@ -180,7 +180,7 @@ def _only(pattern: str, text: str) -> str:
 
 @contextmanager
 def running_county(stack: LocalStack, folder: Path, first_day: date) -> Iterator[RunningCounty]:
-    """Installs the demo county on these servers, starts its five services and begins its first day."""
+    """Install the demo county on these servers, start its five services and begin its first day."""
     home = folder / "installation"
     county = read_county(FOLDER, home)
     installation = asyncio.run(install(Servers.from_state(stack.state()), home, county, PARTITIONS))

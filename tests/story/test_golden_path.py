@@ -1,13 +1,10 @@
-"""The golden path: what Hutong does for one child, from a row in a school's workbook to a file that is hers alone.
+"""The golden path: what Hutong does for one child, from a row in a school's workbook to a file of her own.
 
-Five real services run on a real Kafka and PostgreSQL. The chapters are told in order, through the doors that people
-and agencies have: workbooks by ``hutong submit``, actions by ``hutong act``, what comes back by ``hutong queue``,
-``inbox``, ``ledger`` and ``trace``, and an agency's own Kafka client. Days pass because the county's clock says so.
+Five real services run on a real Kafka and PostgreSQL. The chapters run in order and use only what people and agencies
+have: ``hutong submit`` for workbooks, ``hutong act`` for actions, ``hutong queue``, ``inbox``, ``ledger`` and ``trace``
+to read, and an agency's own Kafka client. The county's clock begins each day.
 
 Xiaoyu is eleven. Her household is registered in another county; she lives in the town of Renli with her mother.
-
-Later chapters will tell of a child who is missing from a list and is looked for, of the page that a township prints,
-of contact by telephone with that page in hand, of two agencies that work on one matter, and of help that has arrived.
 """
 
 import re
@@ -44,7 +41,7 @@ CIVIL_AFFAIRS = ("民政局", "county_civil_affairs")
 
 @pytest.fixture(scope="module")
 def county(stack_class: type[LocalStack], tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCounty]:
-    """The county on servers of its own: on the session's, other tests have left users and events."""
+    """Run the county on servers of its own, since other tests leave users and events on the session's servers."""
     folder = tmp_path_factory.mktemp("story")
     with (
         stack_class(folder / "stack", durable=False) as stack,
@@ -55,7 +52,7 @@ def county(stack_class: type[LocalStack], tmp_path_factory: pytest.TempPathFacto
 
 @dataclass(slots=True)
 class Notes:
-    """What people have written down in earlier chapters."""
+    """Numbers and ids from earlier chapters."""
 
     finding: str = ""
     child: str = ""
@@ -75,7 +72,7 @@ def notes() -> Notes:
 
 
 def test_the_school_and_the_police_each_submit_a_workbook(county: RunningCounty) -> None:
-    """Each gets a receipt for its one row."""
+    """Each gets a receipt for its row."""
     by_school = XIAOYU | {"学校名称": "示例小学", "年级": "五年级", "学籍状态": "在读"}
     by_police = XIAOYU | {
         "户籍地区划": "341702", "居住地区划": RENLI, "居住详址": "仁里镇虚构村1号", "来本地日期": date(2024, 2, 20),
@@ -83,7 +80,7 @@ def test_the_school_and_the_police_each_submit_a_workbook(county: RunningCounty)
     }  # fmt: skip
 
     for unit, dataset, row in (("教体局", "school", by_school), ("公安局", "residence", by_police)):
-        assert county.taken(county.submit(unit, dataset, row)) == 1
+        assert county.rows_accepted(county.submit(unit, dataset, row)) == 1
 
 
 def test_a_teacher_reports_what_she_sees(county: RunningCounty, notes: Notes) -> None:
@@ -93,38 +90,38 @@ def test_a_teacher_reports_what_she_sees(county: RunningCounty, notes: Notes) ->
         identity=[f"name={NAME}", f"id_number={NUMBER}"], note="虚构内容：需要康复评估。",
     )  # fmt: skip
 
-    notes.finding = county.finding(receipt)
+    notes.finding = county.report_number(receipt)
 
 
-def test_all_three_speak_of_one_migrant_child(county: RunningCounty, notes: Notes) -> None:
-    """The trace of the report tells her one file, its sources, and what follows from them together."""
-    story = county.see("trace", notes.finding)
+def test_all_three_reports_are_linked_to_one_migrant_child(county: RunningCounty, notes: Notes) -> None:
+    """The trace of the report shows her one file, its sources and what follows from them."""
+    story = county.output_of("trace", notes.finding)
 
     [sources] = re.findall(r"来源：(.+)", story)
     assert {"在校在园儿童信息", "流动人口居住登记信息"} <= set(sources.split("、"))
     assert "是不是流动儿童：是" in story
 
 
-# ---------------------------------------------------------------- one matter, until it is done
+# ---------------------------------------------------------------- one referral, until it is closed
 
 
-def test_the_agency_has_it_in_its_queue(county: RunningCounty, notes: Notes) -> None:
-    [(notes.referral, matter)] = county.agency(DISABLED_ID).cases.items()
-    notes.child = matter.entry["child"]
+def test_the_referral_is_in_the_agency_s_queue(county: RunningCounty, notes: Notes) -> None:
+    [(notes.referral, queued)] = county.agency(DISABLED_ID).cases.items()
+    notes.child = queued.entry["child"]
 
-    assert (matter.entry["route"], matter.entry["state"], matter.entry["assigned"]) == ("R22", "sent", True)
-    assert f"转介 {notes.referral}　儿童 {notes.child}" in county.see("queue", "残联")
+    assert (queued.entry["route"], queued.entry["state"], queued.entry["assigned"]) == ("R22", "sent", True)
+    assert f"转介 {notes.referral}　儿童 {notes.child}" in county.output_of("queue", "残联")
 
 
-def test_the_agency_learns_with_its_own_key_what_it_must_know_and_no_more(county: RunningCounty, notes: Notes) -> None:
-    """Of all that is known of her, the route's whitelist: not her school, and not what the teacher wrote."""
-    known = county.known_to(DISABLED_ID, notes.referral)
+def test_the_agency_decrypts_only_the_fields_of_the_whitelist(county: RunningCounty, notes: Notes) -> None:
+    """The agency gets the fields of the route's whitelist, but not her school or the teacher's text."""
+    known = county.disclosed_fields(DISABLED_ID, notes.referral)
 
     assert known == {"name", "sex", "birth_date", "id_number", "address", "guardian_name", "guardian_phone"}
 
 
 def test_the_agency_accepts_and_reports_a_result(county: RunningCounty, notes: Notes) -> None:
-    """Who sent it learns of the result."""
+    """The sender is notified of the result."""
     about = {"child": notes.child, "referral": notes.referral}
     county.act("accept", *DISABLED, **about)
     county.act("start", *DISABLED, **about)
@@ -135,83 +132,83 @@ def test_the_agency_accepts_and_reports_a_result(county: RunningCounty, notes: N
 
 
 def test_it_is_closed_only_after_the_reporter_is_informed(county: RunningCounty, notes: Notes) -> None:
-    """A closed matter leaves the agency's open queue, and the agency's knowledge of the child goes with it."""
+    """A closed referral leaves the agency's open queue, and its disclosure ends."""
     about = {"child": notes.child, "referral": notes.referral, "channel": "phone"}
     county.act("close", *SCHOOLS, **about)
-    assert "还没有告知报告人" in county.see("inbox", "教体局")
+    assert "还没有告知报告人" in county.output_of("inbox", "教体局")
 
     county.act("inform-reporter", *SCHOOLS, **about)
     county.act("close", *SCHOOLS, **about)
 
-    assert "未办 0 件，已办结 1 件" in county.see("queue", "残联")
-    assert county.known_to(DISABLED_ID, notes.referral) == set()
+    assert "未办 0 件，已办结 1 件" in county.output_of("queue", "残联")
+    assert county.disclosed_fields(DISABLED_ID, notes.referral) == set()
 
 
 # ---------------------------------------------------------------- somebody keeps in touch
 
 
-def test_the_township_confirms_that_she_is_in_its_care(county: RunningCounty, notes: Notes) -> None:
-    """The report was also a ground for the key-care ledger: a rule proposes it, a person decides."""
+def test_the_township_confirms_the_ledger_entry(county: RunningCounty, notes: Notes) -> None:
+    """The report is also a ground for the key-care ledger: a rule proposes an entry, a person decides."""
     proposal, _ = county.notice("仁里镇", "建议把一名儿童纳入重点关爱服务对象信息台账")
     county.act("confirm", *TOWNSHIP, child=notes.child, proposal=proposal)
 
-    assert "仁里镇　自身残疾　2026-09-29 列入台账" in county.see("ledger")
+    assert "仁里镇　自身残疾　2026-09-29 列入台账" in county.output_of("ledger")
 
 
-def test_a_month_that_begins_brings_its_contact(county: RunningCounty, notes: Notes) -> None:
-    """She was entered late in September: the first contact is October's."""
+def test_a_new_month_creates_its_contact_duty(county: RunningCounty, notes: Notes) -> None:
+    """The entry is late in September, so the first contact is due in October."""
     county.begin(SEPTEMBER_30)
-    assert "每月联系" not in county.see("trace", notes.child)
+    assert "每月联系" not in county.output_of("trace", notes.child)
 
     county.begin(OCTOBER_1)
-    assert "每月联系 2026-10：生成，期限 2026-10-31" in county.see("trace", notes.child)
+    assert "每月联系 2026-10：生成，期限 2026-10-31" in county.output_of("trace", notes.child)
 
 
-def test_a_call_that_reaches_nobody_is_no_contact(county: RunningCounty, notes: Notes) -> None:
+def test_a_call_that_reaches_nobody_does_not_fulfil_the_duty(county: RunningCounty, notes: Notes) -> None:
     county.act("contact", *CHILD_DIRECTOR, "--no-reached", child=notes.child)
 
-    assert "最近联系 还没有" in county.see("ledger")
+    assert "最近联系 还没有" in county.output_of("ledger")
 
 
-def test_a_call_that_reaches_her_is_one(county: RunningCounty, notes: Notes) -> None:
+def test_a_call_that_reaches_her_fulfils_the_duty(county: RunningCounty, notes: Notes) -> None:
     county.act("contact", *CHILD_DIRECTOR, "--reached", child=notes.child)
 
-    assert "最近联系 2026-10-01" in county.see("ledger")
-    assert "每月联系 2026-10：已完成" in county.see("trace", notes.child)
+    assert "最近联系 2026-10-01" in county.output_of("ledger")
+    assert "每月联系 2026-10：已完成" in county.output_of("trace", notes.child)
 
 
 # ---------------------------------------------------------------- is she the same child?
 
 
-def test_a_child_without_papers_is_helped_at_once_and_becomes_a_question(county: RunningCounty, notes: Notes) -> None:
-    """The hospital knows a name, a birthday and a telephone. Whether it is Xiaoyu, a person must say."""
-    known = [f"name={NAME}", f"birth_date={BORN}", f"guardian_phone={TELEPHONE}"]
-    notes.other_finding = county.finding(county.act("report", *DOCTOR, finding="uninsured", identity=known))
+def test_a_child_without_papers_is_referred_immediately_and_opens_a_review(county: RunningCounty, notes: Notes) -> None:
+    """The hospital knows a name, a birthday and a telephone; a person must decide whether it is Xiaoyu."""
+    identity = [f"name={NAME}", f"birth_date={BORN}", f"guardian_phone={TELEPHONE}"]
+    notes.other_finding = county.report_number(county.act("report", *DOCTOR, finding="uninsured", identity=identity))
 
-    [(notes.other_referral, matter)] = county.agency(INSURANCE_ID).cases.items()
-    notes.other_child = matter.entry["child"]
+    [(notes.other_referral, queued)] = county.agency(INSURANCE_ID).cases.items()
+    notes.other_child = queued.entry["child"]
     assert notes.other_child != notes.child
-    assert "id_number" not in county.known_to(INSURANCE_ID, notes.other_referral)
+    assert "id_number" not in county.disclosed_fields(INSURANCE_ID, notes.other_referral)
     notes.question, child = county.notice("民政局", "有两份档案可能是同一名儿童")
     assert child in (notes.child, notes.other_child)
 
 
-def test_a_person_merges_the_two_files_and_everything_follows(county: RunningCounty, notes: Notes) -> None:
-    """The open matter is hers now, and the agency learns the number that the hospital did not know."""
+def test_a_person_merges_the_two_files_and_the_referral_follows(county: RunningCounty, notes: Notes) -> None:
+    """The open referral is hers now, and the agency gets the number that the hospital did not know."""
     county.act("confirm", *CIVIL_AFFAIRS, child=notes.child, proposal=notes.question)
 
     assert county.agency(INSURANCE_ID).cases[notes.other_referral].entry["child"] == notes.child
-    assert "id_number" in county.known_to(INSURANCE_ID, notes.other_referral)
-    assert f"儿童 {notes.child}" in county.see("trace", notes.other_finding)
+    assert "id_number" in county.disclosed_fields(INSURANCE_ID, notes.other_referral)
+    assert f"儿童 {notes.child}" in county.output_of("trace", notes.other_finding)
 
 
-def test_a_person_splits_them_again_and_each_has_its_own(county: RunningCounty, notes: Notes) -> None:
-    """It was another child after all: her matter goes back to her, Xiaoyu's ledger stays Xiaoyu's."""
+def test_a_person_splits_them_again_and_each_keeps_its_own(county: RunningCounty, notes: Notes) -> None:
+    """It was another child: the referral moves back to her file, and the ledger entry stays with Xiaoyu."""
     county.act("split", *CIVIL_AFFAIRS, child=notes.child, other=notes.other_child)
 
     assert county.agency(INSURANCE_ID).cases[notes.other_referral].entry["child"] == notes.other_child
-    assert "id_number" not in county.known_to(INSURANCE_ID, notes.other_referral)
-    ledger = county.see("ledger")
+    assert "id_number" not in county.disclosed_fields(INSURANCE_ID, notes.other_referral)
+    ledger = county.output_of("ledger")
     assert notes.child in ledger
     assert notes.other_child not in ledger
 
@@ -219,8 +216,8 @@ def test_a_person_splits_them_again_and_each_has_its_own(county: RunningCounty, 
 # ---------------------------------------------------------------- and nobody else knows
 
 
-def test_no_topic_table_or_log_tells_who_she_is(county: RunningCounty) -> None:
-    """Names, numbers and telephones are found where her units wrote them, and nowhere else."""
+def test_no_topic_table_or_log_reveals_her_identity(county: RunningCounty) -> None:
+    """Names, numbers and telephones are only where her units wrote them."""
     people = privacy.Identities({NAME, MOTHER}, {NUMBER}, {TELEPHONE}, surnames=NAME[0])
     topics = county.topics()
     written = " ".join(str(record.body) for name in topics for record in topics[name] if name.startswith("department."))

@@ -1,4 +1,4 @@
-"""The services' handlers one after another, each on tables of its own, with every record that they publish kept."""
+"""A harness that calls the services' handlers in turn, each on its own tables, and keeps every published record."""
 
 import json
 from collections import Counter, defaultdict, deque
@@ -39,25 +39,25 @@ Handler = Callable[[Batch[Any], Any], Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Published:
-    """One record as a reader of its topic sees it."""
+class PublishedRecord:
+    """A record as a reader of its topic sees it."""
 
     kind: str
     key: str
     sensitivity: str
     body: str | None
-    """JSON with sorted keys; None: a tombstone. A disclosure is opened: its ciphertext is never the same twice."""
+    """JSON with sorted keys, or None for a tombstone. A disclosure is decrypted, since ciphertexts differ."""
 
 
 @dataclass(slots=True)
-class Chain:
-    """One county's services. Eligibility is left out: it hears no action and no referral."""
+class ServicesHarness:
+    """The services of one county. Eligibility is left out, since it consumes no action and no referral."""
 
     sessions: Mapping[str, Any]
     county: County
     keys: Mapping[bool, ECKey]
-    """The private keys of every unit's two log-ins: restricted or not."""
-    topics: dict[str, list[Published]] = field(default_factory=lambda: defaultdict(list))
+    """The private keys of the two log-ins of every unit, by whether the log-in is the restricted one."""
+    topics: dict[str, list[PublishedRecord]] = field(default_factory=lambda: defaultdict(list))
     sealed: list[Disclosed] = field(default_factory=list)
     today: date = MONDAY
     _handlers: dict[str, tuple[tuple[str, Handler], ...]] = field(default_factory=dict)
@@ -85,14 +85,14 @@ class Chain:
         return datetime(self.today.year, self.today.month, self.today.day, 4, tzinfo=UTC)
 
     async def act(self, unit: str, name: str, *, restricted: bool = False, **fields: Any) -> None:
-        """One action from one of a unit's log-ins, and all that comes of it. The same name is the same ``ce_id``."""
+        """Publish an action from one of a unit's log-ins and process what follows. The name gives the ``ce_id``."""
         topic = f"action.{unit}.restricted.v1" if restricted else f"action.{unit}.v1"
         event = Action.model_validate(fields)
         self._publish(topic, event, event.sensitivity)
-        await self.tell(event, topic, ce_id(name))
+        await self.consume(event, topic, ce_id(name))
 
-    async def tell(self, event: Event, topic: str, made: UUID) -> None:
-        """An event on a topic, and all that comes of it."""
+    async def consume(self, event: Event, topic: str, made: UUID) -> None:
+        """Process an event on a topic and all events that follow from it."""
         waiting = deque([(event, topic, made)])
         while waiting:
             event, topic, made = waiting.popleft()
@@ -103,11 +103,11 @@ class Chain:
             family = "action" if topic.startswith("action.") else topic
             for place, (service, handler) in enumerate(self._handlers.get(family, ())):
                 async with self.sessions[service].transaction():
-                    said = await handler(batch, self.sessions[service])
-                waiting += self._said(said, uuid5(made, str(place)))
+                    events = await handler(batch, self.sessions[service])
+                waiting += self._publish_all(events, uuid5(made, str(place)))
 
-    async def turn(self) -> None:
-        """The next day begins, for every service and partition."""
+    async def complete_day(self) -> None:
+        """Complete the next day for every service and partition."""
         self.today += timedelta(days=1)
         for service, on_day in (
             ("registry", registry.on_day),
@@ -122,23 +122,23 @@ class Chain:
                                 self.county.code)  # fmt: skip
                     async with self.sessions[service].transaction():
                         done = await on_day(page, self.sessions[service])
-                    for event, topic, made in self._said(done.events, cause):
-                        await self.tell(event, topic, made)
+                    for event, topic, made in self._publish_all(done.events, cause):
+                        await self.consume(event, topic, made)
                     resume = done.resume
                     if resume is None:
                         break
 
-    def _said(self, said: list[OutboundEvent], cause: UUID) -> list[tuple[Event, str, UUID]]:
-        """Keep what is said, and name it after its cause, so that nothing said beside it changes its name."""
+    def _publish_all(self, events: list[OutboundEvent], cause: UUID) -> list[tuple[Event, str, UUID]]:
+        """Publish events; return each with its topic and an id that depends on its cause and kind alone."""
         named: Counter[str] = Counter()
-        told = []
-        for one in said:
-            topic = one.event.topic_name
-            self._publish(topic, one.event, one.sensitivity)
-            name = f"{topic}/{one.event.kind}/{one.event.key}"
+        caused = []
+        for outbound in events:
+            topic = outbound.event.topic_name
+            self._publish(topic, outbound.event, outbound.sensitivity)
+            name = f"{topic}/{outbound.event.kind}/{outbound.event.key}"
             named[name] += 1
-            told.append((one.event, topic, uuid5(cause, f"{name}/{named[name]}")))
-        return told
+            caused.append((outbound.event, topic, uuid5(cause, f"{name}/{named[name]}")))
+        return caused
 
     def _publish(self, topic: str, event: Event, sensitivity: str) -> None:
         body = None
@@ -146,17 +146,17 @@ class Chain:
             fields = json.loads(event.encoded())
             if isinstance(event, Disclosed):
                 self.sealed.append(event)
-                opened = jwe.decrypt_compact(str(event.jwe), self.keys[event.restricted])
-                fields["jwe"] = json.loads(opened.plaintext or b"")
+                decrypted = jwe.decrypt_compact(str(event.jwe), self.keys[event.restricted])
+                fields["jwe"] = json.loads(decrypted.plaintext or b"")
             body = json.dumps(fields, sort_keys=True, ensure_ascii=False)
-        self.topics[topic].append(Published(event.kind, event.key, sensitivity, body))
+        self.topics[topic].append(PublishedRecord(event.kind, event.key, sensitivity, body))
 
     def read(self, topic: str) -> list[dict[str, Any]]:
         return [json.loads(one.body) for one in self.topics[topic] if one.body is not None]
 
 
 def ce_id(name: str) -> UUID:
-    """Of the action that a test calls so."""
+    """Return the id of the action to which a test gives this name."""
     return uuid5(SPACE, name)
 
 
