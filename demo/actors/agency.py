@@ -14,7 +14,7 @@ from uuid import UUID, uuid5
 from joserfc import jwe
 from joserfc.jwk import ECKey
 
-from client.kafka_client import PlainClient
+from client.kafka_client import KafkaClient
 
 NAMESPACE = UUID("b3a0c3c4-5a0e-5d3e-8d58-1f3f0a1d9a10")
 
@@ -43,7 +43,7 @@ class AgencySystem:
         self,
         unit: str,
         role: str,
-        clients: Mapping[bool, PlainClient],
+        clients: Mapping[bool, KafkaClient],
         private_keys: Mapping[bool, Mapping[str, str]],
         *,
         returns: int = 0,
@@ -152,7 +152,7 @@ class AgencySystem:
         # The same answer to the same state of the same referral has the same id, however often it is sent.
         ce_id = str(uuid5(NAMESPACE, f"{self.unit}/{referral}/{matter.entry['version']}/{verb}"))
         topic = f"action.{self.unit}.restricted.v1" if matter.restricted else f"action.{self.unit}.v1"
-        self._clients[matter.restricted].say(topic, "action.Action.v1", matter.entry["child"], body, ce_id=ce_id)
+        self._clients[matter.restricted].send(topic, "action.Action.v1", matter.entry["child"], body, ce_id=ce_id)
         matter.answered = matter.entry["version"]
         self.answered.append((verb, referral))
 

@@ -12,13 +12,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from client.kafka_client import PlainClient
+from client.kafka_client import KafkaClient
 
 PATIENCE = 60.0
 """Seconds until a receipt is missed."""
 
 
-def hand_over(client: PlainClient, handed: Mapping[str, Any]) -> None:
+def hand_over(client: KafkaClient, handed: Mapping[str, Any]) -> None:
     """Send one hand-over: a whole file as Begin, rows, End; or its rows one by one."""
     unit, whole = handed["unit"], handed["way"] == "file"
     topic = f"department.{unit}.v1"
@@ -32,17 +32,17 @@ def hand_over(client: PlainClient, handed: Mapping[str, Any]) -> None:
             "rows": len(handed["rows"]),
             "coverage": "full",
         }
-        client.say(topic, "department.Begin.v1", submission, begin)
+        client.send(topic, "department.Begin.v1", submission, begin)
     for row in handed["rows"]:
         body: dict[str, Any] = {"number": row["number"], "cells": dict(row["cells"])}
         body |= {"submission": submission} if whole else {"dataset": handed["dataset"]}
-        client.say(topic, "department.Row.v1", submission if whole else "row", body, ce_id=row["ce_id"])
+        client.send(topic, "department.Row.v1", submission if whole else "row", body, ce_id=row["ce_id"])
     if whole:
-        client.say(topic, "department.End.v1", submission, {"submission": submission, "rows": len(handed["rows"])})
+        client.send(topic, "department.End.v1", submission, {"submission": submission, "rows": len(handed["rows"])})
     client.flush()
 
 
-def wait_for_receipt(client: PlainClient, handed: Mapping[str, Any]) -> dict[str, int]:
+def wait_for_receipt(client: KafkaClient, handed: Mapping[str, Any]) -> dict[str, int]:
     """Read the unit's receipts until this hand-over is answered whole; how its rows fared.
 
     Raises:
@@ -82,7 +82,7 @@ def main() -> int:
         "sasl.username": options.user,
         "sasl.password": os.environ.get("HUTONG_UNIT_PASSWORD", ""),
     }
-    client = PlainClient(kafka, options.user)
+    client = KafkaClient(kafka, options.user)
     handed = json.loads(options.file.read_text())
     hand_over(client, handed)
     print(json.dumps(wait_for_receipt(client, handed)))

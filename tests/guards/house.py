@@ -3,7 +3,7 @@
 from tests.guards.guard import Guard
 
 _REFUSALS = "tests/cli/test_refusals.py::"
-_HOUSE = "tests/cli/test_house.py::"
+_HOUSE = "tests/cli/test_installation.py::"
 _WRITING = "tests/deploy/test_files.py::"
 
 GUARDS = [
@@ -17,7 +17,7 @@ GUARDS = [
     Guard(
         "house: nobody waits for a broker that is not there",
         "cli/session.py",
-        "        self.reach()\n        county = in_force",
+        "        self.require_broker()\n        county = in_force",
         "        county = in_force",
         _REFUSALS + "test_servers_that_do_not_run_are_noticed_at_once",
     ),

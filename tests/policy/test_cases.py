@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from cli.explain import claims_told, decided_otherwise, told_in
+from cli.explain import claims_in, apply_county_changes, read_facts_file
 from contracts.county import County
 from services.eligibility import words
 from services.eligibility.domain.assessment import RULEBOOK, Assessment, Verdict, assess
@@ -37,13 +37,13 @@ class Case:
 
 
 def read(file: Path) -> Case:
-    told = told_in(file)
-    county = decided_otherwise(demo_county(), told.get("county"))
+    told = read_facts_file(file)
+    county = apply_county_changes(demo_county(), told.get("county"))
     return Case(told["why"], told["on"], county, told["facts"], told["expect"])
 
 
 def ask(case: Case) -> Assessment:
-    return assess(facts_of(claims_told(case.facts, case.on)), terms_of(case.county), case.on)
+    return assess(facts_of(claims_in(case.facts, case.on)), terms_of(case.county), case.on)
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: f"{file.parent.name}/{file.stem}")
