@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from cli.child_reference import ChildReference, child_reference
 from cli.session import CommandError, Session
 from contracts.event import COUNTY_TIME
 from contracts.topics import ACTION, RECEIPT, RESTRICTED_ACTION, RESTRICTED_RECEIPT
@@ -22,8 +23,12 @@ UnitName = Annotated[str, typer.Option("--unit", help="谁做的：单位编号�
 Role = Annotated[str, typer.Option("--role", help="以什么角色（县的数据 roles.yaml）。")]
 Person = Annotated[str, typer.Option("--person", help="办理人编号。")]
 Place = Annotated[str | None, typer.Option("--place", help="学校、卫生院、村委会等，由本单位代为报送时写它的编号。")]
-Child = Annotated[uuid.UUID, typer.Option("--child", help="儿童编号。")]
-MaybeChild = Annotated[uuid.UUID | None, typer.Option("--child", help="儿童编号，知道就写。")]
+Child = Annotated[
+    ChildReference, typer.Option("--child", parser=child_reference, help="儿童编号，例如 4821-0937-5516-P。")
+]
+MaybeChild = Annotated[
+    ChildReference | None, typer.Option("--child", parser=child_reference, help="儿童编号，知道就写。")
+]
 Referral = Annotated[uuid.UUID, typer.Option("--referral", help="转介编号。")]
 Reason = Annotated[str, typer.Option("--note", help="理由。系统只记写明了理由，不保存内容；请在本单位留存。")]
 Facts = Annotated[
@@ -68,6 +73,8 @@ def _act(context: typer.Context, verb: Verb, unit: str, role: str, *, restricted
         raise CommandError(f"{named.name}没有限知事项的专人账号。", "请去掉 --restricted，或请有专人账号的单位办理。")
     if named.parent is not None:
         fields["place"] = fields.get("place") or named.id
+    if isinstance(fields.get("child"), ChildReference):
+        fields["child"] = fields["child"].resolve(county.code)
     if fields.get("to_unit"):
         fields["to_unit"] = session.unit(county, fields["to_unit"]).id
     body = {

@@ -16,6 +16,7 @@ from cli import actions, submit
 from cli.main import app
 from cli.session import CommandError, Session
 from client.kafka_client import Record
+from contracts.child_number import child_id, format_child_number
 from contracts.intake import Action, Begin
 from contracts.vocabulary import Verb
 from services.intake.domain.action import refuse
@@ -280,3 +281,10 @@ def test_the_marked_copy_is_not_written_through_a_link(clients: list[Client], tm
     assert secret.read_text() == "secret"
     assert (tmp_path / "一.错误.xlsx").is_symlink()
     assert "内容过长" in str(openpyxl.load_workbook(tmp_path / "一.错误2.xlsx")["需要更正的行"]["D2"].value)
+
+
+def test_a_child_is_named_by_its_short_number_or_its_id(clients: list[Client]) -> None:
+    number = "482109375516"
+    for typed in (format_child_number(number), str(child_id("341722", number))):
+        run("act", "contact", "--unit", "仁里镇", "--role", "child_director", "--child", typed, "--reached")
+        assert clients[-1].sent[0][2]["child"] == str(child_id("341722", number))
