@@ -15,7 +15,7 @@ import asyncpg
 import psutil
 from confluent_kafka.admin import AdminClient
 
-from client.kafka_client import PlainClient
+from client.kafka_client import KafkaClient
 from contracts.county import County
 from contracts.topics import ACTION, DEPARTMENT, RECEIPT, RESTRICTED_QUEUE, SERVICES
 from demo.data import population, submissions
@@ -97,7 +97,7 @@ class EndToEnd:
         await self._supervisor.start()
         self._database: Any = await asyncpg.connect(self.installation.dsn(OPERATOR_ROLE))
         self._clients = {
-            unit.id: PlainClient(self.installation.kafka(unit.id), unit.id)
+            unit.id: KafkaClient(self.installation.kafka(unit.id), unit.id)
             for unit in county.units
             if unit.parent is None and unit.id in self.installation.users
         }
@@ -183,11 +183,11 @@ class EndToEnd:
             "rows": len(file.rows),
             "coverage": "full",
         }
-        client.say(topic, "department.Begin.v1", submission, begin)
+        client.send(topic, "department.Begin.v1", submission, begin)
         for row in file.rows:
             body = {"submission": submission, "number": row.number, "cells": _plain(row)}
-            client.say(topic, "department.Row.v1", submission, body)
-        client.say(topic, "department.End.v1", submission, {"submission": submission, "rows": len(file.rows)})
+            client.send(topic, "department.Row.v1", submission, body)
+        client.send(topic, "department.End.v1", submission, {"submission": submission, "rows": len(file.rows)})
         client.flush()
         return len(file.rows)
 
@@ -205,7 +205,7 @@ class EndToEnd:
             while sent < rate * passed:
                 file, row = rows[sent % len(rows)]
                 body = {"dataset": file.dataset, "cells": _plain(_changed(row, rng))}
-                self._clients[file.unit].say(DEPARTMENT.name_for(file.unit), "department.Row.v1", "row", body)
+                self._clients[file.unit].send(DEPARTMENT.name_for(file.unit), "department.Row.v1", "row", body)
                 sent += 1
             time.sleep(0.005)  # the pace of the load, not a wait for anything
         for client in self._clients.values():
@@ -213,8 +213,8 @@ class EndToEnd:
 
     def _report_findings(self, seconds: float) -> list[float]:
         school, police = f"{self.county.code}-jtj", f"{self.county.code}-gaj"
-        reporter = PlainClient(self.installation.kafka(school), school)
-        reader = PlainClient(self.installation.kafka(f"{police}-restricted"), f"{police}-restricted")
+        reporter = KafkaClient(self.installation.kafka(school), school)
+        reader = KafkaClient(self.installation.kafka(f"{police}-restricted"), f"{police}-restricted")
         topic = RESTRICTED_QUEUE.name_for(police)
         for _ in reader.read_new(topic):
             pass
@@ -231,7 +231,7 @@ class EndToEnd:
                     "township": self.county.townships[0].code,
                     "identity": {"name": name},
                 }
-                ce_id = reporter.say(ACTION.name_for(school), "action.Action.v1", "new", body)
+                ce_id = reporter.send(ACTION.name_for(school), "action.Action.v1", "new", body)
                 reporter.flush()
                 waiting[ce_id] = time.perf_counter()
             for record in reader.read_new(topic):

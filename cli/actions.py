@@ -9,21 +9,26 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.session import CommandError, House
+from cli.child_reference import ChildReference, child_reference
+from cli.session import CommandError, Session
 from contracts.event import COUNTY_TIME
 from contracts.topics import ACTION, RECEIPT, RESTRICTED_ACTION, RESTRICTED_RECEIPT
 from contracts.vocabulary import FactName, FindingCode, IdentityField, Level, Result, ReturnReason, Verb
 
 app = typer.Typer(no_args_is_help=True)
-PATIENCE = 30.0
+RECEIPT_TIMEOUT = 30.0
 """Seconds until an answer is missed."""
 
 UnitName = Annotated[str, typer.Option("--unit", help="谁做的：单位编号、简称或全称；学校等小单位经上级报送。")]
 Role = Annotated[str, typer.Option("--role", help="以什么角色（县的数据 roles.yaml）。")]
 Person = Annotated[str, typer.Option("--person", help="办理人编号。")]
 Place = Annotated[str | None, typer.Option("--place", help="学校、卫生院、村委会等，由本单位代为报送时写它的编号。")]
-Child = Annotated[uuid.UUID, typer.Option("--child", help="儿童编号。")]
-MaybeChild = Annotated[uuid.UUID | None, typer.Option("--child", help="儿童编号，知道就写。")]
+Child = Annotated[
+    ChildReference, typer.Option("--child", parser=child_reference, help="儿童编号，例如 4821-0937-5516-P。")
+]
+MaybeChild = Annotated[
+    ChildReference | None, typer.Option("--child", parser=child_reference, help="儿童编号，知道就写。")
+]
 Referral = Annotated[uuid.UUID, typer.Option("--referral", help="转介编号。")]
 Reason = Annotated[str, typer.Option("--note", help="理由。系统只记写明了理由，不保存内容；请在本单位留存。")]
 Facts = Annotated[
@@ -57,44 +62,46 @@ class Outcome(StrEnum):
     REFUSED = "refused"
 
 
-def _do(context: typer.Context, verb: Verb, unit: str, role: str, *, restricted: bool = False, **fields: Any) -> None:
+def _act(context: typer.Context, verb: Verb, unit: str, role: str, *, restricted: bool = False, **fields: Any) -> None:
     """Say the action as its unit, or as the unit's log-in for restricted matters, and wait until intake answers."""
-    house = House(context.obj)
-    county = house.county()
-    named = house.unit(county, unit)
-    speaker = named.parent or named.id
-    user = f"{speaker}-restricted" if restricted else speaker
-    if restricted and user not in house.installation.users:
+    session = Session(context.obj)
+    county = session.county()
+    named = session.unit(county, unit)
+    sender = named.parent or named.id
+    user = f"{sender}-restricted" if restricted else sender
+    if restricted and user not in session.installation.users:
         raise CommandError(f"{named.name}没有限知事项的专人账号。", "请去掉 --restricted，或请有专人账号的单位办理。")
     if named.parent is not None:
         fields["place"] = fields.get("place") or named.id
+    if isinstance(fields.get("child"), ChildReference):
+        fields["child"] = fields["child"].resolve(county.code)
     if fields.get("to_unit"):
-        fields["to_unit"] = house.unit(county, fields["to_unit"]).id
+        fields["to_unit"] = session.unit(county, fields["to_unit"]).id
     body = {
         "verb": verb.value,
         "role": role,
         **{name: value for name, value in fields.items() if value not in (None, "")},
     }
     key = str(fields.get("child") or fields.get("referral") or fields.get("finding") or "new")
-    with house.client(user) as client:
+    with session.client(user) as client:
         action, receipt = (
-            family.name_for(speaker)
+            family.name_for(sender)
             for family in ((RESTRICTED_ACTION, RESTRICTED_RECEIPT) if restricted else (ACTION, RECEIPT))
         )
         for _ in client.read_new(receipt):
             pass  # older answers
-        ce_id = client.say(action, "action.Action.v1", key, _plain(body))
+        ce_id = client.send(action, "action.Action.v1", key, _plain(body))
         client.flush()
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + RECEIPT_TIMEOUT
         while time.monotonic() < deadline:
             for record in client.read_new(receipt):
                 if record.kind == "intake.ActionAnswered.v1" and record.body["ce_id"] == ce_id:
-                    _answer(record.body)
+                    _print_answer(record.body)
                     return
     raise CommandError("没有等到答复。", "操作已发出，不会丢；请用 hutong status 看 intake 是否在运行。", 3)
 
 
-def _answer(answer: dict[str, Any]) -> None:
+def _print_answer(answer: dict[str, Any]) -> None:
     if answer["outcome"] == "refused":
         raise CommandError(f"没有收：{answer['message']}", answer["remedy"])
     made = f"，报告编号 {answer['finding']}" if answer.get("finding") else ""
@@ -170,7 +177,7 @@ def report(
     restricted: Restricted = False,
 ) -> None:
     """报告一名儿童的情况。紧急情况报告（先拨110、120）打完电话再在这里补记。"""
-    _do(context, Verb.REPORT, unit, role, findings=finding, township=township, child=child,
+    _act(context, Verb.REPORT, unit, role, findings=finding, township=township, child=child,
         identity=_identity(identity or []), level=level, station=station, at=_moment(at), facts=_facts(fact),
         on=_day(on), person=person, place=place, note=note, restricted=restricted)  # fmt: skip
 
@@ -191,7 +198,7 @@ def phone_report(
     restricted: Restricted = False,
 ) -> None:
     """补记电话报告：写明转介（和儿童），或者写明报告。"""
-    _do(context, Verb.PHONE_REPORT, unit, role, child=child, referral=referral, finding=finding, station=station,
+    _act(context, Verb.PHONE_REPORT, unit, role, child=child, referral=referral, finding=finding, station=station,
         reached=reached, at=_moment(at) or datetime.now(UTC).isoformat(), person=person, place=place,
         restricted=restricted)  # fmt: skip
 
@@ -207,7 +214,7 @@ def accept(
     restricted: Restricted = False,
 ) -> None:
     """签收。"""
-    _do(context, Verb.ACCEPT, unit, role, child=child, referral=referral, person=person, restricted=restricted)
+    _act(context, Verb.ACCEPT, unit, role, child=child, referral=referral, person=person, restricted=restricted)
 
 
 @app.command(Verb.START.value)
@@ -221,7 +228,7 @@ def start(
     restricted: Restricted = False,
 ) -> None:
     """开始办理。"""
-    _do(context, Verb.START, unit, role, child=child, referral=referral, person=person, restricted=restricted)
+    _act(context, Verb.START, unit, role, child=child, referral=referral, person=person, restricted=restricted)
 
 
 @app.command(Verb.RETURN.value)
@@ -237,7 +244,7 @@ def give_back(
     restricted: Restricted = False,
 ) -> None:
     """退回。"""
-    _do(context, Verb.RETURN, unit, role, child=child, referral=referral, reason=reason, to_unit=to_unit,
+    _act(context, Verb.RETURN, unit, role, child=child, referral=referral, reason=reason, to_unit=to_unit,
         person=person, restricted=restricted)  # fmt: skip
 
 
@@ -253,7 +260,7 @@ def reroute(
     restricted: Restricted = False,
 ) -> None:
     """改派。"""
-    _do(context, Verb.REROUTE, unit, role, child=child, referral=referral, to_unit=to_unit, person=person,
+    _act(context, Verb.REROUTE, unit, role, child=child, referral=referral, to_unit=to_unit, person=person,
         restricted=restricted)  # fmt: skip
 
 
@@ -270,7 +277,7 @@ def extend(
     restricted: Restricted = False,
 ) -> None:
     """延期。"""
-    _do(context, Verb.EXTEND, unit, role, child=child, referral=referral, days=days, person=person, note=note,
+    _act(context, Verb.EXTEND, unit, role, child=child, referral=referral, days=days, person=person, note=note,
         restricted=restricted)  # fmt: skip
 
 
@@ -286,7 +293,7 @@ def result(
     restricted: Restricted = False,
 ) -> None:
     """反馈结果。"""
-    _do(context, Verb.RESULT, unit, role, child=child, referral=referral, result=outcome, person=person,
+    _act(context, Verb.RESULT, unit, role, child=child, referral=referral, result=outcome, person=person,
         restricted=restricted)  # fmt: skip
 
 
@@ -302,7 +309,7 @@ def withdraw(
     restricted: Restricted = False,
 ) -> None:
     """撤回。"""
-    _do(context, Verb.WITHDRAW, unit, role, child=child, referral=referral, person=person, note=note,
+    _act(context, Verb.WITHDRAW, unit, role, child=child, referral=referral, person=person, note=note,
         restricted=restricted)  # fmt: skip
 
 
@@ -318,7 +325,7 @@ def inform_reporter(
     restricted: Restricted = False,
 ) -> None:
     """把办理结果告知报告人。"""
-    _do(context, Verb.INFORM_REPORTER, unit, role, child=child, referral=referral, channel=channel, person=person,
+    _act(context, Verb.INFORM_REPORTER, unit, role, child=child, referral=referral, channel=channel, person=person,
         restricted=restricted)  # fmt: skip
 
 
@@ -335,7 +342,7 @@ def close(
     restricted: Restricted = False,
 ) -> None:
     """办结：有结果、核实过、告知过报告人，才能办结。"""
-    _do(context, Verb.CLOSE, unit, role, child=child, referral=referral, channel=channel, person=person, note=note,
+    _act(context, Verb.CLOSE, unit, role, child=child, referral=referral, channel=channel, person=person, note=note,
         restricted=restricted)  # fmt: skip
 
 
@@ -351,7 +358,7 @@ def reopen(
     restricted: Restricted = False,
 ) -> None:
     """九十天内重启。"""
-    _do(context, Verb.REOPEN, unit, role, child=child, referral=referral, person=person, note=note,
+    _act(context, Verb.REOPEN, unit, role, child=child, referral=referral, person=person, note=note,
         restricted=restricted)  # fmt: skip
 
 
@@ -369,7 +376,7 @@ def contact(
     restricted: Restricted = False,
 ) -> None:
     """每月联系。"""
-    _do(context, Verb.CONTACT, unit, role, child=child, reached=reached, mode=mode,
+    _act(context, Verb.CONTACT, unit, role, child=child, reached=reached, mode=mode,
         on=_day(on), person=person, place=place, restricted=restricted)  # fmt: skip
 
 
@@ -387,7 +394,7 @@ def visit(
     restricted: Restricted = False,
 ) -> None:
     """每季走访。"""
-    _do(context, Verb.VISIT, unit, role, child=child, at_residence=at_residence, findings=finding,
+    _act(context, Verb.VISIT, unit, role, child=child, at_residence=at_residence, findings=finding,
         on=_day(on), person=person, place=place, restricted=restricted)  # fmt: skip
 
 
@@ -405,7 +412,7 @@ def verify(
     restricted: Restricted = False,
 ) -> None:
     """当场核实。"""
-    _do(context, Verb.VERIFY, unit, role, child=child, outcome=outcome, facts=_facts(fact), on=_day(on),
+    _act(context, Verb.VERIFY, unit, role, child=child, outcome=outcome, facts=_facts(fact), on=_day(on),
         person=person, place=place, restricted=restricted)  # fmt: skip
 
 
@@ -420,7 +427,7 @@ def confirm(
     restricted: Restricted = False,
 ) -> None:
     """属实（线索）、同意列入或移出（台账），或者确认两份档案是同一名儿童。"""
-    _do(context, Verb.CONFIRM, unit, role, child=child, proposal=proposal, person=person, restricted=restricted)
+    _act(context, Verb.CONFIRM, unit, role, child=child, proposal=proposal, person=person, restricted=restricted)
 
 
 @app.command(Verb.DECLINE.value)
@@ -434,7 +441,7 @@ def decline(
     restricted: Restricted = False,
 ) -> None:
     """不属实（线索）、不同意（台账），或者判定两份档案不是同一名儿童。"""
-    _do(context, Verb.DECLINE, unit, role, child=child, proposal=proposal, person=person, restricted=restricted)
+    _act(context, Verb.DECLINE, unit, role, child=child, proposal=proposal, person=person, restricted=restricted)
 
 
 @app.command(Verb.MERGE.value)
@@ -447,7 +454,7 @@ def merge(
     person: Person = "",
 ) -> None:
     """合并两份档案；随时可以再拆开。"""
-    _do(context, Verb.MERGE, unit, role, child=child, other=other, person=person)
+    _act(context, Verb.MERGE, unit, role, child=child, other=other, person=person)
 
 
 @app.command(Verb.SPLIT.value)
@@ -463,7 +470,7 @@ def split(
     person: Person = "",
 ) -> None:
     """拆分一份档案。"""
-    _do(context, Verb.SPLIT, unit, role, child=child, records=record, other=other, person=person)
+    _act(context, Verb.SPLIT, unit, role, child=child, records=record, other=other, person=person)
 
 
 def _value(text: str) -> bool | int | str:

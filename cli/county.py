@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from cli.session import CommandError, House
+from cli.session import CommandError, Session
 from contracts.county import County
 from county.checks import check as problems_of
 from county.problem import CountyInvalid
@@ -48,15 +48,15 @@ def activate(
     by: Annotated[str, typer.Option(help="谁决定的：单位和人员编号，例如 341722-mzj/mzj-01。")],
 ) -> None:
     """从某一天起启用；须写明由谁决定。"""
-    house = House(context.obj)
+    session = Session(context.obj)
     try:
-        county = read_county(folder, house.installation.home)
+        county = read_county(folder, session.installation.home)
     except CountyInvalid as error:
         remedy = f"先运行 hutong county check {folder}。"
         raise CommandError(f"{folder} 有 {len(error.problems)} 处问题，没有启用。", remedy) from error
-    house.reach()
+    session.require_broker()
     try:
-        event = put_in_force(house.installation, county, from_.date(), named(by, county))
+        event = put_in_force(session.installation, county, from_.date(), named(by, county))
     except ActivationError as error:
         raise CommandError(f"没有启用：{error}。", "请用 hutong status 看消息服务器是否在运行。", 3) from error
     Console().print(f"{county.name} {county.version} 从 {from_.date()} 起生效（事件 {event}）。")

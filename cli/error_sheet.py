@@ -11,8 +11,8 @@ from workbooks.error_sheet import error_sheet, is_unchanged_error_sheet
 from workbooks.reader import Sheet
 
 
-def write_error_sheet(path: Path, sheet: Sheet, troubles: Iterable[Problem | Mapping[str, Any]]) -> Path:
-    """Write the sender's own rows that have troubles to a workbook that only its owner may read.
+def write_error_sheet(path: Path, sheet: Sheet, problems: Iterable[Problem | Mapping[str, Any]]) -> Path:
+    """Write the sender's own rows that have problems to a workbook that only its owner may read.
 
     One that this function wrote before, and that nobody has changed since, is replaced. Whatever else has the name is
     left alone, and the file is written under the next free one (``name2.xlsx``).
@@ -23,13 +23,13 @@ def write_error_sheet(path: Path, sheet: Sheet, troubles: Iterable[Problem | Map
     Raises:
         OSError: it cannot be written.
     """
-    content = error_sheet(sheet, troubles)
+    content = error_sheet(sheet, problems)
     names = (f"{path.stem}{number}{path.suffix}" for number in itertools.count(2))
     places = itertools.chain([path], map(path.with_name, names))
-    return next(place for place in places if _is_written(place, content))
+    return next(place for place in places if _write_unless_taken(place, content))
 
 
-def _is_written(place: Path, content: bytes) -> bool:
+def _write_unless_taken(place: Path, content: bytes) -> bool:
     """False when the name is taken by something that is not ours to replace."""
     try:
         write_private(place, content, recognise=is_unchanged_error_sheet)

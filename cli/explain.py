@@ -105,11 +105,11 @@ def explain(
     """
     if until is not None and until < on:
         raise FactsUnreadable([Problem("--until", "早于 --on", "请写 --on 之后的一天")])
-    told = told_in(facts_path)
-    county = decided_otherwise(load(folder), told.get("county"))
-    facts = parse_facts(claims_told(told["facts"], on))
+    told = read_facts_file(facts_path)
+    county = apply_county_changes(load(folder), told.get("county"))
+    facts = parse_facts(claims_in(told["facts"], on))
     now = assess(facts, rule_parameters(county), on)
-    changes = list(line_of_changes(facts, county, now, on, until)) if until is not None else None
+    changes = list(changes_until(facts, county, now, on, until)) if until is not None else None
     if json:
         told = _as_data(now, county, on)
         if changes is not None:
@@ -146,7 +146,7 @@ class _Loader(yaml.CSafeLoader):
 _Loader.add_constructor("tag:yaml.org,2002:timestamp", _Loader.construct_yaml_timestamp)
 
 
-def told_in(path: Path | str) -> dict[str, Any]:
+def read_facts_file(path: Path | str) -> dict[str, Any]:
     """The parts of a facts file, ``facts`` among them.
 
     Raises:
@@ -180,7 +180,7 @@ def told_in(path: Path | str) -> dict[str, Any]:
     return parts
 
 
-def decided_otherwise(county: County, changes: Any) -> County:
+def apply_county_changes(county: County, changes: Any) -> County:
     """The county with what a file changes of it. Criteria are added to the county's; an empty list takes all away.
 
     Raises:
@@ -204,7 +204,7 @@ def decided_otherwise(county: County, changes: Any) -> County:
         raise FactsUnreadable([Problem("county", "写法不对", remedy)]) from error
 
 
-def claims_told(told: Mapping[Any, Any], on: date) -> list[Claim]:
+def claims_in(told: Mapping[Any, Any], on: date) -> list[Claim]:
     """The claims of a mapping from fact to value, or to a list of claims with their provenance.
 
     Raises:
@@ -232,7 +232,7 @@ def _claims_of(name: FactName, told: Any, on: date, problems: list[Problem]) -> 
     given = [one if isinstance(one, dict) else {"value": one} for one in (told if isinstance(told, list) else [told])]
     claims = []
     for one in given:
-        wrong = _wrong_with(one, on)
+        wrong = _claim_problem(one, on)
         if wrong is not None:
             problems.append(Problem(name.value, *wrong))
             continue
@@ -261,7 +261,7 @@ def _claims_of(name: FactName, told: Any, on: date, problems: list[Problem]) -> 
     return claims
 
 
-def _wrong_with(one: dict[Any, Any], on: date) -> tuple[str, str] | None:
+def _claim_problem(one: dict[Any, Any], on: date) -> tuple[str, str] | None:
     """What is wrong with how a claim is written, and what to do."""
     strange = sorted(set(map(str, one)) - _PROVENANCE)
     if strange or "value" not in one:
@@ -343,7 +343,7 @@ class Change:
         }
 
 
-def line_of_changes(facts: Facts, county: County, now: Assessment, on: date, until: date) -> Iterable[Change]:
+def changes_until(facts: Facts, county: County, now: Assessment, on: date, until: date) -> Iterable[Change]:
     """Jump from one day on which an answer may differ to the next, and tell those on which it does."""
     terms = rule_parameters(county)
     while now.until is not None and now.until <= until:

@@ -19,7 +19,7 @@ from contracts.vocabulary import (
     Transition,
 )
 from services.eligibility import labels as eligibility
-from services.intake.labels import TEXTS as TROUBLES
+from services.intake.labels import TEXTS as PROBLEMS
 from services.notify import labels as notices
 
 STATES: Mapping[ReferralState, str] = {
@@ -33,7 +33,7 @@ STATES: Mapping[ReferralState, str] = {
     ReferralState.WITHDRAWN: "已撤回",
 }
 
-MOVES: Mapping[Transition, str] = {
+TRANSITIONS: Mapping[Transition, str] = {
     Transition.SENT: "转出",
     Transition.ACCEPTED: "签收",
     Transition.STARTED: "开始办理",
@@ -221,17 +221,17 @@ _DIVISIONS = (FactName.HUKOU_DIVISION, FactName.RESIDENCE_DIVISION, FactName.INS
 _OUTSIDE = {"810000": "香港", "820000": "澳门", "830000": "台湾", "abroad": "国外"}
 
 
-def code(said: str) -> str:
+def code(value: str) -> str:
     """A code of an event; one that this version does not know stays as it is."""
     for known in (CODES, notices.WHY):
-        if said in known:
-            return known[said]
-    return TROUBLES[said][0].rstrip("。") if said in TROUBLES else said
+        if value in known:
+            return known[value]
+    return PROBLEMS[value][0].rstrip("。") if value in PROBLEMS else value
 
 
-def _word(table: Mapping[Any, str], said: str) -> str:
+def _label(table: Mapping[Any, str], value: str) -> str:
     """A code of the vocabulary, found by its plain text; one that this version does not know stays as it is."""
-    return table.get(said, said)
+    return table.get(value, value)
 
 
 def proposal_outcome(subject: str, outcome: str) -> str:
@@ -242,44 +242,44 @@ def asked(subject: str) -> str:
     return "核实" if subject == "referral" else "审定"
 
 
-def state(said: str) -> str:
-    return _word(STATES, said)
+def state(value: str) -> str:
+    return _label(STATES, value)
 
 
-def move(said: str) -> str:
-    return _word(MOVES, said)
+def transition(value: str) -> str:
+    return _label(TRANSITIONS, value)
 
 
-def result(said: str) -> str:
-    return _word(RESULTS, said)
+def result(value: str) -> str:
+    return _label(RESULTS, value)
 
 
-def duty(said: str) -> str:
-    return _word(notices.DUTIES, said)
+def duty(value: str) -> str:
+    return _label(notices.DUTIES, value)
 
 
-def verb(said: str) -> str:
-    return _word(notices.VERBS, said)
+def verb(value: str) -> str:
+    return _label(notices.VERBS, value)
 
 
-def refusal(said: str) -> str:
-    return notices.REFUSALS.get(said, notices.OTHER_REFUSAL)[0]
+def refusal(value: str) -> str:
+    return notices.REFUSALS.get(value, notices.OTHER_REFUSAL)[0]
 
 
-def return_reason(said: str) -> str:
-    return _word(notices.REASONS, said)
+def return_reason(value: str) -> str:
+    return _label(notices.REASONS, value)
 
 
 def findings(codes: list[str]) -> str:
-    return "、".join(_word(FINDINGS, one) for one in codes)
+    return "、".join(_label(FINDINGS, one) for one in codes)
 
 
 def fields(names: list[str]) -> str:
-    return "、".join(_word(IDENTITY, one) for one in names)
+    return "、".join(_label(IDENTITY, one) for one in names)
 
 
 def ledger(reasons: list[str]) -> str:
-    return "、".join(_word(LEDGER_REASONS, one) for one in reasons)
+    return "、".join(_label(LEDGER_REASONS, one) for one in reasons)
 
 
 def answer(said: Answer) -> str:
@@ -287,7 +287,7 @@ def answer(said: Answer) -> str:
 
 
 def fact_name(name: str) -> str:
-    return _word(eligibility.FACTS, name)
+    return _label(eligibility.FACTS, name)
 
 
 def fact(name: str, value: object, county: County) -> str:
@@ -311,15 +311,15 @@ def place(code: str, county: County) -> str:
     return division.name if len(code.rstrip("0")) <= 6 else f"{division.name}（{code}）"
 
 
-def unit(said: str, county: County) -> str:
+def unit(value: str, county: County) -> str:
     """A unit, or a smaller place of one, as people call it."""
-    return eligibility.unit_label(said, county)
+    return eligibility.unit_label(value, county)
 
 
-def role(said: str, county: County) -> str:
-    return county.role_names.get(said, said)
+def role(value: str, county: County) -> str:
+    return county.role_names.get(value, value)
 
 
-def dataset(said: str, county: County) -> str:
-    found = county.dataset(said)
-    return found.name if found is not None else SOURCES.get(said, said)
+def dataset(value: str, county: County) -> str:
+    found = county.dataset(value)
+    return found.name if found is not None else SOURCES.get(value, value)

@@ -23,7 +23,7 @@ from county.problem import CountyInvalid
 from deploy.installation import NoInstallationError, UnsupportedFormatError, default_home
 
 INTERRUPTED = "已中断。"
-EXPECTED = {
+USAGE_ERRORS = {
     r"'(.*?)' is not one of (.*?)\.?$": "“{0}”不在可用的之列（{1}）",
     r"does not match the formats": "日期要写成 2026-11-23 这样",
     r"valid UUID": "编号要照抄，例如 6f0c1b1e-7d0f-4f3a-9a7c-3f2f3d1f7a10",
@@ -79,34 +79,34 @@ def main() -> None:
     try:
         code = app(standalone_mode=False, prog_name="hutong")
     except CommandError as refused:
-        _end(str(refused), refused.code)
+        _exit(str(refused), refused.code)
     except Abort:
-        _end(INTERRUPTED, 130)
+        _exit(INTERRUPTED, 130)
     except TyperException as error:
-        _end(_misused(error), 2)
+        _exit(_usage_error(error), 2)
     except (CountyInvalid, FactsUnreadable) as error:
-        _end(str(error), 1)
+        _exit(str(error), 1)
     except UnsupportedFormatError as error:
-        _end(str(error), 1)
+        _exit(str(error), 1)
     except NoInstallationError as error:
         if error.damaged:
-            _end(f"{error.damaged} 读不出来。请改好它，或者从备份里恢复。", 1)
-        _end(f"{error.home} 里没有安装。请先运行 make up，或者用 --home 指明文件夹。", 1)
+            _exit(f"{error.damaged} 读不出来。请改好它，或者从备份里恢复。", 1)
+        _exit(f"{error.home} 里没有安装。请先运行 make up，或者用 --home 指明文件夹。", 1)
     except (KafkaException, BrokerRefusedError) as error:
         cause = error.args[0].str() if hasattr(error.args[0], "str") else error.args[0]
-        _end(f"消息服务器没有答应：{cause}。{NOT_RUNNING}", UNREACHABLE)
+        _exit(f"消息服务器没有答应：{cause}。{NOT_RUNNING}", UNREACHABLE)
     except asyncpg.PostgresError as error:
-        _end(f"数据库没有答应：{error}。{NOT_RUNNING}", UNREACHABLE)
+        _exit(f"数据库没有答应：{error}。{NOT_RUNNING}", UNREACHABLE)
     except OSError as error:
-        _end(f"{error.filename or '文件'} 用不了：{error.strerror or error}。请检查它在不在、能不能读写。", 1)
+        _exit(f"{error.filename or '文件'} 用不了：{error.strerror or error}。请检查它在不在、能不能读写。", 1)
     except KeyboardInterrupt:
-        _end(INTERRUPTED, 130)
+        _exit(INTERRUPTED, 130)
     if code == 130:  # how typer hands on a Ctrl-C
-        _end(INTERRUPTED, 130)
+        _exit(INTERRUPTED, 130)
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def _misused(error: TyperException) -> str:
+def _usage_error(error: TyperException) -> str:
     """What is wrong with the words of a command, in one Chinese sentence; the library speaks English."""
     said: Any = error
     path = said.ctx.command_path if getattr(said, "ctx", None) else "hutong"
@@ -114,29 +114,29 @@ def _misused(error: TyperException) -> str:
         case "NoArgsIsHelpError":
             return error.format_message()  # the help itself
         case "MissingParameter":
-            what = f"缺少 {_called(said.param)}。"
+            what = f"缺少 {_parameter_name(said.param)}。"
         case "BadParameter":
-            what = f"{_called(said.param)} 的写法不对：{_expected(error.message)}。"
+            what = f"{_parameter_name(said.param)} 的写法不对：{_in_chinese(error.message)}。"
         case "NoSuchOption":
             what = f"没有 {said.option_name} 这个选项。"
         case _:
-            what = f"{_expected(error.message)}。"
+            what = f"{_in_chinese(error.message)}。"
     return f"{what}用 {path} --help 看写法。"
 
 
-def _called(param: Any) -> str:
+def _parameter_name(param: Any) -> str:
     """An option by its name, an argument as the help calls it."""
     return str(param.opts[0] if param.param_type_name == "option" else param.name.upper())
 
 
-def _expected(message: str) -> str:
-    for known, chinese in EXPECTED.items():
+def _in_chinese(message: str) -> str:
+    for known, chinese in USAGE_ERRORS.items():
         if found := re.search(known, message):
             return chinese.format(*(one.replace("'", "") for one in found.groups()))
     return message.rstrip(".")
 
 
-def _end(text: str, code: int) -> NoReturn:
+def _exit(text: str, code: int) -> NoReturn:
     print(text, file=sys.stderr)
     sys.exit(code)
 

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from cli.session import CommandError, House
+from cli.session import CommandError, Session
 from contracts.event import COUNTY_TIME
 from contracts.topics import SERVICES, TOPICS
 from deploy.health_probe import problems
@@ -29,45 +29,45 @@ _PARKED = " UNION ALL ".join(_PARKED_IN.format(service) for service in SERVICES)
 
 
 def status(context: typer.Context) -> None:
-    house = House(context.obj)
-    found, now = asyncio.run(_look(house))
-    said = {service: _told_by(house.installation, service) for service in SERVICES}
+    session = Session(context.obj)
+    found, now = asyncio.run(_read_status(session))
+    problems = {service: _problems_of(session.installation, service) for service in SERVICES}
     table = Table("服务", "进程", "还没读", "还没发", "被搁置", "无法识别的消息", "处理到", title="五个服务")
     for service in SERVICES:
-        answer = said[service]
+        answer = problems[service]
         process = "没有答复" if answer is None else "有问题" if answer else "正常"
         table.add_row(service, process, *found[service])
     console = Console()
     console.print(table)
     console.print(f"业务日期：{now.astimezone(COUNTY_TIME):%Y-%m-%d %H:%M}" if now else "还没有业务日期。")
-    for service, answer in said.items():
+    for service, answer in problems.items():
         for trouble in answer or ():
             console.print(f"{service}：{trouble}", markup=False, highlight=False)
-    wrong = [service for service in SERVICES if said[service] != []]
+    wrong = [service for service in SERVICES if problems[service] != []]
     if wrong:
-        raise CommandError(f"{'、'.join(wrong)} 没有正常运行。", f"原因见日志：{house.installation.logs}。")
+        raise CommandError(f"{'、'.join(wrong)} 没有正常运行。", f"原因见日志：{session.installation.logs}。")
 
 
-def _told_by(installation: Installation, service: str) -> list[str] | None:
+def _problems_of(installation: Installation, service: str) -> list[str] | None:
     """What is wrong with a service, as its processes tell; None: nobody answers."""
     answers = {process: problems(installation, process) for process in installation.started_processes(service)}
     if len(answers) == 1 or all(answer is None for answer in answers.values()):
         return answers[service]
-    told = {process: ["没有答复"] if answer is None else answer for process, answer in answers.items()}
-    return [f"{process} {one}" for process, answer in told.items() for one in answer]
+    by_process = {process: ["没有答复"] if answer is None else answer for process, answer in answers.items()}
+    return [f"{process} {one}" for process, answer in by_process.items() for one in answer]
 
 
-async def _look(house: House) -> tuple[dict[str, tuple[str, ...]], datetime | None]:
-    """Each service's numbers, and the last moment the county's clock told."""
-    county = await asyncio.to_thread(house.county)
-    session = await house.database()
+async def _read_status(session: Session) -> tuple[dict[str, tuple[str, ...]], datetime | None]:
+    """Each service's numbers, and the last moment the county's clock has reached."""
+    county = await asyncio.to_thread(session.county)
+    connection = await session.database()
     try:
-        watch = QuiescenceMonitor(house.admin(), session, county)
+        watch = QuiescenceMonitor(session.admin(), connection, county)
         state = await watch.state()
         ends = await asyncio.to_thread(watch.end_offsets)
-        now: datetime | None = await session.fetchval("SELECT now FROM intake.county_clock")
+        now: datetime | None = await connection.fetchval("SELECT now FROM intake.county_clock")
     finally:
-        await session.close()
+        await connection.close()
     rows: dict[str, tuple[str, ...]] = {}
     for service in SERVICES:
         behind = sum(
@@ -99,9 +99,9 @@ def topics(
     Console().print(table)
     if not check:
         return
-    house = House(context.obj)
-    county = house.county()
-    lines = list(_told(compare(house.admin(), broker_spec(county, house.installation.partitions))))
+    session = Session(context.obj)
+    county = session.county()
+    lines = list(_describe(compare(session.admin(), broker_spec(county, session.installation.partitions))))
     for line in lines:
         Console().print(line, markup=False, highlight=False, soft_wrap=True)
     if lines:
@@ -111,7 +111,7 @@ def topics(
     Console().print("消息服务器上的主题、账号和权限与清单一致。")
 
 
-def _told(difference: Difference) -> Iterator[str]:
+def _describe(difference: Difference) -> Iterator[str]:
     """How the broker differs from the list, a line each."""
     yield from (f"少了主题 {name}" for name in difference.missing_topics)
     yield from (f"分区数不对：{topic}" for topic in difference.wrong_partitions)
@@ -125,8 +125,8 @@ def _told(difference: Difference) -> Iterator[str]:
 
 
 def parked(context: typer.Context) -> None:
-    house = House(context.obj)
-    rows = asyncio.run(house.ask(_PARKED + " ORDER BY 1, 2, 5"))
+    session = Session(context.obj)
+    rows = asyncio.run(session.fetch(_PARKED + " ORDER BY 1, 2, 5"))
     if not rows:
         Console().print("没有被搁置的事件。")
         return
@@ -144,11 +144,11 @@ def replay(
 ) -> None:
     if service not in SERVICES:
         raise CommandError(f"没有 {service} 这个服务。", f"可以用：{'、'.join(SERVICES)}。", 2)
-    house = House(context.obj)
+    session = Session(context.obj)
     # The release itself would wait for a database for ever.
-    if not asyncio.run(house.ask(f'SELECT FROM "{service}".parked_key WHERE key = $1', key)):
+    if not asyncio.run(session.fetch(f'SELECT FROM "{service}".parked_key WHERE key = $1', key)):
         raise CommandError(f"{service} 里没有以 {key} 搁置的事件。", "用 hutong parked 看有哪些。")
-    installation = house.installation
+    installation = session.installation
     environment = os.environ | installation.settings_env(service)
     environment.pop("HUTONG_STATE_FILE", None)
     done = subprocess.run(

@@ -10,7 +10,7 @@ from typing import Any
 import asyncpg
 from confluent_kafka.admin import AdminClient
 
-from client.kafka_client import PlainClient
+from client.kafka_client import KafkaClient
 from contracts.county import County, Unit
 from contracts.event import COUNTY_TIME
 from deploy.install import in_force
@@ -32,13 +32,13 @@ class CommandError(Exception):
         self.code = code
 
 
-class House:
+class Session:
     """One installation, as the ops team sees it."""
 
     def __init__(self, home: Path) -> None:
         self.installation = Installation.load(home)
 
-    def reach(self) -> None:
+    def require_broker(self) -> None:
         """See that somebody listens where the broker should be, before a client waits half a minute for it.
 
         Raises:
@@ -55,21 +55,21 @@ class House:
         raise CommandError(f"连不上消息服务器（{'、'.join(servers)}）。", NOT_RUNNING, UNREACHABLE)
 
     @contextmanager
-    def client(self, user: str) -> Iterator[PlainClient]:
+    def client(self, user: str) -> Iterator[KafkaClient]:
         """A plain Kafka client logged in as one user of the broker.
 
         Raises:
             CommandError: the broker cannot be reached.
         """
-        self.reach()
-        client = PlainClient(self.installation.kafka(user), user)
+        self.require_broker()
+        client = KafkaClient(self.installation.kafka(user), user)
         try:
             yield client
         finally:
             client.close()
 
     @contextmanager
-    def reader(self) -> Iterator[PlainClient]:
+    def reader(self) -> Iterator[KafkaClient]:
         """Reads any topic: the ops team's own log-in."""
         with self.client(ADMIN) as client:
             yield client
@@ -80,7 +80,7 @@ class House:
         Raises:
             CommandError: the broker cannot be reached.
         """
-        self.reach()
+        self.require_broker()
         return AdminClient(self.installation.kafka(ADMIN))
 
     async def database(self) -> "asyncpg.Connection[asyncpg.Record]":
@@ -95,17 +95,17 @@ class House:
             place = f"{self.installation.postgres_host}:{self.installation.postgres_port}"
             raise CommandError(f"连不上数据库（{place}）。", NOT_RUNNING, UNREACHABLE) from error
 
-    async def ask(self, query: str, *arguments: object) -> list[Mapping[str, Any]]:
+    async def fetch(self, query: str, *arguments: object) -> list[Mapping[str, Any]]:
         """Rows of any service's tables, read with the operator's role.
 
         Raises:
             CommandError: the database cannot be reached.
         """
-        session = await self.database()
+        connection = await self.database()
         try:
-            return [dict(row) for row in await session.fetch(query, *arguments)]
+            return [dict(row) for row in await connection.fetch(query, *arguments)]
         finally:
-            await session.close()
+            await connection.close()
 
     def county(self) -> County:
         """The county's data in force today.
@@ -113,7 +113,7 @@ class House:
         Raises:
             CommandError: none was activated yet, or the broker cannot be reached.
         """
-        self.reach()
+        self.require_broker()
         county = in_force(self.installation, datetime.now(COUNTY_TIME).date())
         if county is None:
             raise CommandError(
@@ -122,7 +122,7 @@ class House:
             )
         return county
 
-    def unit(self, county: County, said: str) -> Unit:
+    def unit(self, county: County, name: str) -> Unit:
         """A unit by id, short name or full name.
 
         Raises:
@@ -131,9 +131,9 @@ class House:
         found = [
             unit
             for unit in county.units
-            if said in (unit.id, unit.short, unit.name) or unit.id == f"{county.code}-{said}"
+            if name in (unit.id, unit.short, unit.name) or unit.id == f"{county.code}-{name}"
         ]
         if not found:
             names = "、".join(unit.short for unit in county.units if unit.parent is None)
-            raise CommandError(f"没有“{said}”这个单位。", f"可以用：{names}。")
+            raise CommandError(f"没有“{name}”这个单位。", f"可以用：{names}。")
         return found[0]

@@ -13,8 +13,8 @@ from rich.progress import Progress
 from rich.table import Table
 
 from cli.error_sheet import write_error_sheet
-from cli.session import CommandError, House
-from client.kafka_client import PlainClient
+from cli.session import CommandError, Session
+from client.kafka_client import KafkaClient
 from contracts.county import County, Unit
 from contracts.intake import PERIOD
 from contracts.topics import DEPARTMENT, RECEIPT
@@ -25,7 +25,7 @@ from workbooks.reader import Sheet, WorkbookUnreadable, read_workbook
 NAMESPACE = UUID("0f5b6c1e-8f0f-5f3a-9a7c-3f2f3d1f7a10")
 """Under which submissions are named: the same file for the same period is the same submission."""
 Coverage = Literal["full", "delta"]
-PATIENCE = 60.0
+RECEIPT_TIMEOUT = 60.0
 """Seconds until a receipt is missed: the answer comes within the minute."""
 
 
@@ -39,25 +39,25 @@ def submit(
 ) -> None:
     if not (period.isascii() and re.fullmatch(PERIOD, period)):
         raise CommandError(f"报送期“{period}”写得不对。", "请用半角字符，例如 --period 2026H2（2026年下半年）。", 2)
-    house = House(context.obj)
-    county = house.county()
-    speaker = house.unit(county, unit)
-    chosen = which_dataset(county, speaker, dataset)
-    sheet = sheet_of(county, file, chosen)
-    coverage = which_coverage(sheet, full=full)
+    session = Session(context.obj)
+    county = session.county()
+    sender = session.unit(county, unit)
+    chosen = choose_dataset(county, sender, dataset)
+    sheet = read_sheet(county, file, chosen)
+    coverage = choose_coverage(sheet, full=full)
     sealed = find_sealed(sheet.columns, county.sealed_columns)
     if sealed:
         raise CommandError(
             f"“{sealed[0]}”一列属于封存或行为信息，整份文件没有发出。",
             "请删去这一列再报；这类数据除法律规定的查询外，不得提供给任何单位（预防未成年人犯罪法第五十九条）。",
         )
-    with house.client(speaker.id) as client, Progress(transient=True) as progress:
-        answer, troubles = hand_over(client, speaker.id, chosen, period, sheet, coverage, progress)
-    _print(answer, troubles)
-    if any(trouble["row"] is not None for trouble in troubles):
+    with session.client(sender.id) as client, Progress(transient=True) as progress:
+        answer, problems = send_submission(client, sender.id, chosen, period, sheet, coverage, progress)
+    _print(answer, problems)
+    if any(problem["row"] is not None for problem in problems):
         marked = file.with_name(f"{file.stem}.错误.xlsx")
         try:
-            marked = write_error_sheet(marked, sheet, troubles)
+            marked = write_error_sheet(marked, sheet, problems)
         except OSError:
             raise CommandError(
                 f"文件已报送，结果见上，但错误写不进 {marked}。", "请关闭正在使用它的程序、确认文件夹可写，再报一次。"
@@ -67,7 +67,7 @@ def submit(
         raise CommandError("整份文件没有收。", "原因见上；改好后重新报送。")
 
 
-def which_dataset(county: County, unit: Unit, said: str | None) -> str:
+def choose_dataset(county: County, unit: Unit, named: str | None) -> str:
     """The dataset a file belongs to.
 
     Raises:
@@ -77,16 +77,16 @@ def which_dataset(county: County, unit: Unit, said: str | None) -> str:
     names = "、".join(own)
     if not own:
         raise CommandError(f"{unit.name}没有登记的数据集。", "请检查 --unit。")
-    if said is None:
+    if named is None:
         if len(own) > 1:
             raise CommandError(f"{unit.name}有几个数据集：{names}。", "请用 --dataset 指明。", 2)
         return own[0]
-    if said not in own:
-        raise CommandError(f"{unit.name}没有登记数据集 {said}。", f"可以用：{names}。", 2)
-    return said
+    if named not in own:
+        raise CommandError(f"{unit.name}没有登记数据集 {named}。", f"可以用：{names}。", 2)
+    return named
 
 
-def which_coverage(sheet: Sheet, *, full: bool | None) -> Coverage:
+def choose_coverage(sheet: Sheet, *, full: bool | None) -> Coverage:
     """What a file says of the children who are not in it. ``full``: what the sender says; None: nothing.
 
     A marked copy holds only the rows that had to be mended, and so says by itself that it is no complete list.
@@ -111,7 +111,7 @@ def which_coverage(sheet: Sheet, *, full: bool | None) -> Coverage:
     return "full" if full else "delta"
 
 
-def sheet_of(county: County, file: Path, dataset: str) -> Sheet:
+def read_sheet(county: County, file: Path, dataset: str) -> Sheet:
     """The file's rows as they stand.
 
     Raises:
@@ -125,8 +125,8 @@ def sheet_of(county: County, file: Path, dataset: str) -> Sheet:
         raise CommandError(str(error)) from error
 
 
-def hand_over(
-    client: PlainClient,
+def send_submission(
+    client: KafkaClient,
     unit: str,
     dataset: str,
     period: str,
@@ -134,7 +134,7 @@ def hand_over(
     coverage: Coverage,
     progress: Progress | None = None,
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Send a sheet as Begin, rows, End and wait for its receipt; the receipt and every trouble.
+    """Send a sheet as Begin, rows, End and wait for its receipt; the receipt and every problem.
 
     Raises:
         CommandError: no receipt within a minute.
@@ -158,37 +158,37 @@ def hand_over(
     receipt = RECEIPT.name_for(unit)
     for _ in client.read_new(receipt):
         pass  # what was answered before is not about this file; from here on only what is new is read
-    client.say(topic, "department.Begin.v1", submission, begin, ce_id=str(uuid5(named, "begin")))
+    client.send(topic, "department.Begin.v1", submission, begin, ce_id=str(uuid5(named, "begin")))
     for number, cells in sheet.rows:
         body = {"submission": submission, "number": number, "cells": cells}
-        client.say(topic, "department.Row.v1", submission, body, ce_id=str(uuid5(named, str(number))))
+        client.send(topic, "department.Row.v1", submission, body, ce_id=str(uuid5(named, str(number))))
         if progress and task is not None:
             progress.advance(task)
     end = {"submission": submission, "rows": len(sheet.rows)}
-    client.say(topic, "department.End.v1", submission, end, ce_id=str(uuid5(named, "end")))
+    client.send(topic, "department.End.v1", submission, end, ce_id=str(uuid5(named, "end")))
     client.flush()
     return _receipt(client, receipt, submission)
 
 
-def _receipt(client: PlainClient, topic: str, submission: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    troubles: list[dict[str, Any]] = []
+def _receipt(client: KafkaClient, topic: str, submission: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    problems: list[dict[str, Any]] = []
     seen: set[str] = set()
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + RECEIPT_TIMEOUT
     while time.monotonic() < deadline:
         for record in client.read_new(topic):
             if record.ce_id in seen or record.body is None or record.body.get("submission") != submission:
                 continue
             seen.add(record.ce_id)
-            troubles.extend(record.body["problems"])
+            problems.extend(record.body["problems"])
             if record.kind == "intake.SubmissionAnswered.v1":
-                return record.body, troubles
+                return record.body, problems
     raise CommandError(
         "一分钟内没有等到回执。",
         "文件已发出，不会丢；请用 hutong status 看 intake 是否在运行，稍后再报一次同一文件即可查询。",
     )
 
 
-def _print(answer: dict[str, Any], troubles: list[dict[str, Any]]) -> None:
+def _print(answer: dict[str, Any], problems: list[dict[str, Any]]) -> None:
     outcome = {
         "taken": "已收",
         "refused": "整份拒收",
@@ -200,5 +200,5 @@ def _print(answer: dict[str, Any], troubles: list[dict[str, Any]]) -> None:
     table.add_row(outcome[answer["outcome"]], *(str(answer[name]) for name in counts))
     console = Console()
     console.print(table)
-    for (message, remedy), times in Counter((one["message"], one["remedy"]) for one in troubles).most_common(12):
+    for (message, remedy), times in Counter((one["message"], one["remedy"]) for one in problems).most_common(12):
         console.print(f"  {times} 处：{message}{remedy}", markup=False, highlight=False, soft_wrap=True)

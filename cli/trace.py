@@ -11,8 +11,8 @@ import typer
 from rich.console import Console
 
 from cli import labels
-from cli.session import CommandError, House
-from client.kafka_client import PlainClient, Record
+from cli.session import CommandError, Session
+from client.kafka_client import KafkaClient, Record
 from contracts import topics
 from contracts.county import County
 from contracts.eligibility import ChildAssessed, Verdict
@@ -22,14 +22,14 @@ from services.eligibility import labels as reasons
 
 
 @dataclass(slots=True)
-class Story:
+class CaseHistory:
     """Everything the topics say of one child."""
 
     child: UUID
     records: list[Record] = field(default_factory=list)
     findings: list[Record] = field(default_factory=list)
     files: list[Record] = field(default_factory=list)
-    questions: list[Record] = field(default_factory=list)
+    reviews: list[Record] = field(default_factory=list)
     answers: list[Record] = field(default_factory=list)
     cases: list[Record] = field(default_factory=list)
     entries: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -42,23 +42,23 @@ def trace(
     context: typer.Context,
     about: Annotated[UUID, typer.Argument(help="儿童、转介或报告的编号。")],
 ) -> None:
-    house = House(context.obj)
-    county = house.county()
-    child, records = asyncio.run(_whose(house, about))
-    with house.reader() as client:
-        story = read(client, county, child, records)
+    session = Session(context.obj)
+    county = session.county()
+    child, records = asyncio.run(_child_of(session, about))
+    with session.reader() as client:
+        history = read_history(client, county, child, records)
     console = Console()
-    for line in tell(story, county):
+    for line in render(history, county):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
-async def _whose(house: House, about: UUID) -> tuple[UUID, set[str]]:
+async def _child_of(session: Session, about: UUID) -> tuple[UUID, set[str]]:
     """The child an id is about, and the source records of its file.
 
     Raises:
         CommandError: nothing is known under this id.
     """
-    found = await house.ask(
+    found = await session.fetch(
         "SELECT child_id FROM registry.child WHERE child_id = $1"
         " UNION ALL SELECT child_id FROM registry.finding WHERE finding_id = $1"
         " UNION ALL SELECT child FROM referral.referral WHERE id = $1 LIMIT 1",
@@ -67,21 +67,21 @@ async def _whose(house: House, about: UUID) -> tuple[UUID, set[str]]:
     if not found:
         raise CommandError(f"没有编号为 {about} 的儿童、转介或报告。", "编号可从 hutong queue 或 hutong ledger 里找。")
     child = found[0]["child_id"]
-    # A merged file's story goes on in the file that absorbed it.
-    rows = await house.ask(
+    # A merged file's history goes on in the file that absorbed it.
+    rows = await session.fetch(
         "WITH RECURSIVE up AS (SELECT child_id, absorbed_by FROM registry.child WHERE child_id = $1"
         " UNION ALL SELECT c.child_id, c.absorbed_by FROM registry.child c JOIN up ON c.child_id = up.absorbed_by)"
         " SELECT child_id FROM up WHERE absorbed_by IS NULL",
         child,
     )
     survivor: UUID = rows[0]["child_id"] if rows else child
-    records = await house.ask("SELECT record_id FROM registry.record WHERE child_id = $1", survivor)
+    records = await session.fetch("SELECT record_id FROM registry.record WHERE child_id = $1", survivor)
     return survivor, {str(row["record_id"]) for row in records}
 
 
-def read(client: PlainClient, county: County, child: UUID, records: set[str]) -> Story:
+def read_history(client: KafkaClient, county: County, child: UUID, records: set[str]) -> CaseHistory:
     """Collect the child's events from the topics, each event once."""
-    story = Story(child)
+    history = CaseHistory(child)
     key = str(child)
     seen: set[str] = set()
 
@@ -98,43 +98,43 @@ def read(client: PlainClient, county: County, child: UUID, records: set[str]) ->
     def of_either(record: Record) -> bool:
         return key in (record.body.get("child"), record.body.get("other"))
 
-    story.records = list(fresh(topics.INTAKE_RECORD.name, lambda one: one.body.get("record") in records))
-    story.files = list(fresh(topics.REGISTRY_CHILD.name, of_child))
-    story.findings = list(fresh(topics.REGISTRY_FINDING.name, of_child))
-    story.questions = list(fresh(topics.REGISTRY_REVIEW.name, of_either))
-    story.answers = list(fresh(topics.ELIGIBILITY_CHILD.name, of_child))
+    history.records = list(fresh(topics.INTAKE_RECORD.name, lambda one: one.body.get("record") in records))
+    history.files = list(fresh(topics.REGISTRY_CHILD.name, of_child))
+    history.findings = list(fresh(topics.REGISTRY_FINDING.name, of_child))
+    history.reviews = list(fresh(topics.REGISTRY_REVIEW.name, of_either))
+    history.answers = list(fresh(topics.ELIGIBILITY_CHILD.name, of_child))
     for name in (topics.REFERRAL_CASE.name, topics.REFERRAL_RESTRICTED.name):
-        story.cases += fresh(name, of_child)
-    referrals = {record.body["referral"] for record in story.cases if record.body.get("referral")}
-    about = referrals | {record.body["proposal"] for record in story.cases if record.body.get("proposal")}
+        history.cases += fresh(name, of_child)
+    referrals = {record.body["referral"] for record in history.cases if record.body.get("referral")}
+    about = referrals | {record.body["proposal"] for record in history.cases if record.body.get("proposal")}
     for unit in county.units:
         families = unit.families
         for topic in (topics.QUEUE, topics.RESTRICTED_QUEUE):
             if topic.family in families:
                 for record in fresh(topic.name_for(unit.id), lambda one: one.key in referrals):
-                    story.entries[record.key] = record.body
+                    history.entries[record.key] = record.body
         for topic in (topics.DISCLOSURE, topics.RESTRICTED_DISCLOSURE):
             if topic.family in families:
-                story.disclosures += fresh(topic.name_for(unit.id), lambda one: one.key in referrals)
+                history.disclosures += fresh(topic.name_for(unit.id), lambda one: one.key in referrals)
         for topic in (topics.INBOX, topics.RESTRICTED_INBOX):
             if topic.family in families:
-                story.notices += fresh(
+                history.notices += fresh(
                     topic.name_for(unit.id),
                     lambda one: key == one.body.get("child") or one.body.get("subject") in about,
                 )
-    return story
+    return history
 
 
-def tell(story: Story, county: County) -> Iterator[str]:
-    """The story, a line at a time, for someone who has never seen the house."""
-    yield f"儿童 {story.child}"
+def render(history: CaseHistory, county: County) -> Iterator[str]:
+    """The history, a line at a time, for someone who has never seen the session."""
+    yield f"儿童 {history.child}"
     yield "（姓名、证号只在登记处加密保存，这里看不到。）"
-    yield from _section("一、谁报了什么（收件处 intake）", _told_records(story, county))
-    yield from _section("二、有人发现了什么（快道）", _told_findings(story, county))
-    yield from _section("三、一人一档（登记处 registry）", _told_file(story, county))
-    yield from _section("四、能享受什么、有什么不对（判断处 eligibility）", _told_answers(story, county))
-    yield from _section("五、转给谁、什么时候办完（转介处 referral）", _told_cases(story, county))
-    yield from _section("六、告诉了谁（通知处 notify）", _told_notices(story, county))
+    yield from _section("一、谁报了什么（收件处 intake）", _render_records(history, county))
+    yield from _section("二、有人发现了什么（快道）", _render_findings(history, county))
+    yield from _section("三、一人一档（登记处 registry）", _render_file(history, county))
+    yield from _section("四、能享受什么、有什么不对（判断处 eligibility）", _render_answers(history, county))
+    yield from _section("五、转给谁、什么时候办完（转介处 referral）", _render_cases(history, county))
+    yield from _section("六、告诉了谁（通知处 notify）", _render_notices(history, county))
 
 
 def _section(title: str, lines: Iterable[str]) -> Iterator[str]:
@@ -144,8 +144,8 @@ def _section(title: str, lines: Iterable[str]) -> Iterator[str]:
     yield from (f"  {line}" for line in found or ["没有"])
 
 
-def _told_records(story: Story, county: County) -> Iterator[str]:
-    for record in story.records:
+def _render_records(history: CaseHistory, county: County) -> Iterator[str]:
+    for record in history.records:
         body = record.body
         what = labels.dataset(body["dataset"], county)
         if record.kind == "intake.RecordDisappeared.v1":
@@ -159,8 +159,8 @@ def _told_records(story: Story, county: County) -> Iterator[str]:
         yield f"{body['valid_on']}　{unit}《{what}》（{way}）：{facts or '只有身份信息'}{flags}"
 
 
-def _told_findings(story: Story, county: County) -> Iterator[str]:
-    for record in story.findings:
+def _render_findings(history: CaseHistory, county: County) -> Iterator[str]:
+    for record in history.findings:
         body = record.body
         if record.kind == "registry.FindingAssigned.v1":
             found = labels.findings(body["findings"])
@@ -171,10 +171,10 @@ def _told_findings(story: Story, county: County) -> Iterator[str]:
             yield f"{body['on']}　档案 {body['from_child']} 并入这一份（{labels.code(body['reason'])}）"
 
 
-def _told_file(story: Story, county: County) -> Iterator[str]:
-    if not story.files:
+def _render_file(history: CaseHistory, county: County) -> Iterator[str]:
+    if not history.files:
         return
-    first, last = story.files[0], max(story.files, key=lambda one: one.body["child_version"])
+    first, last = history.files[0], max(history.files, key=lambda one: one.body["child_version"])
     sources = "、".join(labels.dataset(one, county) for one in last.body["sources"]) or "只有报告"
     yield f"{_when(first)}　建档；到现在 {last.body['child_version']} 件事，来源：{sources}"
     for fact in last.body["facts"]:
@@ -182,7 +182,7 @@ def _told_file(story: Story, county: County) -> Iterator[str]:
             seen = "，当场核实" if fact["verified"] else ""
             source = f"{labels.unit(fact['unit'], county)}，{fact['valid_on']}{seen}"
             yield f"{labels.fact(fact['name'], fact['value'], county)}（{source}）"
-    for record in story.questions:
+    for record in history.reviews:
         body = record.body
         if record.kind == "registry.ReviewRequested.v1":
             evidence = "、".join(map(labels.code, (*body["evidence"], *body["conflicts"])))
@@ -196,16 +196,16 @@ def _told_file(story: Story, county: County) -> Iterator[str]:
             yield _refused(body, county, f"{body['on']}")
 
 
-def _told_answers(story: Story, county: County) -> Iterator[str]:
-    if not story.answers:
+def _render_answers(history: CaseHistory, county: County) -> Iterator[str]:
+    if not history.answers:
         return
-    said = [ChildAssessed.model_validate(record.body) for record in story.answers]
+    assessments = [ChildAssessed.model_validate(record.body) for record in history.answers]
     before: Answer | None = None
-    for one in sorted(said, key=lambda each: (each.child_version, each.assessment)):
+    for one in sorted(assessments, key=lambda each: (each.child_version, each.assessment)):
         if one.migrant.answer is not before:
             yield f"{one.on}　是不是流动儿童：{labels.answer(one.migrant.answer)}（{_why(one.migrant, county)}）"
             before = one.migrant.answer
-    last = max(said, key=lambda each: (each.child_version, each.assessment))
+    last = max(assessments, key=lambda each: (each.child_version, each.assessment))
     yield from (f"依据：{line}" for line in _cited(last.migrant.citations, county))
     for verdict in last.items:
         item = county.item(verdict.subject)
@@ -217,17 +217,17 @@ def _told_answers(story: Story, county: County) -> Iterator[str]:
             yield from (f"　　依据：{line}" for line in _cited(own, county))
 
 
-def _told_cases(story: Story, county: County) -> Iterator[str]:
-    told: set[str] = set()
-    for record in sorted(story.cases, key=lambda one: (one.headers.get("ce_time", ""), one.body.get("version", 0))):
+def _render_cases(history: CaseHistory, county: County) -> Iterator[str]:
+    shown: set[str] = set()
+    for record in sorted(history.cases, key=lambda one: (one.headers.get("ce_time", ""), one.body.get("version", 0))):
         body = record.body
         when = _when(record)
         who = labels.unit(body["actor_unit"], county) if body.get("actor_unit") else "系统自动："
         if record.kind == "referral.ReferralChanged.v1":
-            if body["referral"] not in told:
-                told.add(body["referral"])
-                yield from _told_opening(story, county, body)
-            yield f"　{when}　{who}{_move(body, county)}"
+            if body["referral"] not in shown:
+                shown.add(body["referral"])
+                yield from _render_opening(history, county, body)
+            yield f"　{when}　{who}{_transition(body, county)}"
         elif record.kind == "referral.ProposalMade.v1":
             what = _route(body["route"], county) if body["route"] else labels.ledger(body["ledger_reasons"])
             until = _moment(body["decide_by"])
@@ -244,7 +244,7 @@ def _told_cases(story: Story, county: County) -> Iterator[str]:
             yield f"{when}　{duty}：{labels.code(body['change'])}，期限 {body['due_on']}"
         elif record.kind == "referral.ActionRefused.v1":
             yield _refused(body, county, when)
-    for record in story.disclosures:
+    for record in history.disclosures:
         unit = labels.unit(record.body["unit"], county)
         yield f"{_when(record)}　向{unit}提供信息（加密）：{labels.fields(record.body['fields'])}"
 
@@ -259,13 +259,13 @@ def _route(route: str, county: County) -> str:
     return f"{route} {found.title}" if found else route
 
 
-def _told_opening(story: Story, county: County, body: dict[str, Any]) -> Iterator[str]:
+def _render_opening(history: CaseHistory, county: County, body: dict[str, Any]) -> Iterator[str]:
     yield f"转介 {body['referral']}　{_route(body['route'], county)}　{body['level']}"
-    entry = story.entries.get(body["referral"], {})
+    entry = history.entries.get(body["referral"], {})
     yield from (f"　　依据：{basis['place']}“{basis['phrase']}”" for basis in entry.get("basis", ()))
 
 
-def _move(body: dict[str, Any], county: County) -> str:
+def _transition(body: dict[str, Any], county: County) -> str:
     notes = []
     if body["transition"] in ("sent", "rerouted"):
         terms = (("签收期限", body["accept_by"]), ("结果期限", body["result_by"]))
@@ -282,21 +282,21 @@ def _move(body: dict[str, Any], county: County) -> str:
         notes.append(f"提级到{labels.unit(body['escalated_to'], county)}")
     more = f"（{'，'.join(notes)}）" if notes else ""
     unit, state = labels.unit(body["to_unit"], county), labels.state(body["state"])
-    return f"{labels.move(body['transition'])} → {unit}，{state}{more}"
+    return f"{labels.transition(body['transition'])} → {unit}，{state}{more}"
 
 
-def _told_notices(story: Story, county: County) -> Iterator[str]:
-    for record in sorted(story.notices, key=lambda one: one.headers.get("ce_time", "")):
+def _render_notices(history: CaseHistory, county: County) -> Iterator[str]:
+    for record in sorted(history.notices, key=lambda one: one.headers.get("ce_time", "")):
         yield f"{record.body['on']}　{labels.unit(record.body['unit'], county)}：{record.body['text']}"
 
 
 def _why(verdict: Verdict, county: County) -> str:
-    told = [reasons.reason_text(reason.code, reason.params, county) for reason in verdict.reasons]
+    shown = [reasons.reason_text(reason.code, reason.params, county) for reason in verdict.reasons]
     missing = [
         labels.fact_name(one.fact) if one.fact else reasons.term_label(one.criterion or "", county)
         for one in verdict.missing
     ]
-    return "；".join(told) + (f"；还缺 {'、'.join(missing)}" if missing else "")
+    return "；".join(shown) + (f"；还缺 {'、'.join(missing)}" if missing else "")
 
 
 def _cited(codes: Sequence[str], county: County) -> Iterator[str]:

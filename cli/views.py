@@ -9,7 +9,7 @@ import typer
 
 from cli import labels
 from cli.explain import explain
-from cli.session import CommandError, House
+from cli.session import CommandError, Session
 from contracts.event import COUNTY_TIME
 from contracts.topics import QUEUE, RESTRICTED_QUEUE
 from deploy.counties import DEMO_COUNTY
@@ -32,14 +32,14 @@ def explain_facts(
 
 
 def queue(context: typer.Context, unit: UnitName, restricted: Restricted = False) -> None:
-    house = House(context.obj)
-    county = house.county()
-    found = house.unit(county, unit)
+    session = Session(context.obj)
+    county = session.county()
+    found = session.unit(county, unit)
     family, wanted = (RESTRICTED_QUEUE, "restricted_agency") if restricted else (QUEUE, "agency")
     if wanted not in found.families:
         raise CommandError(f"{found.name}没有{'限知事项' if restricted else '转介'}队列。", "用 hutong topics 看谁有。")
     latest: dict[str, dict[str, object]] = {}
-    with house.reader() as client:
+    with session.reader() as client:
         for record in client.read_new(family.name_for(found.id)):
             if record.body is None:
                 latest.pop(record.key, None)
@@ -61,10 +61,10 @@ def inbox(
     restricted: Restricted = False,
     last: Annotated[int, typer.Option(help="最近多少条。")] = 40,
 ) -> None:
-    house = House(context.obj)
-    found = house.unit(house.county(), unit)
+    session = Session(context.obj)
+    found = session.unit(session.county(), unit)
     rows = asyncio.run(
-        house.ask(
+        session.fetch(
             "SELECT on_day, urgency, text, subject, child FROM notify.inbox WHERE unit = $1 AND restricted = $2"
             " ORDER BY position DESC LIMIT $3",
             found.id,
@@ -85,15 +85,15 @@ def ledger(
     context: typer.Context,
     township: Annotated[str | None, typer.Option(help="只看一个乡镇（九位代码或名称）。")] = None,
 ) -> None:
-    house = House(context.obj)
-    county = house.county()
+    session = Session(context.obj)
+    county = session.county()
     code = next((town.code for town in county.townships if township in (town.code, town.name)), None)
     if township is not None and code is None:
         raise CommandError(
             f"没有“{township}”这个乡镇。", f"可以用：{'、'.join(town.name for town in county.townships)}。"
         )
     rows = asyncio.run(
-        house.ask(
+        session.fetch(
             "SELECT l.child, l.open, l.reasons, l.unit, l.opened_on, l.last_contact_on, l.last_visit_on,"
             " count(d.id) FILTER (WHERE d.state = 'missed') AS missed"
             " FROM referral.ledger_entry l LEFT JOIN referral.duty d ON d.child = l.child"

@@ -12,12 +12,12 @@ from typing import Any
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
-PATIENCE = 30.0
-"""Seconds the broker may take."""
+TIMEOUT = 30.0
+"""Seconds to wait for the broker."""
 
 
 class BrokerRefusedError(Exception):
-    """The broker did not take or give something. Says which topic and why."""
+    """The broker refused a write or a read. The message names the topic and the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Record:
         return self.headers.get("ce_id", "")
 
 
-class PlainClient:
+class KafkaClient:
     """Writes to and reads from topics as one user of the broker."""
 
     def __init__(self, kafka: Mapping[str, Any], user: str) -> None:
@@ -54,7 +54,7 @@ class PlainClient:
 
     # ------------------------------------------------------------ writing
 
-    def say(
+    def send(
         self, topic: str, kind: str, key: str, body: Mapping[str, Any], *, ce_id: str | None = None, source: str = ""
     ) -> str:
         """Send one event; returns its ``ce_id``, which is kept when the same thing is sent again."""
@@ -80,7 +80,7 @@ class PlainClient:
 
     def flush(self) -> None:
         """Wait until the broker has taken everything."""
-        left = 0 if self._producer is None else self._producer.flush(PATIENCE)
+        left = 0 if self._producer is None else self._producer.flush(TIMEOUT)
         if self._failures or left:
             raise BrokerRefusedError(self._failures[0] if self._failures else f"{left} records were not taken")
 
@@ -97,31 +97,31 @@ class PlainClient:
         """
         reader = self._reader()
         try:
-            described = reader.list_topics(topic, timeout=PATIENCE).topics[topic]
+            described = reader.list_topics(topic, timeout=TIMEOUT).topics[topic]
             if described.error is not None:
                 raise BrokerRefusedError(f"{topic}: {described.error.str()}")
-            lanes = [
+            partitions = [
                 TopicPartition(topic, partition, self._positions.get((topic, partition), OFFSET_BEGINNING))
                 for partition in described.partitions
             ]
-            reader.assign(lanes)
-            unread = {lane.partition for lane in lanes}
+            reader.assign(partitions)
+            unread = {partition.partition for partition in partitions}
             while unread:
-                raw = reader.poll(PATIENCE)
-                if raw is None:
+                message = reader.poll(TIMEOUT)
+                if message is None:
                     raise BrokerRefusedError(f"{topic}: the broker does not answer")
-                trouble = raw.error()
-                partition = raw.partition()
+                error = message.error()
+                partition = message.partition()
                 assert partition is not None
-                if trouble is not None:
-                    if trouble.code() != KafkaError._PARTITION_EOF:
-                        raise BrokerRefusedError(f"{topic}: {trouble.str()}")
+                if error is not None:
+                    if error.code() != KafkaError._PARTITION_EOF:
+                        raise BrokerRefusedError(f"{topic}: {error.str()}")
                     unread.discard(partition)
                     continue
-                offset = raw.offset()
+                offset = message.offset()
                 assert offset is not None
                 self._positions[topic, partition] = offset + 1
-                yield _record(topic, partition, offset, raw)
+                yield _record(topic, partition, offset, message)
         except KafkaException as error:
             raise BrokerRefusedError(f"{topic}: {error.args[0].str()}") from error
         finally:
@@ -147,14 +147,14 @@ class PlainClient:
         return self._consumer
 
 
-def _record(topic: str, partition: int, offset: int, raw: Any) -> Record:
-    value = raw.value()
-    key = raw.key()
+def _record(topic: str, partition: int, offset: int, message: Any) -> Record:
+    value = message.value()
+    key = message.key()
     return Record(
         topic,
         partition,
         offset,
         "" if key is None else key.decode(),
-        {name: (held or b"").decode() for name, held in raw.headers() or []},
+        {name: (held or b"").decode() for name, held in message.headers() or []},
         None if value is None else json.loads(value),
     )

@@ -20,7 +20,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from cli import submit, trace
 from cli.error_sheet import write_error_sheet
-from client.kafka_client import PlainClient
+from client.kafka_client import KafkaClient
 from contracts.county import County
 from contracts.topics import INTAKE_RECORD
 from demo import report
@@ -155,9 +155,9 @@ def _people(demo: DemoRun) -> None:
     def users(unit: str) -> dict[bool, str]:
         return {False: unit} | ({True: f"{unit}-restricted"} if units[unit].receives_restricted else {})
 
-    def clients(unit: str) -> dict[bool, PlainClient]:
+    def clients(unit: str) -> dict[bool, KafkaClient]:
         return {
-            restricted: PlainClient(demo.installation.kafka(user), user) for restricted, user in users(unit).items()
+            restricted: KafkaClient(demo.installation.kafka(user), user) for restricted, user in users(unit).items()
         }
 
     for short, role in AGENCIES.items():
@@ -325,10 +325,10 @@ async def _kill(demo: DemoRun, submission: dict[str, Any]) -> None:
 def _submit(demo: DemoRun, submission: dict[str, Any]) -> None:
     """Submit a workbook as ``hutong submit`` does, without its output."""
     unit, dataset, path = submission["unit"], submission["dataset"], demo.folder / submission["file"]
-    sheet = submit.sheet_of(demo.county, path, dataset)
-    client = PlainClient(demo.installation.kafka(unit), unit)
+    sheet = submit.read_sheet(demo.county, path, dataset)
+    client = KafkaClient(demo.installation.kafka(unit), unit)
     try:
-        answer, troubles = submit.hand_over(client, unit, dataset, submission["period"], sheet, "full")
+        answer, troubles = submit.send_submission(client, unit, dataset, submission["period"], sheet, "full")
     finally:
         client.close()
     if troubles and answer["outcome"] == "taken":
@@ -337,7 +337,7 @@ def _submit(demo: DemoRun, submission: dict[str, Any]) -> None:
 
 
 def _send(demo: DemoRun, submission: dict[str, Any]) -> None:
-    client = PlainClient(demo.installation.kafka(submission["unit"]), submission["unit"])
+    client = KafkaClient(demo.installation.kafka(submission["unit"]), submission["unit"])
     try:
         department.submit(client, submission)
     finally:
@@ -366,7 +366,7 @@ def _tried(demo: DemoRun) -> list[acl_check.Attempt]:
 
 def _read(demo: DemoRun, prefixes: tuple[str, ...], records: dict[str, str]) -> Outcome:
     names = [topic.name for topic in county_topics(demo.county) if topic.name.startswith(prefixes)]
-    client = PlainClient(demo.installation.kafka(ADMIN), "checker")
+    client = KafkaClient(demo.installation.kafka(ADMIN), "checker")
     try:
         topics = read_topics(client, names)
     finally:
@@ -406,10 +406,10 @@ async def _story(demo: DemoRun, outcome: Outcome) -> None:
         raise DemoError("the child whose history was to be printed has no file")
     records = {record for record, held in outcome.record_child.items() if held == child}
 
-    def collect() -> trace.Story:
-        client = PlainClient(demo.installation.kafka(ADMIN), "trace")
+    def collect() -> trace.CaseHistory:
+        client = KafkaClient(demo.installation.kafka(ADMIN), "trace")
         try:
-            return trace.read(client, demo.county, UUID(child), records)
+            return trace.read_history(client, demo.county, UUID(child), records)
         finally:
             client.close()
 
@@ -427,7 +427,7 @@ async def _story(demo: DemoRun, outcome: Outcome) -> None:
     if row is not None:
         name = Path(row[0]["file"]).name
         demo.console.print(f"It began in row {row[1]['number']} of {name}: a child who has left school.")
-    for line in trace.tell(story, demo.county):
+    for line in trace.render(story, demo.county):
         demo.console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 

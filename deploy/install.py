@@ -12,7 +12,7 @@ from confluent_kafka import KafkaError, Producer
 from confluent_kafka.admin import AdminClient
 
 import services
-from client.kafka_client import PlainClient
+from client.kafka_client import KafkaClient
 from contracts.county import County, CountyActivated, Unit
 from contracts.event import Envelope, at_midnight
 from contracts.topics import COUNTY, SERVICES
@@ -156,7 +156,7 @@ def in_force(installation: Installation, today: date) -> County | None:
     Raises:
         BrokerRefusedError: the broker does not answer.
     """
-    client = PlainClient(installation.kafka(ADMIN), ADMIN)
+    client = KafkaClient(installation.kafka(ADMIN), ADMIN)
     held: dict[str, CountyActivated] = {}
     try:
         for record in client.read_new(COUNTY.name):

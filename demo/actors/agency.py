@@ -14,7 +14,7 @@ from uuid import UUID, uuid5
 from joserfc import jwe
 from joserfc.jwk import ECKey
 
-from client.kafka_client import PlainClient
+from client.kafka_client import KafkaClient
 
 NAMESPACE = UUID("b3a0c3c4-5a0e-5d3e-8d58-1f3f0a1d9a10")
 
@@ -42,7 +42,7 @@ class AgencySystem:
         self,
         unit: str,
         role: str,
-        clients: Mapping[bool, PlainClient],
+        clients: Mapping[bool, KafkaClient],
         private_keys: Mapping[bool, Mapping[str, str]],
         *,
         returns: int = 0,
@@ -151,7 +151,7 @@ class AgencySystem:
         # The same answer to the same state of the same referral has the same id, however often it is sent.
         ce_id = str(uuid5(NAMESPACE, f"{self.unit}/{referral}/{case.entry['version']}/{verb}"))
         topic = f"action.{self.unit}.restricted.v1" if case.restricted else f"action.{self.unit}.v1"
-        self._clients[case.restricted].say(topic, "action.Action.v1", case.entry["child"], body, ce_id=ce_id)
+        self._clients[case.restricted].send(topic, "action.Action.v1", case.entry["child"], body, ce_id=ce_id)
         case.answered = case.entry["version"]
         self.answered.append((verb, referral))
 

@@ -9,7 +9,7 @@ from datetime import date
 from typing import Any
 from uuid import UUID, uuid5
 
-from client.kafka_client import PlainClient
+from client.kafka_client import KafkaClient
 
 NAMESPACE = UUID("7a1a2d0e-4e0a-5b8f-9f0e-5b1d7f7f6a20")
 
@@ -32,7 +32,7 @@ class UnitStaff:
     """One unit's staff. ``clients`` holds the ordinary log-in and, where there is one, the one for restricted cases."""
 
     id: str
-    clients: Mapping[bool, PlainClient]
+    clients: Mapping[bool, KafkaClient]
     deciding_role: str
     """The role that confirms, reroutes and closes."""
     supervising_role: str | None = None
@@ -77,7 +77,7 @@ class UnitStaff:
         key = str(more.get("child") or more.get("referral") or "new")
         body = {"verb": verb, "role": role, **more}
         topic = f"action.{self.id}.restricted.v1" if restricted else f"action.{self.id}.v1"
-        self.clients[restricted].say(topic, "action.Action.v1", key, body, ce_id=ce_id)
+        self.clients[restricted].send(topic, "action.Action.v1", key, body, ce_id=ce_id)
         self.sent += 1
         return ce_id
 

@@ -12,13 +12,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from client.kafka_client import PlainClient
+from client.kafka_client import KafkaClient
 
 RECEIPT_TIMEOUT = 60.0
 """Seconds within which a receipt must arrive."""
 
 
-def submit(client: PlainClient, submission: Mapping[str, Any]) -> None:
+def submit(client: KafkaClient, submission: Mapping[str, Any]) -> None:
     """Send one submission: a whole file as Begin, rows and End, or its rows one by one."""
     unit, whole = submission["unit"], submission["channel"] == "file"
     topic = f"department.{unit}.v1"
@@ -32,19 +32,19 @@ def submit(client: PlainClient, submission: Mapping[str, Any]) -> None:
             "rows": len(submission["rows"]),
             "coverage": "full",
         }
-        client.say(topic, "department.Begin.v1", submission_id, begin)
+        client.send(topic, "department.Begin.v1", submission_id, begin)
     for row in submission["rows"]:
         body: dict[str, Any] = {"number": row["number"], "cells": dict(row["cells"])}
         body |= {"submission": submission_id} if whole else {"dataset": submission["dataset"]}
-        client.say(topic, "department.Row.v1", submission_id if whole else "row", body, ce_id=row["ce_id"])
+        client.send(topic, "department.Row.v1", submission_id if whole else "row", body, ce_id=row["ce_id"])
     if whole:
-        client.say(
+        client.send(
             topic, "department.End.v1", submission_id, {"submission": submission_id, "rows": len(submission["rows"])}
         )
     client.flush()
 
 
-def wait_for_receipt(client: PlainClient, submission: Mapping[str, Any]) -> dict[str, int]:
+def wait_for_receipt(client: KafkaClient, submission: Mapping[str, Any]) -> dict[str, int]:
     """Read the unit's receipts until every row is answered; return the number of rows by outcome.
 
     Raises:
@@ -87,7 +87,7 @@ def main() -> int:
         "sasl.username": options.user,
         "sasl.password": os.environ.get("HUTONG_UNIT_PASSWORD", ""),
     }
-    client = PlainClient(kafka, options.user)
+    client = KafkaClient(kafka, options.user)
     submission = json.loads(options.file.read_text())
     submit(client, submission)
     print(json.dumps(wait_for_receipt(client, submission)))

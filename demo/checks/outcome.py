@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from client.kafka_client import PlainClient, Record
+from client.kafka_client import KafkaClient, Record
 
 CODES_OF_DEFECTS = {
     "id_as_number": {"id_damaged"},
@@ -86,7 +86,7 @@ def deduplicated(records: Iterable[Record]) -> Iterator[Record]:
             yield record
 
 
-def read_topics(client: PlainClient, names: Sequence[str]) -> dict[str, list[Record]]:
+def read_topics(client: KafkaClient, names: Sequence[str]) -> dict[str, list[Record]]:
     """Every record of every topic."""
     return {name: list(client.read_new(name)) for name in names}
 

@@ -1,4 +1,4 @@
-"""The `hutong` command in this process, and one house for all tests that need one running."""
+"""The `hutong` command in this process, and one installation for all tests that need one running."""
 
 import json
 import os
@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class CommandResult:
     """How a command ended, and what it said."""
 
     code: int
@@ -27,19 +27,19 @@ class Said:
     err: str
 
 
-Hutong = Callable[..., Said]
+Hutong = Callable[..., CommandResult]
 
 
 @pytest.fixture
 def hutong(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Hutong:
     """Runs `hutong WORDS...` as the console script does."""
 
-    def run(*words: object) -> Said:
+    def run(*words: object) -> CommandResult:
         monkeypatch.setattr(sys, "argv", ["hutong", *map(str, words)])
         with pytest.raises(SystemExit) as ended:
             main.main()
         said = capfd.readouterr()
-        return Said(int(ended.value.code or 0), said.out, said.err)
+        return CommandResult(int(ended.value.code or 0), said.out, said.err)
 
     return run
 
@@ -57,9 +57,9 @@ def local(what: str, home: Path) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture(scope="session")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     """What `make up` starts, eligibility twice; after the tests `make down` leaves no process."""
-    home = tmp_path_factory.mktemp("house") / "installation"
+    home = tmp_path_factory.mktemp("embedded") / "installation"
     home.mkdir()
     (home / SETTINGS).write_text(json.dumps({"eligibility": {PROCESSES: 2}}))
     with ends_with_the_test(home):

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from cli.explain import FactsUnreadable, claims_told, explain, how_to_write
+from cli.explain import FactsUnreadable, claims_in, explain, how_to_write
 from cli.main import app
 from contracts.vocabulary import FactName
 from services.eligibility import labels
@@ -120,7 +120,7 @@ def test_every_policy_case_is_a_file_it_reads(file: Path) -> None:
 
 def test_of_several_claims_the_newest_validity_stands_and_every_arrival_counts() -> None:
     facts = parse_facts(
-        claims_told(
+        claims_in(
             {
                 "insured": [
                     {"value": True, "valid_on": date(2026, 3, 31)},
@@ -168,7 +168,7 @@ def test_what_is_wrong_with_a_fact_is_said_by_name_with_a_remedy_and_without_its
     told: dict[str, Any], fact: str, remedy: str
 ) -> None:
     with pytest.raises(FactsUnreadable) as refused:
-        claims_told(told, ON)
+        claims_in(told, ON)
 
     [problem] = refused.value.problems
     assert problem.fact == fact
@@ -209,12 +209,12 @@ def test_a_file_that_is_no_facts_file_is_refused_in_one_sentence(tmp_path: Path,
     assert problem.remedy
 
 
-def test_what_comes_before_the_day_asked_about_is_no_line_of_changes(child: Path) -> None:
+def test_what_comes_before_the_day_asked_about_is_no_changes_until(child: Path) -> None:
     with pytest.raises(FactsUnreadable, match="--until：早于 --on"):
         explain(child, ON, until=date(2026, 7, 31))
 
 
-def test_a_file_may_say_what_its_county_has_decided_otherwise(tmp_path: Path) -> None:
+def test_a_file_may_say_what_its_county_has_apply_county_changes(tmp_path: Path) -> None:
     file = tmp_path / "案例.yaml"
     file.write_text(CHILD + "county: {thresholds: {residence_months: 3}, criteria: []}\n", "utf-8")
 
@@ -238,7 +238,7 @@ def test_a_register_s_never_is_a_day_that_does_not_come() -> None:
     """9999-12-31 stands in registers for "never": nothing counted on from it leaves the calendar."""
     names = ("birth_date", "residence_since", "residence_ended", "away_since", "school_since", "deceased")
     days = dict.fromkeys(names, "9999-12-31")
-    facts = parse_facts(claims_told({**days, "school_stage": "junior", "residence_division": "341722100"}, ON))
+    facts = parse_facts(claims_in({**days, "school_stage": "junior", "residence_division": "341722100"}, ON))
 
     told = assess(facts, rule_parameters(demo_county()), ON)
 

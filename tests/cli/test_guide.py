@@ -105,17 +105,17 @@ def test_the_guides_key_is_one_that_we_seal_to(tmp_path: Path) -> None:
 @embedded_only
 @pytest.mark.timeout(240)
 def test_the_guides_example_runs_as_it_is_printed(
-    house: Installation, hutong: Hutong, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    installation: Installation, hutong: Hutong, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It hands over a file and is answered, finds the referral on its queue, opens who it is about, and accepts."""
-    monkeypatch.setenv("HUTONG_INSTALLATION", str(house.home))
+    monkeypatch.setenv("HUTONG_INSTALLATION", str(installation.home))
     reported = hutong(
         "act", "report", "--unit", "教体局", "--role", "teacher", "--finding", "out_of_school",
         "--township", "341722100", "--identity", "name=例小亮", "--identity", "birth_date=2014-03-05",
     )  # fmt: skip
     assert reported.code == 0, reported.err
-    shutil.copy(house.agency_key_file(UNIT), tmp_path / "private.jwk")
-    told = {"KAFKA_SERVER": house.bootstrap, "KAFKA_PASSWORD": house.users[UNIT]}
+    shutil.copy(installation.agency_key_file(UNIT), tmp_path / "private.jwk")
+    told = {"KAFKA_SERVER": installation.bootstrap, "KAFKA_PASSWORD": installation.users[UNIT]}
 
     def example() -> str:
         done = subprocess.run(

@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 
 from cli import labels
-from cli.trace import Story, tell
+from cli.trace import CaseHistory, render
 from client.kafka_client import Record
 from contracts.referral import DutyChanged, LedgerEntryChanged, ProposalEnded, ProposalMade, ReferralChanged
 from contracts.registry import FileReassigned, ReviewResolved
@@ -41,7 +41,7 @@ RAW = re.compile(r"[a-z]+_[a-z_]+|\b(?:sent|accepted|opened|merged|created|misse
     ("codes", "table"),
     [
         (ReferralState, labels.STATES),
-        (Transition, labels.MOVES),
+        (Transition, labels.TRANSITIONS),
         (Result, labels.RESULTS),
         (FindingCode, labels.FINDINGS),
         (IdentityField, labels.IDENTITY),
@@ -147,7 +147,7 @@ def test_a_whole_story_shows_no_raw_code() -> None:
     """One of everything that can happen to a child."""
     other, question = str(uuid4()), str(uuid4())
     fact = {"unit": "341722-jtj", "valid_on": "2026-09-01", "chosen": True, "verified": True}
-    story = Story(
+    story = CaseHistory(
         CHILD,
         records=[
             record(
@@ -170,7 +170,7 @@ def test_a_whole_story_shows_no_raw_code() -> None:
                 facts=[{"name": "sex", "value": 1, **fact}, {"name": "mother_status", "value": "away", **fact}],
             )
         ],
-        questions=[
+        reviews=[
             record(
                 "registry.ReviewRequested.v1", on="2026-11-02", other=other, question=question,
                 evidence=["same_name", "same_phone"], conflicts=["two_valid_numbers"],
@@ -207,7 +207,7 @@ def test_a_whole_story_shows_no_raw_code() -> None:
             record("registry.Disclosed.v1", unit="341722-gaj", fields=["address", "birth_date", "guardian_phone"])
         ],
     )  # fmt: skip
-    text = "\n".join(tell(story, COUNTY))
+    text = "\n".join(render(story, COUNTY))
     assert not RAW.findall(text), RAW.findall(text)
     for chinese in (
         "教体局《在校在园儿童信息》（2026H2 整份文件）：性别 男，在读状态 在读，户籍地区划 石台县",
@@ -234,7 +234,7 @@ LATER = "said_by_a_later_version"
     [
         labels.code,
         labels.state,
-        labels.move,
+        labels.transition,
         labels.result,
         labels.duty,
         labels.verb,
@@ -263,7 +263,7 @@ def test_a_fact_and_a_refusal_of_a_later_version_are_told_too() -> None:
 
 
 def test_a_story_that_a_later_version_told_is_told_to_its_end() -> None:
-    story = Story(
+    story = CaseHistory(
         CHILD,
         cases=[
             moved(LATER, LATER, reason=LATER),
@@ -272,7 +272,7 @@ def test_a_story_that_a_later_version_told_is_told_to_its_end() -> None:
             record("referral.DutyChanged.v1", duty_kind=LATER, period="2026-11", change=LATER, due_on="2026-11-20"),
         ],
     )
-    text = "\n".join(tell(story, COUNTY))
+    text = "\n".join(render(story, COUNTY))
     for line in (
         f"{LATER} → 教体局，{LATER}（{LATER}）",
         f"反馈结果 → 教体局，已反馈（{LATER}）",

@@ -12,11 +12,11 @@ from uuid import uuid4
 import pytest
 
 from cli import operations
-from cli.session import House
+from cli.session import Session
 from contracts.topics import SERVICES
 from deploy import health_probe
 from deploy.installation import SETTINGS, Installation, NoInstallationError
-from tests.cli.conftest import Hutong, Said
+from tests.cli.conftest import CommandResult, Hutong
 from tests.county import FOLDER, demo_county
 
 CHILD = str(uuid4())
@@ -35,7 +35,7 @@ NEED_AN_INSTALLATION = (
 )
 
 
-def is_one_sentence(said: Said) -> bool:
+def is_one_sentence(said: CommandResult) -> bool:
     """One line that a person can read, and no trace of where in the code it came from."""
     return said.err.count("\n") == 1 and "Traceback" not in said.err + said.out and "。" in said.err
 
@@ -188,7 +188,7 @@ def test_a_county_with_something_wrong_is_not_put_in_force(
     file = folder / "cadence.yaml"
     file.write_text(file.read_text().replace("residence_months: 6", "residence_months: -6"))
     by = ("--from", "2026-12-01", "--by", "341722-mzj/mzj-01")
-    assert hutong("--home", stopped.home, "county", "activate", folder, *by) == Said(
+    assert hutong("--home", stopped.home, "county", "activate", folder, *by) == CommandResult(
         1, "", f"{folder} 有 1 处问题，没有启用。先运行 hutong county check {folder}。\n"
     )
 
@@ -206,8 +206,8 @@ def test_ctrl_c_is_told_and_ends_with_130(
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(House, "reach", interrupted)
-    assert hutong("--home", stopped.home, "queue", "公安局") == Said(130, "", "已中断。\n")
+    monkeypatch.setattr(Session, "require_broker", interrupted)
+    assert hutong("--home", stopped.home, "queue", "公安局") == CommandResult(130, "", "已中断。\n")
 
 
 def test_a_service_without_life_is_ended(stopped: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -291,7 +291,7 @@ def test_a_difference_on_the_broker_is_told_a_line_each() -> None:
     from deploy.provision import Difference, Grant
 
     lines = list(
-        operations._told(
+        operations._describe(
             Difference(
                 missing_topics=("clock.v1",),
                 wrong_partitions=("registry.child.v1",),

@@ -1,4 +1,4 @@
-"""`hutong act` and `hutong submit`: what they send is whole, and what must not leave the house does not."""
+"""`hutong act` and `hutong submit`: what they send is whole, and what must not leave the unit does not."""
 
 import stat
 from collections.abc import Iterator, Sequence
@@ -14,8 +14,9 @@ from typer.testing import CliRunner
 
 from cli import actions, submit
 from cli.main import app
-from cli.session import CommandError, House
+from cli.session import CommandError, Session
 from client.kafka_client import Record
+from contracts.child_number import child_id, format_child_number
 from contracts.intake import Action, Begin
 from contracts.vocabulary import Verb
 from services.intake.domain.action import find_refusal
@@ -54,13 +55,13 @@ class Client:
 
     def __init__(self, user: str) -> None:
         self.user = user
-        self.said: list[tuple[str, str, Any]] = []
+        self.sent: list[tuple[str, str, Any]] = []
         self.outcome = "taken"
         self._new: list[Record] = []
 
-    def say(self, topic: str, kind: str, key: str, body: Any, *, ce_id: str | None = None) -> str:
-        self.said.append((topic, kind, body))
-        ce_id = ce_id or str(an_id("said", len(self.said)))
+    def send(self, topic: str, kind: str, key: str, body: Any, *, ce_id: str | None = None) -> str:
+        self.sent.append((topic, kind, body))
+        ce_id = ce_id or str(an_id("said", len(self.sent)))
         if kind == "action.Action.v1":
             taken = {"ce_id": ce_id, "outcome": self.outcome, "finding": None, "message": "", "remedy": ""}
             self._new.append(self._record("intake.ActionAnswered.v1", taken))
@@ -82,7 +83,7 @@ class Client:
         yield from new
 
     def _record(self, kind: str, body: Any) -> Record:
-        return Record("receipt", 0, 0, "", {"ce_type": kind, "ce_id": str(an_id("answer", len(self.said)))}, body)
+        return Record("receipt", 0, 0, "", {"ce_type": kind, "ce_id": str(an_id("answer", len(self.sent)))}, body)
 
 
 @pytest.fixture
@@ -90,7 +91,7 @@ def clients(monkeypatch: pytest.MonkeyPatch) -> list[Client]:
     """Every client a command opened, the last one last."""
     opened: list[Client] = []
 
-    class FakeHouse(House):
+    class FakeSession(Session):
         def __init__(self, home: Path) -> None:
             pass
 
@@ -102,8 +103,8 @@ def clients(monkeypatch: pytest.MonkeyPatch) -> list[Client]:
             opened.append(Client(user))
             yield opened[-1]
 
-    monkeypatch.setattr(actions, "House", FakeHouse)
-    monkeypatch.setattr(submit, "House", FakeHouse)
+    monkeypatch.setattr(actions, "Session", FakeSession)
+    monkeypatch.setattr(submit, "Session", FakeSession)
     return opened
 
 
@@ -116,7 +117,7 @@ def run(*arguments: str, stdin: str | None = None) -> None:
 
 def acted(clients: list[Client], *arguments: str, stdin: str | None = None) -> Action:
     run("act", *arguments, stdin=stdin)
-    [(_, kind, body)] = clients[-1].said
+    [(_, kind, body)] = clients[-1].sent
     assert kind == "action.Action.v1"
     return Action.model_validate(body)
 
@@ -205,9 +206,9 @@ def a_book(folder: Path, columns: list[str], *, from_1904: bool = False) -> Path
 
 def submitted(clients: list[Client], path: Path, *more: str, coverage: Sequence[str] = ("--full",)) -> Begin:
     run("submit", str(path), "--unit", "教体局", "--period", "2026H2", *coverage, *more)
-    _, kind, body = clients[-1].said[0]
+    _, kind, body = clients[-1].sent[0]
     assert kind == "department.Begin.v1"
-    assert clients[-1].said[-1][1] == "department.End.v1"
+    assert clients[-1].sent[-1][1] == "department.End.v1"
     return Begin.model_validate(body)
 
 
@@ -282,3 +283,10 @@ def test_the_marked_copy_is_not_written_through_a_link(clients: list[Client], tm
     assert secret.read_text() == "secret"
     assert (tmp_path / "一.错误.xlsx").is_symlink()
     assert "内容过长" in str(openpyxl.load_workbook(tmp_path / "一.错误2.xlsx")["需要更正的行"]["D2"].value)
+
+
+def test_a_child_is_named_by_its_short_number_or_its_id(clients: list[Client]) -> None:
+    number = "482109375516"
+    for typed in (format_child_number(number), str(child_id("341722", number))):
+        run("act", "contact", "--unit", "仁里镇", "--role", "child_director", "--child", typed, "--reached")
+        assert clients[-1].sent[0][2]["child"] == str(child_id("341722", number))

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from client.kafka_client import BrokerRefusedError, PlainClient
+from client.kafka_client import BrokerRefusedError, KafkaClient
 from deploy.embedded.kafka import ClientConfig
 
 
@@ -21,15 +21,15 @@ def topic(kafka_admin: ClientConfig) -> str:
 
 
 @pytest.fixture
-def client(kafka_admin: ClientConfig) -> Iterator[PlainClient]:
-    one = PlainClient(kafka_admin, "unit")
+def client(kafka_admin: ClientConfig) -> Iterator[KafkaClient]:
+    one = KafkaClient(kafka_admin, "unit")
     yield one
     one.close()
 
 
-def test_what_is_sent_is_read_once_and_in_the_order_of_its_key(client: PlainClient, topic: str) -> None:
+def test_what_is_sent_is_read_once_and_in_the_order_of_its_key(client: KafkaClient, topic: str) -> None:
     for number in range(20):
-        client.say(topic, "unit.Row.v1", f"key-{number % 4}", {"number": number})
+        client.send(topic, "unit.Row.v1", f"key-{number % 4}", {"number": number})
     client.flush()
 
     read = list(client.read_new(topic))
@@ -40,15 +40,15 @@ def test_what_is_sent_is_read_once_and_in_the_order_of_its_key(client: PlainClie
     assert list(client.read_new(topic)) == []
 
 
-def test_what_is_sent_again_keeps_its_id_and_stands_twice(client: PlainClient, topic: str) -> None:
-    first = client.say(topic, "unit.Row.v1", "key", {"number": 1})
-    client.say(topic, "unit.Row.v1", "key", {"number": 1}, ce_id=first)
+def test_what_is_sent_again_keeps_its_id_and_stands_twice(client: KafkaClient, topic: str) -> None:
+    first = client.send(topic, "unit.Row.v1", "key", {"number": 1})
+    client.send(topic, "unit.Row.v1", "key", {"number": 1}, ce_id=first)
     client.flush()
 
     assert [record.ce_id for record in client.read_new(topic)] == [first, first]
 
 
-def test_a_topic_that_is_not_there_is_refused_by_name(client: PlainClient) -> None:
+def test_a_topic_that_is_not_there_is_refused_by_name(client: KafkaClient) -> None:
     with pytest.raises(BrokerRefusedError, match=r"^unit\.nobody: "):
         list(client.read_new("unit.nobody"))
 

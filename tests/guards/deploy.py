@@ -18,7 +18,7 @@ GUARDS = [
     Guard(
         "deploy: nobody waits for a broker that is not there",
         "cli/session.py",
-        "        self.reach()\n        county = in_force",
+        "        self.require_broker()\n        county = in_force",
         "        county = in_force",
         _REFUSALS + "test_servers_that_do_not_run_are_noticed_at_once",
     ),

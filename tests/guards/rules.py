@@ -59,8 +59,8 @@ GUARDS = [
     Guard(
         "rules: the command line reaches into no service",
         "cli/labels.py",
-        "from services.intake.labels import TEXTS as TROUBLES\n",
-        "from services.intake.labels import TEXTS as TROUBLES\nfrom services.registry.domain import matching\n",
+        "from services.intake.labels import TEXTS as PROBLEMS\n",
+        "from services.intake.labels import TEXTS as PROBLEMS\nfrom services.registry.domain import matching\n",
         _IMPORTS + "[The command line knows of a service what is named for it]",
     ),
     Guard(

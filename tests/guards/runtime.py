@@ -241,7 +241,8 @@ GUARDS = [
     Guard(
         "runtime: a mark is within its bounds",
         "runtime/consume/decode.py",
-        "    return bounds.FIRST_YEAR <= mark.day.year <= bounds.LAST_YEAR and 0 < producers <= bounds.LARGEST_PRODUCER_ID\n",
+        "    return bounds.FIRST_YEAR <= mark.day.year <= bounds.LAST_YEAR "
+        "and 0 < producers <= bounds.LARGEST_PRODUCER_ID\n",
         "    return producers > 0\n",
         _READER + "test_a_day_mark_that_cannot_be_is_none",
     ),

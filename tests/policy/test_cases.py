@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from cli.explain import claims_told, decided_otherwise, told_in
+from cli.explain import apply_county_changes, claims_in, read_facts_file
 from contracts.county import County
 from services.eligibility import labels
 from services.eligibility.domain.assessment import RULEBOOK, Assessment, RuleResult, assess
@@ -37,13 +37,13 @@ class PolicyCase:
 
 
 def read(file: Path) -> PolicyCase:
-    told = told_in(file)
-    county = decided_otherwise(demo_county(), told.get("county"))
+    told = read_facts_file(file)
+    county = apply_county_changes(demo_county(), told.get("county"))
     return PolicyCase(told["why"], told["on"], county, told["facts"], told["expect"])
 
 
 def ask(case: PolicyCase) -> Assessment:
-    return assess(parse_facts(claims_told(case.facts, case.on)), rule_parameters(case.county), case.on)
+    return assess(parse_facts(claims_in(case.facts, case.on)), rule_parameters(case.county), case.on)
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: f"{file.parent.name}/{file.stem}")

@@ -21,7 +21,7 @@ from confluent_kafka.admin import AdminClient
 from joserfc import jwe
 from joserfc.jwk import ECKey
 
-from client.kafka_client import PlainClient, Record
+from client.kafka_client import KafkaClient, Record
 from contracts.county import County
 from contracts.eligibility import ChildAssessed
 from contracts.event import Envelope, at_midnight
@@ -446,7 +446,7 @@ def _without(row: dict[str, Any], names: set[str]) -> dict[str, Any]:
 
 def read(installation: Installation, user: str, topics: Iterable[str]) -> list[Record]:
     """Every record of these topics, each partition in order."""
-    client = PlainClient(installation.kafka(user), user)
+    client = KafkaClient(installation.kafka(user), user)
     try:
         return [record for topic in topics for record in client.read_new(topic)]
     finally:

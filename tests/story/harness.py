@@ -19,7 +19,7 @@ import pytest
 from confluent_kafka.admin import AdminClient
 
 from cli import main
-from client.kafka_client import PlainClient, Record
+from client.kafka_client import KafkaClient, Record
 from contracts.county import County
 from demo.actors.agency import AgencySystem
 from demo.checks import privacy
@@ -47,7 +47,7 @@ class RunningCounty:
     folder: Path
     """The folder of its workbooks."""
     _simulator: Simulator = field(init=False)
-    _clients: dict[str, PlainClient] = field(default_factory=dict)
+    _clients: dict[str, KafkaClient] = field(default_factory=dict)
     _agencies: dict[str, AgencySystem] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -150,8 +150,8 @@ class RunningCounty:
         finally:
             await database.close()
 
-    def _client(self, user: str) -> PlainClient:
-        return self._clients.setdefault(user, PlainClient(self.installation.kafka(user), user))
+    def _client(self, user: str) -> KafkaClient:
+        return self._clients.setdefault(user, KafkaClient(self.installation.kafka(user), user))
 
     def _run(self, *words: object) -> str:
         receipt = self.output_of(*words)

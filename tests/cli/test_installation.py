@@ -1,4 +1,4 @@
-"""`make up` gives a whole house that `hutong` works on; `make down` leaves nothing."""
+"""`make up` gives a whole installation that `hutong` works on; `make down` leaves nothing."""
 
 import json
 import os
@@ -18,7 +18,7 @@ from deploy.embedded import jars
 from deploy.embedded.stack import read_state
 from deploy.health_probe import problems
 from deploy.installation import Installation
-from tests.cli.conftest import ROOT, Hutong, Said, local
+from tests.cli.conftest import ROOT, CommandResult, Hutong, local
 from tests.conftest import embedded_only
 from tests.processes import ends_with_the_test, running_from
 
@@ -26,11 +26,11 @@ pytestmark = [embedded_only, pytest.mark.timeout(240)]
 
 
 @pytest.fixture(autouse=True)
-def _in_the_house(house: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HUTONG_INSTALLATION", str(house.home))
+def _use_installation(installation: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HUTONG_INSTALLATION", str(installation.home))
 
 
-def ok(said: Said) -> str:
+def ok(said: CommandResult) -> str:
     assert (said.code, said.err) == (0, ""), said.err
     return said.out
 
@@ -45,11 +45,11 @@ def test_what_make_up_started_answers_every_look(hutong: Hutong) -> None:
     assert "没有通知" in ok(hutong("inbox", "网信办"))
 
 
-def test_a_second_make_up_says_that_it_runs_already(house: Installation) -> None:
-    again = local("up", house.home)
+def test_a_second_make_up_says_that_it_runs_already(installation: Installation) -> None:
+    again = local("up", installation.home)
     assert again.returncode == 0
     assert again.stdout.startswith("已经在运行（Running already）。\nKafka ")
-    assert house.bootstrap in again.stdout
+    assert installation.bootstrap in again.stdout
 
 
 def test_a_workbook_comes_back_with_its_errors_marked(hutong: Hutong, tmp_path: Path) -> None:
@@ -135,28 +135,28 @@ def test_what_cannot_be_done_is_said_in_one_sentence(
     assert said.err.count("\n") == 1
 
 
-def test_a_killed_service_and_a_killed_broker_come_back(house: Installation, hutong: Hutong) -> None:
-    before = json.loads(house.state_file("registry").read_text())["pid"]
+def test_a_killed_service_and_a_killed_broker_come_back(installation: Installation, hutong: Hutong) -> None:
+    before = json.loads(installation.state_file("registry").read_text())["pid"]
     os.kill(before, signal.SIGKILL)
-    state = read_state(house.home / "stack")
+    state = read_state(installation.home / "stack")
     assert state is not None
     os.kill(state["kafka"]["pids"][0], signal.SIGKILL)
     deadline = time.monotonic() + 120
-    while json.loads(house.state_file("registry").read_text())["pid"] == before or any(
-        problems(house, service) != [] for service in SERVICES
+    while json.loads(installation.state_file("registry").read_text())["pid"] == before or any(
+        problems(installation, service) != [] for service in SERVICES
     ):
         assert time.monotonic() < deadline, hutong("status").out
         time.sleep(0.2)
     ok(hutong("status"))
-    log = (house.logs / "supervisor.log").read_text()
+    log = (installation.logs / "supervisor.log").read_text()
     assert re.search(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d registry ended with signal SIGKILL$", log, re.MULTILINE)
     assert re.search(r" Kafka ended\n.* Kafka started$", log, re.MULTILINE | re.DOTALL)
 
 
-def test_a_second_process_of_a_service_is_looked_at_too(house: Installation, hutong: Hutong) -> None:
+def test_a_second_process_of_a_service_is_looked_at_too(installation: Installation, hutong: Hutong) -> None:
     """It is kept running as the first is; while it does not answer, that is said by its name."""
-    second = json.loads(house.state_file("eligibility.1").read_text())["pid"]
-    assert problems(house, "eligibility.1") == []
+    second = json.loads(installation.state_file("eligibility.1").read_text())["pid"]
+    assert problems(installation, "eligibility.1") == []
     os.kill(second, signal.SIGSTOP)
     try:
         said = hutong("status")
@@ -164,10 +164,10 @@ def test_a_second_process_of_a_service_is_looked_at_too(house: Installation, hut
     finally:
         os.kill(second, signal.SIGKILL)
     deadline = time.monotonic() + 60
-    while problems(house, "eligibility.1") != []:
+    while problems(installation, "eligibility.1") != []:
         assert time.monotonic() < deadline, hutong("status").out
         time.sleep(0.2)
-    assert json.loads(house.state_file("eligibility.1").read_text())["pid"] != second
+    assert json.loads(installation.state_file("eligibility.1").read_text())["pid"] != second
 
 
 @pytest.mark.parametrize(("number", "when"), [(signal.SIGINT, "Making topics"), (signal.SIGTERM, "Starting Kafka")])

@@ -1,0 +1,43 @@
+"""How a person names a child on the command line: by the short number, or by the id that events carry."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from uuid import UUID
+
+import typer
+
+from contracts.child_number import InvalidChildNumber, child_id, parse_child_number
+
+_REFUSALS: Mapping[str, str] = {
+    "length": "编号要照抄，例如 4821-0937-5516-P，或者 6f0c1b1e-7d0f-4f3a-9a7c-3f2f3d1f7a10",
+    "letter_missing": "编号少了最后一位校验字母，请照抄，例如 4821-0937-5516-P",
+    "check": "编号的数字和校验字母对不上，请逐位核对",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ChildReference:
+    """A child as it was typed: ``id``, or the twelve digits of the short number."""
+
+    id: UUID | None = None
+    number: str = ""
+
+    def resolve(self, county: str) -> UUID:
+        """Return the child's id in a county (six digits)."""
+        return child_id(county, self.number) if self.id is None else self.id
+
+
+def child_reference(text: str) -> ChildReference:
+    """Read a child's short number or id.
+
+    Raises:
+        typer.BadParameter: it is neither; the message never repeats the text.
+    """
+    try:
+        return ChildReference(id=UUID(text.strip()))
+    except ValueError:
+        pass
+    try:
+        return ChildReference(number=parse_child_number(text))
+    except InvalidChildNumber as error:
+        raise typer.BadParameter(_REFUSALS[error.code]) from None
