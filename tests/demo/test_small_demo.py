@@ -49,12 +49,14 @@ def test_ctrl_c_leaves_no_process(tmp_path: Path) -> None:
         )
         assert running.stdout is not None
         with running, running.stdout:
+            shown = []
             for line in running.stdout:
+                shown.append(line)
                 if "five services" in line:
                     break
             running.send_signal(signal.SIGINT)
             rest = running.stdout.read()
-            assert running.wait(60) == 130, rest
+            assert running.wait(60) == 130, "".join(shown) + rest
         assert running_from(home) == []
 
 
