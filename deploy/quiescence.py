@@ -51,7 +51,7 @@ SELECT '{0}' AS service, 'cursor' AS what, topic, partition, min(next_offset) AS
        NULL::date AS early, NULL::date AS late
   FROM "{0}".consumer_cursor GROUP BY topic, partition
 UNION ALL SELECT '{0}', 'outbox', NULL, NULL, coalesce(sum(row_count), 0), 0, NULL, NULL FROM "{0}".outbox_waiting
-UNION ALL SELECT '{0}', 'later', NULL, NULL, count(*), 0, NULL, NULL FROM "{0}".later
+UNION ALL SELECT '{0}', 'later', NULL, NULL, count(*), 0, NULL, NULL FROM "{0}".coalesced
 UNION ALL SELECT '{0}', 'parked', NULL, NULL, count(*), 0, NULL, NULL FROM "{0}".parked_key
 UNION ALL SELECT '{0}', 'dead', NULL, NULL, count(*), 0, NULL, NULL FROM "{0}".dead_letter
 UNION ALL SELECT '{0}', 'day', NULL, NULL, count(*) - count(day), 0, min(day), max(day) FROM "{0}".day_state

@@ -161,7 +161,7 @@ async def test_the_operator_reads_every_schema_and_writes_none(database: Databas
 
     operator = await asyncpg.connect(database.dsn_for("operator", passwords["operator"]))
     try:
-        assert await operator.fetch("SELECT * FROM intake.later") == []
+        assert await operator.fetch("SELECT * FROM intake.coalesced") == []
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await operator.execute("INSERT INTO intake.later VALUES ('x')")
     finally:
