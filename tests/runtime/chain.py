@@ -382,7 +382,7 @@ async def outcome(story: Story) -> Outcome:
             rows = [dict(row) for row in await story.database.fetch(f'SELECT * FROM "{service}"."{name}"')]
             found.tables[table] = sorted(_text(_without(row, BY_CHANCE.get(table, set()))) for row in rows)
         of_days = await story.database.fetch(f"SELECT producer_id FROM \"{service}\".producer WHERE topic = '@day'")
-        found.of_days |= {(service, row["lane"]) for row in of_days}
+        found.of_days |= {(service, row["producer_id"]) for row in of_days}
     await _decrypt(story.database, vault, found.tables)
     found.tables["registry.disclosure_log"] = await _last(
         story.database, "registry.disclosure_log", "referral_id, unit", "position", {"position", "event_id"}
