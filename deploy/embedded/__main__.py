@@ -257,7 +257,7 @@ async def _run(home: Path, folder: Path, report: Reporter, *, detach: bool) -> N
                 f"现行县数据是 {ruling.version} 版，{folder} 里是 {county.version} 版；"
                 f"要启用它：hutong county activate {folder} --from 日期 --by 单位/人员。"
             )
-        report("正在启动五个服务和时钟（Starting five services and the clock）……")
+        report("正在启动五个服务和业务日期程序（Starting five services and the clock）……")
         supervisor.release()
         await _wait_until_ready(installation, supervisor)
         if detach:

@@ -85,7 +85,7 @@ def test_every_criterion_is_asked_for_by_a_rule() -> None:
     rules = FOLDER.parents[2] / "services" / "eligibility" / "domain" / "rules"
     source = "".join(file.read_text("utf-8") for file in rules.glob("*.py"))
     assert {criterion.term for criterion in a_county().criteria} <= set(
-        re.findall(r'county_says\(case, "(\w+)"', source)
+        re.findall(r'county_criterion\(case, "(\w+)"', source)
     )
 
 

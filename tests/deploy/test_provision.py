@@ -163,7 +163,7 @@ async def test_the_operator_reads_every_schema_and_writes_none(database: Databas
     try:
         assert await operator.fetch("SELECT * FROM intake.coalesced") == []
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
-            await operator.execute("INSERT INTO intake.later VALUES ('x')")
+            await operator.execute("INSERT INTO intake.coalesced VALUES ('x')")
     finally:
         await operator.close()
 

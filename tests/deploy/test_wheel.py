@@ -14,7 +14,9 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
-PACKAGES = sorted({file.parent.name for file in ROOT.glob("*/__init__.py")} - {"benchmarks", "scripts"})
+PACKAGES = sorted(
+    {file.parent.name for file in ROOT.glob("*/__init__.py")} - {"benchmarks", "scripts", "tests", "examples"}
+)
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@
 from tests.guards.guard import Guard
 
 _REFUSALS = "tests/cli/test_refusals.py::"
-_INSTALLATION = "tests/cli/test_house.py::"
+_INSTALLATION = "tests/cli/test_installation.py::"
 _PROGRESS = "tests/deploy/test_progress.py::"
 _WRITING = "tests/deploy/test_files.py::"
 

@@ -14,7 +14,7 @@ PURE = {
 """Of the standard library: nothing that reads, writes, waits or throws dice."""
 NAMED = {"pypinyin", "rapidfuzz", "stdnum"}
 """Pure libraries: how names sound, how far words are apart, what a number's last digit must be."""
-OURS = {"contracts.vocabulary", "workbooks.headers", "workbooks.text"}
+OURS = {"contracts.vocabulary", "contracts.child_number", "workbooks.headers", "workbooks.text"}
 """The codes that everybody shares, and how a header or a text is folded, which the reader of workbooks does alike."""
 
 BY_CHANCE = {"now", "today", "utcnow", "time", "time_ns", "uuid1", "uuid4", "random", "token_hex", "urandom"}

@@ -227,7 +227,7 @@ async def test_a_failing_channel_is_retried_while_the_other_delivers(
 
 
 def test_each_channel_has_a_consumer_of_its_own() -> None:
-    assert {"command", "webhook"} <= set(create(Settings()).consumers)
+    assert {"command", "webhook"} <= set(create(Settings()).subscriptions)
 
 
 async def test_an_alarm_that_fails_to_the_limit_is_reported_and_the_lead_unit_is_notified(

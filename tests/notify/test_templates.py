@@ -151,15 +151,18 @@ def test_every_refusal_of_a_service_has_its_reason_and_remedy() -> None:
     assert set(REFUSALS) <= codes, "worded, and nobody says it"
 
 
+REFUSAL_TYPES = {"TransitionRefused", "ActionRefusal"}
+
+
 def refusals_of(service: str) -> set[str]:
-    """Every code that a ``Refused(...)`` of a service can carry, also one that another function chose."""
+    """Return every code that a refusal of a service can carry, also one that another function chose."""
     found: set[str] = set()
     for path in (Path(templates.__file__).parents[2] / service).rglob("*.py"):
         tree = ast.parse(path.read_text("utf-8"))
         functions = {node.name: node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
         for function in functions.values():
             for node in ast.walk(function):
-                if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Refused":
+                if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in REFUSAL_TYPES:
                     found |= {code for argument in node.args for code in codes_of(argument, function, functions)}
     return found
 

@@ -68,7 +68,7 @@ class RunningCounty:
         book.active.append(list(row.values()))
         file = self.folder / f"{dataset}.xlsx"
         book.save(file)
-        return self._run("submit", file, "--unit", unit, "--dataset", dataset, "--period", "2026H2")
+        return self._run("submit", file, "--unit", unit, "--dataset", dataset, "--period", "2026H2", "--delta")
 
     def act(self, verb: str, unit: str, role: str, *flags: str, **options: object) -> str:
         """Act by ``hutong act``; return the receipt's text. An option may be a list."""
