@@ -156,14 +156,14 @@ async def test_the_operator_reads_every_schema_and_writes_none(database: Databas
     passwords = {role: f"{role}-secret" for role in (*topics.SERVICES, provision.OPERATOR_ROLE)}
     await provision.provision_database(database.dsn, database.name, passwords)
     intake = await asyncpg.connect(database.dsn_for("intake", passwords["intake"]))
-    await intake.execute("CREATE TABLE later (word text)")
+    await intake.execute("CREATE TABLE example (word text)")
     await intake.close()
 
     operator = await asyncpg.connect(database.dsn_for("operator", passwords["operator"]))
     try:
-        assert await operator.fetch("SELECT * FROM intake.coalesced") == []
+        assert await operator.fetch("SELECT * FROM intake.example") == []
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
-            await operator.execute("INSERT INTO intake.coalesced VALUES ('x')")
+            await operator.execute("INSERT INTO intake.example VALUES ('x')")
     finally:
         await operator.close()
 

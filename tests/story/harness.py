@@ -104,7 +104,7 @@ class RunningCounty:
         """Return an agency's own Kafka client, with its log-in and private key, after it has read all new records."""
         if unit not in self._agencies:
             key = json.loads(self.installation.agency_key_file(unit).read_text())
-            self._agencies[unit] = AgencySystem(unit, "agency_officer", {False: self._client(unit)}, key)
+            self._agencies[unit] = AgencySystem(unit, "agency_officer", {False: self._client(unit)}, {False: key})
         agency = self._agencies[unit]
         agency.read(agency.topics())
         return agency
