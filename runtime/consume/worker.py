@@ -60,9 +60,9 @@ class Worker:
         return self.working and self._bulk
 
     def put(self, raws: Sequence[ConsumerRecord], *, bulk: bool) -> None:
-        """Queue what was polled; after a seek it takes the place of what had been polled before.
+        """Queue what was polled. After a seek it replaces what had been polled from the same offsets.
 
-        ``much``: it looks like a file on its way.
+        ``bulk``: the poll looked like part of a whole file.
         """
         for raw in raws:
             while self._queue and self._queue[-1].offset >= raw.offset:
