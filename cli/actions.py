@@ -11,9 +11,8 @@ import typer
 
 from cli.child_reference import ChildReference, child_reference
 from cli.session import CommandError, Session
-from contracts.event import COUNTY_TIME
 from contracts.topics import ACTION, RECEIPT, RESTRICTED_ACTION, RESTRICTED_RECEIPT
-from contracts.vocabulary import FactName, FindingCode, IdentityField, Level, Result, ReturnReason, Verb
+from contracts.vocabulary import COUNTY_TIME, FactName, FindingCode, IdentityField, Level, Result, ReturnReason, Verb
 
 app = typer.Typer(no_args_is_help=True)
 RECEIPT_TIMEOUT = 30.0

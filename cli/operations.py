@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.table import Table
 
 from cli.session import CommandError, Session
-from contracts.event import COUNTY_TIME
 from contracts.topics import SERVICES, TOPICS
+from contracts.vocabulary import COUNTY_TIME
 from deploy.health_probe import problems
 from deploy.installation import Installation
 from deploy.provision import Difference, broker_spec, compare

@@ -12,7 +12,7 @@ from confluent_kafka.admin import AdminClient
 
 from client.kafka_client import KafkaClient
 from contracts.county import County, Unit
-from contracts.event import COUNTY_TIME
+from contracts.vocabulary import COUNTY_TIME
 from deploy.install import in_force
 from deploy.installation import ADMIN, Installation
 from deploy.provision import OPERATOR_ROLE

@@ -16,8 +16,7 @@ from client.kafka_client import KafkaClient, Record
 from contracts import topics
 from contracts.county import County
 from contracts.eligibility import ChildAssessed, Verdict
-from contracts.event import COUNTY_TIME
-from contracts.vocabulary import Answer, Transition
+from contracts.vocabulary import COUNTY_TIME, Answer, Transition
 from services.eligibility import labels as reasons
 
 

@@ -10,8 +10,8 @@ import typer
 from cli import labels
 from cli.explain import explain
 from cli.session import CommandError, Session
-from contracts.event import COUNTY_TIME
 from contracts.topics import QUEUE, RESTRICTED_QUEUE
+from contracts.vocabulary import COUNTY_TIME
 from deploy.counties import DEMO_COUNTY
 
 UnitName = Annotated[str, typer.Argument(help="单位：编号、简称或全称，例如 公安局。")]

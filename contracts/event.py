@@ -16,7 +16,7 @@ from uuid import UUID, uuid5
 from pydantic import BaseModel, ConfigDict, PrivateAttr
 
 from contracts import bounds
-from contracts.vocabulary import COUNTY_TIME as COUNTY_TIME  # noqa: PLC0414 -- exported from here too
+from contracts.vocabulary import COUNTY_TIME
 
 CONTENT_TYPE = "application/json"
 SPEC_VERSION = "1.0"

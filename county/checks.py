@@ -13,14 +13,20 @@ from pydantic import BaseModel
 
 from contracts.county import READINGS, County, Dataset, Route, Unit
 from contracts.registry import FACT_TYPES
-from contracts.vocabulary import RESTRICTED_ROUTES, FactName, FindingCode, IdentityField, Level, TextStatus, Verb
+from contracts.vocabulary import (
+    RESTRICTED_ROUTES,
+    TOWNSHIP,
+    FactName,
+    FindingCode,
+    IdentityField,
+    Level,
+    TextStatus,
+    Verb,
+)
 from county.citations import PolicyText, catalogue_rows, citations, rule_citations
 from county.problem import Location, Problem, Violation
 from county.reader import build, read
 from county.requirements import Requirements
-
-TOWNSHIP = "township"
-"""Placeholder for the unit of the child's township wherever a unit is named."""
 
 
 def check(folder: Path | str, requirements: Requirements, source: Path | None = None) -> list[Problem]:

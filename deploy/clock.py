@@ -18,7 +18,8 @@ from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
 from contracts import topics
 from contracts.clock import DayBegan, TimePassed
-from contracts.event import COUNTY_TIME, Envelope, Event, at_midnight
+from contracts.event import Envelope, Event, at_midnight
+from contracts.vocabulary import COUNTY_TIME
 
 INTERVAL = timedelta(minutes=10)
 BROKER_TIMEOUT = 30.0

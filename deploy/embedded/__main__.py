@@ -21,8 +21,8 @@ import asyncpg
 import psutil
 
 from client.kafka_client import BrokerRefusedError
-from contracts.event import COUNTY_TIME
 from contracts.topics import SERVICES
+from contracts.vocabulary import COUNTY_TIME
 from county.problem import CountyInvalid
 from deploy.counties import DEMO_COUNTY
 from deploy.embedded.errors import StackError, from_os_error

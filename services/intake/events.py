@@ -9,7 +9,7 @@ from uuid import UUID
 
 import orjson
 
-from contracts.event import COUNTY_TIME, Event
+from contracts.event import Event
 from contracts.intake import (
     Action,
     ActionAccepted,
@@ -22,7 +22,7 @@ from contracts.intake import (
     SubmissionAnswered,
 )
 from contracts.intake import Problem as PublishedProblem
-from contracts.vocabulary import FactName, Verb
+from contracts.vocabulary import COUNTY_TIME, FactName, Verb
 from runtime import InboundEvent, OutboundEvent
 from services.intake.domain.action import Account, Refusal, station_name
 from services.intake.domain.problem import Problem

@@ -4,10 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from contracts.county import County
+from contracts.vocabulary import TOWNSHIP
 from services.notify.domain.addressing import Address, UnitInbox, address
-
-TOWNSHIP = "township"
-"""The placeholder in the county's routes for the unit of the child's township."""
 
 
 @dataclass(frozen=True, slots=True)

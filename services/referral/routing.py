@@ -4,14 +4,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from contracts.county import County, Route
-from contracts.vocabulary import RESTRICTED_ROUTES, FindingCode
+from contracts.vocabulary import RESTRICTED_ROUTES, TOWNSHIP, FindingCode
 from runtime import UnprocessableEvent
 from services.referral.domain.calendar import Calendar
 from services.referral.domain.duties import Cadence
 from services.referral.domain.rules import Rules, TimeLimits
 
-TOWNSHIP = "township"
-"""Names, as the unit of a route, the unit of the child's township."""
 UNROUTED = "R32"
 """The route of findings that no other route names: the county assigns a unit (policy 4.2)."""
 

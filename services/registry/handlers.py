@@ -4,12 +4,12 @@ from collections.abc import Iterable, Sequence
 from datetime import date
 from uuid import UUID
 
-from contracts.event import COUNTY_TIME, Event
+from contracts.event import Event
 from contracts.intake import ActionAccepted, FindingReported, RecordDisappeared, RecordRead, SubmissionEnded
 from contracts.registry import (
     is_review,
 )
-from contracts.vocabulary import FactName, IdentityField, Verb
+from contracts.vocabulary import COUNTY_TIME, FactName, IdentityField, Verb
 from runtime import (
     Batch,
     DayPage,

@@ -9,7 +9,7 @@ import orjson
 
 from contracts.county import County
 from contracts.event import Envelope
-from contracts.vocabulary import FactName, IdentityField
+from contracts.vocabulary import TOWNSHIP, FactName, IdentityField
 from runtime import RetryLater, Tx, partition_of, run_in_thread
 from services.registry import store
 from services.registry.domain import names
@@ -28,9 +28,6 @@ from services.registry.domain.fact_resolution import FileEnd, Holder, SchoolYear
 from services.registry.domain.matching import Evidence, Hash
 from services.registry.store import FileToSave, LoadedFile
 from services.registry.vault import ChildKey, Identity, Vault, decrypt, encrypt
-
-TOWNSHIP = "township"
-"""Among a fact's holders: the township that the child lives in."""
 
 
 def holder_rank(county: County) -> Holder:

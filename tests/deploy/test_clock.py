@@ -9,7 +9,7 @@ from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 
 from contracts import topics
-from contracts.event import COUNTY_TIME
+from contracts.vocabulary import COUNTY_TIME
 from deploy import clock
 from deploy.embedded.kafka import EmbeddedKafka
 

@@ -14,11 +14,11 @@ from contracts import topics
 from contracts.clock import TimePassed
 from contracts.county import County
 from contracts.eligibility import ChildAssessed, DerivedFinding, Verdict
-from contracts.event import COUNTY_TIME, Envelope, Event
+from contracts.event import Envelope, Event
 from contracts.intake import ActionAccepted
 from contracts.referral import ProposalMade, QueueEntry, ReferralActionRefused, ReferralChanged
 from contracts.registry import FileReassigned, FindingAssigned
-from contracts.vocabulary import Answer, FindingCode, Level, ReferralState, Verb
+from contracts.vocabulary import COUNTY_TIME, Answer, FindingCode, Level, ReferralState, Verb
 from runtime import Batch, DayPage, InboundEvent, OutboundEvent, partition_of
 from services.referral import handlers
 from tests.county import a_county

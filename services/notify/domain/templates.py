@@ -14,11 +14,9 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Literal
-from zoneinfo import ZoneInfo
 
-from contracts.vocabulary import DutyKind, FactName, Level, ReturnReason, Verb
+from contracts.vocabulary import COUNTY_TIME, DutyKind, FactName, Level, ReturnReason, Verb
 
-COUNTY_TIME = ZoneInfo("Asia/Shanghai")
 CALL_FIRST = "先打电话 110 / 120。"
 
 Units = Mapping[str, str]

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from zoneinfo import ZoneInfo
 
-COUNTY_TIME = ZoneInfo("Asia/Shanghai")
+from contracts.vocabulary import COUNTY_TIME
+
 SATURDAY = 5
 
 
