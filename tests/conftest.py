@@ -1,4 +1,4 @@
-"""What every test may ask for: one stack a session, started by the first test that needs it; a database a test."""
+"""Fixtures for every test: one stack per session, started when a test first needs it, and one database per test."""
 
 import os
 import secrets
@@ -17,7 +17,7 @@ from tests import processes
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """A database of one test's own. `dsn` is the superuser's; `dsn_for` is for a role that the test made."""
+    """The database of one test. `dsn` is the superuser's; `dsn_for` is for a role that the test made."""
 
     name: str
     dsn: str
@@ -51,7 +51,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """A process that outlives its test slows and confuses every later one: the run fails, and it is ended."""
+    """Fail the run if a process outlives its test, and kill it: it would disturb every later test."""
     left = processes.remaining()
     if left:
         session.config.stash[LEFT] = [f"{process.pid}: {' '.join(process.cmdline())[:300]}" for process in left]
@@ -66,7 +66,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 @pytest.fixture(scope="session")
 def stack_class() -> type[LocalStack]:
-    """LocalStack, or the one with its interface over containers."""
+    """LocalStack, or the class with the same interface over containers."""
     if STACK == "containers":
         from tests.containers import ContainerStack
 
@@ -108,13 +108,13 @@ def postgres(stack: LocalStack) -> EmbeddedPostgres:
 
 @pytest.fixture(scope="session")
 def database_template() -> str:
-    """The database that `database` copies. A folder's conftest overrides it with one that is migrated already."""
+    """The database that `database` copies. A folder's conftest overrides it with a migrated one."""
     return "template1"
 
 
 @pytest.fixture
 async def database(postgres: EmbeddedPostgres, database_template: str) -> AsyncIterator[Database]:
-    """A fresh copy of the template, dropped after the test with whoever is still connected to it."""
+    """A fresh copy of the template, dropped after the test together with any open connection."""
     name = f"test_{secrets.token_hex(6)}"
     admin = await asyncpg.connect(postgres.superuser_dsn)
     try:

@@ -18,7 +18,7 @@ import psutil
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-# Its companion that removes containers is one image more to fetch; `remove_orphans` does that work here.
+# Its companion that removes containers is another image to fetch; `remove_orphans` does that work here.
 os.environ.setdefault("TESTCONTAINERS_RYUK_DISABLED", "true")
 
 from testcontainers.core.container import DockerContainer
@@ -34,10 +34,10 @@ from deploy.embedded.stack import LocalStack
 OWNER = "hutong.test.owner"
 FOLDER = "/tmp/hutong"
 STOP_S = 20
-# Kafka in a container lacks the embedded one's archive of loaded classes, so a busy machine takes its time; but
-# pytest's own timeout, which says less, comes after this.
+# Kafka in a container lacks the embedded one's archive of loaded classes, so a busy machine takes longer; but
+# pytest's own timeout, which reports less, comes after this.
 START_S = 100.0
-# The official image's own start formats without users, so this one takes its place.
+# The official image's own start script formats without users, so this one replaces it.
 START = """\
 set -e
 if [ ! -e /tmp/kafka-data/meta.properties ]; then
@@ -56,12 +56,15 @@ def kafka_image() -> str:
 
 
 def postgres_image() -> str:
-    """An image that takes the official one's POSTGRES_* variables."""
+    """An image that accepts the official one's POSTGRES_* variables."""
     return os.environ.get("HUTONG_POSTGRES_IMAGE", "postgres:18")
 
 
 def check_engine() -> None:
-    """Raises StackError, one sentence, when no Docker Engine answers or an image is neither here nor to be had."""
+    """Check that a Docker Engine answers and fetch missing images.
+
+    Raises: StackError, with one sentence, when no Engine answers or an image cannot be fetched.
+    """
     try:
         client = DockerClient().client
     except docker.errors.DockerException:
@@ -89,14 +92,14 @@ def _bring(client: Any, image: str) -> None:
 
 
 def remove_orphans(client: Any) -> None:
-    """Removes the containers of test runs on this host whose process is gone, killed before it could clean up."""
+    """Remove the containers of test runs on this host whose process is gone, killed before it could clean up."""
     for container in client.containers.list(all=True, filters={"label": OWNER}):
         host, _, pid = container.labels[OWNER].rpartition(":")
         if host == socket.gethostname() and not psutil.pid_exists(int(pid)):
             try:
                 container.remove(force=True, v=True)
             except docker.errors.NotFound:
-                # Another run that starts now was quicker.
+                # Another run that starts now removed it first.
                 continue
 
 
@@ -119,7 +122,7 @@ class _Container:
         command: list[str] | None = None,
         **options: Any,
     ) -> None:
-        """Starts it with its data; at the first start it is made first. `files` are put below FOLDER."""
+        """Start the container with its data; the first start creates it. `files` are put below FOLDER."""
         begin: Callable[[], object]
         if self._made is None:
             self._made = DockerContainer(image, env=dict(environment))
@@ -142,16 +145,16 @@ class _Container:
         return bool(self._state().get("Running"))
 
     def pid(self) -> int:
-        """Of its first process, as the Engine's host numbers it; 0 when it does not run."""
+        """Process id of the first process on the Engine's host; 0 when the container does not run."""
         return int(self._state().get("Pid", 0))
 
     def answers(self, command: list[str]) -> bool:
-        """Whether `command` succeeds inside."""
+        """Whether `command` succeeds inside the container."""
         assert self._made is not None
         try:
             return self._made.exec(command).exit_code == 0
         except docker.errors.APIError:
-            # It has ended; the caller looks.
+            # The container has ended; the caller checks.
             return False
 
     def log(self) -> str:
@@ -160,11 +163,11 @@ class _Container:
     def stop(self, patience_s: float) -> None:
         if self.running():
             assert self._made is not None
-            # Before it first answers there is nothing to save, and the shell that prepares it hears no signal.
+            # Before it first answers there is nothing to save, and the shell that prepares it handles no signal.
             self._made.get_wrapped_container().stop(timeout=int(patience_s) if self._answered else 0)
 
     def kill(self, signal: str = "SIGKILL") -> None:
-        """Sends the signal and returns when the container has ended."""
+        """Send the signal and return when the container has ended."""
         if self.running():
             assert self._made is not None
             wrapped = self._made.get_wrapped_container()
@@ -172,14 +175,17 @@ class _Container:
             wrapped.wait(timeout=STOP_S)
 
     def remove(self) -> None:
-        """With its data."""
+        """Remove the container and its data."""
         if self._made is not None:
             # Also closes the connection to the Engine.
             self._made.stop()
             self._made = None
 
     def wait(self, ready: Callable[[], bool]) -> None:
-        """Until `ready`, which takes its time itself. StackError when the container ends or START_S pass first."""
+        """Wait until `ready`, which blocks for a while itself.
+
+        Raises: StackError when the container ends or START_S pass first.
+        """
         deadline = time.monotonic() + START_S
         while not ready():
             ended = not self.running()
@@ -257,7 +263,7 @@ class ContainerKafka(EmbeddedKafka):
         self.start()
 
     def remove(self) -> None:
-        """The container and its data."""
+        """Remove the container and its data."""
         self._box.remove()
 
     def _properties(self, node: int) -> str:
@@ -328,11 +334,11 @@ class ContainerPostgres(EmbeddedPostgres):
         self.start()
 
     def remove(self) -> None:
-        """The container and its data."""
+        """Remove the container and its data."""
         self._box.remove()
 
     def _settings(self) -> Sequence[str]:
-        # Where it listens is the container's business: those are the lines with a place to fill.
+        # The container decides where it listens: those are the lines with a placeholder.
         lines = [line for line in SETTINGS.splitlines() if "=" in line and "{" not in line]
         if not self._durable:
             lines += ["fsync = off", "full_page_writes = off"]
@@ -341,7 +347,7 @@ class ContainerPostgres(EmbeddedPostgres):
 
 
 class ContainerStack(LocalStack):
-    """LocalStack's interface over two containers, which go, data and all, when the `with` block ends."""
+    """LocalStack's interface over two containers, which are removed with their data when the `with` block ends."""
 
     def __init__(self, directory: Path, *, durable: bool = True) -> None:
         super().__init__(directory, durable=durable)
@@ -358,7 +364,7 @@ class ContainerStack(LocalStack):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # First: what goes with its data need not end cleanly.
+        # Remove first: a container whose data is deleted need not end cleanly.
         try:
             self._remove()
         finally:

@@ -1,4 +1,4 @@
-"""What the tests start ends with them, whatever happens: by process id, and looked for when the suite ends."""
+"""Processes that tests start always end with them, by process id; the end of the suite checks that none remains."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -13,12 +13,12 @@ KILL_TIMEOUT_S = 20.0
 
 
 def mark_environment() -> None:
-    """What this process starts from now on can be told by its environment, also when its parent has gone."""
+    """Mark the environment, so that processes started from now on are recognised even after their parent has ended."""
     os.environ[ENVIRONMENT_MARK] = str(os.getpid())
 
 
 def remaining() -> list[psutil.Process]:
-    """Every process that was started by this one, or by one of those, and still runs."""
+    """Return every descendant of this process that still runs."""
     return [
         process
         for process in psutil.process_iter(["environ"])
@@ -29,7 +29,7 @@ def remaining() -> list[psutil.Process]:
 
 
 def is_alive(process: psutil.Process) -> bool:
-    """A zombie only waits for somebody to notice its end."""
+    """Whether the process runs; a zombie has already ended."""
     try:
         return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
@@ -37,7 +37,7 @@ def is_alive(process: psutil.Process) -> bool:
 
 
 def kill(processes: Iterable[psutil.Process]) -> None:
-    """Ends these, and returns when they are gone."""
+    """Kill these processes and return when they have ended."""
     ended = []
     for process in processes:
         with suppress(psutil.NoSuchProcess):
@@ -47,19 +47,19 @@ def kill(processes: Iterable[psutil.Process]) -> None:
 
 
 def running_from(home: Path) -> list[psutil.Process]:
-    """Every process that has to do with an installation: by its words, or by what it was told."""
+    """Return every process of an installation, recognised by its command line or its environment."""
     found = []
     for process in psutil.process_iter(["cmdline", "environ"]):
-        words = " ".join(process.info["cmdline"] or ())
-        told = (process.info["environ"] or {}).get("HUTONG_STATE_FILE", "")
-        if process.pid != os.getpid() and (str(home) in words or told.startswith(str(home))):
+        command = " ".join(process.info["cmdline"] or ())
+        state_file = (process.info["environ"] or {}).get("HUTONG_STATE_FILE", "")
+        if process.pid != os.getpid() and (str(home) in command or state_file.startswith(str(home))):
             found.append(process)
     return found
 
 
 @contextmanager
 def ends_with_the_test(home: Path) -> Iterator[None]:
-    """Whatever runs from this folder is ended at the end; a test that is to end it asserts so itself, inside."""
+    """Kill whatever still runs from this folder at the end; a test that must end it asserts so inside the block."""
     try:
         yield
     finally:

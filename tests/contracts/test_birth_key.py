@@ -1,4 +1,4 @@
-"""Where the records of one child meet."""
+"""Tests of the birth key, which brings the records of one child to one partition."""
 
 from uuid import UUID
 
@@ -24,6 +24,6 @@ def test_a_birth_date_without_a_month_is_keyed_by_the_record(born: str | None) -
 @pytest.mark.parametrize(
     "text", ["2015-3", "15-03", "2015-13", "2015-00", "2015-03-32", "2015-03-14T00:00", "", "二〇一五"]
 )
-def test_a_date_is_written_in_one_way(text: str) -> None:
+def test_a_date_has_one_written_form(text: str) -> None:
     with pytest.raises(ValidationError):
         TypeAdapter(ReducedDate).validate_python(text)

@@ -1,4 +1,4 @@
-"""The short number of a child."""
+"""Tests of the short number of a child."""
 
 from uuid import UUID
 

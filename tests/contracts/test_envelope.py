@@ -1,4 +1,4 @@
-"""The envelope is CloudEvents 1.0 over Kafka in binary mode: the public SDK reads ours and we read its own."""
+"""The envelope is CloudEvents 1.0 over Kafka in binary mode: the public SDK reads our headers and we read the SDK's."""
 
 import re
 from datetime import UTC, date, datetime, timedelta, timezone
@@ -29,7 +29,7 @@ def envelope(**changes: Any) -> Envelope:
 
 
 def headers(**changes: bytes | None) -> list[tuple[str, bytes | None]]:
-    """Ours, with some changed."""
+    """Return the headers of `envelope` with some changed."""
     found: dict[str, bytes | None] = dict(envelope().headers())
     return list((found | changes).items())
 
@@ -65,7 +65,7 @@ def test_we_read_what_the_sdk_writes() -> None:
         ID, "/a department", "department.Row.v1", "row-7", "341722",
     )  # fmt: skip
     assert read.time == datetime(2026, 3, 1, 8, 30, tzinfo=UTC)
-    assert read.correlation == ID, "the first event of a story is its own correlation"
+    assert read.correlation == ID, "the first event of a flow is its own correlation"
     assert (read.causation, read.producer_id, read.sequence) == (None, None, None)
 
 
@@ -104,7 +104,7 @@ def test_headers_are_read_back_unchanged(
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "says"),
+    ("name", "value", "message"),
     [
         ("ce_id", None, "ce_id is null"), ("ce_id", b"7", "ce_id must be a UUID"),
         ("ce_source", b"", "ce_source is missing"),
@@ -120,8 +120,8 @@ def test_headers_are_read_back_unchanged(
         ("ce_partitionkey", b"k" * (bounds.LONGEST_KEY + 1), "1000 bytes"),
     ],
 )  # fmt: skip
-def test_an_error_names_the_header_and_never_its_value(name: str, value: bytes | None, says: str) -> None:
-    with pytest.raises(MalformedEnvelope, match=says):
+def test_an_error_names_the_header_and_never_its_value(name: str, value: bytes | None, message: str) -> None:
+    with pytest.raises(MalformedEnvelope, match=message):
         Envelope.read(headers(**{name: value}), b"key")
 
 
@@ -156,7 +156,7 @@ UNIT: dict[str, Any] = {
 
 
 def test_only_the_headers_that_a_unit_may_set_are_read() -> None:
-    """Its lane and sequence would be numbers of ours; its correlation would be somebody else's story."""
+    """A unit must not set a producer id, a sequence number or another flow's correlation id."""
     ours = envelope()
     read = Envelope.from_unit(headers(ce_producerid=b"9" * 4400, ce_county=b"999999"), b"key", b"{}", **UNIT)
     assert (read.id, read.source, read.type, read.time, read.key) == (

@@ -1,4 +1,4 @@
-"""The story on one page is the one that is played."""
+"""The event flow of the contracts is the flow that the services implement."""
 
 import ast
 import importlib
@@ -18,16 +18,16 @@ from runtime.storage.sealing import new_keys
 from tests.county import a_county
 
 SERVICES_FOLDER = Path(__file__).parents[2] / "services"
-HOUSE_TOPICS = {topics.CLOCK.name, topics.COUNTY.name}
-"""Every service hears them through the runtime."""
+SYSTEM_TOPICS = {topics.CLOCK.name, topics.COUNTY.name}
+"""Every service consumes them through the runtime."""
 RUNTIMES = {"DayBegan", "TimePassed", "DayWatermark", "CountyActivated"}
-"""Events of the house topics and day marks: the runtime handles them; a service may use them too."""
+"""Events of the system topics and day watermarks: the runtime handles them; a service may use them too."""
 
 
 def test_every_event_is_in_the_flow_once() -> None:
-    told = [step.event for step in FLOW]
-    assert len(told) == len(set(told))
-    assert set(told) == set(kinds().values())
+    events_in_flow = [step.event for step in FLOW]
+    assert len(events_in_flow) == len(set(events_in_flow))
+    assert set(events_in_flow) == set(kinds().values())
 
 
 @pytest.mark.parametrize("step", FLOW, ids=lambda step: step.event.__name__)
@@ -67,7 +67,7 @@ def test_an_event_has_the_sensitivity_of_its_topic() -> None:
 
 
 def test_no_event_flows_backwards() -> None:
-    """No service hears one to its right; the registry, which seals what referral sends, decides nothing by it."""
+    """No service consumes events of a later one; the registry only seals what referral sends."""
     order = {name: place for place, name in enumerate(SERVICES)}
     backwards = {
         (speaker, listener)
@@ -80,12 +80,12 @@ def test_no_event_flows_backwards() -> None:
     assert backwards <= {("referral", "registry"), ("notify", "notify")}
 
 
-# ---------------------------------------------------------------- what the services really do
+# ---------------------------------------------------------------- what the services do
 
 
 @pytest.fixture(scope="module")
 def secrets(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Keys for every service, made on the spot."""
+    """Newly generated keys for every service."""
     private, public = new_keys()
     found = dict.fromkeys(("record_key", "master_key", "lookup_key", "child_id_key", "parking_key"), "00" * 32)
     file = tmp_path_factory.mktemp("keys") / "secrets.json"
@@ -96,7 +96,7 @@ def secrets(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_a_service_subscribes_to_the_topics_of_the_flow(service: str, secrets: Path) -> None:
-    """The service itself is asked: of all the topics of a county, which would it read?"""
+    """The service's own subscriptions are matched against every topic of a county."""
     made = importlib.import_module(f"services.{service}.app").create(Settings(secrets_file=secrets))
     existing = [one.name for one in provisioned_topics((unit.id, unit.families) for unit in a_county().units)]
     read: set[str] = set()
@@ -106,30 +106,32 @@ def test_a_service_subscribes_to_the_topics_of_the_flow(service: str, secrets: P
         one.name: one.topic.name for one in provisioned_topics((unit.id, unit.families) for unit in a_county().units)
     }
     assert read <= set(families), "a topic that is on no list"
-    hears = {topic.name for step in heard_by(service) for topic in step.topics}
-    assert {families[name] for name in read} == hears | HOUSE_TOPICS
-    assert read == {name for name, family in families.items() if family in hears | HOUSE_TOPICS}, "of all units"
+    consumed = {topic.name for step in consumed_by(service) for topic in step.topics}
+    assert {families[name] for name in read} == consumed | SYSTEM_TOPICS
+    assert read == {name for name, family in families.items() if family in consumed | SYSTEM_TOPICS}, "of all units"
 
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_a_service_imports_only_the_events_it_produces_or_consumes(service: str) -> None:
     used = set(events_named_in(SERVICES_FOLDER / service)) - RUNTIMES
-    story = {step.event.__name__ for step in FLOW if service in step.producers or service in step.consumers} - RUNTIMES
-    assert used == story
+    in_flow = {
+        step.event.__name__ for step in FLOW if service in step.producers or service in step.consumers
+    } - RUNTIMES
+    assert used == in_flow
 
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_a_service_creates_only_the_events_it_produces(service: str) -> None:
-    """What it only hears it may not make anew; it may read it from data again (``model_validate``)."""
+    """A service must not create an event that it only consumes, but may parse it from data (``model_validate``)."""
     made, read = events_made_in(SERVICES_FOLDER / service)
-    says = {step.event.__name__ for step in FLOW if service in step.producers} - RUNTIMES
-    hears = {step.event.__name__ for step in heard_by(service)}
-    assert made - RUNTIMES <= says
-    assert read <= says | hears
-    assert says <= made | read, "in the story, and nobody says it"
+    emitted = {step.event.__name__ for step in FLOW if service in step.producers} - RUNTIMES
+    consumed = {step.event.__name__ for step in consumed_by(service)}
+    assert made - RUNTIMES <= emitted
+    assert read <= emitted | consumed
+    assert emitted <= made | read, "in the flow, but emitted by nobody"
 
 
-def heard_by(service: str) -> list[flow.Step]:
+def consumed_by(service: str) -> list[flow.Step]:
     return [step for step in FLOW if service in step.consumers and step.event is not DayWatermark]
 
 
@@ -139,7 +141,7 @@ def events_named_in(folder: Path) -> dict[str, type[Event]]:
 
 
 def imported_in(file: Path) -> dict[str, type[Event]]:
-    """The event classes that a module imports, by what it calls them."""
+    """The event classes that a module imports, by their local names."""
     found: dict[str, type[Event]] = {}
     for node in ast.walk(ast.parse(file.read_text("utf-8"))):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("contracts."):
@@ -152,7 +154,7 @@ def imported_in(file: Path) -> dict[str, type[Event]]:
 
 
 def events_made_in(folder: Path) -> tuple[set[str], set[str]]:
-    """Event classes that any module of the folder calls (``PreSerialized.of`` too), and those it reads data as."""
+    """Event classes that any module of the folder calls (``PreSerialized.of`` too), and those it parses from data."""
     made: set[str] = set()
     read: set[str] = set()
     for file in folder.rglob("*.py"):
@@ -163,7 +165,7 @@ def events_made_in(folder: Path) -> tuple[set[str], set[str]]:
                 continue
             for base in node.bases:
                 if isinstance(base, ast.Name) and base.id in events:
-                    events[node.name] = events[base.id]  # written in another way, it is that event
+                    events[node.name] = events[base.id]  # a subclass that only serializes differently is the same event
         for node in nodes:
             if not isinstance(node, ast.Call):
                 continue
@@ -178,7 +180,7 @@ def events_made_in(folder: Path) -> tuple[set[str], set[str]]:
 
 
 def test_services_import_contracts_by_name_only() -> None:
-    """What these tests see is all there is: no ``import contracts.x``, no class of an event under another name."""
+    """These tests see every use: there is no ``import contracts.x`` and no alias of an event class."""
     for file in SERVICES_FOLDER.rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text("utf-8"))):
             if isinstance(node, ast.Import):

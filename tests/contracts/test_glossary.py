@@ -1,4 +1,4 @@
-"""The glossary is true: every identifier is found in the place that its row names, and closed lists are complete."""
+"""The glossary is true: every identifier exists where its row says, and closed lists are complete."""
 
 import importlib
 import re
@@ -32,7 +32,7 @@ ROOT = Path(__file__).parents[2]
 GLOSSARY = (ROOT / "docs" / "glossary.md").read_text("utf-8")
 HEADER = "| 中文 | English | identifier | place | definition |"
 IN_THE_GUIDE = {FactName, FindingCode, IdentityField}
-"""Listed in the departments' guide, and held true there (``tests/cli/test_guide.py``)."""
+"""Listed in the departments' guide, and checked there (``tests/cli/test_guide.py``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ ROWS = list(_rows())
 
 
 def _names_in(place: str) -> set[str]:
-    """Every name and value that a module, a class, a field or a file holds."""
+    """Every name and value that a module, a class, a field or a file contains."""
     if "/" in place:
         return set(re.findall(r"[\w-]+", (ROOT / place).read_text("utf-8")))
     parts = place.split(".")
@@ -93,7 +93,7 @@ def _field(owner: Any, name: str) -> Any:
 
 
 def _values(annotation: Any) -> set[str]:
-    """The words of a ``Literal``, alone or in a union."""
+    """The values of a ``Literal``, alone or in a union."""
     if typing.get_origin(annotation) is typing.Literal:
         return set(typing.get_args(annotation))
     return {value for part in typing.get_args(annotation) for value in _values(part)}
@@ -114,30 +114,30 @@ def test_every_identifier_is_in_the_place_that_its_row_names(row: Row) -> None:
 
 
 @pytest.mark.parametrize(
-    "words",
+    "enumeration",
     [
         found
         for found in vars(vocabulary).values()
         if isinstance(found, type) and issubclass(found, StrEnum) and found is not StrEnum and found not in IN_THE_GUIDE
     ],
-    ids=lambda words: words.__name__,
+    ids=lambda enumeration: enumeration.__name__,
 )
-def test_every_closed_list_of_words_is_complete(words: type[StrEnum]) -> None:
-    """Answers, levels, states, verbs: each value has its Chinese word."""
-    place = f"contracts.vocabulary.{words.__name__}"
+def test_every_closed_list_of_values_is_complete(enumeration: type[StrEnum]) -> None:
+    """Answers, levels, states, verbs: each value has its Chinese term."""
+    place = f"contracts.vocabulary.{enumeration.__name__}"
     listed = [name for row in ROWS if place in row.places for name in row.identifiers]
-    assert sorted(listed) == sorted(words)
+    assert sorted(listed) == sorted(enumeration)
     assert all(row.chinese != "—" for row in ROWS if place in row.places)
 
 
 @pytest.mark.parametrize(
-    "words",
+    "enumeration",
     [ReferralState, Transition, Result, ReturnReason, LedgerReason, DutyKind, Verb],
-    ids=lambda words: words.__name__,
+    ids=lambda enumeration: enumeration.__name__,
 )
-def test_a_chinese_word_is_the_one_that_people_read(words: type[StrEnum]) -> None:
-    """The labels of the command line and of notices begin with it."""
-    place = f"contracts.vocabulary.{words.__name__}"
+def test_a_chinese_term_matches_the_label_shown_to_people(enumeration: type[StrEnum]) -> None:
+    """The labels of the command line and of notices begin with that term."""
+    place = f"contracts.vocabulary.{enumeration.__name__}"
     chinese = {
         name: word
         for row in ROWS
@@ -148,7 +148,7 @@ def test_a_chinese_word_is_the_one_that_people_read(words: type[StrEnum]) -> Non
         table
         for module in (cli.labels, services.notify.labels)
         for table in vars(module).values()
-        if isinstance(table, Mapping) and table and all(isinstance(key, words) for key in table)
+        if isinstance(table, Mapping) and table and all(isinstance(key, enumeration) for key in table)
     ]
     assert tables
     for table in tables:

@@ -1,4 +1,4 @@
-"""What is planned has a shape and nothing else: nobody provisions, publishes or accepts it before it is built."""
+"""A planned item has a schema only: it is not provisioned, published or accepted before it is implemented."""
 
 import typing
 from typing import Any
@@ -22,8 +22,8 @@ def test_no_planned_event_is_in_the_flow_or_published() -> None:
 
 
 def test_every_event_of_the_contracts_is_published_or_planned() -> None:
-    known = {event for event in KINDS.values() if event.__module__.startswith("contracts.")}
-    assert known == {step.event for step in flow.FLOW} | {one.step.event for one in PLANNED}
+    events = {event for event in KINDS.values() if event.__module__.startswith("contracts.")}
+    assert events == {step.event for step in flow.FLOW} | {one.step.event for one in PLANNED}
 
 
 @pytest.mark.parametrize("planned", PLANNED, ids=lambda planned: planned.step.event.__name__)

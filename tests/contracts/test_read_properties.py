@@ -1,4 +1,4 @@
-"""No event, topic, setting or part of the county's data declares what nobody reads."""
+"""No event, topic, setting or part of the county's data declares a field that no code reads."""
 
 import re
 from collections.abc import Iterator
@@ -29,21 +29,21 @@ def listed() -> list[str]:
 
 @pytest.mark.timeout(300)
 def test_every_declared_field_is_read_by_code_or_listed_in_the_flow(found: Found) -> None:
-    """Units and agencies read the values of their topics whole; what is planned is read by nobody yet."""
+    """Units and agencies read whole values of their topics; nothing reads planned fields yet."""
     wholes = [step.event for step in FLOW if {UNIT, RESTRICTED_UNIT} & set(step.consumers)]
     wholes += [planned.step.event for planned in PLANNED]
-    held = found.held_by(f"{kind.__module__}.{kind.__qualname__}" for kind in wholes)
+    read_whole = found.held_by(f"{kind.__module__}.{kind.__qualname__}" for kind in wholes)
     named = set(listed())
     unread = [
         f"{one.place}: nothing reads {one.name}"
         for one in found.unread()
-        if one.name not in named and one.name.rpartition(".")[0] not in held
+        if one.name not in named and one.name.rpartition(".")[0] not in read_whole
     ]
     assert unread == []
 
 
 def test_the_lists_in_the_flow_contain_only_fields_that_code_does_not_read(found: Found) -> None:
-    """And each of them once."""
+    """Each field is listed once."""
     unread = {one.name for one in found.unread()}
     assert sorted(set(listed()) - unread) == []
     assert len(listed()) == len(set(listed()))
@@ -58,15 +58,15 @@ def test_a_file_that_reads_fields_by_name_contains_their_names(file: str) -> Non
     assert missing == []
 
 
-HOUSE = {
-    "said": """
+PACKAGE = {
+    "sent": """
         from collections.abc import Sequence
         from dataclasses import dataclass
         from typing import ClassVar, Protocol
 
-        class Said:
+        class Sent:
             broadcast: ClassVar[bool] = False
-            topic: ClassVar[str] = "said"
+            topic: ClassVar[str] = "sent"
             only_written: int = 0
 
             @property
@@ -77,7 +77,7 @@ HOUSE = {
             def unread(self) -> str:
                 return self.topic
 
-        class Ended(Said):
+        class Ended(Sent):
             broadcast: ClassVar[bool] = True
             unit: str
             matched: str
@@ -100,14 +100,14 @@ HOUSE = {
         """,
     "reads": """
         from typing import Any
-        from said import Asks, Ended, Other, Said
+        from sent import Asks, Ended, Other, Sent
 
-        def read(one: Said | None, other: Other, anything: Any) -> object:
+        def read(one: Sent | None, other: Other, anything: Any) -> object:
             other.only_written += 1
             match one:
                 case Ended(matched=matched):
                     return matched
-                case Said():
+                case Sent():
                     one.only_written = 1
                     return one.key, other.broadcast, other.unread, anything.any
             return None
@@ -122,28 +122,28 @@ HOUSE = {
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Path:
-    for name, text in HOUSE.items():
+def package(tmp_path: Path) -> Path:
+    for name, text in PACKAGE.items():
         lines = text.strip("\n").splitlines()
-        (tmp_path / "house").mkdir(exist_ok=True)
-        (tmp_path / "house" / f"{name}.py").write_text("\n".join(line[8:] for line in lines))
-    return tmp_path / "house"
+        (tmp_path / "package").mkdir(exist_ok=True)
+        (tmp_path / "package" / f"{name}.py").write_text("\n".join(line[8:] for line in lines))
+    return tmp_path / "package"
 
 
-def unread_in(house: Path) -> set[str]:
-    found = find([house / "said.py", house / "reads.py"], house, house / "cache", ("said.",))
+def unread_in(package: Path) -> set[str]:
+    found = find([package / "sent.py", package / "reads.py"], package, package / "cache", ("sent.",))
     return {one.name for one in found.unread()}
 
 
 @pytest.mark.timeout(300)
-def test_reading_a_field_of_another_class_does_not_count(house: Path) -> None:
-    """Nor does it count what is assigned to, or what is read of anything at all."""
-    never = {"said.Said.broadcast", "said.Said.only_written", "said.Said.unread", "said.Ended.broadcast"}
-    assert unread_in(house) == never | {"said.Ended.any"}
+def test_reading_a_field_of_another_class_does_not_count(package: Path) -> None:
+    """Neither does an assignment to the field or a read from a value of type ``Any``."""
+    never = {"sent.Sent.broadcast", "sent.Sent.only_written", "sent.Sent.unread", "sent.Ended.broadcast"}
+    assert unread_in(package) == never | {"sent.Ended.any"}
 
 
 @pytest.mark.timeout(300)
-def test_reading_a_field_of_the_base_class_counts_for_its_overrides(house: Path) -> None:
-    reads = house / "reads.py"
-    reads.write_text(reads.read_text() + "\n\ndef fan_out(one: Said) -> bool:\n    return one.broadcast\n")
-    assert not {name for name in unread_in(house) if name.endswith("broadcast")}
+def test_reading_a_field_of_the_base_class_counts_for_its_overrides(package: Path) -> None:
+    reads = package / "reads.py"
+    reads.write_text(reads.read_text() + "\n\ndef fan_out(one: Sent) -> bool:\n    return one.broadcast\n")
+    assert not {name for name in unread_in(package) if name.endswith("broadcast")}

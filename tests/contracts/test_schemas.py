@@ -1,4 +1,4 @@
-"""What was published may only grow."""
+"""A published schema may change in compatible ways only."""
 
 import copy
 import json
@@ -42,11 +42,11 @@ BEFORE = Before.model_json_schema()
 
 
 def changed(path: str, value: Any) -> dict[str, Any]:
-    """The schema with one place changed (None: taken away)."""
+    """The schema with one place changed (None removes it)."""
     schema: dict[str, Any] = copy.deepcopy(BEFORE)
-    *way, last = path.split("/")
+    *parents, last = path.split("/")
     found = schema
-    for step in way:
+    for step in parents:
         found = found[step]
     if value is None:
         del found[last]
@@ -73,7 +73,7 @@ def test_a_new_field_that_may_be_missing_is_growth(path: str, value: Any) -> Non
 
 
 @pytest.mark.parametrize(
-    ("path", "value", "says"),
+    ("path", "value", "message"),
     [
         ("properties/count", None, "count: removed"),
         ("$defs/Part/properties/note", None, "part.note: removed"),
@@ -94,8 +94,8 @@ def test_a_new_field_that_may_be_missing_is_growth(path: str, value: Any) -> Non
         ("properties/part", {"type": "string"}, "part: type"),
     ],
 )
-def test_any_other_change_is_reported_with_its_path(path: str, value: Any, says: str) -> None:
-    assert [problem for problem in incompatibilities(BEFORE, changed(path, value)) if problem.startswith(says)]
+def test_any_other_change_is_reported_with_its_path(path: str, value: Any, message: str) -> None:
+    assert [problem for problem in incompatibilities(BEFORE, changed(path, value)) if problem.startswith(message)]
 
 
 def test_a_new_required_field_is_not_growth() -> None:
@@ -231,18 +231,18 @@ def test_a_changed_contract_is_refused_before_anything_is_written(
 incompatible_changes = schemas.incompatible_changes
 
 
-def git(folder: Path, *words: str) -> None:
+def git(folder: Path, *arguments: str) -> None:
     settings = ("-c", "user.name=test", "-c", "user.email=test@example.invalid", "-c", "commit.gpgsign=false")
-    subprocess.run(["git", *settings, *words], cwd=folder, check=True, capture_output=True)
+    subprocess.run(["git", *settings, *arguments], cwd=folder, check=True, capture_output=True)
 
 
 def release(folder: Path, *tags: str) -> None:
-    for words in (("init",), ("add", "."), ("commit", "-m", "released"), *(("tag", tag) for tag in tags)):
-        git(folder, *words)
+    for arguments in (("init",), ("add", "."), ("commit", "-m", "released"), *(("tag", tag) for tag in tags)):
+        git(folder, *arguments)
 
 
 def test_a_released_contract_stays_binding_whatever_happens_to_the_files(folder: Path) -> None:
-    """Edited or deleted by hand and written anew, the folder itself has nothing to say against a change."""
+    """After its files were edited, deleted or rewritten by hand, the folder alone cannot reveal a change."""
     file, gone = folder / f"{Notice.kind}.json", folder / "referral.Forgotten.v1.json"
     published = file.read_text("utf-8")
     once = json.loads(published)
@@ -321,7 +321,7 @@ def test_the_document_is_asyncapi_3() -> None:
 
 
 def test_the_document_contains_only_keywords_of_asyncapi() -> None:
-    """FastStream's model passes over what it does not know; the specification does not."""
+    """FastStream's model ignores unknown keywords; the specification does not allow them."""
     document = schemas.asyncapi()
     assert set(document) <= {
         "asyncapi",

@@ -1,4 +1,4 @@
-"""Every topic has somebody who writes it and somebody who reads it, and the days reach everybody."""
+"""Every topic has a writer and a reader, and every service receives the days."""
 
 import re
 
@@ -56,7 +56,7 @@ def test_restricted_topics_of_units_are_read_with_the_restricted_log_in() -> Non
 
 
 def test_topics_with_watermarks_have_matching_partitions() -> None:
-    """A lane's page turns by partition index: every topic that bears days has the services' number of partitions."""
+    """A day completes by partition index: every topic with watermarks has as many partitions as the services."""
     for topic in TOPICS:
         if topic.carries_watermarks:
             assert topic.partitions == "services"
@@ -66,13 +66,13 @@ def test_topics_with_watermarks_have_matching_partitions() -> None:
 def test_every_service_after_the_first_receives_watermarks() -> None:
     for service in SERVICES[1:]:
         bearing = [topic for topic in TOPICS if topic.carries_watermarks and service in topic.readers]
-        assert bearing, f"{service} would never turn a page"
+        assert bearing, f"{service} would never complete a day"
 
 
 def test_watermarks_have_no_cycle() -> None:
-    """A service that waited for a day of one to its right would wait for itself.
+    """A service that waited for the day of a later service would wait for itself.
 
-    The registry reads referral's cases, which bear days: it must not wait for those.
+    The registry reads referral's cases, which carry watermarks: it must not wait for those.
     """
     order = {name: place for place, name in enumerate(SERVICES)}
     backwards = {

@@ -1,7 +1,7 @@
-"""After intake an event says codes, dates and ids: no place in it is left for a name, a number or a story.
+"""After intake an event carries codes, dates and ids: no field can contain a name, an ID number or free text.
 
-Every text of every event is either closed by its type, or stands here with what it is. A new one fails until somebody
-has said so; free text is said by units only, and sealed or answered by intake.
+Every text field of every event is either closed by its type or listed here with its meaning. A new one fails until it
+is listed. Only units send free text, which intake seals or answers.
 """
 
 import re
@@ -45,7 +45,7 @@ SHAPES: dict[str, tuple[str, ...]] = {
     REDUCED_DATE: ("birth_date",),
     r"\d{12}": ("number",),
     r"[A-Za-z][A-Za-z0-9_-]{0,31}|": ("person",),  # an id of the county's data: intake refuses what could be a name
-    r"[a-z_]+(:[A-Za-z0-9_-]+)?|": ("detail",),  # how a ring went: what a command prints is not asked
+    r"[a-z_]+(:[A-Za-z0-9_-]+)?|": ("detail",),  # the result of an alarm delivery, without the output of the command
     r"[a-z0-9_.]+": ("template",),
     r"[0-9]{3,5}": ("hotlines",),
     rf"migrant|statistical|{ITEM}": ("subject",),
@@ -79,11 +79,11 @@ SAID_IN_WORDS = {
 }
 
 SAID_BY_UNITS = {step.event for step in FLOW if set(step.producers) <= {UNIT, RESTRICTED_UNIT}}
-SAID_BY_SERVICES = [event for event in kinds().values() if event not in SAID_BY_UNITS]
+SERVICE_EVENTS = [event for event in kinds().values() if event not in SAID_BY_UNITS]
 
 
 def texts(model: type[BaseModel]) -> Iterator[str]:
-    """``Class.field`` of every field that can hold any text, through whatever it is nested in."""
+    """``Class.field`` of every field that can hold any text, at any depth."""
     for name, field in model.model_fields.items():
         if not any(hasattr(one, "pattern") for one in field.metadata):
             yield from _texts(field.annotation, f"{model.__name__}.{name}")
@@ -100,16 +100,16 @@ def _texts(kind: Any, place: str) -> Iterator[str]:
             yield from _texts(part, place)
 
 
-@pytest.mark.parametrize("event", SAID_BY_SERVICES, ids=lambda event: event.kind)
+@pytest.mark.parametrize("event", SERVICE_EVENTS, ids=lambda event: event.kind)
 def test_every_text_field_of_a_service_event_has_a_known_form_or_is_listed(event: type[Event]) -> None:
     unknown = {
         place for place in texts(event) if place not in SAID_IN_WORDS and place.partition(".")[2] not in SHAPE_OF
     }
-    assert unknown == set(), "a text that could be anything: close its type, or say here what it is"
+    assert unknown == set(), "a text that could be anything: close its type, or list it here with its meaning"
 
 
 def test_the_list_contains_only_existing_fields() -> None:
-    there = {place for event in SAID_BY_SERVICES for place in texts(event)}
+    there = {place for event in SERVICE_EVENTS for place in texts(event)}
     assert set(SAID_IN_WORDS) <= there
     assert set(SHAPE_OF) <= {place.partition(".")[2] for place in there}
 
@@ -130,9 +130,9 @@ def test_a_free_text_is_detected_at_any_depth() -> None:
     assert set(texts(Whole)) == {"Whole.unit", "Whole.note", "Part.remark", "Whole.words", "Whole.anything"}
 
 
-@pytest.mark.parametrize("event", SAID_BY_SERVICES, ids=lambda event: event.kind)
+@pytest.mark.parametrize("event", SERVICE_EVENTS, ids=lambda event: event.kind)
 def test_no_service_event_identifies_a_child(event: type[Event]) -> None:
-    """Names of identity fields travel (what a route lets an agency see), their contents never: they are sealed."""
+    """Events carry names of identity fields (those a route discloses), never their values, which are sealed."""
     closed = {"birth_date", "sex"}
     for name, field in event.model_fields.items():
         is_closed = isinstance(field.annotation, type) and issubclass(field.annotation, StrEnum)

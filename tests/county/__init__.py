@@ -1,4 +1,4 @@
-"""The demo county for tests: read once from its folder, changed as a test needs it."""
+"""The demo county for tests: read once from its folder and changed as a test needs."""
 
 import shutil
 from functools import cache
@@ -27,9 +27,9 @@ def copy_county(folder: Path) -> Path:
 
 
 def replace_in_file(folder: Path, file: str, old: str, new: str) -> int:
-    """Replace the one place where ``old`` stands; the line it stands on."""
+    """Replace the only occurrence of ``old``; return its line number."""
     path = folder / file
     text = path.read_text("utf-8")
-    assert text.count(old) == 1, f"{old!r} stands {text.count(old)} times in {file}"
+    assert text.count(old) == 1, f"{old!r} occurs {text.count(old)} times in {file}"
     path.write_text(text.replace(old, new), "utf-8")
     return text[: text.index(old)].count("\n") + 1

@@ -1,4 +1,4 @@
-"""A county's folder is data: what is wrong with it is said by file and line, and nothing is guessed."""
+"""A county's folder is data: every error is reported with its file and line, and nothing is guessed."""
 
 import os
 from dataclasses import dataclass
@@ -30,14 +30,14 @@ def only(problems: list[Problem]) -> Problem:
 
 @dataclass(frozen=True)
 class Break:
-    """One thing that goes wrong, and what is to be said of it."""
+    """One error in the folder and the expected message."""
 
     file: str
     old: str
     new: str
-    says: str
+    message: str
     lines_below: int | None = 0
-    """None: what is missing has no line of its own; its part's stands for it."""
+    """None if the missing part has no line of its own and the line of its parent is reported."""
 
 
 BREAKS = {
@@ -83,7 +83,7 @@ BREAKS = {
         "没有限制队列",
         1,
     ),
-    "a restricted matter told to a unit without a restricted inbox": Break(
+    "a restricted referral sent to a unit without a restricted inbox": Break(
         "routes.yaml",
         "inform: [341722-mzj, 341722-jtj, 341722-jcy]",
         "inform: [341722-mzj, 341722-jtj, 341722-tjj]",
@@ -212,7 +212,7 @@ BREAKS = {
         "catalogue.yaml", "  - id: B-2\n", "  - id: B-32\n", "原文清单里的第2行", None
     ),
     "a day that does not exist": Break("working_days.yaml", "2026-09-25,", "2026-02-30,", "读不懂 2026-02-30"),
-    "days of a year that is not said to be published": Break(
+    "days of a year that is not marked as published": Break(
         "working_days.yaml", "[2025, 2026]", "[2025]", "2026 年不在 published_years 里", None
     ),
     "a code without quotes": Break("county.yaml", 'code: "341722"', "code: 341722", "code 应当是一段文字"),
@@ -230,7 +230,7 @@ BREAKS = {
     "a finding that nobody knows": Break(
         "routes.yaml", "findings: [out_of_school]", "findings: [out_of_scool]", "findings.0 的值不在允许的范围内"
     ),
-    "a phrase that stands in another row": Break(
+    "a phrase that is in another row": Break(
         "catalogue.yaml", 'row 13, phrase: "12 年免费教育"', 'row 12, phrase: "12 年免费教育"', "不在原文 row 12 里"
     ),
     "an article that the policy does not have": Break(
@@ -243,23 +243,23 @@ BREAKS = {
 
 
 @pytest.mark.parametrize("name", BREAKS)
-def test_what_is_wrong_is_named_with_its_line(name: str, folder: Path) -> None:
+def test_an_error_is_reported_with_its_line(name: str, folder: Path) -> None:
     broken = BREAKS[name]
-    needs_plan = "原文" in broken.says
+    needs_plan = "原文" in broken.message
     if needs_plan and not PLAN.exists():
         pytest.skip("the policy's text is not here")
     line = replace_in_file(folder, broken.file, broken.old, broken.new)
     problems = check(folder, REQUIREMENTS, PLAN if needs_plan else None)
-    said = [problem for problem in problems if broken.says in problem.message]
-    assert said, [str(problem) for problem in problems]
-    assert said[0].file == broken.file
+    matching = [problem for problem in problems if broken.message in problem.message]
+    assert matching, [str(problem) for problem in problems]
+    assert matching[0].file == broken.file
     if broken.lines_below is not None:
-        assert said[0].line == line + broken.lines_below
-    assert said[0].remedy
+        assert matching[0].line == line + broken.lines_below
+    assert matching[0].remedy
 
 
 @pytest.mark.parametrize(
-    ("content", "says"),
+    ("content", "message"),
     [
         (b"", "“键: 值”的形式"),
         (b"- 1", "“键: 值”的形式"),
@@ -273,37 +273,37 @@ def test_what_is_wrong_is_named_with_its_line(name: str, folder: Path) -> None:
         (b"? [a]\n: 1", "不认识的键"),
     ],
 )
-def test_whatever_a_file_holds_it_is_told_and_not_thrown(folder: Path, content: bytes, says: str) -> None:
+def test_invalid_file_content_is_reported_without_an_exception(folder: Path, content: bytes, message: str) -> None:
     (folder / "townships.yaml").write_bytes(content)
 
-    told = [problem for problem in check(folder, REQUIREMENTS) if problem.file == "townships.yaml"]
+    matching = [problem for problem in check(folder, REQUIREMENTS) if problem.file == "townships.yaml"]
 
-    assert says in only(told).message
+    assert message in only(matching).message
     with pytest.raises(CountyInvalid):
         load(folder)
 
 
-def test_a_township_left_out_is_missed_where_people_answer_for_it(folder: Path) -> None:
+def test_an_omitted_township_is_reported_where_a_unit_serves_it(folder: Path) -> None:
     replace_in_file(folder, "townships.yaml", '  - {code: "341722103", name: 丁香镇, unit: 341722-dingxiang}\n', "")
 
-    told = [problem for problem in check(folder, REQUIREMENTS) if "341722103 不在本县乡镇里" in problem.message]
+    matching = [problem for problem in check(folder, REQUIREMENTS) if "341722103 不在本县乡镇里" in problem.message]
 
-    assert told
-    assert {problem.file for problem in told} == {"units.yaml"}
+    assert matching
+    assert {problem.file for problem in matching} == {"units.yaml"}
 
 
-def test_a_folder_where_a_file_should_be_is_told(folder: Path) -> None:
+def test_a_folder_in_place_of_a_file_is_reported(folder: Path) -> None:
     (folder / "zz.yaml").mkdir()
     assert only(check(folder, REQUIREMENTS)).message == "打不开这个文件"
 
 
-def test_one_name_for_two_things_is_told_before_anything_that_follows_from_it(folder: Path) -> None:
+def test_a_duplicate_id_is_reported_before_its_consequences(folder: Path) -> None:
     replace_in_file(folder, "units.yaml", "- id: 341722-czj", "- id: 341722-gaj")
     assert only(check(folder, REQUIREMENTS)).message == "单位 341722-gaj 写了两次"
 
 
 def a_policy() -> str:
-    """A text with everything that the demo county and the rules quote, each where it is said to stand."""
+    """Return a text with every quotation of the demo county and the rules, each at its cited place."""
     county = a_county()
     quoted: list[Any] = [item.citation for item in county.catalogue]
     quoted += [basis for route in county.routes for basis in route.basis]
@@ -322,7 +322,7 @@ def a_policy() -> str:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "file", "says"),
+    ("old", "new", "file", "message"),
     [
         (
             "为流动儿童父母提供就业指导服务",
@@ -336,8 +336,8 @@ def a_policy() -> str:
         ("\n21", "\n21\n22", "catalogue.yaml", "没有原文清单里的第22行"),
     ],
 )
-def test_what_is_quoted_and_every_row_are_looked_up_in_the_policy(
-    tmp_path: Path, old: str, new: str, file: str, says: str
+def test_quotations_and_rows_are_checked_against_the_policy(
+    tmp_path: Path, old: str, new: str, file: str, message: str
 ) -> None:
     policy = tmp_path / "方案.txt"
     policy.write_text(a_policy(), "utf-8")
@@ -347,26 +347,26 @@ def test_what_is_quoted_and_every_row_are_looked_up_in_the_policy(
 
     problem = only(check(FOLDER, REQUIREMENTS, policy))
 
-    assert says in problem.message
+    assert message in problem.message
     assert problem.file == file
 
 
-def test_the_demo_county_has_nothing_wrong() -> None:
+def test_the_demo_county_has_no_errors() -> None:
     assert check(FOLDER, REQUIREMENTS) == []
 
 
 @pytest.mark.skipif(not PLAN.exists(), reason="the policy's text is not here")
-def test_every_citation_of_the_demo_county_stands_in_the_policy() -> None:
+def test_every_citation_of_the_demo_county_is_in_the_policy() -> None:
     assert check(FOLDER, REQUIREMENTS, PLAN) == []
 
 
-def test_an_empty_folder_is_no_county(tmp_path: Path) -> None:
+def test_an_empty_folder_is_not_a_county(tmp_path: Path) -> None:
     assert "没有 .yaml 文件" in only(check(tmp_path, REQUIREMENTS)).message
     with pytest.raises(CountyInvalid):
         load(tmp_path)
 
 
-def test_a_missing_part_is_missed(folder: Path) -> None:
+def test_a_missing_part_is_reported(folder: Path) -> None:
     (folder / "holders.yaml").unlink()
     (folder / "catalogue.yaml").unlink()
     assert only(check(folder, REQUIREMENTS)).message == "缺少 catalogue"

@@ -1,4 +1,4 @@
-"""The checker sees what it must see: each promise broken on purpose is reported, and a right outcome is not."""
+"""The outcome check reports each deliberate violation and accepts a correct outcome."""
 
 import subprocess
 import sys
@@ -48,7 +48,7 @@ def parent(name: str, number: str) -> dict[str, str]:
 
 
 def truth() -> dict[str, Any]:
-    """One child with one row in one file and one report about it."""
+    """The ground truth of one child with one row in one file and one report."""
     family = {
         "father": parent("测国军", with_check("34172119800102981")),
         "mother": parent("演秀兰", with_check("34172119810102980")),
@@ -91,7 +91,7 @@ def moved(referral: str, finding: str | None, code: str, route: str, to_unit: st
 
 
 def topics() -> dict[str, list[Record]]:
-    """What comes out when everything is right."""
+    """The records of a correct outcome."""
     answer = {
         "submission": "s1", "outcome": "taken", "rows": 1, "accepted": 1, "accepted_with_drops": 0, "refused": 0,
         "unchanged": 0, "problems": [], "unit": "u",
@@ -133,11 +133,12 @@ def topics() -> dict[str, list[Record]]:
 
 
 def outcome(
-    change: Callable[[dict[str, list[Record]]], None] = lambda said: None, files: dict[str, str] | None = None
+    change: Callable[[dict[str, list[Record]]], None] = lambda records_by_topic: None,
+    files: dict[str, str] | None = None,
 ) -> Outcome:
-    said = topics()
-    change(said)
-    return Outcome(truth(), said, files or {"rec-1": "file-1"}, {"s1": "s1"}, "2026-09-30")
+    records_by_topic = topics()
+    change(records_by_topic)
+    return Outcome(truth(), records_by_topic, files or {"rec-1": "file-1"}, {"s1": "s1"}, "2026-09-30")
 
 
 def wrong(found: Outcome) -> list[str]:
@@ -148,52 +149,60 @@ def test_a_right_outcome_passes() -> None:
     assert wrong(outcome()) == []
 
 
-def _rows_lost(said: dict[str, list[Record]]) -> None:
-    said["receipt.u.v1"][0].body["accepted"] = 0
+def _rows_lost(records_by_topic: dict[str, list[Record]]) -> None:
+    records_by_topic["receipt.u.v1"][0].body["accepted"] = 0
 
 
-def _report_refused(said: dict[str, list[Record]]) -> None:
-    said["receipt.u.v1"][1].body.update(outcome="refused", finding=None)
+def _report_refused(records_by_topic: dict[str, list[Record]]) -> None:
+    records_by_topic["receipt.u.v1"][1].body.update(outcome="refused", finding=None)
 
 
-def _referred_twice(said: dict[str, list[Record]]) -> None:
+def _referred_twice(records_by_topic: dict[str, list[Record]]) -> None:
     again = moved("r9", "f1", "unattended", "R4", "341722-mzj")
-    said["referral.restricted.v1"].append(record("referral.restricted.v1", "referral.ReferralChanged.v1", again, n=1))
+    records_by_topic["referral.restricted.v1"].append(
+        record("referral.restricted.v1", "referral.ReferralChanged.v1", again, n=1)
+    )
 
 
-def _seen_by_all(said: dict[str, list[Record]]) -> None:
-    said["referral.queue.341722-mzj.v1"] = [record("q3", "referral.QueueEntry.v1", {"version": 1}, key="r1")]
+def _seen_by_all(records_by_topic: dict[str, list[Record]]) -> None:
+    records_by_topic["referral.queue.341722-mzj.v1"] = [
+        record("q3", "referral.QueueEntry.v1", {"version": 1}, key="r1")
+    ]
 
 
-def _disclosed_to_all(said: dict[str, list[Record]]) -> None:
+def _disclosed_to_all(records_by_topic: dict[str, list[Record]]) -> None:
     sealed = {"referral": "r1", "fields": ["name"], "jwe": "x"}
-    said["disclosure.341722-mzj.v1"] = [record("d1", "registry.Disclosed.v1", sealed, key="r1")]
+    records_by_topic["disclosure.341722-mzj.v1"] = [record("d1", "registry.Disclosed.v1", sealed, key="r1")]
 
 
-def _announced_to_all(said: dict[str, list[Record]]) -> None:
-    said["notify.inbox.u.v1"][0].body["subject"] = "r1"
+def _announced_to_all(records_by_topic: dict[str, list[Record]]) -> None:
+    records_by_topic["notify.inbox.u.v1"][0].body["subject"] = "r1"
 
 
-def _gap_forgotten(said: dict[str, list[Record]]) -> None:
-    said["referral.case.v1"].clear()
+def _gap_forgotten(records_by_topic: dict[str, list[Record]]) -> None:
+    records_by_topic["referral.case.v1"].clear()
 
 
-def _same_state_twice(said: dict[str, list[Record]]) -> None:
-    said["referral.queue.341722-rsj.v1"].append(record("q2", "referral.QueueEntry.v1", {"version": 1}, n=1, key="r2"))
+def _same_state_twice(records_by_topic: dict[str, list[Record]]) -> None:
+    records_by_topic["referral.queue.341722-rsj.v1"].append(
+        record("q2", "referral.QueueEntry.v1", {"version": 1}, n=1, key="r2")
+    )
 
 
-def _told_twice(said: dict[str, list[Record]]) -> None:
-    again = {**said["notify.inbox.u.v1"][0].body, "notice": "n2"}
-    said["notify.inbox.u.v1"].append(record("notify.inbox.u.v1", "notify.Notice.v1", again, n=1))
+def _notified_twice(records_by_topic: dict[str, list[Record]]) -> None:
+    again = {**records_by_topic["notify.inbox.u.v1"][0].body, "notice": "n2"}
+    records_by_topic["notify.inbox.u.v1"].append(record("notify.inbox.u.v1", "notify.Notice.v1", again, n=1))
 
 
-def _event_lost(said: dict[str, list[Record]]) -> None:
-    later = said["eligibility.child.v1"][0].body
-    said["eligibility.child.v1"].append(record("eligibility.child.v1", "eligibility.ChildAssessed.v1", later, n=2))
+def _event_lost(records_by_topic: dict[str, list[Record]]) -> None:
+    later = records_by_topic["eligibility.child.v1"][0].body
+    records_by_topic["eligibility.child.v1"].append(
+        record("eligibility.child.v1", "eligibility.ChildAssessed.v1", later, n=2)
+    )
 
 
-def _wrong_answer(said: dict[str, list[Record]]) -> None:
-    said["eligibility.child.v1"][0].body["migrant"]["answer"] = "unknown"
+def _wrong_answer(records_by_topic: dict[str, list[Record]]) -> None:
+    records_by_topic["eligibility.child.v1"][0].body["migrant"]["answer"] = "unknown"
 
 
 @pytest.mark.parametrize(
@@ -207,29 +216,29 @@ def _wrong_answer(said: dict[str, list[Record]]) -> None:
         (_announced_to_all, "no ordinary topic of a unit names a restricted matter"),
         (_gap_forgotten, "every gap in the facts is one referral"),
         (_same_state_twice, "no queue shows the same state"),
-        (_told_twice, "no notice comes twice"),
+        (_notified_twice, "no notice comes twice"),
         (_event_lost, "no event of any service is missing"),
         (_wrong_answer, "who is a migrant child"),
     ],
 )
-def test_each_broken_promise_is_seen(change: Callable[[dict[str, list[Record]]], None], what: str) -> None:
-    """One thing is made wrong, and the check for it says so."""
-    assert any(said.startswith(what) for said in wrong(outcome(change)))
+def test_each_violation_is_reported(change: Callable[[dict[str, list[Record]]], None], what: str) -> None:
+    """One record is made wrong, and the check for it fails."""
+    assert any(statement.startswith(what) for statement in wrong(outcome(change)))
 
 
-def test_a_duplicate_on_a_topic_is_no_fault() -> None:
-    """The relay of a killed service sends again; readers drop it by its id, and so does the checker."""
+def test_a_duplicate_on_a_topic_is_not_a_violation() -> None:
+    """The relay of a killed service publishes again; consumers and the outcome check drop the duplicate by its id."""
 
-    def sent_again(said: dict[str, list[Record]]) -> None:
-        for records in said.values():
+    def sent_again(records_by_topic: dict[str, list[Record]]) -> None:
+        for records in records_by_topic.values():
             records.extend(list(records))
 
     assert wrong(outcome(sent_again)) == []
 
 
-def test_two_children_in_one_file_are_seen() -> None:
-    def second(said: dict[str, list[Record]]) -> None:
-        said["intake.record.v1"].append(
+def test_two_children_in_one_file_are_reported() -> None:
+    def second(records_by_topic: dict[str, list[Record]]) -> None:
+        records_by_topic["intake.record.v1"].append(
             record("intake.record.v1", "intake.RecordRead.v1", {"record": "rec-2"}, n=1, cause=REPORT)
         )
 
@@ -239,7 +248,7 @@ def test_two_children_in_one_file_are_seen() -> None:
     assert "no file holds records of two children" in wrong(found)
 
 
-def test_a_lost_record_is_seen() -> None:
+def test_a_lost_record_is_reported() -> None:
     found = outcome()
     found.record_child.clear()
     assert any("none is lost" in what for what in wrong(found))
@@ -261,14 +270,14 @@ def test_a_lost_record_is_seen() -> None:
         ("2026-09-03T01:00:00Z 1795475827.281", set()),
     ],
 )
-def test_what_is_personal_is_found_and_nothing_else(text: str, kinds: set[str]) -> None:
-    """Names also when escaped, numbers also inside other numbers; hashes and times are not taken for people."""
+def test_only_personal_data_is_found(text: str, kinds: set[str]) -> None:
+    """Names are found when escaped and ID numbers inside longer numbers; hashes and times are not mistaken for them."""
     assert set(privacy.Identities.from_truth(truth()).find(text)) == kinds
 
 
 @pytest.mark.parametrize("module", PLAIN)
 def test_actors_and_checks_import_nothing_of_hutong_but_the_client(module: str) -> None:
-    """The clients and the checker stand alone: confluent-kafka, joserfc, the standard library."""
+    """The clients and the outcome check use only confluent-kafka, joserfc and the standard library."""
     code = (
         f"import sys; import {module}; "
         "print(sorted(n for n in sys.modules if n.split('.')[0] in "

@@ -1,4 +1,4 @@
-"""The invented county: one seed, one truth; people nobody can mistake for real ones; troubles at stated rates."""
+"""The invented county: one seed gives one ground truth, recognisably invented people, and defects at stated rates."""
 
 import hashlib
 from collections import Counter
@@ -23,7 +23,7 @@ def made() -> population.Population:
 
 
 @pytest.fixture(scope="module")
-def handed(made: population.Population) -> tuple[submissions.Submission, ...]:
+def submitted(made: population.Population) -> tuple[submissions.Submission, ...]:
     return submissions.generate(demo_county(), made)
 
 
@@ -35,8 +35,8 @@ def digest(folder: Path) -> dict[str, str]:
     }
 
 
-def test_the_same_seed_makes_the_same_bytes(tmp_path: Path) -> None:
-    """Truth, events and workbooks; another seed makes others."""
+def test_the_same_seed_generates_the_same_bytes(tmp_path: Path) -> None:
+    """The ground truth, events and workbooks are the same; another seed generates others."""
     county = demo_county()
     for name, seed in (("one", 3), ("again", 3), ("other", 4)):
         one = population.generate(county, 60, seed, FIRST_DAY, 40)
@@ -47,7 +47,7 @@ def test_the_same_seed_makes_the_same_bytes(tmp_path: Path) -> None:
 
 
 def test_every_id_number_is_valid_and_of_the_invented_sequence(made: population.Population) -> None:
-    """Right checksum, the child's own birthday, an order number from 980 on, nobody twice."""
+    """Each has a valid checksum, the child's own birthday and an order number from 980 on, and none occurs twice."""
     numbers = [child.id_number for child in made.children if child.id_number]
     for child in made.children:
         if child.id_number:
@@ -65,15 +65,15 @@ def test_a_checksum_computed_by_hand() -> None:
 
 
 def test_nobody_could_be_taken_for_a_real_person(made: population.Population) -> None:
-    """Surnames that nobody has, telephones that nobody has, villages that say they are invented."""
+    """Surnames and telephone numbers belong to nobody, and villages are marked as invented."""
     for child in made.children:
         assert child.name[0] in SURNAMES
         assert child.family.father.phone.startswith("1990000")
         assert "虚构" in child.family.address
 
 
-def test_every_cohort_and_state_is_there(made: population.Population) -> None:
-    """At their stated shares, and at least one child each."""
+def test_every_cohort_and_state_occurs(made: population.Population) -> None:
+    """Each has its stated share and at least one child."""
     cohorts = Counter(child.cohort for child in made.children)
     assert cohorts.keys() == population.COHORTS.keys()
     for cohort, share in population.COHORTS.items():
@@ -82,8 +82,8 @@ def test_every_cohort_and_state_is_there(made: population.Population) -> None:
     assert states.keys() == population.CONDITIONS.keys()
 
 
-def test_who_turns_sixteen_or_fills_six_months_does_so_in_between(made: population.Population) -> None:
-    """The days on which answers change lie within the demo, after the files came."""
+def test_sixteenth_birthdays_and_six_month_dates_fall_within_the_demo(made: population.Population) -> None:
+    """The days on which answers change are within the demo, after the files are submitted."""
     for child in made.children:
         if child.cohort == "turns_16":
             birthday = add_months(child.born, 192)
@@ -98,7 +98,7 @@ def test_who_turns_sixteen_or_fills_six_months_does_so_in_between(made: populati
 
 
 def test_months_end_where_the_civil_code_ends_them() -> None:
-    """Civil Code 202: the corresponding day, or the last day of the month."""
+    """Civil Code 202 sets the corresponding day, or else the last day of the month."""
     assert add_months(date(2026, 8, 31), 6) == date(2027, 2, 28)
     assert add_months(date(2026, 8, 28), 6) == date(2027, 2, 28)
     assert add_months(date(2012, 2, 29), 12 * 14) == date(2026, 2, 28)
@@ -107,8 +107,8 @@ def test_months_end_where_the_civil_code_ends_them() -> None:
     assert age_on(date(2010, 9, 1), date(2026, 9, 1)) == 16
 
 
-def test_twins_and_siblings_share_what_families_share(made: population.Population) -> None:
-    """One address and one telephone for several children; twins share the birthday too, but no number."""
+def test_twins_and_siblings_share_family_details(made: population.Population) -> None:
+    """Siblings share an address and a telephone number; twins share the birthday too, but no ID number."""
     by_family: dict[str, list[population.Child]] = {}
     for child in made.children:
         by_family.setdefault(child.family.key, []).append(child)
@@ -120,10 +120,10 @@ def test_twins_and_siblings_share_what_families_share(made: population.Populatio
         assert len({child.id_number for child in family}) == len(family)
 
 
-def test_every_header_is_one_the_county_knows(handed: tuple[submissions.Submission, ...]) -> None:
-    """Files arrive under the county's own synonyms; the one forbidden column is planted on purpose."""
+def test_every_header_is_known_to_the_county(submitted: tuple[submissions.Submission, ...]) -> None:
+    """Files use the county's own synonyms; the one forbidden column is planted on purpose."""
     county = demo_county()
-    for one in handed:
+    for one in submitted:
         dataset = county.dataset(one.dataset)
         assert dataset is not None
         names = {name for column in dataset.columns for name in column.names}
@@ -134,9 +134,11 @@ def test_every_header_is_one_the_county_knows(handed: tuple[submissions.Submissi
         assert one.dataset in unit.submits
 
 
-def test_six_departments_and_eight_townships_hand_over_half_by_wire(handed: tuple[submissions.Submission, ...]) -> None:
-    """Workbooks, whole files as events and single rows; every unit that holds something speaks."""
-    taken = [one for one in handed if one.expect == "taken"]
+def test_six_departments_and_eight_townships_submit_half_as_events(
+    submitted: tuple[submissions.Submission, ...],
+) -> None:
+    """They submit workbooks, whole files as events and single rows; every unit with data submits some."""
+    taken = [one for one in submitted if one.expect == "taken"]
     assert len({one.unit for one in taken if one.dataset == "village"}) == 8
     assert len({one.unit for one in taken if one.dataset != "village"}) == 6
     rows: Counter[str] = Counter()
@@ -145,20 +147,20 @@ def test_six_departments_and_eight_townships_hand_over_half_by_wire(handed: tupl
     assert 0.4 < rows["workbook"] / rows.total() < 0.6
 
 
-def test_troubles_come_at_their_rates_and_spare_what_was_planted() -> None:
-    """Counted over many rows; a row that carries a planted gap is left readable."""
+def test_defects_occur_at_their_rates_and_spare_planted_gaps() -> None:
+    """Rates are counted over many rows; a row with a planted gap stays readable."""
     county = demo_county()
     many = population.generate(county, 3000, 5, FIRST_DAY, 122)
     planted = {gap.child for gap in many.service_gaps}
     rows = [row for one in submissions.generate(county, many) if one.expect == "taken" for row in one.rows]
     found = Counter(row.defect for row in rows)
-    for trouble in ("id_mistyped", "date_impossible", "name_spaced", "id_look_alike", "date_other_form"):
-        assert found[trouble] / len(rows) == pytest.approx(submissions.DEFECT_RATES[trouble], rel=0.5)
+    for defect in ("id_mistyped", "date_impossible", "name_spaced", "id_look_alike", "date_other_form"):
+        assert found[defect] / len(rows) == pytest.approx(submissions.DEFECT_RATES[defect], rel=0.5)
     assert all(row.defect is None for row in rows if row.child in planted)
 
 
-def test_every_planted_finding_is_one_a_person_may_report(made: population.Population) -> None:
-    """The routes and roles of the truth are those of the county's data."""
+def test_every_planted_finding_may_be_reported_by_a_person(made: population.Population) -> None:
+    """The routes and roles of the ground truth are those of the county's data."""
     county = demo_county()
     assert (
         len({one.ce_id for one in made.planted_findings})
@@ -178,9 +180,9 @@ def test_every_planted_finding_is_one_a_person_may_report(made: population.Popul
         assert (FindingCode(gap.code) in route.findings, route.unit) == (True, gap.to_unit)
 
 
-def test_a_workbook_is_what_a_clerk_would_send(handed: tuple[submissions.Submission, ...], tmp_path: Path) -> None:
-    """A title above the header in some, a sum below in some; the header's cells are the columns."""
-    books = [one for one in handed if one.channel == "workbook"]
+def test_a_workbook_looks_like_a_clerks(submitted: tuple[submissions.Submission, ...], tmp_path: Path) -> None:
+    """Some have a title above the header or a sum below; the header's cells are the columns."""
+    books = [one for one in submitted if one.channel == "workbook"]
     assert {one.title is None for one in books} == {True, False}
     assert {one.with_sum for one in books} == {True, False}
     for one in books:

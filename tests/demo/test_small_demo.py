@@ -1,4 +1,4 @@
-"""The demo itself, small: every check holds, and nothing is left behind."""
+"""A small run of the demo passes every check and leaves nothing behind."""
 
 import os
 import signal
@@ -18,8 +18,8 @@ def command(home: Path, *more: str) -> list[str]:
 
 @embedded_only
 @pytest.mark.timeout(900)
-def test_a_small_county_comes_through_with_every_check(tmp_path: Path) -> None:
-    """Sixty children, five weeks, one service killed on the way: exit code 0, no process left."""
+def test_a_small_county_passes_every_check(tmp_path: Path) -> None:
+    """With sixty children, five weeks and one service killed meanwhile, the exit code is 0 and no process is left."""
     home = tmp_path / "demo"
     with ends_with_the_test(home):
         done = subprocess.run(
@@ -36,7 +36,7 @@ def test_a_small_county_comes_through_with_every_check(tmp_path: Path) -> None:
 @embedded_only
 @pytest.mark.timeout(300)
 def test_ctrl_c_leaves_no_process(tmp_path: Path) -> None:
-    """Interrupted while the services run: exit code 130 and nothing left."""
+    """If it is interrupted while the services run, the exit code is 130 and nothing is left."""
     home = tmp_path / "demo"
     with ends_with_the_test(home):
         running = subprocess.Popen(

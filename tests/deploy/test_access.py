@@ -1,8 +1,8 @@
-"""Who may read and write what, written out by hand from law and policy, against the lists and against the broker.
+"""The access table, derived by hand from law and policy, is compared with the access lists and with the broker.
 
-The table below repeats nothing of ``contracts.topics``: it says what must be true. Personal data go to whom the purpose
-needs and to nobody else (个人信息保护法 6, 28); restricted routes travel on topics of their own, and no reader of the
-ordinary ones can tell that they exist (policy, part 4).
+The table below repeats nothing of ``contracts.topics``: it states what must be true. Personal data reach only those
+whom the purpose requires (个人信息保护法 6, 28). Restricted routes have topics of their own, and readers of the
+ordinary topics cannot find out that they exist (policy, part 4).
 """
 
 import time
@@ -26,7 +26,7 @@ from deploy.installation import Installation
 COUNTY = "341722"
 SERVICES = ("intake", "registry", "eligibility", "referral", "notify")
 STRANGER = "a-stranger"
-"""Logs in, and stands on no list."""
+"""A user who can log in but is on no access list."""
 
 # Topic -> who writes it, who reads it. Everybody else: nothing.
 INNER = {
@@ -70,7 +70,7 @@ Access = tuple[str, str, str]
 
 
 def expected() -> set[Access]:
-    """Everything that is allowed."""
+    """Return every access that is allowed."""
     named = [(name, *who) for name, who in INNER.items()]
     for family, units in (
         (SUBMITTING, SUBMIT),
@@ -92,15 +92,15 @@ def principals(units: Iterable[str] = UNITS) -> list[str]:
     return [*SERVICES, "clock", "operator", STRANGER, *ordinary, *(f"{unit}-restricted" for unit in ordinary)]
 
 
-def violations(held: set[Access], who: Iterable[str], where: Iterable[str]) -> list[str]:
-    """Every principal on every topic, read and write: what differs from the table."""
+def violations(granted: set[Access], who: Iterable[str], where: Iterable[str]) -> list[str]:
+    """Return every read or write access that differs from the table."""
     allowed = expected()
     tried = {(principal, does, topic) for principal in who for does in ("READ", "WRITE") for topic in where}
     assert allowed & tried
     return sorted(
-        f"{principal} {'may' if (principal, does, topic) in held else 'may not'} {does} {topic}"
+        f"{principal} {'may' if (principal, does, topic) in granted else 'may not'} {does} {topic}"
         for principal, does, topic in tried
-        if ((principal, does, topic) in held) is not ((principal, does, topic) in allowed)
+        if ((principal, does, topic) in granted) is not ((principal, does, topic) in allowed)
     )
 
 
@@ -108,8 +108,8 @@ def every_topic() -> set[str]:
     return {topic for _, _, topic in expected()}
 
 
-def given(county: County) -> set[Access]:
-    """What the access lists that the contracts make give; a line for another principal or topic is one too many."""
+def granted_by_lists(county: County) -> set[Access]:
+    """Return the accesses that the lists of the contracts grant; an entry for any other topic is an error."""
     lines = {
         (grant.principal, grant.operation, grant.name)
         for grant in provision.broker_spec(county, 4).grants
@@ -123,20 +123,20 @@ def given(county: County) -> set[Access]:
 # ---------------------------------------------------------------- the lists
 
 
-def test_every_principal_may_do_on_every_topic_what_the_table_says(county: County) -> None:
-    assert violations(given(county), principals(), every_topic()) == []
+def test_every_principal_has_exactly_the_access_in_the_table(county: County) -> None:
+    assert violations(granted_by_lists(county), principals(), every_topic()) == []
 
 
 @pytest.mark.parametrize("family", RESTRICTED_AGENCY)
 def test_an_ordinary_log_in_on_a_restricted_topic_is_reported(
     family: str, county: County, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Planted in the contracts: the unit's ordinary log-in beside the second one, as writer and reader."""
+    """The contracts are changed so that the unit's ordinary log-in may write and read beside the restricted one."""
     [topic] = [one for one in topics.TOPICS if one.name == family]
     planted = replace(topic, writers=(*topic.writers, "{unit}"), readers=(*topic.readers, "{unit}"))
     monkeypatch.setattr(topics, "TOPICS", tuple(planted if one is topic else one for one in topics.TOPICS))
 
-    found = violations(given(county), principals(), every_topic())
+    found = violations(granted_by_lists(county), principals(), every_topic())
 
     name = family.format(unit=f"{COUNTY}-gaj")
     assert f"{COUNTY}-gaj may READ {name}" in found
@@ -154,8 +154,8 @@ def test_an_ordinary_log_in_on_a_restricted_topic_is_reported(
         (STRANGER, "WRITE", f"action.{COUNTY}-gaj.restricted.v1"),
     ],
 )
-def test_any_access_too_many_or_too_few_is_reported(planted: Access, county: County) -> None:
-    lines = given(county)
+def test_any_surplus_or_missing_access_is_reported(planted: Access, county: County) -> None:
+    lines = granted_by_lists(county)
     principal, does, topic = planted
     assert violations(lines | {planted}, principals(), every_topic()) == [f"{principal} may {does} {topic}"]
     lost = (f"{COUNTY}-gaj-restricted", "READ", f"disclosure.{COUNTY}-gaj.restricted.v1")
@@ -165,14 +165,14 @@ def test_any_access_too_many_or_too_few_is_reported(planted: Access, county: Cou
 # ---------------------------------------------------------------- the broker
 
 TOO_LARGE = b"0" * (provision.MAX_RECORD_BYTES + 1)
-"""Whoever may write is told that it is too large, and nothing is left behind; whoever may not is told that."""
+"""A principal who may write gets the error that it is too large, and nothing is stored; any other is denied."""
 PATIENCE = 60.0
 DENIED = KafkaError.TOPIC_AUTHORIZATION_FAILED
 
 
 @pytest.fixture(scope="session")
 def stranger(installed: Installation) -> Installation:
-    """The installation with one user more."""
+    """The installation with one additional user."""
     word = "a-word-of-its-own"
     admin = AdminClient(installed.kafka("admin"))
     mechanism = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, provision.SCRAM_ITERATIONS)
@@ -187,23 +187,23 @@ def tried_units() -> tuple[str, ...]:
 
 
 def tried_topics() -> list[str]:
-    """Every inner topic, and every topic of these units: one of each kind, and another like the first."""
+    """Every inner topic, and every topic of these units: one of each kind and a second of the first kind."""
     shown = {f"{COUNTY}-{unit}" for unit in tried_units()}
     return sorted(topic for topic in every_topic() if topic in INNER or set(topic.split(".")) & shown)
 
 
 @pytest.mark.parametrize("principal", [who for who in principals(("gaj", "jtj", "zjj")) if "zjj-" not in who])
-def test_the_broker_lets_each_principal_do_what_the_table_says(principal: str, stranger: Installation) -> None:
+def test_the_broker_enforces_the_access_table_for_each_principal(principal: str, stranger: Installation) -> None:
     kafka = stranger.kafka(principal)
-    held = {(principal, "READ", topic) for topic in readable(kafka, principal, tried_topics())}
-    held |= {(principal, "WRITE", topic) for topic in writable(kafka, tried_topics())}
+    granted = {(principal, "READ", topic) for topic in readable(kafka, principal, tried_topics())}
+    granted |= {(principal, "WRITE", topic) for topic in writable(kafka, tried_topics())}
 
     allowed = {one for one in expected() if one[0] == principal and one[2] in tried_topics()}
-    assert held == allowed
+    assert granted == allowed
 
 
 def readable(kafka: dict[str, object], principal: str, names: Iterable[str]) -> Iterator[str]:
-    """The topics that the broker gives to read: a record or the end is evidence, else it says that it does not."""
+    """Return the topics that the broker lets the principal read: it returns a record or the end, or else refuses."""
     group = f"{provision.group_prefix(principal)}attempt"
     reader = Consumer({**kafka, "group.id": group, "enable.partition.eof": True})
     try:
@@ -227,7 +227,7 @@ def readable(kafka: dict[str, object], principal: str, names: Iterable[str]) -> 
 
 
 def unknown(reader: Consumer, topic: str) -> bool:
-    """The broker does not even describe it."""
+    """Whether the broker does not even describe the topic."""
     deadline = time.monotonic() + PATIENCE
     while True:
         try:
@@ -241,19 +241,19 @@ def unknown(reader: Consumer, topic: str) -> bool:
 
 
 def writable(kafka: dict[str, object], names: Iterable[str]) -> list[str]:
-    """The topics that the broker would let a record of right size into."""
-    told: dict[str, int | None] = {}
+    """Return the topics to which the broker would accept a record of valid size."""
+    codes: dict[str, int | None] = {}
 
     def answered(error: KafkaError | None, record: Message) -> None:
-        told[str(record.topic())] = None if error is None else error.code()
+        codes[str(record.topic())] = None if error is None else error.code()
 
     size = {"message.max.bytes": 2 * len(TOO_LARGE), "message.timeout.ms": int(PATIENCE * 1000)}
     writer = Producer({**kafka, **size, "acks": "all"})
     for topic in names:
         try:
             writer.produce(topic, TOO_LARGE, b"attempt", partition=0, on_delivery=answered)
-        except KafkaException as refused:  # known before it is sent
-            told[topic] = refused.args[0].code()
+        except KafkaException as refused:  # refused before it is sent
+            codes[topic] = refused.args[0].code()
     assert writer.flush(PATIENCE) == 0
-    assert set(told.values()) <= {DENIED, KafkaError.MSG_SIZE_TOO_LARGE}, told
-    return [topic for topic, code in told.items() if code == KafkaError.MSG_SIZE_TOO_LARGE]
+    assert set(codes.values()) <= {DENIED, KafkaError.MSG_SIZE_TOO_LARGE}, codes
+    return [topic for topic, code in codes.items() if code == KafkaError.MSG_SIZE_TOO_LARGE]

@@ -1,4 +1,4 @@
-"""Days begin once, in order, and none is skipped."""
+"""Each day begins once, in order, and none is skipped."""
 
 import json
 import threading
@@ -22,8 +22,8 @@ def test_every_missed_day_is_caught_up_in_order() -> None:
     assert list(clock.missed_days(None, today)) == [today]
 
 
-def test_time_is_told_in_full_ten_minutes() -> None:
-    """Just before and on the mark."""
+def test_time_is_published_in_full_ten_minute_intervals() -> None:
+    """The interval is checked just before and exactly at its end."""
     assert clock.last_interval(datetime(2026, 11, 23, 8, 9, 59, tzinfo=UTC)) == datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
     assert clock.last_interval(datetime(2026, 11, 23, 8, 10, 0, tzinfo=UTC)) == datetime(
         2026, 11, 23, 8, 10, tzinfo=UTC
@@ -32,7 +32,7 @@ def test_time_is_told_in_full_ten_minutes() -> None:
 
 @pytest.fixture
 def clock_topic(kafka: EmbeddedKafka) -> EmbeddedKafka:
-    """A broker whose clock.v1 is there and empty."""
+    """A broker with an empty topic clock.v1."""
     admin = AdminClient(kafka.admin_config)
     if topics.CLOCK.name in admin.list_topics(timeout=20).topics:
         ends = admin.list_offsets({TopicPartition(topics.CLOCK.name, 0): clock_end()})
@@ -50,7 +50,7 @@ def clock_end() -> OffsetSpec:
     return latest
 
 
-def said(kafka: EmbeddedKafka) -> list[tuple[str, str]]:
+def published(kafka: EmbeddedKafka) -> list[tuple[str, str]]:
     reader = Consumer({**kafka.admin_config, "group.id": "test-clock"})
     try:
         low, high = reader.get_watermark_offsets(TopicPartition(topics.CLOCK.name, 0), timeout=20)
@@ -68,14 +68,14 @@ def said(kafka: EmbeddedKafka) -> list[tuple[str, str]]:
         reader.close()
 
 
-def test_the_simulator_goes_day_by_day_with_its_hours(clock_topic: EmbeddedKafka) -> None:
+def test_the_simulator_publishes_each_day_and_its_hours_in_order(clock_topic: EmbeddedKafka) -> None:
     """A day, its hours, the next day; skipping one is refused."""
     simulator = clock.Simulator(clock.Clock(clock_topic.admin_config, "341722"), hours=(1, 18))
     simulator.begin_day(date(2026, 9, 1))
     simulator.finish_day()
     simulator.begin_day(date(2026, 9, 2))
 
-    assert [moment for _, moment in said(clock_topic)] == [
+    assert [moment for _, moment in published(clock_topic)] == [
         "2026-09-01",
         "2026-08-31T17:00:00Z",
         "2026-09-01T10:00:00Z",
@@ -86,17 +86,17 @@ def test_the_simulator_goes_day_by_day_with_its_hours(clock_topic: EmbeddedKafka
         simulator.begin_day(date(2026, 9, 4))
 
 
-def test_a_clock_that_was_down_catches_up_and_then_keeps_time(clock_topic: EmbeddedKafka) -> None:
+def test_a_restarted_clock_catches_up_and_then_keeps_time(clock_topic: EmbeddedKafka) -> None:
     """It reads its own last day back from the topic."""
     today = datetime.now(COUNTY_TIME).date()
     old = clock.Clock(clock_topic.admin_config, "341722")
     old.begin_day(today - timedelta(days=2))
     old.flush()
-    told = threading.Event()
-    told.set()
+    stop = threading.Event()
+    stop.set()
 
-    clock.run(clock.Clock(clock_topic.admin_config, "341722"), told)
+    clock.run(clock.Clock(clock_topic.admin_config, "341722"), stop)
 
-    days = [moment for kind, moment in said(clock_topic) if "DayBegan" in kind]
+    days = [moment for kind, moment in published(clock_topic) if "DayBegan" in kind]
     assert days == [(today - timedelta(days=ago)).isoformat() for ago in (2, 1, 0)]
     assert old.last_emitted()[0] == today

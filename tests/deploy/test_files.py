@@ -1,4 +1,4 @@
-"""A file is written whole or not at all, for its owner alone, and never over what somebody else put there."""
+"""A file is written completely or not at all, is readable by its owner only and never replaces a foreign file."""
 
 import os
 import resource
@@ -38,7 +38,7 @@ def a_pipe(place: Path, _: Path) -> None:
 
 
 @pytest.mark.parametrize("make", [a_link, a_dangling_link, a_hard_link, a_folder, a_pipe])
-def test_what_is_not_ours_is_left_alone(tmp_path: Path, make: Callable[[Path, Path], None]) -> None:
+def test_a_path_that_is_not_ours_is_left_alone(tmp_path: Path, make: Callable[[Path, Path], None]) -> None:
     folder, secret = tmp_path / "a", tmp_path / "secret"
     folder.mkdir()
     secret.write_text("secret")
@@ -70,8 +70,8 @@ def test_a_file_of_another_owner_is_left_alone(tmp_path: Path) -> None:
 
 
 @as_root
-def test_a_file_can_be_given_to_whom_it_is_for(tmp_path: Path) -> None:
-    """And replaced when it is theirs already."""
+def test_a_file_can_be_given_to_its_recipient(tmp_path: Path) -> None:
+    """A file that is already theirs is replaced."""
     for text in ("old", "new"):
         write_private(tmp_path / "file", text, owner=SOMEBODY)
         found = (tmp_path / "file").stat()
@@ -79,7 +79,7 @@ def test_a_file_can_be_given_to_whom_it_is_for(tmp_path: Path) -> None:
     assert (tmp_path / "file").read_text() == "new"
 
 
-def test_our_own_file_is_replaced_and_is_nobody_elses_to_read(tmp_path: Path) -> None:
+def test_our_own_file_is_replaced_and_only_we_can_read_it(tmp_path: Path) -> None:
     place = tmp_path / "file"
     place.write_text("old")
     place.chmod(0o644)
@@ -100,7 +100,7 @@ def test_a_file_that_its_writer_does_not_recognise_is_left_alone(tmp_path: Path)
     assert place.read_bytes() == b"a clerk's"
 
 
-def test_a_file_that_finds_no_room_leaves_the_old_one_and_nothing_else(tmp_path: Path) -> None:
+def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     place = tmp_path / "file"
     write_private(place, "old")
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -115,8 +115,8 @@ def test_a_file_that_finds_no_room_leaves_the_old_one_and_nothing_else(tmp_path:
     assert [each.name for each in tmp_path.iterdir()] == ["file"]
 
 
-def test_a_writer_that_is_killed_before_it_renames_leaves_the_old_one_whole(tmp_path: Path) -> None:
-    """What it leaves behind has another name, and nobody else can read it."""
+def test_a_writer_killed_before_the_rename_leaves_the_old_file_intact(tmp_path: Path) -> None:
+    """The temporary file has another name, and nobody else can read it."""
     place = tmp_path / "file"
     write_private(place, "old")
     killed = """
@@ -135,7 +135,7 @@ files.write_private(Path(sys.argv[1]), "new" * 1000)
     assert stat.S_IMODE(left.stat().st_mode) == 0o600
 
 
-def test_a_folder_is_its_owners_alone(tmp_path: Path) -> None:
+def test_only_the_owner_can_use_a_folder(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir(mode=0o755)
     private_folder(tmp_path / "a")
     private_folder(tmp_path / "b" / "c", 0o711)
@@ -144,7 +144,7 @@ def test_a_folder_is_its_owners_alone(tmp_path: Path) -> None:
 
 
 @as_root
-def test_a_folder_of_another_owner_is_not_ours_to_fill(tmp_path: Path) -> None:
+def test_a_folder_of_another_owner_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir(mode=0o755)
     os.chown(tmp_path / "a", *SOMEBODY)
 

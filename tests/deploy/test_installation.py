@@ -1,4 +1,4 @@
-"""Secrets are made on the spot, kept between runs, and readable by their owner alone."""
+"""Secrets are generated at the first start, kept between runs and readable by their owner only."""
 
 import json
 import stat
@@ -30,7 +30,7 @@ def prepared(home: Path) -> Installation:
     )
 
 
-def test_nobody_else_can_read_what_an_installation_keeps(tmp_path: Path) -> None:
+def test_nobody_else_can_read_an_installations_files(tmp_path: Path) -> None:
     """Every file is 0600 in folders of 0700; the home itself can be passed through, not looked into."""
     made = prepared(tmp_path / "home")
     assert stat.S_IMODE(made.home.stat().st_mode) == 0o711
@@ -40,8 +40,8 @@ def test_nobody_else_can_read_what_an_installation_keeps(tmp_path: Path) -> None
         assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600), path
 
 
-def test_what_was_made_once_is_kept(tmp_path: Path) -> None:
-    """A second start has the same log-ins and keys; only addresses are taken anew."""
+def test_credentials_are_created_once_and_kept(tmp_path: Path) -> None:
+    """A second start has the same log-ins and keys; only the addresses change."""
     first = prepared(tmp_path)
     secrets = first.secrets_file("registry").read_text()
     keys = agency_keys(tmp_path, ["341722-gaj"])
@@ -53,8 +53,8 @@ def test_what_was_made_once_is_kept(tmp_path: Path) -> None:
     assert agency_keys(tmp_path, ["341722-gaj"]) == keys
 
 
-def test_a_service_is_told_what_its_settings_ask_for(tmp_path: Path) -> None:
-    """The environment reads back as settings, and each service holds its own secrets and no other's."""
+def test_a_service_receives_the_environment_its_settings_require(tmp_path: Path) -> None:
+    """The environment reads back as settings, and each service has its own secrets and no other's."""
     made = prepared(tmp_path)
     settings = {name: Settings.from_environment(made.settings_env(name)) for name in ("intake", "registry", "notify")}
 
@@ -73,7 +73,7 @@ def test_a_service_is_told_what_its_settings_ask_for(tmp_path: Path) -> None:
 
 
 def test_an_agency_opens_what_was_sealed_to_it(tmp_path: Path) -> None:
-    """The public half goes into the county's data, the private half stays with the agency."""
+    """The public key is added to the county's data; the private key stays with the agency."""
     public = json.loads(agency_keys(tmp_path, ["341722-gaj"])["341722-gaj"])
     assert "d" not in public
     sealed = jwe.encrypt_compact({"alg": "ECDH-ES+A256KW", "enc": "A256GCM"}, b"for you", ECKey.import_key(public))
@@ -82,8 +82,8 @@ def test_an_agency_opens_what_was_sealed_to_it(tmp_path: Path) -> None:
     assert jwe.decrypt_compact(sealed, private).plaintext == b"for you"
 
 
-def test_an_empty_folder_is_no_installation(tmp_path: Path) -> None:
-    """The caller learns that there is none; a damaged file says so too."""
+def test_an_empty_folder_is_not_an_installation(tmp_path: Path) -> None:
+    """The error states that there is none; a damaged file is reported too."""
     with pytest.raises(NoInstallationError):
         Installation.load(tmp_path)
     (tmp_path / "installation.json").write_text("{}")
@@ -91,8 +91,8 @@ def test_an_empty_folder_is_no_installation(tmp_path: Path) -> None:
         Installation.load(tmp_path)
 
 
-def test_a_damaged_installation_is_not_made_anew_over_the_old(tmp_path: Path) -> None:
-    """Its passwords may still be mended or restored; new ones would fit neither broker nor database."""
+def test_a_damaged_installation_is_not_overwritten_by_a_new_one(tmp_path: Path) -> None:
+    """Its passwords may still be repaired or restored; new ones would match neither broker nor database."""
     prepared(tmp_path)
     file = tmp_path / "installation.json"
     torn = file.read_text()[:-20]
@@ -102,35 +102,39 @@ def test_a_damaged_installation_is_not_made_anew_over_the_old(tmp_path: Path) ->
     assert file.read_text() == torn
 
 
-@pytest.mark.parametrize(("held", "said"), [(None, "旧版本建的（格式 0"), (FORMAT + 1, "更新的版本建的")])
+@pytest.mark.parametrize(("stored", "message"), [(None, "旧版本建的（格式 0"), (FORMAT + 1, "更新的版本建的")])
 def test_an_installation_of_another_format_is_refused_and_kept(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], held: int | None, said: str
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    stored: int | None,
+    message: str,
 ) -> None:
-    """Before anything starts, in one sentence, by everything that would work on it; and nothing of it is touched."""
+    """Every command that uses it refuses in one sentence before anything starts, and changes nothing."""
     prepared(tmp_path)
     file = tmp_path / "installation.json"
     state = {name: value for name, value in json.loads(file.read_text()).items() if name != "format"}
-    file.write_text(json.dumps(state if held is None else {**state, "format": held}))
+    file.write_text(json.dumps(state if stored is None else {**state, "format": stored}))
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
 
-    with pytest.raises(UnsupportedFormatError, match=said):
+    with pytest.raises(UnsupportedFormatError, match=message):
         prepared(tmp_path)
-    for run, words in (
+    for run, arguments in (
         (local.main, ["local", "up", "--home", str(tmp_path)]),
         (local.main, ["local", "serve", "--home", str(tmp_path)]),
         (supervisor.main, ["supervisor", "--home", str(tmp_path)]),
     ):
-        monkeypatch.setattr(sys, "argv", words)
+        monkeypatch.setattr(sys, "argv", arguments)
         assert run() in (1, 3)
-        told = capsys.readouterr()
-        assert said in told.err
-        assert (told.out, told.err.count("\n"), told.err[-2]) == ("", 1, "。")
+        output = capsys.readouterr()
+        assert message in output.err
+        assert (output.out, output.err.count("\n"), output.err[-2]) == ("", 1, "。")
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
 @pytest.mark.parametrize("what", ['{"master_key": ', "[1]", "7"])
-def test_damaged_secrets_are_told_and_never_made_anew(tmp_path: Path, what: str) -> None:
-    """What a key opened would be lost with it; and what stands in the file is not repeated."""
+def test_damaged_secrets_are_reported_and_never_recreated(tmp_path: Path, what: str) -> None:
+    """Data sealed with a lost key could not be opened again. The message does not repeat the content of the file."""
     made = prepared(tmp_path)
     file = made.secrets_file("registry")
     file.write_text(what)

@@ -1,4 +1,4 @@
-"""A slow machine is waited for as long as something moves; what stands still is given up."""
+"""Slow work is awaited while it makes progress; stalled work is abandoned."""
 
 import asyncio
 import re
@@ -35,7 +35,7 @@ STALL_TIMEOUT = 1.5
 
 
 class SlowBroker(EmbeddedKafka):
-    """The embedded broker with another program in Java's place."""
+    """The embedded broker with another program in place of Java."""
 
     code = SLOW
 
@@ -54,7 +54,7 @@ class HangingBroker(SlowBroker):
 
 
 @embedded_only
-def test_a_broker_that_recovers_for_longer_than_the_patience_is_waited_for(
+def test_a_broker_that_recovers_for_longer_than_the_stall_timeout_is_awaited(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(progress, "STALL_TIMEOUT", STALL_TIMEOUT)
@@ -67,7 +67,9 @@ def test_a_broker_that_recovers_for_longer_than_the_patience_is_waited_for(
 
 
 @embedded_only
-def test_a_broker_that_repeats_one_line_is_given_up_and_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_broker_that_repeats_one_log_line_is_abandoned_and_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(progress, "STALL_TIMEOUT", STALL_TIMEOUT)
     broker = HangingBroker(tmp_path)
     try:
@@ -82,19 +84,19 @@ def test_a_broker_that_repeats_one_line_is_given_up_and_ended(tmp_path: Path, mo
 
 
 def test_the_outer_limit_is_a_setting(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However much moves, somebody may want to know after some time; a slow machine gets more of it."""
+    """The total time is limited even while there is progress; a slow machine can raise the limit."""
     monkeypatch.setenv(LIMIT_SETTING, "1")
-    waiting = ProgressMonitor("The start", "look", stall_timeout=60)
+    waiting = ProgressMonitor("The start", "check the log", stall_timeout=60)
     waiting._began -= 2
     with pytest.raises(NoProgressError, match=f"it had reached 7 steps.*set {LIMIT_SETTING} to more than 1 seconds"):
         waiting.check(7)
     monkeypatch.setenv(LIMIT_SETTING, "an hour")
     with pytest.raises(NoProgressError, match=f"^{LIMIT_SETTING} must be a whole number of seconds, not 'an hour'"):
-        ProgressMonitor("The start", "look")
+        ProgressMonitor("The start", "check the log")
 
 
-def test_only_what_a_log_has_not_said_before_counts(tmp_path: Path) -> None:
-    """Neither what an earlier process wrote, nor half a line, nor the same words again."""
+def test_only_new_log_lines_count_as_progress(tmp_path: Path) -> None:
+    """Lines of an earlier process, incomplete lines and repeated lines do not count."""
     log = tmp_path / "log"
     log.write_text("recovered 1\n")
     milestones = LogMilestones(log, LINE)
@@ -105,7 +107,7 @@ def test_only_what_a_log_has_not_said_before_counts(tmp_path: Path) -> None:
         assert milestones.count() == count
 
 
-async def test_work_that_stands_still_is_cancelled() -> None:
+async def test_stalled_work_is_cancelled() -> None:
     ended = asyncio.Event()
 
     async def hang() -> None:
@@ -115,13 +117,16 @@ async def test_work_that_stands_still_is_cancelled() -> None:
             ended.set()
 
     with pytest.raises(NoProgressError, match=r"^The work made no progress for .* had not moved at all"):
-        await ProgressMonitor("The work", "look", stall_timeout=0.3).run(hang(), lambda: 0)
+        await ProgressMonitor("The work", "check the log", stall_timeout=0.3).run(hang(), lambda: 0)
     assert ended.is_set()
 
 
-async def test_work_that_moves_is_awaited() -> None:
+async def test_work_that_makes_progress_is_awaited() -> None:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-I", "-S", "-c", "import time; time.sleep(1)", stdin=subprocess.DEVNULL
     )
     steps = iter(range(10**6))
-    assert await ProgressMonitor("The work", "look", stall_timeout=0.5).run(process.wait(), lambda: next(steps)) == 0
+    assert (
+        await ProgressMonitor("The work", "check the log", stall_timeout=0.5).run(process.wait(), lambda: next(steps))
+        == 0
+    )

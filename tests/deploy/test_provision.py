@@ -1,4 +1,4 @@
-"""The broker and the database are what the contracts say, read back and tried."""
+"""The broker and the database match the contracts: their state is read back and access is tried."""
 
 import time
 
@@ -20,15 +20,17 @@ from deploy.installation import Installation
 from tests.conftest import Database
 
 
-def test_the_broker_holds_exactly_what_topics_says(installed: Installation, county: County) -> None:
-    """Every topic, setting and user is there, and no principal may do more or less than the contracts name."""
+def test_the_broker_has_exactly_the_topics_users_and_access_of_the_contracts(
+    installed: Installation, county: County
+) -> None:
+    """Every topic, setting and user exists, and no principal may do more or less than the contracts grant."""
     admin = AdminClient(installed.kafka("admin"))
 
     assert provision.compare(admin, provision.broker_spec(county, 4)) == provision.Difference()
 
 
-def test_every_writer_and_reader_of_every_topic_has_its_line(county: County) -> None:
-    """Nobody who is not named by a topic has a line on it."""
+def test_every_writer_and_reader_of_every_topic_has_a_grant(county: County) -> None:
+    """Only the principals that a topic names have a grant on it."""
     want = provision.broker_spec(county, 4)
     for named in provision.county_topics(county):
         lines = {(g.principal, g.operation) for g in want.grants if g.resource == "topic" and g.name == named.name}
@@ -37,23 +39,23 @@ def test_every_writer_and_reader_of_every_topic_has_its_line(county: County) -> 
         assert {who for who, operation in lines if operation == "DESCRIBE"} == {*named.writers, *named.readers}
 
 
-def test_units_never_read_what_departments_wrote(county: County) -> None:
-    """Identity in the clear is read by intake alone."""
+def test_units_never_read_what_other_departments_submit(county: County) -> None:
+    """Only intake reads identities in plain text."""
     for named in provision.county_topics(county):
         if named.topic in (topics.DEPARTMENT, topics.ACTION):
             assert named.readers == ("intake",)
 
 
 def differs(admin: AdminClient, want: provision.BrokerSpec) -> provision.Difference:
-    """What is found as soon as anything is: the controller has it, the broker that is asked may not know yet."""
+    """Return the first difference found; the broker asked may receive the change later than the controller."""
     deadline = time.monotonic() + 20
     while not (found := provision.compare(admin, want)) and time.monotonic() < deadline:
         time.sleep(0.05)
     return found
 
 
-def test_what_is_surplus_is_seen_and_taken_away(installed: Installation, county: County) -> None:
-    """An access given by hand shows as a difference, and provisioning again removes it."""
+def test_a_surplus_grant_is_detected_and_removed(installed: Installation, county: County) -> None:
+    """An access granted by hand is reported as a difference, and provisioning again removes it."""
     admin = AdminClient(installed.kafka("admin"))
     want = provision.broker_spec(county, 4)
     by_hand = AclBinding(
@@ -83,7 +85,7 @@ def test_what_is_surplus_is_seen_and_taken_away(installed: Installation, county:
         ("registry.child.v1", ResourcePatternType.LITERAL, "*", AclPermissionType.DENY),
     ],
 )
-def test_a_line_of_another_form_is_seen_and_taken_away(
+def test_a_grant_of_another_form_is_detected_and_removed(
     installed: Installation,
     county: County,
     name: str,
@@ -91,7 +93,7 @@ def test_a_line_of_another_form_is_seen_and_taken_away(
     host: str,
     permission: AclPermissionType,
 ) -> None:
-    """A prefix, one host, a denial: none of them is what the contracts name, even where the names are the same."""
+    """A prefix, a single host and a denial differ from the contracts even if the names are the same."""
     admin = AdminClient(installed.kafka("admin"))
     want = provision.broker_spec(county, 4)
     by_hand = AclBinding(ResourceType.TOPIC, name, pattern, "User:eligibility", host, AclOperation.READ, permission)
@@ -105,7 +107,7 @@ def test_a_line_of_another_form_is_seen_and_taken_away(
     assert not provision.compare(admin, want)
 
 
-def test_each_class_of_attempt_behaves_as_the_lists_say(installed: Installation, county: County) -> None:
+def test_each_kind_of_access_is_allowed_or_refused_as_the_lists_say(installed: Installation, county: County) -> None:
     """Own topics work; another unit's, a service's and a wrong password are refused by the broker."""
     tried = list(acl_check.attempts(installed, county, "341722-jtj", "341722-gaj"))
 
@@ -114,8 +116,8 @@ def test_each_class_of_attempt_behaves_as_the_lists_say(installed: Installation,
     assert [attempt for attempt in tried if not attempt.as_expected] == []
 
 
-def test_a_closed_referral_is_gone_within_a_day(county: County) -> None:
-    """The cleaner's lag and the tombstone's life on compacted topics lie within the bound the contracts give."""
+def test_a_closed_referral_is_deleted_within_a_day(county: County) -> None:
+    """The cleaner's lag and the retention of tombstones on compacted topics are within the limit of the contracts."""
     want = {topic.name: topic.configs for topic in provision.broker_spec(county, 4).topics}
     disclosure = want["disclosure.341722-gaj.v1"]
 

@@ -1,4 +1,4 @@
-"""What dies is started again, and nothing is left behind."""
+"""A process that dies is restarted, and nothing is left behind."""
 
 import asyncio
 import os
@@ -34,7 +34,7 @@ def program(tmp_path: Path, code: str, name: str = "child") -> Program:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Wait for a condition; the test's own time limit bounds it."""
+    """Wait for a condition, bounded by the test's own time limit."""
     while not condition():  # noqa: ASYNC110 - what is waited for is another process
         await asyncio.sleep(0.01)
 
@@ -54,13 +54,13 @@ async def test_a_killed_child_is_started_again(tmp_path: Path) -> None:
         await keeper.stop()
 
 
-async def test_held_programs_begin_when_they_are_released(tmp_path: Path) -> None:
-    """One that dies before that waits again; one that dies later begins at once."""
+async def test_held_programs_start_when_they_are_released(tmp_path: Path) -> None:
+    """One that dies before its release waits again; one that dies later starts immediately."""
     keeper = Supervisor([program(tmp_path, WAITS)], held=True)
     log = tmp_path / "child.log"
 
-    async def kill_when(said: str) -> None:
-        await until(lambda: log.exists() and log.read_text() == said)
+    async def kill_when(text: str) -> None:
+        await until(lambda: log.exists() and log.read_text() == text)
         process = keeper.process_id("child")
         assert process is not None
         os.kill(process, signal.SIGKILL)
@@ -88,8 +88,10 @@ async def test_stopping_leaves_no_process(tmp_path: Path) -> None:
     assert not any(psutil.pid_exists(pid) for pid in pids if pid is not None)
 
 
-async def test_a_child_that_always_dies_is_given_up_loudly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After many deaths the supervisor says which, how and where the log is, instead of starting for ever."""
+async def test_a_child_that_always_dies_is_abandoned_with_a_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After many deaths the supervisor reports the child, the exit and the log, and stops restarting it."""
     monkeypatch.setattr(supervisor, "FIRST_BACKOFF", 0.001)
     monkeypatch.setattr(supervisor, "LONGEST_BACKOFF", 0.01)
     keeper = Supervisor([program(tmp_path, ENDS, "broken")])
@@ -101,9 +103,9 @@ async def test_a_child_that_always_dies_is_given_up_loudly(tmp_path: Path, monke
         await keeper.stop()
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child that its parent died")
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux signals a child that its parent died")
 def test_children_die_with_a_killed_supervisor(tmp_path: Path) -> None:
-    """A kill -9 of the supervisor itself takes its children along."""
+    """A kill -9 of the supervisor also ends its children."""
     code = textwrap.dedent(
         f"""
         import asyncio, os, sys
@@ -127,15 +129,15 @@ def test_children_die_with_a_killed_supervisor(tmp_path: Path) -> None:
     assert not alive
 
 
-@pytest.mark.parametrize(("held", "remedy"), [("", "start one with `make up`"), ("{", "restore it from a backup")])
-def test_a_folder_it_cannot_run_is_told_with_what_helps(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], held: str, remedy: str
+@pytest.mark.parametrize(("state", "remedy"), [("", "start one with `make up`"), ("{", "restore it from a backup")])
+def test_an_unusable_folder_is_reported_with_its_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], state: str, remedy: str
 ) -> None:
-    """Who is told to start a new one while the old one's file can be mended may lose the old one."""
-    if held:
-        (tmp_path / "installation.json").write_text(held)
+    """Advice to start a new installation while the old file can be repaired could lose the old one."""
+    if state:
+        (tmp_path / "installation.json").write_text(state)
     monkeypatch.setattr(sys, "argv", ["supervisor", "--home", str(tmp_path)])
     assert supervisor.main() == 3
-    said = capsys.readouterr().err
-    assert said.endswith(f"{remedy}.\n")
-    assert held == "" or "make up" not in said
+    errors = capsys.readouterr().err
+    assert errors.endswith(f"{remedy}.\n")
+    assert state == "" or "make up" not in errors

@@ -1,4 +1,4 @@
-"""The wheel holds all that the installation needs, and its command starts without the checkout."""
+"""The wheel contains everything the installation needs, and its command starts without the checkout."""
 
 import os
 import shutil
@@ -28,7 +28,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def environment(wheel: Path, tmp_path: Path) -> Path:
-    """A new virtual environment with the wheel in it; the packages it needs are those of this environment."""
+    """A new virtual environment with the wheel in it; its dependencies are those of this environment."""
     venv.create(tmp_path / "venv", with_pip=False)
     python = tmp_path / "venv" / "bin" / "python"
     uv = shutil.which("uv", path=str(Path(sys.executable).parent))
@@ -56,10 +56,10 @@ def test_every_file_of_every_package_is_in_the_wheel(wheel: Path) -> None:
         for file in (ROOT / package).rglob("*")
         if file.is_file() and file.suffix != ".pyc"
     }
-    held = {name for name in ZipFile(wheel).namelist() if ".dist-info/" not in name}
+    packed = {name for name in ZipFile(wheel).namelist() if ".dist-info/" not in name}
 
-    assert held == wanted
-    assert {file.rpartition(".")[2] for file in held} >= {"py", "sql", "yaml", "json", "lock"}
+    assert packed == wanted
+    assert {file.rpartition(".")[2] for file in packed} >= {"py", "sql", "yaml", "json", "lock"}
 
 
 def test_the_command_starts_from_the_wheel_alone(environment: Path) -> None:

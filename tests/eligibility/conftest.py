@@ -1,4 +1,4 @@
-"""A migrated database a test, and the handlers as the runtime calls them: one transaction a batch."""
+"""A migrated database for each test, and the handlers called as the runtime does: one transaction per batch."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,13 +26,13 @@ from tests.county import demo_county
 from tests.eligibility.harness import MIGRANT, ON
 
 MIGRATIONS = Path(handlers.__file__).with_name("migrations")
-STORY = UUID("00000000-0000-5000-8000-000000000003")
+CORRELATION = UUID("00000000-0000-5000-8000-000000000003")
 MORNING = datetime(2026, 11, 23, 1, 0, tzinfo=UTC)
 """Nine o'clock in the county."""
 
 
 def child_id(number: int) -> UUID:
-    return uuid5(STORY, f"child {number}")
+    return uuid5(CORRELATION, f"child {number}")
 
 
 def a_file(
@@ -42,11 +42,11 @@ def a_file(
     state: Literal["candidate", "on_file", "absorbed"] = "on_file",
     absorbed_by: UUID | None = None,
     absorbs: Sequence[UUID] = (),
-    said_on: date = ON,
+    recorded_on: date = ON,
     **changes: Any,
 ) -> ChildChanged:
     """A snapshot of an ordinary migrant child's file."""
-    told: Mapping[str, Any] = {**MIGRANT, **changes}
+    values: Mapping[str, Any] = {**MIGRANT, **changes}
     facts = tuple(
         Fact(
             name=FactName(name),
@@ -54,11 +54,11 @@ def a_file(
             unit="341722-renli",
             dataset="village",
             period="2026H2",
-            valid_on=said_on,
-            recorded_on=said_on,
+            valid_on=recorded_on,
+            recorded_on=recorded_on,
             chosen=True,
         )
-        for name, value in told.items()
+        for name, value in values.items()
         if value is not None
     )
     return ChildChanged(
@@ -83,17 +83,19 @@ class Eligibility:
     today: date | None = ON
     _offset: int = 0
 
-    async def tell(self, *files: ChildChanged, cut: int = 1000, at: datetime = MORNING) -> list[OutboundEvent]:
-        """Hand over snapshots, lane by lane, in batches of ``cut``."""
-        lanes: dict[int, list[InboundEvent[ChildChanged]]] = {}
+    async def consume(
+        self, *files: ChildChanged, batch_size: int = 1000, at: datetime = MORNING
+    ) -> list[OutboundEvent]:
+        """Consume snapshots, partition by partition, in batches of ``batch_size`` events; return the emitted events."""
+        by_partition: dict[int, list[InboundEvent[ChildChanged]]] = {}
         for file in files:
-            heard = self._heard(file, at)
-            lanes.setdefault(heard.partition, []).append(heard)
-        said: list[OutboundEvent] = []
-        for partition, lane in sorted(lanes.items()):
-            for start in range(0, len(lane), cut):
+            inbound = self._inbound(file, at)
+            by_partition.setdefault(inbound.partition, []).append(inbound)
+        emitted: list[OutboundEvent] = []
+        for partition, inbound_events in sorted(by_partition.items()):
+            for start in range(0, len(inbound_events), batch_size):
                 batch = Batch(
-                    events=lane[start : start + cut],
+                    events=inbound_events[start : start + batch_size],
                     topic=topics.REGISTRY_CHILD.name,
                     partition=partition,
                     on=self.today,
@@ -102,24 +104,24 @@ class Eligibility:
                     partitions=self.partitions,
                 )
                 async with self.connection.transaction():
-                    said += await handlers.on_children(batch, self.connection)
-        return said
+                    emitted += await handlers.on_children(batch, self.connection)
+        return emitted
 
-    async def turn(self, day: date, *, limit: int = 500) -> list[OutboundEvent]:
-        """The page turns to ``day`` in every lane."""
-        said: list[OutboundEvent] = []
+    async def complete_day(self, day: date, *, limit: int = 500) -> list[OutboundEvent]:
+        """Complete ``day`` in every partition; return the emitted events."""
+        emitted: list[OutboundEvent] = []
         for index in range(self.partitions):
             resume: str | None = None
             while True:
-                page = self._page(day, index, resume, limit)
+                page = self._day_page(day, index, resume, limit)
                 async with self.connection.transaction():
                     done = await handlers.on_day(page, self.connection)
-                said += done.events
+                emitted += done.events
                 resume = done.resume
                 if resume is None:
                     break
         self.today = day
-        return said
+        return emitted
 
     async def table(self, name: str) -> list[dict[str, Any]]:
         """Every row of a table, in order of child."""
@@ -127,21 +129,21 @@ class Eligibility:
         rows = await self.connection.fetch(f"select * from {name} order by {order}, 2")
         return [dict(row) for row in rows]
 
-    def _heard(self, file: ChildChanged, at: datetime) -> InboundEvent[ChildChanged]:
+    def _inbound(self, file: ChildChanged, at: datetime) -> InboundEvent[ChildChanged]:
         envelope = Envelope(
-            id=uuid5(STORY, f"{file.key}/{file.child_version}"),
+            id=uuid5(CORRELATION, f"{file.key}/{file.child_version}"),
             source="/341722/registry",
             type=file.kind,
             time=at,
             key=file.key,
             county=self.county.code,
-            correlation=STORY,
+            correlation=CORRELATION,
         )
         partition = partition_of(file.key, self.partitions)
         self._offset += 1
         return InboundEvent(file, envelope, file.topic_name, partition, self._offset)
 
-    def _page(self, day: date, index: int, resume: str | None, limit: int) -> DayPage:
+    def _day_page(self, day: date, index: int, resume: str | None, limit: int) -> DayPage:
         return DayPage(
             day=day,
             index=index,
@@ -150,15 +152,15 @@ class Eligibility:
             limit=limit,
             county=self.county,
             now=at_midnight(day) + timedelta(minutes=5),
-            cause=uuid5(STORY, f"{day}/{index}/{resume}"),
-            correlation=STORY,
+            cause=uuid5(CORRELATION, f"{day}/{index}/{resume}"),
+            correlation=CORRELATION,
             county_code=self.county.code,
         )
 
 
-def assessed(said: Sequence[OutboundEvent]) -> list[ChildAssessed]:
-    """As their readers get them."""
-    return [ChildAssessed.model_validate_json(say.event.encoded()) for say in said]
+def assessed(emitted: Sequence[OutboundEvent]) -> list[ChildAssessed]:
+    """Parse the emitted events as their consumers do."""
+    return [ChildAssessed.model_validate_json(outbound.event.encoded()) for outbound in emitted]
 
 
 @pytest.fixture(scope="session")

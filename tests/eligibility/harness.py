@@ -1,4 +1,4 @@
-"""Ordinary children: a test says only what is unusual about its child."""
+"""Ordinary children: a test states only what is unusual about its child."""
 
 from collections.abc import Mapping
 from datetime import date
@@ -19,14 +19,14 @@ MIGRANT: Mapping[str, Any] = {
 """Moved from 贵池区 to 仁里镇 with the mother fourteen months before, ten years old."""
 
 
-def claims(said_on: date = ON, *, dataset: str = "village", **told: Any) -> list[Claim]:
-    """Claims of these facts, all said on one day. None leaves a fact untold."""
+def claims(recorded_on: date = ON, *, dataset: str = "village", **facts: Any) -> list[Claim]:
+    """Return claims of these facts, all recorded on one day; a fact with the value None has no claim."""
     return [
-        Claim(FactName(name), value, "341722-renli", dataset, "2026H2", said_on, said_on, True, False)
-        for name, value in told.items()
+        Claim(FactName(name), value, "341722-renli", dataset, "2026H2", recorded_on, recorded_on, True, False)
+        for name, value in facts.items()
         if value is not None
     ]
 
 
-def a_migrant_child(said_on: date = ON, **changes: Any) -> Facts:
-    return parse_facts(claims(said_on, **{**MIGRANT, **changes}))
+def a_migrant_child(recorded_on: date = ON, **changes: Any) -> Facts:
+    return parse_facts(claims(recorded_on, **{**MIGRANT, **changes}))

@@ -1,4 +1,4 @@
-"""Three answers and their untils: the laws, and by brute force over days."""
+"""Three-valued answers and their ``until``: the laws of logic, and a brute-force check over days."""
 
 from collections.abc import Callable
 from datetime import date, timedelta
@@ -52,7 +52,7 @@ FINDINGS = st.builds(
 
 
 def stepping(steps: list[tuple[int, Answer]], cautious: int) -> Part:
-    """A question that changes its answer on these days; ``cautious``: its until may come some days early."""
+    """A question whose answer changes on these days; if ``cautious``, its ``until`` may be some days early."""
 
     def ask(day: int) -> Evaluation:
         answer, until = Answer.UNKNOWN, None
@@ -89,13 +89,13 @@ RULES = st.recursive(PARTS, _nested, max_leaves=8)
 
 @given(RULES, st.integers(0, HORIZON))
 def test_before_until_the_answer_is_the_same(rule: Part, day: int) -> None:
-    """The promise of ``until``, for any rule made of parts that keep it."""
-    told = rule(day)
-    until = HORIZON + 5 if told.until is None else (told.until - START).days
+    """The guarantee of ``until`` holds for any rule whose parts keep it."""
+    result = rule(day)
+    until = HORIZON + 5 if result.until is None else (result.until - START).days
 
     assert until > day
     for later in range(day, until):
-        assert rule(later).answer is told.answer
+        assert rule(later).answer is result.answer
 
 
 @pytest.mark.parametrize(("left", "right"), list(product(Answer, Answer)))
@@ -131,29 +131,29 @@ def test_double_negation_changes_nothing(part: Evaluation) -> None:
 
 @given(st.lists(FINDINGS, max_size=5))
 def test_unknown_names_what_is_missing_and_a_decided_answer_does_not(parts: list[Evaluation]) -> None:
-    for told in (all_of(*parts), any_of(*parts)):
-        assert bool(told.missing) == (told.answer is Answer.UNKNOWN)
+    for result in (all_of(*parts), any_of(*parts)):
+        assert bool(result.missing) == (result.answer is Answer.UNKNOWN)
 
 
 @given(st.lists(FINDINGS, min_size=1, max_size=5))
 def test_an_answer_has_the_certainty_of_its_decisive_ground(parts: list[Evaluation]) -> None:
-    """Together: the least sure. Where one alone decides: the surest of those that do."""
-    told = all_of(*parts)
-    decisive = [WEAKNESS.index(part.certainty) for part in parts if part.answer is told.answer]
+    """Of parts that decide together the lowest certainty counts; of parts that each decide alone, the highest."""
+    result = all_of(*parts)
+    decisive = [WEAKNESS.index(part.certainty) for part in parts if part.answer is result.answer]
 
-    expected = min(decisive) if told.answer is Answer.NO else max(decisive)
-    assert WEAKNESS.index(told.certainty) == expected
+    expected = min(decisive) if result.answer is Answer.NO else max(decisive)
+    assert WEAKNESS.index(result.certainty) == expected
 
 
 def test_one_no_decides_and_only_its_ground_is_kept() -> None:
-    told = all_of(yes("fine"), no("too_old"), unknown("untold", [MissingInput(FactName.DIBAO)]))
+    result = all_of(yes("fine"), no("too_old"), unknown("not_recorded", [MissingInput(FactName.DIBAO)]))
 
-    assert told.answer is Answer.NO
-    assert [reason.code for reason in told.grounds] == ["too_old"]
-    assert told.missing == ()
+    assert result.answer is Answer.NO
+    assert [reason.code for reason in result.grounds] == ["too_old"]
+    assert result.missing == ()
 
 
-def test_a_no_holds_as_long_as_the_last_of_its_grounds() -> None:
+def test_a_no_lasts_as_long_as_the_last_of_its_grounds() -> None:
     soon, late = START + timedelta(days=3), START + timedelta(days=9)
 
     assert all_of(no("a", until=soon), no("b", until=late)).until == late
@@ -164,9 +164,9 @@ def test_a_no_holds_as_long_as_the_last_of_its_grounds() -> None:
 def test_unknown_lists_each_missing_input_of_its_undecided_parts_once() -> None:
     dibao, orphan = MissingInput(FactName.DIBAO), MissingInput(FactName.ORPHAN)
 
-    told = all_of(yes("a"), unknown("b", [dibao]), unknown("c", [orphan, dibao]))
+    result = all_of(yes("a"), unknown("b", [dibao]), unknown("c", [orphan, dibao]))
 
-    assert told.missing == (dibao, orphan)
+    assert result.missing == (dibao, orphan)
 
 
 def test_a_missing_fact_does_not_hide_a_risk_but_a_known_no_does() -> None:

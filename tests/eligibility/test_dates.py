@@ -1,4 +1,4 @@
-"""Months, birthdays and school years, against slow and obvious counting."""
+"""Months, birthdays and school years, compared with plain day-by-day counting."""
 
 from datetime import date, timedelta
 

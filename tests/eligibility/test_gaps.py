@@ -1,4 +1,4 @@
-"""What the facts show to be wrong: the ages, words and days on which it turns."""
+"""Service gaps and risks derived from the facts: the ages, values and days that decide them."""
 
 from datetime import date, timedelta
 from typing import Any
@@ -17,23 +17,23 @@ BORN = date(2018, 11, 23)
 
 
 def shown(on: date = ON, **changes: Any) -> dict[FindingCode, Level]:
-    told = assess(a_migrant_child(**changes), rule_parameters(demo_county()), on)
-    return {one.code: one.level for one in told.derived}
+    assessment = assess(a_migrant_child(**changes), rule_parameters(demo_county()), on)
+    return {one.code: one.level for one in assessment.derived}
 
 
 @pytest.mark.parametrize("months", [3, 6, 8, 12, 18, 24, 30, 36, 48, 60, 72])
 def test_a_health_visit_is_missing_after_thirty_days(months: int) -> None:
-    """Policy part 1.10, B-1. What was done earlier than thirty days before does not stand for it."""
+    """Policy part 1.10, B-1. A visit more than thirty days before does not count."""
     due = add_months(BORN, months)
     on_time, early = due - timedelta(days=30), due - timedelta(days=31)
-    # Before half a year nobody is a migrant child, and no gap of one is told.
+    # A child younger than six months is not a migrant child and has no gap.
     last_day = max(due + timedelta(days=30), add_months(BORN, 6) - timedelta(days=1))
 
     def missing(on: date, check: date) -> bool:
-        told = shown(
+        assessment = shown(
             on, birth_date=BORN.isoformat(), residence_since=BORN.isoformat(), health_last_check=check.isoformat()
         )
-        return FindingCode.HEALTH_VISIT_MISSING in told
+        return FindingCode.HEALTH_VISIT_MISSING in assessment
 
     assert not missing(last_day, early)
     assert missing(last_day + timedelta(days=1), early)
@@ -42,7 +42,7 @@ def test_a_health_visit_is_missing_after_thirty_days(months: int) -> None:
 
 @pytest.mark.parametrize("status", ["dead", "missing", "not_found", "revoked", "unsupporting"])
 def test_a_parent_who_gives_no_support_may_leave_the_child_unsupported(status: str) -> None:
-    """Policy parts 3.5 and 3.6: both parents, each on a ground of his own."""
+    """Policy parts 3.5 and 3.6: both parents, each on a separate ground."""
     assert FindingCode.ORPHAN_OR_UNSUPPORTED in shown(
         father_status=status, mother_status="unsupporting", lives_with_mother=None, lives_with_guardian=True
     )
@@ -89,14 +89,14 @@ def test_a_parent_who_cannot_act_as_guardian_leaves_the_child_without_one(status
 def test_a_guardianship_risk_has_the_level_of_its_facts(
     facts: dict[str, Any], levels: dict[FindingCode, Level]
 ) -> None:
-    """Of several showings of one finding the most urgent counts."""
+    """If facts show one finding several times, the most urgent level counts."""
     assert shown(**{"lives_with_mother": None, **facts}) == levels
 
 
 @pytest.mark.parametrize(
     "facts",
     [
-        # Each is one step away from something wrong.
+        # Each is one step away from a gap.
         {"father_status": None, "mother_status": "dead", "lives_with_mother": None, "lives_with_guardian": False},
         {"father_status": "dead", "mother_status": None, "lives_with_mother": None, "lives_with_guardian": False},
         {"hardship_lasting": True, "tekun": True},
@@ -126,7 +126,7 @@ def test_a_finished_last_school_year_is_unknown_and_not_a_drop_out() -> None:
     }
 
     assert shown(**left) == {FindingCode.OUT_OF_SCHOOL: Level.L2}
-    assert FindingCode.OUT_OF_SCHOOL not in shown(said_on=date(2026, 6, 1), **left)
+    assert FindingCode.OUT_OF_SCHOOL not in shown(recorded_on=date(2026, 6, 1), **left)
 
 
 def test_a_later_finding_of_effective_guardianship_overrides_the_risk() -> None:
@@ -134,15 +134,15 @@ def test_a_later_finding_of_effective_guardianship_overrides_the_risk() -> None:
     orphan += claims(date(2026, 5, 1), lives_with_guardian=False)
     parameters = rule_parameters(demo_county())
 
-    def found(day: date) -> set[FindingCode]:
+    def findings_on(day: date) -> set[FindingCode]:
         facts = parse_facts([*orphan, *claims(day, guardian_status="effective")])
         return {one.code for one in assess(facts, parameters, ON).derived}
 
-    assert FindingCode.NO_GUARDIAN in found(date(2026, 4, 30))
-    assert FindingCode.NO_GUARDIAN not in found(date(2026, 5, 1))
+    assert FindingCode.NO_GUARDIAN in findings_on(date(2026, 4, 30))
+    assert FindingCode.NO_GUARDIAN not in findings_on(date(2026, 5, 1))
 
 
-def test_a_catch_up_vaccination_after_seven_belongs_to_no_item() -> None:
+def test_a_catch_up_vaccination_after_age_seven_belongs_to_no_item() -> None:
     parameters = rule_parameters(demo_county())
     items = []
     for birth in ("2019-11-24", "2019-11-23"):
@@ -167,8 +167,8 @@ def test_no_route_makes_a_safety_finding_less_urgent_than_the_rule() -> None:
     }
 
     def levels(**changes: Any) -> dict[FindingCode, str]:
-        told = assess(a_migrant_child(**{**facts, **changes}), parameters, ON)
-        return {one.code: f"{one.level}{'?' if one.confirm_first else ''}" for one in told.derived}
+        assessment = assess(a_migrant_child(**{**facts, **changes}), parameters, ON)
+        return {one.code: f"{one.level}{'?' if one.confirm_first else ''}" for one in assessment.derived}
 
     assert levels(lives_alone=True, birth_date="2019-01-01") == {
         FindingCode.SUDDEN_HARDSHIP: "L1?",

@@ -1,4 +1,4 @@
-"""Between the wire and the rules: the county's data and facts in, a snapshot out, nothing lost on the way."""
+"""The mapping between events and rules: the county's data and facts in, an assessment out, with nothing lost."""
 
 import re
 from datetime import date
@@ -32,10 +32,10 @@ TERMS = rule_parameters(demo_county())
 
 
 def test_claims_survive_storage_unchanged() -> None:
-    told = claims(insured=True, school_grade=4, birth_date="2016-03-15", hukou_division="341702")
-    told.append(told[0]._replace(period=None, recorded_on=date(2027, 1, 1), chosen=False, verified=True))
+    stored = claims(insured=True, school_grade=4, birth_date="2016-03-15", hukou_division="341702")
+    stored.append(stored[0]._replace(period=None, recorded_on=date(2027, 1, 1), chosen=False, verified=True))
 
-    assert parse_claims(serialize_claims(told)) == told
+    assert parse_claims(serialize_claims(stored)) == stored
 
 
 def test_a_snapshot_s_facts_become_claims_with_their_provenance() -> None:
@@ -67,9 +67,9 @@ def test_a_snapshot_s_facts_become_claims_with_their_provenance() -> None:
 
 
 def test_claims_that_are_not_chosen_do_not_count_but_every_arrival_does() -> None:
-    told = claims(insured=True, residence_since="2026-05-01")
-    told += [one._replace(chosen=False) for one in claims(insured=False, residence_since="2026-04-01")]
-    facts = parse_facts(told)
+    stored = claims(insured=True, residence_since="2026-05-01")
+    stored += [one._replace(chosen=False) for one in claims(insured=False, residence_since="2026-04-01")]
+    facts = parse_facts(stored)
 
     assert facts.flags[FactName.INSURED] is True
     assert [arrival.on for arrival in facts.arrivals] == [date(2026, 4, 1), date(2026, 5, 1)]
@@ -116,9 +116,9 @@ def test_the_bounds_of_each_number_and_the_earliest_date_are_accepted() -> None:
 def test_everything_in_an_assessment_arrives_in_the_event() -> None:
     for file in FILES:
         case = read(file)
-        told = ask(case)
+        assessment = ask(case)
         content = serialize_answers(
-            told, case.county, state="on_file", absorbed_by=None, absorbs=(), residence="341722100"
+            assessment, case.county, state="on_file", absorbed_by=None, absorbs=(), residence="341722100"
         )
 
         written = to_event(child_id(1), 7, 2, case.on, content)
@@ -126,25 +126,25 @@ def test_everything_in_an_assessment_arrives_in_the_event() -> None:
 
         assert (written.key, written.kind, written.topic_name) == (event.key, event.kind, event.topic_name)
 
-        assert (event.child_version, event.assessment, event.on, event.until) == (7, 2, case.on, told.until)
-        assert [one.subject for one in event.items] == [one.subject for one in told.items]
-        for said, meant in zip((event.migrant, event.statistical, *event.items), _verdicts(told), strict=True):
-            assert (said.answer, said.until, said.fulfilment) == (meant.answer, meant.until, meant.fulfilment)
-            assert (said.certainty, said.citations) == (meant.certainty, meant.citations)
-            assert [(one.code, one.supports, one.params) for one in said.reasons] == [
+        assert (event.child_version, event.assessment, event.on, event.until) == (7, 2, case.on, assessment.until)
+        assert [one.subject for one in event.items] == [one.subject for one in assessment.items]
+        for emitted, meant in zip((event.migrant, event.statistical, *event.items), _verdicts(assessment), strict=True):
+            assert (emitted.answer, emitted.until, emitted.fulfilment) == (meant.answer, meant.until, meant.fulfilment)
+            assert (emitted.certainty, emitted.citations) == (meant.certainty, meant.citations)
+            assert [(one.code, one.supports, one.params) for one in emitted.reasons] == [
                 (one.code, one.supports, one.params) for one in meant.grounds
             ]
-            assert [(one.fact, one.criterion, one.held_by) for one in said.missing] == [
+            assert [(one.fact, one.criterion, one.held_by) for one in emitted.missing] == [
                 (one.fact, one.criterion, one.held_by) for one in meant.missing
             ]
         assert [(one.code, one.route, one.level, one.item) for one in event.derived] == [
-            (one.code, one.route, one.level, one.item) for one in told.derived
+            (one.code, one.route, one.level, one.item) for one in assessment.derived
         ]
         assert _within(orjson.loads(written.encoded()), event.model_dump(mode="json"))
 
 
 def _within(written: Any, read: Any) -> bool:
-    """Everything that is written is read, and is what it was; what is not written is as its contract has it."""
+    """Every written value is read back unchanged; an omitted one has the default of its contract."""
     if isinstance(written, dict):
         return all(name in read and _within(part, read[name]) for name, part in written.items())
     if isinstance(written, list):
@@ -153,7 +153,7 @@ def _within(written: Any, read: Any) -> bool:
 
 
 def test_no_event_contains_anything_that_could_be_an_identity() -> None:
-    """No 18-digit number, no phone, and codes instead of Chinese."""
+    """The event has no 18-digit number, no phone number, and codes instead of Chinese text."""
     content = serialize_answers(
         assess(a_migrant_child(), TERMS, ON),
         demo_county(),
@@ -226,7 +226,7 @@ def test_the_relation_of_two_places(hukou: str, residence: str, expected: PlaceR
 
 
 def test_any_place_of_any_other_province_lies_in_another_county() -> None:
-    """A county lists its own province whole; most of those who come from far are from places that it does not list."""
+    """A county lists its own province only; most children from farther away come from unlisted places."""
     provinces = re.findall("..", "111213141521222331323335363741424344454650515253546162636465")
     assert len(provinces) == 30
 
@@ -276,11 +276,11 @@ def test_another_version_name_or_other_data_is_another_basis() -> None:
 
 
 def test_a_withdrawn_assessment_decides_nothing() -> None:
-    told = withdrawn_assessment(TERMS)
+    assessment = withdrawn_assessment(TERMS)
 
-    assert (told.migrant.answer, told.statistical.answer) == (Answer.UNKNOWN, Answer.UNKNOWN)
-    assert (told.items, told.derived, told.until) == ((), (), None)
+    assert (assessment.migrant.answer, assessment.statistical.answer) == (Answer.UNKNOWN, Answer.UNKNOWN)
+    assert (assessment.items, assessment.derived, assessment.until) == ((), (), None)
 
 
-def _verdicts(told: Any) -> Any:
-    return (told.migrant, told.statistical, *told.items)
+def _verdicts(assessment: Any) -> Any:
+    return (assessment.migrant, assessment.statistical, *assessment.items)

@@ -1,4 +1,4 @@
-"""The rulebook as a text: it quotes the plan, says how it reads it, and never looks where it must not."""
+"""The rulebook as a text: it quotes the plan, states its interpretation, and reads no forbidden data."""
 
 import ast
 import os
@@ -36,15 +36,15 @@ WRITTEN = (
 
 
 def quoted() -> list[tuple[str, Citation]]:
-    """Everything that is said to stand in the plan."""
+    """Return every quotation of the plan with its cited place."""
     of_rules = [(rule.item, rule.citation) for rule in RULEBOOK]
     return [(code, one) for code, one in [*of_rules, *SOURCES.items()] if one.article is not None]
 
 
 @pytest.mark.skipif(not PLAN.exists(), reason="the plan's text is the county's document and is not here")
 @pytest.mark.parametrize(("code", "cited"), quoted(), ids=[code for code, _ in quoted()])
-def test_every_quotation_is_in_the_place_it_names(code: str, cited: Citation) -> None:
-    """Copied, not retold: a reader can search for it and find it in that row or article."""
+def test_every_quotation_is_at_the_location_it_cites(code: str, cited: Citation) -> None:
+    """A quotation is verbatim: a reader can search for it and find it in that row or article."""
     source = PolicyText.read(PLAN)
     assert cited.phrase is not None
     if cited.article == "opening":
@@ -56,7 +56,7 @@ def test_every_quotation_is_in_the_place_it_names(code: str, cited: Citation) ->
 
 
 def test_exactly_the_implemented_items_have_rules() -> None:
-    """A row not written yet is absent, not unknown."""
+    """A row without a rule is absent, not unknown."""
     assert tuple(rule.item for rule in RULEBOOK) == WRITTEN
 
 
@@ -86,11 +86,11 @@ def test_rules_are_in_the_order_of_the_list() -> None:
     assert [one.item for one in in_list_order(tuple(reversed(RULEBOOK)))] == list(WRITTEN)
 
 
-# ---------------------------------------------------------------- what it may look at
+# ---------------------------------------------------------------- what it may read
 
 
 def test_no_rule_reads_conduct() -> None:
-    """Behaviour data never enters a rule: no fact of it exists, and its finding is nobody's to derive."""
+    """Behaviour data never enters a rule: no fact for it exists, and no rule derives its finding."""
     conduct = ("behaviour", "conduct", "truan", "offence", "crime", "punish", "gang", "drug")
     assert [name for name in FactName if any(word in name.value for word in conduct)] == []
     assert FindingCode.BEHAVIOUR_CONCERN not in {gap.code for gap in GAP_RULES}
@@ -99,7 +99,7 @@ def test_no_rule_reads_conduct() -> None:
     assert {name for name in named if name.isupper() and "FLAG" in name} == set()
 
 
-def test_no_rule_asks_what_time_it_is_or_leaves_the_domain() -> None:
+def test_no_rule_reads_the_clock_or_imports_from_outside_the_domain() -> None:
     allowed = ("contracts.vocabulary", "services.eligibility.domain")
     standard = {"calendar", "collections.abc", "dataclasses", "datetime", "enum", "functools", "typing"}
     for module, node in _nodes(ast.ImportFrom):
@@ -110,17 +110,17 @@ def test_no_rule_asks_what_time_it_is_or_leaves_the_domain() -> None:
     assert {node.attr for _, node in _nodes(ast.Attribute)} & clocks == set()
 
 
-def test_the_domain_knows_facts_as_the_contract_writes_them() -> None:
+def test_the_domain_defines_facts_as_the_contract_does() -> None:
     kinds = {"date": facts.DATES, "number": facts.NUMBERS, "code": facts.CODES, "bool": facts.FLAGS}
     for name, kind in FACT_TYPES.items():
         assert name in kinds[kind]
         assert sum(name in names for names in kinds.values()) == 1
 
 
-# ---------------------------------------------------------------- what it says
+# ---------------------------------------------------------------- what it states
 
 
-def test_every_reason_has_a_sentence_and_every_sentence_a_reason() -> None:
+def test_reasons_and_sentences_correspond_one_to_one() -> None:
     assert _reason_codes() == set(labels.REASONS)
 
 
@@ -130,18 +130,18 @@ def test_every_fact_and_every_value_has_a_name() -> None:
 
 
 def test_every_answer_of_every_case_has_labels() -> None:
-    """Sentences take their parameters, citations have a text, and whoever holds a fact is a unit of the county."""
+    """Sentences take their parameters, citations have a text, and every holder of a fact is a unit of the county."""
     for file in FILES:
         case = read(file)
-        told = ask(case)
-        for verdict in (told.migrant, told.statistical, *told.items):
+        assessment = ask(case)
+        for verdict in (assessment.migrant, assessment.statistical, *assessment.items):
             for reason in verdict.grounds:
                 assert "{" not in labels.reason_text(reason.code, reason.params, case.county)
             assert [code for code in verdict.citations if labels.find_citation(code, case.county) is None] == []
             for missing in verdict.missing:
                 assert missing.held_by
                 assert [unit for unit in missing.held_by if case.county.unit(unit) is None] == []
-        for one in told.derived:
+        for one in assessment.derived:
             assert [labels.reason_text(reason.code, reason.params, case.county) for reason in one.grounds]
             assert case.county.route(one.route) is not None
 
@@ -159,7 +159,7 @@ def _nodes(kind: type[N]) -> Iterator[tuple[str, N]]:
 
 
 def _reason_codes() -> set[str]:
-    """Every code that a call in the domain can give a reason."""
+    """Every reason code that a call in the domain can pass."""
     codes: set[str] = set()
     for module, node in _nodes(ast.Call):
         name = getattr(node.func, "id", None)
@@ -178,7 +178,9 @@ def _reason_codes() -> set[str]:
 
 
 def test_no_rule_sees_a_date_whose_change_emits_no_snapshot() -> None:
-    """An answer that turned on one would be as old as the last snapshot, whatever departments have said since."""
-    told = {**MIGRANT, "school_grade": 4, "residence_permit": True, "hardship_lasting": True}
-    assert parse_facts(claims(**told)).valid_on.keys() == {FactName.SCHOOL_GRADE, FactName.RESIDENCE_PERMIT}
-    assert len(parse_facts(claims(**told, guardian_status="absent")).valid_on) == len(told) + 1, "a person has looked"
+    """An answer that depended on such a date would be as old as the last snapshot, despite later reports."""
+    facts = {**MIGRANT, "school_grade": 4, "residence_permit": True, "hardship_lasting": True}
+    assert parse_facts(claims(**facts)).valid_on.keys() == {FactName.SCHOOL_GRADE, FactName.RESIDENCE_PERMIT}
+    assert len(parse_facts(claims(**facts, guardian_status="absent")).valid_on) == len(facts) + 1, (
+        "a person has checked"
+    )

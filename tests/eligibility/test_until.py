@@ -1,4 +1,4 @@
-"""The promise of ``until`` for the rules themselves: children at random, asked again on the days before."""
+"""The guarantee of ``until`` for the rules: random children are assessed again on the days before it."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -55,7 +55,7 @@ _SELDOM = (FactName.DECEASED, FactName.RESIDENCE_ENDED, FactName.AWAY_SINCE, Fac
 
 
 def a_random_child(chance: Random) -> list[Claim]:
-    """Anything that may be known of a child; more than half are close to being migrant children here."""
+    """Return any facts a child may have; more than half of the children are close to being migrant children here."""
     ordinary = chance.random() < 0.6
     claims = []
     for name in FactName:
@@ -70,7 +70,7 @@ def a_random_child(chance: Random) -> list[Claim]:
 
 
 def _ordinary(chance: Random, name: FactName) -> Any:
-    """What makes a migrant child, around the six months and every age."""
+    """Return a value that decides whether a child is migrant, around six months of residence and every age limit."""
     match name:
         case FactName.HUKOU_DIVISION:
             return chance.choice(("341702", "341702", "341722101", "340102"))
@@ -121,49 +121,49 @@ def _day(chance: Random, before: int, after: int) -> str:
 
 
 def _claim(chance: Random, name: FactName, value: Any, *, chosen: bool) -> Claim:
-    said = ON - timedelta(days=chance.randrange(0, 700))
-    return Claim(name, value, "341722-renli", "village", None, said, said, chosen, False)
+    recorded = ON - timedelta(days=chance.randrange(0, 700))
+    return Claim(name, value, "341722-renli", "village", None, recorded, recorded, chosen, False)
 
 
 CHILDREN = st.integers(0, 2**32).map(lambda seed: a_random_child(Random(seed)))
 
 
-def _verdicts(told: Assessment) -> tuple[RuleResult, ...]:
-    return (told.migrant, told.statistical, *told.items)
+def _verdicts(assessment: Assessment) -> tuple[RuleResult, ...]:
+    return (assessment.migrant, assessment.statistical, *assessment.items)
 
 
 @settings(max_examples=250, deadline=None)
 @given(CHILDREN, st.sampled_from(COUNTIES), st.randoms(use_true_random=False))
 def test_no_verdict_changes_before_its_until(claims: list[Claim], county: Any, chance: Random) -> None:
-    """Each verdict on its own; and before the child's until, what is shown as wrong does not change either."""
+    """Each verdict keeps its own ``until``; before the child's ``until`` the derived findings do not change either."""
     facts, parameters = parse_facts(claims), rule_parameters(county)
-    told = assess(facts, parameters, ON)
+    assessment = assess(facts, parameters, ON)
     horizon = ON + timedelta(days=366 * 20)
     days = {ON + timedelta(days=1)}
-    for verdict in _verdicts(told):
+    for verdict in _verdicts(assessment):
         assert verdict.until is None or verdict.until > ON
         last = min(verdict.until or horizon, horizon) - timedelta(days=1)
         days |= {last, ON + timedelta(days=chance.randrange(0, max(1, (last - ON).days)))}
-    if told.until is not None:
-        days.add(told.until - timedelta(days=1))
+    if assessment.until is not None:
+        days.add(assessment.until - timedelta(days=1))
 
     for day in chance.sample(sorted(days), min(10, len(days))):
         again = assess(facts, parameters, day)
-        for before, after in zip(_verdicts(told), _verdicts(again), strict=True):
+        for before, after in zip(_verdicts(assessment), _verdicts(again), strict=True):
             if before.until is None or day < before.until:
                 assert after.answer is before.answer, (before, after, day)
-        if told.until is None or day < told.until:
-            assert _shown(again) == _shown(told)
+        if assessment.until is None or day < assessment.until:
+            assert _shown(again) == _shown(assessment)
 
 
 @settings(max_examples=100, deadline=None)
 @given(CHILDREN)
 def test_the_child_is_due_on_the_first_day_that_any_answer_is(claims: list[Claim]) -> None:
-    told = assess(parse_facts(claims), rule_parameters(demo_county()), ON)
-    untils = [verdict.until for verdict in _verdicts(told) if verdict.until is not None]
+    assessment = assess(parse_facts(claims), rule_parameters(demo_county()), ON)
+    untils = [verdict.until for verdict in _verdicts(assessment) if verdict.until is not None]
 
-    assert told.until is None or told.until > ON
-    assert not untils or (told.until is not None and told.until <= min(untils))
+    assert assessment.until is None or assessment.until > ON
+    assert not untils or (assessment.until is not None and assessment.until <= min(untils))
 
 
 @settings(max_examples=100, deadline=None)
@@ -181,10 +181,10 @@ def test_the_order_of_the_claims_does_not_matter(claims: list[Claim], chance: Ra
 def test_removing_a_fact_never_reverses_the_decision_whether_a_child_is_migrant(
     claims: list[Claim], name: FactName
 ) -> None:
-    """What was yes may become unknown, never no; a stay's recorded end, an absence or a death is not silence."""
-    told_away = {FactName.RESIDENCE_ENDED, FactName.DECEASED, FactName.AWAY_SINCE, FactName.RESIDENCE_SINCE}
-    told_away |= {FactName.SCHOOL_SINCE, FactName.RESIDENCE_PERMIT_SIGNED, FactName.BIRTH_DATE}
-    if name in told_away:
+    """A yes may become unknown, never no, unless the removed fact records an end of stay, an absence or a death."""
+    excluded = {FactName.RESIDENCE_ENDED, FactName.DECEASED, FactName.AWAY_SINCE, FactName.RESIDENCE_SINCE}
+    excluded |= {FactName.SCHOOL_SINCE, FactName.RESIDENCE_PERMIT_SIGNED, FactName.BIRTH_DATE}
+    if name in excluded:
         return
     parameters = rule_parameters(demo_county())
     before = assess(parse_facts(claims), parameters, ON).migrant.answer
@@ -193,10 +193,10 @@ def test_removing_a_fact_never_reverses_the_decision_whether_a_child_is_migrant(
     assert after is before or "unknown" in (before, after)
 
 
-TURNS: Mapping[str, Mapping[str, Any]] = {
+CHANGES: Mapping[str, Mapping[str, Any]] = {
     "turns 3": {"birth_date": "2024-02-29"},
     "turns 6 and enters school": {"birth_date": "2021-08-31", "school_status": "not_enrolled"},
-    "turns 6 after the cut-off, stays in kindergarten": {
+    "turns 6 after the cutoff, stays in kindergarten": {
         "birth_date": "2021-09-01",
         "school_stage": "kindergarten",
         "school_status": "enrolled",
@@ -213,16 +213,16 @@ TURNS: Mapping[str, Mapping[str, Any]] = {
     "a permit is signed": {"residence_permit": True, "residence_permit_signed": "2026-01-31"},
     "visits fall due": {"birth_date": "2024-11-30", "health_last_check": "2026-06-01"},
     "a birth date ahead": {"birth_date": "2027-02-01", "hardship_sudden": True},
-    "a death told for a day": {"deceased": "2027-01-01"},
+    "a death reported for a day": {"deceased": "2027-01-01"},
     "came before birth": {"birth_date": "2026-08-30", "residence_since": "2024-01-01"},
 }
 
 
 @pytest.mark.parametrize("county", COUNTIES, ids=["demo", "every term set", "day after"])
-@pytest.mark.parametrize("turn", TURNS)
-def test_day_by_day_answers_change_only_on_announced_days(turn: str, county: County) -> None:
-    """Every day for nearly two years, as slow as it is plain; and every one of these children does change."""
-    facts, parameters = a_migrant_child(**TURNS[turn]), rule_parameters(county)
+@pytest.mark.parametrize("change", CHANGES)
+def test_day_by_day_answers_change_only_on_announced_days(change: str, county: County) -> None:
+    """Each child is assessed on every day for nearly two years, and every one of them changes."""
+    facts, parameters = a_migrant_child(**CHANGES[change]), rule_parameters(county)
     before, changed = assess(facts, parameters, ON), 0
     for day in (ON + timedelta(days=passed) for passed in range(1, 700)):
         after = assess(facts, parameters, day)
@@ -239,5 +239,5 @@ def test_day_by_day_answers_change_only_on_announced_days(turn: str, county: Cou
     assert changed
 
 
-def _shown(told: Assessment) -> list[tuple[str, str]]:
-    return [(one.code, one.level) for one in told.derived]
+def _shown(assessment: Assessment) -> list[tuple[str, str]]:
+    return [(one.code, one.level) for one in assessment.derived]

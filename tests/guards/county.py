@@ -1,4 +1,4 @@
-"""What is checked of a county's data before it is put in force, taken out one by one."""
+"""Guards of the checks on a county's data before activation, removed one at a time."""
 
 from tests.guards.guard import Guard
 
@@ -6,95 +6,95 @@ _READER = "county/reader.py"
 _CHECKS = "county/checks.py"
 _CITATIONS = "county/citations.py"
 _TESTS = "tests/county/test_checks.py::"
-_LINE = _TESTS + "test_what_is_wrong_is_named_with_its_line"
+_LINE = _TESTS + "test_an_error_is_reported_with_its_line"
 
 GUARDS = [
     Guard(
-        "county: a key that no county has is told",
+        "county: an unknown key is reported",
         "contracts/county.py",
         '    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)\n',
         '    model_config = ConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True)\n',
         _LINE,
     ),
     Guard(
-        "county: a key stands in one file",
+        "county: a key is in one file only",
         _READER,
         "            if key in draft.values:\n",
         "            if not key:\n",
         _LINE,
     ),
     Guard(
-        "county: a day that does not exist is told",
+        "county: a day that does not exist is reported",
         _READER,
         "        return loader.construct_object(node)\n    except ValueError:",
         "        return loader.construct_object(node)\n    except KeyError:",
         _LINE,
     ),
     Guard(
-        "county: one name for two things is told first",
+        "county: a duplicate id is reported first",
         _CHECKS,
         "list(unique_names(county)) or [",
         "list(unique_names(county)) + [",
-        _TESTS + "test_one_name_for_two_things_is_told_before_anything_that_follows_from_it",
+        _TESTS + "test_a_duplicate_id_is_reported_before_its_consequences",
     ),
     Guard(
-        "county: a restricted matter goes only to other eyes",
+        "county: a restricted referral goes to restricted log-ins only",
         _CHECKS,
         "            if route.restricted and not receiver.receives_restricted:",
         "            if not route.id:",
         _LINE,
     ),
     Guard(
-        "county: what points at police, mind or guardianship is restricted",
+        "county: police, mental health and guardianship routes are restricted",
         _CHECKS,
         "        if route.id in RESTRICTED_ROUTES and not route.restricted:",
         "        if not route.id:",
         _LINE,
     ),
     Guard(
-        "county: every finding goes somewhere",
+        "county: every finding has a route",
         _CHECKS,
         "        if code not in routed:",
         "        if not code:",
         _LINE,
     ),
     Guard(
-        "county: an inbox has somebody who answers for it",
+        "county: an inbox has a responsible person",
         _CHECKS,
         "        elif unit.inbox and unit.recipient is None:",
         "        elif not unit.id:",
         _LINE,
     ),
     Guard(
-        "county: a private key is no public key",
+        "county: a private key is not accepted as a public key",
         _CHECKS,
         '    if "d" in jwk:',
         "    if not jwk:",
         _LINE,
     ),
     Guard(
-        "county: sealed matters have no column",
+        "county: sealed facts have no column",
         _CHECKS,
         "                if word.lower() in header.lower():",
         "                if not header:",
         _LINE,
     ),
     Guard(
-        "county: whatever may be missing, somebody can be asked",
+        "county: every fact that may be missing can be requested from a unit",
         _CHECKS,
         "        if not county.holders.get(fact):",
         "        if not fact:",
         _LINE,
     ),
     Guard(
-        "county: a term that no rule asks for is told",
+        "county: a term that no rule uses is reported",
         _CHECKS,
         "        if criterion.term not in terms:",
         "        if not criterion.term:",
         _LINE,
     ),
     Guard(
-        "county: nothing lasts less than a day",
+        "county: no period is shorter than a day",
         _CHECKS,
         '    for part in ("cadence", "thresholds", "clocks", "duty_clocks"):',
         "    for part in ():",
@@ -115,21 +115,21 @@ GUARDS = [
         _LINE,
     ),
     Guard(
-        "county: a phrase is looked up where it is said to stand",
+        "county: a phrase is checked at its cited place",
         _CITATIONS,
         "        elif not source.has(citation.article, citation.phrase):",
         "        elif not citation.phrase:",
-        _TESTS + "test_what_is_quoted_and_every_row_are_looked_up_in_the_policy",
+        _TESTS + "test_quotations_and_rows_are_checked_against_the_policy",
     ),
     Guard(
-        "county: what the rules quote is looked up as well",
+        "county: quotations of the rules are checked too",
         _CHECKS,
         "*rule_citations(county, requirements, text), ",
         "",
-        _TESTS + "test_what_is_quoted_and_every_row_are_looked_up_in_the_policy",
+        _TESTS + "test_quotations_and_rows_are_checked_against_the_policy",
     ),
     Guard(
-        "county: the ordinary log-in's key does not open what is restricted",
+        "county: the ordinary log-in's key does not open restricted data",
         _CHECKS,
         "    if other != called:\n",
         "    if not other:\n",
@@ -140,17 +140,17 @@ GUARDS = [
         "deploy/install.py",
         '        needed["restricted_public_key"] = f"{unit.id}-restricted"',
         '        needed["restricted_public_key"] = unit.id',
-        "tests/deploy/test_install.py::test_public_keys_come_at_activation",
+        "tests/deploy/test_install.py::test_public_keys_are_added_at_activation",
     ),
     Guard(
-        "county: what the check refuses comes into no house",
+        "county: a county that fails the check is not installed",
         "deploy/install.py",
         "    if problems := check(folder, REQUIREMENTS):",
         "    if problems := []:",
-        "tests/deploy/test_install.py::test_what_the_check_refuses_comes_into_no_house",
+        "tests/deploy/test_install.py::test_a_county_that_fails_the_check_is_not_installed",
     ),
     Guard(
-        "county: somebody whom the county names puts it in force",
+        "county: a person named by the county activates its data",
         "cli/county.py",
         "        if person.id == person_id:",
         "        if person.id:",

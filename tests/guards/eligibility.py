@@ -1,4 +1,4 @@
-"""What eligibility promises, taken out one by one."""
+"""Guards of eligibility, removed one at a time."""
 
 from tests.guards.guard import Guard
 
@@ -10,7 +10,7 @@ _DOMAIN = "services/eligibility/domain/"
 
 GUARDS = [
     Guard(
-        "eligibility: no rule sees a day that is no news",
+        "eligibility: no rule reads a date whose change emits no snapshot",
         _DOMAIN + "facts.py",
         "if FactName.GUARDIAN_STATUS not in valid_on:",
         "if not valid_on:",
@@ -24,11 +24,11 @@ GUARDS = [
         _ANSWER + "test_before_until_the_answer_is_the_same",
     ),
     Guard(
-        "eligibility: a no stands while the last of its grounds does",
+        "eligibility: a no lasts as long as the last of its grounds",
         _DOMAIN + "answer.py",
         "        until = latest(until, part.until)",
         "        until = latest(until, until)",
-        _ANSWER + "test_a_no_holds_as_long_as_the_last_of_its_grounds",
+        _ANSWER + "test_a_no_lasts_as_long_as_the_last_of_its_grounds",
     ),
     Guard(
         "eligibility: one no decides",
@@ -66,7 +66,7 @@ GUARDS = [
         _CASES,
     ),
     Guard(
-        "eligibility: two districts of one city are no two counties",
+        "eligibility: two districts of one city are not two counties",
         _DOMAIN + "divisions.py",
         "        return PlaceRelation.DISTRICTS",
         "        return PlaceRelation.TWO_COUNTIES",
@@ -87,63 +87,63 @@ GUARDS = [
         _CASES,
     ),
     Guard(
-        "eligibility: who lives in another province does not live here",
+        "eligibility: a child in another province does not live here",
         _DOMAIN + "divisions.py",
         "    return _in_two_provinces(division, parameters.county) if county is None else county != parameters.county",
         "    return county is not None and county != parameters.county",
         _CASES,
     ),
     Guard(
-        "eligibility: a permit that nobody signed is a question",
+        "eligibility: an unsigned permit leaves the answer unknown",
         _DOMAIN + "case.py",
         "    if case.on < due:\n        return Evaluation(Answer.YES, until=due)",
         "    if due is not None:\n        return Evaluation(Answer.YES)",
         _CASES,
     ),
     Guard(
-        "eligibility: a number outside its bounds is no fact",
+        "eligibility: a number outside its bounds is not a fact",
         _DOMAIN + "facts.py",
         "    if not least <= value <= greatest:",
         "    if least > greatest:",
         "tests/eligibility/test_mapping.py::test_a_value_of_another_type_is_rejected_and_the_error_names_the_fact",
     ),
     Guard(
-        "eligibility: a register's never stays within the calendar",
+        "eligibility: an unlimited date in a register stays within the calendar",
         _DOMAIN + "facts.py",
         "    return min(day, LATEST)",
         "    return day",
         "tests/cli/test_explain.py::test_a_register_s_never_is_a_day_that_does_not_come",
     ),
     Guard(
-        "eligibility: of two sayings that contradict one another none is picked",
+        "eligibility: neither of two contradicting claims is chosen",
         _DOMAIN + "rules/definition.py",
         "        if against is None:\n            return yes(",
         "        if lives:\n            return yes(",
         _CASES,
     ),
     Guard(
-        "eligibility: sixty days away are no question yet",
+        "eligibility: an absence of sixty days does not make the answer unknown",
         _DOMAIN + "rules/definition.py",
         "timedelta(days=case.parameters.absence_days + 1)",
         "timedelta(days=case.parameters.absence_days)",
         _CASES,
     ),
     Guard(
-        "eligibility: a term the county has not defined is not invented",
+        "eligibility: a term that the county does not define stays unknown",
         _DOMAIN + "case.py",
         "        return case.parameters.undefined_terms[term]",
         '        return yes("criterion_met", term=term)',
         _CASES,
     ),
     Guard(
-        "eligibility: nobody is referred while it is not known whether the plan is about the child",
+        "eligibility: no gap is referred while it is unknown whether the child is migrant",
         _DOMAIN + "rulebook.py",
         "    if audience.answer is condition.answer is Answer.YES:\n        return all_of(audience, condition)",
         "    if condition.answer is Answer.YES:\n        return condition",
         _CASES,
     ),
     Guard(
-        "eligibility: not knowing does not silence a risk to safety",
+        "eligibility: a missing fact does not hide a risk to safety",
         _DOMAIN + "answer.py",
         "    return Evaluation(Answer.YES, (), (), part.citations, part.certainty, part.until)",
         "    return part",
@@ -157,42 +157,42 @@ GUARDS = [
         _HANDLERS + "test_the_newest_version_wins_in_any_order_of_arrival",
     ),
     Guard(
-        "eligibility: the newest wins in SQL",
+        "eligibility: the newest version wins in SQL",
         "services/eligibility/store.py",
         "     WHERE stored.child_version <= excluded.child_version\n",
         "",
         _HANDLERS + "test_an_older_row_never_overwrites_a_newer_one_in_sql",
     ),
     Guard(
-        "eligibility: what is no news is not said",
+        "eligibility: an unchanged answer is not emitted",
         "services/eligibility/handlers.py",
         "        if digest == file.answers_digest:",
         "        if not digest:",
         _HANDLERS + "test_a_newer_version_without_a_changed_answer_emits_nothing",
     ),
     Guard(
-        "eligibility: the same facts are asked again on the day on which an answer may differ",
+        "eligibility: the same facts are assessed again on the day on which an answer may differ",
         "services/eligibility/handlers.py",
         "            and (stored.until is None or on < stored.until)\n",
         "",
         _HANDLERS + "test_the_same_facts_are_not_assessed_again_before_the_day_on_which_an_answer_may_differ",
     ),
     Guard(
-        "eligibility: the same facts are asked again under other rules or data",
+        "eligibility: the same facts are assessed again under other rules or data",
         "services/eligibility/handlers.py",
         "            stored.basis == self._basis\n            and stored.assessed_on",
         "            stored.assessed_on",
         _HANDLERS + "test_the_same_facts_are_not_assessed_again_before_the_day_on_which_an_answer_may_differ",
     ),
     Guard(
-        "eligibility: new county data makes everybody due",
+        "eligibility: new county data makes every child due",
         "services/eligibility/handlers.py",
         "        phase = _DUE if await store.load_basis(tx, page.index) == basis else _EVERYONE",
         "        phase = _DUE",
         _HANDLERS + "test_new_county_data_makes_every_child_due_once",
     ),
     Guard(
-        "eligibility: a page goes on where the last one stopped",
+        "eligibility: a page continues where the last one stopped",
         "services/eligibility/handlers.py",
         "        if len(files) == page.limit:\n",
         "        if len(files) > page.limit:\n",

@@ -1,4 +1,4 @@
-"""Who may import what, and who may read and write what. Each rule is broken once and must be noticed."""
+"""Rules of imports and of read and write access. Each rule is broken once, and the violation must be detected."""
 
 from tests.guards.guard import Guard
 
@@ -8,28 +8,28 @@ _DOMAIN = "tests/guards/test_domain.py::"
 
 GUARDS = [
     Guard(
-        "rules: services do not know each other",
+        "rules: services do not import each other",
         "services/referral/handlers.py",
         "from services.referral import actions, routing, store",
         "import services.registry.store\nfrom services.referral import actions, routing, store",
         _IMPORTS + "[Services do not know each other]",
     ),
     Guard(
-        "rules: the runtime stands on the contracts alone",
+        "rules: the runtime imports only the contracts",
         "runtime/errors.py",
         "class UnprocessableEvent(Exception):",
         "import services\n\n\nclass UnprocessableEvent(Exception):",
         _IMPORTS + "[Each layer stands on those below it]",
     ),
     Guard(
-        "rules: the reader of workbooks stands below the services",
+        "rules: the workbook reader is a layer below the services",
         "workbooks/reader.py",
         "from workbooks.headers import fold\n",
         "from services.intake.domain.text import Cell\nfrom workbooks.headers import fold\n",
         _IMPORTS + "[Each layer stands on those below it]",
     ),
     Guard(
-        "rules: a county's data stands below the services",
+        "rules: the county's data is a layer below the services",
         "county/requirements.py",
         "from dataclasses import dataclass\n",
         "from dataclasses import dataclass\nfrom services.eligibility.domain.parameters import COUNTY_TERMS\n",
@@ -57,21 +57,21 @@ GUARDS = [
         _IMPORTS + "[A unit's own client imports nothing of Hutong]",
     ),
     Guard(
-        "rules: the command line reaches into no service",
+        "rules: the command line imports no service",
         "cli/labels.py",
         "from services.intake.labels import TEXTS as PROBLEMS\n",
         "from services.intake.labels import TEXTS as PROBLEMS\nfrom services.registry.domain import matching\n",
         _IMPORTS + "[The command line knows of a service what is named for it]",
     ),
     Guard(
-        "rules: decisions are free of storage",
+        "rules: decisions do not import storage",
         "services/referral/domain/calendar.py",
         "from datetime import UTC",
         "import asyncpg\nfrom datetime import UTC",
         _IMPORTS + "[Decisions are free of framework, storage and wire format]",
     ),
     Guard(
-        "rules: aiokafka stays in the runtime",
+        "rules: only the runtime imports aiokafka",
         "services/intake/handlers.py",
         "from runtime import Batch",
         "import aiokafka\nfrom runtime import Batch",
@@ -85,14 +85,14 @@ GUARDS = [
         _IMPORTS + "[Deployment, the command line and the demo use no client of the services]",
     ),
     Guard(
-        "rules: contracts know no framework",
+        "rules: contracts import no framework",
         "contracts/clock.py",
         "from contracts.event import Event\n",
         "import asyncpg\nfrom contracts.event import Event\n",
         _IMPORTS + "[Contracts know no framework]",
     ),
     Guard(
-        "rules: services know no FastStream",
+        "rules: services do not import FastStream",
         "services/notify/handlers.py",
         "from runtime import Batch",
         "import faststream\nfrom runtime import Batch",
@@ -106,21 +106,21 @@ GUARDS = [
         _IMPORTS + "[Inside the runtime each layer stands on those below it]",
     ),
     Guard(
-        "rules: a partition never sees the service",
+        "rules: a partition does not import the service",
         "runtime/consume/partition.py",
         "from runtime.subscription import Subscription\n",
         "from runtime.service import Service\nfrom runtime.subscription import Subscription\n",
         _IMPORTS + "[What consumes and what operates never sees the service]",
     ),
     Guard(
-        "rules: decisions import nothing that is not named",
+        "rules: decisions import only the listed modules",
         "services/registry/domain/matching.py",
         "from datetime import date\n",
         "import sqlite3\nfrom datetime import date\n",
         _DOMAIN + "test_decisions_import_the_standard_library_the_vocabulary_and_named_pure_libraries_only",
     ),
     Guard(
-        "rules: no service asks what time it is",
+        "rules: no service reads the system clock",
         "services/referral/handlers.py",
         "async def on_day(page: DayPage, tx: Tx) -> DayPageResult:\n",
         "async def on_day(page: DayPage, tx: Tx) -> DayPageResult:\n    __import__('time').time()\n",
@@ -132,28 +132,28 @@ GUARDS = [
         '        yield Grant(reader, "topic", topic.name, "READ")\n',
         '        yield Grant(reader, "topic", topic.name, "READ")\n'
         '        yield Grant(reader, "topic", topic.name, "WRITE")\n',
-        _PROVISION + "test_every_writer_and_reader_of_every_topic_has_its_line",
+        _PROVISION + "test_every_writer_and_reader_of_every_topic_has_a_grant",
     ),
     Guard(
-        "rules: an access that nobody gave is noticed",
+        "rules: a surplus access is reported",
         "deploy/provision.py",
         "        surplus_grants=frozenset(held.keys() - spec.grants),\n",
         "",
-        _PROVISION + "test_what_is_surplus_is_seen_and_taken_away",
+        _PROVISION + "test_a_surplus_grant_is_detected_and_removed",
     ),
     Guard(
-        "rules: a line of another form is an access too",
+        "rules: a grant of another form counts as an access",
         "deploy/provision.py",
         'name = binding.name if right_form else f"{binding.name} ({form})"',
         "name = binding.name",
-        _PROVISION + "test_a_line_of_another_form_is_seen_and_taken_away",
+        _PROVISION + "test_a_grant_of_another_form_is_detected_and_removed",
     ),
     Guard(
-        "rules: nobody joins a service's group",
+        "rules: no other principal joins a service's consumer group",
         "deploy/provision.py",
         "        prefix = group_prefix(principal)\n",
         '        prefix = "hutong."\n',
-        _PROVISION + "test_each_class_of_attempt_behaves_as_the_lists_say",
+        _PROVISION + "test_each_kind_of_access_is_allowed_or_refused_as_the_lists_say",
     ),
     Guard(
         "rules: no role reads another service's schema",

@@ -1,4 +1,4 @@
-"""Situations that a civil-affairs officer can read and correct: one YAML file each, asked of the rules."""
+"""Situations that a civil-affairs officer can read and correct: one YAML file each, assessed by the rules."""
 
 from dataclasses import dataclass
 from datetime import date
@@ -27,7 +27,7 @@ EXPECTED = frozenset({"答", "因为", "还缺", "谁掌握", "办理", "把握"
 
 @dataclass(frozen=True, slots=True)
 class PolicyCase:
-    """One file: what is known, asked on a day, and what the answers must be."""
+    """One file: the known facts, the day of the assessment and the expected answers."""
 
     why: str
     on: date
@@ -37,9 +37,9 @@ class PolicyCase:
 
 
 def read(file: Path) -> PolicyCase:
-    told = read_facts_file(file)
-    county = apply_county_changes(demo_county(), told.get("county"))
-    return PolicyCase(told["why"], told["on"], county, told["facts"], told["expect"])
+    content = read_facts_file(file)
+    county = apply_county_changes(demo_county(), content.get("county"))
+    return PolicyCase(content["why"], content["on"], county, content["facts"], content["expect"])
 
 
 def ask(case: PolicyCase) -> Assessment:
@@ -50,17 +50,17 @@ def ask(case: PolicyCase) -> Assessment:
 def test_the_rules_give_the_answers_of_the_case(file: Path) -> None:
     case = read(file)
 
-    told = ask(case)
+    assessment = ask(case)
 
     for subject, expected in case.expect.items():
         if subject == DERIVED:
-            assert sorted(_shown(told)) == sorted(expected), case.why
+            assert sorted(_shown(assessment)) == sorted(expected), case.why
         else:
-            _compare(_rule_result(told, subject), expected, case.why)
+            _compare(_rule_result(assessment, subject), expected, case.why)
 
 
 def test_every_item_has_cases_for_yes_and_no() -> None:
-    """Every written item, and who the plan is about, has a case that says yes and one that says no."""
+    """Every item with a rule, and the definition of a migrant child, has a case with yes and one with no."""
     seen: dict[str, set[str]] = {}
     for file in FILES:
         for subject, expected in read(file).expect.items():
@@ -100,12 +100,12 @@ def _compare(verdict: RuleResult, expected: Any, why: str) -> None:
         assert verdict.until == expected["前不变"], why
 
 
-def _rule_result(told: Assessment, subject: str) -> RuleResult:
+def _rule_result(assessment: Assessment, subject: str) -> RuleResult:
     wanted = SUBJECTS.get(subject, subject)
-    [found] = [one for one in (told.migrant, told.statistical, *told.items) if one.subject == wanted]
+    [found] = [one for one in (assessment.migrant, assessment.statistical, *assessment.items) if one.subject == wanted]
     return found
 
 
-def _shown(told: Assessment) -> list[str]:
-    """``R12/L2``, with what happens first: the township confirms, or it goes out at once."""
-    return [f"{one.route}/{one.level}" + ("/先核实" if one.confirm_first else "") for one in told.derived]
+def _shown(assessment: Assessment) -> list[str]:
+    """``R12/L2``, marked if the township must confirm it before it is referred."""
+    return [f"{one.route}/{one.level}" + ("/先核实" if one.confirm_first else "") for one in assessment.derived]

@@ -1,4 +1,4 @@
-"""The suite's second stack: one sentence where it cannot run, loopback only, and nothing left behind."""
+"""The suite's second stack: it reports failures in one sentence, listens on loopback only and leaves nothing."""
 
 import os
 import signal
@@ -30,7 +30,7 @@ with ContainerStack(Path(sys.argv[1]), durable=False):
 
 @pytest.fixture
 def another_run(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
-    """A process with a stack of its own, started."""
+    """A started process with its own stack."""
     with subprocess.Popen(
         [sys.executable, "-c", RUN, str(tmp_path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT
     ) as run:
@@ -52,7 +52,7 @@ def containers_of(pid: int) -> int:
 
 
 def suite(**environment: str) -> tuple[int, str]:
-    """The exit code of a run on containers and what it says where errors are told."""
+    """Return the exit code of a run on containers and its standard error."""
     done = subprocess.run(
         [
             sys.executable,
@@ -73,7 +73,7 @@ def suite(**environment: str) -> tuple[int, str]:
     return done.returncode, done.stderr.strip()
 
 
-def test_without_an_engine_the_suite_on_containers_says_one_sentence(tmp_path: Path) -> None:
+def test_without_an_engine_the_container_suite_reports_one_sentence(tmp_path: Path) -> None:
     assert suite(DOCKER_HOST=f"unix://{tmp_path}/none.sock") == (
         pytest.ExitCode.USAGE_ERROR,
         "ERROR: No Docker Engine answers here: start one, or run `make test`, which needs none.",
@@ -82,10 +82,10 @@ def test_without_an_engine_the_suite_on_containers_says_one_sentence(tmp_path: P
 
 @containers_only
 @pytest.mark.parametrize("image", ["127.0.0.1:1/nobody/has:this", "No image's name"])
-def test_an_image_that_cannot_be_had_is_told_in_one_sentence(image: str) -> None:
-    code, said = suite(HUTONG_KAFKA_IMAGE=image)
+def test_an_unavailable_image_is_reported_in_one_sentence(image: str) -> None:
+    code, errors = suite(HUTONG_KAFKA_IMAGE=image)
     assert code == pytest.ExitCode.USAGE_ERROR
-    assert said.splitlines()[-1].startswith(f"ERROR: The image {image} is not here and could not be fetched: ")
+    assert errors.splitlines()[-1].startswith(f"ERROR: The image {image} is not here and could not be fetched: ")
 
 
 @containers_only
@@ -106,7 +106,9 @@ def test_the_servers_are_published_on_loopback_only(stack: LocalStack) -> None:
 
 
 @containers_only
-def test_containers_of_a_killed_run_go_with_the_next_one(stack: LocalStack, another_run: subprocess.Popen[str]) -> None:
+def test_the_next_run_removes_the_containers_of_a_killed_one(
+    stack: LocalStack, another_run: subprocess.Popen[str]
+) -> None:
     check_engine()
     assert containers_of(another_run.pid) == 2
     another_run.kill()
@@ -119,7 +121,7 @@ def test_containers_of_a_killed_run_go_with_the_next_one(stack: LocalStack, anot
 
 
 @containers_only
-def test_a_run_that_is_interrupted_takes_its_containers_with_it(another_run: subprocess.Popen[str]) -> None:
+def test_an_interrupted_run_removes_its_containers(another_run: subprocess.Popen[str]) -> None:
     assert containers_of(another_run.pid) == 2
     another_run.send_signal(signal.SIGINT)
     another_run.wait(60)
@@ -128,18 +130,18 @@ def test_a_run_that_is_interrupted_takes_its_containers_with_it(another_run: sub
 
 @containers_only
 @pytest.mark.parametrize(
-    ("image", "told"),
+    ("image", "message"),
     [
         (postgres_image(), "ended while starting: .*not found"),
         ("127.0.0.1:1/nobody/has:this", "could not be started: .*127.0.0.1:1"),
     ],
     ids=["ends", "never-begins"],
 )
-def test_a_server_that_does_not_start_is_told_in_one_sentence_and_leaves_nothing(
-    image: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_failed_server_start_is_reported_in_one_sentence_and_leaves_nothing(
+    image: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = containers_of(os.getpid())
     monkeypatch.setenv("HUTONG_KAFKA_IMAGE", image)
-    with pytest.raises(StackError, match=f"^Kafka's container {told}"):
+    with pytest.raises(StackError, match=f"^Kafka's container {message}"):
         ContainerStack(tmp_path, durable=False).start()
     assert containers_of(os.getpid()) == before

@@ -20,7 +20,7 @@ def test_a_grandchild_in_a_session_of_its_own() -> None:
 """
 
 
-def test_what_a_test_leaves_running_fails_the_run_and_is_ended(tmp_path: Path) -> None:
+def test_a_process_left_running_fails_the_run_and_is_killed(tmp_path: Path) -> None:
     (tmp_path / "test_leaves.py").write_text(textwrap.dedent(LEAVES))
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "tests.conftest", "-p", "no:cacheprovider",

@@ -1,4 +1,4 @@
-"""The embedded stack: it answers, refuses strangers, keeps its data, and never outlives its owner."""
+"""The embedded stack answers, refuses unknown users, keeps its data and never outlives its owner."""
 
 import os
 import shutil
@@ -62,7 +62,7 @@ async def write_one(kwargs: dict[str, str], topic: str, value: bytes) -> None:
         await producer.stop()
 
 
-async def test_an_event_goes_through_kafka_and_a_row_through_postgres(
+async def test_an_event_passes_through_kafka_and_a_row_through_postgres(
     kafka_admin: ClientConfig, kafka_kwargs: dict[str, str], database: Database
 ) -> None:
     topic = f"round-trip-{uuid.uuid4()}"
@@ -165,7 +165,7 @@ async def test_a_stack_keeps_its_data_through_restart_and_kill(stack_class: type
 
 @embedded_only
 async def test_what_a_killed_broker_recovers_is_counted(tmp_path: Path) -> None:
-    """Its start is waited for by these lines of its log: another version of Kafka must still write them."""
+    """The start waits for these log lines: another version of Kafka must still write them."""
     kafka = EmbeddedKafka(tmp_path / "kafka", brief=True)
     try:
         kafka.start()
@@ -228,7 +228,7 @@ def test_no_process_remains_after_its_owner_is_killed(tmp_path: Path) -> None:
 
 
 @embedded_only
-def test_a_taken_port_is_said_in_one_sentence(kafka: EmbeddedKafka, tmp_path: Path) -> None:
+def test_a_port_in_use_is_reported_in_one_sentence(kafka: EmbeddedKafka, tmp_path: Path) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
@@ -242,8 +242,8 @@ def test_a_taken_port_is_said_in_one_sentence(kafka: EmbeddedKafka, tmp_path: Pa
 
 
 @embedded_only
-def test_a_port_that_nobody_asked_for_may_be_another_one_next_time(tmp_path: Path) -> None:
-    """The free port of the first start may belong to somebody else after the machine was started anew."""
+def test_an_automatically_chosen_port_may_change_at_the_next_start(tmp_path: Path) -> None:
+    """The free port of the first start may belong to somebody else after the machine has restarted."""
     directory = tmp_path / "postgres"
     first = EmbeddedPostgres(directory, port=0, durable=False)
     first.start()
@@ -263,7 +263,7 @@ def test_a_port_that_nobody_asked_for_may_be_another_one_next_time(tmp_path: Pat
     assert second.superuser_password == first.superuser_password
 
 
-def test_a_server_that_found_no_room_is_told_as_a_full_disk() -> None:
+def test_a_server_without_disk_space_is_reported_as_a_full_disk() -> None:
     line = 'FATAL:  could not write to file "base/4/1247": No space left on device.'
     assert str(from_server(line, "PostgreSQL's data could not be made")) == (
         "The disk is full: PostgreSQL's data could not be made."
@@ -271,8 +271,8 @@ def test_a_server_that_found_no_room_is_told_as_a_full_disk() -> None:
     assert str(from_server("FATAL:  no", "It could not be made")) == "It could not be made: FATAL:  no"
 
 
-def test_who_runs_a_stack_is_known_while_it_runs_and_its_old_addresses_are_not(tmp_path: Path) -> None:
-    """A killed owner's state file still lies there: it is nobody's."""
+def test_the_owner_of_a_stack_is_known_only_while_it_runs(tmp_path: Path) -> None:
+    """The state file of a killed owner remains but names no running owner."""
     stack = LocalStack(tmp_path)
     (tmp_path / STATE).write_text("{}")
     assert (lock_holder(tmp_path), read_state(tmp_path)) == (None, None)
@@ -288,7 +288,7 @@ def test_who_runs_a_stack_is_known_while_it_runs_and_its_old_addresses_are_not(t
 
 
 @embedded_only
-def test_a_servers_log_is_for_its_owner_alone(postgres: EmbeddedPostgres, kafka: EmbeddedKafka) -> None:
+def test_only_the_owner_can_read_a_servers_log(postgres: EmbeddedPostgres, kafka: EmbeddedKafka) -> None:
     assert [stat.S_IMODE(log.stat().st_mode) for log in (postgres.log, kafka.log)] == [0o600, 0o600]
 
 
