@@ -1,1 +1,1 @@
-"""Benchmarks (``make bench``): throughput relative to a baseline in the same run, not timed tests."""
+"""Benchmarks (``make bench``), which measure throughput relative to a baseline in the same run."""

@@ -30,46 +30,48 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="hutong-bench-") as folder:
         home = Path(folder)
         with LocalStack(home / "baseline") as stack:
-            bottom = baseline.measure(stack, 60_000, options.partitions)
+            base = baseline.measure(stack, 60_000, options.partitions)
         with LocalStack(home / "stack", postgres_port=0) as stack:
             (home / "installation").mkdir(mode=0o700)
             try:
-                loads, way = asyncio.run(_chain(stack, home / "installation", options))
+                loads, latency = asyncio.run(_measure(stack, home / "installation", options))
             except NotAcceptedError as error:
                 print(f"Nothing was measured: {error}.", file=sys.stderr)
                 return 1
-    _print(bottom, loads, way)
+    _print(base, loads, latency)
     return 0
 
 
-async def _chain(stack: LocalStack, home: Path, options: argparse.Namespace) -> tuple[list[Load], FindingLatency]:
-    chain = EndToEnd(stack, home, options.partitions)
-    await chain.start()
+async def _measure(stack: LocalStack, home: Path, options: argparse.Namespace) -> tuple[list[Load], FindingLatency]:
+    system = EndToEnd(stack, home, options.partitions)
+    await system.start()
     try:
-        made = files(chain.county, options.children, options.seed)
-        new = await chain.measure_load("new records", made, "2026H2")
-        again = await chain.measure_load("refresh, 1 row in 20 changed", refreshed(made, options.seed), "2027H1")
-        way = await chain.measure_findings(0.7 * new.rate, made, "single", options.seconds)
+        submitted = files(system.county, options.children, options.seed)
+        new = await system.measure_load("new records", submitted, "2026H2")
+        refresh = await system.measure_load(
+            "refresh, 1 row in 20 changed", refreshed(submitted, options.seed), "2027H1"
+        )
+        latency = await system.measure_findings(0.7 * new.rate, submitted, "single", options.seconds)
     finally:
-        await chain.stop()
-    return [new, again], way
+        await system.stop()
+    return [new, refresh], latency
 
 
-def _print(bottom: baseline.Baseline, loads: list[Load], way: FindingLatency) -> None:
+def _print(base: baseline.Baseline, loads: list[Load], latency: FindingLatency) -> None:
     console = Console(width=120)
     table = Table(
         "what", "records", "changed", "seconds", "records/s", "of the baseline", title="End to end against the baseline"
     )
     table.add_row(
         "baseline: four bare hops concurrently",
-        str(bottom.records),
-        str(bottom.records),
-        f"{bottom.seconds:.1f}",
-        f"{bottom.rate:.0f}",
+        str(base.records),
+        str(base.records),
+        f"{base.seconds:.1f}",
+        f"{base.rate:.0f}",
         "1",
     )
     for load in loads:
-        ratio = load.rate / bottom.rate
+        ratio = load.rate / base.rate
         table.add_row(
             load.description,
             str(load.rows),
@@ -93,8 +95,9 @@ def _print(bottom: baseline.Baseline, loads: list[Load], way: FindingLatency) ->
         spent.add_row(name, *cells)
     console.print(spent)
     console.print(
-        f"A finding reaches its agency's queue at {way.load:.0f} changed records/s (70 % of the end-to-end rate): "
-        f"p50 {way.quantile(0.5) * 1000:.0f} ms, p99 {way.quantile(0.99) * 1000:.0f} ms, {len(way.seconds)} findings."
+        f"A finding reaches its agency's queue at {latency.load:.0f} changed records/s (70 % of the end-to-end rate): "
+        f"p50 {latency.quantile(0.5) * 1000:.0f} ms, p99 {latency.quantile(0.99) * 1000:.0f} ms, "
+        f"{len(latency.seconds)} findings."
     )
     days = NATION / loads[1].rate / DAY
     console.print(f"The nation's half-yearly refresh at this rate, extrapolated: {days:.1f} days on this machine.")

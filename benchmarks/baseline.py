@@ -1,4 +1,4 @@
-"""The baseline: four concurrent hops of bare aiokafka and asyncpg on this machine, without any logic."""
+"""Measures the baseline: four concurrent hops of bare aiokafka and asyncpg, without any logic."""
 
 import asyncio
 import json
@@ -20,31 +20,33 @@ PAYLOAD = 350
 """Bytes."""
 
 _TABLES = """
-create schema {schema};
-set search_path to {schema};
-create table cursor (partition int primary key, next_offset bigint not null default 0) with (fillfactor = 50);
-create table producer (partition int primary key, next_seq bigint not null default 0) with (fillfactor = 50);
-create table state (key bytea primary key, value bytea, version bigint not null default 1);
-create table outbox (position bigint generated always as identity primary key, partition int, seq bigint, key bytea,
+CREATE SCHEMA {schema};
+SET search_path TO {schema};
+CREATE TABLE cursor (partition int PRIMARY KEY, next_offset bigint NOT NULL DEFAULT 0) WITH (fillfactor = 50);
+CREATE TABLE producer (partition int PRIMARY KEY, next_seq bigint NOT NULL DEFAULT 0) WITH (fillfactor = 50);
+CREATE TABLE state (key bytea PRIMARY KEY, value bytea, version bigint NOT NULL DEFAULT 1);
+CREATE TABLE outbox (position bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, partition int, seq bigint, key bytea,
     value bytea);
-insert into cursor (partition) select generate_series(0, {partitions} - 1);
-insert into producer (partition) select generate_series(0, {partitions} - 1);
+INSERT INTO cursor (partition) SELECT generate_series(0, {partitions} - 1);
+INSERT INTO producer (partition) SELECT generate_series(0, {partitions} - 1);
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
+    """The time that all hops needed to pass the records on."""
+
     records: int
     seconds: float
 
     @property
     def rate(self) -> float:
-        """Records per second through all four hops."""
+        """Return the records per second through all four hops."""
         return self.records / self.seconds
 
 
 def measure(stack: LocalStack, records: int, partitions: int) -> Baseline:
-    """Load the first topic, start four hops at once, and wait until the last has passed everything on."""
+    """Load the first topic, start four hops together, and wait until the last has passed everything on."""
     asyncio.run(_prepare(stack, partitions))
     _topics(stack, partitions)
     _load(stack, records)
@@ -82,8 +84,8 @@ async def _prepare(stack: LocalStack, partitions: int) -> None:
 def _topics(stack: LocalStack, partitions: int) -> None:
     admin = AdminClient(stack.kafka.admin_config)
     wanted = [NewTopic(f"baseline.{hop}", num_partitions=partitions, replication_factor=1) for hop in range(HOPS + 1)]
-    for made in admin.create_topics(wanted).values():
-        made.result()
+    for created in admin.create_topics(wanted).values():
+        created.result()
 
 
 def _load(stack: LocalStack, records: int) -> None:

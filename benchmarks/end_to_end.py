@@ -1,4 +1,4 @@
-"""End-to-end measurements: new records, a refresh in which one row in twenty changed, and a finding's latency."""
+"""Measures new records, a refresh in which one row in twenty changed, and a finding's latency, end to end."""
 
 import asyncio
 import random
@@ -35,8 +35,6 @@ FIRST_DAY = date(2027, 3, 1)
 _VILLAGE = re.compile(r"341722\d{6}")
 CHANGED_SHARE = 0.05
 """Share of rows that a refresh changes."""
-
-
 CHECK_INTERVAL = 0.25
 """Seconds between two checks of the services; each check costs measured time."""
 
@@ -118,7 +116,7 @@ class EndToEnd:
         """
         await self._supervisor.stop()
         rows = sum(self._send(file, period) for file in files)
-        said_before = await self._published_events()
+        published_before = await self._published_events()
         self._supervisor = Supervisor(programs(self.installation, with_clock=False))
         await self._supervisor.start()
         at = await self._first_cursor_move()
@@ -126,19 +124,19 @@ class EndToEnd:
         await self._monitor.wait_until_idle(FIRST_DAY, stall_timeout=600, interval=CHECK_INTERVAL)
         seconds = time.perf_counter() - at
         after = self._processor_seconds()
-        said = await self._published_events()
+        published = await self._published_events()
         return Load(
             what,
             rows,
             self._accepted_rows(files, rows),
-            {name: said[name] - said_before[name] for name in SERVICES},
+            {name: published[name] - published_before[name] for name in SERVICES},
             seconds,
             {name: after[name] - before[name] for name in after},
         )
 
     def _accepted_rows(self, files: Sequence[submissions.Submission], rows: int) -> int:
         """Return the number of changed rows from the receipts of these files, all of which must be accepted."""
-        read = news = answered = 0
+        read = changed = answered = 0
         for unit in sorted({file.unit for file in files}):
             for record in self._clients[unit].read_new(RECEIPT.name_for(unit)):
                 if record.headers["ce_type"] != "intake.SubmissionAnswered.v1" or record.body is None:
@@ -147,18 +145,18 @@ class EndToEnd:
                     raise NotAcceptedError(f"a file of {unit} is {record.body['outcome']}")
                 answered += 1
                 read += record.body["rows"]
-                news += record.body["accepted"] + record.body["accepted_with_drops"]
+                changed += record.body["accepted"] + record.body["accepted_with_drops"]
         if (answered, read) != (len(files), rows):
             raise NotAcceptedError(f"{answered} of {len(files)} files are answered, {read} of {rows} rows")
-        return news
+        return changed
 
     async def _published_events(self) -> dict[str, int]:
         """Return the number of events that each service has published so far."""
-        query = " union all ".join(
-            f"select '{name}' as service, coalesce(sum(published_seq), 0) as said from {name}.outbox_published"
+        query = " UNION ALL ".join(
+            f"SELECT '{name}' AS service, coalesce(sum(published_seq), 0) AS published FROM {name}.outbox_published"
             for name in SERVICES
         )
-        return {row["service"]: int(row["said"]) for row in await self._database.fetch(query)}
+        return {row["service"]: int(row["published"]) for row in await self._database.fetch(query)}
 
     async def measure_findings(
         self, rate: float, files: Sequence[submissions.Submission], period: str, seconds: float
@@ -254,21 +252,21 @@ class EndToEnd:
             await asyncio.sleep(0.01)
 
     async def _cursors(self) -> Iterable[Any]:
-        found: Iterable[Any] = await self._database.fetch(
+        cursors: Iterable[Any] = await self._database.fetch(
             "SELECT topic, next_offset FROM intake.consumer_cursor WHERE topic LIKE 'department.%'"
         )
-        return found
+        return cursors
 
     def _processor_seconds(self) -> dict[str, float]:
-        """Seconds of processor time of each service, of PostgreSQL with all its sessions, and of Kafka."""
-        found = {}
+        """Return the seconds of processor time of each service, of PostgreSQL with all its sessions, and of Kafka."""
+        used = {}
         for service in SERVICES:
             process = self._supervisor.process_id(service)
-            found[service] = _seconds(psutil.Process(process)) if process else 0.0
+            used[service] = _seconds(psutil.Process(process)) if process else 0.0
         server = psutil.Process(self._stack.postgres.pid)
-        found["PostgreSQL"] = _seconds(server) + sum(map(_seconds, server.children()))
-        found["Kafka"] = sum(_seconds(psutil.Process(pid)) for pid in self._stack.kafka.pids)
-        return found
+        used["PostgreSQL"] = _seconds(server) + sum(map(_seconds, server.children()))
+        used["Kafka"] = sum(_seconds(psutil.Process(pid)) for pid in self._stack.kafka.pids)
+        return used
 
 
 def _seconds(process: psutil.Process) -> float:
@@ -278,11 +276,11 @@ def _seconds(process: psutil.Process) -> float:
 
 def files(county: County, children: int, seed: int) -> list[submissions.Submission]:
     """Return the files of six departments and eight townships, without those that are expected to fail."""
-    made = submissions.generate(county, population.generate(county, children, seed, FIRST_DAY, 30))
-    return [file for file in made if file.expect == "taken"]
+    submitted = submissions.generate(county, population.generate(county, children, seed, FIRST_DAY, 30))
+    return [file for file in submitted if file.expect == "taken"]
 
 
-def refreshed(made: Sequence[submissions.Submission], seed: int) -> list[submissions.Submission]:
+def refreshed(submitted: Sequence[submissions.Submission], seed: int) -> list[submissions.Submission]:
     """Return the same files half a year later, with one row in twenty changed."""
     rng = random.Random(seed)
     return [
@@ -291,7 +289,7 @@ def refreshed(made: Sequence[submissions.Submission], seed: int) -> list[submiss
             rows=tuple(_changed(row, rng) if rng.random() < CHANGED_SHARE else row for row in file.rows),
             day=file.day + timedelta(days=181),
         )
-        for file in made
+        for file in submitted
     ]
 
 
@@ -313,5 +311,5 @@ def _otherwise(name: str, cell: Cell, rng: random.Random) -> Cell:
 
 
 def _plain(row: submissions.SubmittedRow) -> dict[str, Any]:
-    """A row's cells as JSON holds them."""
+    """Return a row's cells as JSON values."""
     return {name: cell.isoformat() if isinstance(cell, date) else cell for name, cell in row.cells}

@@ -1,6 +1,6 @@
-"""One hop of the baseline: read a batch, save a row per record, write an outbox, relay it. No logic at all.
+"""Runs one hop of the baseline: reads a batch, saves a row per record, writes an outbox and relays it.
 
-``python -m benchmarks.hop <configuration as JSON> <hop>``; ends when the hop has passed all records on.
+``python -m benchmarks.hop <configuration as JSON> <hop>`` ends when the hop has passed all records on.
 """
 
 import asyncio
@@ -36,8 +36,8 @@ async def run(config: dict[str, Any], hop: int) -> None:
         relay = asyncio.create_task(_relay(pool, producer, target, records, inserted))
         seen = 0
         while seen < records:
-            for place, batch in (await consumer.getmany(timeout_ms=100, max_records=BATCH)).items():
-                await _apply(pool, place.partition, batch)
+            for topic_partition, batch in (await consumer.getmany(timeout_ms=100, max_records=BATCH)).items():
+                await _apply(pool, topic_partition.partition, batch)
                 inserted.set()
                 seen += len(batch)
         await relay
@@ -49,19 +49,19 @@ async def run(config: dict[str, Any], hop: int) -> None:
 
 async def _apply(pool: Any, partition: int, batch: Sequence[Any]) -> None:
     async with pool.acquire() as session, session.transaction():
-        cursor = await session.fetchval("select next_offset from cursor where partition = $1 for update", partition)
+        cursor = await session.fetchval("SELECT next_offset FROM cursor WHERE partition = $1 FOR UPDATE", partition)
         fresh = [record for record in batch if record.offset >= cursor]
         if not fresh:
             return
         latest = {record.key: record.value for record in fresh}
         await session.execute(
-            "insert into state as s (key, value) select * from unnest($1::bytea[], $2::bytea[])"
-            " on conflict (key) do update set value = excluded.value, version = s.version + 1",
+            "INSERT INTO state AS s (key, value) SELECT * FROM unnest($1::bytea[], $2::bytea[])"
+            " ON CONFLICT (key) DO UPDATE SET value = excluded.value, version = s.version + 1",
             list(latest),
             list(latest.values()),
         )
         first = await session.fetchval(
-            "update producer set next_seq = next_seq + $2 where partition = $1 returning next_seq - $2",
+            "UPDATE producer SET next_seq = next_seq + $2 WHERE partition = $1 RETURNING next_seq - $2",
             partition,
             len(fresh),
         )
@@ -71,7 +71,7 @@ async def _apply(pool: Any, partition: int, batch: Sequence[Any]) -> None:
             records=[(partition, first + n, record.key, record.value) for n, record in enumerate(fresh)],
         )
         last = fresh[-1].offset
-        await session.execute("update cursor set next_offset = $2 where partition = $1", partition, last + 1)
+        await session.execute("UPDATE cursor SET next_offset = $2 WHERE partition = $1", partition, last + 1)
 
 
 async def _relay(pool: Any, producer: AIOKafkaProducer, target: str, records: int, inserted: asyncio.Event) -> None:
@@ -80,7 +80,7 @@ async def _relay(pool: Any, producer: AIOKafkaProducer, target: str, records: in
         inserted.clear()
         async with pool.acquire() as session:
             rows = await session.fetch(
-                "select position, partition, seq, key, value from outbox order by position limit $1", BATCH
+                "SELECT position, partition, seq, key, value FROM outbox ORDER BY position LIMIT $1", BATCH
             )
             if rows:
                 futures = [
@@ -94,7 +94,7 @@ async def _relay(pool: Any, producer: AIOKafkaProducer, target: str, records: in
                     for row in rows
                 ]
                 await asyncio.gather(*futures)
-                await session.execute("delete from outbox where position <= $1", rows[-1]["position"])
+                await session.execute("DELETE FROM outbox WHERE position <= $1", rows[-1]["position"])
                 sent += len(rows)
                 continue
         await inserted.wait()

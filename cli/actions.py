@@ -1,4 +1,4 @@
-"""`hutong act VERB`: what a unit's people do, for units without a system of their own."""
+"""`hutong act VERB` sends an action of a unit's staff, for units without a system of their own."""
 
 import sys
 import time
@@ -16,7 +16,7 @@ from contracts.vocabulary import COUNTY_TIME, FactName, FindingCode, IdentityFie
 
 app = typer.Typer(no_args_is_help=True)
 RECEIPT_TIMEOUT = 30.0
-"""Seconds until an answer is missed."""
+"""Seconds to wait for an answer."""
 
 UnitName = Annotated[str, typer.Option("--unit", help="谁做的：单位编号、简称或全称；学校等小单位经上级报送。")]
 Role = Annotated[str, typer.Option("--role", help="以什么角色（县的数据 roles.yaml）。")]
@@ -62,7 +62,7 @@ class Outcome(StrEnum):
 
 
 def _act(context: typer.Context, verb: Verb, unit: str, role: str, *, restricted: bool = False, **fields: Any) -> None:
-    """Say the action as its unit, or as the unit's log-in for restricted matters, and wait until intake answers."""
+    """Send the action with the unit's log-in, or its log-in for restricted cases, and wait for intake's answer."""
     session = Session(context.obj)
     county = session.county()
     named = session.unit(county, unit)
@@ -111,47 +111,47 @@ def _print_answer(answer: dict[str, Any]) -> None:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, dict):
-        return {str(name): _plain(held) for name, held in value.items()}
+        return {str(name): _plain(content) for name, content in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(held) for held in value]
+        return [_plain(content) for content in value]
     return str(value) if isinstance(value, uuid.UUID | StrEnum) else value
 
 
-def _pairs(said: list[str], what: str) -> dict[str, str]:
-    found = {}
-    for pair in said:
-        name, mark, value = pair.partition("=")
-        if not mark:
+def _pairs(texts: list[str], what: str) -> dict[str, str]:
+    pairs = {}
+    for pair in texts:
+        name, equals, value = pair.partition("=")
+        if not equals:
             raise CommandError(f"{what}要写成 名称=值，“{name}”不是。", "例如 name=例小明。", 2)
-        found[name] = value
-    return found
+        pairs[name] = value
+    return pairs
 
 
-def _moment(said: datetime | None) -> str | None:
-    """What a person reads on the clock is the county's time, wherever the machine stands."""
-    return None if said is None else said.replace(tzinfo=COUNTY_TIME).astimezone(UTC).isoformat()
+def _moment(local: datetime | None) -> str | None:
+    """Read a time that was typed as the county's, whatever the machine's time zone is, and return it in UTC."""
+    return None if local is None else local.replace(tzinfo=COUNTY_TIME).astimezone(UTC).isoformat()
 
 
-def _day(said: datetime | None) -> str | None:
-    return None if said is None else said.date().isoformat()
+def _day(day: datetime | None) -> str | None:
+    return None if day is None else day.date().isoformat()
 
 
-def _facts(said: list[str] | None) -> dict[str, bool | int | str] | None:
-    pairs = _pairs(said or [], "事实")
+def _facts(texts: list[str] | None) -> dict[str, bool | int | str] | None:
+    pairs = _pairs(texts or [], "事实")
     unknown = [name for name in pairs if name not in set(FactName)]
     if unknown:
         raise CommandError(f"没有“{unknown[0]}”这一项事实。", "名称见 contracts/vocabulary.py 的 FactName。", 2)
     return {name: _value(value) for name, value in pairs.items()} or None
 
 
-def _identity(said: list[str]) -> dict[str, str] | None:
-    """``-`` reads from standard input: what stands on a command line stays in its history."""
-    pairs = [line for pair in said for line in (sys.stdin.read().splitlines() if pair == "-" else [pair]) if line]
-    found = _pairs(pairs, "身份信息")
-    unknown = [name for name in found if name not in set(IdentityField)]
+def _identity(texts: list[str]) -> dict[str, str] | None:
+    """Read identity fields; ``-`` reads them from standard input, because a shell keeps its command lines."""
+    lines = [line for pair in texts for line in (sys.stdin.read().splitlines() if pair == "-" else [pair]) if line]
+    identity = _pairs(lines, "身份信息")
+    unknown = [name for name in identity if name not in set(IdentityField)]
     if unknown:
         raise CommandError(f"没有“{unknown[0]}”这一项身份信息。", f"可以用：{'、'.join(IdentityField)}。", 2)
-    return found or None
+    return identity or None
 
 
 @app.command(Verb.REPORT.value)

@@ -1,4 +1,4 @@
-"""How a person names a child on the command line: by the short number, or by the id that events carry."""
+"""Reads which child is named on a command line, by the short number or by the id that events carry."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ _REFUSALS: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class ChildReference:
-    """A child as it was typed: ``id``, or the twelve digits of the short number."""
+    """The child that was typed, by ``id`` or by the twelve digits of the short number."""
 
     id: UUID | None = None
     number: str = ""
@@ -31,7 +31,7 @@ def child_reference(text: str) -> ChildReference:
     """Read a child's short number or id.
 
     Raises:
-        typer.BadParameter: it is neither; the message never repeats the text.
+        typer.BadParameter: the text is neither; the message never repeats the text.
     """
     try:
         return ChildReference(id=UUID(text.strip()))

@@ -1,4 +1,4 @@
-"""`hutong county`: check a county's folder of data, and put it in force from a day."""
+"""`hutong county` checks a county's folder of data, and puts it in force from a day."""
 
 from datetime import datetime
 from pathlib import Path
@@ -28,14 +28,14 @@ def check(
 ) -> None:
     """逐行指出这个文件夹有什么问题。"""
     try:
-        found = problems_of(folder, REQUIREMENTS, source)
+        problems = problems_of(folder, REQUIREMENTS, source)
     except (OSError, UnicodeDecodeError) as error:
         raise CommandError(f"读不了方案原文 {source}。", "请给一份 UTF-8 的文本文件。") from error
-    for problem in found:
-        # A line each, however narrow the window: an editor jumps to file:line.
+    for problem in problems:
+        # Lines are not wrapped, so that an editor can jump to file:line.
         Console().print(str(problem), markup=False, highlight=False, soft_wrap=True)
-    if found:
-        raise CommandError(f"{folder} 有 {len(found)} 处问题，见上。", "改好再启用。")
+    if problems:
+        raise CommandError(f"{folder} 有 {len(problems)} 处问题，见上。", "改好再启用。")
     compared = "，依据与原文相符" if source is not None else "（没有给 --source，依据未与原文核对）"
     Console().print(f"{folder} 没有问题{compared}。")
 
@@ -63,7 +63,7 @@ def activate(
 
 
 def named(by: str, county: County) -> str:
-    """Role and unit of the person who decides, with the id that names him.
+    """Return unit, role and id of the person who decides.
 
     Raises:
         CommandError: the county has no such person.

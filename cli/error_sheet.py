@@ -14,14 +14,14 @@ from workbooks.reader import Sheet
 def write_error_sheet(path: Path, sheet: Sheet, problems: Iterable[Problem | Mapping[str, Any]]) -> Path:
     """Write the sender's own rows that have problems to a workbook that only its owner may read.
 
-    One that this function wrote before, and that nobody has changed since, is replaced. Whatever else has the name is
-    left alone, and the file is written under the next free one (``name2.xlsx``).
+    An unchanged file that this function wrote before is replaced. Any other file of this name is left alone, and the
+    workbook is written under the next free name (``name2.xlsx``).
 
     Returns:
-        Where it was written.
+        The path of the workbook.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: the workbook cannot be written.
     """
     content = error_sheet(sheet, problems)
     names = (f"{path.stem}{number}{path.suffix}" for number in itertools.count(2))
@@ -30,7 +30,7 @@ def write_error_sheet(path: Path, sheet: Sheet, problems: Iterable[Problem | Map
 
 
 def _write_unless_taken(place: Path, content: bytes) -> bool:
-    """False when the name is taken by something that is not ours to replace."""
+    """Write the content, and return false if another file has the name."""
     try:
         write_private(place, content, recognise=is_unchanged_error_sheet)
     except NotOursError:

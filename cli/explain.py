@@ -1,17 +1,17 @@
-"""The rules at a desk, without any broker: what a child may have, what is missing, and what changes when.
+"""Applies the rules offline: shows a child's entitlements, the missing facts, and the days on which answers change.
 
 A facts file is YAML in the vocabulary of ``registry.child.v1``, about an invented child::
 
     facts:
       birth_date: 2016-02-29
       hukou_division: "341702"
-      residence_since:                      # who said what, where it matters
+      residence_since:                      # each claim with its source
         - {value: 2025-03-01, dataset: residence, valid_on: 2025-09-30}
         - {value: 2025-02-20, dataset: school}
 
-A fact given plainly was said on the day asked about. Of several claims the newest stands, or the one marked
-``chosen: true``; every claimed day of arrival counts. A file may also say what the county has decided otherwise than
-the folder (``county``), and what is expected of the answers (``expect``): a policy case is read as it is.
+A plain value is valid on the day that is asked about. Of several claims the newest is used, or the one marked
+``chosen: true``; every claimed day of arrival counts. A file may also override the county's folder (``county``) and
+state the expected answers (``expect``): a policy case can be read unchanged.
 """
 
 import re
@@ -69,7 +69,7 @@ _NAMES = "可用的名称见 tests/policy/README.md"
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What is wrong with a facts file, and what to do about it. In Chinese; never the value itself."""
+    """A problem of a facts file and its remedy, in Chinese. It never contains the value itself."""
 
     fact: str
     message: str
@@ -80,7 +80,7 @@ class Problem:
 
 
 class FactsUnreadable(ValueError):
-    """A facts file cannot be read. ``problems`` says by fact what is wrong."""
+    """A facts file cannot be read. ``problems`` lists what is wrong, by fact."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(problems)
@@ -95,26 +95,26 @@ def explain(
     *,
     folder: Path | str = DEMO_COUNTY,
 ) -> str:
-    """Every answer about one child on a day, as a person reads it or, with ``json``, as a machine does.
+    """Return every answer about one child on a day, as text or, with ``json``, as JSON.
 
-    ``until``: also every day up to it on which an answer changes without any news.
+    ``until`` adds every day up to it on which an answer changes without new facts.
 
     Raises:
-        FactsUnreadable: the file is no facts file; says what to write instead.
-        county.problem.CountyInvalid: the county's folder is no county.
+        FactsUnreadable: the file is not a facts file; the message says what to write instead.
+        county.problem.CountyInvalid: the county's folder is invalid.
     """
     if until is not None and until < on:
         raise FactsUnreadable([Problem("--until", "早于 --on", "请写 --on 之后的一天")])
-    told = read_facts_file(facts_path)
-    county = apply_county_changes(load(folder), told.get("county"))
-    facts = parse_facts(claims_in(told["facts"], on))
+    parts = read_facts_file(facts_path)
+    county = apply_county_changes(load(folder), parts.get("county"))
+    facts = parse_facts(claims_in(parts["facts"], on))
     now = assess(facts, rule_parameters(county), on)
     changes = list(changes_until(facts, county, now, on, until)) if until is not None else None
     if json:
-        told = _as_data(now, county, on)
+        data = _as_data(now, county, on)
         if changes is not None:
-            told["changes"] = [change.as_data(county) for change in changes]
-        return orjson.dumps(told, option=orjson.OPT_INDENT_2).decode()
+            data["changes"] = [change.as_data(county) for change in changes]
+        return orjson.dumps(data, option=orjson.OPT_INDENT_2).decode()
     lines = _as_text(now, county, on)
     if changes is not None:
         lines += ["", f"到{until}为止，没有新消息也会变的"]
@@ -126,7 +126,7 @@ def explain(
 
 
 class _Loader(yaml.CSafeLoader):
-    """YAML in which a key written twice is told, and a day that does not exist is a value of the wrong kind."""
+    """A YAML loader that reports a repeated key, and reads a day that does not exist as text."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[object] = set()
@@ -147,14 +147,14 @@ _Loader.add_constructor("tag:yaml.org,2002:timestamp", _Loader.construct_yaml_ti
 
 
 def read_facts_file(path: Path | str) -> dict[str, Any]:
-    """The parts of a facts file, ``facts`` among them.
+    """Return the sections of a facts file, of which ``facts`` is one.
 
     Raises:
-        FactsUnreadable: it is not there, no YAML, or no facts file.
+        FactsUnreadable: the file is missing, or not YAML, or not a facts file.
     """
     name = str(path)
     try:
-        told = yaml.load(Path(path).read_text("utf-8"), _Loader)  # noqa: S506 - a safe loader, with two refusals more
+        content = yaml.load(Path(path).read_text("utf-8"), _Loader)  # noqa: S506 - a safe loader
     except OSError as error:
         raise FactsUnreadable([Problem(name, "打不开这个文件", "请检查文件名")]) from error
     except UnicodeDecodeError as error:
@@ -162,18 +162,18 @@ def read_facts_file(path: Path | str) -> dict[str, Any]:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"第{mark.line + 1}行" if mark is not None else ""
-        # What the parser says is English; what this loader says is not.
+        # The parser's own messages are English, and are not shown.
         detail = f"（{error.problem}）" if error.problem and not error.problem.isascii() else ""
         problem = Problem(name, f"{where}写法不对{detail}", "请检查缩进、冒号和引号")
         raise FactsUnreadable([problem]) from error
     except (yaml.YAMLError, ValueError) as error:
         raise FactsUnreadable([Problem(name, "不是 YAML 文件", "请对照 tests/policy 里的案例")]) from error
-    if told is None:
+    if content is None:
         raise FactsUnreadable([Problem(name, "是空的", "请写成 facts: {birth_date: 2016-02-29, …}")])
-    if not isinstance(told, dict) or not isinstance(told.get("facts"), dict):
+    if not isinstance(content, dict) or not isinstance(content.get("facts"), dict):
         raise FactsUnreadable([Problem(name, "没有 facts 一节", "请写成 facts: {birth_date: 2016-02-29, …}")])
     # YAML 1.1 reads the bare word "on" as a truth value.
-    parts = {"on" if key is True else str(key): value for key, value in told.items()}
+    parts = {"on" if key is True else str(key): value for key, value in content.items()}
     strange = sorted(set(parts) - _PARTS)
     if strange:
         raise FactsUnreadable([Problem(strange[0], "没有这一节", f"可写 {'、'.join(sorted(_PARTS))}")])
@@ -181,10 +181,10 @@ def read_facts_file(path: Path | str) -> dict[str, Any]:
 
 
 def apply_county_changes(county: County, changes: Any) -> County:
-    """The county with what a file changes of it. Criteria are added to the county's; an empty list takes all away.
+    """Return the county with a file's changes. Criteria are added to the county's; an empty list removes all of them.
 
     Raises:
-        FactsUnreadable: it changes something else than ``thresholds`` and ``criteria``, or to what cannot be.
+        FactsUnreadable: it changes anything but ``thresholds`` and ``criteria``, or a value is invalid.
     """
     if not changes:
         return county
@@ -204,15 +204,15 @@ def apply_county_changes(county: County, changes: Any) -> County:
         raise FactsUnreadable([Problem("county", "写法不对", remedy)]) from error
 
 
-def claims_in(told: Mapping[Any, Any], on: date) -> list[Claim]:
-    """The claims of a mapping from fact to value, or to a list of claims with their provenance.
+def claims_in(facts: Mapping[Any, Any], on: date) -> list[Claim]:
+    """Return the claims of a mapping from fact to value, or to a list of claims with their provenance.
 
     Raises:
-        FactsUnreadable: something in it is no fact, or not of its fact's kind.
+        FactsUnreadable: a name is not a fact's, or a value is not of its fact's kind.
     """
     problems: list[Problem] = []
     claims: list[Claim] = []
-    for key, value in told.items():
+    for key, value in facts.items():
         try:
             name = FactName(str(key))
         except ValueError:
@@ -228,26 +228,27 @@ def claims_in(told: Mapping[Any, Any], on: date) -> list[Claim]:
     return claims
 
 
-def _claims_of(name: FactName, told: Any, on: date, problems: list[Problem]) -> list[Claim]:
-    given = [one if isinstance(one, dict) else {"value": one} for one in (told if isinstance(told, list) else [told])]
+def _claims_of(name: FactName, stated: Any, on: date, problems: list[Problem]) -> list[Claim]:
+    values = stated if isinstance(stated, list) else [stated]
+    given = [value if isinstance(value, dict) else {"value": value} for value in values]
     claims = []
-    for one in given:
-        wrong = _claim_problem(one, on)
+    for entry in given:
+        wrong = _claim_problem(entry, on)
         if wrong is not None:
             problems.append(Problem(name.value, *wrong))
             continue
-        valid_on: date = one.get("valid_on", on)
+        valid_on: date = entry.get("valid_on", on)
         claims.append(
             Claim(
                 name,
-                _value(name, one["value"]),
-                str(one.get("unit", "")),
-                str(one.get("dataset", "")),
-                one.get("period"),
+                _value(name, entry["value"]),
+                str(entry.get("unit", "")),
+                str(entry.get("dataset", "")),
+                entry.get("period"),
                 valid_on,
-                one.get("recorded_on", valid_on),
-                one.get("chosen", False),
-                one.get("verified", False),
+                entry.get("recorded_on", valid_on),
+                entry.get("chosen", False),
+                entry.get("verified", False),
             )
         )
     chosen = sum(claim.chosen for claim in claims)
@@ -261,26 +262,26 @@ def _claims_of(name: FactName, told: Any, on: date, problems: list[Problem]) -> 
     return claims
 
 
-def _claim_problem(one: dict[Any, Any], on: date) -> tuple[str, str] | None:
-    """What is wrong with how a claim is written, and what to do."""
-    strange = sorted(set(map(str, one)) - _PROVENANCE)
-    if strange or "value" not in one:
+def _claim_problem(entry: dict[Any, Any], on: date) -> tuple[str, str] | None:
+    """Return what is wrong with how a claim is written, and the remedy."""
+    strange = sorted(set(map(str, entry)) - _PROVENANCE)
+    if strange or "value" not in entry:
         message = f"不认识 {'、'.join(strange)}" if strange else "没有 value"
         return message, f"可写 {'、'.join(sorted(_PROVENANCE))}"
-    if one["value"] is None:
+    if entry["value"] is None:
         return "没有写值", "不知道就整行不写"
     for name in ("valid_on", "recorded_on"):
-        day = one.get(name, on)
+        day = entry.get(name, on)
         if type(day) is not date or not EARLIEST <= day <= LATEST:
             return f"{name} 不是日期", "请写成 2026-09-30"
     for name in ("chosen", "verified"):
-        if not isinstance(one.get(name, False), bool):
+        if not isinstance(entry.get(name, False), bool):
             return f"{name} 不是是非", "请写 true 或 false"
     return None
 
 
 def _value(name: FactName, value: Any) -> Any:
-    """YAML reads dates and codes its own way; an unquoted code is still a code."""
+    """Return a value as the vocabulary writes it: YAML reads dates, and codes without quotes, as other types."""
     if isinstance(value, date):
         return value.isoformat()
     if name in CODES and isinstance(value, int) and not isinstance(value, bool):
@@ -300,7 +301,7 @@ def _of_its_kind(claim: Claim) -> bool:
 
 
 def how_to_write(name: FactName) -> str:
-    """How a fact's value is written in a file, as a remedy."""
+    """Return how a fact's value is written in a file, as a remedy."""
     if name in DATES:
         return "请写日期，如 2026-09-30"
     if name in FLAGS:
@@ -316,11 +317,11 @@ def how_to_write(name: FactName) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A day on which something is answered differently, and what."""
+    """A day on which answers change, and the changes."""
 
     on: date
     answers: tuple[tuple[RuleResult, RuleResult], ...]
-    """Before and after."""
+    """Pairs of the result before and the result after."""
     begun: tuple[GapFinding, ...]
     ended: tuple[GapFinding, ...]
 
@@ -330,21 +331,21 @@ class Change:
             change = f"{labels.ANSWERS[before.answer]} → {labels.ANSWERS[after.answer]}"
             lines.append(f"  {_title(after.subject, county)}：{change}")
             lines += [f"    {line}" for line in _reasons(after.grounds, county)]
-        lines += [f"  出现 {_finding(one, county)}" for one in self.begun]
-        lines += [f"  不再出现 {_finding(one, county)}" for one in self.ended]
+        lines += [f"  出现 {_finding(gap, county)}" for gap in self.begun]
+        lines += [f"  不再出现 {_finding(gap, county)}" for gap in self.ended]
         return lines
 
     def as_data(self, county: County) -> dict[str, Any]:
         return {
             "on": self.on,
             "answers": [{"before": before.answer, **_verdict_data(after, county)} for before, after in self.answers],
-            "begun": [_derived_data(one, county) for one in self.begun],
-            "ended": [_derived_data(one, county) for one in self.ended],
+            "begun": [_derived_data(gap, county) for gap in self.begun],
+            "ended": [_derived_data(gap, county) for gap in self.ended],
         }
 
 
 def changes_until(facts: Facts, county: County, now: Assessment, on: date, until: date) -> Iterable[Change]:
-    """Jump from one day on which an answer may differ to the next, and tell those on which it does."""
+    """Yield the days on which an answer changes, by checking each day on which one may change."""
     terms = rule_parameters(county)
     while now.until is not None and now.until <= until:
         on = now.until
@@ -355,15 +356,15 @@ def changes_until(facts: Facts, county: County, now: Assessment, on: date, until
             for verdict in _verdicts(then)
             if verdict.answer is not before[verdict.subject].answer
         )
-        shown, known = {one.code for one in then.derived}, {one.code for one in now.derived}
-        begun = tuple(one for one in then.derived if one.code not in known)
-        ended = tuple(one for one in now.derived if one.code not in shown)
+        after, earlier = {gap.code for gap in then.derived}, {gap.code for gap in now.derived}
+        begun = tuple(gap for gap in then.derived if gap.code not in earlier)
+        ended = tuple(gap for gap in now.derived if gap.code not in after)
         if answers or begun or ended:
             yield Change(on, answers, begun, ended)
         now = then
 
 
-# ---------------------------------------------------------------- telling it
+# ---------------------------------------------------------------- output
 
 
 def _verdicts(assessment: Assessment) -> tuple[RuleResult, ...]:
@@ -390,9 +391,9 @@ def _as_text(assessment: Assessment, county: County, on: date) -> list[str]:
             lines.append(f"  读法 {reading}")
         lines.append(f"  把握 {labels.CERTAINTIES[verdict.certainty]}")
     lines += ["", "从事实看出、要有人去办的"]
-    for one in assessment.derived:
-        lines.append(f"  {_finding(one, county)}")
-        lines += [f"    因为 {line}" for line in _reasons(one.grounds, county)]
+    for gap in assessment.derived:
+        lines.append(f"  {_finding(gap, county)}")
+        lines += [f"    因为 {line}" for line in _reasons(gap.grounds, county)]
     if not assessment.derived:
         lines.append("  没有")
     if assessment.until is not None:
@@ -408,7 +409,7 @@ def _as_data(assessment: Assessment, county: County, on: date) -> dict[str, Any]
         "catalogue": assessment.catalogue,
         "county_version": county.version,
         "answers": [_verdict_data(verdict, county) for verdict in _verdicts(assessment)],
-        "derived": [_derived_data(one, county) for one in assessment.derived],
+        "derived": [_derived_data(gap, county) for gap in assessment.derived],
         "until": assessment.until,
     }
 
@@ -421,8 +422,8 @@ def _verdict_data(verdict: RuleResult, county: County) -> dict[str, Any]:
         "fulfilment": verdict.fulfilment,
         "reasons": [_reason_data(reason, county) for reason in verdict.grounds],
         "missing": [
-            {"fact": one.fact, "criterion": one.criterion, "held_by": one.held_by, "text": text}
-            for one, text in zip(verdict.missing, _missing(verdict.missing, county), strict=True)
+            {"fact": absent.fact, "criterion": absent.criterion, "held_by": absent.held_by, "text": text}
+            for absent, text in zip(verdict.missing, _missing(verdict.missing, county), strict=True)
         ],
         "citations": [
             {"code": code, "text": text}
@@ -434,15 +435,15 @@ def _verdict_data(verdict: RuleResult, county: County) -> dict[str, Any]:
     }
 
 
-def _derived_data(one: GapFinding, county: County) -> dict[str, Any]:
+def _derived_data(gap: GapFinding, county: County) -> dict[str, Any]:
     return {
-        "code": one.code,
-        "route": one.route,
-        "level": one.level,
-        "item": one.item,
-        "confirm_first": one.confirm_first,
-        "text": _finding(one, county),
-        "reasons": [_reason_data(reason, county) for reason in one.grounds],
+        "code": gap.code,
+        "route": gap.route,
+        "level": gap.level,
+        "item": gap.item,
+        "confirm_first": gap.confirm_first,
+        "text": _finding(gap, county),
+        "reasons": [_reason_data(reason, county) for reason in gap.grounds],
     }
 
 
@@ -461,33 +462,33 @@ def _reasons(reasons: Iterable[Ground], county: County) -> list[str]:
 
 
 def _missing(missing: Iterable[MissingInput], county: County) -> list[str]:
-    told = []
-    for one in missing:
+    texts = []
+    for absent in missing:
         what = (
-            labels.FACTS[one.fact]
-            if one.fact is not None
-            else f"县定口径“{labels.term_label(one.criterion or '', county)}”"
+            labels.FACTS[absent.fact]
+            if absent.fact is not None
+            else f"县定口径“{labels.term_label(absent.criterion or '', county)}”"
         )
-        held = "、".join(labels.unit_label(unit, county) for unit in one.held_by)
-        ask = "掌握" if one.fact is not None else "可以定"
-        told.append(f"{what}（{held}{ask}）" if held else what)
-    return told
+        held = "、".join(labels.unit_label(unit, county) for unit in absent.held_by)
+        ask = "掌握" if absent.fact is not None else "可以定"
+        texts.append(f"{what}（{held}{ask}）" if held else what)
+    return texts
 
 
 def _citations(codes: Iterable[str], county: County) -> list[str]:
-    told = []
+    texts = []
     for code in codes:
         cited = labels.find_citation(code, county)
         if cited is None:
-            told.append(code)
+            texts.append(code)
         else:
             phrase = f"“{cited.phrase}”" if cited.phrase is not None else ""
-            told.append(f"{cited.where}{phrase}（{labels.CERTAINTIES[cited.certainty]}）")
-    return told
+            texts.append(f"{cited.where}{phrase}（{labels.CERTAINTIES[cited.certainty]}）")
+    return texts
 
 
-def _finding(one: GapFinding, county: County) -> str:
-    route = county.route(one.route)
-    title = route.title if route is not None else one.code.value
-    first = "，先由乡镇核实" if one.confirm_first else ""
-    return f"{one.route} {title}（{one.level} {labels.LEVELS[one.level]}{first}）"
+def _finding(gap: GapFinding, county: County) -> str:
+    route = county.route(gap.route)
+    title = route.title if route is not None else gap.code.value
+    first = "，先由乡镇核实" if gap.confirm_first else ""
+    return f"{gap.route} {title}（{gap.level} {labels.LEVELS[gap.level]}{first}）"

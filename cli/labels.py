@@ -1,4 +1,4 @@
-"""What codes are called where people read the command line, as far as no service says them itself.
+"""The Chinese labels of codes on the command line, apart from those that a service has.
 
 Facts, their values and reasons are in ``services.eligibility.labels``; return reasons, duties, verbs and refusals in
 ``services.notify.labels``; routes, items, units, roles and datasets are the county's own eligibility.
@@ -137,7 +137,7 @@ LEDGER_REASONS: Mapping[LedgerReason, str] = {
 }
 
 CODES: Mapping[str, str] = {
-    # why a referral moved where no person chose a reason
+    # causes of a transition for which no person chose a reason
     "no_longer_shown": "数据已不再显示",
     "finding_added": "又有报告",
     "level_raised": "级别调高",
@@ -165,7 +165,7 @@ CODES: Mapping[str, str] = {
     "missed": "逾期未做",
     "fulfilled_late": "补做",
     "cancelled": "取消",
-    # who is who
+    # record linkage
     "same_number": "证件号相同",
     "same_name": "姓名相同",
     "similar_name": "姓名相近",
@@ -179,12 +179,12 @@ CODES: Mapping[str, str] = {
     "split": "拆开",
     "merge": "由人合并",
     "matched": "证件信息相符",
-    # what a row shows of itself
+    # flags of a row
     "id_missing": "没有证件号",
     "id_other_paper": "用的是其他证件",
     "says_migrant": "表中填为随迁子女",
     "says_left_behind": "表中填为留守儿童",
-    # how urgent a notice is
+    # urgency of a notice
     "call": "先打电话",
     "urgent": "紧急",
     "normal": "一般",
@@ -199,10 +199,10 @@ PROPOSAL_OUTCOMES: Mapping[tuple[str, str], str] = {
     ("ledger_closing", "confirmed"): "同意移出",
     ("ledger_closing", "declined"): "不同意",
 }
-"""(subject, outcome) of a proposal -> what was decided: a clue is verified, an entry of the ledger is approved."""
+"""(subject, outcome) of a proposal -> label. A clue is verified; an entry of the ledger is approved."""
 
 SOURCES: Mapping[str, str] = {"finding": "人员报告", "verify": "当场核实"}
-"""Datasets that nobody hands over."""
+"""Labels of the datasets that no unit submits."""
 
 _NUMBERS: Mapping[str, Mapping[str, str]] = {
     FactName.SEX: {"1": "男", "2": "女"},
@@ -222,15 +222,15 @@ _OUTSIDE = {"810000": "香港", "820000": "澳门", "830000": "台湾", "abroad"
 
 
 def code(value: str) -> str:
-    """A code of an event; one that this version does not know stays as it is."""
-    for known in (CODES, notices.WHY):
-        if value in known:
-            return known[value]
+    """Return the label of an event's code, or the code itself if this version does not know it."""
+    for table in (CODES, notices.WHY):
+        if value in table:
+            return table[value]
     return PROBLEMS[value][0].rstrip("。") if value in PROBLEMS else value
 
 
 def _label(table: Mapping[Any, str], value: str) -> str:
-    """A code of the vocabulary, found by its plain text; one that this version does not know stays as it is."""
+    """Return the label of a code of the vocabulary, or the code itself if this version does not know it."""
     return table.get(value, value)
 
 
@@ -271,19 +271,19 @@ def return_reason(value: str) -> str:
 
 
 def findings(codes: list[str]) -> str:
-    return "、".join(_label(FINDINGS, one) for one in codes)
+    return "、".join(_label(FINDINGS, code) for code in codes)
 
 
 def fields(names: list[str]) -> str:
-    return "、".join(_label(IDENTITY, one) for one in names)
+    return "、".join(_label(IDENTITY, name) for name in names)
 
 
 def ledger(reasons: list[str]) -> str:
-    return "、".join(_label(LEDGER_REASONS, one) for one in reasons)
+    return "、".join(_label(LEDGER_REASONS, reason) for reason in reasons)
 
 
-def answer(said: Answer) -> str:
-    return eligibility.ANSWERS[said]
+def answer(value: Answer) -> str:
+    return eligibility.ANSWERS[value]
 
 
 def fact_name(name: str) -> str:
@@ -291,7 +291,7 @@ def fact_name(name: str) -> str:
 
 
 def fact(name: str, value: object, county: County) -> str:
-    """A fact with its value: 性别 男, 户籍地区划 石台县, 年级 3."""
+    """Return a fact with its value: 性别 男, 户籍地区划 石台县, 年级 3."""
     if isinstance(value, bool):
         shown = "是" if value else "否"
     elif name in _DIVISIONS:
@@ -302,7 +302,7 @@ def fact(name: str, value: object, county: County) -> str:
 
 
 def place(code: str, county: County) -> str:
-    """A division by name; with its code where only the county of it is known, alone where nothing is."""
+    """Return a division's name, its county's name and its code, or its code alone, whichever is known."""
     if (town := county.township(code)) is not None:
         return town.name
     division = county.division(code[:6])
@@ -312,7 +312,7 @@ def place(code: str, county: County) -> str:
 
 
 def unit(value: str, county: County) -> str:
-    """A unit, or a smaller place of one, as people call it."""
+    """Return the usual name of a unit, or of a smaller place of one."""
     return eligibility.unit_label(value, county)
 
 
@@ -321,5 +321,5 @@ def role(value: str, county: County) -> str:
 
 
 def dataset(value: str, county: County) -> str:
-    found = county.dataset(value)
-    return found.name if found is not None else SOURCES.get(value, value)
+    entry = county.dataset(value)
+    return entry.name if entry is not None else SOURCES.get(value, value)

@@ -1,4 +1,4 @@
-"""`hutong`: what departments, agencies and the ops team do from the command line.
+"""The `hutong` command, which departments, agencies and the ops team use.
 
 Every error is one sentence with a remedy and an exit code; a stack trace is a defect.
 """
@@ -32,7 +32,7 @@ USAGE_ERRORS = {
     r"^Option (.*?) requires an argument": "{0} 后面还要写一个值",
     r"^Got unexpected extra argument(?:\(s\)|s)? \((.*)\)": "多写了：{0}",
 }
-"""What the library says -> what a person reads."""
+"""Pattern of the library's English message -> the Chinese text that a person reads."""
 
 app = typer.Typer(
     name="hutong",
@@ -43,8 +43,8 @@ app = typer.Typer(
 )
 
 
-def _show_version(asked: bool) -> None:
-    if asked:
+def _show_version(requested: bool) -> None:
+    if requested:
         print(version("hutong"))
         raise typer.Exit
 
@@ -75,7 +75,7 @@ app.add_typer(county.app, name="county", help="县的数据：检查、启用。
 
 
 def main() -> None:
-    """Entry point of the console script."""
+    """Run a command and exit, with one sentence for every error."""
     try:
         code = app(standalone_mode=False, prog_name="hutong")
     except CommandError as refused:
@@ -101,38 +101,38 @@ def main() -> None:
         _exit(f"{error.filename or '文件'} 用不了：{error.strerror or error}。请检查它在不在、能不能读写。", 1)
     except KeyboardInterrupt:
         _exit(INTERRUPTED, 130)
-    if code == 130:  # how typer hands on a Ctrl-C
+    if code == 130:  # how typer passes on a Ctrl-C
         _exit(INTERRUPTED, 130)
     sys.exit(code if isinstance(code, int) else 0)
 
 
 def _usage_error(error: TyperException) -> str:
-    """What is wrong with the words of a command, in one Chinese sentence; the library speaks English."""
-    said: Any = error
-    path = said.ctx.command_path if getattr(said, "ctx", None) else "hutong"
+    """Return what is wrong with a command line, as one Chinese sentence; the library's message is English."""
+    details: Any = error
+    path = details.ctx.command_path if getattr(details, "ctx", None) else "hutong"
     match type(error).__name__:
         case "NoArgsIsHelpError":
             return error.format_message()  # the help itself
         case "MissingParameter":
-            what = f"缺少 {_parameter_name(said.param)}。"
+            what = f"缺少 {_parameter_name(details.param)}。"
         case "BadParameter":
-            what = f"{_parameter_name(said.param)} 的写法不对：{_in_chinese(error.message)}。"
+            what = f"{_parameter_name(details.param)} 的写法不对：{_in_chinese(error.message)}。"
         case "NoSuchOption":
-            what = f"没有 {said.option_name} 这个选项。"
+            what = f"没有 {details.option_name} 这个选项。"
         case _:
             what = f"{_in_chinese(error.message)}。"
     return f"{what}用 {path} --help 看写法。"
 
 
 def _parameter_name(param: Any) -> str:
-    """An option by its name, an argument as the help calls it."""
+    """Return an option's name, or an argument's name as the help shows it."""
     return str(param.opts[0] if param.param_type_name == "option" else param.name.upper())
 
 
 def _in_chinese(message: str) -> str:
-    for known, chinese in USAGE_ERRORS.items():
-        if found := re.search(known, message):
-            return chinese.format(*(one.replace("'", "") for one in found.groups()))
+    for pattern, chinese in USAGE_ERRORS.items():
+        if matched := re.search(pattern, message):
+            return chinese.format(*(group.replace("'", "") for group in matched.groups()))
     return message.rstrip(".")
 
 

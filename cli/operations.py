@@ -1,4 +1,4 @@
-"""What the ops team asks: status, topics, what is parked, and its release."""
+"""The ops team's commands: status, topics, parked events and their replay."""
 
 import asyncio
 import os
@@ -30,41 +30,41 @@ _PARKED = " UNION ALL ".join(_PARKED_IN.format(service) for service in SERVICES)
 
 def status(context: typer.Context) -> None:
     session = Session(context.obj)
-    found, now = asyncio.run(_read_status(session))
+    figures, now = asyncio.run(_read_status(session))
     problems = {service: _problems_of(session.installation, service) for service in SERVICES}
     table = Table("服务", "进程", "还没读", "还没发", "被搁置", "无法识别的消息", "处理到", title="五个服务")
     for service in SERVICES:
         answer = problems[service]
         process = "没有答复" if answer is None else "有问题" if answer else "正常"
-        table.add_row(service, process, *found[service])
+        table.add_row(service, process, *figures[service])
     console = Console()
     console.print(table)
     console.print(f"业务日期：{now.astimezone(COUNTY_TIME):%Y-%m-%d %H:%M}" if now else "还没有业务日期。")
     for service, answer in problems.items():
-        for trouble in answer or ():
-            console.print(f"{service}：{trouble}", markup=False, highlight=False)
+        for problem in answer or ():
+            console.print(f"{service}：{problem}", markup=False, highlight=False)
     wrong = [service for service in SERVICES if problems[service] != []]
     if wrong:
         raise CommandError(f"{'、'.join(wrong)} 没有正常运行。", f"原因见日志：{session.installation.logs}。")
 
 
 def _problems_of(installation: Installation, service: str) -> list[str] | None:
-    """What is wrong with a service, as its processes tell; None: nobody answers."""
+    """Return the problems that a service's processes report, or None if none of them answers."""
     answers = {process: problems(installation, process) for process in installation.started_processes(service)}
     if len(answers) == 1 or all(answer is None for answer in answers.values()):
         return answers[service]
     by_process = {process: ["没有答复"] if answer is None else answer for process, answer in answers.items()}
-    return [f"{process} {one}" for process, answer in by_process.items() for one in answer]
+    return [f"{process} {problem}" for process, answer in by_process.items() for problem in answer]
 
 
 async def _read_status(session: Session) -> tuple[dict[str, tuple[str, ...]], datetime | None]:
-    """Each service's numbers, and the last moment the county's clock has reached."""
+    """Return each service's figures, and the time that the county's clock has reached."""
     county = await asyncio.to_thread(session.county)
     connection = await session.database()
     try:
-        watch = QuiescenceMonitor(session.admin(), connection, county)
-        state = await watch.state()
-        ends = await asyncio.to_thread(watch.end_offsets)
+        monitor = QuiescenceMonitor(session.admin(), connection, county)
+        state = await monitor.state()
+        ends = await asyncio.to_thread(monitor.end_offsets)
         now: datetime | None = await connection.fetchval("SELECT now FROM intake.county_clock")
     finally:
         await connection.close()
@@ -72,8 +72,8 @@ async def _read_status(session: Session) -> tuple[dict[str, tuple[str, ...]], da
     for service in SERVICES:
         behind = sum(
             max(0, ends.get((topic, partition), 0) - cursor)
-            for (who, topic, partition), (cursor, _) in state.cursors.items()
-            if who == service
+            for (owner, topic, partition), (cursor, _) in state.cursors.items()
+            if owner == service
         )
         early, late = state.days.get(service, (None, None))
         day = "–" if late is None else str(late) if early == late else f"{early or '–'} … {late}"
@@ -112,7 +112,7 @@ def topics(
 
 
 def _describe(difference: Difference) -> Iterator[str]:
-    """How the broker differs from the list, a line each."""
+    """Yield a line for each difference between the broker and the list of topics."""
     yield from (f"少了主题 {name}" for name in difference.missing_topics)
     yield from (f"分区数不对：{topic}" for topic in difference.wrong_partitions)
     for topic, configs in difference.wrong_configs.items():
@@ -120,7 +120,8 @@ def _describe(difference: Difference) -> Iterator[str]:
     yield from (f"少了账号 {user}" for user in difference.missing_users)
     for what, grants in (("少了", difference.missing_grants), ("多了", difference.surplus_grants)):
         yield from (
-            f"{what}权限：{one.principal} 对 {one.resource} {one.name} {one.operation}" for one in sorted(grants)
+            f"{what}权限：{grant.principal} 对 {grant.resource} {grant.name} {grant.operation}"
+            for grant in sorted(grants)
         )
 
 
@@ -145,7 +146,7 @@ def replay(
     if service not in SERVICES:
         raise CommandError(f"没有 {service} 这个服务。", f"可以用：{'、'.join(SERVICES)}。", 2)
     session = Session(context.obj)
-    # The release itself would wait for a database for ever.
+    # The replay itself would wait indefinitely for a database.
     if not asyncio.run(session.fetch(f'SELECT FROM "{service}".parked_key WHERE key = $1', key)):
         raise CommandError(f"{service} 里没有以 {key} 搁置的事件。", "用 hutong parked 看有哪些。")
     installation = session.installation

@@ -1,4 +1,4 @@
-"""Finds the installation a command speaks to, and what the command may ask of it."""
+"""Connects a command to its installation: the broker, the database and the county's data."""
 
 import socket
 from collections.abc import Iterator, Mapping
@@ -18,14 +18,14 @@ from deploy.installation import ADMIN, Installation
 from deploy.provision import OPERATOR_ROLE
 
 CONNECT_S = 5.0
-"""Seconds in which a server must at least take the connection."""
+"""Seconds within which a server must accept the connection."""
 NOT_RUNNING = "请确认安装正在运行（make up 会启动它）。"
 UNREACHABLE = 3
-"""Exit code of a command that met no server."""
+"""Exit code of a command that reached no server."""
 
 
 class CommandError(Exception):
-    """A command cannot be done. One sentence, and what to do about it."""
+    """A command cannot be carried out. The message is one sentence, followed by a remedy."""
 
     def __init__(self, what: str, remedy: str = "", code: int = 1) -> None:
         super().__init__(f"{what}{remedy}")
@@ -33,16 +33,16 @@ class CommandError(Exception):
 
 
 class Session:
-    """One installation, as the ops team sees it."""
+    """A connection to one installation with the ops team's log-ins."""
 
     def __init__(self, home: Path) -> None:
         self.installation = Installation.load(home)
 
     def require_broker(self) -> None:
-        """See that somebody listens where the broker should be, before a client waits half a minute for it.
+        """Check that a server listens at the broker's address, for which a client would wait half a minute.
 
         Raises:
-            CommandError: nobody does.
+            CommandError: no server does.
         """
         servers = self.installation.bootstrap.split(",")
         for server in servers:
@@ -56,7 +56,7 @@ class Session:
 
     @contextmanager
     def client(self, user: str) -> Iterator[KafkaClient]:
-        """A plain Kafka client logged in as one user of the broker.
+        """Open a Kafka client that is logged in as one user of the broker.
 
         Raises:
             CommandError: the broker cannot be reached.
@@ -70,12 +70,12 @@ class Session:
 
     @contextmanager
     def reader(self) -> Iterator[KafkaClient]:
-        """Reads any topic: the ops team's own log-in."""
+        """Open a client with the ops team's log-in, which may read any topic."""
         with self.client(ADMIN) as client:
             yield client
 
     def admin(self) -> AdminClient:
-        """The broker's administrator.
+        """Return a client with the broker administrator's log-in.
 
         Raises:
             CommandError: the broker cannot be reached.
@@ -84,7 +84,7 @@ class Session:
         return AdminClient(self.installation.kafka(ADMIN))
 
     async def database(self) -> "asyncpg.Connection[asyncpg.Record]":
-        """A session with the operator's role.
+        """Open a database session with the operator's role.
 
         Raises:
             CommandError: the database cannot be reached.
@@ -96,7 +96,7 @@ class Session:
             raise CommandError(f"连不上数据库（{place}）。", NOT_RUNNING, UNREACHABLE) from error
 
     async def fetch(self, query: str, *arguments: object) -> list[Mapping[str, Any]]:
-        """Rows of any service's tables, read with the operator's role.
+        """Return rows of any service's tables, read with the operator's role.
 
         Raises:
             CommandError: the database cannot be reached.
@@ -108,10 +108,10 @@ class Session:
             await connection.close()
 
     def county(self) -> County:
-        """The county's data in force today.
+        """Return the county's data in force today.
 
         Raises:
-            CommandError: none was activated yet, or the broker cannot be reached.
+            CommandError: no data were activated yet, or the broker cannot be reached.
         """
         self.require_broker()
         county = in_force(self.installation, datetime.now(COUNTY_TIME).date())
@@ -123,17 +123,17 @@ class Session:
         return county
 
     def unit(self, county: County, name: str) -> Unit:
-        """A unit by id, short name or full name.
+        """Return a unit by id, short name or full name.
 
         Raises:
             CommandError: there is no such unit.
         """
-        found = [
+        matches = [
             unit
             for unit in county.units
             if name in (unit.id, unit.short, unit.name) or unit.id == f"{county.code}-{name}"
         ]
-        if not found:
+        if not matches:
             names = "、".join(unit.short for unit in county.units if unit.parent is None)
             raise CommandError(f"没有“{name}”这个单位。", f"可以用：{names}。")
-        return found[0]
+        return matches[0]

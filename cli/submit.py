@@ -1,4 +1,4 @@
-"""`hutong submit`: a workbook goes the way every record goes, and comes back with its errors marked."""
+"""`hutong submit` sends a workbook row by row, and writes a copy in which its errors are marked."""
 
 import re
 import time
@@ -23,10 +23,10 @@ from workbooks.headers import find_sealed
 from workbooks.reader import Sheet, WorkbookUnreadable, read_workbook
 
 NAMESPACE = UUID("0f5b6c1e-8f0f-5f3a-9a7c-3f2f3d1f7a10")
-"""Under which submissions are named: the same file for the same period is the same submission."""
+"""Namespace of submission ids: the same file for the same period is the same submission."""
 Coverage = Literal["full", "delta"]
 RECEIPT_TIMEOUT = 60.0
-"""Seconds until a receipt is missed: the answer comes within the minute."""
+"""Seconds to wait for a receipt."""
 
 
 def submit(
@@ -68,10 +68,10 @@ def submit(
 
 
 def choose_dataset(county: County, unit: Unit, named: str | None) -> str:
-    """The dataset a file belongs to.
+    """Return the dataset that a file belongs to.
 
     Raises:
-        CommandError: the unit hands over none, not this one, or several and none was named.
+        CommandError: the unit submits no dataset, or not this one, or several of which none was named.
     """
     own = unit.submits
     names = "、".join(own)
@@ -87,12 +87,12 @@ def choose_dataset(county: County, unit: Unit, named: str | None) -> str:
 
 
 def choose_coverage(sheet: Sheet, *, full: bool | None) -> Coverage:
-    """What a file says of the children who are not in it. ``full``: what the sender says; None: nothing.
+    """Return whether a file is a complete list or only changes. ``full``: what the sender states, None if nothing.
 
-    A marked copy holds only the rows that had to be mended, and so says by itself that it is no complete list.
+    A marked copy holds only the rows that need correction, so it is never a complete list.
 
     Raises:
-        CommandError: nobody says it, or a marked copy is given as a complete list.
+        CommandError: the sender states nothing, or states that a marked copy is a complete list.
     """
     if is_error_sheet(sheet):
         if full:
@@ -112,7 +112,7 @@ def choose_coverage(sheet: Sheet, *, full: bool | None) -> Coverage:
 
 
 def read_sheet(county: County, file: Path, dataset: str) -> Sheet:
-    """The file's rows as they stand.
+    """Return the file's rows unchanged.
 
     Raises:
         CommandError: the file cannot be read.
@@ -134,10 +134,10 @@ def send_submission(
     coverage: Coverage,
     progress: Progress | None = None,
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Send a sheet as Begin, rows, End and wait for its receipt; the receipt and every problem.
+    """Send a sheet as Begin, rows and End, wait for its receipt, and return the receipt and every problem.
 
     Raises:
-        CommandError: no receipt within a minute.
+        CommandError: no receipt came within a minute.
     """
     submission = str(
         uuid5(NAMESPACE, f"{unit}/{dataset}/{period}/{sheet.sha256}{'/delta' if coverage == 'delta' else ''}")
@@ -157,7 +157,7 @@ def send_submission(
     }
     receipt = RECEIPT.name_for(unit)
     for _ in client.read_new(receipt):
-        pass  # what was answered before is not about this file; from here on only what is new is read
+        pass  # earlier answers are about other files
     client.send(topic, "department.Begin.v1", submission, begin, ce_id=str(uuid5(named, "begin")))
     for number, cells in sheet.rows:
         body = {"submission": submission, "number": number, "cells": cells}
@@ -200,5 +200,7 @@ def _print(answer: dict[str, Any], problems: list[dict[str, Any]]) -> None:
     table.add_row(outcome[answer["outcome"]], *(str(answer[name]) for name in counts))
     console = Console()
     console.print(table)
-    for (message, remedy), times in Counter((one["message"], one["remedy"]) for one in problems).most_common(12):
+    for (message, remedy), times in Counter(
+        (problem["message"], problem["remedy"]) for problem in problems
+    ).most_common(12):
         console.print(f"  {times} 处：{message}{remedy}", markup=False, highlight=False, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""`hutong trace`: one child's way, from the row in the workbook to the closed referral, as the topics tell it."""
+"""`hutong trace` shows one child's history from the topics, from the row in the workbook to the closed referral."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -22,7 +22,7 @@ from services.eligibility import labels as reasons
 
 @dataclass(slots=True)
 class CaseHistory:
-    """Everything the topics say of one child."""
+    """The events of one child, by what they are about."""
 
     child: UUID
     records: list[Record] = field(default_factory=list)
@@ -32,7 +32,7 @@ class CaseHistory:
     answers: list[Record] = field(default_factory=list)
     cases: list[Record] = field(default_factory=list)
     entries: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """The newest queue entry of each referral: its basis."""
+    """Referral -> its newest queue entry, which states its basis."""
     disclosures: list[Record] = field(default_factory=list)
     notices: list[Record] = field(default_factory=list)
 
@@ -52,21 +52,21 @@ def trace(
 
 
 async def _child_of(session: Session, about: UUID) -> tuple[UUID, set[str]]:
-    """The child an id is about, and the source records of its file.
+    """Return the child that an id belongs to, and the source records of the child's file.
 
     Raises:
-        CommandError: nothing is known under this id.
+        CommandError: no child, referral or report has this id.
     """
-    found = await session.fetch(
+    children = await session.fetch(
         "SELECT child_id FROM registry.child WHERE child_id = $1"
         " UNION ALL SELECT child_id FROM registry.finding WHERE finding_id = $1"
         " UNION ALL SELECT child FROM referral.referral WHERE id = $1 LIMIT 1",
         about,
     )
-    if not found:
+    if not children:
         raise CommandError(f"没有编号为 {about} 的儿童、转介或报告。", "编号可从 hutong queue 或 hutong ledger 里找。")
-    child = found[0]["child_id"]
-    # A merged file's history goes on in the file that absorbed it.
+    child = children[0]["child_id"]
+    # A merged file's history continues in the file that absorbed it.
     rows = await session.fetch(
         "WITH RECURSIVE up AS (SELECT child_id, absorbed_by FROM registry.child WHERE child_id = $1"
         " UNION ALL SELECT c.child_id, c.absorbed_by FROM registry.child c JOIN up ON c.child_id = up.absorbed_by)"
@@ -97,7 +97,7 @@ def read_history(client: KafkaClient, county: County, child: UUID, records: set[
     def of_either(record: Record) -> bool:
         return key in (record.body.get("child"), record.body.get("other"))
 
-    history.records = list(fresh(topics.INTAKE_RECORD.name, lambda one: one.body.get("record") in records))
+    history.records = list(fresh(topics.INTAKE_RECORD.name, lambda record: record.body.get("record") in records))
     history.files = list(fresh(topics.REGISTRY_CHILD.name, of_child))
     history.findings = list(fresh(topics.REGISTRY_FINDING.name, of_child))
     history.reviews = list(fresh(topics.REGISTRY_REVIEW.name, of_either))
@@ -110,22 +110,22 @@ def read_history(client: KafkaClient, county: County, child: UUID, records: set[
         families = unit.families
         for topic in (topics.QUEUE, topics.RESTRICTED_QUEUE):
             if topic.family in families:
-                for record in fresh(topic.name_for(unit.id), lambda one: one.key in referrals):
+                for record in fresh(topic.name_for(unit.id), lambda record: record.key in referrals):
                     history.entries[record.key] = record.body
         for topic in (topics.DISCLOSURE, topics.RESTRICTED_DISCLOSURE):
             if topic.family in families:
-                history.disclosures += fresh(topic.name_for(unit.id), lambda one: one.key in referrals)
+                history.disclosures += fresh(topic.name_for(unit.id), lambda record: record.key in referrals)
         for topic in (topics.INBOX, topics.RESTRICTED_INBOX):
             if topic.family in families:
                 history.notices += fresh(
                     topic.name_for(unit.id),
-                    lambda one: key == one.body.get("child") or one.body.get("subject") in about,
+                    lambda record: key == record.body.get("child") or record.body.get("subject") in about,
                 )
     return history
 
 
 def render(history: CaseHistory, county: County) -> Iterator[str]:
-    """The history, a line at a time, for someone who has never seen the session."""
+    """Yield the history line by line, for a reader who has not seen the system."""
     yield f"儿童 {history.child}"
     yield "（姓名、证号只在登记处加密保存，这里看不到。）"
     yield from _section("一、谁报了什么（收件处 intake）", _render_records(history, county))
@@ -137,10 +137,10 @@ def render(history: CaseHistory, county: County) -> Iterator[str]:
 
 
 def _section(title: str, lines: Iterable[str]) -> Iterator[str]:
-    found = list(lines)
+    content = list(lines)
     yield ""
     yield title
-    yield from (f"  {line}" for line in found or ["没有"])
+    yield from (f"  {line}" for line in content or ["没有"])
 
 
 def _render_records(history: CaseHistory, county: County) -> Iterator[str]:
@@ -152,20 +152,20 @@ def _render_records(history: CaseHistory, county: County) -> Iterator[str]:
             yield f"{body['period']}　{unit}的《{what}》：本期名单未见（线索，不等于离开）"
             continue
         facts = "，".join(labels.fact(name, value, county) for name, value in body["facts"].items())
-        way = f"{body['period']} 整份文件" if body["submission"] else "单行"
+        scope = f"{body['period']} 整份文件" if body["submission"] else "单行"
         flags = f"　注意：{'、'.join(map(labels.code, body['flags']))}" if body.get("flags") else ""
         unit = labels.unit(body["unit"], county)
-        yield f"{body['valid_on']}　{unit}《{what}》（{way}）：{facts or '只有身份信息'}{flags}"
+        yield f"{body['valid_on']}　{unit}《{what}》（{scope}）：{facts or '只有身份信息'}{flags}"
 
 
 def _render_findings(history: CaseHistory, county: County) -> Iterator[str]:
     for record in history.findings:
         body = record.body
         if record.kind == "registry.FindingAssigned.v1":
-            found = labels.findings(body["findings"])
+            findings = labels.findings(body["findings"])
             who = f"{labels.unit(body['place'] or body['unit'], county)}（{labels.role(body['role'], county)}）"
-            known = "儿童尚未建档" if body["candidate"] else "儿童已有档案"
-            yield f"{_when(record)}　{who}报告：{found}；{known}"
+            file_state = "儿童尚未建档" if body["candidate"] else "儿童已有档案"
+            yield f"{_when(record)}　{who}报告：{findings}；{file_state}"
         elif record.kind == "registry.FileReassigned.v1":
             yield f"{body['on']}　档案 {body['from_child']} 并入这一份（{labels.code(body['reason'])}）"
 
@@ -173,8 +173,8 @@ def _render_findings(history: CaseHistory, county: County) -> Iterator[str]:
 def _render_file(history: CaseHistory, county: County) -> Iterator[str]:
     if not history.files:
         return
-    first, last = history.files[0], max(history.files, key=lambda one: one.body["child_version"])
-    sources = "、".join(labels.dataset(one, county) for one in last.body["sources"]) or "只有报告"
+    first, last = history.files[0], max(history.files, key=lambda record: record.body["child_version"])
+    sources = "、".join(labels.dataset(source, county) for source in last.body["sources"]) or "只有报告"
     yield f"{_when(first)}　建档；到现在 {last.body['child_version']} 件事，来源：{sources}"
     for fact in last.body["facts"]:
         if fact["chosen"]:
@@ -200,10 +200,11 @@ def _render_answers(history: CaseHistory, county: County) -> Iterator[str]:
         return
     assessments = [ChildAssessed.model_validate(record.body) for record in history.answers]
     before: Answer | None = None
-    for one in sorted(assessments, key=lambda each: (each.child_version, each.assessment)):
-        if one.migrant.answer is not before:
-            yield f"{one.on}　是不是流动儿童：{labels.answer(one.migrant.answer)}（{_why(one.migrant, county)}）"
-            before = one.migrant.answer
+    for assessed in sorted(assessments, key=lambda each: (each.child_version, each.assessment)):
+        migrant = assessed.migrant
+        if migrant.answer is not before:
+            yield f"{assessed.on}　是不是流动儿童：{labels.answer(migrant.answer)}（{_why(migrant, county)}）"
+            before = migrant.answer
     last = max(assessments, key=lambda each: (each.child_version, each.assessment))
     yield from (f"依据：{line}" for line in _cited(last.migrant.citations, county))
     for verdict in last.items:
@@ -218,7 +219,9 @@ def _render_answers(history: CaseHistory, county: County) -> Iterator[str]:
 
 def _render_cases(history: CaseHistory, county: County) -> Iterator[str]:
     shown: set[str] = set()
-    for record in sorted(history.cases, key=lambda one: (one.headers.get("ce_time", ""), one.body.get("version", 0))):
+    for record in sorted(
+        history.cases, key=lambda case: (case.headers.get("ce_time", ""), case.body.get("version", 0))
+    ):
         body = record.body
         when = _when(record)
         who = labels.unit(body["actor_unit"], county) if body.get("actor_unit") else "系统自动："
@@ -254,8 +257,8 @@ def _refused(body: dict[str, Any], county: County, when: str) -> str:
 
 
 def _route(route: str, county: County) -> str:
-    found = county.route(route)
-    return f"{route} {found.title}" if found else route
+    entry = county.route(route)
+    return f"{route} {entry.title}" if entry else route
 
 
 def _render_opening(history: CaseHistory, county: County, body: dict[str, Any]) -> Iterator[str]:
@@ -285,26 +288,26 @@ def _transition(body: dict[str, Any], county: County) -> str:
 
 
 def _render_notices(history: CaseHistory, county: County) -> Iterator[str]:
-    for record in sorted(history.notices, key=lambda one: one.headers.get("ce_time", "")):
+    for record in sorted(history.notices, key=lambda record: record.headers.get("ce_time", "")):
         yield f"{record.body['on']}　{labels.unit(record.body['unit'], county)}：{record.body['text']}"
 
 
 def _why(verdict: Verdict, county: County) -> str:
     shown = [reasons.reason_text(reason.code, reason.params, county) for reason in verdict.reasons]
     missing = [
-        labels.fact_name(one.fact) if one.fact else reasons.term_label(one.criterion or "", county)
-        for one in verdict.missing
+        labels.fact_name(absent.fact) if absent.fact else reasons.term_label(absent.criterion or "", county)
+        for absent in verdict.missing
     ]
     return "；".join(shown) + (f"；还缺 {'、'.join(missing)}" if missing else "")
 
 
 def _cited(codes: Sequence[str], county: County) -> Iterator[str]:
     for code in codes:
-        item, known = county.item(code), reasons.find_citation(code, county)
+        item, citation = county.item(code), reasons.find_citation(code, county)
         if item is not None:
             yield f"{item.citation.place}“{item.citation.phrase}”"
-        elif known is not None:
-            yield f"{known.where}“{known.phrase}”" if known.phrase else known.where
+        elif citation is not None:
+            yield f"{citation.where}“{citation.phrase}”" if citation.phrase else citation.where
         else:
             yield code
 

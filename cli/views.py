@@ -1,4 +1,4 @@
-"""What people look at: an explanation, a queue, an inbox, the ledger."""
+"""The commands that show an explanation, a queue, an inbox or the ledger."""
 
 import asyncio
 from datetime import datetime
@@ -34,25 +34,25 @@ def explain_facts(
 def queue(context: typer.Context, unit: UnitName, restricted: Restricted = False) -> None:
     session = Session(context.obj)
     county = session.county()
-    found = session.unit(county, unit)
+    owner = session.unit(county, unit)
     family, wanted = (RESTRICTED_QUEUE, "restricted_agency") if restricted else (QUEUE, "agency")
-    if wanted not in found.families:
-        raise CommandError(f"{found.name}没有{'限知事项' if restricted else '转介'}队列。", "用 hutong topics 看谁有。")
+    if wanted not in owner.families:
+        raise CommandError(f"{owner.name}没有{'限知事项' if restricted else '转介'}队列。", "用 hutong topics 看谁有。")
     latest: dict[str, dict[str, object]] = {}
     with session.reader() as client:
-        for record in client.read_new(family.name_for(found.id)):
+        for record in client.read_new(family.name_for(owner.id)):
             if record.body is None:
                 latest.pop(record.key, None)
             elif record.body["version"] >= int(str(latest.get(record.key, {}).get("version", 0))):
                 latest[record.key] = record.body
-    print(f"{found.name}的{'限知事项' if restricted else '转介'}队列")
-    open_ones = [entry for entry in latest.values() if entry["assigned"]]
-    for entry in sorted(open_ones, key=lambda one: (str(one["level"]), str(one["sent_at"]))):
+    print(f"{owner.name}的{'限知事项' if restricted else '转介'}队列")
+    assigned = [entry for entry in latest.values() if entry["assigned"]]
+    for entry in sorted(assigned, key=lambda entry: (str(entry["level"]), str(entry["sent_at"]))):
         call = "　先打电话" if entry["call_first"] and not entry["phone_reported"] else ""
         print(f"{entry['level']}　{labels.state(str(entry['state']))}　{entry['route']} {entry['title']}{call}")
         print(f"    转介 {entry['referral']}　儿童 {entry['child']}")
         print(f"    签收期限 {_moment(entry['accept_by'])}　结果期限 {_moment(entry['result_by'])}")
-    print(f"未办 {len(open_ones)} 件，已办结 {len(latest) - len(open_ones)} 件。")
+    print(f"未办 {len(assigned)} 件，已办结 {len(latest) - len(assigned)} 件。")
 
 
 def inbox(
@@ -62,17 +62,17 @@ def inbox(
     last: Annotated[int, typer.Option(help="最近多少条。")] = 40,
 ) -> None:
     session = Session(context.obj)
-    found = session.unit(session.county(), unit)
+    owner = session.unit(session.county(), unit)
     rows = asyncio.run(
         session.fetch(
             "SELECT on_day, urgency, text, subject, child FROM notify.inbox WHERE unit = $1 AND restricted = $2"
             " ORDER BY position DESC LIMIT $3",
-            found.id,
+            owner.id,
             restricted,
             last,
         )
     )
-    print(f"{found.name}的{'限知事项' if restricted else ''}收件箱")
+    print(f"{owner.name}的{'限知事项' if restricted else ''}收件箱")
     for row in reversed(rows):
         ids = [f"{name} {row[column]}" for name, column in (("事项", "subject"), ("儿童", "child")) if row[column]]
         print(f"{row['on_day']}　{labels.code(row['urgency'])}　{row['text']}")

@@ -1,7 +1,7 @@
-"""A unit's own Kafka client, as any department could write it: nothing of Hutong is imported here.
+"""A unit's own Kafka client, as any department could write it: it imports no other package of Hutong.
 
-It knows what the departments' guide says and no more: CloudEvents in binary mode, one topic to write, one to read,
-and that an event seen before (``ce_id``) is dropped.
+It relies on the departments' guide alone: CloudEvents in binary mode, one topic to write and one to read. A caller
+must drop an event whose ``ce_id`` it has seen before.
 """
 
 import json
@@ -57,7 +57,7 @@ class KafkaClient:
     def send(
         self, topic: str, kind: str, key: str, body: Mapping[str, Any], *, ce_id: str | None = None, source: str = ""
     ) -> str:
-        """Send one event; returns its ``ce_id``, which is kept when the same thing is sent again."""
+        """Send one event and return its ``ce_id``, which must be the same when the event is sent again."""
         if self._producer is None:
             self._producer = Producer({**self._kafka, "acks": "all", "enable.idempotence": True, "linger.ms": 5})
         event_id = ce_id or str(uuid.uuid4())
@@ -79,10 +79,14 @@ class KafkaClient:
         return event_id
 
     def flush(self) -> None:
-        """Wait until the broker has taken everything."""
+        """Wait until the broker has acknowledged everything.
+
+        Raises:
+            BrokerRefusedError: the broker refused a record, or did not acknowledge it in time.
+        """
         left = 0 if self._producer is None else self._producer.flush(TIMEOUT)
         if self._failures or left:
-            raise BrokerRefusedError(self._failures[0] if self._failures else f"{left} records were not taken")
+            raise BrokerRefusedError(self._failures[0] if self._failures else f"{left} records were not acknowledged")
 
     def _delivered(self, error: KafkaError | None, record: Any) -> None:
         if error is not None:
@@ -91,9 +95,12 @@ class KafkaClient:
     # ------------------------------------------------------------ reading
 
     def read_new(self, topic: str) -> Iterator[Record]:
-        """What was written to a topic since this client last read it, from the beginning at first.
+        """Yield the records of a topic since this client last read it; the first time, from the beginning.
 
-        A duplicate on the topic is given twice, as any reader would see it.
+        A duplicate on the topic is yielded twice, as any reader would see it.
+
+        Raises:
+            BrokerRefusedError: the topic cannot be read.
         """
         reader = self._reader()
         try:
@@ -155,6 +162,6 @@ def _record(topic: str, partition: int, offset: int, message: Any) -> Record:
         partition,
         offset,
         "" if key is None else key.decode(),
-        {name: (held or b"").decode() for name, held in message.headers() or []},
+        {name: (value or b"").decode() for name, value in message.headers() or []},
         None if value is None else json.loads(value),
     )

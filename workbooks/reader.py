@@ -78,7 +78,7 @@ class Sheet:
 def read_workbook(path: Path, known_headers: Iterable[str] = ()) -> Sheet:
     """Read .xlsx, .xls or .csv (UTF-8, GB18030).
 
-    ``known``: headers that the dataset may have; they tell the header row from the titles above it.
+    ``known_headers``: headers that the dataset may have; they distinguish the header row from the titles above it.
 
     Raises:
         WorkbookUnreadable: the file is missing, of another kind, protected, damaged, or has no header.
@@ -123,12 +123,12 @@ def _worksheet(content: bytes, names: Collection[str]) -> tuple[Grid, Merged, in
     try:
         book = CalamineWorkbook.from_filelike(io.BytesIO(content))
         visible = [
-            one.name
-            for one in book.sheets_metadata
-            if one.visible is SheetVisibleEnum.Visible and one.typ is SheetTypeEnum.WorkSheet
+            metadata.name
+            for metadata in book.sheets_metadata
+            if metadata.visible is SheetVisibleEnum.Visible and metadata.typ is SheetTypeEnum.WorkSheet
         ]
-        found = [(sheet, _grid(sheet)) for sheet in map(book.get_sheet_by_name, visible)]
-        for sheet, grid in found:
+        grids = [(sheet, _grid(sheet)) for sheet in map(book.get_sheet_by_name, visible)]
+        for sheet, grid in grids:
             _fill_in(grid, _left(sheet), _formulas(content, sheet.name))
     except PasswordError:
         raise WorkbookUnreadable("工作簿有打开密码。", "请去掉密码，另存后重新报送。") from None
@@ -137,14 +137,14 @@ def _worksheet(content: bytes, names: Collection[str]) -> tuple[Grid, Merged, in
         if protected:
             raise WorkbookUnreadable("工作簿有打开密码。", "请去掉密码，另存后重新报送。") from None
         raise WorkbookUnreadable("文件已损坏，或者不是工作簿。", _SAVE_AS) from None
-    scored = [(max(map(len, grid), default=0) and _score(grid, names), sheet, grid) for sheet, grid in found]
-    good = [one for one in scored if one[0] >= min(2, len(names) or 2)]
+    scored = [(max(map(len, grid), default=0) and _score(grid, names), sheet, grid) for sheet, grid in grids]
+    good = [entry for entry in scored if entry[0] >= min(2, len(names) or 2)]
     if len(good) > 1:
         listed = "、".join(sheet.name for _, sheet, _ in good[:5])
         raise WorkbookUnreadable(f"工作簿里有几张表都有数据：{listed}。", "请把每张表另存为一个文件，分别报送。")
     if not scored:
         raise WorkbookUnreadable("工作簿里没有可见的表。", "请取消隐藏要报送的表后重新报送。")
-    _, sheet, grid = good[0] if good else max(scored, key=lambda one: one[0])
+    _, sheet, grid = good[0] if good else max(scored, key=lambda entry: entry[0])
     left = _left(sheet)
     merged = [
         ((top, max(first - left, 0)), (bottom, last - left))
@@ -193,7 +193,7 @@ def _formulas(content: bytes, sheet: str) -> dict[tuple[int, int], str]:
         page = _page(book, sheet)
     if not (_ERROR.search(page) or _FORMULA.search(page)):
         return {}
-    found: dict[tuple[int, int], str] = {}
+    formulas: dict[tuple[int, int], str] = {}
     for cell in _CELL.finditer(page):
         attributes, inside = cell.groups()
         place, result = _PLACE.search(attributes), _RESULT.search(inside)
@@ -205,8 +205,8 @@ def _formulas(content: bytes, sheet: str) -> dict[tuple[int, int], str]:
             continue
         if place is not None:
             column, row = coordinate_from_string(place[1].decode())
-            found[row - 1, column_index_from_string(column) - 1] = text
-    return found
+            formulas[row - 1, column_index_from_string(column) - 1] = text
+    return formulas
 
 
 def _page(book: zipfile.ZipFile, sheet: str) -> bytes:
@@ -219,11 +219,13 @@ def _page(book: zipfile.ZipFile, sheet: str) -> bytes:
         parts = list(fromstring(book.read("xl/_rels/workbook.xml.rels")))
     except SyntaxError:
         return b""  # calamine is more lenient, and what it can read is read
-    ids = {value for one in sheets if one.get("name") == sheet for name, value in one.items() if name.endswith("}id")}
-    for one in parts:
-        target = one.get("Target", "")
+    ids = {
+        value for entry in sheets if entry.get("name") == sheet for name, value in entry.items() if name.endswith("}id")
+    }
+    for relation in parts:
+        target = relation.get("Target", "")
         part = target.removeprefix("/") if target.startswith("/") else f"xl/{target}"
-        if one.get("Id") in ids and part in names:
+        if relation.get("Id") in ids and part in names:
             return book.read(part)
     return b""
 
@@ -322,7 +324,7 @@ def _columns(grid: Grid, merged: Merged, top: int, bottom: int, before: int) -> 
             for row in range(first, min(last, bottom) + 1):
                 for column in range(left, min(right, width - 1) + 1):
                     texts[row - top][column] = _at(grid, first, left)
-    found: dict[int, str] = {}
+    columns: dict[int, str] = {}
     seen: dict[str, int] = {}
     for column in range(width):
         parts = list(dict.fromkeys(row[column] for row in texts if row[column]))
@@ -333,8 +335,8 @@ def _columns(grid: Grid, merged: Merged, top: int, bottom: int, before: int) -> 
             header = f"第{get_column_letter(before + column + 1)}列（无列名）"
         key = fold(header)
         seen[key] = seen.get(key, 0) + 1
-        found[column] = header if seen[key] == 1 else f"{header}#{seen[key]}"
-    return found
+        columns[column] = header if seen[key] == 1 else f"{header}#{seen[key]}"
+    return columns
 
 
 def _at(grid: Grid, row: int, column: int) -> str:

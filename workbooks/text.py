@@ -23,7 +23,7 @@ _INVISIBLE = dict.fromkeys(
     )
     for code in range(first, last + 1)
 )
-"""Invisible characters, which would make two names of one."""
+"""Invisible characters, with which one name would be read as two."""
 _PLAIN = re.compile(r"[!-~\u4e00-\u9fa5·、。]+").fullmatch
 """Matches text that folding would not change, which is nearly every cell."""
 

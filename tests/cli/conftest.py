@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @dataclass(frozen=True, slots=True)
 class CommandResult:
-    """How a command ended, and what it said."""
+    """The exit code and the output of a command."""
 
     code: int
     out: str
@@ -32,20 +32,20 @@ Hutong = Callable[..., CommandResult]
 
 @pytest.fixture
 def hutong(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Hutong:
-    """Runs `hutong WORDS...` as the console script does."""
+    """Return a function that runs `hutong WORDS...` as the console script does."""
 
     def run(*words: object) -> CommandResult:
         monkeypatch.setattr(sys, "argv", ["hutong", *map(str, words)])
         with pytest.raises(SystemExit) as ended:
             main.main()
-        said = capfd.readouterr()
-        return CommandResult(int(ended.value.code or 0), said.out, said.err)
+        output = capfd.readouterr()
+        return CommandResult(int(ended.value.code or 0), output.out, output.err)
 
     return run
 
 
 def local(what: str, home: Path) -> subprocess.CompletedProcess[str]:
-    """`make up` and `make down`, in a folder of the test's own."""
+    """Run what `make up` or `make down` runs, in a folder of the test's own."""
     return subprocess.run(
         [sys.executable, "-m", "deploy.embedded", what, "--home", str(home)],
         capture_output=True,
@@ -58,7 +58,7 @@ def local(what: str, home: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="session")
 def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
-    """What `make up` starts, eligibility twice; after the tests `make down` leaves no process."""
+    """Start an installation as `make up` does, with eligibility in two processes, and stop it after the tests."""
     home = tmp_path_factory.mktemp("embedded") / "installation"
     home.mkdir()
     (home / SETTINGS).write_text(json.dumps({"eligibility": {PROCESSES: 2}}))

@@ -1,4 +1,4 @@
-"""`hutong county`: what it says of a folder, and who may put one in force."""
+"""`hutong county` reports the problems of a folder, and a named person puts one in force."""
 
 from pathlib import Path
 
@@ -16,22 +16,22 @@ def folder(tmp_path: Path) -> Path:
     return copy_county(tmp_path)
 
 
-def test_a_policy_that_cannot_be_read_is_said_by_the_command(tmp_path: Path) -> None:
+def test_a_policy_that_cannot_be_read_is_reported(tmp_path: Path) -> None:
     (tmp_path / "方案.txt").write_bytes("方案".encode("gb18030"))
     for source in ("方案.txt", "没有.txt"):
-        told = CliRunner().invoke(app, ["county", "check", str(FOLDER), "--source", str(tmp_path / source)])
+        result = CliRunner().invoke(app, ["county", "check", str(FOLDER), "--source", str(tmp_path / source)])
 
-        assert isinstance(told.exception, CommandError)
-        assert "读不了方案原文" in str(told.exception)
+        assert isinstance(result.exception, CommandError)
+        assert "读不了方案原文" in str(result.exception)
 
 
-def test_every_problem_is_told_on_a_line_of_its_own(folder: Path) -> None:
+def test_every_problem_is_reported_on_a_line_of_its_own(folder: Path) -> None:
     line = replace_in_file(folder, "units.yaml", "    recipient: tjj-01\n", "") - 3
-    told = CliRunner().invoke(app, ["county", "check", str(folder)])
+    result = CliRunner().invoke(app, ["county", "check", str(folder)])
 
-    said = "341722-tjj 的收件箱没有负责人。请写 recipient（人员编号）；没有人收，系统会向牵头单位报警"
-    assert told.stdout.splitlines() == [f"units.yaml:{line}: {said}"]
-    assert isinstance(told.exception, CommandError)
+    problem = "341722-tjj 的收件箱没有负责人。请写 recipient（人员编号）；没有人收，系统会向牵头单位报警"
+    assert result.stdout.splitlines() == [f"units.yaml:{line}: {problem}"]
+    assert isinstance(result.exception, CommandError)
 
 
 def test_a_county_is_put_in_force_by_somebody_whom_it_names() -> None:

@@ -1,4 +1,4 @@
-"""The rules at a desk: a facts file in, every answer out, in Chinese or as JSON."""
+"""`hutong explain` answers every question about a facts file, in Chinese or as JSON."""
 
 import json
 from datetime import date
@@ -39,7 +39,7 @@ def child(tmp_path: Path) -> Path:
     return file
 
 
-def test_it_says_what_why_until_when_and_on_what_ground(child: Path) -> None:
+def test_it_shows_answer_reason_duration_and_citation(child: Path) -> None:
     text = explain(child, ON)
 
     assert "流动儿童：否（2026-08-20前不变）" in text
@@ -50,7 +50,7 @@ def test_it_says_what_why_until_when_and_on_what_ground(child: Path) -> None:
 
 
 def test_it_names_the_places_it_compares(tmp_path: Path) -> None:
-    """Counties where counties are compared, townships where townships are."""
+    """It names counties where counties are compared, and townships where townships are compared."""
     file = tmp_path / "儿童.yaml"
     file.write_text(CHILD.replace("341702", "'341702001002'").replace("341722100", "341722100003"), "utf-8")
 
@@ -58,17 +58,17 @@ def test_it_names_the_places_it_compares(tmp_path: Path) -> None:
 
     assert "因为 户籍在贵池区（341702），居住在石台县（341722），跨县域" in text
     assert "因为 离开了户籍所在乡镇（户籍贵池区（341702001），居住仁里镇（341722100））" in text
-    for division, said in (
+    for division, sentence in (
         ("341722100001", "户籍与居住地在同一个县（石台县（341722））"),
         ("341722100001", "户籍与居住地在同一个乡镇（仁里镇（341722100））"),
         ("810000", "没有内地户籍县（香港特别行政区（810000）），方案没有说怎么算"),
         ("341299001", "区划代码341299不在县的区划表里"),
     ):
         file.write_text(CHILD.replace("341702", f"'{division}'"), "utf-8")
-        assert said in explain(file, date(2026, 9, 1))
+        assert sentence in explain(file, date(2026, 9, 1))
 
 
-def test_it_says_what_is_missing_and_who_holds_it(child: Path) -> None:
+def test_it_shows_what_is_missing_and_which_unit_holds_it(child: Path) -> None:
     text = explain(child, date(2026, 9, 1))
 
     assert "B-17 个案救助帮扶：不确定" in text
@@ -76,49 +76,49 @@ def test_it_says_what_is_missing_and_who_holds_it(child: Path) -> None:
     assert "还缺 县定口径“纳入精神障碍社区康复”" in text
 
 
-def test_an_invented_criterion_is_said_to_be_invented(child: Path) -> None:
+def test_an_invented_criterion_is_marked_as_invented(child: Path) -> None:
     text = explain(child, date(2026, 9, 1))
 
     assert "县定口径“持有居住证（演示口径）”还缺：持有居住证（演示口径，为演示编造）" in text
 
 
-def test_the_line_of_changes_tells_each_day_on_which_an_answer_turns(child: Path) -> None:
+def test_every_day_on_which_an_answer_changes_is_listed(child: Path) -> None:
     text = explain(child, ON, until=date(2034, 2, 28))
-    line = text.partition("到2034-02-28为止")[2]
+    changes = text.partition("到2034-02-28为止")[2]
 
-    assert line.index("2026-08-20\n  流动儿童：否 → 是") < line.index("2032-02-29\n  流动儿童：是 → 否")
-    assert "出现 R25 未参加医保（待核实）（L3 一般）" in line
-    assert "B-16 临时救助服务：不确定 → 否\n    2034-02-28起已满18周岁" in line.partition("2034-02-28\n")[2]
+    assert changes.index("2026-08-20\n  流动儿童：否 → 是") < changes.index("2032-02-29\n  流动儿童：是 → 否")
+    assert "出现 R25 未参加医保（待核实）（L3 一般）" in changes
+    assert "B-16 临时救助服务：不确定 → 否\n    2034-02-28起已满18周岁" in changes.partition("2034-02-28\n")[2]
 
 
-def test_the_line_stops_before_what_lies_beyond(child: Path) -> None:
+def test_no_change_after_the_last_day_is_listed(child: Path) -> None:
     assert "2026-08-20\n" not in explain(child, ON, until=date(2026, 8, 19))
     assert "2026-08-20\n" in explain(child, ON, until=date(2026, 8, 20))
 
 
-def test_json_says_the_same_for_machines(child: Path) -> None:
-    told = json.loads(explain(child, ON, json=True, until=date(2027, 1, 1)))
-    answers = {one["subject"]: one for one in told["answers"]}
+def test_json_has_the_same_content(child: Path) -> None:
+    data = json.loads(explain(child, ON, json=True, until=date(2027, 1, 1)))
+    answers = {answer["subject"]: answer for answer in data["answers"]}
 
-    assert (told["county"], told["on"], told["ruleset"]) == ("341722", "2026-08-01", "2025-02-17/1")
+    assert (data["county"], data["on"], data["ruleset"]) == ("341722", "2026-08-01", "2025-02-17/1")
     assert answers["migrant"]["answer"] == "no"
     assert answers["migrant"]["until"] == "2026-08-20"
     assert answers["migrant"]["reasons"][0]["code"] == "not_here_long_enough"
     assert answers["B-12(2)"]["fulfilment"] == "either"
-    assert [change["on"] for change in told["changes"]] == ["2026-08-20"]
-    assert told["changes"][0]["answers"][0]["before"] == "no"
-    assert [one["route"] for one in told["changes"][0]["begun"]] == ["R25"]
+    assert [change["on"] for change in data["changes"]] == ["2026-08-20"]
+    assert data["changes"][0]["answers"][0]["before"] == "no"
+    assert [gap["route"] for gap in data["changes"][0]["begun"]] == ["R25"]
 
 
 @pytest.mark.parametrize("file", FILES[::12], ids=lambda file: file.stem)
-def test_every_policy_case_is_a_file_it_reads(file: Path) -> None:
+def test_every_policy_case_can_be_read(file: Path) -> None:
     case = read(file)
 
     assert explain(file, case.on, until=date(2030, 1, 1)).startswith("石台县")
     assert json.loads(explain(file, case.on, json=True))["answers"]
 
 
-def test_of_several_claims_the_newest_validity_stands_and_every_arrival_counts() -> None:
+def test_the_newest_claim_is_used_and_every_arrival_counts() -> None:
     facts = parse_facts(
         claims_in(
             {
@@ -140,7 +140,7 @@ def test_of_several_claims_the_newest_validity_stands_and_every_arrival_counts()
 
 
 @pytest.mark.parametrize(
-    ("told", "fact", "remedy"),
+    ("facts", "fact", "remedy"),
     [
         ({"brith_date": date(2016, 1, 1)}, "brith_date", "是不是 birth_date（出生日期）"),
         ({"birth_date": "二月三十日"}, "birth_date", "请写日期，如 2026-09-30"),
@@ -164,20 +164,20 @@ def test_of_several_claims_the_newest_validity_stands_and_every_arrival_counts()
         ({"insured": {"value": True, "valid_on": "去年"}}, "insured", "请写成 2026-09-30"),
     ],
 )
-def test_what_is_wrong_with_a_fact_is_said_by_name_with_a_remedy_and_without_its_value(
-    told: dict[str, Any], fact: str, remedy: str
+def test_a_problem_names_the_fact_and_its_remedy_and_never_its_value(
+    facts: dict[str, Any], fact: str, remedy: str
 ) -> None:
     with pytest.raises(FactsUnreadable) as refused:
-        claims_in(told, ON)
+        claims_in(facts, ON)
 
     [problem] = refused.value.problems
     assert problem.fact == fact
     assert remedy in problem.remedy
-    assert not any(str(value) in problem.message for value in told.values() if isinstance(value, str))
+    assert not any(str(value) in problem.message for value in facts.values() if isinstance(value, str))
 
 
 @pytest.mark.parametrize(
-    ("content", "says"),
+    ("content", "message"),
     [
         (b"", "是空的"),
         (b"- 1", "没有 facts 一节"),
@@ -197,7 +197,9 @@ def test_what_is_wrong_with_a_fact_is_said_by_name_with_a_remedy_and_without_its
         (b"facts:\n  birth_date: 2016-02-30", "birth_date：值不对"),
     ],
 )
-def test_a_file_that_is_no_facts_file_is_refused_in_one_sentence(tmp_path: Path, content: bytes, says: str) -> None:
+def test_a_file_that_is_not_a_facts_file_is_refused_in_one_sentence(
+    tmp_path: Path, content: bytes, message: str
+) -> None:
     file = tmp_path / "事实.yaml"
     file.write_bytes(content)
 
@@ -205,16 +207,16 @@ def test_a_file_that_is_no_facts_file_is_refused_in_one_sentence(tmp_path: Path,
         explain(file, ON)
 
     [problem] = refused.value.problems
-    assert says in str(problem)
+    assert message in str(problem)
     assert problem.remedy
 
 
-def test_what_comes_before_the_day_asked_about_is_no_changes_until(child: Path) -> None:
+def test_until_is_not_before_the_day_that_is_asked_about(child: Path) -> None:
     with pytest.raises(FactsUnreadable, match="--until：早于 --on"):
         explain(child, ON, until=date(2026, 7, 31))
 
 
-def test_a_file_may_say_what_its_county_has_apply_county_changes(tmp_path: Path) -> None:
+def test_a_file_may_change_the_countys_thresholds_and_criteria(tmp_path: Path) -> None:
     file = tmp_path / "案例.yaml"
     file.write_text(CHILD + "county: {thresholds: {residence_months: 3}, criteria: []}\n", "utf-8")
 
@@ -228,25 +230,25 @@ def test_a_file_may_say_what_its_county_has_apply_county_changes(tmp_path: Path)
 def test_the_command_needs_no_particular_folder(child: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
-    told = CliRunner().invoke(app, ["explain", str(child), "--on", "2026-08-01", "--json"])
+    result = CliRunner().invoke(app, ["explain", str(child), "--on", "2026-08-01", "--json"])
 
-    assert told.exit_code == 0
-    assert json.loads(told.stdout)["county"] == "341722"
+    assert result.exit_code == 0
+    assert json.loads(result.stdout)["county"] == "341722"
 
 
 def test_a_register_s_never_is_a_day_that_does_not_come() -> None:
-    """9999-12-31 stands in registers for "never": nothing counted on from it leaves the calendar."""
+    """Registers write 9999-12-31 for "never": no date that is computed from it leaves the calendar."""
     names = ("birth_date", "residence_since", "residence_ended", "away_since", "school_since", "deceased")
     days = dict.fromkeys(names, "9999-12-31")
     facts = parse_facts(claims_in({**days, "school_stage": "junior", "residence_division": "341722100"}, ON))
 
-    told = assess(facts, rule_parameters(demo_county()), ON)
+    assessment = assess(facts, rule_parameters(demo_county()), ON)
 
-    assert told.migrant.until is not None
+    assert assessment.migrant.until is not None
 
 
-def test_the_names_of_all_facts_are_listed_for_those_who_write_files() -> None:
-    """One line a fact in the cases' README: its name, what people call it and how it is written."""
+def test_the_readme_lists_every_fact() -> None:
+    """The cases' README has a line for each fact: its name, its label and how it is written."""
     listed = (FOLDER.parent / "README.md").read_text("utf-8")
     lines = [f"| `{name}` | {labels.FACTS[name]} | {how_to_write(name)} |" for name in FactName]
 

@@ -1,4 +1,4 @@
-"""The departments' guide is true: its tables are the code's, and its example runs as it is printed."""
+"""The departments' guide is true: its tables match the code, and its example runs as it is printed."""
 
 import os
 import re
@@ -25,45 +25,45 @@ GUIDE = (ROOT / "docs" / "departments.md").read_text("utf-8")
 BLOCKS = re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL)
 UNIT = "341722-jtj"
 RESTRICTED = "341722-gaj"
-"""Shown as the unit that has a second log-in."""
+"""The unit with a second log-in, as an example."""
 
 
 def rows(heading: str) -> dict[str, list[str]]:
-    """The rows of the first table below a heading: the word in backticks -> the other cells."""
+    """Return the rows of the first table below a heading: word in backticks -> the other cells."""
     body = re.split(r"\n## ", GUIDE.split(f"\n## {heading}", 1)[1])[0]
-    found: dict[str, list[str]] = {}
+    table: dict[str, list[str]] = {}
     for line in body.partition("|---|")[2].splitlines():
         if (cells := re.match(r"\| `([\w-]+)` \| (.*) \|$", line)) is not None:
-            found.setdefault(cells[1], cells[2].split(" | "))
-    return found
+            table.setdefault(cells[1], cells[2].split(" | "))
+    return table
 
 
-def test_every_verb_stands_in_the_guide_with_what_it_needs() -> None:
-    told = rows("8.")
-    assert set(told) == {verb.value for verb in Verb}
+def test_the_guide_lists_every_verb_with_the_fields_it_needs() -> None:
+    listed = rows("8.")
+    assert set(listed) == {verb.value for verb in Verb}
     for verb in Verb:
         needed = [*_REQUIRED_FIELDS.get(verb, ())]
         needed += ["child", "referral"] if verb in _REFERRAL_VERBS else ["child"] if verb in _CHILD_VERBS else []
-        missing = [name for name in needed if f"`{name}`" not in told[verb.value][1]]
+        missing = [name for name in needed if f"`{name}`" not in listed[verb.value][1]]
         assert not missing, (verb, missing)
 
 
-def test_every_role_stands_in_the_guide_with_what_it_may() -> None:
+def test_the_guide_lists_every_role_with_its_verbs() -> None:
     county = demo_county()
     assert rows("9.") == {
         role: [county.role_names[role], " ".join(f"`{verb}`" for verb in verbs)] for role, verbs in county.roles.items()
     }
 
 
-def test_every_finding_stands_in_the_guide_with_its_route_and_level() -> None:
-    """What must be telephoned first says so."""
-    told = rows("10.")
-    assert set(told) == {code.value for code in FindingCode}
+def test_the_guide_lists_every_finding_with_its_route_and_level() -> None:
+    """A finding that must be telephoned first is marked."""
+    listed = rows("10.")
+    assert set(listed) == {code.value for code in FindingCode}
     for code in FindingCode:
         routes = [route for route in demo_county().routes if code in route.findings]
         level = min(route.level for route in routes)
         call = "，先打电话" if level == "L0" else ""
-        assert told[code.value] == [labels.FINDINGS[code], "、".join(route.id for route in routes), f"{level}{call}"]
+        assert listed[code.value] == [labels.FINDINGS[code], "、".join(route.id for route in routes), f"{level}{call}"]
 
 
 @pytest.mark.parametrize(
@@ -76,25 +76,25 @@ def test_every_finding_stands_in_the_guide_with_its_route_and_level() -> None:
     ],
     ids=["identity", "facts", "reasons", "results"],
 )
-def test_every_code_stands_in_the_guide_with_its_word(named: dict[str, str]) -> None:
+def test_the_guide_lists_every_code_with_its_label(named: dict[str, str]) -> None:
     assert not [code for code, word in named.items() if f"`{code}` {word}" not in GUIDE]
 
 
-def test_every_topic_of_a_unit_stands_in_the_guide() -> None:
+def test_the_guide_lists_every_topic_of_a_unit() -> None:
     for topic in TOPICS:
         if topic.family != "none":
             unit = RESTRICTED if "restricted" in topic.name else UNIT
             assert f"`{topic.name_for(unit)}`" in GUIDE, topic.name
 
 
-def test_the_example_uses_nothing_of_ours() -> None:
+def test_the_example_imports_no_package_of_hutong() -> None:
     imported = {
         line.split()[1] for block in BLOCKS for line in block.splitlines() if line.startswith(("import", "from"))
     }
     assert {name.split(".")[0].rstrip(",") for name in imported} == {"json", "confluent_kafka", "joserfc"}
 
 
-def test_the_guides_key_is_one_that_we_seal_to(tmp_path: Path) -> None:
+def test_disclosures_can_be_sealed_to_the_guides_key(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", BLOCKS[0]], check=True, cwd=tmp_path)
     public = (tmp_path / "public.jwk").read_text()
     assert public_key(public) is not None
@@ -107,7 +107,7 @@ def test_the_guides_key_is_one_that_we_seal_to(tmp_path: Path) -> None:
 def test_the_guides_example_runs_as_it_is_printed(
     installation: Installation, hutong: Hutong, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It hands over a file and is answered, finds the referral on its queue, opens who it is about, and accepts."""
+    """It submits a file, reads the receipt, finds the referral on its queue, decrypts the disclosure, and accepts."""
     monkeypatch.setenv("HUTONG_INSTALLATION", str(installation.home))
     reported = hutong(
         "act", "report", "--unit", "教体局", "--role", "teacher", "--finding", "out_of_school",
@@ -115,7 +115,7 @@ def test_the_guides_example_runs_as_it_is_printed(
     )  # fmt: skip
     assert reported.code == 0, reported.err
     shutil.copy(installation.agency_key_file(UNIT), tmp_path / "private.jwk")
-    told = {"KAFKA_SERVER": installation.bootstrap, "KAFKA_PASSWORD": installation.users[UNIT]}
+    server = {"KAFKA_SERVER": installation.bootstrap, "KAFKA_PASSWORD": installation.users[UNIT]}
 
     def example() -> str:
         done = subprocess.run(
@@ -124,7 +124,7 @@ def test_the_guides_example_runs_as_it_is_printed(
             text=True,
             check=False,
             cwd=tmp_path,
-            env={**os.environ, **told},
+            env={**os.environ, **server},
         )
         assert done.returncode == 0, done.stderr
         return done.stdout
@@ -136,10 +136,10 @@ def test_the_guides_example_runs_as_it_is_printed(
 
     while "义务教育阶段辍学" not in state():
         pass
-    said = example()
-    assert "回执： taken 收下 1 拒收 1" in said
-    assert "3 出生日期 日历上没有这一天。" in said
-    assert re.search(r"L2 义务教育阶段辍学 期限 \S+ 可知 birth_date、name", said)
+    output = example()
+    assert "回执： taken 收下 1 拒收 1" in output
+    assert "3 出生日期 日历上没有这一天。" in output
+    assert re.search(r"L2 义务教育阶段辍学 期限 \S+ 可知 birth_date、name", output)
     while "L2　已签收　R12 义务教育阶段辍学" not in state():
         pass
     assert "回执： same_again 收下 0 拒收 0" in example()

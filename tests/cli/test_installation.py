@@ -1,4 +1,4 @@
-"""`make up` gives a whole installation that `hutong` works on; `make down` leaves nothing."""
+"""`make up` starts a whole installation that `hutong` works on; `make down` leaves no process."""
 
 import json
 import os
@@ -30,12 +30,13 @@ def _use_installation(installation: Installation, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("HUTONG_INSTALLATION", str(installation.home))
 
 
-def ok(said: CommandResult) -> str:
-    assert (said.code, said.err) == (0, ""), said.err
-    return said.out
+def ok(result: CommandResult) -> str:
+    """Return the output of a command that succeeded."""
+    assert (result.code, result.err) == (0, ""), result.err
+    return result.out
 
 
-def test_what_make_up_started_answers_every_look(hutong: Hutong) -> None:
+def test_every_read_command_answers_after_make_up(hutong: Hutong) -> None:
     status = ok(hutong("status"))
     assert all(re.search(rf"{service}\s+│ 正常", status) for service in SERVICES), status
     assert re.search(r"业务日期：\d{4}-\d\d-\d\d \d\d:\d\d", status)
@@ -45,7 +46,7 @@ def test_what_make_up_started_answers_every_look(hutong: Hutong) -> None:
     assert "没有通知" in ok(hutong("inbox", "网信办"))
 
 
-def test_a_second_make_up_says_that_it_runs_already(installation: Installation) -> None:
+def test_a_second_make_up_reports_that_it_is_running(installation: Installation) -> None:
     again = local("up", installation.home)
     assert again.returncode == 0
     assert again.stdout.startswith("已经在运行（Running already）。\nKafka ")
@@ -60,23 +61,23 @@ def test_a_workbook_comes_back_with_its_errors_marked(hutong: Hutong, tmp_path: 
     file = tmp_path / "学校.xlsx"
     book.save(file)
 
-    said = ok(hutong("submit", file, "--unit", "教体局", "--period", "2026H2", "--full"))
+    output = ok(hutong("submit", file, "--unit", "教体局", "--period", "2026H2", "--full"))
 
-    assert "日历上没有这一天" in said
+    assert "日历上没有这一天" in output
     marked = openpyxl.load_workbook(tmp_path / "学校.错误.xlsx")
     assert "日历上没有这一天" in str([cell.value for row in marked.worksheets[0] for cell in row])
 
 
-def test_a_finding_goes_all_its_way_by_hand(hutong: Hutong) -> None:
-    """Reported, accepted, telephoned, answered; the story of it is Chinese from end to end."""
+def test_a_finding_is_handled_from_report_to_result(hutong: Hutong) -> None:
+    """It is reported, accepted, telephoned and answered, and its trace is Chinese throughout."""
     reported = ok(
         hutong("act", "report", "--unit", "民政局", "--role", "child_director", "--finding", "suspected_violence",
                "--township", "341722100", "--identity", "name=例小明", "--identity", "birth_date=2016-04-05")
     )  # fmt: skip
     finding = re.findall(r"[0-9a-f-]{36}", reported)[1]
-    while not (found := re.search(r"转介 (\S+)　儿童 (\S+)", ok(hutong("queue", "公安局", "--restricted")))):
+    while not (ids := re.search(r"转介 (\S+)　儿童 (\S+)", ok(hutong("queue", "公安局", "--restricted")))):
         pass
-    referral, child = found.groups()
+    referral, child = ids.groups()
     about = ("--child", child, "--referral", referral)
     police = ("--unit", "公安局", "--role", "police_officer", "--restricted")
     ok(hutong("act", "accept", *police, *about))
@@ -97,12 +98,12 @@ def test_a_finding_goes_all_its_way_by_hand(hutong: Hutong) -> None:
         )
     )
     ok(hutong("act", "result", *police, *about, "--result", "resolved"))
-    while "已反馈（已解决）" not in (story := ok(hutong("trace", finding))):
+    while "已反馈（已解决）" not in (trace := ok(hutong("trace", finding))):
         pass
-    assert f"儿童 {child}" in story
-    assert "向公安局提供信息（加密）：出生日期、姓名" in story
-    assert not re.findall(r"\b[a-z]+_[a-z_]+\b", story)
-    assert "例小明" not in story
+    assert f"儿童 {child}" in trace
+    assert "向公安局提供信息（加密）：出生日期、姓名" in trace
+    assert not re.findall(r"\b[a-z]+_[a-z_]+\b", trace)
+    assert "例小明" not in trace
     assert "转介待办（L0）" in ok(hutong("inbox", "公安局", "--restricted"))
     assert hutong("queue", "公安局").out.endswith("未办 0 件，已办结 0 件。\n")
 
@@ -126,13 +127,13 @@ def test_a_finding_goes_all_its_way_by_hand(hutong: Hutong) -> None:
         ),
     ],
 )  # fmt: skip
-def test_what_cannot_be_done_is_said_in_one_sentence(
+def test_a_command_that_cannot_be_done_is_refused_in_one_sentence(
     hutong: Hutong, words: tuple[str, ...], code: int, sentence: str
 ) -> None:
-    said = hutong(*words)
-    assert said.code == code
-    assert sentence in said.err
-    assert said.err.count("\n") == 1
+    result = hutong(*words)
+    assert result.code == code
+    assert sentence in result.err
+    assert result.err.count("\n") == 1
 
 
 def test_a_killed_service_and_a_killed_broker_come_back(installation: Installation, hutong: Hutong) -> None:
@@ -154,13 +155,13 @@ def test_a_killed_service_and_a_killed_broker_come_back(installation: Installati
 
 
 def test_a_second_process_of_a_service_is_looked_at_too(installation: Installation, hutong: Hutong) -> None:
-    """It is kept running as the first is; while it does not answer, that is said by its name."""
+    """The supervisor restarts it like the first; while it does not answer, the status names it."""
     second = json.loads(installation.state_file("eligibility.1").read_text())["pid"]
     assert problems(installation, "eligibility.1") == []
     os.kill(second, signal.SIGSTOP)
     try:
-        said = hutong("status")
-        assert (said.code, "eligibility：eligibility.1 没有答复" in said.out) == (1, True), said.out
+        result = hutong("status")
+        assert (result.code, "eligibility：eligibility.1 没有答复" in result.out) == (1, True), result.out
     finally:
         os.kill(second, signal.SIGKILL)
     deadline = time.monotonic() + 60
@@ -172,7 +173,7 @@ def test_a_second_process_of_a_service_is_looked_at_too(installation: Installati
 
 @pytest.mark.parametrize(("number", "when"), [(signal.SIGINT, "Making topics"), (signal.SIGTERM, "Starting Kafka")])
 def test_who_stops_it_while_it_starts_leaves_no_process(tmp_path: Path, number: signal.Signals, when: str) -> None:
-    """Also as a shell's background job, which is started with SIGINT ignored."""
+    """A shell's background job, which is started with SIGINT ignored, can be stopped too."""
     home = tmp_path / "installation"
     with ends_with_the_test(home):
         started = subprocess.Popen(
@@ -189,14 +190,14 @@ def test_who_stops_it_while_it_starts_leaves_no_process(tmp_path: Path, number: 
             if when in line:
                 break
         started.send_signal(number)
-        _, told = started.communicate(timeout=90)
+        _, errors = started.communicate(timeout=90)
         assert started.returncode == 130
-        assert told.endswith("已停止，没有留下任何进程（Stopped; no process is left behind）。\n")
-        assert "Traceback" not in told
+        assert errors.endswith("已停止，没有留下任何进程（Stopped; no process is left behind）。\n")
+        assert "Traceback" not in errors
         assert running_from(home) == []
 
 
-def test_a_county_that_is_none_is_refused_before_anything_starts(tmp_path: Path) -> None:
+def test_an_invalid_county_is_refused_before_anything_starts(tmp_path: Path) -> None:
     (tmp_path / "county").mkdir()
     done = subprocess.run(
         [

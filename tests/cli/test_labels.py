@@ -1,4 +1,4 @@
-"""What people read on the command line is Chinese: every code has a word, and no story shows a raw one."""
+"""The command line shows Chinese: every code has a label, and no trace shows a raw code."""
 
 import inspect
 import re
@@ -34,7 +34,7 @@ from tests.county import demo_county
 COUNTY = demo_county()
 CHILD, REFERRAL = uuid4(), uuid4()
 RAW = re.compile(r"[a-z]+_[a-z_]+|\b(?:sent|accepted|opened|merged|created|missed|contact|visit|return|resolved)\b")
-"""What a code looks like."""
+"""Matches a raw code."""
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ RAW = re.compile(r"[a-z]+_[a-z_]+|\b(?:sent|accepted|opened|merged|created|misse
     ],
     ids=lambda value: value.__name__ if isinstance(value, type) else "",
 )
-def test_every_code_of_the_vocabulary_has_a_word(codes: type[StrEnum], table: Mapping[StrEnum, str]) -> None:
+def test_every_code_of_the_vocabulary_has_a_label(codes: type[StrEnum], table: Mapping[StrEnum, str]) -> None:
     assert set(table) == set(codes)
     assert not [word for word in table.values() if RAW.search(word)]
 
@@ -68,34 +68,34 @@ def test_every_code_of_the_vocabulary_has_a_word(codes: type[StrEnum], table: Ma
     ],
     ids=lambda value: value if isinstance(value, str) else value.__name__,
 )
-def test_every_closed_word_of_an_event_has_a_chinese_one(event: Any, field: str) -> None:
+def test_every_literal_of_an_event_has_a_label(event: Any, field: str) -> None:
     for code in get_args(event.model_fields[field].annotation):
         assert labels.code(code) != code
 
 
 def test_a_clue_is_verified_and_an_entry_of_the_ledger_is_approved() -> None:
     outcomes = get_args(ProposalEnded.model_fields["outcome"].annotation)
-    said = {
+    shown = {
         subject: [labels.proposal_outcome(subject, outcome) for outcome in outcomes]
         for subject in get_args(ProposalMade.model_fields["subject"].annotation)
     }
     assert outcomes == ("confirmed", "declined", "escalated", "no_longer_shown")
-    assert said == {
+    assert shown == {
         "referral": ["属实", "不属实", "超期，已提级督办", "数据已不再显示"],
         "ledger": ["同意列入", "不同意", "超期，已提级督办", "数据已不再显示"],
         "ledger_closing": ["同意移出", "不同意", "超期，已提级督办", "数据已不再显示"],
     }
 
 
-def test_what_moves_a_referral_without_a_person_has_a_word() -> None:
-    """The contract lists them in its description."""
+def test_every_cause_of_a_transition_has_a_label() -> None:
+    """The contract lists the causes in its description."""
     listed = re.search(r'cause: str \| None = None\n    """(.*?)"""', inspect.getsource(ReferralChanged), re.DOTALL)
     assert listed is not None
     for code in re.findall(r"``(\w+)``", listed[1]):
         assert labels.code(code) != code, code
 
 
-def test_what_a_row_and_two_files_show_of_themselves_has_a_word() -> None:
+def test_every_flag_of_a_row_and_evidence_of_a_match_has_a_label() -> None:
     for code in (*_FLAGS.values(), "id_missing", "id_other_paper", "id_damaged", "birth_date_conflict"):
         assert labels.code(code) != code
     for code in re.findall(r'"((?:same|similar|two)_\w+)"', inspect.getsource(matching)):
@@ -103,7 +103,7 @@ def test_what_a_row_and_two_files_show_of_themselves_has_a_word() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "told"),
+    ("name", "value", "text"),
     [
         (FactName.SEX, 1, "性别 男"),
         (FactName.DISABILITY_KIND, 5, "残疾类别 智力"),
@@ -119,11 +119,11 @@ def test_what_a_row_and_two_files_show_of_themselves_has_a_word() -> None:
         (FactName.HUKOU_DIVISION, "999999", "户籍地区划 999999"),
     ],
 )
-def test_a_fact_is_told_with_its_value_in_words(name: FactName, value: object, told: str) -> None:
-    assert labels.fact(name, value, COUNTY) == told
+def test_a_fact_is_shown_with_its_value_in_words(name: FactName, value: object, text: str) -> None:
+    assert labels.fact(name, value, COUNTY) == text
 
 
-def test_a_unit_a_dataset_and_a_role_are_the_countys_words() -> None:
+def test_units_datasets_and_roles_have_the_countys_names() -> None:
     assert labels.dataset("hukou", COUNTY) == "常住人口（户籍）信息"
     assert labels.dataset("verify", COUNTY) == "当场核实"
     assert labels.role("child_director", COUNTY) == "儿童主任"
@@ -135,19 +135,19 @@ def record(kind: str, **body: Any) -> Record:
     return Record("topic", 0, 0, str(CHILD), headers, body)
 
 
-def moved(move: str, state: str, **more: Any) -> Record:
+def a_transition(transition: str, state: str, **more: Any) -> Record:
     base: dict[str, Any] = dict.fromkeys(
         ("accept_by", "result_by", "reason", "cause", "overdue", "result", "escalated_to", "actor_unit")
     )
     body = {"referral": str(REFERRAL), "route": "R12", "level": "L2", "to_unit": "341722-jtj", "version": 1}
-    return record("referral.ReferralChanged.v1", **{**base, **body, "transition": move, "state": state, **more})
+    return record("referral.ReferralChanged.v1", **{**base, **body, "transition": transition, "state": state, **more})
 
 
 def test_a_whole_story_shows_no_raw_code() -> None:
-    """One of everything that can happen to a child."""
+    """The history contains every kind of event about a child."""
     other, question = str(uuid4()), str(uuid4())
     fact = {"unit": "341722-jtj", "valid_on": "2026-09-01", "chosen": True, "verified": True}
-    story = CaseHistory(
+    history = CaseHistory(
         CHILD,
         records=[
             record(
@@ -180,13 +180,13 @@ def test_a_whole_story_shows_no_raw_code() -> None:
             record("registry.ActionRefused.v1", on="2026-11-03", unit="341722-jtj", verb="merge", code="same_file"),
         ],
         cases=[
-            moved("sent", "sent", accept_by="2026-12-01T16:00:00Z"),
-            moved("returned", "returned", reason="not_my_duty", actor_unit="341722-jtj"),
-            moved("rerouted", "sent", to_unit="341722-renli", actor_unit="341722-mzj"),
-            moved("escalated", "sent", overdue="accept", escalated_to="341722-mzj"),
-            moved("escalated", "returned", cause="returned_too_often", escalated_to="341722-feg"),
-            moved("result_reported", "result_reported", result="service_in_place", actor_unit="341722-jtj"),
-            moved("withdrawn", "withdrawn", cause="no_longer_shown"),
+            a_transition("sent", "sent", accept_by="2026-12-01T16:00:00Z"),
+            a_transition("returned", "returned", reason="not_my_duty", actor_unit="341722-jtj"),
+            a_transition("rerouted", "sent", to_unit="341722-renli", actor_unit="341722-mzj"),
+            a_transition("escalated", "sent", overdue="accept", escalated_to="341722-mzj"),
+            a_transition("escalated", "returned", cause="returned_too_often", escalated_to="341722-feg"),
+            a_transition("result_reported", "result_reported", result="service_in_place", actor_unit="341722-jtj"),
+            a_transition("withdrawn", "withdrawn", cause="no_longer_shown"),
             record(
                 "referral.ProposalMade.v1", subject="ledger", route=None, ledger_reasons=["family_hardship"],
                 unit="341722-renli", decide_by="2026-12-01T16:00:00Z",
@@ -207,7 +207,7 @@ def test_a_whole_story_shows_no_raw_code() -> None:
             record("registry.Disclosed.v1", unit="341722-gaj", fields=["address", "birth_date", "guardian_phone"])
         ],
     )  # fmt: skip
-    text = "\n".join(render(story, COUNTY))
+    text = "\n".join(render(history, COUNTY))
     assert not RAW.findall(text), RAW.findall(text)
     for chinese in (
         "教体局《在校在园儿童信息》（2026H2 整份文件）：性别 男，在读状态 在读，户籍地区划 石台县",
@@ -226,11 +226,11 @@ def test_a_whole_story_shows_no_raw_code() -> None:
         assert chinese in text, chinese
 
 
-LATER = "said_by_a_later_version"
+LATER = "code_of_a_later_version"
 
 
 @pytest.mark.parametrize(
-    "told",
+    "label",
     [
         labels.code,
         labels.state,
@@ -240,39 +240,39 @@ LATER = "said_by_a_later_version"
         labels.verb,
         labels.return_reason,
         labels.fact_name,
-        lambda said: labels.findings([said]),
-        lambda said: labels.fields([said]),
-        lambda said: labels.ledger([said]),
-        lambda said: labels.role(said, COUNTY),
-        lambda said: labels.dataset(said, COUNTY),
-        lambda said: labels.unit(said, COUNTY),
+        lambda code: labels.findings([code]),
+        lambda code: labels.fields([code]),
+        lambda code: labels.ledger([code]),
+        lambda code: labels.role(code, COUNTY),
+        lambda code: labels.dataset(code, COUNTY),
+        lambda code: labels.unit(code, COUNTY),
     ],
     ids=[
-        *("code", "state", "move", "result", "duty", "verb", "return_reason", "fact_name"),
+        *("code", "state", "transition", "result", "duty", "verb", "return_reason", "fact_name"),
         *("findings", "fields", "ledger", "role", "dataset", "unit"),
     ],
 )
-def test_a_code_of_a_later_version_stays_readable(told: Callable[[str], str]) -> None:
-    """A tool that is older than the events shows the code rather than nothing."""
-    assert told(LATER) == LATER
+def test_a_code_of_a_later_version_stays_readable(label: Callable[[str], str]) -> None:
+    """A tool that is older than the events shows the code itself."""
+    assert label(LATER) == LATER
 
 
-def test_a_fact_and_a_refusal_of_a_later_version_are_told_too() -> None:
+def test_a_fact_and_a_refusal_of_a_later_version_are_shown() -> None:
     assert labels.fact(LATER, "7", COUNTY) == f"{LATER} 7"
     assert labels.refusal(LATER) == templates.OTHER_REFUSAL[0]
 
 
-def test_a_story_that_a_later_version_told_is_told_to_its_end() -> None:
-    story = CaseHistory(
+def test_a_history_of_a_later_version_is_rendered_completely() -> None:
+    history = CaseHistory(
         CHILD,
         cases=[
-            moved(LATER, LATER, reason=LATER),
-            moved("result_reported", "result_reported", result=LATER),
+            a_transition(LATER, LATER, reason=LATER),
+            a_transition("result_reported", "result_reported", result=LATER),
             record("referral.LedgerEntryChanged.v1", change=LATER, reasons=[LATER]),
             record("referral.DutyChanged.v1", duty_kind=LATER, period="2026-11", change=LATER, due_on="2026-11-20"),
         ],
     )
-    text = "\n".join(render(story, COUNTY))
+    text = "\n".join(render(history, COUNTY))
     for line in (
         f"{LATER} → 教体局，{LATER}（{LATER}）",
         f"反馈结果 → 教体局，已反馈（{LATER}）",

@@ -1,4 +1,4 @@
-"""County people read the words of the law: no template, label, help text, county data or guide uses another one."""
+"""Templates, labels, help texts, county data and guides use only the official words."""
 
 import ast
 import re
@@ -31,12 +31,12 @@ OFFICIAL: dict[str, str] = {
     r"不成事件": "无法识别的消息",
     r"另一双眼睛|有名有姓|像一个团队": "须用专人账号、须写明由谁决定、各部门协同",
 }
-"""Pattern of a word that people must not read -> the official word."""
+"""Pattern of a wrong word -> the official word."""
 
 NOT_SHOWN = {"services/intake/domain/cells.py"}
-"""What departments write in their cells, in their own words, is accepted there and never shown."""
+"""Modules with the departments' own words, which are accepted in cells and never shown."""
 QUOTED_KEYS = {"phrase", "names"}
-"""Of the county's data: quotations of the law and the plan, and the headings of the departments' own workbooks."""
+"""Keys of county data that hold quotations, or the headings of the departments' own workbooks."""
 PYTHON = ("cli", "contracts", "county", "deploy", "services", "workbooks")
 DOCUMENTS = ("docs/departments.md", "docs/glossary.md", "docs/operations.md")
 COUNTY_DATA = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob("deploy/counties/*/*.yaml"))
@@ -50,12 +50,12 @@ MODULES = sorted(
 
 def wrong_words(text: str) -> list[str]:
     return [
-        f"{found[0]}: write {official}" for wrong, official in OFFICIAL.items() if (found := re.search(wrong, text))
+        f"{match[0]}: write {official}" for wrong, official in OFFICIAL.items() if (match := re.search(wrong, text))
     ]
 
 
 def shown_strings(source: str) -> Iterator[str]:
-    """Every string of a module, without quotations of the law (``Citation``)."""
+    """Yield every string of a module, without quotations of the law (``Citation``)."""
     waiting: list[ast.AST] = [ast.parse(source)]
     while waiting:
         node = waiting.pop()
@@ -66,7 +66,7 @@ def shown_strings(source: str) -> Iterator[str]:
 
 
 def shown_values(data: object) -> Iterator[str]:
-    """Every text of a file of county data, without quotations and departments' headings."""
+    """Yield every text of a file of county data, without quotations and departments' headings."""
     match data:
         case dict():
             for key, value in data.items():

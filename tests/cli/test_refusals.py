@@ -1,4 +1,4 @@
-"""Whatever is wrong, `hutong` says it in one Chinese sentence with a remedy, and ends with a code."""
+"""`hutong` reports every error in one Chinese sentence with a remedy, and ends with an exit code."""
 
 import asyncio
 import json
@@ -35,9 +35,9 @@ NEED_AN_INSTALLATION = (
 )
 
 
-def is_one_sentence(said: CommandResult) -> bool:
-    """One line that a person can read, and no trace of where in the code it came from."""
-    return said.err.count("\n") == 1 and "Traceback" not in said.err + said.out and "。" in said.err
+def is_one_sentence(result: CommandResult) -> bool:
+    """Return true if the error is one Chinese line without a traceback."""
+    return result.err.count("\n") == 1 and "Traceback" not in result.err + result.out and "。" in result.err
 
 
 @pytest.mark.parametrize(
@@ -64,33 +64,33 @@ def is_one_sentence(said: CommandResult) -> bool:
     ],
 )
 def test_a_wrong_word_is_answered_with_the_right_ones(hutong: Hutong, words: tuple[str, ...], sentence: str) -> None:
-    said = hutong(*words)
-    assert said.code == 2
-    assert is_one_sentence(said)
-    assert re.fullmatch(sentence, said.err.rstrip("\n")), said.err
+    result = hutong(*words)
+    assert result.code == 2
+    assert is_one_sentence(result)
+    assert re.fullmatch(sentence, result.err.rstrip("\n")), result.err
 
 
 @pytest.mark.parametrize("words", [(), ("act",), ("county",)])
-def test_a_command_without_words_shows_its_help(hutong: Hutong, words: tuple[str, ...]) -> None:
-    said = hutong(*words)
-    assert said.code == 2
-    assert "Usage: hutong" in said.out + said.err
+def test_a_command_without_arguments_shows_its_help(hutong: Hutong, words: tuple[str, ...]) -> None:
+    result = hutong(*words)
+    assert result.code == 2
+    assert "Usage: hutong" in result.out + result.err
 
 
 @pytest.mark.parametrize("words", NEED_AN_INSTALLATION, ids=lambda words: " ".join(words[:2]))
-def test_without_an_installation_it_says_where_it_looked_and_what_makes_one(
+def test_a_missing_installation_is_reported_with_its_folder_and_the_remedy(
     hutong: Hutong, tmp_path: Path, words: tuple[str, ...]
 ) -> None:
-    said = hutong("--home", tmp_path, *words)
-    assert said.code == 1
-    assert is_one_sentence(said)
-    assert said.err.startswith(f"{tmp_path} 里没有安装。请先运行 make up")
+    result = hutong("--home", tmp_path, *words)
+    assert result.code == 1
+    assert is_one_sentence(result)
+    assert result.err.startswith(f"{tmp_path} 里没有安装。请先运行 make up")
 
 
 def test_a_damaged_installation_is_named(hutong: Hutong, tmp_path: Path) -> None:
     (tmp_path / "installation.json").write_text('{"county": "341722", "users": {"intake": "a password"')
-    said = hutong("--home", tmp_path, "status")
-    assert (said.code, said.err) == (1, f"{tmp_path}/installation.json 读不出来。请改好它，或者从备份里恢复。\n")
+    result = hutong("--home", tmp_path, "status")
+    assert (result.code, result.err) == (1, f"{tmp_path}/installation.json 读不出来。请改好它，或者从备份里恢复。\n")
 
 
 @pytest.fixture
@@ -112,27 +112,27 @@ def stopped(tmp_path: Path) -> Installation:
 def test_servers_that_do_not_run_are_noticed_at_once(
     hutong: Hutong, stopped: Installation, words: tuple[str, ...]
 ) -> None:
-    """Not after half a minute of a client's patience."""
-    said = hutong("--home", stopped.home, *words)
-    assert said.code == 3
-    assert is_one_sentence(said)
-    assert re.match("连不上(消息服务器|数据库)（127.0.0.1:1）。请确认安装正在运行（make up 会启动它）。", said.err)
+    """The command does not wait for a client's timeout of half a minute."""
+    result = hutong("--home", stopped.home, *words)
+    assert result.code == 3
+    assert is_one_sentence(result)
+    assert re.match("连不上(消息服务器|数据库)（127.0.0.1:1）。请确认安装正在运行（make up 会启动它）。", result.err)
 
 
 def test_what_the_ops_team_set_reaches_its_service_alone(stopped: Installation) -> None:
     (stopped.home / SETTINGS).write_text('{"notify": {"HUTONG_ALARM_COMMAND": ["ring", "a b"], "HUTONG_TRIES": 5}}')
-    told = stopped.settings_env("notify")
-    assert (told["HUTONG_ALARM_COMMAND"], told["HUTONG_TRIES"]) == ('["ring", "a b"]', "5")
+    settings = stopped.settings_env("notify")
+    assert (settings["HUTONG_ALARM_COMMAND"], settings["HUTONG_TRIES"]) == ('["ring", "a b"]', "5")
     assert "HUTONG_ALARM_COMMAND" not in stopped.settings_env("intake")
 
 
-def test_what_an_installation_knows_itself_cannot_be_set(stopped: Installation) -> None:
+def test_the_installations_own_settings_cannot_be_overridden(stopped: Installation) -> None:
     (stopped.home / SETTINGS).write_text('{"notify": {"HUTONG_KAFKA": "elsewhere:9092"}}')
     assert stopped.settings_env("notify")["HUTONG_KAFKA"] == stopped.bootstrap
 
 
 def test_a_service_runs_in_as_many_processes_as_are_set(stopped: Installation) -> None:
-    """Each with an ordinal, a port and a state file of its own."""
+    """Each process has an ordinal, a port and a state file of its own."""
     (stopped.home / SETTINGS).write_text('{"registry": {"HUTONG_PROCESSES": 2, "HUTONG_HTTP_PORT": 9100}}')
     assert [name for name, (service, _) in stopped.processes().items() if service == "registry"] == [
         "registry",
@@ -174,11 +174,11 @@ def test_settings_that_cannot_be_read_are_refused_by_name(stopped: Installation,
         stopped.settings_env("notify")
 
 
-def test_a_county_folder_that_is_none_is_told_by_file(hutong: Hutong, tmp_path: Path) -> None:
-    said = hutong("county", "check", tmp_path)
-    assert said.code == 1
-    assert "有 1 处问题" in said.err
-    assert "文件夹里没有" in said.out
+def test_an_empty_county_folder_is_reported_by_file(hutong: Hutong, tmp_path: Path) -> None:
+    result = hutong("county", "check", tmp_path)
+    assert result.code == 1
+    assert "有 1 处问题" in result.err
+    assert "文件夹里没有" in result.out
 
 
 def test_a_county_with_something_wrong_is_not_put_in_force(
@@ -193,14 +193,14 @@ def test_a_county_with_something_wrong_is_not_put_in_force(
     )
 
 
-def test_facts_that_cannot_be_read_are_told(hutong: Hutong, tmp_path: Path) -> None:
-    said = hutong("explain", tmp_path / "nobody.yaml", "--on", "2026-11-23")
-    assert said.code == 1
-    assert "nobody.yaml" in said.err
-    assert "Traceback" not in said.err
+def test_facts_that_cannot_be_read_are_reported(hutong: Hutong, tmp_path: Path) -> None:
+    result = hutong("explain", tmp_path / "nobody.yaml", "--on", "2026-11-23")
+    assert result.code == 1
+    assert "nobody.yaml" in result.err
+    assert "Traceback" not in result.err
 
 
-def test_ctrl_c_is_told_and_ends_with_130(
+def test_ctrl_c_is_reported_and_ends_with_130(
     hutong: Hutong, stopped: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupted(*_: object) -> None:
@@ -211,9 +211,9 @@ def test_ctrl_c_is_told_and_ends_with_130(
 
 
 def test_a_service_without_life_is_ended(stopped: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It answers nobody, and its process is there: the supervisor can start it again only when it is gone."""
+    """It does not answer but its process exists: the supervisor can start it again only once the process has ended."""
     killed: list[tuple[int, int]] = []
-    told: list[str] = []
+    logged: list[str] = []
     monkeypatch.setattr(health_probe, "CHECK_INTERVAL", 0.01)
     monkeypatch.setattr(health_probe, "LIVENESS_TIMEOUT", 0.05)
     monkeypatch.setattr(os, "kill", lambda process, number: killed.append((process, number)))
@@ -221,7 +221,7 @@ def test_a_service_without_life_is_ended(stopped: Installation, monkeypatch: pyt
     async def watch() -> None:
         processes = {"registry": 4711}
         watching = asyncio.create_task(
-            health_probe.kill_unresponsive(stopped, list(processes), processes.get, told.append)
+            health_probe.kill_unresponsive(stopped, list(processes), processes.get, logged.append)
         )
         while not killed:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
@@ -229,16 +229,16 @@ def test_a_service_without_life_is_ended(stopped: Installation, monkeypatch: pyt
 
     asyncio.run(watch())
     assert killed[0] == (4711, signal.SIGKILL)
-    assert told[0].startswith("registry is not live (no answer)")
+    assert logged[0].startswith("registry is not live (no answer)")
 
 
 def test_a_new_process_is_not_ended_for_the_silence_of_the_one_before(
     stopped: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One that dies and comes again may not answer yet: each has the whole patience for its own start."""
+    """A restarted process may not answer yet: each has the whole timeout for its own start."""
     monkeypatch.setattr(health_probe, "CHECK_INTERVAL", 0.01)
     monkeypatch.setattr(health_probe, "LIVENESS_TIMEOUT", 0.05)
-    told: list[str] = []
+    logged: list[str] = []
     processes: list[int] = []
 
     def another(service: str) -> int | None:
@@ -250,19 +250,19 @@ def test_a_new_process_is_not_ended_for_the_silence_of_the_one_before(
     monkeypatch.setattr(os, "kill", lambda *_: None)
 
     async def watch() -> None:
-        watching = asyncio.create_task(health_probe.kill_unresponsive(stopped, ["registry"], another, told.append))
+        watching = asyncio.create_task(health_probe.kill_unresponsive(stopped, ["registry"], another, logged.append))
         while len(processes) < 20:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
         watching.cancel()
 
     asyncio.run(watch())
-    assert told == []
+    assert logged == []
 
 
 def test_a_process_is_not_ended_while_its_start_makes_progress(
     stopped: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On a slow machine it answers late; one that says the same again and again hangs, and is ended."""
+    """On a slow machine it answers late; a process that logs only the same event again hangs, and is killed."""
     monkeypatch.setattr(health_probe, "CHECK_INTERVAL", 0.01)
     monkeypatch.setattr(health_probe, "LIVENESS_TIMEOUT", 0.5)
     killed: list[int] = []
@@ -287,7 +287,7 @@ def test_a_process_is_not_ended_while_its_start_makes_progress(
     asyncio.run(watch())
 
 
-def test_a_difference_on_the_broker_is_told_a_line_each() -> None:
+def test_every_difference_on_the_broker_is_a_line() -> None:
     from deploy.provision import Difference, Grant
 
     lines = list(

@@ -1,4 +1,4 @@
-"""`hutong act` and `hutong submit`: what they send is whole, and what must not leave the unit does not."""
+"""`hutong act` and `hutong submit` send complete messages, and nothing that must not leave the unit."""
 
 import stat
 from collections.abc import Iterator, Sequence
@@ -27,7 +27,7 @@ from tests.intake.harness import NOON, an_id
 CHILD, REFERRAL, FINDING = an_id("child"), an_id("referral"), an_id("finding")
 MZJ = ["--unit", "民政局", "--role", "county_civil_affairs"]
 AT = ["--child", str(CHILD), "--referral", str(REFERRAL)]
-ORDERS: dict[str, list[str]] = {
+ARGUMENTS: dict[str, list[str]] = {
     "report": ["--finding", "unattended"],
     "phone-report": [*AT, "--station", "110", "--reached", "--at", "2026-11-23T11:30:00"],
     "accept": AT,
@@ -51,7 +51,7 @@ ORDERS: dict[str, list[str]] = {
 
 
 class Client:
-    """Takes what is said, and answers it as intake would."""
+    """A client that records what is sent, and answers it as intake would."""
 
     def __init__(self, user: str) -> None:
         self.user = user
@@ -61,18 +61,18 @@ class Client:
 
     def send(self, topic: str, kind: str, key: str, body: Any, *, ce_id: str | None = None) -> str:
         self.sent.append((topic, kind, body))
-        ce_id = ce_id or str(an_id("said", len(self.sent)))
+        ce_id = ce_id or str(an_id("sent", len(self.sent)))
         if kind == "action.Action.v1":
-            taken = {"ce_id": ce_id, "outcome": self.outcome, "finding": None, "message": "", "remedy": ""}
-            self._new.append(self._record("intake.ActionAnswered.v1", taken))
+            answered = {"ce_id": ce_id, "outcome": self.outcome, "finding": None, "message": "", "remedy": ""}
+            self._new.append(self._record("intake.ActionAnswered.v1", answered))
         if kind == "department.End.v1":
             counts = dict.fromkeys(("accepted", "accepted_with_drops", "unchanged", "disappeared"), 0)
-            trouble: dict[str, Any] = {
+            problem: dict[str, Any] = {
                 "row": 2, "column": "姓名", "code": "too_long", "message": "内容过长。", "remedy": "请核对。",
                 "excerpt": "", "refused": "cell",
             }  # fmt: skip
             answer = {"submission": body["submission"], "outcome": self.outcome, "rows": 1, "refused": 1, **counts}
-            self._new.append(self._record("intake.SubmissionAnswered.v1", answer | {"problems": [trouble]}))
+            self._new.append(self._record("intake.SubmissionAnswered.v1", answer | {"problems": [problem]}))
         return ce_id
 
     def flush(self) -> None:
@@ -88,7 +88,7 @@ class Client:
 
 @pytest.fixture
 def clients(monkeypatch: pytest.MonkeyPatch) -> list[Client]:
-    """Every client a command opened, the last one last."""
+    """Return every client that a command opened, the last one last."""
     opened: list[Client] = []
 
     class FakeSession(Session):
@@ -109,7 +109,7 @@ def clients(monkeypatch: pytest.MonkeyPatch) -> list[Client]:
 
 
 def run(*arguments: str, stdin: str | None = None) -> None:
-    """One command, as it is typed. Its own errors come through."""
+    """Run one command as it is typed, and raise its own errors."""
     done = CliRunner().invoke(app, list(arguments), input=stdin)
     if done.exception is not None:
         raise done.exception
@@ -123,18 +123,18 @@ def acted(clients: list[Client], *arguments: str, stdin: str | None = None) -> A
 
 
 @pytest.mark.parametrize("verb", [verb.value for verb in Verb])
-def test_every_verb_has_a_command_that_says_all_it_needs(clients: list[Client], verb: str) -> None:
-    action = acted(clients, verb, *MZJ, *ORDERS[verb])
+def test_every_verb_has_a_command_that_sends_all_it_needs(clients: list[Client], verb: str) -> None:
+    action = acted(clients, verb, *MZJ, *ARGUMENTS[verb])
 
-    speaker = Parsers(demo_county()).sender("341722-mzj")
+    sender = Parsers(demo_county()).sender("341722-mzj")
     assert action.verb == verb
     assert (
-        find_refusal(action, speaker, on=NOON.date(), call_date=None if action.at is None else action.at.date()) is None
+        find_refusal(action, sender, on=NOON.date(), call_date=None if action.at is None else action.at.date()) is None
     )
 
 
-def test_a_call_is_told_in_the_countys_time(clients: list[Client]) -> None:
-    action = acted(clients, "phone-report", *MZJ, *ORDERS["phone-report"])
+def test_a_call_is_recorded_in_the_countys_time(clients: list[Client]) -> None:
+    action = acted(clients, "phone-report", *MZJ, *ARGUMENTS["phone-report"])
 
     assert action.at == datetime.fromisoformat("2026-11-23T11:30:00+08:00")
 
@@ -145,7 +145,7 @@ def test_a_call_about_a_child_who_has_no_file_yet_names_the_report(clients: list
     assert (action.child, action.finding, action.reached) == (None, FINDING, False)
 
 
-def test_a_report_tells_of_the_call_and_of_how_urgent_it_is(clients: list[Client]) -> None:
+def test_a_report_states_the_call_and_the_level(clients: list[Client]) -> None:
     action = acted(
         clients, "report", *MZJ, "--finding", "unattended", "--level", "L0", "--station", "110",
         "--at", "2026-11-23T11:30:00", "--fact", "lives_alone=true", "--on", "2026-11-23",
@@ -155,13 +155,13 @@ def test_a_report_tells_of_the_call_and_of_how_urgent_it_is(clients: list[Client
     assert action.facts == {"lives_alone": True}
 
 
-def test_who_a_child_is_can_be_kept_out_of_the_command_line(clients: list[Client]) -> None:
-    action = acted(clients, "report", *MZJ, *ORDERS["report"], "--identity", "-", stdin="name=例小明\nphone=1\n")
+def test_a_childs_identity_can_be_read_from_standard_input(clients: list[Client]) -> None:
+    action = acted(clients, "report", *MZJ, *ARGUMENTS["report"], "--identity", "-", stdin="name=例小明\nphone=1\n")
 
     assert action.identity == {"name": "例小明", "phone": "1"}
 
 
-def test_a_smaller_place_speaks_through_its_parent(clients: list[Client]) -> None:
+def test_a_smaller_place_acts_through_its_parent(clients: list[Client]) -> None:
     action = acted(clients, "report", "--unit", "341722-school1", "--role", "teacher", "--finding", "unattended")
 
     assert clients[-1].user == "341722-jtj"
@@ -223,7 +223,7 @@ def test_a_workbook_goes_as_it_stands_and_comes_back_marked(clients: list[Client
 
 def test_the_same_file_as_a_part_is_another_submission(clients: list[Client], tmp_path: Path) -> None:
     path = a_book(tmp_path, ["姓名", "出生日期"])
-    whole, again, part = (submitted(clients, path, coverage=[said]) for said in ("--full", "--full", "--delta"))
+    whole, again, part = (submitted(clients, path, coverage=[option]) for option in ("--full", "--full", "--delta"))
 
     assert whole.submission == again.submission != part.submission
     assert not whole.date_1904
@@ -237,7 +237,7 @@ def test_nothing_is_sent_until_the_coverage_is_stated(clients: list[Client], tmp
 
 
 def test_a_marked_copy_is_no_complete_list(clients: list[Client], tmp_path: Path) -> None:
-    """It holds only the rows that had to be mended: as a complete list it would make all others disappear."""
+    """It holds only the rows that need correction: as a complete list it would make all others disappear."""
     submitted(clients, a_book(tmp_path, ["姓名", "出生日期"]))
     clients.clear()
     marked = tmp_path / "一.错误.xlsx"
@@ -265,7 +265,7 @@ def test_nothing_is_sent_that_would_be_refused_for_its_name(
 
 
 def test_a_receipt_is_shown_even_if_the_marked_copy_cannot_be_written(clients: list[Client], tmp_path: Path) -> None:
-    """Its name would be longer than a name can be."""
+    """The copy's name would exceed the limit of the file system."""
     book = a_book(tmp_path, ["姓名", "出生日期"])
     path = book.rename(tmp_path / f"{'a' * 249}.xlsx")
 

@@ -1,4 +1,4 @@
-"""A unit's own client: what it writes it reads, each record once, and a refusal is said."""
+"""A unit's own client reads what was written, each record once, and reports a refusal."""
 
 import secrets
 import subprocess
@@ -22,12 +22,12 @@ def topic(kafka_admin: ClientConfig) -> str:
 
 @pytest.fixture
 def client(kafka_admin: ClientConfig) -> Iterator[KafkaClient]:
-    one = KafkaClient(kafka_admin, "unit")
-    yield one
-    one.close()
+    opened = KafkaClient(kafka_admin, "unit")
+    yield opened
+    opened.close()
 
 
-def test_what_is_sent_is_read_once_and_in_the_order_of_its_key(client: KafkaClient, topic: str) -> None:
+def test_records_are_read_once_and_in_the_order_of_their_key(client: KafkaClient, topic: str) -> None:
     for number in range(20):
         client.send(topic, "unit.Row.v1", f"key-{number % 4}", {"number": number})
     client.flush()
@@ -36,11 +36,11 @@ def test_what_is_sent_is_read_once_and_in_the_order_of_its_key(client: KafkaClie
 
     assert {record.kind for record in read} == {"unit.Row.v1"}
     for key in range(4):
-        assert [one.body["number"] for one in read if one.key == f"key-{key}"] == list(range(key, 20, 4))
+        assert [record.body["number"] for record in read if record.key == f"key-{key}"] == list(range(key, 20, 4))
     assert list(client.read_new(topic)) == []
 
 
-def test_what_is_sent_again_keeps_its_id_and_stands_twice(client: KafkaClient, topic: str) -> None:
+def test_an_event_sent_again_keeps_its_id_and_is_read_twice(client: KafkaClient, topic: str) -> None:
     first = client.send(topic, "unit.Row.v1", "key", {"number": 1})
     client.send(topic, "unit.Row.v1", "key", {"number": 1}, ce_id=first)
     client.flush()
@@ -53,7 +53,7 @@ def test_a_topic_that_is_not_there_is_refused_by_name(client: KafkaClient) -> No
         list(client.read_new("unit.nobody"))
 
 
-def test_it_needs_nothing_of_hutong() -> None:
+def test_it_imports_no_other_package_of_hutong() -> None:
     code = (
         "import sys; import client.kafka_client; "
         "print(sorted({n.split('.')[0] for n in sys.modules} & "

@@ -610,9 +610,9 @@ GUARDS = [
     Guard(
         "intake: a call is recorded in the county's time",
         "cli/actions.py",
-        "said.replace(tzinfo=COUNTY_TIME)",
-        "said",
-        _COMMANDS + "test_a_call_is_told_in_the_countys_time",
+        "local.replace(tzinfo=COUNTY_TIME)",
+        "local",
+        _COMMANDS + "test_a_call_is_recorded_in_the_countys_time",
     ),
     Guard(
         "intake: the second log-in is distinguished from the first",

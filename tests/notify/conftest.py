@@ -32,10 +32,10 @@ MORNING = datetime(2026, 11, 23, 1, 0, tzinfo=UTC)
 
 @pytest.fixture(scope="session")
 async def database_template(postgres: EmbeddedPostgres) -> str:
-    """Notify's schema, migrated once."""
+    """Create a template database with notify's schema, once a session."""
     name = "template_notify"
     admin = await asyncpg.connect(postgres.superuser_dsn)
-    await admin.execute(f"create database {name}")
+    await admin.execute(f"CREATE DATABASE {name}")
     await admin.close()
     dsn = postgres.dsn(postgres.superuser, postgres.superuser_password, name)
     await migrate("notify", Settings(postgres=dsn), MIGRATIONS)
@@ -44,7 +44,7 @@ async def database_template(postgres: EmbeddedPostgres) -> str:
 
 @dataclass
 class Notify:
-    """notify's handlers on a database of their own, as the runtime calls them: one transaction a batch."""
+    """Notify's handlers on a database of their own, called as the runtime calls them: one transaction a batch."""
 
     connection: Any
     county: County = field(default_factory=a_county)
@@ -53,7 +53,7 @@ class Notify:
     _offsets: "itertools.count[int]" = field(default_factory=itertools.count)
 
     def inbound(self, event: Event, *, at: datetime = MORNING, number: int | None = None) -> InboundEvent[Event]:
-        """Return an event as it was read. The same ``number`` is the same event, read again."""
+        """Return an event as it is read. The same ``number`` makes the same event, read again."""
         offset = next(self._offsets)
         envelope = Envelope(
             id=uuid5(CORRELATION, f"{event.kind}/{event.key}/{offset if number is None else number}"),
@@ -128,7 +128,7 @@ class Notify:
 
 @pytest.fixture
 async def connect(database: Database) -> AsyncIterator[Callable[[], Any]]:
-    """Opens sessions in notify's schema, on a database of the test's own."""
+    """Return a function that opens sessions in notify's schema, on a database of the test's own."""
     opened: list[Any] = []
 
     async def session() -> Any:
@@ -142,9 +142,9 @@ async def connect(database: Database) -> AsyncIterator[Callable[[], Any]]:
 
 @pytest.fixture(scope="session")
 async def shared(postgres: EmbeddedPostgres, database_template: str) -> AsyncIterator[Any]:
-    """One session for the tests that need no second one; each rolls back what it did."""
+    """Open one session for the tests that need no second one; each test rolls back its changes."""
     admin = await asyncpg.connect(postgres.superuser_dsn)
-    await admin.execute(f"create database notify_shared template {database_template}")
+    await admin.execute(f"CREATE DATABASE notify_shared TEMPLATE {database_template}")
     await admin.close()
     dsn = postgres.dsn(postgres.superuser, postgres.superuser_password, "notify_shared")
     connection = await asyncpg.connect(dsn, server_settings=SEARCH)

@@ -1,4 +1,4 @@
-"""Ordinary events of one child: a test says only what is unusual."""
+"""Builds ordinary events of one child: a test states only what is unusual."""
 
 from datetime import UTC, date, datetime
 from typing import Any
@@ -48,16 +48,16 @@ STATE_AFTER = {
 }
 
 
-def a_referral(move: Transition = Transition.SENT, **changes: Any) -> ReferralChanged:
-    """An out-of-school child, sent by 仁里镇 to 教体局, L2."""
+def a_referral(transition: Transition = Transition.SENT, **changes: Any) -> ReferralChanged:
+    """Build a referral of an out-of-school child (L2), sent by 仁里镇 to 教体局."""
     fields: dict[str, Any] = {
         "child": CHILD,
         "restricted": False,
         "on": TODAY,
         "referral": an_id("referral"),
         "version": 1,
-        "transition": move,
-        "state": STATE_AFTER.get(move, ReferralState.SENT),
+        "transition": transition,
+        "state": STATE_AFTER.get(transition, ReferralState.SENT),
         "route": "R12",
         "level": Level.L2,
         "findings": (FindingCode.OUT_OF_SCHOOL,),
@@ -79,7 +79,7 @@ def a_referral(move: Transition = Transition.SENT, **changes: Any) -> ReferralCh
 
 
 def a_mandatory_report(**changes: Any) -> ReferralChanged:
-    """R1: sent to the police by a township at once."""
+    """Build a mandatory report (R1), sent by a township to the police immediately."""
     fields: dict[str, Any] = {
         "restricted": True,
         "route": "R1",
@@ -124,14 +124,14 @@ def a_proposal_ended(**changes: Any) -> ProposalEnded:
     return ProposalEnded(**{**fields, **changes})
 
 
-def a_duty(move: str = "created", **changes: Any) -> DutyChanged:
+def a_duty(change: str = "created", **changes: Any) -> DutyChanged:
     fields: dict[str, Any] = {
         "child": CHILD,
         "restricted": False,
         "on": TODAY,
         "duty": an_id(f"duty {changes.get('child', CHILD)}"),
         "duty_kind": DutyKind.CONTACT,
-        "change": move,
+        "change": change,
         "period": "2026-11",
         "due_on": date(2026, 11, 30),
         "unit": "341722-renli",
@@ -140,7 +140,7 @@ def a_duty(move: str = "created", **changes: Any) -> DutyChanged:
     return DutyChanged(**{**fields, **changes})
 
 
-def a_ledger_move(**changes: Any) -> LedgerEntryChanged:
+def a_ledger_change(**changes: Any) -> LedgerEntryChanged:
     fields: dict[str, Any] = {
         "child": CHILD,
         "restricted": False,
@@ -155,7 +155,7 @@ def a_ledger_move(**changes: Any) -> LedgerEntryChanged:
     return LedgerEntryChanged(**{**fields, **changes})
 
 
-def a_question(**changes: Any) -> ReviewRequested:
+def a_review_request(**changes: Any) -> ReviewRequested:
     fields: dict[str, Any] = {
         "review": an_id("question"),
         "child": CHILD,
@@ -167,7 +167,7 @@ def a_question(**changes: Any) -> ReviewRequested:
     return ReviewRequested(**{**fields, **changes})
 
 
-def an_answer(**changes: Any) -> ReviewResolved:
+def a_review_resolution(**changes: Any) -> ReviewResolved:
     fields: dict[str, Any] = {
         "review": an_id("question"),
         "child": CHILD,
@@ -180,7 +180,7 @@ def an_answer(**changes: Any) -> ReviewResolved:
     return ReviewResolved(**{**fields, **changes})
 
 
-def a_contradiction(**changes: Any) -> FactConflictFound:
+def a_fact_conflict(**changes: Any) -> FactConflictFound:
     fields: dict[str, Any] = {
         "child": CHILD,
         "name": FactName.RESIDENCE_DIVISION,
@@ -218,10 +218,10 @@ def a_registry_refusal(**changes: Any) -> RegistryActionRefused:
 
 
 def every_event() -> list[Any]:
-    """One of each kind that notify hears, and every move of a referral."""
-    moves = [
+    """Return an event of each kind that notify consumes, and every transition of a referral."""
+    transitions = [
         a_referral(
-            move,
+            transition,
             version=number,
             actor_unit=None,
             previous_unit="341722-wjw",
@@ -231,22 +231,22 @@ def every_event() -> list[Any]:
             overdue="accept",
             inform=("341722-gaj", "341722-cdc"),
         )
-        for number, move in enumerate(Transition, start=1)
+        for number, transition in enumerate(Transition, start=1)
     ]
     return [
-        *moves,
+        *transitions,
         a_mandatory_report(referral=an_id("report")),
         a_proposal(),
         a_proposal(proposal=an_id("ledger"), subject="ledger", level=None, restricted=False),
         a_proposal(proposal=an_id("closing"), subject="ledger_closing", level=None, restricted=False),
         a_proposal_ended(outcome="escalated", escalated_to="341722-mzj", actor_unit=None, actor_role=None),
-        a_ledger_move(),
-        a_ledger_move(change="closed"),
+        a_ledger_change(),
+        a_ledger_change(change="closed"),
         a_duty(),
         a_duty("missed"),
-        a_question(),
-        an_answer(),
-        a_contradiction(),
+        a_review_request(),
+        a_review_resolution(),
+        a_fact_conflict(),
         a_refusal(),
         a_registry_refusal(),
     ]

@@ -1,4 +1,4 @@
-"""Alarms are delivered by a real command and a real webhook; at worst twice, and then with the same id."""
+"""A real command and a real webhook deliver alarms, at worst twice and then with the same id."""
 
 import asyncio
 import json
@@ -36,7 +36,7 @@ sys.exit(int(open(sys.argv[1] + ".status").read()))
 
 @dataclass
 class Program:
-    """A command that writes down how it was called, and ends with the status it is told to."""
+    """A command that records how it was called, and ends with a status that the test sets."""
 
     folder: Path
 
@@ -59,7 +59,7 @@ class Program:
 
 @dataclass
 class Web:
-    """A server that writes down what it is sent, and answers what it is told to."""
+    """A server that records its requests, and answers with a status that the test sets."""
 
     url: str
     status: int = 204
@@ -76,8 +76,8 @@ def web() -> Iterator[Web]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            found.calls.append((self.headers["Idempotency-Key"], body))
-            self.send_response(found.status if self.path == "/ring" else 204)
+            recorded.calls.append((self.headers["Idempotency-Key"], body))
+            self.send_response(recorded.status if self.path == "/ring" else 204)
             self.send_header("Location", "/elsewhere")
             self.end_headers()
 
@@ -85,10 +85,10 @@ def web() -> Iterator[Web]:
             return
 
     server = HTTPServer(("127.0.0.1", 0), Handler)
-    found = Web(f"http://127.0.0.1:{server.server_port}/ring")
+    recorded = Web(f"http://127.0.0.1:{server.server_port}/ring")
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
-    yield found
+    yield recorded
     server.shutdown()
     thread.join()
     server.server_close()
@@ -123,9 +123,9 @@ async def deliver_with_retries(
     notify: Notify, channel: AlarmChannel, *events: Event
 ) -> tuple[list[OutboundEvent], int]:
     """Deliver as the runtime does, with retries; return the events and the number of attempts."""
-    for tried in range(1, 50):
+    for attempts in range(1, 50):
         try:
-            return await deliver(notify, channel, *events), tried
+            return await deliver(notify, channel, *events), attempts
         except RetryLater:
             continue
     raise AssertionError("the alarm is retried indefinitely")
@@ -179,7 +179,7 @@ async def test_a_webhook_is_called_with_the_alarms_id_as_its_key(notify: Notify,
 async def test_a_crash_before_the_commit_delivers_again_with_the_same_id_and_then_never_more(
     notify: Notify, program: Program, web: Web
 ) -> None:
-    """At least once: what was rung is forgotten with the transaction; the receiver knows the id."""
+    """Delivery is at least once: the record of it rolls back with the transaction; the receiver recognises the id."""
     for channel in (by_command(program), by_webhook(web)):
         transaction = notify.connection.transaction()
         await transaction.start()
@@ -198,12 +198,16 @@ async def test_a_delivered_alarm_is_not_delivered_again(notify: Notify, program:
     assert len(program.calls) == 1
 
 
-@pytest.mark.parametrize("cut", [1, 7, 1000])
-async def test_the_deliveries_do_not_depend_on_the_batch_boundaries(notify: Notify, program: Program, cut: int) -> None:
+@pytest.mark.parametrize("batch_size", [1, 7, 1000])
+async def test_the_deliveries_do_not_depend_on_the_batch_boundaries(
+    notify: Notify, program: Program, batch_size: int
+) -> None:
     inbound: list[InboundEvent[Event]] = [notify.inbound(an_alarm(str(number)), number=number) for number in range(9)]
     channel = by_command(program)
     twice = [*inbound, *inbound[:4]]
-    emitted = [await deliver(notify, channel, *twice[start : start + cut]) for start in range(0, len(twice), cut)]
+    emitted = [
+        await deliver(notify, channel, *twice[start : start + batch_size]) for start in range(0, len(twice), batch_size)
+    ]
     assert [outbound.event.key for part in emitted for outbound in part] == [
         str(an_id(str(number))) for number in range(9)
     ]
@@ -213,7 +217,7 @@ async def test_the_deliveries_do_not_depend_on_the_batch_boundaries(notify: Noti
 async def test_a_failing_channel_is_retried_while_the_other_delivers(
     notify: Notify, program: Program, web: Web
 ) -> None:
-    """Each way has a consumer of its own: an alarm that comes while one is stuck rings the other way at once."""
+    """Each channel has its own consumer: while one fails, the other delivers a new alarm immediately."""
     web.status = 500
     settings = AlarmSettings(command=program.command, webhook=web.url, tries=5)
     stuck, other = AlarmChannel(settings, "webhook"), AlarmChannel(settings, "command")
@@ -235,8 +239,8 @@ async def test_an_alarm_that_fails_to_the_limit_is_reported_and_the_lead_unit_is
 ) -> None:
     web.status = 503
     channel = by_webhook(web, tries=3)
-    emitted, tried = await deliver_with_retries(notify, channel, an_alarm())
-    assert tried == 3
+    emitted, attempts = await deliver_with_retries(notify, channel, an_alarm())
+    assert attempts == 3
     assert len(web.calls) == 3
     assert delivered(emitted) == [("webhook", "failed", "status:503")]
     [notice] = notices(emitted)
@@ -283,9 +287,9 @@ async def test_every_fault_is_a_failed_attempt_with_a_code(
 
 
 async def test_the_output_of_a_command_is_ignored(notify: Notify) -> None:
-    """Rubbish without end, on both ends, and the text it was given not read: it is the exit status that counts."""
-    rubbish = "import os; [os.write(n, b'\\xff\\x00' * 100000) for n in (1, 2) for _ in range(20)]"
-    channel = AlarmChannel(AlarmSettings(command=(sys.executable, "-c", rubbish)), "command")
+    """The command floods both outputs and does not read its input: only the exit status counts."""
+    flood = "import os; [os.write(n, b'\\xff\\x00' * 100000) for n in (1, 2) for _ in range(20)]"
+    channel = AlarmChannel(AlarmSettings(command=(sys.executable, "-c", flood)), "command")
     assert delivered(await deliver(notify, channel, an_alarm())) == [("command", "done", "exit:0")]
 
 
@@ -300,8 +304,8 @@ async def test_a_server_that_never_answers_is_a_failed_attempt(notify: Notify) -
         emitted = await deliver(
             notify, AlarmChannel(AlarmSettings(webhook=url, timeout=0.3, tries=1), "webhook"), an_alarm()
         )
-    [(way, outcome, detail)] = delivered(emitted)
-    assert (way, outcome) == ("webhook", "failed")
+    [(channel, outcome, detail)] = delivered(emitted)
+    assert (channel, outcome) == ("webhook", "failed")
     assert detail in ("not_reached:ReadTimeout", "not_reached:TimeoutError")
 
 
@@ -310,7 +314,7 @@ async def test_an_endless_body_does_not_delay_the_answer(notify: Notify) -> None
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
         await writer.drain()
-        await reader.read()  # until the other side has inbound enough
+        await reader.read()  # until the other side closes
         writer.close()
 
     server = await asyncio.start_server(talkative, "127.0.0.1", 0)
@@ -354,7 +358,7 @@ async def test_a_delivery_event_is_ignored(notify: Notify, program: Program) -> 
 
 async def test_a_slow_command_does_not_lose_the_transaction(notify: Notify) -> None:
     """PostgreSQL ends a transaction that is idle for too long; a delivery keeps it alive."""
-    await notify.connection.execute("set idle_in_transaction_session_timeout = '1500ms'")
+    await notify.connection.execute("SET idle_in_transaction_session_timeout = '1500ms'")
     channel = AlarmChannel(AlarmSettings(command=(sys.executable, "-c", "import time; time.sleep(2.5)")), "command")
     assert delivered(await deliver(notify, channel, an_alarm())) == [("command", "done", "exit:0")]
 
@@ -373,9 +377,9 @@ nobody_reads.poll()
 
 @pytest.fixture
 def pipe(tmp_path: Path) -> Path:
-    """A child of the command says through it that it is up, and holds it open as long as it lives.
+    """Create a pipe through which a child of the command reports its start, and which it holds open while it runs.
 
-    It lives until it is ended, or nobody reads the pipe any more: a test that fails leaves nothing behind.
+    The child ends when it is killed, or when the pipe has no reader: a failing test leaves no process behind.
     """
     (tmp_path / "shell.py").write_text(CHILD_OF_A_SHELL, "utf-8")
     os.mkfifo(tmp_path / "pipe")
@@ -387,8 +391,8 @@ def shell(pipe: Path) -> tuple[str, ...]:
 
 
 @asynccontextmanager
-async def heard_through(pipe: Path) -> AsyncIterator[asyncio.StreamReader]:
-    """Opens it when the other end does. Waiting for what comes can be given up, as it cannot in a thread."""
+async def opened_reader(pipe: Path) -> AsyncIterator[asyncio.StreamReader]:
+    """Open the pipe together with its other end, for reads that can be cancelled, unlike reads in a thread."""
     reader = asyncio.StreamReader()
     end = await asyncio.to_thread(pipe.open, "rb", 0)
     transport, _ = await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), end)
@@ -401,33 +405,33 @@ async def heard_through(pipe: Path) -> AsyncIterator[asyncio.StreamReader]:
 async def test_a_stopping_service_leaves_no_command_behind(notify: Notify, pipe: Path) -> None:
     channel = AlarmChannel(AlarmSettings(command=shell(pipe), timeout=50), "command")
     task = asyncio.create_task(deliver(notify, channel, an_alarm()))
-    async with heard_through(pipe) as child:
+    async with opened_reader(pipe) as child:
         assert await child.readline() == b"up\n"
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
         async with asyncio.timeout(20):
-            assert await child.read() == b"", "the command and what it waited for have ended"
+            assert await child.read() == b"", "the command and its child have ended"
 
 
 async def test_a_hanging_command_is_killed_with_its_children(notify: Notify, pipe: Path) -> None:
     channel = AlarmChannel(AlarmSettings(command=shell(pipe), timeout=3, tries=1), "command")
     task = asyncio.create_task(deliver(notify, channel, an_alarm()))
-    async with heard_through(pipe) as child:
+    async with opened_reader(pipe) as child:
         async with asyncio.timeout(20):
-            assert await child.read() == b"up\n", "and then it has ended"
+            assert await child.read() == b"up\n", "the child has ended"
     assert delivered(await task) == [("command", "failed", "timeout")]
 
 
 async def test_a_command_that_ends_as_it_times_out_is_a_failed_attempt(
     notify: Notify, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It has ended and been waited for, and asyncio has not emitted so yet: there is nobody left to end."""
+    """It has ended and was reaped before asyncio noticed: there is no process left to kill."""
     end = os.killpg
 
     def too_late(group: int, how: int) -> None:
         end(group, how)
-        with suppress(ChildProcessError):  # the thread that watches it was faster
+        with suppress(ChildProcessError):  # asyncio's thread has reaped it already
             os.waitpid(group, 0)
         end(group, how)
 

@@ -1,4 +1,4 @@
-"""At the turn of the day every unit reads what it owes, in numbers, once."""
+"""When a day completes, each unit receives one digest that counts its obligations."""
 
 import asyncio
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from runtime import DayPageResult, OutboundEvent, partition_of
 from services.notify import events, handlers, store
 from services.notify.domain.digest import Counts, daily, monthly
 from tests.notify.conftest import Notify, alarms, notices
-from tests.notify.events import a_duty, a_mandatory_report, a_proposal, a_question, a_referral, an_id
+from tests.notify.events import a_duty, a_mandatory_report, a_proposal, a_referral, a_review_request, an_id
 from tests.notify.test_recipients import without_recipient
 
 TUESDAY = date(2026, 11, 24)
@@ -24,8 +24,8 @@ def texts(emitted: list[OutboundEvent]) -> dict[str, str]:
     return {notice.topic_name.removeprefix("notify.inbox.341722-"): notice.text for notice in notices(emitted)}
 
 
-async def a_county_at_work(notify: Notify) -> None:
-    """Children in every partition, with referrals, duties, proposals and a review."""
+async def consume_ordinary_events(notify: Notify) -> None:
+    """Consume events of children in every partition, with referrals, duties, proposals and a review."""
     children = [an_id(f"child {number}") for number in range(12)]
     assert {partition_of(str(child), notify.partitions) for child in children} == set(range(notify.partitions))
     await notify.consume(
@@ -37,15 +37,15 @@ async def a_county_at_work(notify: Notify) -> None:
         a_duty(child=children[5]),
         a_duty(child=children[6], duty_kind=DutyKind.VISIT, period="2026Q4", due_on=date(2026, 12, 31)),
         a_duty("fulfilled", child=children[7]),
-        a_question(child=children[8]),
+        a_review_request(child=children[8]),
         a_mandatory_report(child=children[9], referral=an_id(9), accept_by=datetime(2026, 11, 23, 2, tzinfo=UTC)),
         a_proposal(child=children[10]),
         a_referral(child=children[11], referral=an_id(11), level=Level.L3, to_unit="341722-wjw"),
     )
 
 
-async def test_a_unit_reads_what_it_owes(notify: Notify) -> None:
-    await a_county_at_work(notify)
+async def test_a_digest_counts_a_units_obligations(notify: Notify) -> None:
+    await consume_ordinary_events(notify)
     assert texts(await notify.complete_day(TUESDAY)) == {
         "jtj.v1": "11月24日待办：待签收2件、待反馈1件，其中超期1件，最近的期限是11月26日17时。"
         "明细见转介队列和本收件箱。",
@@ -72,7 +72,7 @@ async def test_a_duty_with_a_reminder_is_counted_as_due_soon(notify: Notify) -> 
 async def test_a_missed_duty_is_counted_as_late_until_it_is_made_good(
     notify: Notify, kind: DutyKind, word: str
 ) -> None:
-    """One child is one child, though the next period's is owed as well."""
+    """A child is counted once, although the next period's duty is owed as well."""
     missed: dict[str, Any] = {"duty_kind": kind, "duty": an_id("missed"), "due_on": date(2026, 11, 23)}
     await notify.consume(a_duty("missed", **missed), a_duty(duty_kind=kind, duty=an_id("next")))
     assert texts(await notify.complete_day(TUESDAY))["renli.v1"].startswith(
@@ -105,17 +105,17 @@ async def test_restricted_items_are_not_counted_in_the_ordinary_inbox(notify: No
 async def test_an_ordinary_digest_is_the_same_with_and_without_restricted_items(
     notify: Notify,
 ) -> None:
-    """Not a line, not a number, not a date, not a word about where to look."""
+    """No line, number, date or word about where to look differs."""
 
     async def ordinary(*days: date) -> list[str]:
         emitted = [notice for day in days for notice in notices(await notify.complete_day(day))]
         return [notice.model_dump_json(exclude={"notice"}) for notice in emitted if not notice.restricted]
 
-    await a_county_at_work(notify)
+    await consume_ordinary_events(notify)
     await notify.connection.execute("DELETE FROM obligation WHERE restricted")
     without = await ordinary(TUESDAY, date(2026, 12, 1))
     await notify.connection.execute("TRUNCATE inbox, obligation, alarm, digest_count, digest_day, digest_partition")
-    await a_county_at_work(notify)
+    await consume_ordinary_events(notify)
     await notify.consume(
         a_mandatory_report(child=an_id(1), referral=an_id("r"), to_unit="341722-jtj", level=Level.L3),
         a_duty("reminded", child=an_id(2), restricted=True, due_on=date(2026, 11, 24)),
@@ -131,7 +131,7 @@ async def test_a_unit_that_owes_nothing_gets_no_digest(notify: Notify) -> None:
 
 
 async def test_there_is_one_digest_a_day(notify: Notify) -> None:
-    await a_county_at_work(notify)
+    await consume_ordinary_events(notify)
     first = await notify.complete_day(TUESDAY)
     assert len(notices(first)) == 5
     assert await notify.complete_day(TUESDAY) == []
@@ -141,8 +141,8 @@ async def test_there_is_one_digest_a_day(notify: Notify) -> None:
 
 
 async def test_the_digests_are_emitted_when_the_last_partition_has_counted(notify: Notify) -> None:
-    """A partition that lags behind would make the numbers wrong: they wait for it."""
-    await a_county_at_work(notify)
+    """The numbers would be wrong without a partition that lags behind: the digests wait for it."""
+    await consume_ordinary_events(notify)
     assert await notify.complete_day(TUESDAY, partitions=[0, 1, 3]) == []
     assert len(notices(await notify.complete_day(TUESDAY, partitions=[2]))) == 5
 
@@ -159,7 +159,7 @@ async def test_events_of_the_new_day_are_not_in_the_old_days_numbers(notify: Not
 
 @pytest.mark.parametrize("order", [[0, 1, 2, 3], [3, 1, 0, 2]])
 async def test_which_partition_is_last_changes_no_event(notify: Notify, order: list[int]) -> None:
-    await a_county_at_work(notify)
+    await consume_ordinary_events(notify)
     emitted = await notify.complete_day(TUESDAY, partitions=order)
     assert [(outbound.cause, outbound.event, outbound.time) for outbound in emitted] == [
         (uuid5(events.NAMESPACE, f"digest.daily/2026-11-24/{unit}/{restricted}"), outbound.event, outbound.time)
@@ -178,17 +178,17 @@ async def test_which_partition_is_last_changes_no_event(notify: Notify, order: l
 
 
 @pytest.mark.parametrize("limit", [1, 2, 500])
-async def test_a_days_work_is_paged(notify: Notify, limit: int) -> None:
-    await a_county_at_work(notify)
+async def test_a_days_work_is_divided_into_pages(notify: Notify, limit: int) -> None:
+    await consume_ordinary_events(notify)
     assert len(notices(await notify.complete_day(TUESDAY, limit=limit))) == 5
 
 
 async def test_of_two_partitions_that_finish_together_exactly_one_is_last(
     connect: Callable[[], Any],
 ) -> None:
-    """Two transactions at once: the second waits for the first, sees it, and says the day."""
+    """Of two concurrent transactions the second waits for the first, sees it, and emits the digests."""
     notify = Notify(await connect())
-    await a_county_at_work(notify)
+    await consume_ordinary_events(notify)
     await notify.complete_day(TUESDAY, partitions=[0, 1])
     sessions = [await connect(), await connect()]
     both = asyncio.Barrier(2)
@@ -221,19 +221,21 @@ async def test_service_gaps_are_notified_in_one_digest_a_month(notify: Notify) -
     days = [date(2026, 11, day) for day in range(24, 31)] + [date(2026, 12, day) for day in range(1, 32)]
     for day in days:
         emitted += await notify.complete_day(day)
-    [bundle] = notices(emitted)
-    assert (bundle.on, bundle.template) == (date(2026, 12, 1), "digest.monthly")
-    assert bundle.text == "12月1日服务类待办汇总：未办结5件，其中超期5件。请到转介队列集中办理。"
+    [digest] = notices(emitted)
+    assert (digest.on, digest.template) == (date(2026, 12, 1), "digest.monthly")
+    assert digest.text == "12月1日服务类待办汇总：未办结5件，其中超期5件。请到转介队列集中办理。"
 
 
 async def test_an_escalated_gap_is_counted_at_the_unit_it_went_to(notify: Notify) -> None:
-    """It makes no line of its own, and is not lost either."""
+    """It makes no notice of its own, and is still counted."""
     gaps: list[dict[str, Any]] = [
         {"child": an_id(n), "referral": an_id(n), "level": Level.L3, "actor_unit": None} for n in range(4)
     ]
     await notify.consume(*(a_referral(**gap) for gap in gaps))
-    up = {"escalated_to": "341722-feg", "overdue": "accept"}
-    assert await notify.consume(*(a_referral(Transition.ESCALATED, version=2, **up, **gap) for gap in gaps)) == []
+    escalation = {"escalated_to": "341722-feg", "overdue": "accept"}
+    assert (
+        await notify.consume(*(a_referral(Transition.ESCALATED, version=2, **escalation, **gap) for gap in gaps)) == []
+    )
     await notify.consume(a_referral(Transition.CLOSED, version=3, **gaps[0]))
     await notify.consume(a_referral(Transition.ACCEPTED, version=3, **gaps[1]))
     await notify.consume(

@@ -13,16 +13,16 @@ from tests.county import a_county
 from tests.notify.conftest import Notify, alarms, notices
 from tests.notify.events import (
     CHILD,
-    a_contradiction,
     a_duty,
-    a_ledger_move,
+    a_fact_conflict,
+    a_ledger_change,
     a_mandatory_report,
     a_proposal,
     a_proposal_ended,
-    a_question,
     a_referral,
     a_refusal,
     a_registry_refusal,
+    a_review_request,
     an_id,
     every_event,
 )
@@ -32,7 +32,7 @@ def notified(emitted: Any) -> set[tuple[str, str]]:
     return {(notice.unit.removeprefix("341722-"), notice.template) for notice in notices(emitted)}
 
 
-async def test_a_referral_is_a_line_in_its_receivers_inbox_with_the_day_it_is_due(notify: Notify) -> None:
+async def test_a_referral_is_a_notice_in_its_receivers_inbox_with_its_due_time(notify: Notify) -> None:
     emitted = await notify.consume(a_referral())
     [notice] = notices(emitted)
     assert notice.unit == "341722-jtj"
@@ -40,8 +40,8 @@ async def test_a_referral_is_a_line_in_its_receivers_inbox_with_the_day_it_is_du
     assert notice.text == "有一条转介待办（L2），请到转介队列查看，于11月26日17时前签收。"
     assert notice.urgency == "normal"
     assert (notice.subject, notice.child) == (an_id("referral"), CHILD)
-    [kept] = await store.inbox(notify.connection, "341722-jtj")
-    assert (kept["notice"], kept["text"]) == (notice.notice, notice.text)
+    [stored] = await store.inbox(notify.connection, "341722-jtj")
+    assert (stored["notice"], stored["text"]) == (notice.notice, notice.text)
 
 
 async def test_a_mandatory_report_makes_receiver_reporter_and_duty_unit_call_and_raises_an_alarm(
@@ -62,8 +62,8 @@ async def test_a_mandatory_report_makes_receiver_reporter_and_duty_unit_call_and
     assert texts["referral.call_first"].endswith("打完电话请于11月23日10时前用 phone-report 补记。")
     [alarm] = alarms(emitted)
     assert (alarm.unit, alarm.trigger, alarm.subject) == ("341722-mzj", "l0", an_id("referral"))
-    assert alarm.text == texts["alarm.l0"], "what rings stands in the inbox too"
-    assert emitted[0].event is alarm, "the ring goes out before the lines"
+    assert alarm.text == texts["alarm.l0"], "the inbox holds the alarm's text too"
+    assert emitted[0].event is alarm, "the alarm precedes the notices"
     assert {outbound.sensitivity for outbound in emitted} == {"restricted"}
 
 
@@ -71,7 +71,7 @@ async def test_a_unit_only_informed_of_an_emergency_gets_an_urgent_notice_withou
     informed = ("341722-mzj", "341722-jtj", "341722-jcy")
     emitted = await notify.consume(a_mandatory_report(inform=informed))
     lines = {notice.unit: notice for notice in notices(emitted) if notice.template == "referral.inform_urgent"}
-    assert set(lines) == {"341722-jtj", "341722-jcy"}, "the duty unit is told more"
+    assert set(lines) == {"341722-jtj", "341722-jcy"}, "the duty unit gets another notice"
     for notice in lines.values():
         assert notice.urgency == "urgent"
         assert notice.text == "有一条紧急事项（L0）告知，承办单位是公安局，请立即知悉，按职责配合，不用签收。"
@@ -87,9 +87,9 @@ async def test_a_duty_unit_that_receives_the_emergency_itself_is_notified_once(n
     assert [alarm.unit for alarm in alarms(emitted)] == ["341722-mzj"]
 
 
-@pytest.mark.parametrize("move", [Transition.SENT, Transition.REOPENED])
-async def test_a_duty_officer_is_notified_even_of_what_a_colleague_sent(notify: Notify, move: Transition) -> None:
-    own = a_mandatory_report(transition=move, from_unit="341722-mzj", actor_unit="341722-mzj", reporter_unit=None)
+@pytest.mark.parametrize("transition", [Transition.SENT, Transition.REOPENED])
+async def test_a_duty_officer_is_notified_even_of_what_a_colleague_sent(notify: Notify, transition: Transition) -> None:
+    own = a_mandatory_report(transition=transition, from_unit="341722-mzj", actor_unit="341722-mzj", reporter_unit=None)
     assert ("mzj", "alarm.l0") in notified(await notify.consume(own))
 
 
@@ -99,7 +99,7 @@ async def test_a_unit_that_has_called_already_is_not_asked_to_call(notify: Notif
 
 
 @pytest.mark.parametrize(
-    ("event", "lines"),
+    ("event", "expected"),
     [
         (a_referral(Transition.ACCEPTED, actor_unit="341722-jtj"), {("renli", "referral.accepted")}),
         (
@@ -124,23 +124,23 @@ async def test_a_unit_that_has_called_already_is_not_asked_to_call(notify: Notif
         (a_referral(Transition.REOPENED), {("jtj", "referral.reopened")}),
         (a_referral(Transition.STARTED), set()),
         (a_referral(Transition.HANDED_OVER, actor_unit=None), set()),
-        (a_ledger_move(), {("renli", "ledger.opened")}),
-        (a_ledger_move(change="changed"), set()),
+        (a_ledger_change(), {("renli", "ledger.opened")}),
+        (a_ledger_change(change="changed"), set()),
         (a_proposal(subject="ledger", level=None), {("renli", "proposal.ledger")}),
         (a_proposal_ended(), set()),
-        (a_question(), {("mzj", "question.match")}),
-        (a_contradiction(), {("gaj", "question.facts"), ("renli", "question.facts")}),
+        (a_review_request(), {("mzj", "question.match")}),
+        (a_fact_conflict(), {("gaj", "question.facts"), ("renli", "question.facts")}),
         (a_duty("created"), set()),
         (a_duty("reminded"), set()),
         (a_duty("missed"), {("renli", "duty.missed")}),
         (a_duty("fulfilled"), set()),
     ],
-    ids=lambda value: getattr(value, "move", None) or type(value).__name__,
+    ids=lambda value: getattr(value, "transition", None) or type(value).__name__,
 )
 async def test_each_event_notifies_the_units_it_concerns(
-    notify: Notify, event: Any, lines: set[tuple[str, str]]
+    notify: Notify, event: Any, expected: set[tuple[str, str]]
 ) -> None:
-    assert notified(await notify.consume(event)) == lines
+    assert notified(await notify.consume(event)) == expected
 
 
 async def test_a_returned_referral_says_why(notify: Notify) -> None:
@@ -188,7 +188,7 @@ async def test_an_escalation_notifies_both_units_and_raises_an_alarm(notify: Not
 
 
 async def test_an_escalation_without_a_missed_time_limit_names_its_cause(notify: Notify) -> None:
-    """Returned for the last time: it lies with who sent it, on nobody's queue, until somebody assigns it."""
+    """After its last return it is with its sender and in no queue, until a unit above assigns it."""
     emitted = await notify.consume(
         a_referral(
             Transition.ESCALATED,
@@ -207,7 +207,7 @@ async def test_an_escalation_without_a_missed_time_limit_names_its_cause(notify:
 
 
 async def test_an_escalated_emergency_makes_the_duty_unit_call_and_no_other_unit_above(notify: Notify) -> None:
-    late = {"move": Transition.ESCALATED, "actor_unit": None, "overdue": "accept"}
+    late = {"transition": Transition.ESCALATED, "actor_unit": None, "overdue": "accept"}
     emitted = await notify.consume(a_mandatory_report(**late, escalated_to="341722-mzj"))
     assert {notice.unit: notice.urgency for notice in notices(emitted)} == {"341722-gaj": "call", "341722-mzj": "call"}
     emitted += await notify.consume(a_mandatory_report(**late, version=2, escalated_to="341722-feg"))
@@ -216,8 +216,8 @@ async def test_an_escalated_emergency_makes_the_duty_unit_call_and_no_other_unit
     assert [alarm.text.startswith("先打电话") for alarm in alarms(emitted)] == [True, False]
 
 
-async def test_a_call_that_nobody_recorded_is_asked_of_who_had_to_make_it(notify: Notify) -> None:
-    """Not of the agency: it has nothing to record."""
+async def test_units_that_had_to_call_are_reminded_to_record_the_call(notify: Notify) -> None:
+    """The agency is not reminded: it has nothing to record."""
     late = a_mandatory_report(
         transition=Transition.ESCALATED,
         actor_unit=None,
@@ -234,7 +234,7 @@ async def test_a_call_that_nobody_recorded_is_asked_of_who_had_to_make_it(notify
     assert "团县委有一条事项（L0）补记电话报告超期" in alarms(emitted)[0].text
 
 
-async def test_an_urgent_matter_that_a_guardian_refuses_is_not_said_to_be_ready_for_closing(notify: Notify) -> None:
+async def test_an_urgent_referral_that_a_guardian_refuses_is_not_ready_for_closing(notify: Notify) -> None:
     refused = {"level": Level.L1, "result": Result.REFUSED_BY_GUARDIAN, "state": ReferralState.RESULT_REPORTED}
     emitted = await notify.consume(
         a_referral(Transition.RESULT_REPORTED, actor_unit="341722-jtj", **refused),
@@ -252,13 +252,13 @@ async def test_an_urgent_matter_that_a_guardian_refuses_is_not_said_to_be_ready_
         ("jtj", "referral.blocked"),
         ("mzj", "referral.escalated"),
     }
-    lasting = a_referral(
+    less_urgent = a_referral(
         Transition.RESULT_REPORTED, actor_unit="341722-jtj", **{**refused, "level": Level.L2}, version=3
     )
-    assert notified(await notify.consume(lasting)) == {("renli", "referral.result")}
+    assert notified(await notify.consume(less_urgent)) == {("renli", "referral.result")}
 
 
-async def test_who_has_nobody_to_inform_is_not_told_to(notify: Notify) -> None:
+async def test_a_unit_without_a_reporter_is_not_asked_to_inform_one(notify: Notify) -> None:
     reported = await notify.consume(
         a_referral(Transition.RESULT_REPORTED, actor_unit="341722-jtj", reporter_unit="341722-txw")
     )
@@ -267,7 +267,7 @@ async def test_who_has_nobody_to_inform_is_not_told_to(notify: Notify) -> None:
     assert "请核实：" in notices(derived)[0].text
 
 
-async def test_everybody_who_reported_hears_that_there_is_a_result(notify: Notify) -> None:
+async def test_every_reporter_is_notified_of_the_result(notify: Notify) -> None:
     done = a_referral(
         Transition.RESULT_REPORTED,
         actor_unit="341722-jtj",
@@ -281,7 +281,7 @@ async def test_everybody_who_reported_hears_that_there_is_a_result(notify: Notif
     }
 
 
-async def test_a_deadline_that_may_move_says_so_and_who_is_bound_by_it_hears_when_it_does(notify: Notify) -> None:
+async def test_a_provisional_due_time_is_marked_and_its_change_is_notified(notify: Notify) -> None:
     [sent] = notices(await notify.consume(a_referral(provisional=True)))
     assert sent.text.endswith("前签收。期限为暂定，节假日安排公布后可能调整。")
     recounted = a_referral(Transition.EXTENDED, version=2, actor_unit=None, cause="calendar_published")
@@ -300,7 +300,7 @@ async def test_an_accepted_referral_whose_level_rises_need_not_be_accepted_again
     assert notice.text == "一条在办事项升为L1，请到转介队列查看，于12月7日17时前反馈结果。"
 
 
-async def test_a_returned_matter_that_goes_out_again_is_taken_off_who_had_it_back(notify: Notify) -> None:
+async def test_a_returned_referral_that_is_sent_again_notifies_the_unit_that_had_it(notify: Notify) -> None:
     again = a_referral(cause="sent_again", version=4, previous_unit="341722-renli", actor_unit="341722-txw")
     assert notified(await notify.consume(again)) == {("jtj", "referral.sent"), ("renli", "referral.taken_over")}
 
@@ -319,20 +319,20 @@ async def test_a_finding_added_after_the_call_asks_for_no_other_call(notify: Not
     assert alarms(emitted) == []
 
 
-async def test_a_finding_added_to_an_ordinary_matter_rings_nobody(notify: Notify) -> None:
+async def test_a_finding_added_to_an_ordinary_referral_raises_no_alarm(notify: Notify) -> None:
     emitted = await notify.consume(a_referral(version=2, cause="finding_added"))
     assert notified(emitted) == {("jtj", "referral.added")}
     assert alarms(emitted) == []
 
 
-async def test_a_matter_that_becomes_an_emergency_rings(notify: Notify) -> None:
+async def test_a_referral_that_becomes_an_emergency_raises_an_alarm(notify: Notify) -> None:
     await notify.consume(a_mandatory_report(level=Level.L1))
     emitted = await notify.consume(a_mandatory_report(version=2, cause="level_raised"))
     assert ("gaj", "referral.sent") in notified(emitted)
     assert [alarm.trigger for alarm in alarms(emitted)] == ["l0"]
 
 
-async def test_whoever_reached_nobody_is_told_to_call_again(notify: Notify) -> None:
+async def test_a_unit_whose_call_reached_nobody_is_asked_to_call_again(notify: Notify) -> None:
     emitted = await notify.consume(
         a_mandatory_report(transition=Transition.PHONE_REPORTED, version=2, cause="not_reached")
     )
@@ -343,7 +343,7 @@ async def test_whoever_reached_nobody_is_told_to_call_again(notify: Notify) -> N
     assert await notify.consume(reached) == []
 
 
-async def test_a_township_that_does_not_decide_in_time_makes_the_county_decide(notify: Notify) -> None:
+async def test_a_proposal_that_a_township_does_not_decide_in_time_goes_to_the_county(notify: Notify) -> None:
     emitted = await notify.consume(
         a_proposal(), a_proposal_ended(outcome="escalated", escalated_to="341722-mzj", actor_unit=None)
     )
@@ -351,22 +351,24 @@ async def test_a_township_that_does_not_decide_in_time_makes_the_county_decide(n
     assert [alarm.trigger for alarm in alarms(emitted)] == ["escalated"]
 
 
-async def test_a_late_ledger_proposal_wakes_nobody(notify: Notify) -> None:
+async def test_a_late_ledger_proposal_raises_no_alarm(notify: Notify) -> None:
     emitted = await notify.consume(a_proposal_ended(subject="ledger", outcome="escalated", escalated_to="341722-mzj"))
     assert alarms(emitted) == []
 
 
-async def test_a_derived_emergency_rings_before_anybody_has_confirmed_it(notify: Notify) -> None:
+async def test_a_derived_emergency_raises_an_alarm_before_it_is_confirmed(notify: Notify) -> None:
     emitted = await notify.consume(a_proposal(level=Level.L0))
     assert [alarm.trigger for alarm in alarms(emitted)] == ["l0"]
     assert notified(emitted) == {("renli", "proposal.referral"), ("mzj", "alarm.proposal")}
     assert {notice.urgency for notice in notices(emitted)} == {"call"}
 
 
-@pytest.mark.parametrize("move", Transition)
-async def test_a_service_gap_makes_no_notice_and_no_alarm(notify: Notify, move: Transition) -> None:
-    """L3: the unit hears of it in one bundle a month."""
-    assert await notify.consume(a_referral(move, level=Level.L3, actor_unit=None, escalated_to="341722-feg")) == []
+@pytest.mark.parametrize("transition", Transition)
+async def test_a_service_gap_makes_no_notice_and_no_alarm(notify: Notify, transition: Transition) -> None:
+    """The unit is notified of service gaps (L3) in one monthly digest."""
+    assert (
+        await notify.consume(a_referral(transition, level=Level.L3, actor_unit=None, escalated_to="341722-feg")) == []
+    )
 
 
 async def test_a_refused_action_comes_back_with_the_reason_and_what_to_do(notify: Notify) -> None:
@@ -379,8 +381,8 @@ async def test_a_refused_action_comes_back_with_the_reason_and_what_to_do(notify
     assert {notice.subject for notice in notices(emitted)} == {an_id("action"), an_id("merge")}
 
 
-async def test_a_contradiction_says_which_data_where_that_gives_nothing_away(notify: Notify) -> None:
-    emitted = await notify.consume(a_contradiction(), a_contradiction(name=FactName.DISABILITY))
+async def test_a_fact_conflict_names_the_data_unless_they_are_sensitive(notify: Notify) -> None:
+    emitted = await notify.consume(a_fact_conflict(), a_fact_conflict(name=FactName.DISABILITY))
     texts = {notice.text for notice in notices(emitted)}
     assert texts == {
         f"您单位与其他单位报送的{what}不一致，请核对，有误的请更正后重新报送。" for what in ("居住信息", "一项数据")
@@ -400,7 +402,7 @@ async def test_a_missed_duty_says_how_to_record_that_it_was_made_good(notify: No
     ]
 
 
-async def test_a_refused_action_in_a_restricted_matter_stays_restricted(notify: Notify) -> None:
+async def test_a_refused_action_in_a_restricted_case_stays_restricted(notify: Notify) -> None:
     [notice] = notices(await notify.consume(a_refusal(restricted=True, unit="341722-gaj")))
     assert notice.restricted
 
@@ -414,7 +416,7 @@ async def test_a_refusal_without_a_label_is_not_copied_into_the_notice(notify: N
 # ---------------------------------------------------------------- whose inbox
 
 
-async def test_a_small_place_is_told_through_its_parent(notify: Notify) -> None:
+async def test_a_smaller_place_is_notified_through_its_parent(notify: Notify) -> None:
     emitted = await notify.consume(a_referral(inform=("341722-cdc",)))
     [notice] = [notice for notice in notices(emitted) if notice.template == "referral.inform"]
     assert notice.unit == "341722-wjw"
@@ -428,7 +430,7 @@ async def test_a_lead_unit_without_a_recipient_is_an_alarm_for_what_it_should_pa
     assert [alarm.text for alarm in unattended] == ["民政局的收件箱没有负责人，通知已保存，请指定负责人。"]
 
 
-async def test_two_small_places_under_one_parent_are_two_lines(notify: Notify) -> None:
+async def test_two_smaller_places_under_one_parent_get_two_notices(notify: Notify) -> None:
     emitted = await notify.consume(a_referral(inform=("341722-cdc", "341722-hospital")))
     lines = [notice for notice in notices(emitted) if notice.template == "referral.inform"]
     assert [notice.unit for notice in lines] == ["341722-wjw", "341722-wjw"]
@@ -441,7 +443,7 @@ async def test_the_township_of_a_route_is_the_childs(notify: Notify) -> None:
 
 
 async def test_a_restricted_notice_never_falls_into_an_ordinary_inbox(notify: Notify) -> None:
-    """统计局 has no restricted inbox: the lead unit passes the line on."""
+    """统计局 has no restricted inbox: the lead unit passes the notice on."""
     emitted = await notify.consume(a_mandatory_report(inform=("341722-tjj",)))
     [line] = [notice for notice in notices(emitted) if notice.template == "referral.inform_urgent"]
     assert (line.unit, line.restricted) == ("341722-mzj", True)
@@ -460,7 +462,9 @@ async def test_an_unknown_unit_raises_an_alarm_and_loses_no_notice(notify: Notif
 def without_recipient(unit: str) -> Any:
     county = a_county()
     return a_county(
-        units=tuple(one.model_copy(update={"recipient": None}) if one.id == unit else one for one in county.units)
+        units=tuple(
+            listed.model_copy(update={"recipient": None}) if listed.id == unit else listed for listed in county.units
+        )
     )
 
 
@@ -513,21 +517,23 @@ async def test_the_result_does_not_depend_on_the_batch_boundaries(notify: Notify
 
 
 def a_history() -> list[Any]:
-    """Sixty children, each with a referral that moves on, a duty and now and then an emergency."""
+    """Return events of sixty children: referrals with several transitions, duties, and some emergencies."""
     chance = random.Random(341722)
     events: list[Any] = []
     gap: dict[str, Any]
     for number in range(60):
         child = an_id(f"child {number}")
         about = {"child": child, "referral": an_id(f"referral {number}")}
-        moves = [
+        transitions = [
             Transition.SENT,
             Transition.ACCEPTED,
             Transition.STARTED,
             Transition.RESULT_REPORTED,
             Transition.CLOSED,
         ][: chance.randint(1, 5)]
-        events += [a_referral(move, version=count, **about) for count, move in enumerate(moves, start=1)]
+        events += [
+            a_referral(transition, version=count, **about) for count, transition in enumerate(transitions, start=1)
+        ]
         events.append(a_duty(child=child))
         if chance.random() < 0.5:
             events.append(a_duty("fulfilled", child=child))
@@ -542,7 +548,7 @@ def a_history() -> list[Any]:
     return events
 
 
-# ---------------------------------------------------------------- whose turn it is
+# ---------------------------------------------------------------- the next action
 
 
 async def next_actions(notify: Notify) -> dict[UUID, tuple[str, str | None]]:
@@ -562,13 +568,13 @@ async def test_an_obligation_is_with_the_unit_that_acts_next(notify: Notify) -> 
         (Transition.CLOSED, ("jtj", None)),
         (Transition.REOPENED, ("jtj", "accept")),
     ]
-    for version, (move, turn) in enumerate(expected, start=1):
-        await notify.consume(a_referral(move, version=version))
-        assert (await next_actions(notify))[an_id("referral")] == turn, move
+    for version, (transition, next_action) in enumerate(expected, start=1):
+        await notify.consume(a_referral(transition, version=version))
+        assert (await next_actions(notify))[an_id("referral")] == next_action, transition
 
 
 async def test_an_older_change_read_later_changes_nothing(notify: Notify) -> None:
-    """After a merge a matter's moves can arrive by two lanes."""
+    """After a merge the transitions of a referral can arrive from two partitions."""
     await notify.consume(a_referral(Transition.CLOSED, version=5))
     await notify.consume(a_referral(Transition.ACCEPTED, version=2))
     assert (await next_actions(notify))[an_id("referral")] == ("jtj", None)
@@ -582,7 +588,7 @@ async def test_an_older_change_in_the_same_batch_changes_nothing_either(notify: 
     assert (await next_actions(notify))[an_id("referral")] == ("jtj", None)
 
 
-async def test_a_proposal_that_nobody_decided_is_with_the_county(notify: Notify) -> None:
+async def test_an_undecided_proposal_is_with_the_county(notify: Notify) -> None:
     await notify.consume(
         a_proposal(), a_proposal_ended(outcome="escalated", escalated_to="341722-mzj", actor_unit=None)
     )

@@ -1,4 +1,4 @@
-"""A notice may be read over somebody's shoulder: no name, no school, no illness, no conduct, whatever comes in."""
+"""Bystanders may read a notice: it contains no name, school, illness or conduct, whatever the event contains."""
 
 import ast
 import re
@@ -54,7 +54,7 @@ EVERY: dict[str, tuple[Value, ...]] = {
     "reporter": (True, False),
     "days": (7,),
 }
-"""Every value that a place of a template can be filled with; of counts, every form."""
+"""Placeholder -> every value that it can have; for counts, every form."""
 RIGHT: dict[str, Value] = {place: values[0] for place, values in EVERY.items()}
 
 
@@ -69,7 +69,7 @@ def test_no_template_contains_a_hostile_value(template: str) -> None:
 
 @pytest.mark.parametrize("template", TEMPLATES)
 def test_every_template_is_a_whole_sentence_and_says_nothing_about_the_child(template: str) -> None:
-    """With every value that each of its places can take."""
+    """The test tries every value of each placeholder."""
     for values in [{**RIGHT, place: value} for place in placeholders(template) for value in EVERY[place]] or [RIGHT]:
         for call in (False, True):
             text = render(template, UNITS, values, call=call, provisional=call)
@@ -82,16 +82,16 @@ def test_every_template_is_a_whole_sentence_and_says_nothing_about_the_child(tem
     assert templates.urgency(template) == TEMPLATES[template].urgency
 
 
-def test_the_test_of_the_templates_would_notice() -> None:
-    for emitted in ("990000201503120136", "示例小学的一名儿童", "诊断", "抑郁发作", "吸毒", "户籍地址"):
-        assert NEVER.search(f"有一条待办：{emitted}。")
+def test_the_pattern_of_forbidden_words_matches_them() -> None:
+    for forbidden in ("990000201503120136", "示例小学的一名儿童", "诊断", "抑郁发作", "吸毒", "户籍地址"):
+        assert NEVER.search(f"有一条待办：{forbidden}。")
     assert set(EVERY) == {place for template in TEMPLATES for place in placeholders(template)}, (
-        "no place is left untried"
+        "every placeholder is tried"
     )
 
 
 def rendered_or_refused(template: str, values: dict[str, Value]) -> str:
-    """The sentence, or what the refusal to say it says."""
+    """Return the sentence, or the message of the refusal to render it."""
     try:
         return render(template, UNITS, values)
     except InvalidValue as refusal:
@@ -99,7 +99,7 @@ def rendered_or_refused(template: str, values: dict[str, Value]) -> str:
 
 
 @pytest.mark.parametrize("template", TEMPLATES)
-def test_a_template_without_its_words_says_something_true_or_nothing(template: str) -> None:
+def test_a_template_without_values_never_shows_none(template: str) -> None:
     assert "None" not in rendered_or_refused(template, {})
 
 
@@ -112,7 +112,7 @@ def test_the_line_for_a_smaller_place_names_the_place_and_no_stranger() -> None:
 
 @pytest.mark.parametrize("hostile", HOSTILE)
 async def test_text_from_an_event_is_never_copied_into_a_notice(notify: Notify, hostile: str) -> None:
-    """Every free text of every event that notify hears, filled with what must not get out."""
+    """Every free text of every event that notify consumes contains a text that must not appear."""
     emitted = await notify.consume(*(poisoned(event, hostile, units=False) for event in every_event()))
     emitted += await notify.consume(*(poisoned(event, hostile, units=True) for event in every_event()))
     texts = [outbound.event.text for outbound in emitted if isinstance(outbound.event, Notice | AlarmRaised)]
@@ -125,7 +125,7 @@ async def test_text_from_an_event_is_never_copied_into_a_notice(notify: Notify, 
 
 
 def poisoned(event: Any, hostile: str, *, units: bool) -> Event:
-    """The event with every field that takes any text filled with ``hostile``; units' ids too, or all but them."""
+    """Return the event with ``hostile`` in every free-text field; ``units``: in the fields of unit ids too."""
     changes: dict[str, Any] = {}
     for name, field in type(event).model_fields.items():
         if not units and (name.endswith("unit") or name in ("units", "inform", "escalated_to")):
@@ -148,27 +148,27 @@ def test_every_refusal_of_a_service_has_its_reason_and_remedy() -> None:
     codes = {code for service in ("referral", "registry") for code in refusals_of(service)}
     assert len(codes) > 30
     assert codes <= set(REFUSALS)
-    assert set(REFUSALS) <= codes, "worded, and nobody says it"
+    assert set(REFUSALS) <= codes, "every label belongs to a code that a service uses"
 
 
 REFUSAL_TYPES = {"TransitionRefused", "ActionRefusal"}
 
 
 def refusals_of(service: str) -> set[str]:
-    """Return every code that a refusal of a service can carry, also one that another function chose."""
-    found: set[str] = set()
+    """Return every code that a refusal of a service can have, including one that another function chose."""
+    codes: set[str] = set()
     for path in (Path(templates.__file__).parents[2] / service).rglob("*.py"):
         tree = ast.parse(path.read_text("utf-8"))
         functions = {node.name: node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
         for function in functions.values():
             for node in ast.walk(function):
                 if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in REFUSAL_TYPES:
-                    found |= {code for argument in node.args for code in codes_of(argument, function, functions)}
-    return found
+                    codes |= {code for argument in node.args for code in codes_of(argument, function, functions)}
+    return codes
 
 
 def codes_of(argument: ast.expr, function: ast.FunctionDef, functions: dict[str, ast.FunctionDef]) -> set[str]:
-    """The codes that an argument may be. ``code = self._why_not(...)``: whatever that returns."""
+    """Return the codes that an argument may be. For ``code = self._why_not(...)`` these are its return values."""
     literal = {
         node.value for node in ast.walk(argument) if isinstance(node, ast.Constant) and isinstance(node.value, str)
     }

@@ -1,4 +1,4 @@
-"""A column is known however its header is typed, and one with a sealed word is found."""
+"""A column is recognised however its header is typed, and a header with a sealed word is found."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,7 +13,7 @@ HEADERS = ["姓名", "身份证号", "出生日期", "国籍/地区", "家庭成
     st.sampled_from(["", " ", "　", "\n", "\t"]),
     st.sampled_from(["", "*", "：", "(必填)", "（必填）"]),
 )
-def test_a_header_is_known_however_it_is_typed(header: str, space: str, mark: str) -> None:
+def test_a_header_is_recognised_however_it_is_typed(header: str, space: str, mark: str) -> None:
     spaced = space.join(header)
     wide = "".join(chr(ord(c) + 0xFEE0) if "!" <= c <= "~" else c for c in spaced)
 
@@ -22,7 +22,7 @@ def test_a_header_is_known_however_it_is_typed(header: str, space: str, mark: st
     assert fold(header.lower()) == fold(header)
 
 
-def test_a_remark_that_tells_two_columns_apart_stays() -> None:
+def test_a_remark_that_distinguishes_two_columns_is_kept() -> None:
     assert fold("姓名(父亲)") != fold("姓名")
     assert fold("出生日期（格式：2015-03-12）") == fold("出生日期")
 

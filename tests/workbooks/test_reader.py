@@ -87,7 +87,7 @@ def second_page_of_errors(book: Any) -> None:
 
 
 def test_a_formula_with_a_result_is_read_as_its_result(tmp_path: Path) -> None:
-    """Also one whose result is no text at all. openpyxl writes none: a spreadsheet's file is made of its."""
+    """An empty result counts as one. openpyxl writes no results, so the test adds them to its file."""
     path = a_workbook(tmp_path / "a.xlsx", rows(["姓名", "身份证号", "备注"], ["测试甲", "=A2", "=A2"]))
     with zipfile.ZipFile(path) as book:
         parts = {name: book.read(name) for name in book.namelist()}
@@ -105,7 +105,7 @@ def test_a_formula_with_a_result_is_read_as_its_result(tmp_path: Path) -> None:
     assert read_workbook(path, KNOWN).rows == [(2, {"姓名": "测试甲", "身份证号": NUMBER})]
 
 
-def test_titles_empty_lines_and_sums_are_no_rows(tmp_path: Path) -> None:
+def test_titles_empty_lines_and_sums_are_not_rows(tmp_path: Path) -> None:
     path = a_workbook(
         tmp_path / "a.xlsx",
         rows(
@@ -152,7 +152,7 @@ def test_headers_over_two_rows_are_read_as_one(tmp_path: Path) -> None:
 
 
 def test_a_table_that_begins_further_right_is_read_like_any_other(tmp_path: Path) -> None:
-    """Else its groups would stand above other columns: a family member's name would be the child's."""
+    """Otherwise its groups would be above other columns: a family member's name would be the child's."""
 
     def fill(page: Worksheet) -> None:
         page["A1"] = None
@@ -191,7 +191,7 @@ def test_hidden_sheets_are_ignored(tmp_path: Path) -> None:
     assert [cells["姓名"] for _, cells in read_workbook(path, KNOWN).rows] == ["测试甲"]
 
 
-def test_two_sheets_with_data_are_asked_about(tmp_path: Path) -> None:
+def test_two_sheets_with_data_are_refused(tmp_path: Path) -> None:
     def second(book: Any) -> None:
         page = book.create_sheet("二年级")
         page.append(["姓名", "身份证号"])
@@ -236,7 +236,7 @@ def test_text_files_in_the_usual_encodings(tmp_path: Path, encoding: str, delimi
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "emitted"),
+    ("name", "content", "reason"),
     [
         ("a.xlsx", b"PK\x03\x04 broken", "损坏"),
         ("a.xls", b"\xd0\xcf\x11\xe0 broken", "损坏"),
@@ -250,19 +250,19 @@ def test_text_files_in_the_usual_encodings(tmp_path: Path, encoding: str, delimi
     ],
 )
 def test_a_file_that_cannot_be_read_says_why_and_what_to_do(
-    tmp_path: Path, name: str, content: bytes, emitted: str
+    tmp_path: Path, name: str, content: bytes, reason: str
 ) -> None:
     path = tmp_path / name
     path.write_bytes(content)
 
     with pytest.raises(WorkbookUnreadable) as caught:
         read_workbook(path, KNOWN)
-    assert emitted in caught.value.message
+    assert reason in caught.value.message
     assert caught.value.remedy.endswith("。")
 
 
 def test_a_quotation_mark_that_is_never_closed_swallows_no_row(tmp_path: Path) -> None:
-    """Read leniently it would be one row, and the file would seem complete: everybody after it would be missing."""
+    """A lenient reader would make one row of the rest, and every child after it would be missing."""
     path = tmp_path / "a.csv"
     path.write_text(f'姓名,身份证号\n"测试甲,{NUMBER}\n测试乙,{NUMBER}\n测试丙,{NUMBER}\n', "utf-8")
 
@@ -300,13 +300,13 @@ def test_the_same_bytes_have_the_same_hash(tmp_path: Path) -> None:
     assert read_workbook(path, KNOWN).sha256 == read_workbook(tmp_path / "b.xlsx", KNOWN).sha256
 
 
-# ------------------------------------------------------------------ the way back
+# ------------------------------------------------------------------ error sheets
 
 
 SHEET = Sheet(("姓名",), [(2, {"姓名": "测试甲"})], "hash")
 
 
-def a_trouble(row: int | None, column: str | None, code: str = "id_masked", refused: Any = "cell") -> Problem:
+def a_problem(row: int | None, column: str | None, code: str = "id_masked", refused: Any = "cell") -> Problem:
     return Problem(row=row, column=column, code=code, message="有问题。", remedy="这样改。", refused=refused)
 
 
@@ -318,15 +318,15 @@ def test_the_senders_rows_come_back_with_the_cells_marked(tmp_path: Path) -> Non
         header_row=4,
     )
     path = tmp_path / "errors.xlsx"
-    write_error_sheet(path, sheet, [a_trouble(2, "姓名")])
+    write_error_sheet(path, sheet, [a_problem(2, "姓名")])
     path.chmod(0o644)
     write_error_sheet(
         path,
         sheet,
         [
-            a_trouble(3, "身份证号"),
-            a_trouble(3, "姓名", refused="nothing"),
-            a_trouble(3, None, refused="row").model_dump(),
+            a_problem(3, "身份证号"),
+            a_problem(3, "姓名", refused="nothing"),
+            a_problem(3, None, refused="row").model_dump(),
         ],
     )
 
@@ -348,7 +348,7 @@ def test_the_senders_rows_come_back_with_the_cells_marked(tmp_path: Path) -> Non
 def test_problems_of_the_whole_file_have_a_sheet_of_their_own(tmp_path: Path) -> None:
     path = tmp_path / "errors.xlsx"
     write_error_sheet(
-        path, Sheet(("姓名",), [(2, {"姓名": "测试甲"})], "hash"), [a_trouble(None, None, refused="file")]
+        path, Sheet(("姓名",), [(2, {"姓名": "测试甲"})], "hash"), [a_problem(None, None, refused="file")]
     )
 
     book = openpyxl.load_workbook(path)
@@ -370,8 +370,8 @@ def a_file(place: Path, elsewhere: Path) -> None:
 
 
 def an_edited_copy(place: Path, _: Path) -> None:
-    """Somebody has begun to mend it, and has saved it."""
-    write_error_sheet(place, SHEET, [a_trouble(2, "姓名")])
+    """Write an error sheet that a person has begun to correct and has saved."""
+    write_error_sheet(place, SHEET, [a_problem(2, "姓名")])
     book = openpyxl.load_workbook(place)
     book.properties.lastModifiedBy = "a clerk"
     book.save(place)
@@ -381,9 +381,9 @@ def another_workbook(place: Path, _: Path) -> None:
     openpyxl.Workbook().save(place)
 
 
-def standing(path: Path) -> tuple[object, ...]:
-    found = path.lstat()
-    return found.st_ino, found.st_nlink, found.st_mode, found.st_mtime_ns, path.read_bytes()
+def state_of(path: Path) -> tuple[object, ...]:
+    status = path.lstat()
+    return status.st_ino, status.st_nlink, status.st_mode, status.st_mtime_ns, path.read_bytes()
 
 
 @pytest.mark.parametrize("make", [a_link, a_hard_link, a_file, another_workbook, an_edited_copy])
@@ -396,19 +396,19 @@ def test_a_file_that_is_not_our_unchanged_error_sheet_is_left_alone(
     secret.write_bytes(b"secret")
     path = folder / "errors.xlsx"
     make(path, secret)
-    before = standing(path), standing(secret)
+    before = state_of(path), state_of(secret)
 
-    places = [write_error_sheet(path, SHEET, [a_trouble(2, "姓名")]) for _ in range(2)]
+    places = [write_error_sheet(path, SHEET, [a_problem(2, "姓名")]) for _ in range(2)]
 
     assert places == [folder / "errors2.xlsx"] * 2
-    assert (standing(path), standing(secret)) == before
+    assert (state_of(path), state_of(secret)) == before
     assert {each.name for each in folder.iterdir()} == {"errors.xlsx", "errors2.xlsx"}
 
 
 def test_the_previous_error_sheet_is_replaced(tmp_path: Path) -> None:
     path = tmp_path / "errors.xlsx"
     scopes = ("cell", "nothing")
-    places = [write_error_sheet(path, SHEET, [a_trouble(2, "姓名", refused=scope)]) for scope in scopes]
+    places = [write_error_sheet(path, SHEET, [a_problem(2, "姓名", refused=scope)]) for scope in scopes]
 
     assert places == [path, path]
     assert [each.name for each in tmp_path.iterdir()] == ["errors.xlsx"]
@@ -418,7 +418,7 @@ def test_the_previous_error_sheet_is_replaced(tmp_path: Path) -> None:
 def test_the_error_sheet_can_be_corrected_and_sent_again(tmp_path: Path) -> None:
     sheet = Sheet(("姓名", "身份证号"), [(2, {"姓名": "测试甲", "身份证号": NUMBER})], "hash")
     path = tmp_path / "errors.xlsx"
-    write_error_sheet(path, sheet, [a_trouble(2, "姓名")])
+    write_error_sheet(path, sheet, [a_problem(2, "姓名")])
 
     again = read_workbook(path, KNOWN)
     assert again.rows[0][1]["身份证号"] == NUMBER
