@@ -38,7 +38,7 @@ def create(settings: Settings) -> Service:
 
 
 def _by_record(event: Event, envelope: Envelope) -> str:
-    """Park a source record alone before its child is known, not everybody who was born on that day."""
+    """Park a source record alone before its child is known, not every child born in that month."""
     if isinstance(event, RecordRead | RecordDisappeared):
         return str(event.record)
     return envelope.key

@@ -659,7 +659,7 @@ GUARDS = [
         "runtime: a few that follow a file do not prolong it",
         "runtime/consume/worker.py",
         "                if self._bulk:\n",
-        "                if consumer.more:\n",
+        "                if owner.more_to_come:\n",
         _LATER + "test_a_few_that_follow_a_file_do_not_prolong_it",
     ),
     Guard(
