@@ -1,6 +1,7 @@
 """Runs one service: ``python -m runtime SERVICE``; also ``--migrate``, ``--parked`` and ``--replay KEY``."""
 
 import argparse
+import asyncio
 import contextlib
 import gc
 import importlib
@@ -13,6 +14,7 @@ import sys
 import threading
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from types import FrameType
 
 import asyncpg
 import uvicorn
@@ -28,6 +30,7 @@ from runtime.settings import MissingSecret, Settings
 
 FAILED = 70
 """Exit code of a process that must be started again."""
+_TICK_SECONDS = 1.0
 
 
 def factory(name: str) -> Callable[[Settings], Service]:
@@ -77,6 +80,29 @@ def main(arguments: list[str] | None = None) -> int:
     else:
         _complain(f"没有做成：{why}。")
     return FAILED
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server, which wakes once a second and when it is to end, instead of ten times a second."""
+
+    async def main_loop(self) -> None:
+        """Run until the process is to end."""
+        self._loop = asyncio.get_running_loop()
+        self._ends = asyncio.Event()
+        while not await self.on_tick(0):  # each tick with number 0 renews the date that answers carry
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._ends.wait(), _TICK_SECONDS)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """End the server on a signal."""
+        super().handle_exit(sig, frame)
+        self.end()
+
+    def end(self) -> None:
+        """End the server; callable from a signal handler."""
+        self.should_exit = True
+        if hasattr(self, "_ends"):  # else it is still starting, and looks before it waits
+            self._loop.call_soon_threadsafe(self._ends.set)
 
 
 async def _migrate(name: str, settings: Settings) -> int:
@@ -129,7 +155,7 @@ async def _serve(name: str, settings: Settings, *, held: bool) -> int:
     port = listening.getsockname()[1]
     _write_state(settings.state_file, port)
     log.info("process_started", http_port=port)
-    server = uvicorn.Server(
+    server = _Server(
         uvicorn.Config(application, log_config=None, access_log=False, lifespan="on", timeout_graceful_shutdown=2)
     )
     application.on_failure = lambda: _end(server)
@@ -161,9 +187,9 @@ def _complain(line: str) -> None:
     sys.stderr.write(line + "\n")
 
 
-def _end(server: uvicorn.Server) -> None:
+def _end(server: _Server) -> None:
     """Ask the server to end; a process that does not is ended."""
-    server.should_exit = True
+    server.end()
     timer = threading.Timer(STOP_TIMEOUT + 3, os._exit, (FAILED,))
     timer.daemon = True
     timer.start()

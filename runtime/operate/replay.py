@@ -70,6 +70,7 @@ async def release(context: RuntimeContext, groups: Mapping[str, ConsumerGroup], 
                 count += len(held)
             await context.outbox.write(session, context.producer_ids[REPLAY_PRODUCER, 0], rows)
             await session.execute(sql.RELEASE, name, key)
+        await context.outbox.notify_relay(session)
         return count
 
 

@@ -1,4 +1,4 @@
-"""Checks every two seconds what aiokafka does not see: recreated topics, lost records, sequence gaps, silence."""
+"""Checks every few seconds what aiokafka does not see: recreated topics, lost records, sequence gaps, silence."""
 
 import asyncio
 import contextlib
@@ -19,6 +19,8 @@ from runtime.storage.database import infrastructure
 
 _MISSING_CHECKS = 3
 """A topic must be missing this often in a row: metadata is behind for a moment after a broker's restart."""
+_REST_CHECKS = 10
+"""At rest one check in so many asks the broker and the database: nothing is being read that could be wrong."""
 
 
 class Watchdog:
@@ -39,11 +41,16 @@ class Watchdog:
         self.checked_at = time.monotonic()
 
     async def run(self) -> None:
+        skipped = 0
         while not self._stop.is_set():
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), self._context.settings.watchdog_interval)
             try:
                 self._check_silence()
+                skipped = skipped + 1 if all(group.at_rest for group in self._groups.values()) else _REST_CHECKS
+                if skipped < _REST_CHECKS:
+                    continue
+                skipped = 0
                 await self._check()
                 self.checked()
             except Exception as error:

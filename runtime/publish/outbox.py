@@ -37,6 +37,11 @@ class OutboxRow:
     bypass_coalescing: bool = False
 
 
+def notification_channel(service: str) -> str:
+    """Return the PostgreSQL channel on which other processes of a service tell its relay that they wrote rows."""
+    return f"outbox_of_{service}"
+
+
 class Outbox:
     """Writes one service's outbox."""
 
@@ -140,6 +145,10 @@ class Outbox:
                 numbered, size = [], 0
         if numbered:
             await session.execute(sql.WRITE, producer_id, *columns(numbered))
+
+    async def notify_relay(self, session: Session) -> None:
+        """Wake the service's relay, whichever process it works in, when the transaction is committed."""
+        await session.execute(sql.NOTIFY, notification_channel(self._service))
 
     def _partitions_of(self, topic: str) -> int:
         partitions = self._of_topic.get(topic)
