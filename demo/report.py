@@ -10,7 +10,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from contracts.county import County
-from demo.checks.outcome import Check, Outcome, files_of, persons_by_record
+from demo.checks.linkage import files_of, persons_by_record
+from demo.checks.outcome import Check, Outcome
 from demo.model import DemoRun
 
 CHANNELS = {"workbook": "workbook", "file": "events (whole file)", "rows": "events (single rows)"}

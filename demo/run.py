@@ -28,7 +28,9 @@ from demo.actors import department
 from demo.actors.agency import AgencySystem
 from demo.actors.county_staff import CountyStaff, UnitStaff
 from demo.checks import privacy
-from demo.checks.outcome import Check, Outcome, check, files_of, persons_by_record, read_topics, read_truth
+from demo.checks.linkage import files_of, persons_by_record
+from demo.checks.outcome import Check, Outcome, read_topics, read_truth
+from demo.checks.suite import check
 from demo.data import files, population, submissions
 from demo.model import DemoError, DemoRun, KilledService, Options
 from deploy import acl_check
