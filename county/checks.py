@@ -12,8 +12,8 @@ from typing import Any
 from pydantic import BaseModel
 
 from contracts.county import READINGS, County, Dataset, Route, Unit
-from contracts.registry import FACT_TYPES
 from contracts.vocabulary import (
+    FACT_TYPES,
     RESTRICTED_ROUTES,
     TOWNSHIP,
     FactName,

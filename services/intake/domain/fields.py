@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from contracts.vocabulary import FactName, IdentityField
+from contracts.vocabulary import FACT_TYPES, FactName, IdentityField
 from services.intake.domain import cells, dates, id_number
 from services.intake.domain.divisions import Divisions
 from services.intake.domain.problem import CellRejected
@@ -257,18 +257,7 @@ FIELD_READERS: dict[str, CellReader] = {
     ),
     FactName.DISABILITY_KIND: _fact_reader(lambda row, column, cell: cells.read_disability_kind(cell)),
     FactName.DISABILITY_GRADE: _fact_reader(lambda row, column, cell: cells.read_disability_grade(cell)),
-    **dict.fromkeys(
-        (
-            FactName.RESIDENCE_SINCE,
-            FactName.RESIDENCE_ENDED,
-            FactName.AWAY_SINCE,
-            FactName.RESIDENCE_PERMIT_SIGNED,
-            FactName.SCHOOL_SINCE,
-            FactName.HEALTH_LAST_CHECK,
-            FactName.DECEASED,
-        ),
-        _read_date,
-    ),
+    **{fact: _read_date for fact, kind in FACT_TYPES.items() if kind == "date" and fact is not FactName.BIRTH_DATE},
     **{fact: _code_reader(fact) for fact in cells.CODED_FACTS},
 }
 FIELD_READERS.update({fact: _yes_no_reader(fact) for fact in FactName if fact not in FIELD_READERS})
