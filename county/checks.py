@@ -44,14 +44,18 @@ def check(folder: Path | str, requirements: Requirements, source: Path | None = 
     if county is None:
         return sorted(set(draft.problems))
     # While names are ambiguous, further problems could point to the wrong item.
-    found = list(unique_names(county)) or [
+    violations = list(unique_names(county)) or [
         *(finding for examine in CHECKS for finding in examine(county)),
         *criteria(county, requirements.terms),
     ]
     if source is not None:
         text = PolicyText.read(source)
-        found += [*citations(county, text), *rule_citations(county, requirements, text), *catalogue_rows(county, text)]
-    return sorted({draft.problem(*finding) for finding in found})
+        violations += [
+            *citations(county, text),
+            *rule_citations(county, requirements, text),
+            *catalogue_rows(county, text),
+        ]
+    return sorted({draft.problem(*violation) for violation in violations})
 
 
 def _duplicates(values: Iterable[tuple[Location, str]], what: str) -> Iterator[Violation]:
@@ -80,7 +84,7 @@ def unique_names(county: County) -> Iterator[Violation]:
         ("criteria", "term", "口径"),
     ):
         yield from _duplicates(
-            (((part, index, key), getattr(one, key)) for index, one in enumerate(getattr(county, part))), what
+            (((part, index, key), getattr(entry, key)) for index, entry in enumerate(getattr(county, part))), what
         )
 
 
@@ -228,9 +232,9 @@ def datasets(county: County) -> Iterator[Violation]:
     towns = {township.unit for township in county.townships}
     for index, sender in enumerate(county.units):
         for name in sender.submits:
-            found = county.dataset(name)
-            if found is not None and not (found.unit == sender.id or (found.unit == TOWNSHIP and sender.id in towns)):
-                yield ("units", index, "submits"), f"数据集 {name} 登记的是 {found.unit} 报送", "请改正其中一处"
+            named = county.dataset(name)
+            if named is not None and not (named.unit == sender.id or (named.unit == TOWNSHIP and sender.id in towns)):
+                yield ("units", index, "submits"), f"数据集 {name} 登记的是 {named.unit} 报送", "请改正其中一处"
 
 
 def _columns(county: County, dataset: Dataset, at: Location, fields: set[str]) -> Iterator[Violation]:
@@ -301,11 +305,11 @@ def routes(county: County) -> Iterator[Violation]:
                 )
         for unit in route.inform:
             yield from _unknown_unit(county, (*at, "inform"), unit, township=True)
-            told = county.sending_unit(unit)
-            if told is not None and route.restricted and not told.receives_restricted:
+            informed = county.sending_unit(unit)
+            if informed is not None and route.restricted and not informed.receives_restricted:
                 yield (
                     (*at, "inform"),
-                    f"{told.id} 没有限制收件箱，不能告知 {route.id}",
+                    f"{informed.id} 没有限制收件箱，不能告知 {route.id}",
                     "请在 units.yaml 写 receives_restricted: true，或不告知它",
                 )
         if route.id in RESTRICTED_ROUTES and not route.restricted:

@@ -15,7 +15,7 @@ E_co = TypeVar("E_co", bound=Event, covariant=True)
 
 @dataclass(frozen=True, slots=True)
 class OutboundEvent:
-    """An event to be published, and what made it so. Made by :meth:`InboundEvent.say` and :meth:`DayPage.say`."""
+    """An event to be published, and what made it so. Made by :meth:`InboundEvent.emit` and :meth:`DayPage.emit`."""
 
     event: Event
     cause: UUID

@@ -101,8 +101,8 @@ def _undated(core: bytes) -> bytes:
 
 def _child(child: Child) -> dict[str, Any]:
     migrant = child.migrant
-    known: dict[str, Any] = _plain(asdict(child))
-    return known | {
+    fields: dict[str, Any] = _plain(asdict(child))
+    return fields | {
         "migrant_from": migrant[0].isoformat() if migrant else None,
         "migrant_until": migrant[1].isoformat() if migrant else None,
     }

@@ -49,6 +49,8 @@ class RebalanceListener(ConsumerRebalanceListener):  # type: ignore[misc]
                 group.context.days_changed.set()
                 return
             except Exception as error:  # noqa: BLE001 - retried until it works or the partitions are revoked
-                known = infrastructure(error)
-                log.warning("positioning_failed", consumer=group.name, error=type(error).__name__, exc_info=not known)
+                expected = infrastructure(error)
+                log.warning(
+                    "positioning_failed", consumer=group.name, error=type(error).__name__, exc_info=not expected
+                )
                 await backoff.wait(group.interrupt)

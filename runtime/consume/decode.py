@@ -145,12 +145,12 @@ _FAMILIES = {step.event: frozenset(topic.name for topic in step.topics) for step
 
 def _places(error: ValidationError, kind: type[Event]) -> str:
     """Which fields are wrong and how. Keys of a mapping are the sender's words, not ours: they are not repeated."""
-    known = _field_names(kind)
-    found = error.errors(include_url=False, include_context=False, include_input=False)
+    field_names = _field_names(kind)
+    details = error.errors(include_url=False, include_context=False, include_input=False)
     problems = []
-    for one in found[:5]:
-        place = ".".join(str(part) if isinstance(part, int) or part in known else "*" for part in one["loc"])
-        problems.append(f"{place}: {one['type']}")
+    for detail in details[:5]:
+        place = ".".join(str(part) if isinstance(part, int) or part in field_names else "*" for part in detail["loc"])
+        problems.append(f"{place}: {detail['type']}")
     return "; ".join(problems)[:300]
 
 

@@ -45,7 +45,7 @@ async def save_parked(
         keys, offsets, reasons = zip(*parked.new, strict=True)
         await session.execute(sql.PARK, consumer, topic, partition, list(keys), list(offsets), list(reasons))
     if parked.queued:
-        parked.queued.sort(key=lambda one: one[1].offset)
+        parked.queued.sort(key=lambda keyed: keyed[1].offset)
         await session.execute(
             sql.PARK_EVENTS,
             consumer,
@@ -62,13 +62,13 @@ async def save_dead_letters(
     session: Session, cipher: ParkingCipher, consumer: str, topic: str, partition: int, dead: Sequence[DeadLetter]
 ) -> None:
     """Write what was no event."""
-    raws = [one.raw for one in dead]
+    raws = [dead_letter.raw for dead_letter in dead]
     await session.execute(
         sql.DEAD_LETTERS,
         consumer,
         topic,
         partition,
         [raw.offset for raw in raws],
-        [one.reason for one in dead],
+        [dead_letter.reason for dead_letter in dead],
         cipher.seal(raws, consumer),
     )

@@ -57,8 +57,8 @@ class Watchdog:
         places = {place for consumer in consumers for place in consumer.assigned}
         # Of topics too whose partitions nobody has: a topic that goes takes its assignment along, in silence.
         described = await context.admin.describe({topic for consumer in consumers for topic in consumer.topics})
-        for topic, found in described.items():
-            self._missing[topic] = 0 if found is not None else self._missing.get(topic, 0) + 1
+        for topic, description in described.items():
+            self._missing[topic] = 0 if description is not None else self._missing.get(topic, 0) + 1
         there = [place for place in places if described.get(place[0]) is not None]
         first = await context.admin.first_offsets(there)
         end = await context.admin.end_offsets(there)
@@ -122,9 +122,9 @@ class Watchdog:
             return not consumer.stopping  # its partitions are being revoked, and nothing follows
         if not consumer.idle:
             return False
-        patience = self._context.settings.silence_timeout * 1000 / 2
+        longest_ms = self._context.settings.silence_timeout * 1000 / 2
         polled = [consumer.kafka.last_poll_timestamp(TopicPartition(*place)) for place in consumer.ready]
-        return not any(at is not None and time.time() * 1000 - at < patience for at in polled)
+        return not any(at is not None and time.time() * 1000 - at < longest_ms for at in polled)
 
     def _is_standby(self, consumer: ConsumerGroup) -> bool:
         """More processes than partitions, or than units' topics: this one waits to take over."""

@@ -47,7 +47,7 @@ def server_settings(schema: str, settings: Settings) -> dict[str, str]:
         "application_name": f"hutong-{schema}-{settings.ordinal}",
         "statement_timeout": _milliseconds(STATEMENT_TIMEOUT),
         "lock_timeout": _milliseconds(LOCK_TIMEOUT),
-        # A frozen process that holds a cursor's lock is cut off before its successor's patience ends.
+        # A frozen process that holds a cursor's lock is cut off before its successor's lock timeout.
         "idle_in_transaction_session_timeout": _milliseconds(settings.idle_in_transaction_timeout),
         # Frozen between two messages of one statement it is not idle, and no other timeout ends that.
         "transaction_timeout": _milliseconds(settings.transaction_timeout),

@@ -2,8 +2,9 @@
 
 AES-256-GCM under a random data key; the data key is wrapped with AES-256-GCM under a key agreed by X25519 between
 a key made for this batch and the recipient's (HKDF-SHA256), in the manner of HPKE's base mode (RFC 9180).
-A sealed string stands alone: version, the recipient's key id, the batch's public key and wrapped data key
-(the same 89 bytes for the whole batch: compression takes them away), nonce, ciphertext with its tag.
+A sealed string needs nothing but the private key to be opened. It holds a version, the recipient's key id, the batch's
+public key and wrapped data key (the same 89 bytes for the whole batch, which compression removes), a nonce, and the
+ciphertext with its tag.
 """
 
 import base64
@@ -44,7 +45,7 @@ def new_keys() -> tuple[str, str]:
 
 
 def key_id(public: str) -> str:
-    """A public key's id, as it stands in what was sealed to it (hexadecimal)."""
+    """A public key's id, as a sealed string carries it (hexadecimal)."""
     return _id_of(_bytes(public)).hex()
 
 
@@ -122,14 +123,14 @@ class Opener:
             raise CannotOpen("damaged, or not what it was sealed as") from None
 
     def _data_key(self, head: bytes) -> AESGCM:
-        known = self._unwrapped.get(head)
-        if known is not None:
+        unwrapped = self._unwrapped.get(head)
+        if unwrapped is not None:
             self._unwrapped.move_to_end(head)
-            return known
-        found = self._keys.get(head[1 : 1 + _KEY_ID])
-        if found is None:
+            return unwrapped
+        key_pair = self._keys.get(head[1 : 1 + _KEY_ID])
+        if key_pair is None:
             raise CannotOpen(f"sealed to key {head[1 : 1 + _KEY_ID].hex()}, which is not here")
-        key, public = found
+        key, public = key_pair
         start = head[: 1 + _KEY_ID + _PUBLIC]
         once_public = start[1 + _KEY_ID :]
         wrapping = _agreed(key.exchange(X25519PublicKey.from_public_bytes(once_public)), once_public, public)

@@ -124,7 +124,7 @@ GUARDS = [
     Guard(
         "county: quotations of the rules are checked too",
         _CHECKS,
-        "*rule_citations(county, requirements, text), ",
+        "            *rule_citations(county, requirements, text),\n",
         "",
         _TESTS + "test_quotations_and_rows_are_checked_against_the_policy",
     ),

@@ -50,15 +50,15 @@ GUARDS = [
     Guard(
         "runtime: the reader drops numbers it has had",
         "runtime/consume/sequence.py",
-        "        if sequence <= known.last_sequence:\n            return SequenceCheck.DUPLICATE\n",
+        "        if sequence <= state.last_sequence:\n            return SequenceCheck.DUPLICATE\n",
         "",
         _ONCE + "test_two_hops_apply_every_event_once_and_in_order_and_its_repetition_not_at_all",
     ),
     Guard(
         "runtime: the reader takes only the next number",
         "runtime/consume/sequence.py",
-        "if sequence > known.last_sequence + 1:",
-        "if sequence > known.last_sequence + 1_000_000:",
+        "if sequence > state.last_sequence + 1:",
+        "if sequence > state.last_sequence + 1_000_000:",
         _READER + "test_what_comes_too_early_is_taken_when_its_turn_comes",
     ),
     Guard(
@@ -170,15 +170,15 @@ GUARDS = [
     Guard(
         "runtime: a topic made anew is noticed",
         "runtime/consume/cursor_check.py",
-        "if found.topic_id != topic_id:",
-        "if found.partitions < 0:",
+        "if described.topic_id != topic_id:",
+        "if described.partitions < 0:",
         _WATCH + "test_a_topic_made_anew_halts_its_partitions",
     ),
     Guard(
         "runtime: a changed number of partitions is noticed",
         "runtime/consume/cursor_check.py",
-        "if found.partitions != partitions:",
-        "if found.partitions < 0:",
+        "if described.partitions != partitions:",
+        "if described.partitions < 0:",
         _PARTS + "test_a_partition_that_is_no_longer_what_it_was_says_why",
     ),
     Guard(
@@ -300,7 +300,7 @@ GUARDS = [
     Guard(
         "runtime: the five services drop numbers they have had",
         "runtime/consume/sequence.py",
-        "        if sequence <= known.last_sequence:\n            return SequenceCheck.DUPLICATE\n",
+        "        if sequence <= state.last_sequence:\n            return SequenceCheck.DUPLICATE\n",
         "",
         _CHAIN + "test_whatever_dies_on_the_way_the_same_comes_out_of_the_chain",
     ),
@@ -539,15 +539,15 @@ GUARDS = [
     Guard(
         "runtime: a failure's message is not logged in a library's words",
         "runtime/observe/logs.py",
-        '        event["event"] = _unsaid(str(event["event"]), error)\n',
+        '        event["event"] = _without_error_text(str(event["event"]), error)\n',
         "",
         _LOGS + "test_what_failed_is_told_by_type_and_place_without_its_message",
     ),
     Guard(
         "runtime: a reason repeats no column of the sender's",
         "runtime/consume/decode.py",
-        'str(part) if isinstance(part, int) or part in known else "*"',
-        'str(part) if known else "*"',
+        'str(part) if isinstance(part, int) or part in field_names else "*"',
+        'str(part) if field_names else "*"',
         _READER + "test_why_an_event_cannot_be_read_repeats_nothing_that_came_with_it",
     ),
     Guard(

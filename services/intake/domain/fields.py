@@ -90,14 +90,14 @@ def _read_id(row: RowBuilder, column: MappedColumn, cell: Cell) -> None:
     if column.may_hold_certificate:
         _read_certificate(row, column, cell)
         return
-    found = id_number.read_id(cell, on=row.on, document_kind=_document_kind(row))
-    if isinstance(found, id_number.OtherDocument):
-        row.identity.setdefault("other_paper", found.number)
+    document = id_number.read_id(cell, on=row.on, document_kind=_document_kind(row))
+    if isinstance(document, id_number.OtherDocument):
+        row.identity.setdefault("other_paper", document.number)
         row.flag("id_other_paper")
-    elif found is not None:
-        row.id_number = found
+    elif document is not None:
+        row.id_number = document
         row.id_column = column
-        row.identity["id_number"] = found.number
+        row.identity["id_number"] = document.number
 
 
 def _read_certificate(row: RowBuilder, column: MappedColumn, cell: Cell) -> None:
@@ -142,10 +142,10 @@ def _read_name(row: RowBuilder, column: MappedColumn, cell: Cell) -> None:
 def _read_phone(row: RowBuilder, column: MappedColumn, cell: Cell) -> None:
     if column.field in row.identity:
         return
-    found = cells.read_phone(cell)
-    if found is not None:
-        row.identity[column.field] = found[0]
-        if found[1]:
+    phone = cells.read_phone(cell)
+    if phone is not None:
+        row.identity[column.field] = phone[0]
+        if phone[1]:
             row.remark(column, "phone_two")
 
 
@@ -198,9 +198,9 @@ def _yes_no_reader(fact: FactName) -> CellReader:
 
 
 def _read_grade(row: RowBuilder, column: MappedColumn, cell: Cell) -> None:
-    found = cells.read_grade(cell)
-    if found is not None and "school_grade" not in row.facts:
-        grade, stage = found
+    read = cells.read_grade(cell)
+    if read is not None and "school_grade" not in row.facts:
+        grade, stage = read
         if grade is not None:
             row.facts["school_grade"] = grade
         if stage is not None:
