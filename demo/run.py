@@ -330,11 +330,11 @@ def _submit(demo: DemoRun, submission: dict[str, Any]) -> None:
     sheet = submit.read_sheet(demo.county, path, dataset)
     client = KafkaClient(demo.installation.kafka(unit), unit)
     try:
-        answer, troubles = submit.send_submission(client, unit, dataset, submission["period"], sheet, "full")
+        answer, problems = submit.send_submission(client, unit, dataset, submission["period"], sheet, "full")
     finally:
         client.close()
-    if troubles and answer["outcome"] == "taken":
-        write_error_sheet(path.with_name(f"{path.stem}.errors.xlsx"), sheet, troubles)
+    if problems and answer["outcome"] == "taken":
+        write_error_sheet(path.with_name(f"{path.stem}.errors.xlsx"), sheet, problems)
     demo.sent[submission["submission"]] = answer["submission"]
 
 

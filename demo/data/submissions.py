@@ -169,20 +169,20 @@ def _submission(
         facts = DATASET_FACTS[dataset](child, population, day)
         if facts is None:
             continue
-        trouble = _choose_defect(rng, dataset, channel, child)
-        cells = _cells(facts, headers, writes, trouble, child, rng, dataset)
-        for _ in range(2 if trouble == "row_twice" else 1):
+        defect = _choose_defect(rng, dataset, channel, child)
+        cells = _cells(facts, headers, writes, defect, child, rng, dataset)
+        for _ in range(2 if defect == "row_twice" else 1):
             counter += 1
             row = dict(cells)
-            if trouble == "row_twice" and rows and rows[-1].child == child.key:
+            if defect == "row_twice" and rows and rows[-1].child == child.key:
                 row = _other_card(row, headers, dataset)
             rows.append(
                 SubmittedRow(
                     counter,
                     uuid5(submission, f"row/{counter}"),
-                    None if trouble == "names_nobody" else child.key,
+                    None if defect == "names_nobody" else child.key,
                     tuple((header, row.get(header)) for header in headers.values()),
-                    trouble,
+                    defect,
                 )
             )
     title = f"{period[:4]}年{'上' if period.endswith('1') else '下'}半年情况表（演示，全部虚构）"
@@ -249,10 +249,10 @@ def _choose_defect(rng: random.Random, dataset: str, way: str, child: Child) -> 
         return None  # what was planted must be read, or nobody could find it
     if without and child.id_number is not None:
         return "id_missing"
-    for trouble, rate in DEFECT_RATES.items():
+    for defect, rate in DEFECT_RATES.items():
         roll -= rate
         if roll < 0:
-            return trouble if _fits(trouble, dataset, way, child) else None
+            return defect if _fits(defect, dataset, way, child) else None
     return None
 
 

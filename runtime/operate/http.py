@@ -40,7 +40,7 @@ def routes(observed: Callable[[], Observed | None]) -> list[tuple[str, Any]]:
     def _answer(judge: Callable[[Health], list[str]]) -> AsgiResponse:
         state = observed()
         problems = judge(state[0]) if state else ["starting"]
-        body = json.dumps({"ok": not problems, "troubles": problems}, ensure_ascii=False).encode()
+        body = json.dumps({"ok": not problems, "problems": problems}, ensure_ascii=False).encode()
         return AsgiResponse(body, 503 if problems else 200, {"content-type": "application/json"})
 
     return [("/health", health), ("/health/live", live), ("/health/ready", ready), ("/metrics", metrics)]
