@@ -31,7 +31,7 @@ FAILED = 70
 
 
 def factory(name: str) -> Callable[[Settings], Service]:
-    """What makes a service: ``services.<name>.app:create``, or any ``module:function``. Its module is loaded."""
+    """Load and return what makes a service: ``services.<name>.app:create``, or any ``module:function``."""
     module, _, function = name.partition(":")
     made: Callable[[Settings], Service] = getattr(
         importlib.import_module(module if function else f"services.{name}.app"), function or "create"

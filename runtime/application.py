@@ -23,7 +23,7 @@ class Application(AsgiFastStream):
     """Runs one service: ``faststream run services.<name>.app:app``, or ``python -m runtime <name>``."""
 
     def __init__(self, name: str, create: Callable[[Settings], Service], settings: Settings | None = None) -> None:
-        """``settings``: those of the environment at start-up if None; nothing is read before."""
+        """Create the application. ``settings``: those of the environment at start-up if None; none is read before."""
         self._name = name
         self._create = create
         self._settings = settings

@@ -19,7 +19,7 @@ class Counties:
         self._counties: dict[str, County] = {}
 
     async def get(self, session: Session, version: str | None) -> County:
-        """The county's data of one stored version.
+        """Return the county's data of one stored version.
 
         Raises:
             RetryLater: no version has been activated.

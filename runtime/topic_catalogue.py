@@ -22,7 +22,7 @@ class TopicCatalogue:
         self._single = tuple(self._topics.values())
 
     def topic(self, name: str) -> Topic:
-        """The entry of one topic.
+        """Return the entry of one topic.
 
         Raises:
             UnknownTopic: ``contracts.topics`` has no such topic.
@@ -45,7 +45,7 @@ class TopicCatalogue:
         return configured if self.topic(name).partitions == "services" else 1
 
     def is_written_by_units(self, name: str) -> bool:
-        """True when others than our own services write it: its headers are claims, not facts."""
+        """Return whether units write it themselves: its headers are claims then, not facts."""
         return any(UNIT in writer for writer in self.topic(name).writers)
 
     def watermark_topics(self, service: str) -> list[str]:

@@ -333,7 +333,7 @@ def _look_alike(number: str, rng: random.Random) -> str:
 
 
 def _other_card(cells: dict[str, Cell], headers: dict[str, str], dataset: str) -> dict[str, Cell]:
-    """The second school, or the second clinic card, of the same child."""
+    """Return the row with a second school, or a second clinic card, of the same child."""
     number = headers.get("row_number")
     if number is not None and cells.get(number) is not None:
         cells[number] = f"{cells[number]}B" if dataset == "school" else str(int(str(cells[number])) + 5000)
@@ -344,5 +344,5 @@ def _other_card(cells: dict[str, Cell], headers: dict[str, str], dataset: str) -
 
 
 def checksum_is_wrong(number: str) -> bool:
-    """True when a mistyped number really is invalid."""
+    """Return whether a mistyped number is invalid."""
     return with_check(number[:17]) != number

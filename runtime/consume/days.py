@@ -183,7 +183,7 @@ class DayScheduler:
 
 
 def _following(state: Any, target: date | None) -> tuple[date | None, str | None]:
-    """The day to work on and where in it. A missed day is caught up in order; the first ever is taken as it is."""
+    """Return the day to work on and where in it. Missed days follow in order; the first ever is taken as it is."""
     if state["work_day"] is not None:
         return state["work_day"], state["resume"]
     if target is None:

@@ -23,7 +23,7 @@ class Parked:
     """Offsets that were found bad themselves, not only queued behind another."""
 
     def parked_among(self, *keys: str) -> str | None:
-        """The key among these that is parked."""
+        """Return the first of these keys that is parked, or None."""
         return next((key for key in keys if key in self.keys), None)
 
     def park(self, key: str, raw: ConsumerRecord, reason: str) -> None:

@@ -21,13 +21,13 @@ _NOISY = ("aiokafka", "kafka", "hutong.faststream")
 
 
 def where(error: BaseException) -> str:
-    """The innermost place of a failure."""
+    """Return the innermost place of a failure, as ``file:line function``."""
     frames = traceback.extract_tb(error.__traceback__)
     return _place(frames[-1]) if frames else "unknown"
 
 
 def places(error: BaseException) -> list[str]:
-    """A failure and what it came from: each one's type, then its places, the innermost last."""
+    """Return a failure and its causes: the type of each, then its places, the innermost last."""
     lines: list[str] = []
     for cause in _chain(error):
         lines += [type(cause).__name__, *map(_place, traceback.extract_tb(cause.__traceback__))]

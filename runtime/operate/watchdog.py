@@ -100,7 +100,7 @@ class Watchdog:
                 consumer.halt(gap["topic"], gap["partition"], reason)
 
     def _check_silence(self) -> None:
-        """A consumer without assignment or fetch is silent; silent for too long, the process must be started again."""
+        """Report a consumer that had no assignment or fetch for too long: the process must be started again."""
         hanging = stuck_handlers(self._groups.values(), self._context.settings)
         if hanging:
             self._context.fail(hanging[0])

@@ -30,7 +30,7 @@ Every other class is the server's, the connection's or the deployment's matter."
 
 
 def infrastructure(error: BaseException) -> bool:
-    """True when an error says nothing about any event: it is retried indefinitely and never parks anything."""
+    """Return whether an error says nothing about any event: it is retried indefinitely and never parks anything."""
     if isinstance(error, asyncpg.PostgresError):
         return not str(error.sqlstate or "").startswith(_ABOUT_THE_EVENT)
     if isinstance(error, asyncpg.DataError):
@@ -41,7 +41,7 @@ def infrastructure(error: BaseException) -> bool:
 
 
 def server_settings(schema: str, settings: Settings) -> dict[str, str]:
-    """What every session of a service is opened with."""
+    """Return the settings with which every session of a service is opened."""
     return {
         "search_path": f'"{schema}"',
         "application_name": f"hutong-{schema}-{settings.ordinal}",
@@ -59,7 +59,7 @@ def server_settings(schema: str, settings: Settings) -> dict[str, str]:
 
 
 async def open_pool(schema: str, settings: Settings) -> Database:
-    """A small pool of sessions in the service's schema."""
+    """Open a small pool of sessions in the service's schema."""
     return await asyncpg.create_pool(
         settings.postgres,
         min_size=1,
@@ -71,7 +71,7 @@ async def open_pool(schema: str, settings: Settings) -> Database:
 
 
 async def _as_it_is(session: object) -> None:
-    """A session goes back as it is: nobody leaves settings, cursors or locks in it that outlive his transaction."""
+    """Leave a returned session as it is: no settings, cursors or locks in it outlive a transaction."""
 
 
 async def open_session(schema: str, settings: Settings, **more: str) -> Any:

@@ -47,7 +47,7 @@ async def migrate(
 
 
 async def is_migrated(session: Any, schema: str, folder: Path | None) -> bool:
-    """True when nothing is missing in the schema the session works in."""
+    """Return whether nothing is missing in the schema that the session works in."""
     if not await session.fetchval("select to_regclass('migration') is not null"):
         return False
     applied = {row["id"] for row in await session.fetch("select id from migration")}

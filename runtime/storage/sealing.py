@@ -39,18 +39,18 @@ class BadKey(ValueError):
 
 
 def new_keys() -> tuple[str, str]:
-    """A new (private, public) pair as base64url text."""
+    """Return a new (private, public) pair of keys as base64url text."""
     private = X25519PrivateKey.generate()
     return _text(private.private_bytes_raw()), _text(private.public_key().public_bytes_raw())
 
 
 def key_id(public: str) -> str:
-    """A public key's id, as a sealed string carries it (hexadecimal)."""
+    """Return a public key's id, as a sealed string carries it (hexadecimal)."""
     return _id_of(_bytes(public)).hex()
 
 
 def sealed_to(sealed: bytes) -> str:
-    """The id of the key that ``sealed`` was sealed to."""
+    """Return the id of the key that ``sealed`` was sealed to."""
     if len(sealed) < _HEAD + _NONCE + 16 or sealed[0] != _VERSION:
         raise CannotOpen("not sealed by this version")
     return sealed[1 : 1 + _KEY_ID].hex()
@@ -84,7 +84,7 @@ class Sealer:
         self.key_id = _id_of(raw).hex()
 
     def batch(self) -> SealedBatch:
-        """A new data key, wrapped."""
+        """Return a batch with a new data key, wrapped."""
         once = X25519PrivateKey.generate()
         once_public = once.public_key().public_bytes_raw()
         data_key = os.urandom(32)
@@ -109,7 +109,7 @@ class Opener:
         self._remember = remember
 
     def open(self, sealed: bytes, aad: bytes) -> bytes:
-        """The string that was sealed.
+        """Return the string that was sealed.
 
         Raises:
             CannotOpen: damaged, sealed to a key this opener has not, or with another ``aad``.

@@ -44,7 +44,7 @@ class ActionProcessor:
         now: datetime | None,
         accepted: dict[UUID, UUID | None],
     ) -> None:
-        """``accepted``: the log-in's actions that were accepted before, each with the finding it made."""
+        """Begin with ``accepted``, the log-in's actions that were accepted before, each with the finding it made."""
         self._account = account
         self._parsers = parsers
         self._secrets = secrets

@@ -85,7 +85,7 @@ class FindingAssignment:
 
 @dataclass(frozen=True, slots=True)
 class Review:
-    """A clerical review: are two files one child's?"""
+    """A clerical review of whether two files are about one child."""
 
     review: UUID
     child: UUID
