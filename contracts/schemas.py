@@ -382,6 +382,7 @@ def write(folder: Path = FOLDER) -> list[str]:
 
 
 def main(arguments: list[str] | None = None) -> int:
+    """Check or write the published schemas; return 1 if they are not current or if a change is not growth."""
     parser = argparse.ArgumentParser(prog="python -m contracts.schemas", description=__doc__)
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--check", action="store_true", help="fail if not current, or if anything but growth changed")

@@ -87,12 +87,15 @@ class PublishedContracts:
     description = version = contact = license = None
 
     def add_broker(self, broker: object, /) -> Self:
+        """Leave the broker out: the contracts describe the topics."""
         return self
 
     def add_http_route(self, path: str, handler: object) -> Self:
+        """Leave the HTTP route out: it carries no events."""
         return self
 
     def to_specification(self) -> Self:
+        """Return itself: FastStream asks its factory for the specification, and they are one object here."""
         return self
 
     def to_jsonable(self) -> Any:

@@ -46,6 +46,7 @@ class DayScheduler:
         self.failing: dict[int, str] = {}
 
     def stop(self) -> None:
+        """End :meth:`run` after the page that is being done."""
         self._stop.set()
         self._context.days_changed.set()
 

@@ -27,6 +27,7 @@ class Parked:
         return next((key for key in keys if key in self.keys), None)
 
     def park(self, key: str, raw: ConsumerRecord, reason: str) -> None:
+        """Park a record that is bad itself. The reason is stored for a key's first one, in 300 characters at most."""
         if key not in self.keys:
             self.keys.add(key)
             self.new.append((key, raw.offset, reason[:300]))
@@ -34,6 +35,7 @@ class Parked:
         self.queued.append((key, raw))
 
     def queue(self, key: str, raw: ConsumerRecord) -> None:
+        """Park a record because its key is parked; the record itself may be good."""
         self.queued.append((key, raw))
 
 

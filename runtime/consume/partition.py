@@ -35,11 +35,20 @@ class PartitionOwner(Protocol):
     interrupt: asyncio.Event
 
     @property
-    def leaving(self) -> bool: ...
-    def halt(self, topic: str, partition: int, reason: str) -> None: ...
-    def block(self, topic: str, partition: int) -> None: ...
-    def seek(self, topic: str, partition: int, offset: int) -> None: ...
-    def committed(self, topic: str, partition: int, next_offset: int) -> None: ...
+    def leaving(self) -> bool:
+        """True when the partition is being revoked or the service stops: no new attempt is begun."""
+
+    def halt(self, topic: str, partition: int, reason: str) -> None:
+        """Stop reading the partition until the process is started again, and report why."""
+
+    def block(self, topic: str, partition: int) -> None:
+        """Stop reading the partition until its day is complete."""
+
+    def seek(self, topic: str, partition: int, offset: int) -> None:
+        """Read the partition again from an offset."""
+
+    def committed(self, topic: str, partition: int, next_offset: int) -> None:
+        """Note that a transaction was committed, and that the cursor is at ``next_offset``."""
 
 
 class PartitionProcessor:

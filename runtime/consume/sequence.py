@@ -16,6 +16,8 @@ class SequenceCheck(Enum):
 
 @dataclass(slots=True)
 class SequenceState:
+    """The last number taken of one producer, and since when a later one has been waiting for the next."""
+
     last_sequence: int
     gap_since: datetime | None
 
@@ -30,6 +32,7 @@ class SequenceTracker:
 
     @property
     def seen(self) -> dict[tuple[str, int], SequenceState]:
+        """The state of each producer, by source and producer id."""
         return self._seen
 
     def check(self, source: str, producer_id: int, sequence: int, now: datetime) -> SequenceCheck:

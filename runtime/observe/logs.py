@@ -75,6 +75,7 @@ class AtMost(logging.Filter):
         self._last: dict[tuple[str, object], float] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether the message is due again."""
         key = (record.name, record.msg)
         now = time.monotonic()
         if now - self._last.get(key, -self._seconds) < self._seconds:
@@ -92,11 +93,13 @@ class Steady:
         self._stream = stream
 
     def write(self, text: str) -> int:
+        """Write if possible; return the number of characters written."""
         with suppress(OSError):
             return self._stream.write(text)
         return 0
 
     def flush(self) -> None:
+        """Flush if possible."""
         with suppress(OSError):
             self._stream.flush()
 

@@ -32,6 +32,7 @@ class Watchdog:
         self.checked_at = time.monotonic()
 
     def stop(self) -> None:
+        """End :meth:`run` at its next check."""
         self._stop.set()
 
     def checked(self) -> None:
@@ -39,6 +40,7 @@ class Watchdog:
         self.checked_at = time.monotonic()
 
     async def run(self) -> None:
+        """Check at each interval until stopped. A failure of the infrastructure is logged and does not end it."""
         while not self._stop.is_set():
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), self._context.settings.watchdog_interval)
