@@ -34,7 +34,7 @@ _TICK_SECONDS = 1.0
 
 
 def factory(name: str) -> Callable[[Settings], Service]:
-    """What makes a service: ``services.<name>.app:create``, or any ``module:function``. Its module is loaded."""
+    """Load and return what makes a service: ``services.<name>.app:create``, or any ``module:function``."""
     module, _, function = name.partition(":")
     made: Callable[[Settings], Service] = getattr(
         importlib.import_module(module if function else f"services.{name}.app"), function or "create"
@@ -59,7 +59,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         settings = Settings.from_environment()
     except ValueError as error:
-        _complain(f"环境变量不对：{error}。")
+        _print_error(f"环境变量不对：{error}。")
         return 2
     logs.configure(chosen.service.rpartition(":")[2], settings.ordinal, settings.log_level)
     serves = not chosen.migrate and not chosen.parked and chosen.replay is None
@@ -78,7 +78,7 @@ def main(arguments: list[str] | None = None) -> int:
     if serves:
         log.error("start_failed", reason=why)
     else:
-        _complain(f"没有做成：{why}。")
+        _print_error(f"没有做成：{why}。")
     return FAILED
 
 
@@ -107,16 +107,16 @@ class _Server(uvicorn.Server):
 
 async def _migrate(name: str, settings: Settings) -> int:
     for step in await create(name, settings).migrate():
-        _say(step)
+        _print(step)
     return 0
 
 
 async def _parked(name: str, settings: Settings) -> int:
     async with _opened(name, settings) as service:
-        for one in await service.parked():
-            place = f"{one.topic}/{one.partition}@{one.first_offset}"
-            since = f"{one.since:%Y-%m-%d %H:%M}"
-            _say("\t".join([one.key, str(one.events), since, one.consumer, place, one.reason]))
+        for parked in await service.parked():
+            place = f"{parked.topic}/{parked.partition}@{parked.first_offset}"
+            since = f"{parked.since:%Y-%m-%d %H:%M}"
+            _print("\t".join([parked.key, str(parked.events), since, parked.consumer, place, parked.reason]))
     return 0
 
 
@@ -125,13 +125,13 @@ async def _replay(name: str, settings: Settings, key: str) -> int:
         try:
             released = await service.replay(key)
         except NothingParked:
-            _complain(f"没有以 {key} 搁置的事件；用 --parked 查看搁置清单。")
+            _print_error(f"没有以 {key} 搁置的事件；用 --parked 查看搁置清单。")
             return 1
         except StillParked as error:
-            _complain(f"{key} 仍无法处理，未作任何改动：{error}")
+            _print_error(f"{key} 仍无法处理，未作任何改动：{error}")
             return 1
     log.info("key_replayed", key=key, events=released)
-    _say(str(released))
+    _print(str(released))
     return 0
 
 
@@ -179,11 +179,11 @@ async def _serve(name: str, settings: Settings, *, held: bool) -> int:
     return 0 if server.started else FAILED
 
 
-def _say(line: str) -> None:
+def _print(line: str) -> None:
     sys.stdout.write(line + "\n")
 
 
-def _complain(line: str) -> None:
+def _print_error(line: str) -> None:
     sys.stderr.write(line + "\n")
 
 

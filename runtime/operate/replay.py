@@ -38,7 +38,7 @@ class ParkedKey:
 
 
 async def parked(context: RuntimeContext) -> list[ParkedKey]:
-    """What is parked, the oldest first."""
+    """Return what is parked, the oldest first."""
     return [ParkedKey(**dict(row)) for row in await context.pool.fetch(sql.PARKED)]
 
 

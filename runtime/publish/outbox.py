@@ -102,7 +102,7 @@ class Outbox:
         kept = {(row.topic, row.key): row for row in rows if row.snapshot and (row.topic, row.key) not in at_once}
         if not kept:
             return list(rows)
-        stored = columns([(one.topic, one.key, one.partition, one.value, one.headers) for one in kept.values()])
+        stored = columns([(row.topic, row.key, row.partition, row.value, row.headers) for row in kept.values()])
         await session.execute(sql.COALESCE, producer_id, *stored)
         return [row for row in rows if not row.snapshot or (row.topic, row.key) in at_once]
 

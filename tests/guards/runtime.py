@@ -50,15 +50,15 @@ GUARDS = [
     Guard(
         "runtime: the reader drops numbers it has had",
         "runtime/consume/sequence.py",
-        "        if sequence <= known.last_sequence:\n            return SequenceCheck.DUPLICATE\n",
+        "        if sequence <= state.last_sequence:\n            return SequenceCheck.DUPLICATE\n",
         "",
         _ONCE + "test_two_hops_apply_every_event_once_and_in_order_and_its_repetition_not_at_all",
     ),
     Guard(
         "runtime: the reader takes only the next number",
         "runtime/consume/sequence.py",
-        "if sequence > known.last_sequence + 1:",
-        "if sequence > known.last_sequence + 1_000_000:",
+        "if sequence > state.last_sequence + 1:",
+        "if sequence > state.last_sequence + 1_000_000:",
         _READER + "test_what_comes_too_early_is_taken_when_its_turn_comes",
     ),
     Guard(
@@ -91,24 +91,24 @@ GUARDS = [
     ),
     Guard(
         "runtime: a failing event is looked for by halving",
-        "runtime/consume/partition.py",
+        "runtime/consume/handling.py",
         "        middle = len(events) // 2\n",
-        "        for one in events:\n            self._park(work, one, raws[one.offset], OSError())\n"
+        "        for one in events:\n            self._park(attempt, one, raws[one.offset], OSError())\n"
         "        return []\n        middle = 0\n",
         _PARKING + "test_one_bad_event_parks_its_name_in_order_and_no_other[unprocessable]",
     ),
     Guard(
         "runtime: what follows a parked event queues behind it",
-        "runtime/consume/partition.py",
-        "held = work.parked.parked_among(*self._keys(read)) if work.parked.keys else None",
-        "held = None",
+        "runtime/consume/handling.py",
+        "parked_key = attempt.parked.parked_among(*self._keys(read)) if attempt.parked.keys else None",
+        "parked_key = None",
         _PARKING + "test_one_bad_event_parks_its_name_in_order_and_no_other[unprocessable]",
     ),
     Guard(
         "runtime: within its own batch too",
-        "runtime/consume/partition.py",
-        "            held = work.parked.parked_among(*self._keys(event))\n",
-        "            held = None\n",
+        "runtime/consume/handling.py",
+        "            parked_key = attempt.parked.parked_among(*self._keys(event))\n",
+        "            parked_key = None\n",
         _PARKING + "test_one_bad_event_parks_its_name_in_order_and_no_other[bug]",
     ),
     Guard(
@@ -170,15 +170,15 @@ GUARDS = [
     Guard(
         "runtime: a topic made anew is noticed",
         "runtime/consume/cursor_check.py",
-        "if found.topic_id != topic_id:",
-        "if found.partitions < 0:",
+        "if described.topic_id != topic_id:",
+        "if described.partitions < 0:",
         _WATCH + "test_a_topic_made_anew_halts_its_partitions",
     ),
     Guard(
         "runtime: a changed number of partitions is noticed",
         "runtime/consume/cursor_check.py",
-        "if found.partitions != partitions:",
-        "if found.partitions < 0:",
+        "if described.partitions != partitions:",
+        "if described.partitions < 0:",
         _PARTS + "test_a_partition_that_is_no_longer_what_it_was_says_why",
     ),
     Guard(
@@ -192,8 +192,8 @@ GUARDS = [
     Guard(
         "runtime: a lane waits for its day's work",
         "runtime/consume/partition.py",
-        "        if work.completes_day:\n            self._owner.block(self.topic, self.partition)\n",
-        "        if work.completes_day:\n            self._context.days_changed.set()\n",
+        "        if attempt.completes_day:\n            self._owner.block(self.topic, self.partition)\n",
+        "        if attempt.completes_day:\n            self._context.days_changed.set()\n",
         _DAYS + "test_what_follows_the_mark_waits_for_the_days_work",
     ),
     Guard(
@@ -255,7 +255,7 @@ GUARDS = [
     ),
     Guard(
         "runtime: what fails while a message is read is the message's own",
-        "runtime/consume/partition.py",
+        "runtime/consume/reading.py",
         "        except MemoryError:\n            raise\n        except Exception as error:",
         "        except LookupError as error:",
         _LANE + "test_whatever_fails_while_a_message_is_read_is_that_messages_own",
@@ -284,9 +284,9 @@ GUARDS = [
     Guard(
         "runtime: what is said is written in the transaction of the state",
         "runtime/consume/partition.py",
-        '                await context.outbox.write(session, cursor["producer_id"], work.rows)\n',
+        "                await context.outbox.write(session, producer_id, attempt.rows)\n",
         "                async with context.pool.acquire() as other, other.transaction():\n"
-        '                    await context.outbox.write(other, cursor["producer_id"], work.rows)\n',
+        "                    await context.outbox.write(other, producer_id, attempt.rows)\n",
         _ONCE + "test_a_process_killed_there_loses_and_doubles_nothing[before_commit]",
     ),
     Guard(
@@ -300,7 +300,7 @@ GUARDS = [
     Guard(
         "runtime: the five services drop numbers they have had",
         "runtime/consume/sequence.py",
-        "        if sequence <= known.last_sequence:\n            return SequenceCheck.DUPLICATE\n",
+        "        if sequence <= state.last_sequence:\n            return SequenceCheck.DUPLICATE\n",
         "",
         _CHAIN + "test_whatever_dies_on_the_way_the_same_comes_out_of_the_chain",
     ),
@@ -483,8 +483,8 @@ GUARDS = [
     Guard(
         "runtime: a replay decides for today",
         "runtime/consume/partition.py",
-        'work = BatchAttempt(raws, facts["day"], facts["now"]',
-        'work = BatchAttempt(raws, None, facts["now"]',
+        'attempt = BatchAttempt(raws, facts["day"], facts["now"]',
+        'attempt = BatchAttempt(raws, None, facts["now"]',
         _LANE + "test_what_is_replayed_is_decided_for_today",
     ),
     Guard(
@@ -539,15 +539,15 @@ GUARDS = [
     Guard(
         "runtime: a failure's message is not logged in a library's words",
         "runtime/observe/logs.py",
-        '        event["event"] = _unsaid(str(event["event"]), error)\n',
+        '        event["event"] = _without_error_text(str(event["event"]), error)\n',
         "",
         _LOGS + "test_what_failed_is_told_by_type_and_place_without_its_message",
     ),
     Guard(
         "runtime: a reason repeats no column of the sender's",
         "runtime/consume/decode.py",
-        'str(part) if isinstance(part, int) or part in known else "*"',
-        'str(part) if known else "*"',
+        'str(part) if isinstance(part, int) or part in field_names else "*"',
+        'str(part) if field_names else "*"',
         _READER + "test_why_an_event_cannot_be_read_repeats_nothing_that_came_with_it",
     ),
     Guard(
@@ -580,9 +580,9 @@ GUARDS = [
     ),
     Guard(
         "runtime: what was kept back is said before the day ends",
-        "runtime/consume/partition.py",
-        "while work.completes_day or not work.raws:",
-        "while not work.raws:",
+        "runtime/consume/coalescing.py",
+        "while attempt.completes_day or not attempt.raws:",
+        "while not attempt.raws:",
         _LATER + "test_a_day_ends_when_all_is_said_that_was_kept_back_in_it",
     ),
     Guard(
@@ -636,9 +636,9 @@ GUARDS = [
     ),
     Guard(
         "runtime: before a day ends the older is said first",
-        "runtime/consume/partition.py",
-        "work.rows = kept + work.rows",
-        "work.rows = work.rows + kept",
+        "runtime/consume/coalescing.py",
+        "attempt.rows = flushed + attempt.rows",
+        "attempt.rows = attempt.rows + flushed",
         _LATER + "test_before_a_day_ends_the_older_is_said_first",
     ),
     Guard(

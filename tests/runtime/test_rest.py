@@ -110,9 +110,10 @@ async def test_a_group_with_a_partition_that_waits_for_a_day_is_not_at_rest(
     group: ConsumerGroup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(group_module, "REST_AFTER_SECONDS", -1.0)
-    assert group.at_rest
+    rests = [group.at_rest]
     group.block(*PLACE)
-    assert not group.at_rest
+    rests.append(group.at_rest)
     group.blocked.clear()
     group.halt(*PLACE, "for this test")
-    assert group.at_rest
+    rests.append(group.at_rest)
+    assert rests == [True, False, True]
