@@ -13,6 +13,7 @@ _PARTS = "tests/runtime/test_parts.py::"
 _LATER = "tests/runtime/test_later.py::"
 _LANE = "tests/runtime/test_lane.py::"
 _RELAY = "tests/runtime/test_relay.py::"
+_REST = "tests/runtime/test_rest.py::"
 _BROKERS = "tests/runtime/test_brokers.py::"
 _CHAIN = "tests/runtime/test_chain.py::"
 _LOGS = "tests/runtime/test_logs.py::"
@@ -350,9 +351,44 @@ GUARDS = [
     Guard(
         "runtime: who stands by is not woken by what it says itself",
         "runtime/publish/relay.py",
-        "await self._pause(self._stopping, _STANDBY)",
-        "await self._pause(self._wake, _STANDBY)",
+        "                self._wake.clear()\n                await",
+        "                self._wake.clear()\n                until = 0.0\n                await",
         _RELAY + "test_who_stands_by_is_not_woken_by_what_it_says_itself",
+    ),
+    Guard(
+        "runtime: the active relay is notified of what another process has written",
+        "runtime/publish/relay.py",
+        "                await session.execute(sql.NOTIFY, self._channel)",
+        "                pass",
+        _RELAY + "test_a_relay_publishes_at_once_what_another_process_has_written",
+    ),
+    Guard(
+        "runtime: at rest the broker holds requests",
+        "runtime/consume/group.py",
+        "        self._set_fetch_wait(kafka)\n        linger",
+        "        linger",
+        _REST + "test_at_rest_the_broker_holds_a_request_until_there_is_a_record",
+    ),
+    Guard(
+        "runtime: a record ends the rest",
+        "runtime/consume/group.py",
+        "        if many:\n            self._active_at = time.monotonic()\n",
+        "",
+        _REST + "test_after_a_record_requests_are_short_again",
+    ),
+    Guard(
+        "runtime: a seek ends the rest",
+        "runtime/consume/group.py",
+        "        self._end_rest()\n        self._worker",
+        "        self._worker",
+        _REST + "test_a_seek_or_an_assignment_ends_the_rest",
+    ),
+    Guard(
+        "runtime: a partition that waits for a day keeps its group from resting",
+        "runtime/consume/group.py",
+        "self.assigned <= settled and ",
+        "",
+        _REST + "test_a_group_with_a_partition_that_waits_for_a_day_is_not_at_rest",
     ),
     Guard(
         "runtime: processes share the units' topics",
@@ -399,8 +435,8 @@ GUARDS = [
     Guard(
         "runtime: who stands by again is no longer failing",
         "runtime/publish/relay.py",
-        "            await self._pause(self._stopping, _STANDBY)\n            self._reset_failures(backoff)\n",
-        "            await self._pause(self._stopping, _STANDBY)\n",
+        "            await self._stand_by(session)\n            self._reset_failures(backoff)\n",
+        "            await self._stand_by(session)\n",
         _RELAY + "test_who_stands_by_again_is_no_longer_failing",
     ),
     Guard(
