@@ -212,10 +212,17 @@ async def test_a_relay_publishes_at_once_what_another_process_has_written(
     other = await service_with(ordinal=1)
     relaying = asyncio.create_task(service.relay.run())
 
-    async def active() -> bool:
-        return service.relay.is_active
+    async def waits() -> bool:
+        """Its session has asked for rows, and nothing since."""
+        return bool(
+            await world.database.fetchval(
+                "select count(*) from pg_stat_activity "
+                "where state = 'idle' and application_name like $1 and query like '%outbox_waiting%'",
+                f"hutong-{service.name}-%",
+            )
+        )
 
-    await eventually(active, what="it is active")
+    await eventually(waits, what="it has found no rows and waits")
     standing_by = asyncio.create_task(other.relay.run())
     await say(other, world)
     await published(service)
