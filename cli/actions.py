@@ -72,8 +72,9 @@ def _act(context: typer.Context, verb: Verb, unit: str, role: str, *, restricted
         raise CommandError(f"{named.name}没有限知事项的专人账号。", "请去掉 --restricted，或请有专人账号的单位办理。")
     if named.parent is not None:
         fields["place"] = fields.get("place") or named.id
-    if isinstance(fields.get("child"), ChildReference):
-        fields["child"] = fields["child"].resolve(county.code)
+    for name in ("child", "other"):
+        if isinstance(fields.get(name), ChildReference):
+            fields[name] = fields[name].resolve(county.code)
     if fields.get("to_unit"):
         fields["to_unit"] = session.unit(county, fields["to_unit"]).id
     body = {
@@ -449,7 +450,7 @@ def merge(
     unit: UnitName,
     role: Role,
     child: Child,
-    other: Annotated[uuid.UUID, typer.Option(help="并进来的那一份。")],
+    other: Annotated[ChildReference, typer.Option(parser=child_reference, help="并进来的那一份（儿童编号）。")],
     person: Person = "",
 ) -> None:
     """合并两份档案；随时可以再拆开。"""
@@ -465,7 +466,10 @@ def split(
     record: Annotated[
         list[uuid.UUID] | None, typer.Option(help="属于另一名儿童的记录；只写 --other，就是撤销合并。")
     ] = None,
-    other: Annotated[uuid.UUID | None, typer.Option(help="那名儿童的档案，已有就写。")] = None,
+    other: Annotated[
+        ChildReference | None,
+        typer.Option(parser=child_reference, help="那名儿童的档案（儿童编号），已有就写。"),
+    ] = None,
     person: Person = "",
 ) -> None:
     """拆分一份档案。"""

@@ -86,6 +86,27 @@ GUARDS = [
         "tests/cli/test_labels.py::test_a_whole_story_shows_no_raw_code",
     ),
     Guard(
+        "deploy: a trace names the other file of a review",
+        "cli/trace.py",
+        'other = body["child"] if body["other"] == str(history.child) else body["other"]',
+        'other = body["other"]',
+        "tests/cli/test_labels.py::test_a_history_names_children_by_their_short_numbers",
+    ),
+    Guard(
+        "deploy: a child is replayed by its short number",
+        "cli/operations.py",
+        "return str(child_id(session.county().code, number))",
+        "return typed",
+        _INSTALLATION + "test_what_is_parked_for_a_child_is_shown_and_replayed_by_its_short_number",
+    ),
+    Guard(
+        "deploy: the other file of a merge is named by its short number",
+        "cli/actions.py",
+        'for name in ("child", "other"):',
+        'for name in ("child",):',
+        "tests/cli/test_submit.py::test_the_other_file_is_named_by_a_short_number_or_an_id_too",
+    ),
+    Guard(
         "deploy: without a Docker Engine the container suite reports one sentence",
         "tests/containers.py",
         "    except docker.errors.DockerException:",
