@@ -10,11 +10,12 @@ from typing import Annotated, Any
 import typer
 
 from cli.child_reference import ChildReference, child_reference
+from cli.chinese_help import ChineseTyper
 from cli.session import CommandError, Session
 from contracts.topics import ACTION, RECEIPT, RESTRICTED_ACTION, RESTRICTED_RECEIPT
 from contracts.vocabulary import COUNTY_TIME, FactName, FindingCode, IdentityField, Level, Result, ReturnReason, Verb
 
-app = typer.Typer(no_args_is_help=True)
+app = ChineseTyper(no_args_is_help=True)
 RECEIPT_TIMEOUT = 30.0
 """Seconds to wait for an answer."""
 
@@ -34,7 +35,9 @@ Facts = Annotated[
     list[str] | None, typer.Option("--fact", help="当场核实的事实，名称=值，例如 school_status=enrolled，可写几个。")
 ]
 Restricted = Annotated[bool, typer.Option("--restricted", help="限知事项：由专人的账号办，答复也只到专人那里。")]
-Called = Annotated[datetime | None, typer.Option("--at", help="什么时候打的电话（本县时间）。")]
+Called = Annotated[
+    datetime | None, typer.Option("--at", metavar="年-月-日 时:分:秒", help="什么时候打的电话（本县时间）。")
+]
 Day = Annotated[datetime | None, typer.Option("--on", formats=["%Y-%m-%d"], help="哪一天；默认今天。")]
 
 
@@ -160,14 +163,16 @@ def report(
     context: typer.Context,
     unit: UnitName,
     role: Role,
-    finding: Annotated[list[FindingCode], typer.Option(help="发现了什么（代码），可写几个。")],
+    finding: Annotated[
+        list[FindingCode], typer.Option(help="发现了什么（代码见 docs/departments.md 第 10 节），可写几个。")
+    ],
     township: Annotated[str | None, typer.Option(help="在哪个乡镇发现（九位代码）。")] = None,
     child: MaybeChild = None,
     identity: Annotated[
         list[str] | None, typer.Option(help="身份信息，名称=值，可写几个；加密。写 - 从标准输入逐行读。")
     ] = None,
     level: Annotated[Level | None, typer.Option(help="情况比一般的急，就写级别；只会提高，不会降低。")] = None,
-    station: Annotated[str | None, typer.Option(help="已经打了电话的，写打给了谁，例如 110。")] = None,
+    station: Annotated[str | None, typer.Option(help="已经打了电话的，写打给了谁（例如110）。")] = None,
     at: Called = None,
     fact: Facts = None,
     on: Day = None,

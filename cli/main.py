@@ -15,6 +15,7 @@ from confluent_kafka import KafkaException
 from typer.exceptions import Abort, TyperException
 
 from cli import actions, county, operations, submit, views
+from cli.chinese_help import ChineseTyper
 from cli.explain import FactsUnreadable
 from cli.session import NOT_RUNNING, UNREACHABLE, CommandError
 from cli.trace import trace
@@ -28,13 +29,16 @@ USAGE_ERRORS = {
     r"does not match the formats": "日期要写成 2026-11-23 这样",
     r"valid UUID": "编号要照抄，例如 6f0c1b1e-7d0f-4f3a-9a7c-3f2f3d1f7a10",
     r"valid integer": "要写整数",
+    r"^No such command (.*?)\. Did you mean (.*)\?": "没有 {0} 这个命令，是不是 {1}",
     r"^No such command (.*?)\.": "没有 {0} 这个命令",
+    r"^Missing command": "没有写做哪件事",
     r"^Option (.*?) requires an argument": "{0} 后面还要写一个值",
+    r"^Option (.*?) does not take a value": "{0} 后面不要写值",
     r"^Got unexpected extra argument(?:\(s\)|s)? \((.*)\)": "多写了：{0}",
 }
 """Pattern of the library's English message -> the Chinese text that a person reads."""
 
-app = typer.Typer(
+app = ChineseTyper(
     name="hutong",
     help="护童: 全县各部门协同关爱保护流动儿童。",
     no_args_is_help=True,
@@ -126,7 +130,7 @@ def _usage_error(error: TyperException) -> str:
 
 def _parameter_name(param: Any) -> str:
     """Return an option's name, or an argument's name as the help shows it."""
-    return str(param.opts[0] if param.param_type_name == "option" else param.name.upper())
+    return str(param.opts[0] if param.param_type_name == "option" else param.metavar)
 
 
 def _in_chinese(message: str) -> str:

@@ -153,8 +153,8 @@ def _parked_key(session: Session, typed: str) -> str:
 
 def replay(
     context: typer.Context,
-    service: Annotated[str, typer.Argument(help="intake、registry、eligibility、referral 或 notify。")],
-    key: Annotated[str, typer.Argument(help="hutong parked 里的键，或儿童编号。")],
+    service: Annotated[str, typer.Argument(metavar="服务", help="intake、registry、eligibility、referral 或 notify。")],
+    key: Annotated[str, typer.Argument(metavar="键", help="hutong parked 里的键，或儿童编号。")],
 ) -> None:
     if service not in SERVICES:
         raise CommandError(f"没有 {service} 这个服务。", f"可以用：{'、'.join(SERVICES)}。", 2)

@@ -46,7 +46,9 @@ class CaseHistory:
 
 def trace(
     context: typer.Context,
-    about: Annotated[ChildReference, typer.Argument(parser=child_reference, help="儿童、转介或报告的编号。")],
+    about: Annotated[
+        ChildReference, typer.Argument(metavar="编号", parser=child_reference, help="儿童、转介或报告的编号。")
+    ],
 ) -> None:
     session = Session(context.obj)
     county = session.county()
@@ -142,13 +144,13 @@ def children_in(history: CaseHistory) -> set[str]:
 def render(history: CaseHistory, county: County) -> Iterator[str]:
     """Yield the history line by line, for a reader who has not seen the system."""
     yield f"儿童 {history.number_of(str(history.child))}（档案 {history.child}）"
-    yield "（姓名、证号只在登记处加密保存，这里看不到。）"
-    yield from _section("一、谁报了什么（收件处 intake）", _render_records(history, county))
-    yield from _section("二、有人发现了什么（快道）", _render_findings(history, county))
-    yield from _section("三、一人一档（登记处 registry）", _render_file(history, county))
-    yield from _section("四、能享受什么、有什么不对（判断处 eligibility）", _render_answers(history, county))
-    yield from _section("五、转给谁、什么时候办完（转介处 referral）", _render_cases(history, county))
-    yield from _section("六、告诉了谁（通知处 notify）", _render_notices(history, county))
+    yield "（姓名、证号只在登记服务里加密保存，这里看不到。）"
+    yield from _section("一、谁报了什么（接收 intake）", _render_records(history, county))
+    yield from _section("二、有人发现了什么（优先通道）", _render_findings(history, county))
+    yield from _section("三、一人一档（登记 registry）", _render_file(history, county))
+    yield from _section("四、能享受什么、有什么不对（评估 eligibility）", _render_answers(history, county))
+    yield from _section("五、转给谁、什么时候办完（转介 referral）", _render_cases(history, county))
+    yield from _section("六、告诉了谁（通知 notify）", _render_notices(history, county))
 
 
 def _section(title: str, lines: Iterable[str]) -> Iterator[str]:

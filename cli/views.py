@@ -15,12 +15,12 @@ from contracts.topics import QUEUE, RESTRICTED_QUEUE
 from contracts.vocabulary import COUNTY_TIME
 from deploy.counties import DEMO_COUNTY
 
-UnitName = Annotated[str, typer.Argument(help="单位：编号、简称或全称，例如 公安局。")]
+UnitName = Annotated[str, typer.Argument(metavar="单位", help="单位：编号、简称或全称，例如 公安局。")]
 Restricted = Annotated[bool, typer.Option("--restricted", help="限知事项（须用专人账号查看）。")]
 
 
 def explain_facts(
-    facts: Annotated[Path, typer.Argument(help="事实文件（YAML），写法见 tests/policy。")],
+    facts: Annotated[Path, typer.Argument(metavar="事实文件", help="事实文件（YAML），写法见 tests/policy。")],
     on: Annotated[datetime, typer.Option("--on", formats=["%Y-%m-%d"], help="哪一天的答案。")],
     as_json: Annotated[bool, typer.Option("--json", help="给机器读。")] = False,
     until: Annotated[
