@@ -3,7 +3,7 @@
 Typer's own help has English headings and types, and it cuts Chinese texts off because it breaks lines at spaces only.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from enum import Enum
 from pathlib import Path
@@ -57,30 +57,37 @@ class _Command(TyperCommand):
 class _Group(TyperGroup):
     def format_help(self, ctx: Any, formatter: Any) -> None:
         _print_help(self, ctx)
-        rows = [(Text(name, "bold cyan"), command.help or "") for name, command in self.commands.items()]
-        _print_section("命令", rows)
+        _print_section("命令", [(_name(name), Text(command.help or "")) for name, command in self.commands.items()])
 
 
 def _print_help(command: TyperCommand | TyperGroup, ctx: Any) -> None:
     usage = " ".join(("用法：" + ctx.command_path, *command.collect_usage_pieces(ctx)))
     Console().print(f"\n {usage}\n\n {command.help}\n", markup=False, highlight=False)
-    arguments = [param for param in command.params if isinstance(param, TyperArgument)]
-    options = [param for param in command.params if isinstance(param, TyperOption)]
-    _print_section("参数", ((_mark(each), Text(str(each.metavar), "bold cyan"), _text(each)) for each in arguments))
-    own = [(_mark(each), Text("，".join((*each.opts, *each.secondary_opts)), "bold cyan"), Text(_value(each), "yellow"),
-            _text(each)) for each in options]  # fmt: skip
-    _print_section("选项", [*own, ("", Text("--help", "bold cyan"), "", "显示这份说明。")])
+    arguments = [each for each in command.params if isinstance(each, TyperArgument)]
+    options = [each for each in command.params if isinstance(each, TyperOption)]
+    _print_section("参数", [(_mark(each), _name(str(each.metavar)), _text(each)) for each in arguments])
+    rows = [(_mark(each), _names(each), Text(_value(each), "yellow"), _text(each)) for each in options]
+    _print_section("选项", [*rows, (Text(), _name("--help"), Text(), Text("显示这份说明。"))])
 
 
-def _print_section(title: str, rows: Iterable[tuple[Text | str, ...]]) -> None:
+def _print_section(title: str, rows: Sequence[tuple[Text, ...]]) -> None:
+    if not rows:
+        return
     table = Table.grid(padding=(0, 1), expand=True)
+    for _ in rows[0][:-1]:
+        table.add_column(overflow="fold", max_width=WIDTH)
+    table.add_column(overflow="fold", ratio=1)
     for row in rows:
-        while len(table.columns) < len(row):
-            last = len(table.columns) == len(row) - 1
-            table.add_column(overflow="fold", ratio=1 if last else None, max_width=None if last else WIDTH)
         table.add_row(*row)
-    if table.columns:
-        Console().print(Panel(table, title=title, title_align="left", border_style="dim"))
+    Console().print(Panel(table, title=title, title_align="left", border_style="dim"))
+
+
+def _name(text: str) -> Text:
+    return Text(text, "bold cyan")
+
+
+def _names(option: TyperOption) -> Text:
+    return _name("，".join((*option.opts, *option.secondary_opts)))
 
 
 def _mark(param: TyperArgument | TyperOption) -> Text:
@@ -101,7 +108,7 @@ def _value(option: TyperOption) -> str:
     return codes if len(codes) <= WIDTH else codes.replace("|", "\n")
 
 
-def _text(param: TyperArgument | TyperOption) -> str:
+def _text(param: TyperArgument | TyperOption) -> Text:
     default = param.default.value if isinstance(param.default, Enum) else param.default
     note = "［必填］" if param.required else f"［默认 {default}］" if default else ""
-    return f"{param.help or ''}{note}"
+    return Text(f"{param.help or ''}{note}")

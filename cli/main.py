@@ -3,6 +3,7 @@
 Every error is one sentence with a remedy and an exit code; a stack trace is a defect.
 """
 
+import errno
 import re
 import sys
 from importlib.metadata import version
@@ -37,6 +38,17 @@ USAGE_ERRORS = {
     r"^Got unexpected extra argument(?:\(s\)|s)? \((.*)\)": "多写了：{0}",
 }
 """Pattern of the library's English message -> the Chinese text that a person reads."""
+
+SYSTEM_ERRORS = {
+    errno.ENOENT: "找不到",
+    errno.EACCES: "没有权限",
+    errno.EPERM: "没有权限",
+    errno.EISDIR: "是文件夹，不是文件",
+    errno.ENOTDIR: "不是文件夹",
+    errno.ENOSPC: "磁盘已满",
+    errno.EROFS: "只能读，不能写",
+}
+"""The operating system's reason -> what a person reads."""
 
 app = ChineseTyper(
     name="hutong",
@@ -102,7 +114,7 @@ def main() -> None:
     except asyncpg.PostgresError as error:
         _exit(f"数据库没有答应：{error}。{NOT_RUNNING}", UNREACHABLE)
     except OSError as error:
-        _exit(f"{error.filename or '文件'} 用不了：{error.strerror or error}。请检查它在不在、能不能读写。", 1)
+        _exit(f"{error.filename or '文件'} 用不了{_cause(error)}。请检查它在不在、能不能读写。", 1)
     except KeyboardInterrupt:
         _exit(INTERRUPTED, 130)
     if code == 130:  # how typer passes on a Ctrl-C
@@ -138,6 +150,13 @@ def _in_chinese(message: str) -> str:
         if matched := re.search(pattern, message):
             return chinese.format(*(group.replace("'", "") for group in matched.groups()))
     return message.rstrip(".")
+
+
+def _cause(error: OSError) -> str:
+    """Return the system's reason in Chinese, or the number of any other reason."""
+    if error.errno in SYSTEM_ERRORS:
+        return f"：{SYSTEM_ERRORS[error.errno]}"
+    return f"（错误 {error.errno}）" if error.errno else ""
 
 
 def _exit(text: str, code: int) -> NoReturn:

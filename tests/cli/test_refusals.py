@@ -96,6 +96,13 @@ def test_a_damaged_installation_is_named(hutong: Hutong, tmp_path: Path) -> None
     assert (result.code, result.err) == (1, f"{tmp_path}/installation.json 读不出来。请改好它，或者从备份里恢复。\n")
 
 
+def test_a_file_that_cannot_be_read_is_named_with_the_reason(hutong: Hutong, tmp_path: Path) -> None:
+    file = tmp_path / "installation.json"
+    file.mkdir()
+    result = hutong("--home", tmp_path, "status")
+    assert (result.code, result.err) == (1, f"{file} 用不了：是文件夹，不是文件。请检查它在不在、能不能读写。\n")
+
+
 @pytest.fixture
 def stopped(tmp_path: Path) -> Installation:
     """An installation whose servers do not run."""

@@ -109,8 +109,8 @@ GUARDS = [
     Guard(
         "deploy: no text of the help is cut off",
         "cli/chinese_help.py",
-        'table.add_column(overflow="fold"',
-        'table.add_column(overflow="ellipsis"',
+        'table.add_column(overflow="fold", ratio=1)',
+        'table.add_column(overflow="ellipsis", ratio=1)',
         "tests/cli/test_help.py::test_no_text_of_the_help_is_cut_off",
     ),
     Guard(
