@@ -59,7 +59,7 @@ def test_a_second_make_up_reports_that_it_is_running(installation: Installation)
 def test_a_workbook_comes_back_with_its_errors_marked(hutong: Hutong, tmp_path: Path) -> None:
     book = openpyxl.Workbook()
     assert book.active is not None
-    for row in (("姓名", "出生日期", "年级"), ("例小明", "2016-03-05", "三年级"), ("例小红", "2015-13-40", "一年级")):
+    for row in (("姓名", "出生日期", "年级"), ("例小冬", "2016-03-15", "三年级"), ("例小红", "2015-13-40", "一年级")):
         book.active.append(row)
     file = tmp_path / "学校.xlsx"
     book.save(file)
