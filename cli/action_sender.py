@@ -34,8 +34,9 @@ def send(context: typer.Context, verb: Verb, unit: str, role: str, *, restricted
         raise CommandError(f"{acting.name}没有限知事项的专人账号。", "请去掉 --restricted，或请有专人账号的单位办理。")
     if acting.parent is not None:
         fields["place"] = fields.get("place") or acting.id
-    if isinstance(fields.get("child"), ChildReference):
-        fields["child"] = fields["child"].resolve(county.code)
+    for name in ("child", "other"):
+        if isinstance(fields.get(name), ChildReference):
+            fields[name] = fields[name].resolve(county.code)
     if fields.get("to_unit"):
         fields["to_unit"] = session.unit(county, fields["to_unit"]).id
     stated = {name: value for name, value in fields.items() if value not in (None, "")}

@@ -11,9 +11,10 @@ import typer
 from cli.action_fields import identity_fields, iso_day, stated_facts, utc_time
 from cli.action_sender import send
 from cli.child_reference import ChildReference, child_reference
+from cli.chinese_help import ChineseTyper
 from contracts.vocabulary import FindingCode, Level, Result, ReturnReason, Verb
 
-app = typer.Typer(no_args_is_help=True)
+app = ChineseTyper(no_args_is_help=True)
 
 UnitName = Annotated[str, typer.Option("--unit", help="谁做的：单位编号、简称或全称；学校等小单位经上级报送。")]
 Role = Annotated[str, typer.Option("--role", help="以什么角色（县的数据 roles.yaml）。")]
@@ -31,7 +32,9 @@ Facts = Annotated[
     list[str] | None, typer.Option("--fact", help="当场核实的事实，名称=值，例如 school_status=enrolled，可写几个。")
 ]
 Restricted = Annotated[bool, typer.Option("--restricted", help="限知事项：由专人的账号办，答复也只到专人那里。")]
-Called = Annotated[datetime | None, typer.Option("--at", help="什么时候打的电话（本县时间）。")]
+Called = Annotated[
+    datetime | None, typer.Option("--at", metavar="年-月-日 时:分:秒", help="什么时候打的电话（本县时间）。")
+]
 Day = Annotated[datetime | None, typer.Option("--on", formats=["%Y-%m-%d"], help="哪一天；默认今天。")]
 
 
@@ -116,14 +119,16 @@ def report(
     context: typer.Context,
     unit: UnitName,
     role: Role,
-    finding: Annotated[list[FindingCode], typer.Option(help="发现了什么（代码），可写几个。")],
+    finding: Annotated[
+        list[FindingCode], typer.Option(help="发现了什么（代码见 docs/departments.md 第 10 节），可写几个。")
+    ],
     township: Annotated[str | None, typer.Option(help="在哪个乡镇发现（九位代码）。")] = None,
     child: MaybeChild = None,
     identity: Annotated[
         list[str] | None, typer.Option(help="身份信息，名称=值，可写几个；加密。写 - 从标准输入逐行读。")
     ] = None,
     level: Annotated[Level | None, typer.Option(help="情况比一般的急，就写级别；只会提高，不会降低。")] = None,
-    station: Annotated[str | None, typer.Option(help="已经打了电话的，写打给了谁，例如 110。")] = None,
+    station: Annotated[str | None, typer.Option(help="已经打了电话的，写打给了谁（例如110）。")] = None,
     at: Called = None,
     fact: Facts = None,
     on: Day = None,
@@ -339,7 +344,7 @@ def merge(
     unit: UnitName,
     role: Role,
     child: Child,
-    other: Annotated[uuid.UUID, typer.Option(help="并进来的那一份。")],
+    other: Annotated[ChildReference, typer.Option(parser=child_reference, help="并进来的那一份（儿童编号）。")],
     person: Person = "",
 ) -> None:
     """合并两份档案；随时可以再拆开。"""
@@ -355,7 +360,10 @@ def split(
     record: Annotated[
         list[uuid.UUID] | None, typer.Option(help="属于另一名儿童的记录；只写 --other，就是撤销合并。")
     ] = None,
-    other: Annotated[uuid.UUID | None, typer.Option(help="那名儿童的档案，已有就写。")] = None,
+    other: Annotated[
+        ChildReference | None,
+        typer.Option(parser=child_reference, help="那名儿童的档案（儿童编号），已有就写。"),
+    ] = None,
     person: Person = "",
 ) -> None:
     """拆分一份档案。"""

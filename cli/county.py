@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from cli.chinese_help import ChineseTyper
 from cli.session import CommandError, Session
 from contracts.county import County
 from county.checks import check as problems_of
@@ -15,8 +16,8 @@ from deploy.install import ActivationError, read_county
 from deploy.install import activate as put_in_force
 from services.eligibility.requirements import REQUIREMENTS
 
-app = typer.Typer(no_args_is_help=True)
-Folder = Annotated[Path, typer.Argument(help="县的数据文件夹，例如 deploy/counties/341722。")]
+app = ChineseTyper(no_args_is_help=True)
+Folder = Annotated[Path, typer.Argument(metavar="文件夹", help="县的数据文件夹，例如 deploy/counties/341722。")]
 
 
 @app.command()

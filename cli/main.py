@@ -3,6 +3,7 @@
 Every error is one sentence with a remedy and an exit code; a stack trace is a defect.
 """
 
+import errno
 import re
 import sys
 from importlib.metadata import version
@@ -15,6 +16,7 @@ from confluent_kafka import KafkaException
 from typer.exceptions import Abort, TyperException
 
 from cli import actions, county, operations, submit, views
+from cli.chinese_help import ChineseTyper
 from cli.facts_file import FactsUnreadable
 from cli.session import NOT_RUNNING, UNREACHABLE, CommandError
 from cli.trace import trace
@@ -28,13 +30,27 @@ USAGE_ERRORS = {
     r"does not match the formats": "日期要写成 2026-11-23 这样",
     r"valid UUID": "编号要照抄，例如 6f0c1b1e-7d0f-4f3a-9a7c-3f2f3d1f7a10",
     r"valid integer": "要写整数",
+    r"^No such command (.*?)\. Did you mean (.*)\?": "没有 {0} 这个命令，是不是 {1}",
     r"^No such command (.*?)\.": "没有 {0} 这个命令",
+    r"^Missing command": "没有写做哪件事",
     r"^Option (.*?) requires an argument": "{0} 后面还要写一个值",
+    r"^Option (.*?) does not take a value": "{0} 后面不要写值",
     r"^Got unexpected extra argument(?:\(s\)|s)? \((.*)\)": "多写了：{0}",
 }
 """Pattern of the library's English message -> the Chinese text that a person reads."""
 
-app = typer.Typer(
+SYSTEM_ERRORS = {
+    errno.ENOENT: "找不到",
+    errno.EACCES: "没有权限",
+    errno.EPERM: "没有权限",
+    errno.EISDIR: "是文件夹，不是文件",
+    errno.ENOTDIR: "不是文件夹",
+    errno.ENOSPC: "磁盘已满",
+    errno.EROFS: "只能读，不能写",
+}
+"""The operating system's reason -> what a person reads."""
+
+app = ChineseTyper(
     name="hutong",
     help="护童: 全县各部门协同关爱保护流动儿童。",
     no_args_is_help=True,
@@ -98,7 +114,7 @@ def main() -> None:
     except asyncpg.PostgresError as error:
         _exit(f"数据库没有答应：{error}。{NOT_RUNNING}", UNREACHABLE)
     except OSError as error:
-        _exit(f"{error.filename or '文件'} 用不了：{error.strerror or error}。请检查它在不在、能不能读写。", 1)
+        _exit(f"{error.filename or '文件'} 用不了{_cause(error)}。请检查它在不在、能不能读写。", 1)
     except KeyboardInterrupt:
         _exit(INTERRUPTED, 130)
     if code == 130:  # how typer passes on a Ctrl-C
@@ -126,7 +142,7 @@ def _usage_error(error: TyperException) -> str:
 
 def _parameter_name(param: Any) -> str:
     """Return an option's name, or an argument's name as the help shows it."""
-    return str(param.opts[0] if param.param_type_name == "option" else param.name.upper())
+    return str(param.opts[0] if param.param_type_name == "option" else param.metavar)
 
 
 def _in_chinese(message: str) -> str:
@@ -134,6 +150,13 @@ def _in_chinese(message: str) -> str:
         if matched := re.search(pattern, message):
             return chinese.format(*(group.replace("'", "") for group in matched.groups()))
     return message.rstrip(".")
+
+
+def _cause(error: OSError) -> str:
+    """Return the system's reason in Chinese, or the number of any other reason."""
+    if error.errno in SYSTEM_ERRORS:
+        return f"：{SYSTEM_ERRORS[error.errno]}"
+    return f"（错误 {error.errno}）" if error.errno else ""
 
 
 def _exit(text: str, code: int) -> NoReturn:

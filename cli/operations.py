@@ -12,7 +12,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from cli.child_reference import child_numbers
 from cli.session import CommandError, Session
+from contracts.child_number import InvalidChildNumber, child_id, parse_child_number
 from contracts.topics import SERVICES, TOPICS
 from contracts.vocabulary import COUNTY_TIME
 from deploy.health_probe import problems
@@ -131,21 +133,33 @@ def parked(context: typer.Context) -> None:
     if not rows:
         Console().print("没有被搁置的事件。")
         return
+    numbers = asyncio.run(child_numbers(session.fetch, (row["key"] for row in rows)))
     for row in rows:
         since = f"{row['since'].astimezone(COUNTY_TIME):%Y-%m-%d %H:%M}"
-        print(f"{row['service']}（{row['consumer']}）  {row['key']}  {row['events']} 个事件，自 {since}")
+        child = f"（儿童 {numbers[row['key']]}）" if row["key"] in numbers else ""
+        print(f"{row['service']}（{row['consumer']}）  {row['key']}{child}  {row['events']} 个事件，自 {since}")
         print(f"    {row['topic']}：{row['reason']}")
     print("原因改正以后，用 hutong replay 服务 键 放行。")
 
 
+def _parked_key(session: Session, typed: str) -> str:
+    """Return the key that was typed, or the id of the child whose short number was typed."""
+    try:
+        number = parse_child_number(typed)
+    except InvalidChildNumber:
+        return typed
+    return str(child_id(session.county().code, number))
+
+
 def replay(
     context: typer.Context,
-    service: Annotated[str, typer.Argument(help="intake、registry、eligibility、referral 或 notify。")],
-    key: Annotated[str, typer.Argument(help="hutong parked 里的键。")],
+    service: Annotated[str, typer.Argument(metavar="服务", help="intake、registry、eligibility、referral 或 notify。")],
+    key: Annotated[str, typer.Argument(metavar="键", help="hutong parked 里的键，或儿童编号。")],
 ) -> None:
     if service not in SERVICES:
         raise CommandError(f"没有 {service} 这个服务。", f"可以用：{'、'.join(SERVICES)}。", 2)
     session = Session(context.obj)
+    key = _parked_key(session, key)
     # The replay itself would wait indefinitely for a database.
     if not asyncio.run(session.fetch(f'SELECT FROM "{service}".parked_key WHERE key = $1', key)):
         raise CommandError(f"{service} 里没有以 {key} 搁置的事件。", "用 hutong parked 看有哪些。")

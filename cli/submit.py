@@ -31,7 +31,7 @@ RECEIPT_TIMEOUT = 60.0
 
 def submit(
     context: typer.Context,
-    file: Annotated[Path, typer.Argument(help="工作簿：.xlsx 或 .csv（UTF-8、GB18030）。")],
+    file: Annotated[Path, typer.Argument(metavar="文件", help="工作簿：.xlsx 或 .csv（UTF-8、GB18030）。")],
     unit: Annotated[str, typer.Option(help="哪个单位报的，例如 教体局。")],
     period: Annotated[str, typer.Option(help="报送期，例如 2026H2。")],
     dataset: Annotated[str | None, typer.Option(help="数据集；单位只有一个时不用写。")] = None,

@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from cli import labels
+from cli.child_reference import ChildReference, child_numbers, child_reference
 from cli.session import CommandError, Session
 from client.kafka_client import KafkaClient, Record
 from contracts import topics
@@ -35,17 +36,26 @@ class CaseHistory:
     """Referral -> its newest queue entry, which states its basis."""
     disclosures: list[Record] = field(default_factory=list)
     notices: list[Record] = field(default_factory=list)
+    numbers: dict[str, str] = field(default_factory=dict)
+    """Id -> short number of each child that the history names."""
+
+    def number_of(self, child: str) -> str:
+        """Return a child's short number, or the id if it has no file."""
+        return self.numbers.get(child, child)
 
 
 def trace(
     context: typer.Context,
-    about: Annotated[UUID, typer.Argument(help="儿童、转介或报告的编号。")],
+    about: Annotated[
+        ChildReference, typer.Argument(metavar="编号", parser=child_reference, help="儿童、转介或报告的编号。")
+    ],
 ) -> None:
     session = Session(context.obj)
     county = session.county()
-    child, records = asyncio.run(_child_of(session, about))
+    child, records = asyncio.run(_child_of(session, about.resolve(county.code)))
     with session.reader() as client:
         history = read_history(client, county, child, records)
+    history.numbers = asyncio.run(child_numbers(session.fetch, children_in(history)))
     console = Console()
     for line in render(history, county):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
@@ -124,16 +134,23 @@ def read_history(client: KafkaClient, county: County, child: UUID, records: set[
     return history
 
 
+def children_in(history: CaseHistory) -> set[str]:
+    """Return the ids of the child and of every child that its reviews, merges and splits name."""
+    bodies = [record.body for record in (*history.findings, *history.reviews)]
+    named = {body.get(name) for body in bodies for name in ("child", "other", "from_child")}
+    return {str(history.child)} | {str(child) for child in named if child}
+
+
 def render(history: CaseHistory, county: County) -> Iterator[str]:
     """Yield the history line by line, for a reader who has not seen the system."""
-    yield f"儿童 {history.child}"
-    yield "（姓名、证号只在登记处加密保存，这里看不到。）"
-    yield from _section("一、谁报了什么（收件处 intake）", _render_records(history, county))
-    yield from _section("二、有人发现了什么（快道）", _render_findings(history, county))
-    yield from _section("三、一人一档（登记处 registry）", _render_file(history, county))
-    yield from _section("四、能享受什么、有什么不对（判断处 eligibility）", _render_answers(history, county))
-    yield from _section("五、转给谁、什么时候办完（转介处 referral）", _render_cases(history, county))
-    yield from _section("六、告诉了谁（通知处 notify）", _render_notices(history, county))
+    yield f"儿童 {history.number_of(str(history.child))}（档案 {history.child}）"
+    yield "（姓名、证号只在登记服务里加密保存，这里看不到。）"
+    yield from _section("一、谁报了什么（接收 intake）", _render_records(history, county))
+    yield from _section("二、有人发现了什么（优先通道）", _render_findings(history, county))
+    yield from _section("三、一人一档（登记 registry）", _render_file(history, county))
+    yield from _section("四、能享受什么、有什么不对（评估 eligibility）", _render_answers(history, county))
+    yield from _section("五、转给谁、什么时候办完（转介 referral）", _render_cases(history, county))
+    yield from _section("六、告诉了谁（通知 notify）", _render_notices(history, county))
 
 
 def _section(title: str, lines: Iterable[str]) -> Iterator[str]:
@@ -167,7 +184,8 @@ def _render_findings(history: CaseHistory, county: County) -> Iterator[str]:
             file_state = "儿童尚未建档" if body["candidate"] else "儿童已有档案"
             yield f"{_when(record)}　{who}报告：{findings}；{file_state}"
         elif record.kind == "registry.FileReassigned.v1":
-            yield f"{body['on']}　档案 {body['from_child']} 并入这一份（{labels.code(body['reason'])}）"
+            merged = history.number_of(body["from_child"])
+            yield f"{body['on']}　档案 {merged} 并入这一份（{labels.code(body['reason'])}）"
 
 
 def _render_file(history: CaseHistory, county: County) -> Iterator[str]:
@@ -185,7 +203,9 @@ def _render_file(history: CaseHistory, county: County) -> Iterator[str]:
         body = record.body
         if record.kind == "registry.ReviewRequested.v1":
             evidence = "、".join(map(labels.code, (*body["evidence"], *body["conflicts"])))
-            yield f"{body['on']}　请人判断：与 {body['other']} 是不是同一名儿童（{evidence}）"
+            # The review may have been requested about the other file.
+            other = body["child"] if body["other"] == str(history.child) else body["other"]
+            yield f"{body['on']}　请人判断：与 {history.number_of(other)} 是不是同一名儿童（{evidence}）"
         elif record.kind == "registry.ReviewResolved.v1":
             yield f"{body['on']}　{labels.unit(body['unit'], county)}判断：{labels.code(body['outcome'])}"
         elif record.kind == "registry.FactConflictFound.v1":

@@ -8,18 +8,19 @@ from typing import Annotated
 import typer
 
 from cli import labels
+from cli.child_reference import child_numbers
 from cli.explain import explain
 from cli.session import CommandError, Session
 from contracts.topics import QUEUE, RESTRICTED_QUEUE
 from contracts.vocabulary import COUNTY_TIME
 from deploy.counties import DEMO_COUNTY
 
-UnitName = Annotated[str, typer.Argument(help="单位：编号、简称或全称，例如 公安局。")]
+UnitName = Annotated[str, typer.Argument(metavar="单位", help="单位：编号、简称或全称，例如 公安局。")]
 Restricted = Annotated[bool, typer.Option("--restricted", help="限知事项（须用专人账号查看）。")]
 
 
 def explain_facts(
-    facts: Annotated[Path, typer.Argument(help="事实文件（YAML），写法见 tests/policy。")],
+    facts: Annotated[Path, typer.Argument(metavar="事实文件", help="事实文件（YAML），写法见 tests/policy。")],
     on: Annotated[datetime, typer.Option("--on", formats=["%Y-%m-%d"], help="哪一天的答案。")],
     as_json: Annotated[bool, typer.Option("--json", help="给机器读。")] = False,
     until: Annotated[
@@ -47,10 +48,11 @@ def queue(context: typer.Context, unit: UnitName, restricted: Restricted = False
                 latest[record.key] = record.body
     print(f"{owner.name}的{'限知事项' if restricted else '转介'}队列")
     assigned = [entry for entry in latest.values() if entry["assigned"]]
+    numbers = asyncio.run(child_numbers(session.fetch, (entry["child"] for entry in assigned)))
     for entry in sorted(assigned, key=lambda entry: (str(entry["level"]), str(entry["sent_at"]))):
         call = "　先打电话" if entry["call_first"] and not entry["phone_reported"] else ""
         print(f"{entry['level']}　{labels.state(str(entry['state']))}　{entry['route']} {entry['title']}{call}")
-        print(f"    转介 {entry['referral']}　儿童 {entry['child']}")
+        print(f"    转介 {entry['referral']}　儿童 {numbers.get(str(entry['child']), entry['child'])}")
         print(f"    签收期限 {_moment(entry['accept_by'])}　结果期限 {_moment(entry['result_by'])}")
     print(f"未办 {len(assigned)} 件，已办结 {len(latest) - len(assigned)} 件。")
 
@@ -72,9 +74,11 @@ def inbox(
             last,
         )
     )
+    numbers = asyncio.run(child_numbers(session.fetch, (row["child"] for row in rows if row["child"])))
     print(f"{owner.name}的{'限知事项' if restricted else ''}收件箱")
     for row in reversed(rows):
-        ids = [f"{name} {row[column]}" for name, column in (("事项", "subject"), ("儿童", "child")) if row[column]]
+        ids = [f"事项 {row['subject']}"] if row["subject"] else []
+        ids += [f"儿童 {numbers.get(str(row['child']), row['child'])}"] if row["child"] else []
         print(f"{row['on_day']}　{labels.code(row['urgency'])}　{row['text']}")
         if ids:
             print(f"    {'　'.join(ids)}")
@@ -102,11 +106,12 @@ def ledger(
             code,
         )
     )
+    numbers = asyncio.run(child_numbers(session.fetch, (row["child"] for row in rows)))
     print("重点关爱服务对象信息台账")
     for row in rows:
         state = f"{row['opened_on']} 列入台账" + ("" if row["open"] else "，已移出")
         print(f"{labels.unit(row['unit'], county)}　{labels.ledger(row['reasons'])}　{state}")
-        print(f"    儿童 {row['child']}")
+        print(f"    儿童 {numbers.get(str(row['child']), row['child'])}")
         contact, visit = row["last_contact_on"] or "还没有", row["last_visit_on"] or "还没有"
         print(f"    最近联系 {contact}　最近走访 {visit}　逾期未做 {row['missed']} 次")
     print(f"在册 {sum(row['open'] for row in rows)} 名。")

@@ -196,7 +196,7 @@ class Envelope:
 
         A message without a readable type gets the type ``""``. A message whose id is not a UUID gets an id derived
         from the id's text and the value, so that sending it again gives the same id. Producer id, sequence, county,
-        correlation, causation, sensitivity and trace are set by the services only and not read here.
+        correlation, causation and sensitivity are set by the services only and not read here.
 
         Args:
             headers: the record's headers.

@@ -22,6 +22,7 @@ from typing import Any
 
 import contracts
 from contracts.event import KINDS, Event
+from contracts.examples import example_headers, examples
 from contracts.flow import FLOW, PLANNED
 from contracts.topics import DAY, TOPICS, UNIT, Topic
 
@@ -174,16 +175,31 @@ def asyncapi() -> dict[str, Any]:
                 "`x-sensitivity`, one of `normal`, `restricted` and `identity`. `{unit}` is the id of a unit."
             ),
         },
+        "servers": {"kafka": _SERVER},
         "defaultContentType": "application/json",
         "channels": {_channel_id(topic): _channel(topic) for topic in TOPICS},
         "operations": dict(_operations()),
         "components": {
-            "messages": {kind: _message(event) for kind, event in kinds().items()},
+            "messages": {kind: _message(event, examples()[kind]) for kind, event in kinds().items()},
             "schemas": {"envelope": _ENVELOPE},
+            "securitySchemes": {_SCRAM: {"type": "scramSha512", "description": "One user for each principal."}},
         },
     }
 
 
+_SCRAM = "scram"
+_SERVER: dict[str, Any] = {
+    "host": "{bootstrap}",
+    "protocol": "kafka",
+    "description": "The county's Kafka. Every client logs in, and the access lists follow `contracts/topics.py`.",
+    "variables": {
+        "bootstrap": {
+            "default": "127.0.0.1:9092",
+            "description": "Host and port of a broker, as in the setting `HUTONG_KAFKA` of the services.",
+        }
+    },
+    "security": [{"$ref": f"#/components/securitySchemes/{_SCRAM}"}],
+}
 _ENVELOPE: dict[str, Any] = {
     "type": "object",
     "required": ["ce_id", "ce_source", "ce_type", "ce_specversion"],
@@ -275,7 +291,7 @@ def _operations() -> Iterator[tuple[str, dict[str, Any]]]:
         )
 
 
-def _message(event: type[Event]) -> dict[str, Any]:
+def _message(event: type[Event], example: Event) -> dict[str, Any]:
     return {
         "name": event.kind,
         "title": event.__name__,
@@ -287,6 +303,12 @@ def _message(event: type[Event]) -> dict[str, Any]:
             "schemaFormat": "application/schema+json;version=draft-2020-12",
             "schema": {"$ref": f"./{event.kind}.json"},
         },
+        "examples": [
+            {
+                "headers": example_headers(example),
+                "payload": example.model_dump(mode="json", exclude_defaults=True),
+            }
+        ],
     }
 
 

@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from cli import submit, trace
+from cli.child_reference import child_numbers
 from cli.error_sheet import write_error_sheet
 from client.kafka_client import KafkaClient
 from contracts.county import County
@@ -416,6 +417,7 @@ async def _story(demo: DemoRun, outcome: Outcome) -> None:
             client.close()
 
     story = await asyncio.to_thread(collect)
+    story.numbers = await child_numbers(demo.database.fetch, trace.children_in(story))
     row = next(
         (
             (submission, row)

@@ -1,5 +1,6 @@
 """`make up` starts a whole installation that `hutong` works on; `make down` leaves no process."""
 
+import asyncio
 import json
 import os
 import re
@@ -10,9 +11,11 @@ import time
 from pathlib import Path
 from uuid import uuid4
 
+import asyncpg
 import openpyxl
 import pytest
 
+from contracts.child_number import child_id, parse_child_number
 from contracts.topics import SERVICES
 from deploy.embedded import jars
 from deploy.embedded.stack import read_state
@@ -56,7 +59,7 @@ def test_a_second_make_up_reports_that_it_is_running(installation: Installation)
 def test_a_workbook_comes_back_with_its_errors_marked(hutong: Hutong, tmp_path: Path) -> None:
     book = openpyxl.Workbook()
     assert book.active is not None
-    for row in (("姓名", "出生日期", "年级"), ("例小明", "2016-03-05", "三年级"), ("例小红", "2015-13-40", "一年级")):
+    for row in (("姓名", "出生日期", "年级"), ("例小冬", "2016-03-15", "三年级"), ("例小红", "2015-13-40", "一年级")):
         book.active.append(row)
     file = tmp_path / "学校.xlsx"
     book.save(file)
@@ -78,6 +81,7 @@ def test_a_finding_is_handled_from_report_to_result(hutong: Hutong) -> None:
     while not (ids := re.search(r"转介 (\S+)　儿童 (\S+)", ok(hutong("queue", "公安局", "--restricted")))):
         pass
     referral, child = ids.groups()
+    file = child_id("341722", parse_child_number(child))
     about = ("--child", child, "--referral", referral)
     police = ("--unit", "公安局", "--role", "police_officer", "--restricted")
     ok(hutong("act", "accept", *police, *about))
@@ -100,12 +104,46 @@ def test_a_finding_is_handled_from_report_to_result(hutong: Hutong) -> None:
     ok(hutong("act", "result", *police, *about, "--result", "resolved"))
     while "已反馈（已解决）" not in (trace := ok(hutong("trace", finding))):
         pass
-    assert f"儿童 {child}" in trace
+    assert f"儿童 {child}（档案 {file}）" in trace
+    assert ok(hutong("trace", child)) == ok(hutong("trace", file)) == trace
+    inbox = ok(hutong("inbox", "公安局", "--restricted"))
+    assert f"儿童 {child}" in inbox
+    assert str(file) not in inbox
     assert "向公安局提供信息（加密）：出生日期、姓名" in trace
     assert not re.findall(r"\b[a-z]+_[a-z_]+\b", trace)
     assert "例小明" not in trace
-    assert "转介待办（L0）" in ok(hutong("inbox", "公安局", "--restricted"))
+    assert "转介待办（L0）" in inbox
     assert hutong("queue", "公安局").out.endswith("未办 0 件，已办结 0 件。\n")
+
+
+def test_what_is_parked_for_a_child_is_shown_and_replayed_by_its_short_number(
+    installation: Installation, hutong: Hutong
+) -> None:
+    ok(
+        hutong("act", "report", "--unit", "示例医院", "--role", "doctor", "--finding", "uninsured",
+               "--township", "341722100", "--identity", "name=例小红", "--identity", "birth_date=2015-06-07")
+    )  # fmt: skip
+    while not (child := re.search(r"儿童 (\d{4}-\d{4}-\d{4}-[A-Z])", ok(hutong("queue", "341722-rsj")))):
+        pass
+    number = child[1]
+    key = str(child_id("341722", parse_child_number(number)))
+    asyncio.run(_park(installation, key))
+    assert f"{key}（儿童 {number}）  0 个事件" in ok(hutong("parked"))
+    assert ok(hutong("replay", "referral", number)) == f"referral 里 {key} 的 0 个事件已按顺序放行。\n"
+    assert "没有被搁置的事件" in ok(hutong("parked"))
+
+
+async def _park(installation: Installation, key: str) -> None:
+    """Park a key of referral without any event."""
+    connection = await asyncpg.connect(installation.dsn("referral"))
+    try:
+        await connection.execute(
+            "INSERT INTO referral.parked_key (consumer, key, topic, partition, first_offset, reason)"
+            " VALUES ('referral-findings', $1, 'registry.finding.v1', 0, 0, 'test')",
+            key,
+        )
+    finally:
+        await connection.close()
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,9 @@ from uuid import uuid4
 import pytest
 
 from cli import labels
-from cli.trace import CaseHistory, render
+from cli.trace import CaseHistory, children_in, render
 from client.kafka_client import Record
+from contracts.child_number import check_letter, format_child_number
 from contracts.referral import DutyChanged, LedgerEntryChanged, ProposalEnded, ProposalMade, ReferralChanged
 from contracts.registry import FileReassigned, ReviewResolved
 from contracts.vocabulary import (
@@ -224,6 +225,31 @@ def test_a_whole_story_shows_no_raw_code() -> None:
         "向公安局提供信息（加密）：现住址、出生日期、监护人电话",
     ):
         assert chinese in text, chinese
+
+
+def test_a_history_names_children_by_their_short_numbers() -> None:
+    """A review names the other file, whichever of the two it was requested about."""
+    merged, first, second = (str(uuid4()) for _ in range(3))
+    review = {"on": "2026-11-02", "review": str(uuid4()), "evidence": ["same_name"], "conflicts": []}
+    history = CaseHistory(
+        CHILD,
+        findings=[record("registry.FileReassigned.v1", on="2026-11-01", from_child=merged, reason="merge")],
+        files=[record("registry.ChildChanged.v1", child_version=1, sources=[], facts=[])],
+        reviews=[
+            record("registry.ReviewRequested.v1", child=str(CHILD), other=first, **review),
+            record("registry.ReviewRequested.v1", child=second, other=str(CHILD), **review),
+        ],
+    )
+    assert children_in(history) == {str(CHILD), merged, first, second}
+    history.numbers = {
+        child: format_child_number(f"48210937551{digit}")
+        for digit, child in enumerate((str(CHILD), merged, first, second))
+    }
+    text = "\n".join(render(history, COUNTY))
+    assert text.startswith(f"儿童 4821-0937-5510-{check_letter('482109375510')}（档案 {CHILD}）\n")
+    assert [f"档案 {history.numbers[merged]} 并入" in text] + [
+        f"与 {history.numbers[other]} 是不是" in text for other in (first, second)
+    ] == [True] * 3
 
 
 LATER = "code_of_a_later_version"

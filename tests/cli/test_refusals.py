@@ -43,15 +43,18 @@ def is_one_sentence(result: CommandResult) -> bool:
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (("quee",), "没有 quee 这个命令。用 hutong --help 看写法。"),
-        (("act", "acept"), "没有 acept 这个命令。用 hutong act --help 看写法。"),
-        (("queue",), "缺少 UNIT。用 hutong queue --help 看写法。"),
+        (("quee",), "没有 quee 这个命令，是不是 queue。用 hutong --help 看写法。"),
+        (("fly",), "没有 fly 这个命令。用 hutong --help 看写法。"),
+        (("act", "acept"), "没有 acept 这个命令，是不是 accept。用 hutong act --help 看写法。"),
+        (("--home", "x"), "没有写做哪件事。用 hutong --help 看写法。"),
+        (("queue", "公安局", "--restricted=1"), "--restricted 后面不要写值。用 hutong --help 看写法。"),
+        (("queue",), "缺少 单位。用 hutong queue --help 看写法。"),
         (("submit", "a.xlsx", "--unit", "教体局"), "缺少 --period。用 hutong submit --help 看写法。"),
         (("queue", "公安局", "--all"), "没有 --all 这个选项。用 hutong queue --help 看写法。"),
         (("inbox", "公安局", "教体局"), "多写了：教体局。用 hutong inbox --help 看写法。"),
         (("submit", "a.xlsx", "--period"), "--period 后面还要写一个值。用 hutong --help 看写法。"),
         (("inbox", "公安局", "--last", "x"), "--last 的写法不对：要写整数。用 hutong inbox --help 看写法。"),
-        (("trace", "例小明"), "ABOUT 的写法不对：编号要照抄，例如 .*。用 hutong trace --help 看写法。"),
+        (("trace", "例小明"), "编号 的写法不对：编号要照抄，例如 .*。用 hutong trace --help 看写法。"),
         (
             ("explain", "a.yaml", "--on", "2026-13-01"),
             "--on 的写法不对：日期要写成 2026-11-23 这样。用 hutong explain --help 看写法。",
@@ -74,7 +77,7 @@ def test_a_wrong_word_is_answered_with_the_right_ones(hutong: Hutong, words: tup
 def test_a_command_without_arguments_shows_its_help(hutong: Hutong, words: tuple[str, ...]) -> None:
     result = hutong(*words)
     assert result.code == 2
-    assert "Usage: hutong" in result.out + result.err
+    assert "用法：hutong" in result.out + result.err
 
 
 @pytest.mark.parametrize("words", NEED_AN_INSTALLATION, ids=lambda words: " ".join(words[:2]))
@@ -91,6 +94,13 @@ def test_a_damaged_installation_is_named(hutong: Hutong, tmp_path: Path) -> None
     (tmp_path / "installation.json").write_text('{"county": "341722", "users": {"intake": "a password"')
     result = hutong("--home", tmp_path, "status")
     assert (result.code, result.err) == (1, f"{tmp_path}/installation.json 读不出来。请改好它，或者从备份里恢复。\n")
+
+
+def test_a_file_that_cannot_be_read_is_named_with_the_reason(hutong: Hutong, tmp_path: Path) -> None:
+    file = tmp_path / "installation.json"
+    file.mkdir()
+    result = hutong("--home", tmp_path, "status")
+    assert (result.code, result.err) == (1, f"{file} 用不了：是文件夹，不是文件。请检查它在不在、能不能读写。\n")
 
 
 @pytest.fixture

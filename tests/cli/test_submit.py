@@ -290,3 +290,12 @@ def test_a_child_is_named_by_its_short_number_or_its_id(clients: list[Client]) -
     for typed in (format_child_number(number), str(child_id("341722", number))):
         run("act", "contact", "--unit", "仁里镇", "--role", "child_director", "--child", typed, "--reached")
         assert clients[-1].sent[0][2]["child"] == str(child_id("341722", number))
+
+
+@pytest.mark.parametrize("verb", ["merge", "split"])
+def test_the_other_file_is_named_by_a_short_number_or_an_id_too(clients: list[Client], verb: str) -> None:
+    number, other = "482109375516", str(child_id("341722", "482109375517"))
+    for typed in (format_child_number("482109375517"), other):
+        run("act", verb, "--unit", "民政局", "--role", "county_civil_affairs",
+            "--child", format_child_number(number), "--other", typed)  # fmt: skip
+        assert clients[-1].sent[0][2]["other"] == other

@@ -20,6 +20,7 @@ from confluent_kafka.admin import AdminClient
 
 from cli import main
 from client.kafka_client import KafkaClient, Record
+from contracts.child_number import child_id, parse_child_number
 from contracts.county import County
 from demo.actors.agency import AgencySystem
 from demo.checks import privacy
@@ -93,12 +94,16 @@ class RunningCounty:
         return out.getvalue()
 
     def notice(self, unit: str, sentence: str) -> tuple[str, str]:
-        """Return the subject and the child of the newest notice in a unit's inbox with this sentence."""
+        """Return the subject and the child's number of the newest notice in a unit's inbox with this sentence."""
         inbox = self.output_of("inbox", unit)
         found = re.findall(rf"{sentence}.*\n    事项 (\S+)　儿童 (\S+)", inbox)
         assert found, inbox
         about, child = found[-1]
         return about, child
+
+    def child_id(self, number: str) -> str:
+        """Return the id, as events carry it, of the child with a short number."""
+        return str(child_id(self.county.code, parse_child_number(number)))
 
     def agency(self, unit: str) -> AgencySystem:
         """Return an agency's own Kafka client, with its log-in and private key, after it has read all new records."""

@@ -107,10 +107,10 @@ def test_all_three_reports_are_linked_to_one_migrant_child(county: RunningCounty
 
 def test_the_referral_is_in_the_agency_s_queue(county: RunningCounty, notes: Notes) -> None:
     [(notes.referral, queued)] = county.agency(DISABLED_ID).cases.items()
-    notes.child = queued.entry["child"]
 
     assert (queued.entry["route"], queued.entry["state"], queued.entry["assigned"]) == ("R22", "sent", True)
-    assert f"转介 {notes.referral}　儿童 {notes.child}" in county.output_of("queue", "残联")
+    [notes.child] = re.findall(rf"转介 {notes.referral}　儿童 (\S+)", county.output_of("queue", "残联"))
+    assert county.child_id(notes.child) == queued.entry["child"]
 
 
 def test_the_agency_decrypts_only_the_fields_of_the_whitelist(county: RunningCounty, notes: Notes) -> None:
@@ -186,7 +186,10 @@ def test_a_child_without_papers_is_referred_immediately_and_opens_a_review(count
     notes.other_finding = county.report_number(county.act("report", *DOCTOR, finding="uninsured", identity=identity))
 
     [(notes.other_referral, queued)] = county.agency(INSURANCE_ID).cases.items()
-    notes.other_child = queued.entry["child"]
+    [notes.other_child] = re.findall(
+        rf"转介 {notes.other_referral}　儿童 (\S+)", county.output_of("queue", INSURANCE_ID)
+    )
+    assert county.child_id(notes.other_child) == queued.entry["child"]
     assert notes.other_child != notes.child
     assert "id_number" not in county.disclosed_fields(INSURANCE_ID, notes.other_referral)
     notes.question, child = county.notice("民政局", "有两份档案可能是同一名儿童")
@@ -197,7 +200,7 @@ def test_a_person_merges_the_two_files_and_the_referral_follows(county: RunningC
     """The open referral is hers now, and the agency gets the number that the hospital did not know."""
     county.act("confirm", *CIVIL_AFFAIRS, child=notes.child, proposal=notes.question)
 
-    assert county.agency(INSURANCE_ID).cases[notes.other_referral].entry["child"] == notes.child
+    assert county.agency(INSURANCE_ID).cases[notes.other_referral].entry["child"] == county.child_id(notes.child)
     assert "id_number" in county.disclosed_fields(INSURANCE_ID, notes.other_referral)
     assert f"儿童 {notes.child}" in county.output_of("trace", notes.other_finding)
 
@@ -206,7 +209,7 @@ def test_a_person_splits_them_again_and_each_keeps_its_own(county: RunningCounty
     """It was another child: the referral moves back to her file, and the ledger entry stays with Xiaoyu."""
     county.act("split", *CIVIL_AFFAIRS, child=notes.child, other=notes.other_child)
 
-    assert county.agency(INSURANCE_ID).cases[notes.other_referral].entry["child"] == notes.other_child
+    assert county.agency(INSURANCE_ID).cases[notes.other_referral].entry["child"] == county.child_id(notes.other_child)
     assert "id_number" not in county.disclosed_fields(INSURANCE_ID, notes.other_referral)
     ledger = county.output_of("ledger")
     assert notes.child in ledger
