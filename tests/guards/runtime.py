@@ -17,8 +17,16 @@ _BROKERS = "tests/runtime/test_brokers.py::"
 _CHAIN = "tests/runtime/test_chain.py::"
 _LOGS = "tests/runtime/test_logs.py::"
 _WORKER = "tests/runtime/test_worker.py::"
+_SESSIONS = "tests/runtime/test_sessions.py::"
 
 GUARDS = [
+    Guard(
+        "runtime: a statement that a silent server does not answer is given up",
+        "runtime/storage/database.py",
+        "        command_timeout=COMMAND_TIMEOUT,\n        reset=_as_it_is,\n",
+        "        reset=_as_it_is,\n",
+        _SESSIONS + "test_a_worker_whose_session_does_not_answer_ends",
+    ),
     Guard(
         "runtime: a worker that never ends holds up no rebalance",
         "runtime/consume/worker.py",
