@@ -20,6 +20,7 @@ class RebalanceListener(ConsumerRebalanceListener):  # type: ignore[misc]
         self._positioning: asyncio.Task[None] | None = None
 
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
+        self.group.interrupt.set()  # or positioning would go on if a failure took the place of its cancellation
         await self.stop()
         await self.group.on_revoked()
 

@@ -131,7 +131,9 @@ class PartitionProcessor:
                     if careful:
                         raise RuntimeError("an unprocessable event was not found by halving") from error
                     careful = True
-                except Exception as error:  # noqa: BLE001 - whatever it is, this batch is not over
+                except Exception as error:
+                    if _is_cancelled():
+                        raise asyncio.CancelledError from error
                     long = self._ran_too_long(error)
                     tries = await self._handle_failure(error, tries, backoff)
                     careful = careful or tries >= self._context.settings.tries
@@ -580,6 +582,12 @@ def _outcomes(work: BatchAttempt, *, of_unit: bool) -> list[bool]:
         offsets += [dead.raw.offset for dead in work.dead]
         offsets += [read.raw.offset for read in work.reads if isinstance(read, UnreadableEvent)]
     return [offset in bad for offset in sorted(offsets) if offset not in queued]
+
+
+def _is_cancelled() -> bool:
+    """True if this task was cancelled, though what ended its attempt was another error: the rollback's, for example."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _raw(raws: Sequence[ConsumerRecord], offset: int) -> ConsumerRecord:
