@@ -1,6 +1,7 @@
 """Each partition has a worker of its own: what one tries again, or has too much of, is no matter of the others."""
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator, Iterable
 from typing import Any
@@ -146,20 +147,23 @@ async def test_positioning_ends_with_its_partitions_though_a_failure_takes_the_p
 ) -> None:
     begun = asyncio.Event()
 
-    async def fail_when_cancelled(_: Iterable[tuple[str, int]]) -> None:
-        begun.set()
-        try:
-            await asyncio.Event().wait()
-        except asyncio.CancelledError:
-            raise ConnectionError("the session is gone") from None
+    async def lose_the_database(_: Iterable[tuple[str, int]]) -> None:
+        if not begun.is_set():
+            begun.set()
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()
+        raise ConnectionError("the database is away")
 
-    monkeypatch.setattr(consumer, "position", fail_when_cancelled)
+    monkeypatch.setattr(consumer, "position", lose_the_database)
     listener = RebalanceListener()
     listener.group = consumer
     listener._positioning = asyncio.create_task(listener._position())
     await asyncio.wait_for(begun.wait(), 20)
-    await asyncio.wait_for(listener.on_partitions_revoked(set()), 20)
-    assert listener._positioning.done()
+    revoking = asyncio.create_task(listener.on_partitions_revoked(set()))
+    done, _ = await asyncio.wait([revoking], timeout=20)
+    consumer.interrupt.set()
+    await revoking
+    assert done
 
 
 async def test_what_is_taken_away_ends_with_the_transaction_in_flight(
