@@ -91,18 +91,21 @@ async def test_a_partition_that_is_tried_again_for_ever_holds_up_no_other(
 async def test_a_worker_that_never_ends_does_not_hold_up_a_rebalance(
     world: World, service: Service, consumer: ConsumerGroup
 ) -> None:
-    begun = asyncio.Event()
+    begun, over = asyncio.Event(), asyncio.Event()
 
     async def never(batch: Batch[Any], tx: Tx) -> list[OutboundEvent]:
         begun.set()
-        await asyncio.Event().wait()
+        await over.wait()
         return []
 
     handle(consumer, {PLACE[0]: never})
     consumer.dispatch(puts(world, PLACE, [0]))
     await asyncio.wait_for(begun.wait(), 20)
     consumer.revoke_timeout = 0.1
-    await asyncio.wait_for(consumer.on_revoked(), 20)
+    try:
+        await asyncio.wait_for(consumer.on_revoked(), 20)
+    finally:
+        over.set()
     assert consumer.assigned == set()
     consumer.on_assigned({PLACE})
     consumer.ready.add(PLACE)
