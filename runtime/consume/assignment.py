@@ -21,6 +21,7 @@ class RebalanceListener(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
         """Finish or cancel what is in flight before Kafka assigns the partitions elsewhere."""
+        self.group.interrupt.set()  # or positioning would go on if a failure took the place of its cancellation
         await self.stop()
         await self.group.on_revoked()
 

@@ -326,6 +326,9 @@ class ConsumerGroup:
         self.interrupt.set()
         self.ready.clear()
         await asyncio.gather(*(worker.end(self.revoke_timeout) for worker in self._workers.values()))
+        for place, worker in self._workers.items():
+            if worker.working:  # cancelled, and not over yet: the next worker must not share its processor
+                self._processors.pop(place, None)
         self._workers.clear()
         for topic, partition in self.assigned:
             self._drop_gauge(self.context.metrics.lag, topic, partition)

@@ -139,7 +139,9 @@ class PartitionProcessor:
                     if isolate:
                         raise RuntimeError("bisecting did not find the unprocessable event") from error
                     isolate = True
-                except Exception as error:  # noqa: BLE001 - whatever it is, this batch is not over
+                except Exception as error:
+                    if _is_cancelled():
+                        raise asyncio.CancelledError from error
                     long = self._ran_too_long(error)
                     tries = await self._handle_failure(error, tries, backoff)
                     isolate = isolate or tries >= self._context.settings.tries
@@ -305,3 +307,9 @@ def _outcomes(attempt: BatchAttempt, *, of_unit: bool) -> list[bool]:
         offsets += [dead.raw.offset for dead in attempt.dead]
         offsets += [read.raw.offset for read in attempt.reads if isinstance(read, UnreadableEvent)]
     return [offset in bad for offset in sorted(offsets) if offset not in queued]
+
+
+def _is_cancelled() -> bool:
+    """Return whether this task was cancelled though another error, such as the rollback's, ended its attempt."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

@@ -21,6 +21,8 @@ else:
 
 POOL_SIZE = 6
 STATEMENT_TIMEOUT = 20.0
+COMMAND_TIMEOUT = STATEMENT_TIMEOUT + 10
+"""Seconds; a statement to which a silent server has not answered by then is given up."""
 LOCK_TIMEOUT = 10.0
 """Seconds; a session is waited for as long as a lock."""
 _ABOUT_THE_EVENT = ("22", "23", "54", "P0")
@@ -62,10 +64,10 @@ async def open_pool(schema: str, settings: Settings) -> Database:
     """Open a small pool of sessions in the service's schema."""
     return await asyncpg.create_pool(
         settings.postgres,
-        min_size=1,
+        min_size=0,
         max_size=POOL_SIZE,
         server_settings=server_settings(schema, settings),
-        command_timeout=STATEMENT_TIMEOUT + 10,
+        command_timeout=COMMAND_TIMEOUT,
         reset=_as_it_is,
     )
 
@@ -79,7 +81,7 @@ async def open_session(schema: str, settings: Settings, **more: str) -> Any:
     return await asyncpg.connect(
         settings.postgres,
         server_settings=server_settings(schema, settings) | more,
-        command_timeout=STATEMENT_TIMEOUT + 10,
+        command_timeout=COMMAND_TIMEOUT,
     )
 
 

@@ -18,8 +18,37 @@ _BROKERS = "tests/runtime/test_brokers.py::"
 _CHAIN = "tests/runtime/test_chain.py::"
 _LOGS = "tests/runtime/test_logs.py::"
 _WORKER = "tests/runtime/test_worker.py::"
+_SESSIONS = "tests/runtime/test_sessions.py::"
 
 GUARDS = [
+    Guard(
+        "runtime: a statement that a silent server does not answer is given up",
+        "runtime/storage/database.py",
+        "        command_timeout=COMMAND_TIMEOUT,\n        reset=_as_it_is,\n",
+        "        reset=_as_it_is,\n",
+        _SESSIONS + "test_a_worker_whose_session_does_not_answer_ends",
+    ),
+    Guard(
+        "runtime: a cancelled worker ends, whatever its rollback raises",
+        "runtime/consume/partition.py",
+        "return task is not None and task.cancelling() > 0",
+        "return False",
+        _WORKER + "test_a_cancelled_worker_ends_though_its_rollback_fails",
+    ),
+    Guard(
+        "runtime: no two workers share a processor",
+        "runtime/consume/group.py",
+        "                self._processors.pop(place, None)\n",
+        "                pass\n",
+        _WORKER + "test_a_cancelled_worker_ends_though_its_rollback_fails",
+    ),
+    Guard(
+        "runtime: positioning ends when its partitions are revoked",
+        "runtime/consume/assignment.py",
+        "        self.group.interrupt.set()  # or",
+        "        # or",
+        _WORKER + "test_positioning_ends_with_its_partitions_though_a_failure_takes_the_place_of_its_cancellation",
+    ),
     Guard(
         "runtime: a worker that never ends holds up no rebalance",
         "runtime/consume/worker.py",

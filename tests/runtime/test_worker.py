@@ -1,6 +1,7 @@
 """Each partition has a worker of its own: what one tries again, or has too much of, is no matter of the others."""
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator, Iterable
 from typing import Any
@@ -14,6 +15,7 @@ from aiokafka.record.memory_records import MemoryRecords
 
 from runtime import Batch, OutboundEvent, RetryLater, Service, Tx, kafka
 from runtime.consume import cursors, undecodable
+from runtime.consume.assignment import RebalanceListener
 from runtime.consume.group import ConsumerGroup
 from runtime.consume.worker import WAITING_BATCHES, WAITING_BYTES, Worker
 from tests.runtime import model
@@ -89,24 +91,82 @@ async def test_a_partition_that_is_tried_again_for_ever_holds_up_no_other(
 async def test_a_worker_that_never_ends_does_not_hold_up_a_rebalance(
     world: World, service: Service, consumer: ConsumerGroup
 ) -> None:
-    begun = asyncio.Event()
+    begun, over = asyncio.Event(), asyncio.Event()
 
     async def never(batch: Batch[Any], tx: Tx) -> list[OutboundEvent]:
         begun.set()
-        await asyncio.Event().wait()
+        await over.wait()
         return []
 
     handle(consumer, {PLACE[0]: never})
     consumer.dispatch(puts(world, PLACE, [0]))
     await asyncio.wait_for(begun.wait(), 20)
     consumer.revoke_timeout = 0.1
-    await asyncio.wait_for(consumer.on_revoked(), 20)
+    try:
+        await asyncio.wait_for(consumer.on_revoked(), 20)
+    finally:
+        over.set()
     assert consumer.assigned == set()
     consumer.on_assigned({PLACE})
     consumer.ready.add(PLACE)
     handle(consumer, {PLACE[0]: model.on_put})
     await applied(consumer, puts(world, PLACE, [0]))
     assert await audited(service) == [0], "it is applied once, by the worker that follows"
+
+
+async def test_a_cancelled_worker_ends_though_its_rollback_fails(
+    world: World, service: Service, consumer: ConsumerGroup
+) -> None:
+    """Its partition may have come back meanwhile, and with it a worker of its own."""
+    begun, over, tries = asyncio.Event(), asyncio.Event(), 0
+
+    async def on_put(batch: Batch[Any], tx: Tx) -> list[OutboundEvent]:
+        nonlocal tries
+        tries += 1
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            await over.wait()
+            raise ConnectionError("the session is gone") from None
+        return []
+
+    handle(consumer, {PLACE[0]: on_put})
+    consumer.dispatch(puts(world, PLACE, [0]))
+    await asyncio.wait_for(begun.wait(), 20)
+    worker, processor = consumer._worker(PLACE), consumer.processor(*PLACE)
+    consumer.revoke_timeout = 0.1
+    await asyncio.wait_for(consumer.on_revoked(), 20)
+    consumer.on_assigned({PLACE})
+    assert worker.working
+    assert consumer.processor(*PLACE) is not processor
+    over.set()
+    await asyncio.wait_for(worker.drain(), 20)
+    assert tries == 1
+
+
+async def test_positioning_ends_with_its_partitions_though_a_failure_takes_the_place_of_its_cancellation(
+    consumer: ConsumerGroup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = asyncio.Event()
+
+    async def lose_the_database(_: Iterable[tuple[str, int]]) -> None:
+        if not begun.is_set():
+            begun.set()
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()
+        raise ConnectionError("the database is away")
+
+    monkeypatch.setattr(consumer, "position", lose_the_database)
+    listener = RebalanceListener()
+    listener.group = consumer
+    listener._positioning = asyncio.create_task(listener._position())
+    await asyncio.wait_for(begun.wait(), 20)
+    revoking = asyncio.create_task(listener.on_partitions_revoked(set()))
+    done, _ = await asyncio.wait([revoking], timeout=20)
+    consumer.interrupt.set()
+    await revoking
+    assert done
 
 
 async def test_what_is_taken_away_ends_with_the_transaction_in_flight(
