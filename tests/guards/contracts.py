@@ -4,7 +4,7 @@ from tests.guards.guard import Guard
 
 _SCHEMAS = "tests/contracts/test_schemas.py::"
 _FLOW = "tests/contracts/test_flow.py::"
-_RESTRICTED = "tests/restricted/test_restricted_matters.py::"
+_RESTRICTED = "tests/restricted/test_restricted_referrals.py::"
 _TOPICS = "tests/contracts/test_topics.py::"
 _ENVELOPE = "tests/contracts/test_envelope.py::"
 _READ = "tests/contracts/test_read_properties.py::"
@@ -151,14 +151,14 @@ GUARDS = [
         "contracts/registry.py",
         'return f"disclosure.{self.unit}.restricted.v1" if self.restricted else',
         'return f"disclosure.{self.unit}.v1" if self.restricted else',
-        _RESTRICTED + "test_every_ordinary_topic_is_the_same_with_and_without_a_restricted_matter",
+        _RESTRICTED + "test_every_ordinary_topic_is_the_same_with_and_without_a_restricted_referral",
     ),
     Guard(
         "contracts: a restricted action is answered on a topic of its own",
         "contracts/intake.py",
         'return f"receipt.{self.unit}.restricted.v1" if self.restricted else',
         'return f"receipt.{self.unit}.v1" if self.restricted else',
-        _RESTRICTED + "test_every_ordinary_topic_is_the_same_with_and_without_a_restricted_matter",
+        _RESTRICTED + "test_every_ordinary_topic_is_the_same_with_and_without_a_restricted_referral",
     ),
     Guard(
         "contracts: an ordinary log-in reads no restricted disclosure",
@@ -299,6 +299,6 @@ GUARDS = [
         "contracts/intake.py",
         "    broadcast: ClassVar[bool] = True\n",
         "",
-        "tests/registry/test_logs.py::test_an_unchanged_file_speaks_for_the_children_of_every_partition",
+        "tests/registry/test_logs.py::test_an_unchanged_file_confirms_the_facts_of_children_on_every_partition",
     ),
 ]

@@ -76,7 +76,7 @@ GUARDS = [
         "runtime/observe/logs.py",
         "    stream: Any = Steady(sys.stderr)",
         "    stream: Any = sys.stderr",
-        "tests/runtime/test_logs.py::test_a_log_that_cannot_be_written_stops_nothing",
+        "tests/runtime/observe/test_logs.py::test_a_log_that_cannot_be_written_stops_nothing",
     ),
     Guard(
         "deploy: a trace shows no raw code",

@@ -391,7 +391,7 @@ GUARDS = [
         "services/referral/actions.py",
         "return None if referral is not None and referral.restricted",
         "return referral if referral is not None and referral.restricted",
-        "tests/restricted/test_restricted_matters.py::"
+        "tests/restricted/test_restricted_referrals.py::"
         "test_the_ordinary_log_in_gets_the_same_refusal_as_for_an_unknown_referral",
     ),
     Guard(
