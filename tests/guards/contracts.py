@@ -73,14 +73,14 @@ GUARDS = [
         "contracts/schemas.py",
         '            found.append(f"{kind}: was published and is gone")\n',
         "",
-        _SCHEMAS + "test_a_released_contract_stays_binding_whatever_happens_to_the_files",
+        _SCHEMAS + "test_a_released_contract_stays_binding_when_its_file_is_removed",
     ),
     Guard(
         "contracts: a release stays binding after its files are changed",
         "contracts/schemas.py",
         '_git(folder, "tag", "--list", "v*")',
         'b""',
-        _SCHEMAS + "test_a_released_contract_stays_binding_whatever_happens_to_the_files",
+        _SCHEMAS + "test_a_released_contract_stays_binding_when_its_file_is_removed",
     ),
     Guard(
         "contracts: a month of birth and a day in it share a partition",
@@ -208,7 +208,7 @@ GUARDS = [
         "contracts/event.py",
         '            ("ce_type", self.type),\n',
         '            ("ce_kind", self.type),\n',
-        _ENVELOPE + "test_the_sdk_reads_what_we_write",
+        _ENVELOPE + "test_the_sdk_reads_written_headers",
     ),
     Guard(
         "contracts: a header that is null is refused by name",

@@ -339,7 +339,7 @@ GUARDS = [
         "cli/submit.py",
         "    if is_error_sheet(sheet):",
         "    if not sheet.columns:",
-        _COMMANDS + "test_a_marked_copy_is_no_complete_list",
+        _COMMANDS + "test_an_error_sheet_is_not_accepted_as_a_complete_list",
     ),
     Guard(
         "intake: a referral that was forgotten does not close the ledger",
@@ -535,21 +535,21 @@ GUARDS = [
         "cli/submit.py",
         '        "date_1904": sheet.date_1904,\n',
         "",
-        _COMMANDS + "test_a_workbook_goes_as_it_stands_and_comes_back_marked",
+        _COMMANDS + "test_a_workbook_is_sent_unchanged_and_its_errors_are_marked_in_a_copy",
     ),
     Guard(
         "intake: nothing is sent for a period that is none",
         "cli/submit.py",
         "    if not (period.isascii() and re.fullmatch(PERIOD, period)):",
         "    if not period:",
-        _COMMANDS + "test_nothing_is_sent_that_would_be_refused_for_its_name",
+        _COMMANDS + "test_a_file_with_an_unknown_dataset_or_period_is_not_sent",
     ),
     Guard(
         "intake: a quotation mark that is never closed is noticed",
         "workbooks/reader.py",
         ", strict=True)\n        return [[_stripped",
         ")\n        return [[_stripped",
-        _BOOKS + "test_a_quotation_mark_that_is_never_closed_swallows_no_row",
+        _BOOKS + "test_an_unclosed_quotation_mark_is_reported",
     ),
     Guard(
         "intake: merged cells and the cells that are read are counted from the same column",
@@ -584,7 +584,7 @@ GUARDS = [
         "deploy/files.py",
         "_IN_FOLDER, 0o600, dir_fd",
         "_IN_FOLDER, 0o644, dir_fd",
-        _BOOKS + "test_the_senders_rows_come_back_with_the_cells_marked",
+        _BOOKS + "test_the_error_sheet_has_the_senders_rows_with_the_cells_marked",
     ),
     Guard(
         "intake: only a marked copy that nobody has changed is replaced",
