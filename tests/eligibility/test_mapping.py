@@ -14,14 +14,13 @@ from contracts.vocabulary import NUMBER_BOUNDS, Answer, FactName
 from services.eligibility.domain.assessment import assess, withdrawn_assessment
 from services.eligibility.domain.divisions import PlaceRelation, is_outside, relate, same_township
 from services.eligibility.domain.facts import NUMBERS, Claim, UnreadableFact, parse_facts
+from services.eligibility.events import child_assessed, serialize_answers
 from services.eligibility.mapping import (
     parse_claims,
     rule_basis,
     rule_parameters,
-    serialize_answers,
     serialize_claims,
     to_claims,
-    to_event,
 )
 from tests.county import a_county, demo_county
 from tests.eligibility.conftest import child_id
@@ -121,7 +120,7 @@ def test_everything_in_an_assessment_arrives_in_the_event() -> None:
             assessment, case.county, state="on_file", absorbed_by=None, absorbs=(), residence="341722100"
         )
 
-        emitted_event = to_event(child_id(1), 7, 2, case.on, content)
+        emitted_event = child_assessed(child_id(1), 7, 2, case.on, content)
         event = ChildAssessed.model_validate_json(emitted_event.encoded())
 
         assert (emitted_event.key, emitted_event.kind, emitted_event.topic_name) == (
@@ -153,13 +152,13 @@ def test_everything_in_an_assessment_arrives_in_the_event() -> None:
         assert _within(orjson.loads(emitted_event.encoded()), event.model_dump(mode="json"))
 
 
-def _within(emitted_event: Any, read: Any) -> bool:
+def _within(written: Any, read: Any) -> bool:
     """Every written value is read back unchanged; an omitted one has the default of its contract."""
-    if isinstance(emitted_event, dict):
-        return all(name in read and _within(part, read[name]) for name, part in emitted_event.items())
-    if isinstance(emitted_event, list):
-        return len(emitted_event) == len(read) and all(map(_within, emitted_event, read))
-    return bool(emitted_event == read)
+    if isinstance(written, dict):
+        return all(name in read and _within(part, read[name]) for name, part in written.items())
+    if isinstance(written, list):
+        return len(written) == len(read) and all(map(_within, written, read))
+    return bool(written == read)
 
 
 def test_no_event_contains_anything_that_could_be_an_identity() -> None:

@@ -19,6 +19,7 @@ _CIRCUIT_BREAKER = "tests/runtime/consume/test_circuit_breaker.py::"
 _CURSOR_CHECK = "tests/runtime/consume/test_cursor_check.py::"
 _OUTBOX = "tests/runtime/publish/test_outbox.py::"
 _RELAY = "tests/runtime/publish/test_relay.py::"
+_REST = "tests/runtime/consume/test_rest.py::"
 _KAFKA = "tests/runtime/test_kafka.py::"
 _END_TO_END = "tests/runtime/test_end_to_end.py::"
 _LOGS = "tests/runtime/observe/test_logs.py::"
@@ -56,15 +57,15 @@ GUARDS = [
     Guard(
         "runtime: the reader drops numbers it has had",
         "runtime/consume/sequence.py",
-        "        if sequence <= known.last_sequence:\n            return SequenceCheck.DUPLICATE\n",
+        "        if sequence <= state.last_sequence:\n            return SequenceCheck.DUPLICATE\n",
         "",
         _ONCE + "test_two_services_apply_every_event_once_in_order_and_drop_duplicates",
     ),
     Guard(
         "runtime: the reader takes only the next number",
         "runtime/consume/sequence.py",
-        "if sequence > known.last_sequence + 1:",
-        "if sequence > known.last_sequence + 1_000_000:",
+        "if sequence > state.last_sequence + 1:",
+        "if sequence > state.last_sequence + 1_000_000:",
         _SEQUENCE + "test_an_out_of_order_record_is_applied_in_its_sequence",
     ),
     Guard(
@@ -97,24 +98,24 @@ GUARDS = [
     ),
     Guard(
         "runtime: a failing event is looked for by halving",
-        "runtime/consume/partition.py",
+        "runtime/consume/handling.py",
         "        middle = len(events) // 2\n",
-        "        for one in events:\n            self._park(work, one, raws[one.offset], OSError())\n"
+        "        for one in events:\n            self._park(attempt, one, raws[one.offset], OSError())\n"
         "        return []\n        middle = 0\n",
         _PARKING + "test_a_bad_event_parks_only_its_own_key_in_order[unprocessable]",
     ),
     Guard(
         "runtime: what follows a parked event queues behind it",
-        "runtime/consume/partition.py",
-        "held = work.parked.parked_among(*self._keys(read)) if work.parked.keys else None",
-        "held = None",
+        "runtime/consume/handling.py",
+        "parked_key = attempt.parked.parked_among(*self._keys(read)) if attempt.parked.keys else None",
+        "parked_key = None",
         _PARKING + "test_a_bad_event_parks_only_its_own_key_in_order[unprocessable]",
     ),
     Guard(
         "runtime: within its own batch too",
-        "runtime/consume/partition.py",
-        "            held = work.parked.parked_among(*self._keys(event))\n",
-        "            held = None\n",
+        "runtime/consume/handling.py",
+        "            parked_key = attempt.parked.parked_among(*self._keys(event))\n",
+        "            parked_key = None\n",
         _PARKING + "test_a_bad_event_parks_only_its_own_key_in_order[bug]",
     ),
     Guard(
@@ -176,15 +177,15 @@ GUARDS = [
     Guard(
         "runtime: a topic made anew is noticed",
         "runtime/consume/cursor_check.py",
-        "if found.topic_id != topic_id:",
-        "if found.partitions < 0:",
+        "if described.topic_id != topic_id:",
+        "if described.partitions < 0:",
         _WATCHDOG + "test_a_recreated_topic_halts_its_partitions",
     ),
     Guard(
         "runtime: a changed number of partitions is noticed",
         "runtime/consume/cursor_check.py",
-        "if found.partitions != partitions:",
-        "if found.partitions < 0:",
+        "if described.partitions != partitions:",
+        "if described.partitions < 0:",
         _CURSOR_CHECK + "test_a_changed_partition_has_a_cursor_problem",
     ),
     Guard(
@@ -198,8 +199,8 @@ GUARDS = [
     Guard(
         "runtime: a lane waits for its day's work",
         "runtime/consume/partition.py",
-        "        if work.completes_day:\n            self._owner.block(self.topic, self.partition)\n",
-        "        if work.completes_day:\n            self._context.days_changed.set()\n",
+        "        if attempt.completes_day:\n            self._owner.block(self.topic, self.partition)\n",
+        "        if attempt.completes_day:\n            self._context.days_changed.set()\n",
         _DAYS + "test_records_behind_a_watermark_wait_until_the_day_is_complete",
     ),
     Guard(
@@ -261,7 +262,7 @@ GUARDS = [
     ),
     Guard(
         "runtime: what fails while a message is read is the message's own",
-        "runtime/consume/partition.py",
+        "runtime/consume/reading.py",
         "        except MemoryError:\n            raise\n        except Exception as error:",
         "        except LookupError as error:",
         _PARTITION + "test_a_failure_of_the_decoder_affects_only_its_own_message",
@@ -290,9 +291,9 @@ GUARDS = [
     Guard(
         "runtime: what is said is written in the transaction of the state",
         "runtime/consume/partition.py",
-        '                await context.outbox.write(session, cursor["producer_id"], work.rows)\n',
+        "                await context.outbox.write(session, producer_id, attempt.rows)\n",
         "                async with context.pool.acquire() as other, other.transaction():\n"
-        '                    await context.outbox.write(other, cursor["producer_id"], work.rows)\n',
+        "                    await context.outbox.write(other, producer_id, attempt.rows)\n",
         _ONCE + "test_a_process_killed_at_a_failpoint_loses_and_duplicates_nothing[before_commit]",
     ),
     Guard(
@@ -306,7 +307,7 @@ GUARDS = [
     Guard(
         "runtime: the five services drop numbers they have had",
         "runtime/consume/sequence.py",
-        "        if sequence <= known.last_sequence:\n            return SequenceCheck.DUPLICATE\n",
+        "        if sequence <= state.last_sequence:\n            return SequenceCheck.DUPLICATE\n",
         "",
         _END_TO_END + "test_failures_do_not_change_the_outcome_of_the_five_services",
     ),
@@ -356,9 +357,44 @@ GUARDS = [
     Guard(
         "runtime: who stands by is not woken by what it says itself",
         "runtime/publish/relay.py",
-        "await self._pause(self._stopping, _STANDBY)",
-        "await self._pause(self._wake, _STANDBY)",
+        "                self._wake.clear()\n                await",
+        "                self._wake.clear()\n                until = 0.0\n                await",
         _RELAY + "test_a_standby_relay_is_not_woken_by_its_own_outbox",
+    ),
+    Guard(
+        "runtime: the active relay is notified of what another process has written",
+        "runtime/publish/relay.py",
+        "                await session.execute(sql.NOTIFY, self._channel)",
+        "                pass",
+        _RELAY + "test_the_active_relay_publishes_rows_of_another_process_immediately",
+    ),
+    Guard(
+        "runtime: at rest the broker holds requests",
+        "runtime/consume/group.py",
+        "        self._set_fetch_wait(kafka)\n        linger",
+        "        linger",
+        _REST + "test_at_rest_the_broker_holds_a_request_until_there_is_a_record",
+    ),
+    Guard(
+        "runtime: a record ends the rest",
+        "runtime/consume/group.py",
+        "        if many:\n            self._active_at = time.monotonic()\n",
+        "",
+        _REST + "test_after_a_record_requests_are_short_again",
+    ),
+    Guard(
+        "runtime: a seek ends the rest",
+        "runtime/consume/group.py",
+        "        self._end_rest()\n        self._worker",
+        "        self._worker",
+        _REST + "test_a_seek_or_an_assignment_ends_the_rest",
+    ),
+    Guard(
+        "runtime: a partition that waits for a day keeps its group from resting",
+        "runtime/consume/group.py",
+        "self.assigned <= settled and ",
+        "",
+        _REST + "test_a_group_with_a_partition_that_waits_for_a_day_is_not_at_rest",
     ),
     Guard(
         "runtime: processes share the units' topics",
@@ -405,8 +441,8 @@ GUARDS = [
     Guard(
         "runtime: who stands by again is no longer failing",
         "runtime/publish/relay.py",
-        "            await self._pause(self._stopping, _STANDBY)\n            self._reset_failures(backoff)\n",
-        "            await self._pause(self._stopping, _STANDBY)\n",
+        "            await self._stand_by(session)\n            self._reset_failures(backoff)\n",
+        "            await self._stand_by(session)\n",
         _RELAY + "test_a_relay_on_standby_is_no_longer_a_health_problem",
     ),
     Guard(
@@ -489,8 +525,8 @@ GUARDS = [
     Guard(
         "runtime: a replay decides for today",
         "runtime/consume/partition.py",
-        'work = BatchAttempt(raws, facts["day"], facts["now"]',
-        'work = BatchAttempt(raws, None, facts["now"]',
+        'attempt = BatchAttempt(raws, facts["day"], facts["now"]',
+        'attempt = BatchAttempt(raws, None, facts["now"]',
         _PARTITION + "test_a_replayed_event_is_processed_for_the_current_day",
     ),
     Guard(
@@ -545,15 +581,15 @@ GUARDS = [
     Guard(
         "runtime: a failure's message is not logged in a library's words",
         "runtime/observe/logs.py",
-        '        event["event"] = _unsaid(str(event["event"]), error)\n',
+        '        event["event"] = _without_error_text(str(event["event"]), error)\n',
         "",
         _LOGS + "test_a_failure_is_logged_by_type_and_place_without_its_message",
     ),
     Guard(
         "runtime: a reason repeats no column of the sender's",
         "runtime/consume/decode.py",
-        'str(part) if isinstance(part, int) or part in known else "*"',
-        'str(part) if known else "*"',
+        'str(part) if isinstance(part, int) or part in field_names else "*"',
+        'str(part) if field_names else "*"',
         _DECODE + "test_the_reason_of_an_unreadable_event_repeats_none_of_its_content",
     ),
     Guard(
@@ -586,9 +622,9 @@ GUARDS = [
     ),
     Guard(
         "runtime: what was kept back is said before the day ends",
-        "runtime/consume/partition.py",
-        "while work.completes_day or not work.raws:",
-        "while not work.raws:",
+        "runtime/consume/coalescing.py",
+        "while attempt.completes_day or not attempt.raws:",
+        "while not attempt.raws:",
         _COALESCING + "test_coalesced_snapshots_precede_the_watermark_of_their_day",
     ),
     Guard(
@@ -642,9 +678,9 @@ GUARDS = [
     ),
     Guard(
         "runtime: before a day ends the older is said first",
-        "runtime/consume/partition.py",
-        "work.rows = kept + work.rows",
-        "work.rows = work.rows + kept",
+        "runtime/consume/coalescing.py",
+        "attempt.rows = flushed + attempt.rows",
+        "attempt.rows = attempt.rows + flushed",
         _COALESCING + "test_coalesced_snapshots_are_emitted_before_newer_ones_when_a_day_is_completed",
     ),
     Guard(

@@ -10,6 +10,7 @@ from runtime import Batch, OutboundEvent, Service, Tx, partition_of
 from runtime.consume.attempt import BatchAttempt
 from runtime.consume.group import BULK_IDLE_SECONDS, COALESCE_SECONDS
 from runtime.consume.partition import PartitionProcessor
+from runtime.consume.reading import BatchReader
 from runtime.handlers import InboundEvent
 from runtime.observe.failpoints import EXIT_CODE
 from tests.runtime import model
@@ -127,13 +128,13 @@ async def test_coalesced_snapshots_are_emitted_before_newer_ones_when_a_day_is_c
 ) -> None:
     """The batch that completes the day emits a newer snapshot itself."""
     await processor.apply([put(system, 0, "a")], more_to_come=True)
-    read = PartitionProcessor._read
+    read = BatchReader._read
 
-    def completing_read(self: PartitionProcessor, raw: Any, work: BatchAttempt, *more: Any) -> bool:
-        work.completes_day = read(self, raw, work, *more) or raw.offset == 1
-        return work.completes_day
+    def completing_read(self: BatchReader, raw: Any, attempt: BatchAttempt, *more: Any) -> bool:
+        attempt.completes_day = read(self, raw, attempt, *more) or raw.offset == 1
+        return attempt.completes_day
 
-    monkeypatch.setattr(PartitionProcessor, "_read", completing_read)
+    monkeypatch.setattr(BatchReader, "_read", completing_read)
     await processor.apply([put(system, 1, "a", what)], more_to_come=more)
     assert await emitted(service) == [("a", 0), ("a", 1)]
 
@@ -154,7 +155,7 @@ async def test_a_batch_that_is_not_committed_coalesces_nothing(
 async def test_many_coalesced_snapshots_are_flushed_in_parts(
     system: ModelSystem, service: Service, processor: PartitionProcessor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runtime.consume.partition._FLUSH_ROWS", 3)
+    monkeypatch.setattr("runtime.consume.coalescing._FLUSH_ROWS", 3)
     await processor.apply([put(system, n, name) for n, name in enumerate("gfedcba")], more_to_come=True)
     assert await processor.apply(())
     assert await coalesced(service) == ["d", "e", "f", "g"]
@@ -285,7 +286,7 @@ async def test_coalesced_snapshots_are_emitted_after_the_longest_coalescing_time
     await consumer.drain()
     assert (await coalesced(service), await emitted(service)) == (["a"], [])
     assert processor.coalescing_since is not None
-    processor.coalescing_since -= COALESCE_SECONDS
+    processor._coalescing.since = processor.coalescing_since - COALESCE_SECONDS
     consumer.flush_coalesced()
     await consumer.drain()
     assert (await coalesced(service), await emitted(service)) == ([], [("a", 0)])

@@ -18,7 +18,7 @@ def test_a_changed_partition_has_a_cursor_problem() -> None:
         return cursor_check.cursor_problem(described, **(values | changes))
 
     assert problem_of(Described("a", 4)) is None
-    assert "anew" in (problem_of(Described("b", 4)) or "")
+    assert "created again" in (problem_of(Described("b", 4)) or "")
     assert "8 partitions, not 4" in (problem_of(Described("a", 8)) or "")
     assert "10 is gone" in (problem_of(Described("a", 4), first_offset=11) or "")
     assert problem_of(Described("a", 4), first_offset=11, compacted=True) is None, "compaction deletes replaced records"

@@ -41,14 +41,14 @@ async def test_a_recreated_topic_halts_its_partitions(system: ModelSystem) -> No
     system.flush()
     # The client loses its assignment with the topic and reports nothing; the watchdog checks the topic nevertheless.
     reasons = await wait_until_halted(alpha, system.partitions)
-    assert all("anew" in reason or "gone" in reason for reason in reasons)
+    assert all("created again" in reason or "gone" in reason for reason in reasons)
     assert await system.value("alpha", "select count(*) from audit where name = 'refilled'") == 0
     assert alpha.get("/health")[0] == 503
     await alpha.stop()
 
     restarted = system.start("alpha")
     reasons = await wait_until_halted(restarted, system.partitions)
-    assert all("anew" in reason for reason in reasons), "the halt outlives a restart"
+    assert all("created again" in reason for reason in reasons), "the halt outlives a restart"
     assert await system.value("alpha", "select count(*) from audit where name = 'refilled'") == 0
 
 
@@ -71,7 +71,7 @@ async def test_a_recreated_topic_is_noticed_without_an_assignment(
 
     try:
         await eventually(wait_until_halted, what="the partition is halted")
-        assert "anew" in consumer.halted[partition]
+        assert "created again" in consumer.halted[partition]
     finally:
         service.watchdog.stop()
         await watchdog

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -76,6 +76,7 @@ async def write_outbox(
         await service.context.outbox.write(
             session, list(service.context.producer_ids.values())[producer], service.context.outbox.rows(events)
         )
+    service.context.outbox_written.set()
 
 
 def consumed(service: Service, system: ModelSystem) -> tuple[list[int], int]:
@@ -194,7 +195,6 @@ async def test_a_standby_relay_is_not_woken_by_its_own_outbox(
     monkeypatch.setattr(asyncpg.Connection, "fetchval", count_tries)
     assert await system.database.fetchval(sql.TRY_LOCK, relay._LOCK_SPACE, service.name)
     await write_outbox(service, system)
-    service.context.outbox_written.set()
     relaying = asyncio.create_task(service.relay.run())
 
     async def three_tries() -> bool:
@@ -209,6 +209,30 @@ async def test_a_standby_relay_is_not_woken_by_its_own_outbox(
     await wait_until_published(service)
     service.relay.stop()
     await relaying
+
+
+async def test_the_active_relay_publishes_rows_of_another_process_immediately(
+    service: Service,
+    service_with: Callable[..., Awaitable[Service]],
+    system: ModelSystem,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is notified: it does not look for rows by itself within the time of this test."""
+    monkeypatch.setattr(relay, "_IDLE", 3600.0)
+    other = await service_with(ordinal=1)
+    relaying = asyncio.create_task(service.relay.run())
+
+    async def active() -> bool:
+        return service.relay.is_active
+
+    await eventually(active, what="the relay is active")
+    standing_by = asyncio.create_task(other.relay.run())
+    await write_outbox(other, system)
+    await wait_until_published(service)
+    other.relay.stop()
+    service.relay.stop()
+    await asyncio.gather(relaying, standing_by)
+    assert sorted(consumed(service, system)[0]) == [*range(ROWS)]
 
 
 async def test_a_relay_on_standby_is_no_longer_a_health_problem(
