@@ -188,7 +188,7 @@ class Installation:
     # ------------------------------------------------------------ who may log in
 
     def login(self, principal: str) -> Login:
-        """A principal's log-in at the broker; ``admin`` is the super user.
+        """Return a principal's log-in at the broker; ``admin`` is the super user.
 
         Raises:
             KeyError: the county has no such principal.
@@ -196,7 +196,7 @@ class Installation:
         return Login(principal, self.admin_password if principal == ADMIN else self.users[principal])
 
     def kafka(self, principal: str, **more: Any) -> dict[str, Any]:
-        """Configuration of a ``confluent_kafka`` client that logs in as ``principal``."""
+        """Return the configuration of a ``confluent_kafka`` client that logs in as ``principal``."""
         login = self.login(principal)
         return {
             "bootstrap.servers": self.bootstrap,
@@ -210,7 +210,7 @@ class Installation:
         }
 
     def dsn(self, role: str) -> str:
-        """Data source name of a service's role, or of the operator's."""
+        """Return the data source name of a service's role, or of the operator's."""
         return (
             f"postgresql:///{DATABASE}?host={self.postgres_host}&port={self.postgres_port}"
             f"&user={role}&password={self.roles[role]}"
@@ -241,7 +241,7 @@ class Installation:
             file.unlink()
 
     def settings_env(self, service: str, ordinal: int = 0) -> dict[str, str]:
-        """The environment of a service's process (``runtime.settings.Settings``).
+        """Return the environment of a service's process (``runtime.settings.Settings``).
 
         Raises:
             NoInstallationError: the ops team's settings cannot be read.
@@ -263,7 +263,7 @@ class Installation:
         }
 
     def clock_env(self) -> dict[str, str]:
-        """The environment of the clock's process."""
+        """Return the environment of the clock's process."""
         login = self.login("clock")
         return {
             "HUTONG_KAFKA": self.bootstrap,
@@ -282,7 +282,7 @@ class Installation:
         return self.home / "secrets" / f"{service}.json"
 
     def agency_key_file(self, principal: str) -> Path:
-        """The private key (JWK) of one of an agency's log-ins, as that log-in's own system would keep it."""
+        """Return the path of an agency log-in's private key (JWK), which its own system would keep."""
         return self.home / "agencies" / f"{principal}.jwk.json"
 
     @property

@@ -17,21 +17,21 @@ _WAIT = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """What a topic is on the broker now."""
+    """A topic as it is on the broker now."""
 
     topic_id: str
     partitions: int
 
 
 def security(settings: Settings) -> BaseSecurity | None:
-    """FastStream's security object."""
+    """Return FastStream's security object; None without a log-in."""
     if settings.kafka_user is None:
         return None
     return SASLScram512(username=settings.kafka_user, password=settings.kafka_password or "", use_ssl=False)
 
 
 def producer(settings: Settings, client_id: str) -> AIOKafkaProducer:
-    """The relay's producer: idempotent, every replica, one batch per partition at a time."""
+    """Return the relay's producer: idempotent, every replica, one batch per partition at a time."""
     return AIOKafkaProducer(
         bootstrap_servers=settings.kafka.split(","),
         client_id=client_id,
@@ -58,7 +58,7 @@ def _sasl(settings: Settings) -> dict[str, Any]:
 
 
 class Admin:
-    """The questions aiokafka cannot ask: topic ids, and offsets without being assigned."""
+    """What aiokafka cannot ask: topic ids, and offsets of partitions that are not assigned."""
 
     def __init__(self, settings: Settings, client_id: str) -> None:
         config: dict[str, Any] = {
@@ -81,11 +81,11 @@ class Admin:
         self._client = AdminClient(config)
 
     async def names(self) -> list[str]:
-        """The topics this service may see."""
+        """Return the topics that this service may see."""
         return await asyncio.to_thread(self._names)
 
     async def describe(self, names: Iterable[str]) -> dict[str, Described | None]:
-        """Each topic as it is now. None: the broker has no such topic, or hides it.
+        """Return each topic as it is now; None if the broker has no such topic, or hides it.
 
         Raises:
             OSError: the broker did not answer.
@@ -93,7 +93,7 @@ class Admin:
         return await asyncio.to_thread(self._describe, sorted(names))
 
     async def first_offsets(self, places: Iterable[tuple[str, int]]) -> dict[tuple[str, int], int]:
-        """Where each partition's log starts now.
+        """Return where each partition's log starts now.
 
         Raises:
             OSError: one of their leaders did not answer.
@@ -101,7 +101,7 @@ class Admin:
         return await asyncio.to_thread(self._offsets, list(places), OffsetSpec.earliest())  # type: ignore[no-untyped-call]
 
     async def end_offsets(self, places: Iterable[tuple[str, int]]) -> dict[tuple[str, int], int]:
-        """Where each partition's log ends now.
+        """Return where each partition's log ends now.
 
         Raises:
             OSError: one of their leaders did not answer.

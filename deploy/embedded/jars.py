@@ -48,7 +48,7 @@ def home() -> Path:
 
 
 def read_lock(path: Path = LOCK) -> list[Jar]:
-    """The pinned jars, in the order of the file."""
+    """Return the pinned jars, in the order of the file."""
     jars = []
     for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
         text = line.partition("#")[0].strip()

@@ -132,7 +132,7 @@ class EmbeddedKafka:
         return self.client_config(ADMIN, self.admin_password)
 
     def client_config(self, user: str, password: str) -> ClientConfig:
-        """Configuration for confluent-kafka clients."""
+        """Return the configuration of a confluent-kafka client."""
         return {
             "bootstrap.servers": self.bootstrap,
             "security.protocol": "SASL_PLAINTEXT",

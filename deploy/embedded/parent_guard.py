@@ -20,7 +20,7 @@ PR_SET_PDEATHSIG = 1
 
 
 def main() -> int:
-    """The server's exit code, or 1 when the owner was gone before it started."""
+    """Run the server; return its exit code, or 1 if the owner was gone before it started."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--owner", type=int, required=True, help="pid of the process that must live")
     parser.add_argument("--signal", type=int, default=signal.SIGKILL, help="what the server gets when the owner dies")

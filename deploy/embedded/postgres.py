@@ -106,7 +106,7 @@ class EmbeddedPostgres:
         return self._sockets
 
     def dsn(self, role: str, password: str, database: str = "postgres", *, tcp: bool = False) -> str:
-        """A connection string for asyncpg or libpq; through the socket, or with `tcp` through the loopback port."""
+        """Return a connection string for asyncpg or libpq, through the socket or, with `tcp`, the loopback port."""
         who = f"{quote(role, safe='')}:{quote(password, safe='')}"
         if tcp:
             if not self.port:

@@ -68,6 +68,7 @@ class Relay:
         self.is_active = False
 
     def stop(self) -> None:
+        """End the relay when what is in flight is published."""
         self._stopping.set()
         self._wake.set()
 

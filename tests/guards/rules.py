@@ -128,7 +128,7 @@ GUARDS = [
     ),
     Guard(
         "rules: a reader may not write",
-        "deploy/provision.py",
+        "deploy/provision/spec.py",
         '        yield Grant(reader, "topic", topic.name, "READ")\n',
         '        yield Grant(reader, "topic", topic.name, "READ")\n'
         '        yield Grant(reader, "topic", topic.name, "WRITE")\n',
@@ -136,28 +136,28 @@ GUARDS = [
     ),
     Guard(
         "rules: a surplus access is reported",
-        "deploy/provision.py",
+        "deploy/provision/broker.py",
         "        surplus_grants=frozenset(held.keys() - spec.grants),\n",
         "",
         _PROVISION + "test_a_surplus_grant_is_detected_and_removed",
     ),
     Guard(
         "rules: a grant of another form counts as an access",
-        "deploy/provision.py",
+        "deploy/provision/broker.py",
         'name = binding.name if right_form else f"{binding.name} ({form})"',
         "name = binding.name",
         _PROVISION + "test_a_grant_of_another_form_is_detected_and_removed",
     ),
     Guard(
         "rules: no other principal joins a service's consumer group",
-        "deploy/provision.py",
+        "deploy/provision/spec.py",
         "        prefix = group_prefix(principal)\n",
         '        prefix = "hutong."\n',
         _PROVISION + "test_each_kind_of_access_is_allowed_or_denied_as_listed",
     ),
     Guard(
         "rules: no role reads another service's schema",
-        "deploy/provision.py",
+        "deploy/provision/database.py",
         '    await inside.execute(f"GRANT CONNECT ON DATABASE {place} TO {role}")\n',
         '    await inside.execute(f"GRANT CONNECT ON DATABASE {place} TO {role}")\n'
         '    await inside.execute(f"GRANT pg_read_all_data TO {role} WITH INHERIT TRUE")\n',
@@ -165,7 +165,7 @@ GUARDS = [
     ),
     Guard(
         "rules: the operator writes nothing",
-        "deploy/provision.py",
+        "deploy/provision/database.py",
         'GRANT SELECT ON TABLES TO {operator}"',
         'GRANT ALL ON TABLES TO {operator}"',
         _PROVISION + "test_the_operator_reads_every_schema_and_writes_none",

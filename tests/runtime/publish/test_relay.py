@@ -222,10 +222,17 @@ async def test_the_active_relay_publishes_rows_of_another_process_immediately(
     other = await service_with(ordinal=1)
     relaying = asyncio.create_task(service.relay.run())
 
-    async def active() -> bool:
-        return service.relay.is_active
+    async def is_waiting() -> bool:
+        """Return whether the relay's session is idle after a query for rows."""
+        return bool(
+            await system.database.fetchval(
+                "select count(*) from pg_stat_activity "
+                "where state = 'idle' and application_name like $1 and query like '%outbox_waiting%'",
+                f"hutong-{service.name}-%",
+            )
+        )
 
-    await eventually(active, what="the relay is active")
+    await eventually(is_waiting, what="the relay has read no rows and waits")
     standing_by = asyncio.create_task(other.relay.run())
     await write_outbox(other, system)
     await wait_until_published(service)

@@ -1,8 +1,4 @@
-"""Provision the broker and the database from the contracts: topics, users, access lists, schemas and roles.
-
-Everything is derived from ``contracts.topics`` and the county's units; no topic is named here. Provisioning is
-idempotent, and :func:`compare` reads back what the broker holds.
-"""
+"""Compares the broker with its spec, and changes what differs, many items in one request."""
 
 import time
 from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
@@ -10,7 +6,6 @@ from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
-import asyncpg
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import (
     AclBinding,
@@ -30,55 +25,16 @@ from confluent_kafka.admin import (
     UserScramCredentialUpsertion,
 )
 
-from contracts.county import County
-from contracts.topics import DAY, SERVICES, ProvisionedTopic, provisioned_topics
 from deploy.progress import POLL_INTERVAL, STALL_TIMEOUT, ProgressMonitor, start_limit
+from deploy.provision.errors import ProvisioningError
+from deploy.provision.spec import BrokerSpec, Grant, TopicSpec
 
 VISIBILITY_POLL_INTERVAL = 0.05
 """Seconds between two checks of whether a change is visible on the broker."""
 PARTS = "topics, access entries and users"
-MAX_RECORD_BYTES = 1024 * 1024
-"""Largest batch a topic takes; ``runtime.settings.Settings.max_event_bytes`` lies below it."""
 SCRAM_ITERATIONS = 4096
 """The minimum of RFC 7677; passwords are random, so more iterations would only slow the log-in."""
-OPERATOR_ROLE = "operator"
-"""The database role of the ops team's tools; it reads every service's schema and writes none."""
-
-
 T = TypeVar("T")
-
-
-class ProvisioningError(Exception):
-    """The broker or the database refused a part of the installation. The message never holds a password."""
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Grant:
-    """One entry of an access list: a principal may perform an operation on a topic, a group prefix or the cluster."""
-
-    principal: str
-    resource: str
-    """``topic``, ``group`` or ``cluster``."""
-    name: str
-    """The name of a topic; for ``group`` a prefix."""
-    operation: str
-    """``READ``, ``WRITE``, ``DESCRIBE`` or ``IDEMPOTENT_WRITE``."""
-
-
-@dataclass(frozen=True, slots=True)
-class TopicSpec:
-    name: str
-    partitions: int
-    configs: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class BrokerSpec:
-    """Everything that a county's broker must hold."""
-
-    topics: tuple[TopicSpec, ...]
-    grants: frozenset[Grant]
-    principals: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,44 +67,6 @@ class Difference:
 
     def __bool__(self) -> bool:
         return self.size() > 0
-
-
-def broker_spec(county: County, partitions: int) -> BrokerSpec:
-    """Return the topics, access lists and users of a county.
-
-    ``partitions`` is the number for the topics that services share. The replication factor is the brokers' default
-    (``default.replication.factor``).
-    """
-    topics = tuple(county_topics(county))
-    grants = {grant for topic in topics for grant in _grants_on(topic)}
-    principals = sorted({principal for topic in topics for principal in (*topic.writers, *topic.readers)})
-    for principal in principals:
-        prefix = group_prefix(principal)
-        grants |= {Grant(principal, "group", prefix, "READ"), Grant(principal, "group", prefix, "DESCRIBE")}
-    writers = {principal for topic in topics for principal in topic.writers}
-    grants |= {Grant(principal, "cluster", "kafka-cluster", "IDEMPOTENT_WRITE") for principal in writers}
-    return BrokerSpec(
-        tuple(
-            TopicSpec(
-                topic.name,
-                partitions if topic.topic.partitions == "services" else 1,
-                _configs(topic),
-            )
-            for topic in topics
-        ),
-        frozenset(grants),
-        tuple(principals),
-    )
-
-
-def county_topics(county: County) -> Iterable[ProvisionedTopic]:
-    """Return every topic of a county."""
-    return provisioned_topics((unit.id, unit.families) for unit in county.units)
-
-
-def group_prefix(principal: str) -> str:
-    """Return the prefix of a principal's consumer groups."""
-    return f"hutong.{principal}." if principal in SERVICES else f"{principal}."
 
 
 def compare(admin: AdminClient, spec: BrokerSpec) -> Difference:
@@ -296,37 +214,6 @@ def _wait_until_visible(admin: AdminClient, spec: BrokerSpec, found: Difference,
         time.sleep(VISIBILITY_POLL_INTERVAL)
 
 
-def _configs(topic: ProvisionedTopic) -> dict[str, str]:
-    days = topic.topic.retention_days
-    configs = {
-        "max.message.bytes": str(MAX_RECORD_BYTES),
-        # Retention counts from arrival, so a unit's wrong clock or a replay does not age a record.
-        "message.timestamp.type": "LogAppendTime",
-        # Segments are deleted whole; one that never closes would keep identity data past its retention.
-        "segment.ms": str(DAY),
-    }
-    if topic.topic.compacted:
-        configs |= {
-            "cleanup.policy": "compact",
-            # Compaction runs within half the bound, so a closed referral is gone within the whole of it.
-            "max.compaction.lag.ms": str(days * DAY // 2),
-            "min.cleanable.dirty.ratio": "0.1",
-            "delete.retention.ms": str(days * DAY),
-        }
-    else:
-        configs |= {"cleanup.policy": "delete", "retention.ms": str(days * DAY)}
-    return configs
-
-
-def _grants_on(topic: ProvisionedTopic) -> Iterable[Grant]:
-    for writer in topic.writers:
-        yield Grant(writer, "topic", topic.name, "WRITE")
-        yield Grant(writer, "topic", topic.name, "DESCRIBE")
-    for reader in topic.readers:
-        yield Grant(reader, "topic", topic.name, "READ")
-        yield Grant(reader, "topic", topic.name, "DESCRIBE")
-
-
 _RESOURCES = {"topic": ResourceType.TOPIC, "group": ResourceType.GROUP, "cluster": ResourceType.BROKER}
 
 
@@ -415,71 +302,3 @@ def _reason(error: KafkaException) -> str:
 # ---------------------------------------------------------------- database
 
 # A frozen process must release its cursor before its successor times out.
-_IDLE_IN_TRANSACTION = "5s"
-
-
-async def provision_database(admin_dsn: str, database: str, passwords: Mapping[str, str]) -> None:
-    """Create a database with one schema and one role for each service; no role can read another's schema.
-
-    ``admin_dsn`` is a superuser's, on any existing database of the server. ``passwords`` holds those of every service
-    and of ``OPERATOR_ROLE``. Running it again resets the passwords and changes nothing else.
-
-    Raises:
-        ProvisioningError: the server refused something.
-    """
-    try:
-        server = await asyncpg.connect(admin_dsn)
-        try:
-            if not await server.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", database):
-                await server.execute(f"CREATE DATABASE {_quoted(database)} ENCODING 'UTF8' TEMPLATE template0")
-            for role in (*SERVICES, OPERATOR_ROLE):
-                await _create_role(server, role, passwords[role])
-        finally:
-            await server.close()
-        inside = await asyncpg.connect(admin_dsn, database=database)
-        try:
-            async with inside.transaction():
-                await _revoke_public(inside, database)
-                for service in SERVICES:
-                    await _create_schema(inside, database, service)
-        finally:
-            await inside.close()
-    except (asyncpg.PostgresError, OSError) as error:
-        raise ProvisioningError(f"the database refused: {error}") from error
-
-
-async def _create_role(server: "asyncpg.Connection[asyncpg.Record]", role: str, password: str) -> None:
-    verb = "ALTER" if await server.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", role) else "CREATE"
-    statement = await server.fetchval(
-        "SELECT format('%s ROLE %I LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOINHERIT PASSWORD %L', "
-        "$1::text, $2::text, $3::text)",
-        verb,
-        role,
-        password,
-    )
-    await server.execute(statement)
-
-
-async def _revoke_public(inside: "asyncpg.Connection[asyncpg.Record]", database: str) -> None:
-    await inside.execute(f"REVOKE ALL ON DATABASE {_quoted(database)} FROM PUBLIC")
-    await inside.execute("REVOKE ALL ON SCHEMA public FROM PUBLIC")
-    await inside.execute(f"GRANT CONNECT ON DATABASE {_quoted(database)} TO {_quoted(OPERATOR_ROLE)}")
-
-
-async def _create_schema(inside: "asyncpg.Connection[asyncpg.Record]", database: str, service: str) -> None:
-    role, place, operator = _quoted(service), _quoted(database), _quoted(OPERATOR_ROLE)
-    await inside.execute(f"CREATE SCHEMA IF NOT EXISTS {role} AUTHORIZATION {role}")
-    await inside.execute(f"GRANT CONNECT ON DATABASE {place} TO {role}")
-    await inside.execute(f"ALTER ROLE {role} IN DATABASE {place} SET search_path = {role}")
-    await inside.execute(
-        f"ALTER ROLE {role} IN DATABASE {place} SET idle_in_transaction_session_timeout = '{_IDLE_IN_TRANSACTION}'"
-    )
-    await inside.execute(f"GRANT USAGE ON SCHEMA {role} TO {operator}")
-    await inside.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA {role} TO {operator}")
-    await inside.execute(
-        f"ALTER DEFAULT PRIVILEGES FOR ROLE {role} IN SCHEMA {role} GRANT SELECT ON TABLES TO {operator}"
-    )
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
