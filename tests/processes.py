@@ -29,7 +29,7 @@ def remaining() -> list[psutil.Process]:
 
 
 def is_alive(process: psutil.Process) -> bool:
-    """Whether the process runs; a zombie has already ended."""
+    """Return whether the process runs; a zombie has already ended."""
     try:
         return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
@@ -48,13 +48,13 @@ def kill(processes: Iterable[psutil.Process]) -> None:
 
 def running_from(home: Path) -> list[psutil.Process]:
     """Return every process of an installation, recognised by its command line or its environment."""
-    found = []
+    processes = []
     for process in psutil.process_iter(["cmdline", "environ"]):
         command = " ".join(process.info["cmdline"] or ())
         state_file = (process.info["environ"] or {}).get("HUTONG_STATE_FILE", "")
         if process.pid != os.getpid() and (str(home) in command or state_file.startswith(str(home))):
-            found.append(process)
-    return found
+            processes.append(process)
+    return processes
 
 
 @contextmanager

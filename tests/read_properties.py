@@ -1,8 +1,9 @@
 """Finds what is declared and never read: fields, class variables and properties of events, topics, settings and data.
 
-Names prove nothing, for another class may have one of the same name; so every ``x.name`` counts for the type that mypy
-finds for ``x``. A read of a base class's property counts for whatever overrides it, a read through ``Any`` for nothing.
-``python -m tests.read_properties`` lists what production code does not read; ``tests/contracts`` holds the list empty.
+A name alone proves nothing, because several classes may have it; so every ``x.name`` counts for the type that mypy
+infers for ``x``. A read of a base class's property counts for its overrides; a read through ``Any`` does not count.
+``python -m tests.read_properties`` lists what production code does not read; a test in ``tests/contracts`` asserts that
+the list is empty.
 """
 
 import shutil
@@ -33,72 +34,76 @@ from mypy.types import get_proper_type as proper
 
 ROOT = Path(__file__).resolve().parents[1]
 PRODUCTION = ("contracts", "workbooks", "county", "client", "runtime", "services", "deploy", "cli")
-"""Without the demo: a demonstration reads what it shows, and nobody works with it."""
+"""The production packages. The demo is not one: it reads what it shows, and no county works with it."""
 DECLARED = ("contracts.", "runtime.settings.")
-"""Where properties must be read: the beginnings of their classes' full names."""
+"""Prefixes of the full names of classes whose properties must be read."""
 NOT_DECLARED = ("contracts.flow.",)
-"""The story, which people read."""
+"""Prefixes of the full names of classes that only people read: the flow."""
 _ELSEWHERE = frozenset({"node", "info", "def_var", "names", "imports", "original_def", "expanded", "var", "variable"})
 
 
 @dataclass(frozen=True, slots=True)
 class Property:
-    """One declared property: ``module.Class.name``, and where it stands."""
+    """One declared property: ``module.Class.name``, and its file and line."""
 
     name: str
-    place: str
+    location: str
 
 
 @dataclass(slots=True)
-class Found:
-    """What one build declares and reads."""
+class Declarations:
+    """The properties that a build declares and reads."""
 
     declared: dict[str, Property] = field(default_factory=dict)
     bases: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    """Full name of a class -> those of its method resolution order, itself first."""
+    """Full name of a class -> the full names of its method resolution order, itself first."""
     annotations: dict[str, set[str]] = field(default_factory=dict)
     """Full name of a class -> the classes that its fields hold."""
     read: set[tuple[str, str]] = field(default_factory=set)
-    """(full name of the class through which it was read, name)."""
-    passed: set[tuple[str, str]] = field(default_factory=set)
-    """(full name of a protocol, of a class that was given where the protocol is wanted)."""
+    """(full name of the class through which the property was read, its name)."""
+    passed_classes: set[tuple[str, str]] = field(default_factory=set)
+    """(full name of a protocol, full name of a class that was passed for the protocol)."""
 
     def unread(self) -> list[Property]:
-        """Declared properties that nothing reads, by place."""
-        given: dict[str, set[str]] = {}
-        for protocol, kind in self.passed:
-            given.setdefault(protocol, set()).add(kind)
+        """Return the declared properties that nothing reads, by file and line."""
+        classes_by_protocol: dict[str, set[str]] = {}
+        for protocol, kind in self.passed_classes:
+            classes_by_protocol.setdefault(protocol, set()).add(kind)
         reads = {
-            (self._met(kind, name), name) for through, name in self.read for kind in (through, *given.get(through, ()))
+            (self._met(kind, name), name)
+            for through, name in self.read
+            for kind in (through, *classes_by_protocol.get(through, ()))
         }
         return sorted(
             (
-                one
-                for full, one in self.declared.items()
+                each
+                for full, each in self.declared.items()
                 if not any((base, _last(full)) in reads for base in self.bases[_first(full)])
             ),
-            key=lambda one: (one.place.partition(":")[0], int(one.place.partition(":")[2])),
+            key=lambda one: (one.location.partition(":")[0], int(one.location.partition(":")[2])),
         )
 
-    def held_by(self, wholes: Iterable[str]) -> set[str]:
-        """These classes and all that their fields hold: who reads the whole reads them too."""
+    def classes_of(self, wholes: Iterable[str]) -> set[str]:
+        """Return these classes and all classes of their fields, which are read with the whole."""
         held: set[str] = set()
         todo = set(wholes)
         while todo:
             held |= todo
-            bases = {base for one in todo for base in self.bases.get(one, ())}
-            todo = {inner for one in todo | bases for inner in self.annotations.get(one, ())} - held
+            bases = {base for each in todo for base in self.bases.get(each, ())}
+            todo = {inner for each in todo | bases for inner in self.annotations.get(each, ())} - held
         return held
 
     def _met(self, through: str, name: str) -> str | None:
-        """The class whose declaration a read through this class meets."""
+        """Return the class whose declaration is read through this class."""
         return next((base for base in self.bases.get(through, ()) if f"{base}.{name}" in self.declared), None)
 
 
-def find(folders: Sequence[Path], root: Path, cache: Path, declared: Sequence[str] = DECLARED) -> Found:
-    """Type-check these folders and look at every expression.
+def find_declarations(
+    folders: Sequence[Path], root: Path, cache: Path, declared: Sequence[str] = DECLARED
+) -> Declarations:
+    """Type-check these folders and visit every expression.
 
-    ``cache`` keeps what mypy knows of libraries; what is looked at is always checked anew, for a cache has no trees.
+    ``cache`` is mypy's cache of libraries; these folders are always checked again, because a cache has no syntax trees.
     """
     options = Options()
     options.cache_dir = str(cache)
@@ -116,38 +121,38 @@ def find(folders: Sequence[Path], root: Path, cache: Path, declared: Sequence[st
     if result.errors:
         raise RuntimeError("\n".join(result.errors))
     names = {source.module for source in sources}
-    found = Found()
+    declarations = Declarations()
     for name in sorted(names & result.files.keys()):
         tree = result.files[name]
         file = Path(tree.path).resolve().relative_to(root)
         for node in _nodes(tree):
             if isinstance(node, ClassDef):
-                _declare(found, node, file, tuple(declared))
-            _read(found, node, result.types)
-    return found
+                _declare(declarations, node, file, tuple(declared))
+            _read(declarations, node, result.types)
+    return declarations
 
 
-def _declare(found: Found, o: ClassDef, file: Path, declared: tuple[str, ...]) -> None:
+def _declare(declarations: Declarations, o: ClassDef, file: Path, declared: tuple[str, ...]) -> None:
     full = o.info.fullname
-    found.bases[full] = tuple(base.fullname for base in o.info.mro)
+    declarations.bases[full] = tuple(base.fullname for base in o.info.mro)
     if full.startswith(declared) and not full.startswith(NOT_DECLARED) and not o.info.is_enum:
         for name, line in _properties(o):
             if not name.startswith("_") and name != "model_config":
-                found.declared[f"{full}.{name}"] = Property(f"{full}.{name}", f"{file}:{line}")
-                found.annotations.setdefault(full, set()).update(_held(o.info, name))
+                declarations.declared[f"{full}.{name}"] = Property(f"{full}.{name}", f"{file}:{line}")
+                declarations.annotations.setdefault(full, set()).update(_held(o.info, name))
 
 
-def _read(found: Found, o: Node, types: Mapping[Expression, Type]) -> None:
+def _read(declarations: Declarations, o: Node, types: Mapping[Expression, Type]) -> None:
     if isinstance(o, MemberExpr):
-        found.read |= {(info.fullname, o.name) for info in _classes(types.get(o.expr))}
+        declarations.read |= {(info.fullname, o.name) for info in _classes(types.get(o.expr))}
     elif isinstance(o, ClassPattern) and isinstance(o.class_ref.node, TypeInfo):
-        found.read |= {(o.class_ref.node.fullname, name) for name in o.keyword_keys}
+        declarations.read |= {(o.class_ref.node.fullname, name) for name in o.keyword_keys}
     elif isinstance(o, CallExpr) and o.callee in types and isinstance(called := proper(types[o.callee]), CallableType):
-        found.passed |= set(_given(o, called, types))
+        declarations.passed_classes |= set(_passed(o, called, types))
 
 
-def _given(o: CallExpr, called: CallableType, types: Mapping[Expression, Type]) -> Iterator[tuple[str, str]]:
-    """The protocols that a call wants, each with the classes it is given."""
+def _passed(o: CallExpr, called: CallableType, types: Mapping[Expression, Type]) -> Iterator[tuple[str, str]]:
+    """Yield the protocols among a call's parameters, each with the classes passed for it."""
     formals = map_actuals_to_formals(
         o.arg_kinds,
         o.arg_names,
@@ -155,15 +160,15 @@ def _given(o: CallExpr, called: CallableType, types: Mapping[Expression, Type]) 
         called.arg_names,
         lambda at: types.get(o.args[at], AnyType(TypeOfAny.special_form)),
     )
-    for wanted, places in zip(called.arg_types, formals, strict=True):
-        for protocol in _classes(wanted):
+    for parameter, positions in zip(called.arg_types, formals, strict=True):
+        for protocol in _classes(parameter):
             if protocol.is_protocol:
-                given = (kind for at in places for kind in _classes(types.get(o.args[at])))
-                yield from ((protocol.fullname, kind.fullname) for kind in given)
+                passed_classes = (kind for at in positions for kind in _classes(types.get(o.args[at])))
+                yield from ((protocol.fullname, kind.fullname) for kind in passed_classes)
 
 
 def _nodes(o: Node) -> Iterator[Node]:
-    """A node and all below it, but for what is assigned to: its own visitors mypy lets no interpreted class inherit."""
+    """Yield a node and all nodes below it except targets of assignments; mypy's visitors cannot be subclassed here."""
     yield o
     for name in _parts(type(o)):
         part = getattr(o, name, None)
@@ -176,23 +181,23 @@ def _below(part: object) -> Iterator[Node]:
     if isinstance(part, Node):
         yield part
     elif isinstance(part, list | tuple):
-        for one in part:
-            yield from _below(one)
+        for each in part:
+            yield from _below(each)
 
 
 def _parts(kind: type) -> tuple[str, ...]:
-    """Attributes of a node that hold nodes of the same text, not what a name refers to or what was made of a node."""
-    found = (name for base in kind.__mro__ for name in getattr(base, "__mypyc_attrs__", ()))
-    return tuple(name for name in dict.fromkeys(found) if name not in _ELSEWHERE)
+    """Return the attributes that hold syntax nodes, without references and results of the analysis."""
+    attributes = (name for base in kind.__mro__ for name in getattr(base, "__mypyc_attrs__", ()))
+    return tuple(name for name in dict.fromkeys(attributes) if name not in _ELSEWHERE)
 
 
 def _properties(o: ClassDef) -> Iterator[tuple[str, int]]:
-    """Fields, class variables and properties of a class's own body; no methods, no nested classes."""
-    for one in o.defs.body:
-        if isinstance(one, AssignmentStmt):
-            yield from ((target.name, one.line) for target in one.lvalues if isinstance(target, NameExpr))
-        elif isinstance(one, Decorator) and one.var.is_property:
-            yield one.name, one.line
+    """Yield fields, class variables and properties of a class's own body, without methods and nested classes."""
+    for each in o.defs.body:
+        if isinstance(each, AssignmentStmt):
+            yield from ((target.name, each.line) for target in each.lvalues if isinstance(target, NameExpr))
+        elif isinstance(each, Decorator) and each.var.is_property:
+            yield each.name, each.line
 
 
 def _held(info: TypeInfo, name: str) -> Iterator[str]:
@@ -200,11 +205,11 @@ def _held(info: TypeInfo, name: str) -> Iterator[str]:
     return (inner.fullname for inner in _classes(symbol.type if symbol is not None else None, inside=True))
 
 
-def _classes(found: Type | None, *, inside: bool = False) -> Iterator[TypeInfo]:
-    """The classes of a type: each part of a union, what a type object makes; ``inside``: also its arguments."""
-    if found is None:
+def _classes(type_: Type | None, *, inside: bool = False) -> Iterator[TypeInfo]:
+    """Yield the classes of a type and of each part of a union; ``inside``: also those of its arguments."""
+    if type_ is None:
         return
-    match proper(found):
+    match proper(type_):
         case Instance() as instance:
             yield instance.type
             for argument in instance.args if inside else ():
@@ -216,10 +221,10 @@ def _classes(found: Type | None, *, inside: bool = False) -> Iterator[TypeInfo]:
             yield from _classes(item)
         case TypeVarType(upper_bound=bound):
             yield from _classes(bound)
-        case CallableType() as made if made.is_type_obj():
-            yield made.type_object()
-        case Overloaded() as made if made.is_type_obj():
-            yield made.type_object()
+        case CallableType() as callable_ if callable_.is_type_obj():
+            yield callable_.type_object()
+        case Overloaded() as callable_ if callable_.is_type_obj():
+            yield callable_.type_object()
         case TupleType(partial_fallback=fallback):
             yield fallback.type
 
@@ -232,16 +237,16 @@ def _last(full: str) -> str:
     return full.rpartition(".")[2]
 
 
-def production() -> Found:
-    """What this project declares and reads."""
+def production() -> Declarations:
+    """Return what the production code declares and reads."""
     cache = ROOT / ".mypy_cache" / "read_properties"
-    return find([ROOT / folder for folder in PRODUCTION], ROOT, cache)
+    return find_declarations([ROOT / folder for folder in PRODUCTION], ROOT, cache)
 
 
 def main() -> int:
     unread = production().unread()
-    for one in unread:
-        print(f"{one.place}: nothing reads {one.name}")
+    for each in unread:
+        print(f"{each.location}: nothing reads {each.name}")
     return 1 if unread else 0
 
 

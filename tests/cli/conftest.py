@@ -44,10 +44,10 @@ def hutong(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -
     return run
 
 
-def local(what: str, home: Path) -> subprocess.CompletedProcess[str]:
+def local(command: str, home: Path) -> subprocess.CompletedProcess[str]:
     """Run what `make up` or `make down` runs, in a folder of the test's own."""
     return subprocess.run(
-        [sys.executable, "-m", "deploy.embedded", what, "--home", str(home)],
+        [sys.executable, "-m", "deploy.embedded", command, "--home", str(home)],
         capture_output=True,
         text=True,
         check=False,

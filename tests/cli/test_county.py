@@ -34,7 +34,7 @@ def test_every_problem_is_reported_on_a_line_of_its_own(folder: Path) -> None:
     assert isinstance(result.exception, CommandError)
 
 
-def test_a_county_is_put_in_force_by_somebody_whom_it_names() -> None:
+def test_a_county_is_activated_by_a_person_whom_it_lists() -> None:
     assert named("341722-mzj/mzj-01", a_county()) == "341722-mzj/county_civil_affairs/mzj-01"
     for nobody in ("341722-mzj/county_lead", "341722-mzj", "341722-gaj/mzj-01", "mzj-01", ""):
         with pytest.raises(CommandError, match="没有启用"):

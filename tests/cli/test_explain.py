@@ -69,7 +69,7 @@ def test_it_names_the_places_it_compares(tmp_path: Path) -> None:
         assert sentence in explain(file, date(2026, 9, 1))
 
 
-def test_it_shows_what_is_missing_and_which_unit_holds_it(child: Path) -> None:
+def test_it_shows_missing_facts_and_the_units_that_hold_them(child: Path) -> None:
     text = explain(child, date(2026, 9, 1))
 
     assert "B-17 个案救助帮扶：不确定" in text
@@ -237,7 +237,7 @@ def test_the_command_needs_no_particular_folder(child: Path, tmp_path: Path, mon
     assert json.loads(result.stdout)["county"] == "341722"
 
 
-def test_a_register_s_never_is_a_day_that_does_not_come() -> None:
+def test_an_open_end_in_a_register_is_a_date_without_consequences() -> None:
     """Registers write 9999-12-31 for "never": no date that is computed from it leaves the calendar."""
     names = ("birth_date", "residence_since", "residence_ended", "away_since", "school_since", "deceased")
     days = dict.fromkeys(names, "9999-12-31")
@@ -256,6 +256,6 @@ def test_the_readme_lists_every_fact() -> None:
     assert [line for line in lines if line not in listed] == []
 
 
-def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FactsUnreadable, match="打不开这个文件"):
         explain(tmp_path / "没有.yaml", ON)

@@ -50,10 +50,10 @@ def test_every_read_command_answers_after_make_up(hutong: Hutong) -> None:
 
 
 def test_a_second_make_up_reports_that_it_is_running(installation: Installation) -> None:
-    again = local("up", installation.home)
-    assert again.returncode == 0
-    assert again.stdout.startswith("已经在运行（Running already）。\nKafka ")
-    assert installation.bootstrap in again.stdout
+    second = local("up", installation.home)
+    assert second.returncode == 0
+    assert second.stdout.startswith("已经在运行（Running already）。\nKafka ")
+    assert installation.bootstrap in second.stdout
 
 
 def test_a_workbook_comes_back_with_its_errors_marked(hutong: Hutong, tmp_path: Path) -> None:
@@ -82,10 +82,10 @@ def test_a_finding_is_handled_from_report_to_result(hutong: Hutong) -> None:
         pass
     referral, child = ids.groups()
     file = child_id("341722", parse_child_number(child))
-    about = ("--child", child, "--referral", referral)
+    options = ("--child", child, "--referral", referral)
     police = ("--unit", "公安局", "--role", "police_officer", "--restricted")
-    ok(hutong("act", "accept", *police, *about))
-    ok(hutong("act", "start", *police, *about))
+    ok(hutong("act", "accept", *police, *options))
+    ok(hutong("act", "start", *police, *options))
     ok(
         hutong(
             "act",
@@ -101,7 +101,7 @@ def test_a_finding_is_handled_from_report_to_result(hutong: Hutong) -> None:
             "--reached",
         )
     )
-    ok(hutong("act", "result", *police, *about, "--result", "resolved"))
+    ok(hutong("act", "result", *police, *options, "--result", "resolved"))
     while "已反馈（已解决）" not in (trace := ok(hutong("trace", finding))):
         pass
     assert f"儿童 {child}（档案 {file}）" in trace
@@ -192,7 +192,7 @@ def test_a_killed_service_and_a_killed_broker_come_back(installation: Installati
     assert re.search(r" Kafka ended\n.* Kafka started$", log, re.MULTILINE | re.DOTALL)
 
 
-def test_a_second_process_of_a_service_is_looked_at_too(installation: Installation, hutong: Hutong) -> None:
+def test_a_second_process_of_a_service_is_probed_too(installation: Installation, hutong: Hutong) -> None:
     """The supervisor restarts it like the first; while it does not answer, the status names it."""
     second = json.loads(installation.state_file("eligibility.1").read_text())["pid"]
     assert problems(installation, "eligibility.1") == []
@@ -209,8 +209,8 @@ def test_a_second_process_of_a_service_is_looked_at_too(installation: Installati
     assert json.loads(installation.state_file("eligibility.1").read_text())["pid"] != second
 
 
-@pytest.mark.parametrize(("number", "when"), [(signal.SIGINT, "Making topics"), (signal.SIGTERM, "Starting Kafka")])
-def test_who_stops_it_while_it_starts_leaves_no_process(tmp_path: Path, number: signal.Signals, when: str) -> None:
+@pytest.mark.parametrize(("number", "progress"), [(signal.SIGINT, "Making topics"), (signal.SIGTERM, "Starting Kafka")])
+def test_a_signal_during_the_start_leaves_no_process(tmp_path: Path, number: signal.Signals, progress: str) -> None:
     """A shell's background job, which is started with SIGINT ignored, can be stopped too."""
     home = tmp_path / "installation"
     with ends_with_the_test(home):
@@ -225,7 +225,7 @@ def test_who_stops_it_while_it_starts_leaves_no_process(tmp_path: Path, number: 
         )
         assert started.stderr is not None
         for line in started.stderr:
-            if when in line:
+            if progress in line:
                 break
         started.send_signal(number)
         _, errors = started.communicate(timeout=90)
@@ -258,7 +258,7 @@ def test_an_invalid_county_is_refused_before_anything_starts(tmp_path: Path) -> 
     assert "Traceback" not in done.stderr
 
 
-def test_down_and_status_where_nothing_runs(tmp_path: Path) -> None:
+def test_down_and_status_report_that_nothing_runs(tmp_path: Path) -> None:
     down, status = local("down", tmp_path), local("status", tmp_path)
     assert (down.returncode, down.stdout) == (0, "没有在运行（Nothing is running）。\n")
     assert (status.returncode, status.stdout) == (1, "没有在运行，请用 make up 启动。\n")

@@ -144,9 +144,9 @@ def a_transition(transition: str, state: str, **more: Any) -> Record:
     return record("referral.ReferralChanged.v1", **{**base, **body, "transition": transition, "state": state, **more})
 
 
-def test_a_whole_story_shows_no_raw_code() -> None:
+def test_a_whole_case_history_shows_no_raw_code() -> None:
     """The history contains every kind of event about a child."""
-    other, question = str(uuid4()), str(uuid4())
+    other, review = str(uuid4()), str(uuid4())
     fact = {"unit": "341722-jtj", "valid_on": "2026-09-01", "chosen": True, "verified": True}
     history = CaseHistory(
         CHILD,
@@ -173,7 +173,7 @@ def test_a_whole_story_shows_no_raw_code() -> None:
         ],
         reviews=[
             record(
-                "registry.ReviewRequested.v1", on="2026-11-02", other=other, question=question,
+                "registry.ReviewRequested.v1", on="2026-11-02", other=other, question=review,
                 evidence=["same_name", "same_phone"], conflicts=["two_valid_numbers"],
             ),
             record("registry.ReviewResolved.v1", on="2026-11-03", unit="341722-mzj", outcome="kept_apart"),

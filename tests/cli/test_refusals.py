@@ -66,7 +66,7 @@ def is_one_sentence(result: CommandResult) -> bool:
         (("replay", "nobody", "key"), "没有 nobody 这个服务。可以用：intake、.*。"),
     ],
 )
-def test_a_wrong_word_is_answered_with_the_right_ones(hutong: Hutong, words: tuple[str, ...], sentence: str) -> None:
+def test_a_wrong_word_is_refused_with_the_right_ones(hutong: Hutong, words: tuple[str, ...], sentence: str) -> None:
     result = hutong(*words)
     assert result.code == 2
     assert is_one_sentence(result)
@@ -105,7 +105,7 @@ def test_a_file_that_cannot_be_read_is_named_with_the_reason(hutong: Hutong, tmp
 
 @pytest.fixture
 def stopped(tmp_path: Path) -> Installation:
-    """An installation whose servers do not run."""
+    """Return an installation whose servers do not run."""
     return Installation.prepare(
         tmp_path / "home",
         demo_county(),
@@ -119,7 +119,7 @@ def stopped(tmp_path: Path) -> Installation:
 
 
 @pytest.mark.parametrize("words", NEED_AN_INSTALLATION, ids=lambda words: " ".join(words[:2]))
-def test_servers_that_do_not_run_are_noticed_at_once(
+def test_servers_that_do_not_run_are_reported_immediately(
     hutong: Hutong, stopped: Installation, words: tuple[str, ...]
 ) -> None:
     """The command does not wait for a client's timeout of half a minute."""
@@ -129,7 +129,7 @@ def test_servers_that_do_not_run_are_noticed_at_once(
     assert re.match("连不上(消息服务器|数据库)（127.0.0.1:1）。请确认安装正在运行（make up 会启动它）。", result.err)
 
 
-def test_what_the_ops_team_set_reaches_its_service_alone(stopped: Installation) -> None:
+def test_the_ops_teams_settings_reach_only_their_service(stopped: Installation) -> None:
     (stopped.home / SETTINGS).write_text('{"notify": {"HUTONG_ALARM_COMMAND": ["ring", "a b"], "HUTONG_TRIES": 5}}')
     settings = stopped.settings_env("notify")
     assert (settings["HUTONG_ALARM_COMMAND"], settings["HUTONG_TRIES"]) == ('["ring", "a b"]', "5")
@@ -157,7 +157,7 @@ def test_a_service_runs_in_as_many_processes_as_are_set(stopped: Installation) -
     assert "HUTONG_PROCESSES" not in first
 
 
-def test_two_processes_are_not_told_to_listen_on_one_port(stopped: Installation) -> None:
+def test_two_processes_may_not_listen_on_one_port(stopped: Installation) -> None:
     ports = {"registry": {"HUTONG_PROCESSES": 2, "HUTONG_HTTP_PORT": 9100}, "eligibility": {"HUTONG_HTTP_PORT": 9101}}
     (stopped.home / SETTINGS).write_text(json.dumps(ports))
     with pytest.raises(NoInstallationError, match=r"registry\.1 and eligibility would both listen on 9101"):
@@ -220,7 +220,7 @@ def test_ctrl_c_is_reported_and_ends_with_130(
     assert hutong("--home", stopped.home, "queue", "公安局") == CommandResult(130, "", "已中断。\n")
 
 
-def test_a_service_without_life_is_ended(stopped: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unresponsive_service_is_killed(stopped: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
     """It does not answer but its process exists: the supervisor can start it again only once the process has ended."""
     killed: list[tuple[int, int]] = []
     logged: list[str] = []
@@ -228,21 +228,21 @@ def test_a_service_without_life_is_ended(stopped: Installation, monkeypatch: pyt
     monkeypatch.setattr(health_probe, "LIVENESS_TIMEOUT", 0.05)
     monkeypatch.setattr(os, "kill", lambda process, number: killed.append((process, number)))
 
-    async def watch() -> None:
+    async def run_until_done() -> None:
         processes = {"registry": 4711}
-        watching = asyncio.create_task(
+        probe = asyncio.create_task(
             health_probe.kill_unresponsive(stopped, list(processes), processes.get, logged.append)
         )
         while not killed:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
-        watching.cancel()
+        probe.cancel()
 
-    asyncio.run(watch())
+    asyncio.run(run_until_done())
     assert killed[0] == (4711, signal.SIGKILL)
     assert logged[0].startswith("registry is not live (no answer)")
 
 
-def test_a_new_process_is_not_ended_for_the_silence_of_the_one_before(
+def test_a_new_process_is_not_killed_for_the_silence_of_the_former_one(
     stopped: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A restarted process may not answer yet: each has the whole timeout for its own start."""
@@ -259,17 +259,17 @@ def test_a_new_process_is_not_ended_for_the_silence_of_the_one_before(
 
     monkeypatch.setattr(os, "kill", lambda *_: None)
 
-    async def watch() -> None:
-        watching = asyncio.create_task(health_probe.kill_unresponsive(stopped, ["registry"], another, logged.append))
+    async def run_until_done() -> None:
+        probe = asyncio.create_task(health_probe.kill_unresponsive(stopped, ["registry"], another, logged.append))
         while len(processes) < 20:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
-        watching.cancel()
+        probe.cancel()
 
-    asyncio.run(watch())
+    asyncio.run(run_until_done())
     assert logged == []
 
 
-def test_a_process_is_not_ended_while_its_start_makes_progress(
+def test_a_process_is_not_killed_while_its_start_makes_progress(
     stopped: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On a slow machine it answers late; a process that logs only the same event again hangs, and is killed."""
@@ -279,8 +279,8 @@ def test_a_process_is_not_ended_while_its_start_makes_progress(
     monkeypatch.setattr(os, "kill", lambda process, _: killed.append(process))
     log = stopped.logs / "registry.log"
 
-    async def watch() -> None:
-        watching = asyncio.create_task(
+    async def run_until_done() -> None:
+        probe = asyncio.create_task(
             health_probe.kill_unresponsive(stopped, ["registry"], lambda _: 4711, lambda _: None)
         )
         for step in range(10):
@@ -292,9 +292,9 @@ def test_a_process_is_not_ended_while_its_start_makes_progress(
             with log.open("a") as file:
                 file.write('{"event": "database_awaited"}\n')
             await asyncio.sleep(0.1)
-        watching.cancel()
+        probe.cancel()
 
-    asyncio.run(watch())
+    asyncio.run(run_until_done())
 
 
 def test_every_difference_on_the_broker_is_a_line() -> None:

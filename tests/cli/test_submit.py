@@ -174,7 +174,7 @@ def test_the_ledger_is_closed_without_a_referral(clients: list[Client]) -> None:
     assert (action.referral, action.note) == (None, "家庭已好转")
 
 
-def test_a_refusal_is_one_sentence_with_what_to_do(clients: list[Client], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refusal_is_one_sentence_with_the_remedy(clients: list[Client], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Client, "__init__", refusing(Client.__init__))
 
     with pytest.raises(CommandError, match="没有收"):
@@ -212,7 +212,9 @@ def submitted(clients: list[Client], path: Path, *more: str, coverage: Sequence[
     return Begin.model_validate(body)
 
 
-def test_a_workbook_goes_as_it_stands_and_comes_back_marked(clients: list[Client], tmp_path: Path) -> None:
+def test_a_workbook_is_sent_unchanged_and_its_errors_are_marked_in_a_copy(
+    clients: list[Client], tmp_path: Path
+) -> None:
     begin = submitted(clients, a_book(tmp_path, ["姓名", "出生日期"], from_1904=True))
 
     assert (begin.columns, begin.rows, begin.coverage, begin.date_1904) == (("姓名", "出生日期"), 1, "full", True)
@@ -221,11 +223,11 @@ def test_a_workbook_goes_as_it_stands_and_comes_back_marked(clients: list[Client
     assert stat.S_IMODE(marked.stat().st_mode) == 0o600
 
 
-def test_the_same_file_as_a_part_is_another_submission(clients: list[Client], tmp_path: Path) -> None:
+def test_the_same_file_as_a_delta_is_another_submission(clients: list[Client], tmp_path: Path) -> None:
     path = a_book(tmp_path, ["姓名", "出生日期"])
-    whole, again, part = (submitted(clients, path, coverage=[option]) for option in ("--full", "--full", "--delta"))
+    whole, repeated, part = (submitted(clients, path, coverage=[option]) for option in ("--full", "--full", "--delta"))
 
-    assert whole.submission == again.submission != part.submission
+    assert whole.submission == repeated.submission != part.submission
     assert not whole.date_1904
     assert (whole.coverage, part.coverage) == ("full", "delta")
 
@@ -236,7 +238,7 @@ def test_nothing_is_sent_until_the_coverage_is_stated(clients: list[Client], tmp
     assert clients == []
 
 
-def test_a_marked_copy_is_no_complete_list(clients: list[Client], tmp_path: Path) -> None:
+def test_an_error_sheet_is_not_accepted_as_a_complete_list(clients: list[Client], tmp_path: Path) -> None:
     """It holds only the rows that need correction: as a complete list it would make all others disappear."""
     submitted(clients, a_book(tmp_path, ["姓名", "出生日期"]))
     clients.clear()
@@ -256,7 +258,7 @@ def test_nothing_of_a_file_with_a_sealed_column_is_sent(clients: list[Client], t
 
 
 @pytest.mark.parametrize("arguments", [["--dataset", "hukou"], ["--dataset", "x"], ["--period", "２０２６H2"]])
-def test_nothing_is_sent_that_would_be_refused_for_its_name(
+def test_a_file_with_an_unknown_dataset_or_period_is_not_sent(
     clients: list[Client], tmp_path: Path, arguments: list[str]
 ) -> None:
     with pytest.raises(CommandError):

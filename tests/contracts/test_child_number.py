@@ -24,8 +24,8 @@ def test_a_formatted_number_is_parsed_back(number: str) -> None:
 
 
 @given(NUMBERS, st.integers(0, 11), st.integers(1, 9))
-def test_one_wrong_digit_is_detected(number: str, place: int, by: int) -> None:
-    wrong = number[:place] + str((int(number[place]) + by) % 10) + number[place + 1 :]
+def test_one_wrong_digit_is_detected(number: str, position: int, by: int) -> None:
+    wrong = number[:position] + str((int(number[position]) + by) % 10) + number[position + 1 :]
     with pytest.raises(InvalidChildNumber, match="check"):
         parse_child_number(wrong + check_letter(number))
 

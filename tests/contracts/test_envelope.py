@@ -30,17 +30,17 @@ def envelope(**changes: Any) -> Envelope:
 
 def headers(**changes: bytes | None) -> list[tuple[str, bytes | None]]:
     """Return the headers of `envelope` with some changed."""
-    found: dict[str, bytes | None] = dict(envelope().headers())
-    return list((found | changes).items())
+    wire_headers: dict[str, bytes | None] = dict(envelope().headers())
+    return list((wire_headers | changes).items())
 
 
-def test_the_sdk_reads_what_we_write() -> None:
-    ours = envelope()
-    event = from_binary(KafkaMessage(dict(ours.headers()), ours.key.encode(), b'{"a": 1}'), JSONFormat())
-    assert event.get_id() == str(ours.id)
-    assert event.get_source() == ours.source
-    assert event.get_type() == ours.type
-    assert event.get_time() == ours.time
+def test_the_sdk_reads_written_headers() -> None:
+    sent = envelope()
+    event = from_binary(KafkaMessage(dict(sent.headers()), sent.key.encode(), b'{"a": 1}'), JSONFormat())
+    assert event.get_id() == str(sent.id)
+    assert event.get_source() == sent.source
+    assert event.get_type() == sent.type
+    assert event.get_time() == sent.time
     assert event.get_specversion() == "1.0"
     assert event.get_datacontenttype() == "application/json"
     assert event.get_data() == {"a": 1}
@@ -48,11 +48,11 @@ def test_the_sdk_reads_what_we_write() -> None:
     assert {name: event.get_extension(name) for name in names} == {
         "partitionkey": "child-1", "county": "341722", "producerid": "4", "sequence": "5", "sensitivity": "identity",
     }  # fmt: skip
-    assert event.get_extension("correlationid") == str(ours.correlation)
-    assert event.get_extension("causationid") == str(ours.causation)
+    assert event.get_extension("correlationid") == str(sent.correlation)
+    assert event.get_extension("causationid") == str(sent.causation)
 
 
-def test_we_read_what_the_sdk_writes() -> None:
+def test_headers_written_by_the_sdk_are_read() -> None:
     attributes = {
         "id": str(ID), "source": "/a department", "type": "department.Row.v1", "county": "341722",
         "time": datetime(2026, 3, 1, 16, 30, tzinfo=timezone(timedelta(hours=8))),
@@ -71,8 +71,8 @@ def test_we_read_what_the_sdk_writes() -> None:
 
 def test_chinese_header_values_are_read_on_both_sides() -> None:
     """Header values are UTF-8, not percent-encoded as over HTTP."""
-    ours = envelope(source="/341722/教体局", key="儿童-1")
-    event = from_binary(KafkaMessage(dict(ours.headers()), ours.key.encode(), b"{}"), JSONFormat())
+    sent = envelope(source="/341722/教体局", key="儿童-1")
+    event = from_binary(KafkaMessage(dict(sent.headers()), sent.key.encode(), b"{}"), JSONFormat())
     assert (event.get_source(), event.get_extension("partitionkey")) == ("/341722/教体局", "儿童-1")
     attributes = {
         "id": str(ID), "source": "/341722-jtj/学籍 系统", "type": "department.Row.v1", "county": "341722",
@@ -99,8 +99,8 @@ texts = st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs
 def test_headers_are_read_back_unchanged(
     event: UUID, source: str, key: str, time: datetime, producer_id: int, sequence: int
 ) -> None:
-    ours = envelope(id=event, source=source, key=key, time=time, producer_id=producer_id, sequence=sequence)
-    assert Envelope.read(ours.headers(), key.encode()) == ours
+    sent = envelope(id=event, source=source, key=key, time=time, producer_id=producer_id, sequence=sequence)
+    assert Envelope.read(sent.headers(), key.encode()) == sent
 
 
 @pytest.mark.parametrize(
@@ -157,13 +157,13 @@ UNIT: dict[str, Any] = {
 
 def test_only_the_headers_that_a_unit_may_set_are_read() -> None:
     """A unit must not set a producer id, a sequence number or another flow's correlation id."""
-    ours = envelope()
+    sent = envelope()
     read = Envelope.from_unit(headers(ce_producerid=b"9" * 4400, ce_county=b"999999"), b"key", b"{}", **UNIT)
     assert (read.id, read.source, read.type, read.time, read.key) == (
-        ours.id, ours.source, ours.type, ours.time, ours.key,
+        sent.id, sent.source, sent.type, sent.time, sent.key,
     )  # fmt: skip
     assert (read.producer_id, read.sequence, read.causation) == (None, None, None)
-    assert (read.correlation, read.county, read.sensitivity) == (ours.id, "341722", "normal")
+    assert (read.correlation, read.county, read.sensitivity) == (sent.id, "341722", "normal")
 
 
 @pytest.mark.parametrize("wrong", [None, b"", b"\xff", b"a\x00b", b"7" * 5000])

@@ -68,7 +68,7 @@ def test_an_event_has_the_sensitivity_of_its_topic() -> None:
 
 def test_no_event_flows_backwards() -> None:
     """No service consumes events of a later one; the registry only seals what referral sends."""
-    order = {name: place for place, name in enumerate(SERVICES)}
+    order = {name: position for position, name in enumerate(SERVICES)}
     backwards = {
         (speaker, listener)
         for step in FLOW
@@ -85,11 +85,11 @@ def test_no_event_flows_backwards() -> None:
 
 @pytest.fixture(scope="module")
 def secrets(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Newly generated keys for every service."""
+    """Write newly generated keys for every service; return the file."""
     private, public = new_keys()
-    found = dict.fromkeys(("record_key", "master_key", "lookup_key", "child_id_key", "parking_key"), "00" * 32)
+    keys = dict.fromkeys(("record_key", "master_key", "lookup_key", "child_id_key", "parking_key"), "00" * 32)
     file = tmp_path_factory.mktemp("keys") / "secrets.json"
-    file.write_text(json.dumps({**found, "registry_private_key": private, "registry_public_key": public}))
+    file.write_text(json.dumps({**keys, "registry_private_key": private, "registry_public_key": public}))
     file.chmod(0o600)
     return file
 
@@ -97,13 +97,17 @@ def secrets(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("service", SERVICES)
 def test_a_service_subscribes_to_the_topics_of_the_flow(service: str, secrets: Path) -> None:
     """The service's own subscriptions are matched against every topic of a county."""
-    made = importlib.import_module(f"services.{service}.app").create(Settings(secrets_file=secrets))
-    existing = [one.name for one in provisioned_topics((unit.id, unit.families) for unit in a_county().units)]
+    service_app = importlib.import_module(f"services.{service}.app").create(Settings(secrets_file=secrets))
+    existing = [
+        provisioned_topic.name
+        for provisioned_topic in provisioned_topics((unit.id, unit.families) for unit in a_county().units)
+    ]
     read: set[str] = set()
-    for subscription in made.subscriptions.values():
+    for subscription in service_app.subscriptions.values():
         read |= set(subscription.topic_names(existing))
     families = {
-        one.name: one.topic.name for one in provisioned_topics((unit.id, unit.families) for unit in a_county().units)
+        provisioned_topic.name: provisioned_topic.topic.name
+        for provisioned_topic in provisioned_topics((unit.id, unit.families) for unit in a_county().units)
     }
     assert read <= set(families), "a topic that is on no list"
     consumed = {topic.name for step in consumed_by(service) for topic in step.topics}
@@ -123,12 +127,12 @@ def test_a_service_imports_only_the_events_it_produces_or_consumes(service: str)
 @pytest.mark.parametrize("service", SERVICES)
 def test_a_service_creates_only_the_events_it_produces(service: str) -> None:
     """A service must not create an event that it only consumes, but may parse it from data (``model_validate``)."""
-    made, read = events_made_in(SERVICES_FOLDER / service)
+    created, read = events_created_in(SERVICES_FOLDER / service)
     emitted = {step.event.__name__ for step in FLOW if service in step.producers} - RUNTIMES
     consumed = {step.event.__name__ for step in consumed_by(service)}
-    assert made - RUNTIMES <= emitted
+    assert created - RUNTIMES <= emitted
     assert read <= emitted | consumed
-    assert emitted <= made | read, "in the flow, but emitted by nobody"
+    assert emitted <= created | read, "in the flow, but emitted by nobody"
 
 
 def consumed_by(service: str) -> list[flow.Step]:
@@ -136,26 +140,26 @@ def consumed_by(service: str) -> list[flow.Step]:
 
 
 def events_named_in(folder: Path) -> dict[str, type[Event]]:
-    """Event classes that any module of the folder imports, by their names."""
+    """Return the event classes that any module of the folder imports, by their names."""
     return {event.__name__: event for file in folder.rglob("*.py") for event in imported_in(file).values()}
 
 
 def imported_in(file: Path) -> dict[str, type[Event]]:
-    """The event classes that a module imports, by their local names."""
-    found: dict[str, type[Event]] = {}
+    """Return the event classes that a module imports, by their local names."""
+    events: dict[str, type[Event]] = {}
     for node in ast.walk(ast.parse(file.read_text("utf-8"))):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("contracts."):
             module = importlib.import_module(str(node.module))
             for alias in node.names:
                 named_ = getattr(module, alias.name)
                 if isinstance(named_, type) and issubclass(named_, Event) and "kind" in named_.__dict__:
-                    found[alias.asname or alias.name] = named_
-    return found
+                    events[alias.asname or alias.name] = named_
+    return events
 
 
-def events_made_in(folder: Path) -> tuple[set[str], set[str]]:
-    """Event classes that any module of the folder calls (``PreSerialized.of`` too), and those it parses from data."""
-    made: set[str] = set()
+def events_created_in(folder: Path) -> tuple[set[str], set[str]]:
+    """Return the event classes that any module of the folder calls or parses from data (``PreSerialized.of`` too)."""
+    created: set[str] = set()
     read: set[str] = set()
     for file in folder.rglob("*.py"):
         events = imported_in(file)
@@ -169,14 +173,14 @@ def events_made_in(folder: Path) -> tuple[set[str], set[str]]:
         for node in nodes:
             if not isinstance(node, ast.Call):
                 continue
-            called, found = node.func, made
+            called, found = node.func, created
             if isinstance(called, ast.Attribute) and called.attr.startswith("model_"):
                 called, found = called.value, read
             elif isinstance(called, ast.Attribute) and called.attr == "of":
                 called = called.value
             if isinstance(called, ast.Name) and called.id in events:
                 found.add(events[called.id].__name__)
-    return made, read
+    return created, read
 
 
 def test_services_import_contracts_by_name_only() -> None:

@@ -42,19 +42,19 @@ class Row:
     chinese: str
     english: str
     identifiers: tuple[str, ...]
-    places: tuple[str, ...]
+    locations: tuple[str, ...]
     definition: str
 
 
 def _rows() -> Iterator[Row]:
     for table in GLOSSARY.split(HEADER)[1:]:
         for line in table.split("\n\n")[0].splitlines()[2:]:
-            chinese, english, identifiers, places, definition = (cell.strip() for cell in line.split("|")[1:-1])
+            chinese, english, identifiers, locations, definition = (cell.strip() for cell in line.split("|")[1:-1])
             yield Row(
                 chinese,
                 english,
                 tuple(re.findall(r"`([^`]+)`", identifiers)),
-                tuple(re.findall(r"`([^`]+)`", places)),
+                tuple(re.findall(r"`([^`]+)`", locations)),
                 definition,
             )
 
@@ -62,38 +62,38 @@ def _rows() -> Iterator[Row]:
 ROWS = list(_rows())
 
 
-def _names_in(place: str) -> set[str]:
-    """Every name and value that a module, a class, a field or a file contains."""
-    if "/" in place:
-        return set(re.findall(r"[\w-]+", (ROOT / place).read_text("utf-8")))
-    parts = place.split(".")
+def _names_in(location: str) -> set[str]:
+    """Return every name and value that a module, a class, a field or a file contains."""
+    if "/" in location:
+        return set(re.findall(r"[\w-]+", (ROOT / location).read_text("utf-8")))
+    parts = location.split(".")
     for length in range(len(parts), 0, -1):
         try:
-            found: Any = importlib.import_module(".".join(parts[:length]))
+            value: Any = importlib.import_module(".".join(parts[:length]))
         except ModuleNotFoundError:
             continue
         break
     else:
-        raise AssertionError(f"no such module: {place}")
+        raise AssertionError(f"no such module: {location}")
     owner: Any = None
     for part in parts[length:]:
-        owner, found = found, _field(found, part)
-    if isinstance(found, type) and issubclass(found, StrEnum):
-        return {member.value for member in found}
-    if owner is not None and not isinstance(found, type):
-        return _values(found)
-    return {*dir(found), *getattr(found, "model_fields", ())}
+        owner, value = value, _field(value, part)
+    if isinstance(value, type) and issubclass(value, StrEnum):
+        return {member.value for member in value}
+    if owner is not None and not isinstance(value, type):
+        return _values(value)
+    return {*dir(value), *getattr(value, "model_fields", ())}
 
 
 def _field(owner: Any, name: str) -> Any:
-    """A module's attribute, or the annotation of a model's field."""
+    """Return a module's attribute or the annotation of a model's field."""
     if isinstance(owner, type) and issubclass(owner, BaseModel):
         return owner.model_fields[name].annotation
     return getattr(owner, name)
 
 
 def _values(annotation: Any) -> set[str]:
-    """The values of a ``Literal``, alone or in a union."""
+    """Return the values of a ``Literal``, alone or in a union."""
     if typing.get_origin(annotation) is typing.Literal:
         return set(typing.get_args(annotation))
     return {value for part in typing.get_args(annotation) for value in _values(part)}
@@ -104,11 +104,11 @@ def test_the_glossary_has_rows() -> None:
     assert len(ROWS) == len(re.findall(r"^\|(?! 中文|---)", GLOSSARY, re.MULTILINE))
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.english}: {row.places}")
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.english}: {row.locations}")
 def test_every_identifier_is_in_the_place_that_its_row_names(row: Row) -> None:
-    names = {name for place in row.places for name in _names_in(place)}
+    names = {name for location in row.locations for name in _names_in(location)}
     assert set(row.identifiers) <= names
-    assert bool(row.identifiers) == bool(row.places)
+    assert bool(row.identifiers) == bool(row.locations)
     assert row.english
     assert row.definition.endswith(".")
 
@@ -116,18 +116,18 @@ def test_every_identifier_is_in_the_place_that_its_row_names(row: Row) -> None:
 @pytest.mark.parametrize(
     "enumeration",
     [
-        found
-        for found in vars(vocabulary).values()
-        if isinstance(found, type) and issubclass(found, StrEnum) and found is not StrEnum and found not in IN_THE_GUIDE
+        value
+        for value in vars(vocabulary).values()
+        if isinstance(value, type) and issubclass(value, StrEnum) and value is not StrEnum and value not in IN_THE_GUIDE
     ],
     ids=lambda enumeration: enumeration.__name__,
 )
 def test_every_closed_list_of_values_is_complete(enumeration: type[StrEnum]) -> None:
     """Answers, levels, states, verbs: each value has its Chinese term."""
-    place = f"contracts.vocabulary.{enumeration.__name__}"
-    listed = [name for row in ROWS if place in row.places for name in row.identifiers]
+    location = f"contracts.vocabulary.{enumeration.__name__}"
+    listed = [name for row in ROWS if location in row.locations for name in row.identifiers]
     assert sorted(listed) == sorted(enumeration)
-    assert all(row.chinese != "—" for row in ROWS if place in row.places)
+    assert all(row.chinese != "—" for row in ROWS if location in row.locations)
 
 
 @pytest.mark.parametrize(
@@ -137,11 +137,11 @@ def test_every_closed_list_of_values_is_complete(enumeration: type[StrEnum]) -> 
 )
 def test_a_chinese_term_matches_the_label_shown_to_people(enumeration: type[StrEnum]) -> None:
     """The labels of the command line and of notices begin with that term."""
-    place = f"contracts.vocabulary.{enumeration.__name__}"
+    location = f"contracts.vocabulary.{enumeration.__name__}"
     chinese = {
         name: word
         for row in ROWS
-        if place in row.places
+        if location in row.locations
         for name, word in zip(row.identifiers, row.chinese.split(" / "), strict=True)
     }
     tables = [
@@ -156,5 +156,5 @@ def test_a_chinese_term_matches_the_label_shown_to_people(enumeration: type[StrE
 
 
 def test_no_identifier_of_one_place_has_two_meanings() -> None:
-    pairs = [(name, place) for row in ROWS for place in row.places for name in row.identifiers]
+    pairs = [(name, location) for row in ROWS for location in row.locations for name in row.identifiers]
     assert len(pairs) == len(set(pairs))

@@ -15,7 +15,7 @@ from tests.county import a_county
 
 
 def test_no_planned_event_is_in_the_flow_or_published() -> None:
-    planned = {one.step.event for one in PLANNED}
+    planned = {each.step.event for each in PLANNED}
     assert planned.isdisjoint(step.event for step in flow.FLOW)
     assert planned.isdisjoint(kinds().values())
     assert not {f"{event.kind}.json" for event in planned} & files().keys()
@@ -23,7 +23,7 @@ def test_no_planned_event_is_in_the_flow_or_published() -> None:
 
 def test_every_event_of_the_contracts_is_published_or_planned() -> None:
     events = {event for event in KINDS.values() if event.__module__.startswith("contracts.")}
-    assert events == {step.event for step in flow.FLOW} | {one.step.event for one in PLANNED}
+    assert events == {step.event for step in flow.FLOW} | {each.step.event for each in PLANNED}
 
 
 @pytest.mark.parametrize("planned", PLANNED, ids=lambda planned: planned.step.event.__name__)
@@ -37,7 +37,7 @@ def test_a_planned_event_matches_its_step_and_topic(planned: flow.Planned) -> No
 
 def test_no_planned_topic_is_provisioned_and_each_has_a_plan() -> None:
     assert not set(topics.PLANNED) & set(topics.TOPICS)
-    written = {topic.name for one in PLANNED for topic in one.step.topics}
+    written = {topic.name for each in PLANNED for topic in each.step.topics}
     assert {topic.name for topic in topics.PLANNED} <= written | PLANNED_TOPICS.keys()
 
 

@@ -8,11 +8,11 @@ import pytest
 
 from contracts.flow import FLOW, PLANNED, PLANNED_PROPERTIES, READ_BY_FIELD_NAME, Properties
 from contracts.topics import RESTRICTED_UNIT, UNIT
-from tests.read_properties import ROOT, Found, find, production
+from tests.read_properties import ROOT, Declarations, find_declarations, production
 
 
 @pytest.fixture(scope="module")
-def found() -> Found:
+def declarations() -> Declarations:
     return production()
 
 
@@ -23,28 +23,28 @@ def full(properties: Properties) -> Iterator[str]:
 
 def listed() -> list[str]:
     return [
-        one for properties in (*READ_BY_FIELD_NAME.values(), *PLANNED_PROPERTIES.values()) for one in full(properties)
+        each for properties in (*READ_BY_FIELD_NAME.values(), *PLANNED_PROPERTIES.values()) for each in full(properties)
     ]
 
 
 @pytest.mark.timeout(300)
-def test_every_declared_field_is_read_by_code_or_listed_in_the_flow(found: Found) -> None:
+def test_every_declared_field_is_read_by_code_or_listed_in_the_flow(declarations: Declarations) -> None:
     """Units and agencies read whole values of their topics; nothing reads planned fields yet."""
     wholes = [step.event for step in FLOW if {UNIT, RESTRICTED_UNIT} & set(step.consumers)]
     wholes += [planned.step.event for planned in PLANNED]
-    read_whole = found.held_by(f"{kind.__module__}.{kind.__qualname__}" for kind in wholes)
+    read_whole = declarations.classes_of(f"{kind.__module__}.{kind.__qualname__}" for kind in wholes)
     named = set(listed())
     unread = [
-        f"{one.place}: nothing reads {one.name}"
-        for one in found.unread()
-        if one.name not in named and one.name.rpartition(".")[0] not in read_whole
+        f"{each.location}: nothing reads {each.name}"
+        for each in declarations.unread()
+        if each.name not in named and each.name.rpartition(".")[0] not in read_whole
     ]
     assert unread == []
 
 
-def test_the_lists_in_the_flow_contain_only_fields_that_code_does_not_read(found: Found) -> None:
+def test_the_lists_in_the_flow_contain_only_fields_that_code_does_not_read(declarations: Declarations) -> None:
     """Each field is listed once."""
-    unread = {one.name for one in found.unread()}
+    unread = {each.name for each in declarations.unread()}
     assert sorted(set(listed()) - unread) == []
     assert len(listed()) == len(set(listed()))
 
@@ -53,7 +53,7 @@ def test_the_lists_in_the_flow_contain_only_fields_that_code_does_not_read(found
 def test_a_file_that_reads_fields_by_name_contains_their_names(file: str) -> None:
     text = (ROOT / file).read_text("utf-8")
     missing = [
-        one for one in full(READ_BY_FIELD_NAME[file]) if not re.search(rf'["\']{one.rpartition(".")[2]}["\']', text)
+        each for each in full(READ_BY_FIELD_NAME[file]) if not re.search(rf'["\']{each.rpartition(".")[2]}["\']', text)
     ]
     assert missing == []
 
@@ -131,8 +131,10 @@ def package(tmp_path: Path) -> Path:
 
 
 def unread_in(package: Path) -> set[str]:
-    found = find([package / "sent.py", package / "reads.py"], package, package / "cache", ("sent.",))
-    return {one.name for one in found.unread()}
+    declarations = find_declarations(
+        [package / "sent.py", package / "reads.py"], package, package / "cache", ("sent.",)
+    )
+    return {each.name for each in declarations.unread()}
 
 
 @pytest.mark.timeout(300)

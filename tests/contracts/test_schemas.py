@@ -31,7 +31,7 @@ class Part(BaseModel):
 
 
 class Before(BaseModel):
-    """The event as it was published."""
+    """The published version of an event."""
 
     key: str = Field(pattern="^[a-z]+$")
     level: Literal["L0", "L1"]
@@ -46,20 +46,20 @@ BEFORE = Before.model_json_schema()
 
 
 def changed(path: str, value: Any) -> dict[str, Any]:
-    """The schema with one place changed (None removes it)."""
+    """Return the schema with the value at one path changed (None removes it)."""
     schema: dict[str, Any] = copy.deepcopy(BEFORE)
     *parents, last = path.split("/")
-    found = schema
+    node = schema
     for step in parents:
-        found = found[step]
+        node = node[step]
     if value is None:
-        del found[last]
+        del node[last]
     else:
-        found[last] = value
+        node[last] = value
     return schema
 
 
-def test_nothing_changed_is_growth() -> None:
+def test_an_unchanged_schema_is_growth() -> None:
     assert incompatibilities(BEFORE, BEFORE) == []
 
 
@@ -124,51 +124,54 @@ def test_a_schema_that_contains_itself_can_be_compared() -> None:
 # ---------------------------------------------------------------- every change, of every event
 
 
-def mutants(schema: Any, place: str = "") -> Iterator[tuple[str, Any]]:
-    """Every way to change one place of a schema other than by growth: where, and the place changed."""
+def mutants(schema: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield every change of a schema at one path other than growth: the path and the changed schema."""
     if not isinstance(schema, dict):
         return
     if "properties" in schema:
-        yield from mutants_of_fields(schema, place)
+        yield from mutants_of_fields(schema, path)
     for word in ("pattern", "format", "const", "x-topic", "x-sensitivity"):
         if word in schema:
-            yield f"{place}/{word} other", schema | {word: "other"}
-            yield f"{place}/{word} gone", without(schema, word)
+            yield f"{path}/{word} other", schema | {word: "other"}
+            yield f"{path}/{word} gone", without(schema, word)
     for word in ("minimum", "maximum", "maxLength"):
         if word in schema:
-            yield f"{place}/{word} narrower", schema | {word: schema[word] + (1 if word == "minimum" else -1)}
+            yield f"{path}/{word} narrower", schema | {word: schema[word] + (1 if word == "minimum" else -1)}
     if "enum" in schema:
-        yield f"{place}/enum narrower", schema | {"enum": schema["enum"][1:]}
-        yield f"{place}/enum wider", schema | {"enum": [*schema["enum"], "new"]}
+        yield f"{path}/enum narrower", schema | {"enum": schema["enum"][1:]}
+        yield f"{path}/enum wider", schema | {"enum": [*schema["enum"], "new"]}
     if isinstance(schema.get("type"), str):
-        yield f"{place}/type", schema | {"type": "boolean" if schema["type"] != "boolean" else "string"}
+        yield f"{path}/type", schema | {"type": "boolean" if schema["type"] != "boolean" else "string"}
     if schema.get("type") == "string":
-        yield f"{place}/shorter", schema | {"maxLength": schema.get("maxLength", 99) - 1}
-        yield f"{place}/a pattern", schema | {"pattern": "^a$"}
+        yield f"{path}/shorter", schema | {"maxLength": schema.get("maxLength", 99) - 1}
+        yield f"{path}/a pattern", schema | {"pattern": "^a$"}
     if "anyOf" in schema:
-        yield f"{place}/anyOf", schema | {"anyOf": schema["anyOf"][1:]}
+        yield f"{path}/anyOf", schema | {"anyOf": schema["anyOf"][1:]}
         for n, choice in enumerate(schema["anyOf"]):
-            for where, changed_ in mutants(choice, f"{place}/anyOf/{n}"):
-                yield where, schema | {"anyOf": [changed_ if n == m else one for m, one in enumerate(schema["anyOf"])]}
+            for location, changed_ in mutants(choice, f"{path}/anyOf/{n}"):
+                yield (
+                    location,
+                    schema | {"anyOf": [changed_ if n == m else each for m, each in enumerate(schema["anyOf"])]},
+                )
     for word in ("items", "additionalProperties"):
-        for where, changed_ in mutants(schema.get(word), f"{place}/{word}"):
-            yield where, schema | {word: changed_}
+        for location, changed_ in mutants(schema.get(word), f"{path}/{word}"):
+            yield location, schema | {word: changed_}
     for name, part in schema.get("$defs", {}).items():
-        for where, changed_ in mutants(part, f"{place}/$defs/{name}"):
-            yield where, schema | {"$defs": schema["$defs"] | {name: changed_}}
+        for location, changed_ in mutants(part, f"{path}/$defs/{name}"):
+            yield location, schema | {"$defs": schema["$defs"] | {name: changed_}}
 
 
-def mutants_of_fields(schema: dict[str, Any], place: str) -> Iterator[tuple[str, Any]]:
+def mutants_of_fields(schema: dict[str, Any], path: str) -> Iterator[tuple[str, Any]]:
     must, fields = schema.get("required", []), schema["properties"]
-    yield f"{place}/a new field that is required", schema | {
+    yield f"{path}/a new field that is required", schema | {
         "properties": fields | {"new": {"type": "string"}}, "required": [*must, "new"],
     }  # fmt: skip
     for name, part in fields.items():
-        kept = [one for one in must if one != name]
-        yield f"{place}/{name} removed", schema | {"properties": without(fields, name), "required": kept}
-        yield f"{place}/{name} optional or required", schema | {"required": kept if name in must else [*must, name]}
-        for where, changed_ in mutants(part, f"{place}/{name}"):
-            yield where, schema | {"properties": fields | {name: changed_}}
+        kept = [each for each in must if each != name]
+        yield f"{path}/{name} removed", schema | {"properties": without(fields, name), "required": kept}
+        yield f"{path}/{name} optional or required", schema | {"required": kept if name in must else [*must, name]}
+        for location, changed_ in mutants(part, f"{path}/{name}"):
+            yield location, schema | {"properties": fields | {name: changed_}}
 
 
 def without(schema: dict[str, Any], word: str) -> dict[str, Any]:
@@ -180,7 +183,7 @@ def test_no_incompatible_change_of_any_event_passes_as_growth(kind: str) -> None
     published = json.loads((schemas.FOLDER / f"{kind}.json").read_text("utf-8"))
     tried = list(mutants(published))
     assert len(tried) > 5
-    assert [where for where, changed_ in tried if not incompatibilities(published, changed_)] == []
+    assert [location for location, changed_ in tried if not incompatibilities(published, changed_)] == []
 
 
 @pytest.mark.parametrize("kind", kinds())
@@ -245,16 +248,16 @@ def release(folder: Path, *tags: str) -> None:
         git(folder, *arguments)
 
 
-def test_a_released_contract_stays_binding_whatever_happens_to_the_files(folder: Path) -> None:
+def test_a_released_contract_stays_binding_when_its_file_is_removed(folder: Path) -> None:
     """After its files were edited, deleted or rewritten by hand, the folder alone cannot reveal a change."""
-    file, gone = folder / f"{Notice.kind}.json", folder / "referral.Forgotten.v1.json"
+    file, removed = folder / f"{Notice.kind}.json", folder / "referral.Forgotten.v1.json"
     published = file.read_text("utf-8")
     once = json.loads(published)
     once["properties"]["colour"] = {"type": "string", "default": ""}
     file.write_text(json.dumps(once))
-    gone.write_text("{}")
+    removed.write_text("{}")
     release(folder, "v1.0.0")
-    gone.unlink()
+    removed.unlink()
     file.write_text(published)
     git(folder, "commit", "-a", "-m", "by hand")
     assert schemas.stale(folder) == []
@@ -275,7 +278,7 @@ def test_a_change_is_reported_once_for_all_releases_it_breaks(folder: Path) -> N
     ]
 
 
-def test_without_git_nothing_was_released(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_contract_is_released_without_git(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     assert schemas.releases(folder) == []
     assert schemas.incompatible_changes(folder) == []
@@ -355,8 +358,8 @@ def test_the_document_contains_only_keywords_of_asyncapi() -> None:
     for operation in document["operations"].values():
         assert operation["action"] in ("send", "receive")
         assert set(operation) <= {"action", "channel", "title", "summary", "description", "messages"}
-        here = operation["channel"]["$ref"] + "/messages/"
-        assert all(message["$ref"].startswith(here) for message in operation["messages"]), "of its own channel"
+        prefix = operation["channel"]["$ref"] + "/messages/"
+        assert all(message["$ref"].startswith(prefix) for message in operation["messages"]), "of its own channel"
     for message in document["components"]["messages"].values():
         keywords = {"name", "title", "summary", "contentType", "bindings", "headers", "payload", "examples"}
         assert set(message) <= keywords
@@ -371,9 +374,9 @@ def test_every_reference_in_the_document_resolves() -> None:
         if reference.startswith("./"):
             assert reference.removeprefix("./") in published
             continue
-        found: Any = document
+        node: Any = document
         for step in reference.removeprefix("#/").split("/"):
-            found = found[step]
+            node = node[step]
 
 
 def references(node: Any) -> list[str]:

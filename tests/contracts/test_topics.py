@@ -74,7 +74,7 @@ def test_watermarks_have_no_cycle() -> None:
 
     The registry reads referral's cases, which carry watermarks: it must not wait for those.
     """
-    order = {name: place for place, name in enumerate(SERVICES)}
+    order = {name: position for position, name in enumerate(SERVICES)}
     backwards = {
         (topic.writers[0], reader)
         for topic in TOPICS

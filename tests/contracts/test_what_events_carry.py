@@ -83,35 +83,37 @@ SERVICE_EVENTS = [event for event in kinds().values() if event not in SAID_BY_UN
 
 
 def texts(model: type[BaseModel]) -> Iterator[str]:
-    """``Class.field`` of every field that can hold any text, at any depth."""
+    """Return ``Class.field`` of every field that can hold any text, at any depth."""
     for name, field in model.model_fields.items():
-        if not any(hasattr(one, "pattern") for one in field.metadata):
+        if not any(hasattr(each, "pattern") for each in field.metadata):
             yield from _texts(field.annotation, f"{model.__name__}.{name}")
 
 
-def _texts(kind: Any, place: str) -> Iterator[str]:
+def _texts(kind: Any, location: str) -> Iterator[str]:
     if kind in (str, bytes, Any, object):
-        yield place
+        yield location
     elif isinstance(kind, type) and issubclass(kind, BaseModel):
         if kind is not County:  # the county's own document: names of offices, no child's
             yield from texts(kind)
     elif typing.get_origin(kind) is not typing.Literal:
         for part in typing.get_args(kind):
-            yield from _texts(part, place)
+            yield from _texts(part, location)
 
 
 @pytest.mark.parametrize("event", SERVICE_EVENTS, ids=lambda event: event.kind)
 def test_every_text_field_of_a_service_event_has_a_known_form_or_is_listed(event: type[Event]) -> None:
     unknown = {
-        place for place in texts(event) if place not in SAID_IN_WORDS and place.partition(".")[2] not in SHAPE_OF
+        location
+        for location in texts(event)
+        if location not in SAID_IN_WORDS and location.partition(".")[2] not in SHAPE_OF
     }
     assert unknown == set(), "a text that could be anything: close its type, or list it here with its meaning"
 
 
 def test_the_list_contains_only_existing_fields() -> None:
-    there = {place for event in SERVICE_EVENTS for place in texts(event)}
-    assert set(SAID_IN_WORDS) <= there
-    assert set(SHAPE_OF) <= {place.partition(".")[2] for place in there}
+    locations = {location for event in SERVICE_EVENTS for location in texts(event)}
+    assert set(SAID_IN_WORDS) <= locations
+    assert set(SHAPE_OF) <= {location.partition(".")[2] for location in locations}
 
 
 def test_a_free_text_is_detected_at_any_depth() -> None:
@@ -125,7 +127,7 @@ def test_a_free_text_is_detected_at_any_depth() -> None:
         words: dict[str, int]
         anything: Any
         closed: typing.Literal["a", "b"]
-        known: IdentityField
+        code: IdentityField
 
     assert set(texts(Whole)) == {"Whole.unit", "Whole.note", "Part.remark", "Whole.words", "Whole.anything"}
 
@@ -136,7 +138,7 @@ def test_no_service_event_identifies_a_child(event: type[Event]) -> None:
     closed = {"birth_date", "sex"}
     for name, field in event.model_fields.items():
         is_closed = isinstance(field.annotation, type) and issubclass(field.annotation, StrEnum)
-        if name in {str(one) for one in IdentityField} and not is_closed:
+        if name in {str(each) for each in IdentityField} and not is_closed:
             assert name in closed
             assert event.sensitivity == "identity", "a birth date is for the registry, which matches by it"
         for key in _keys_of_mappings(field.annotation):
@@ -166,20 +168,20 @@ def test_a_validation_error_of_an_event_never_shows_the_value(event: type[Event]
 def test_published_events_have_the_listed_forms() -> None:
     tried = 0
     for event in every_event():
-        for place, value in _values(event):
-            if place not in SAID_IN_WORDS:
+        for location, value in _values(event):
+            if location not in SAID_IN_WORDS:
                 tried += 1
-                assert re.fullmatch(SHAPE_OF[place.partition(".")[2]], value), place
+                assert re.fullmatch(SHAPE_OF[location.partition(".")[2]], value), location
     assert tried > 150
 
 
 def _values(model: BaseModel) -> Iterator[tuple[str, str]]:
     for name in type(model).model_fields:
         value = getattr(model, name)
-        for one in value if isinstance(value, tuple) else (value,):
+        for each in value if isinstance(value, tuple) else (value,):
             if (
-                isinstance(one, str)
-                and not isinstance(one, StrEnum)
+                isinstance(each, str)
+                and not isinstance(each, StrEnum)
                 and f"{type(model).__name__}.{name}" in set(texts(type(model)))
             ):
-                yield f"{type(model).__name__}.{name}", one
+                yield f"{type(model).__name__}.{name}", each

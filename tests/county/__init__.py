@@ -17,12 +17,12 @@ def demo_county() -> County:
 
 
 def a_county(**changes: Any) -> County:
-    """The demo county, with these fields changed. The changed county is validated like any other."""
+    """Return the demo county with these fields changed. The changed county is validated like any other."""
     return County.model_validate({**dict(demo_county()), **changes}) if changes else demo_county()
 
 
 def copy_county(folder: Path) -> Path:
-    """A copy of the demo county's folder, to be changed."""
+    """Return a copy of the demo county's folder, to be changed."""
     return Path(shutil.copytree(FOLDER, folder / FOLDER.name))
 
 

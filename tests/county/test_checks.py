@@ -308,16 +308,16 @@ def a_policy() -> str:
     quoted: list[Any] = [item.citation for item in county.catalogue]
     quoted += [basis for route in county.routes for basis in route.basis]
     quoted += [criterion.citation for criterion in county.criteria]
-    standing: dict[str, list[str]] = {}
-    for one in (*quoted, *(rule.citation for rule in RULEBOOK), *SOURCES.values()):
-        if one.article is not None and one.phrase is not None:
-            standing.setdefault(one.article, []).append(one.phrase)
-    lines = standing["opening"]
+    phrases: dict[str, list[str]] = {}
+    for each in (*quoted, *(rule.citation for rule in RULEBOOK), *SOURCES.values()):
+        if each.article is not None and each.phrase is not None:
+            phrases.setdefault(each.article, []).append(each.phrase)
+    lines = phrases["opening"]
     for article in "一二三四五六七八":
-        lines += [f"（{article}）", *standing.get(article, ())]
-    lines += ["三、工作要求", *standing["三、工作要求"], "附件"]
+        lines += [f"（{article}）", *phrases.get(article, ())]
+    lines += ["三、工作要求", *phrases["三、工作要求"], "附件"]
     for number in range(1, 22):
-        lines += [str(number), *standing.get(f"row {number}", ())]
+        lines += [str(number), *phrases.get(f"row {number}", ())]
     return "\n".join(lines)
 
 

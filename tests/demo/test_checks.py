@@ -31,7 +31,7 @@ REPORT = "00000000-0000-5000-8000-000000000002"
 def record(
     topic: str, kind: str, body: dict[str, Any], *, n: int = 0, cause: str | None = None, key: str = "k"
 ) -> Record:
-    """The n-th event of a service on the only partition of a topic."""
+    """Return the n-th event of a service on the only partition of a topic."""
     headers = {
         "ce_id": f"{topic}-{n}",
         "ce_type": kind,
@@ -49,7 +49,7 @@ def parent(name: str, number: str) -> dict[str, str]:
 
 
 def truth() -> dict[str, Any]:
-    """The ground truth of one child with one row in one file and one report."""
+    """Return the ground truth of one child with one row in one file and one report."""
     family = {
         "father": parent("测国军", with_check("34172119800102981")),
         "mother": parent("演秀兰", with_check("34172119810102980")),
@@ -92,7 +92,7 @@ def moved(referral: str, finding: str | None, code: str, route: str, to_unit: st
 
 
 def topics() -> dict[str, list[Record]]:
-    """The records of a correct outcome."""
+    """Return the records of a correct outcome."""
     answer = {
         "submission": "s1", "outcome": "taken", "rows": 1, "accepted": 1, "accepted_with_drops": 0, "refused": 0,
         "unchanged": 0, "problems": [], "unit": "u",
@@ -142,8 +142,8 @@ def outcome(
     return Outcome(truth(), records_by_topic, files or {"rec-1": "file-1"}, {"s1": "s1"}, "2026-09-30")
 
 
-def wrong(found: Outcome) -> list[str]:
-    return [one.statement for one in check(found) if not one.passed]
+def wrong(reported: Outcome) -> list[str]:
+    return [each.statement for each in check(reported) if not each.passed]
 
 
 def test_a_right_outcome_passes() -> None:
@@ -159,9 +159,9 @@ def _report_refused(records_by_topic: dict[str, list[Record]]) -> None:
 
 
 def _referred_twice(records_by_topic: dict[str, list[Record]]) -> None:
-    again = moved("r9", "f1", "unattended", "R4", "341722-mzj")
+    duplicate = moved("r9", "f1", "unattended", "R4", "341722-mzj")
     records_by_topic["referral.restricted.v1"].append(
-        record("referral.restricted.v1", "referral.ReferralChanged.v1", again, n=1)
+        record("referral.restricted.v1", "referral.ReferralChanged.v1", duplicate, n=1)
     )
 
 
@@ -191,8 +191,8 @@ def _same_state_twice(records_by_topic: dict[str, list[Record]]) -> None:
 
 
 def _notified_twice(records_by_topic: dict[str, list[Record]]) -> None:
-    again = {**records_by_topic["notify.inbox.u.v1"][0].body, "notice": "n2"}
-    records_by_topic["notify.inbox.u.v1"].append(record("notify.inbox.u.v1", "notify.Notice.v1", again, n=1))
+    duplicate = {**records_by_topic["notify.inbox.u.v1"][0].body, "notice": "n2"}
+    records_by_topic["notify.inbox.u.v1"].append(record("notify.inbox.u.v1", "notify.Notice.v1", duplicate, n=1))
 
 
 def _event_lost(records_by_topic: dict[str, list[Record]]) -> None:
@@ -243,16 +243,16 @@ def test_two_children_in_one_file_are_reported() -> None:
             record("intake.record.v1", "intake.RecordRead.v1", {"record": "rec-2"}, n=1, cause=REPORT)
         )
 
-    found = outcome(second, {"rec-1": "file-1", "rec-2": "file-1"})
-    assert wrong(found) == []
-    found.truth["planted_findings"][0]["child"] = "c2"
-    assert "no file holds records of two children" in wrong(found)
+    result = outcome(second, {"rec-1": "file-1", "rec-2": "file-1"})
+    assert wrong(result) == []
+    result.truth["planted_findings"][0]["child"] = "c2"
+    assert "no file holds records of two children" in wrong(result)
 
 
 def test_a_lost_record_is_reported() -> None:
-    found = outcome()
-    found.record_child.clear()
-    assert any("none is lost" in what for what in wrong(found))
+    result = outcome()
+    result.record_child.clear()
+    assert any("none is lost" in what for what in wrong(result))
 
 
 @pytest.mark.parametrize(

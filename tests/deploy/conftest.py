@@ -17,7 +17,7 @@ def county() -> County:
 
 @pytest.fixture(scope="session")
 def installed(stack: LocalStack, county: County, tmp_path_factory: pytest.TempPathFactory) -> Installation:
-    """An installation of the demo county on the session's broker."""
+    """Return an installation of the demo county on the session's broker."""
     home = tmp_path_factory.mktemp("installed")
     made = Installation.prepare(
         home,

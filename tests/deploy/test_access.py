@@ -71,7 +71,7 @@ Access = tuple[str, str, str]
 
 def expected() -> set[Access]:
     """Return every access that is allowed."""
-    named = [(name, *who) for name, who in INNER.items()]
+    named = [(name, *access) for name, access in INNER.items()]
     for family, units in (
         (SUBMITTING, SUBMIT),
         (EVERY_UNIT, UNITS),
@@ -92,10 +92,10 @@ def principals(units: Iterable[str] = UNITS) -> list[str]:
     return [*SERVICES, "clock", "operator", STRANGER, *ordinary, *(f"{unit}-restricted" for unit in ordinary)]
 
 
-def violations(granted: set[Access], who: Iterable[str], where: Iterable[str]) -> list[str]:
+def violations(granted: set[Access], users: Iterable[str], names: Iterable[str]) -> list[str]:
     """Return every read or write access that differs from the table."""
     allowed = expected()
-    tried = {(principal, does, topic) for principal in who for does in ("READ", "WRITE") for topic in where}
+    tried = {(principal, does, topic) for principal in users for does in ("READ", "WRITE") for topic in names}
     assert allowed & tried
     return sorted(
         f"{principal} {'may' if (principal, does, topic) in granted else 'may not'} {does} {topic}"
@@ -132,16 +132,16 @@ def test_an_ordinary_log_in_on_a_restricted_topic_is_reported(
     family: str, county: County, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The contracts are changed so that the unit's ordinary log-in may write and read beside the restricted one."""
-    [topic] = [one for one in topics.TOPICS if one.name == family]
+    [topic] = [each for each in topics.TOPICS if each.name == family]
     planted = replace(topic, writers=(*topic.writers, "{unit}"), readers=(*topic.readers, "{unit}"))
-    monkeypatch.setattr(topics, "TOPICS", tuple(planted if one is topic else one for one in topics.TOPICS))
+    monkeypatch.setattr(topics, "TOPICS", tuple(planted if each is topic else each for each in topics.TOPICS))
 
-    found = violations(granted_by_lists(county), principals(), every_topic())
+    problems = violations(granted_by_lists(county), principals(), every_topic())
 
     name = family.format(unit=f"{COUNTY}-gaj")
-    assert f"{COUNTY}-gaj may READ {name}" in found
-    assert f"{COUNTY}-gaj may WRITE {name}" in found
-    assert len(found) == 2 * len(RESTRICTED)
+    assert f"{COUNTY}-gaj may READ {name}" in problems
+    assert f"{COUNTY}-gaj may WRITE {name}" in problems
+    assert len(problems) == 2 * len(RESTRICTED)
 
 
 @pytest.mark.parametrize(
@@ -166,18 +166,18 @@ def test_any_surplus_or_missing_access_is_reported(planted: Access, county: Coun
 
 TOO_LARGE = b"0" * (provision.MAX_RECORD_BYTES + 1)
 """A principal who may write gets the error that it is too large, and nothing is stored; any other is denied."""
-PATIENCE = 60.0
+TIMEOUT_SECONDS = 60.0
 DENIED = KafkaError.TOPIC_AUTHORIZATION_FAILED
 
 
 @pytest.fixture(scope="session")
 def stranger(installed: Installation) -> Installation:
-    """The installation with one additional user."""
+    """Return the installation with one additional user."""
     word = "a-word-of-its-own"
     admin = AdminClient(installed.kafka("admin"))
     mechanism = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, provision.SCRAM_ITERATIONS)
-    made = admin.alter_user_scram_credentials([UserScramCredentialUpsertion(STRANGER, mechanism, word.encode())])
-    for future in made.values():
+    results = admin.alter_user_scram_credentials([UserScramCredentialUpsertion(STRANGER, mechanism, word.encode())])
+    for future in results.values():
         future.result(20)
     return installed.with_addresses(users={**installed.users, STRANGER: word})
 
@@ -187,18 +187,18 @@ def tried_units() -> tuple[str, ...]:
 
 
 def tried_topics() -> list[str]:
-    """Every inner topic, and every topic of these units: one of each kind and a second of the first kind."""
+    """Return every inner topic and every topic of these units: one of each kind and a second of the first kind."""
     shown = {f"{COUNTY}-{unit}" for unit in tried_units()}
     return sorted(topic for topic in every_topic() if topic in INNER or set(topic.split(".")) & shown)
 
 
-@pytest.mark.parametrize("principal", [who for who in principals(("gaj", "jtj", "zjj")) if "zjj-" not in who])
+@pytest.mark.parametrize("principal", [user for user in principals(("gaj", "jtj", "zjj")) if "zjj-" not in user])
 def test_the_broker_enforces_the_access_table_for_each_principal(principal: str, stranger: Installation) -> None:
     kafka = stranger.kafka(principal)
     granted = {(principal, "READ", topic) for topic in readable(kafka, principal, tried_topics())}
     granted |= {(principal, "WRITE", topic) for topic in writable(kafka, tried_topics())}
 
-    allowed = {one for one in expected() if one[0] == principal and one[2] in tried_topics()}
+    allowed = {each for each in expected() if each[0] == principal and each[2] in tried_topics()}
     assert granted == allowed
 
 
@@ -210,7 +210,7 @@ def readable(kafka: dict[str, object], principal: str, names: Iterable[str]) -> 
         waiting = {topic for topic in names if not unknown(reader, topic)}
         if waiting:
             reader.assign([TopicPartition(topic, 0, 0) for topic in waiting])
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + TIMEOUT_SECONDS
         while waiting:
             assert time.monotonic() < deadline, f"no answer about {', '.join(sorted(waiting))}"
             record = reader.poll(0.2)
@@ -227,8 +227,8 @@ def readable(kafka: dict[str, object], principal: str, names: Iterable[str]) -> 
 
 
 def unknown(reader: Consumer, topic: str) -> bool:
-    """Whether the broker does not even describe the topic."""
-    deadline = time.monotonic() + PATIENCE
+    """Return whether the broker denies even the description of the topic."""
+    deadline = time.monotonic() + TIMEOUT_SECONDS
     while True:
         try:
             error = reader.list_topics(topic, timeout=5).topics[topic].error
@@ -247,13 +247,13 @@ def writable(kafka: dict[str, object], names: Iterable[str]) -> list[str]:
     def answered(error: KafkaError | None, record: Message) -> None:
         codes[str(record.topic())] = None if error is None else error.code()
 
-    size = {"message.max.bytes": 2 * len(TOO_LARGE), "message.timeout.ms": int(PATIENCE * 1000)}
+    size = {"message.max.bytes": 2 * len(TOO_LARGE), "message.timeout.ms": int(TIMEOUT_SECONDS * 1000)}
     writer = Producer({**kafka, **size, "acks": "all"})
     for topic in names:
         try:
             writer.produce(topic, TOO_LARGE, b"attempt", partition=0, on_delivery=answered)
         except KafkaException as refused:  # refused before it is sent
             codes[topic] = refused.args[0].code()
-    assert writer.flush(PATIENCE) == 0
+    assert writer.flush(TIMEOUT_SECONDS) == 0
     assert set(codes.values()) <= {DENIED, KafkaError.MSG_SIZE_TOO_LARGE}, codes
     return [topic for topic, code in codes.items() if code == KafkaError.MSG_SIZE_TOO_LARGE]

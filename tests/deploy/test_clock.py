@@ -32,7 +32,7 @@ def test_time_is_published_in_full_ten_minute_intervals() -> None:
 
 @pytest.fixture
 def clock_topic(kafka: EmbeddedKafka) -> EmbeddedKafka:
-    """A broker with an empty topic clock.v1."""
+    """Return a broker with an empty topic ``clock.v1``."""
     admin = AdminClient(kafka.admin_config)
     if topics.CLOCK.name in admin.list_topics(timeout=20).topics:
         ends = admin.list_offsets({TopicPartition(topics.CLOCK.name, 0): clock_end()})
@@ -55,21 +55,21 @@ def published(kafka: EmbeddedKafka) -> list[tuple[str, str]]:
     try:
         low, high = reader.get_watermark_offsets(TopicPartition(topics.CLOCK.name, 0), timeout=20)
         reader.assign([TopicPartition(topics.CLOCK.name, 0, low)])
-        found: list[tuple[str, str]] = []
-        while len(found) < high - low:
+        events: list[tuple[str, str]] = []
+        while len(events) < high - low:
             record = reader.poll(20)
             assert record is not None
             assert record.error() is None
             headers = dict(record.headers() or [])
             body = json.loads(record.value() or b"")
-            found.append((str(headers["ce_type"]), body.get("day") or body["at"]))
-        return found
+            events.append((str(headers["ce_type"]), body.get("day") or body["at"]))
+        return events
     finally:
         reader.close()
 
 
 def test_the_simulator_publishes_each_day_and_its_hours_in_order(clock_topic: EmbeddedKafka) -> None:
-    """A day, its hours, the next day; skipping one is refused."""
+    """A day, its hours and the next day are emitted in order; skipping a day is refused."""
     simulator = clock.Simulator(clock.Clock(clock_topic.admin_config, "341722"), hours=(1, 18))
     simulator.begin_day(date(2026, 9, 1))
     simulator.finish_day()

@@ -17,24 +17,24 @@ as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a fil
 SOMEBODY = (65534, 65534)
 
 
-def a_link(place: Path, secret: Path) -> None:
-    place.symlink_to(secret)
+def a_link(path: Path, secret: Path) -> None:
+    path.symlink_to(secret)
 
 
-def a_dangling_link(place: Path, secret: Path) -> None:
-    place.symlink_to(secret.with_name("nowhere"))
+def a_dangling_link(path: Path, secret: Path) -> None:
+    path.symlink_to(secret.with_name("nowhere"))
 
 
-def a_hard_link(place: Path, secret: Path) -> None:
-    place.hardlink_to(secret)
+def a_hard_link(path: Path, secret: Path) -> None:
+    path.hardlink_to(secret)
 
 
-def a_folder(place: Path, _: Path) -> None:
-    place.mkdir()
+def a_folder(path: Path, _: Path) -> None:
+    path.mkdir()
 
 
-def a_pipe(place: Path, _: Path) -> None:
-    os.mkfifo(place)
+def a_pipe(path: Path, _: Path) -> None:
+    os.mkfifo(path)
 
 
 @pytest.mark.parametrize("make", [a_link, a_dangling_link, a_hard_link, a_folder, a_pipe])
@@ -43,15 +43,15 @@ def test_a_path_that_is_not_ours_is_left_alone(tmp_path: Path, make: Callable[[P
     folder.mkdir()
     secret.write_text("secret")
     secret.chmod(0o600)
-    place = folder / "file"
-    make(place, secret)
-    before = place.lstat()
+    path = folder / "file"
+    make(path, secret)
+    before = path.lstat()
 
     with pytest.raises(NotOursError, match="was left unchanged: move it away") as refused:
-        write_private(place, "new")
+        write_private(path, "new")
 
-    after = place.lstat()
-    assert refused.value.filename == str(place)
+    after = path.lstat()
+    assert refused.value.filename == str(path)
     assert (after.st_ino, after.st_mode, after.st_mtime_ns) == (before.st_ino, before.st_mode, before.st_mtime_ns)
     assert secret.read_text() == "secret"
     assert [each.name for each in folder.iterdir()] == ["file"]
@@ -60,13 +60,13 @@ def test_a_path_that_is_not_ours_is_left_alone(tmp_path: Path, make: Callable[[P
 
 @as_root
 def test_a_file_of_another_owner_is_left_alone(tmp_path: Path) -> None:
-    place = tmp_path / "file"
-    place.write_text("theirs")
-    os.chown(place, *SOMEBODY)
+    path = tmp_path / "file"
+    path.write_text("theirs")
+    os.chown(path, *SOMEBODY)
 
     with pytest.raises(NotOursError):
-        write_private(place, "new")
-    assert (place.read_text(), place.stat().st_uid) == ("theirs", SOMEBODY[0])
+        write_private(path, "new")
+    assert (path.read_text(), path.stat().st_uid) == ("theirs", SOMEBODY[0])
 
 
 @as_root
@@ -74,51 +74,51 @@ def test_a_file_can_be_given_to_its_recipient(tmp_path: Path) -> None:
     """A file that is already theirs is replaced."""
     for text in ("old", "new"):
         write_private(tmp_path / "file", text, owner=SOMEBODY)
-        found = (tmp_path / "file").stat()
-        assert (found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)) == (*SOMEBODY, 0o600)
+        status = (tmp_path / "file").stat()
+        assert (status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode)) == (*SOMEBODY, 0o600)
     assert (tmp_path / "file").read_text() == "new"
 
 
 def test_our_own_file_is_replaced_and_only_we_can_read_it(tmp_path: Path) -> None:
-    place = tmp_path / "file"
-    place.write_text("old")
-    place.chmod(0o644)
-    write_private(place, "新")
+    path = tmp_path / "file"
+    path.write_text("old")
+    path.chmod(0o644)
+    write_private(path, "新")
 
-    assert place.read_text("utf-8") == "新"
-    assert stat.S_IMODE(place.stat().st_mode) == 0o600
+    assert path.read_text("utf-8") == "新"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
 def test_a_file_that_its_writer_does_not_recognise_is_left_alone(tmp_path: Path) -> None:
-    place = tmp_path / "file"
-    write_private(place, b"ours 1")
-    write_private(place, b"ours 2", recognise=lambda file: file.read(4) == b"ours")
-    place.write_bytes(b"a clerk's")
+    path = tmp_path / "file"
+    write_private(path, b"ours 1")
+    write_private(path, b"ours 2", recognise=lambda file: file.read(4) == b"ours")
+    path.write_bytes(b"a clerk's")
 
     with pytest.raises(NotOursError):
-        write_private(place, b"ours 3", recognise=lambda file: file.read(4) == b"ours")
-    assert place.read_bytes() == b"a clerk's"
+        write_private(path, b"ours 3", recognise=lambda file: file.read(4) == b"ours")
+    assert path.read_bytes() == b"a clerk's"
 
 
 def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
-    place = tmp_path / "file"
-    write_private(place, "old")
+    path = tmp_path / "file"
+    write_private(path, "old")
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
     try:
         with pytest.raises(OSError, match="too large"):
-            write_private(place, "new" * 1000)
+            write_private(path, "new" * 1000)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
-    assert place.read_text() == "old"
+    assert path.read_text() == "old"
     assert [each.name for each in tmp_path.iterdir()] == ["file"]
 
 
 def test_a_writer_killed_before_the_rename_leaves_the_old_file_intact(tmp_path: Path) -> None:
     """The temporary file has another name, and nobody else can read it."""
-    place = tmp_path / "file"
-    write_private(place, "old")
+    path = tmp_path / "file"
+    write_private(path, "old")
     killed = """
 import os, signal, sys
 from pathlib import Path
@@ -126,13 +126,13 @@ from deploy import files
 os.replace = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
 files.write_private(Path(sys.argv[1]), "new" * 1000)
 """
-    done = subprocess.run([sys.executable, "-c", killed, str(place)], check=False)
+    writer = subprocess.run([sys.executable, "-c", killed, str(path)], check=False)
 
-    assert done.returncode == -signal.SIGKILL
-    assert place.read_text() == "old"
-    [left] = [each for each in tmp_path.iterdir() if each != place]
-    assert left.name.startswith(".hutong-")
-    assert stat.S_IMODE(left.stat().st_mode) == 0o600
+    assert writer.returncode == -signal.SIGKILL
+    assert path.read_text() == "old"
+    [remaining_file] = [each for each in tmp_path.iterdir() if each != path]
+    assert remaining_file.name.startswith(".hutong-")
+    assert stat.S_IMODE(remaining_file.stat().st_mode) == 0o600
 
 
 def test_only_the_owner_can_use_a_folder(tmp_path: Path) -> None:

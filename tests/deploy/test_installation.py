@@ -32,11 +32,11 @@ def prepared(home: Path) -> Installation:
 
 def test_nobody_else_can_read_an_installations_files(tmp_path: Path) -> None:
     """Every file is 0600 in folders of 0700; the home itself can be passed through, not looked into."""
-    made = prepared(tmp_path / "home")
-    assert stat.S_IMODE(made.home.stat().st_mode) == 0o711
-    agency_keys(made.home, ["341722-gaj"])
+    installation = prepared(tmp_path / "home")
+    assert stat.S_IMODE(installation.home.stat().st_mode) == 0o711
+    agency_keys(installation.home, ["341722-gaj"])
 
-    for path in made.home.rglob("*"):
+    for path in installation.home.rglob("*"):
         assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600), path
 
 
@@ -55,8 +55,10 @@ def test_credentials_are_created_once_and_kept(tmp_path: Path) -> None:
 
 def test_a_service_receives_the_environment_its_settings_require(tmp_path: Path) -> None:
     """The environment reads back as settings, and each service has its own secrets and no other's."""
-    made = prepared(tmp_path)
-    settings = {name: Settings.from_environment(made.settings_env(name)) for name in ("intake", "registry", "notify")}
+    installation = prepared(tmp_path)
+    settings = {
+        name: Settings.from_environment(installation.settings_env(name)) for name in ("intake", "registry", "notify")
+    }
 
     assert settings["intake"].kafka_user == "intake"
     sealed = Sealer(settings["intake"].secret("registry_public_key")).batch().seal(b"x", b"y")
@@ -69,10 +71,10 @@ def test_a_service_receives_the_environment_its_settings_require(tmp_path: Path)
     assert settings["notify"].secret("ops_public_key")
     with pytest.raises(MissingSecret):
         settings["notify"].secret("registry_private_key")
-    assert all("ops_private_key" not in made.secrets_file(name).read_text() for name in settings)
+    assert all("ops_private_key" not in installation.secrets_file(name).read_text() for name in settings)
 
 
-def test_an_agency_opens_what_was_sealed_to_it(tmp_path: Path) -> None:
+def test_an_agency_decrypts_values_that_were_sealed_to_it(tmp_path: Path) -> None:
     """The public key is added to the county's data; the private key stays with the agency."""
     public = json.loads(agency_keys(tmp_path, ["341722-gaj"])["341722-gaj"])
     assert "d" not in public
@@ -135,8 +137,8 @@ def test_an_installation_of_another_format_is_refused_and_kept(
 @pytest.mark.parametrize("what", ['{"master_key": ', "[1]", "7"])
 def test_damaged_secrets_are_reported_and_never_recreated(tmp_path: Path, what: str) -> None:
     """Data sealed with a lost key could not be opened again. The message does not repeat the content of the file."""
-    made = prepared(tmp_path)
-    file = made.secrets_file("registry")
+    installation = prepared(tmp_path)
+    file = installation.secrets_file("registry")
     file.write_text(what)
     with pytest.raises(NoInstallationError) as error:
         prepared(tmp_path)

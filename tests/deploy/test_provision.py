@@ -34,12 +34,17 @@ def test_every_writer_and_reader_of_every_topic_has_a_grant(county: County) -> N
     want = provision.broker_spec(county, 4)
     for named in provision.county_topics(county):
         lines = {(g.principal, g.operation) for g in want.grants if g.resource == "topic" and g.name == named.name}
-        may = {(who, "WRITE") for who in named.writers} | {(who, "READ") for who in named.readers}
+        may = {(principal, "WRITE") for principal in named.writers} | {
+            (principal, "READ") for principal in named.readers
+        }
         assert {line for line in lines if line[1] != "DESCRIBE"} == may
-        assert {who for who, operation in lines if operation == "DESCRIBE"} == {*named.writers, *named.readers}
+        assert {principal for principal, operation in lines if operation == "DESCRIBE"} == {
+            *named.writers,
+            *named.readers,
+        }
 
 
-def test_units_never_read_what_other_departments_submit(county: County) -> None:
+def test_units_never_read_submissions_of_other_departments(county: County) -> None:
     """Only intake reads identities in plain text."""
     for named in provision.county_topics(county):
         if named.topic in (topics.DEPARTMENT, topics.ACTION):
@@ -49,9 +54,9 @@ def test_units_never_read_what_other_departments_submit(county: County) -> None:
 def differs(admin: AdminClient, want: provision.BrokerSpec) -> provision.Difference:
     """Return the first difference found; the broker asked may receive the change later than the controller."""
     deadline = time.monotonic() + 20
-    while not (found := provision.compare(admin, want)) and time.monotonic() < deadline:
+    while not (difference := provision.compare(admin, want)) and time.monotonic() < deadline:
         time.sleep(0.05)
-    return found
+    return difference
 
 
 def test_a_surplus_grant_is_detected_and_removed(installed: Installation, county: County) -> None:
@@ -70,9 +75,9 @@ def test_a_surplus_grant_is_detected_and_removed(installed: Installation, county
     for future in admin.create_acls([by_hand]).values():
         future.result(20)
 
-    found = differs(admin, want)
+    difference = differs(admin, want)
 
-    assert [(g.principal, g.name) for g in found.surplus_grants] == [("341722-jtj", "intake.record.v1")]
+    assert [(g.principal, g.name) for g in difference.surplus_grants] == [("341722-jtj", "intake.record.v1")]
     provision.provision_broker(admin, want, installed.users)
     assert not provision.compare(admin, want)
 
@@ -100,14 +105,14 @@ def test_a_grant_of_another_form_is_detected_and_removed(
     for future in admin.create_acls([by_hand]).values():
         future.result(20)
 
-    found = differs(admin, want)
+    difference = differs(admin, want)
 
-    assert [(grant.principal, grant.name.split()[0]) for grant in found.surplus_grants] == [("eligibility", name)]
+    assert [(grant.principal, grant.name.split()[0]) for grant in difference.surplus_grants] == [("eligibility", name)]
     provision.provision_broker(admin, want, installed.users)
     assert not provision.compare(admin, want)
 
 
-def test_each_kind_of_access_is_allowed_or_refused_as_the_lists_say(installed: Installation, county: County) -> None:
+def test_each_kind_of_access_is_allowed_or_denied_as_listed(installed: Installation, county: County) -> None:
     """Own topics work; another unit's, a service's and a wrong password are refused by the broker."""
     tried = list(acl_check.attempts(installed, county, "341722-jtj", "341722-gaj"))
 

@@ -40,7 +40,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 async def test_a_killed_child_is_started_again(tmp_path: Path) -> None:
-    """A kill -9 of one child: it has a new process soon, the other keeps its own."""
+    """After a kill -9 a child has a new process soon, and the other child keeps its own."""
     keeper = Supervisor([program(tmp_path, STAYS, "one"), program(tmp_path, STAYS, "two")])
     await keeper.start()
     try:

@@ -28,7 +28,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def environment(wheel: Path, tmp_path: Path) -> Path:
-    """A new virtual environment with the wheel in it; its dependencies are those of this environment."""
+    """Return a new virtual environment with the wheel in it; its dependencies are those of this environment."""
     venv.create(tmp_path / "venv", with_pip=False)
     python = tmp_path / "venv" / "bin" / "python"
     uv = shutil.which("uv", path=str(Path(sys.executable).parent))
@@ -50,7 +50,7 @@ def run(*command: str, folder: Path) -> str:
 
 
 def test_every_file_of_every_package_is_in_the_wheel(wheel: Path) -> None:
-    wanted = {
+    expected = {
         file.relative_to(ROOT).as_posix()
         for package in PACKAGES
         for file in (ROOT / package).rglob("*")
@@ -58,7 +58,7 @@ def test_every_file_of_every_package_is_in_the_wheel(wheel: Path) -> None:
     }
     packed = {name for name in ZipFile(wheel).namelist() if ".dist-info/" not in name}
 
-    assert packed == wanted
+    assert packed == expected
     assert {file.rpartition(".")[2] for file in packed} >= {"py", "sql", "yaml", "json", "lock"}
 
 
@@ -70,5 +70,5 @@ def test_the_command_starts_from_the_wheel_alone(environment: Path) -> None:
     assert "没有问题" in run(hutong, "county", "check", str(own / "deploy/counties/341722"), folder=environment)
     python = str(environment / "venv" / "bin" / "python")
     for package in PACKAGES:
-        found = run(python, "-c", f"import {package}; print({package}.__file__)", folder=environment)
-        assert Path(found) == own / package / "__init__.py"
+        imported = run(python, "-c", f"import {package}; print({package}.__file__)", folder=environment)
+        assert Path(imported) == own / package / "__init__.py"

@@ -13,10 +13,10 @@ STATUS = re.compile(r"proposed|accepted|accepted, shape only|superseded by \[\d+
 
 
 def _heading(page: Path) -> tuple[str, str, str, str]:
-    """Number, title, status and date of a page."""
-    found = re.match(r"# (\d+)\. (.+)\n\n- Status: (.+)\n- Date: (.+)\n\n", page.read_text("utf-8"))
-    assert found is not None, f"{page.name} does not begin as template.md does"
-    number, title, status, day = found.groups()
+    """Return number, title, status and date of a page."""
+    heading = re.match(r"# (\d+)\. (.+)\n\n- Status: (.+)\n- Date: (.+)\n\n", page.read_text("utf-8"))
+    assert heading is not None, f"{page.name} does not begin as template.md does"
+    number, title, status, day = heading.groups()
     return number, title, status, day
 
 

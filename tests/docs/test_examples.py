@@ -31,7 +31,7 @@ def _run(*words: object, env: Mapping[str, str] | None = None) -> subprocess.Com
 
 @pytest.fixture
 def login(tmp_path: Path) -> Iterator[Mapping[str, str]]:
-    """A running installation, and what one unit is told of it."""
+    """Return the log-in of one unit of a running installation."""
     home = tmp_path / "installation"
     stack = ("-m", "deploy.embedded")
     own = {"HUTONG_HOME": str(jars.home())}
@@ -71,7 +71,7 @@ def test_explain_answers_for_the_child_of_the_example() -> None:
 @embedded_only
 @pytest.mark.timeout(240)
 def test_a_unit_submits_rows_and_reads_its_receipt(login: Mapping[str, str]) -> None:
-    """One row is accepted, one cell of the other is refused with its remedy; sent again, the file is known."""
+    """One row is accepted, one cell of the other is refused with its remedy; a repeated file is the same again."""
     sent = (EXAMPLES / "submit_rows.py", EXAMPLES / "rows.csv", "--dataset", "school", "--period", "2026H2")
 
     first = _run(*sent, "--coverage", "delta", env=login)
@@ -79,6 +79,6 @@ def test_a_unit_submits_rows_and_reads_its_receipt(login: Mapping[str, str]) -> 
     assert "row 3 出生日期: 日历上没有这一天。" in first.stdout
     assert "taken: 1 accepted, 1 refused, 0 unchanged" in first.stdout
 
-    again = _run(*sent, "--coverage", "delta", env=login)
-    assert again.returncode == 0, again.stdout + again.stderr
-    assert "same_again: 0 accepted, 0 refused" in again.stdout
+    repeated = _run(*sent, "--coverage", "delta", env=login)
+    assert repeated.returncode == 0, repeated.stdout + repeated.stderr
+    assert "same_again: 0 accepted, 0 refused" in repeated.stdout

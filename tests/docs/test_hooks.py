@@ -14,7 +14,7 @@ def test_every_hook_is_local() -> None:
     assert all(hook["language"] == "system" for hook in REPOSITORIES[0]["hooks"])
 
 
-def test_hooks_run_what_make_check_runs() -> None:
+def test_hooks_run_the_commands_of_make_check() -> None:
     makefile = (ROOT / "Makefile").read_text("utf-8")
     recipe = re.search(r"^check:.*\n((?:\t.*\n)+)", makefile, re.MULTILINE)
     assert recipe is not None
@@ -23,6 +23,6 @@ def test_hooks_run_what_make_check_runs() -> None:
 
 
 def _command(line: str) -> str:
-    """A command without its options and the folders it is given."""
+    """Return a command without its options and folders."""
     words = [word for word in line.split() if not word.startswith("--") and word != "$(CODE)"]
     return " ".join(words)

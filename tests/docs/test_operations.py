@@ -19,7 +19,7 @@ def test_every_metric_of_the_manual_is_one_of_the_code() -> None:
 
 
 def test_every_setting_of_the_manual_is_read() -> None:
-    """By its full name, or as a field of the services' settings."""
+    """A setting is read by its full name or as a field of the services' settings."""
     settings = set(re.findall(r"\bHUTONG_(\w+)", MANUAL))
     assert len(settings) > 5
     unread = {name for name in settings if f"HUTONG_{name}" not in SOURCES and f"    {name.lower()}: " not in SOURCES}

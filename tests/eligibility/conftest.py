@@ -45,7 +45,7 @@ def a_file(
     recorded_on: date = ON,
     **changes: Any,
 ) -> ChildChanged:
-    """A snapshot of an ordinary migrant child's file."""
+    """Return a snapshot of an ordinary migrant child's file."""
     values: Mapping[str, Any] = {**MIGRANT, **changes}
     facts = tuple(
         Fact(
@@ -75,7 +75,7 @@ def a_file(
 
 @dataclass
 class Eligibility:
-    """The service's handlers on a database of their own."""
+    """The service's handlers on their own database."""
 
     connection: Any
     county: County = field(default_factory=demo_county)
@@ -115,16 +115,16 @@ class Eligibility:
             while True:
                 page = self._day_page(day, index, resume, limit)
                 async with self.connection.transaction():
-                    done = await handlers.on_day(page, self.connection)
-                emitted += done.events
-                resume = done.resume
+                    result = await handlers.on_day(page, self.connection)
+                emitted += result.events
+                resume = result.resume
                 if resume is None:
                     break
         self.today = day
         return emitted
 
     async def table(self, name: str) -> list[dict[str, Any]]:
-        """Every row of a table, in order of child."""
+        """Return every row of a table, ordered by child."""
         order = "partition" if name == "partition_basis" else "child_id"
         rows = await self.connection.fetch(f"select * from {name} order by {order}, 2")
         return [dict(row) for row in rows]
@@ -165,7 +165,7 @@ def assessed(emitted: Sequence[OutboundEvent]) -> list[ChildAssessed]:
 
 @pytest.fixture(scope="session")
 async def database_template(postgres: EmbeddedPostgres) -> str:
-    """The service's schema, migrated once."""
+    """Return the name of a template database with the service's schema."""
     name = "template_eligibility"
     admin = await asyncpg.connect(postgres.superuser_dsn)
     await admin.execute(f"create database {name}")

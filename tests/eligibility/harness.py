@@ -1,4 +1,4 @@
-"""Ordinary children: a test states only what is unusual about its child."""
+"""Builds ordinary children; a test states only what is unusual about its child."""
 
 from collections.abc import Mapping
 from datetime import date

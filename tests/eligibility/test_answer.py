@@ -33,7 +33,7 @@ Part = Callable[[int], Evaluation]
 """A question whose answer depends on the day (counted from START)."""
 
 
-def found(
+def an_evaluation(
     answer: Answer, until: int | None = None, certainty: Certainty = Certainty.STATED, name: str = "x"
 ) -> Evaluation:
     missing = (MissingInput(FactName.DIBAO),) if answer is Answer.UNKNOWN else ()
@@ -42,8 +42,8 @@ def found(
     return Evaluation(answer, (Ground(name, ok),), missing, (name,), certainty, day)
 
 
-FINDINGS = st.builds(
-    found,
+EVALUATIONS = st.builds(
+    an_evaluation,
     st.sampled_from(Answer),
     st.none() | st.integers(1, HORIZON),
     st.sampled_from(Certainty),
@@ -61,7 +61,7 @@ def stepping(steps: list[tuple[int, Answer]], cautious: int) -> Part:
                 answer = then
             elif until is None:
                 until = max(day + 1, change - cautious)
-        return found(answer, until)
+        return an_evaluation(answer, until)
 
     return ask
 
@@ -101,41 +101,41 @@ def test_before_until_the_answer_is_the_same(rule: Part, day: int) -> None:
 @pytest.mark.parametrize(("left", "right"), list(product(Answer, Answer)))
 def test_all_of_and_any_of_follow_the_three_valued_table(left: Answer, right: Answer) -> None:
     """Kleene's strong logic: NO < UNKNOWN < YES."""
-    both, either = all_of(found(left), found(right)), any_of(found(left), found(right))
+    both, either = all_of(an_evaluation(left), an_evaluation(right)), any_of(an_evaluation(left), an_evaluation(right))
 
     assert RANK[both.answer] == min(RANK[left], RANK[right])
     assert RANK[either.answer] == max(RANK[left], RANK[right])
 
 
-@given(st.lists(FINDINGS, min_size=1, max_size=5))
+@given(st.lists(EVALUATIONS, min_size=1, max_size=5))
 def test_de_morgans_laws_hold_for_answers_and_untils(parts: list[Evaluation]) -> None:
     left, right = not_(all_of(*parts)), any_of(*(not_(part) for part in parts))
 
     assert (left.answer, left.until, left.certainty) == (right.answer, right.until, right.certainty)
 
 
-@given(st.lists(FINDINGS, min_size=1, max_size=5), st.randoms())
-def test_the_order_of_the_parts_does_not_matter(parts: list[Evaluation], chance: Random) -> None:
+@given(st.lists(EVALUATIONS, min_size=1, max_size=5), st.randoms())
+def test_the_order_of_the_parts_does_not_matter(parts: list[Evaluation], rng: Random) -> None:
     mixed = list(parts)
-    chance.shuffle(mixed)
+    rng.shuffle(mixed)
     left, right = all_of(*parts), all_of(*mixed)
 
     assert (left.answer, left.until, left.certainty) == (right.answer, right.until, right.certainty)
     assert set(left.citations) == set(right.citations)
 
 
-@given(FINDINGS)
+@given(EVALUATIONS)
 def test_double_negation_changes_nothing(part: Evaluation) -> None:
     assert not_(not_(part)) == part
 
 
-@given(st.lists(FINDINGS, max_size=5))
-def test_unknown_names_what_is_missing_and_a_decided_answer_does_not(parts: list[Evaluation]) -> None:
+@given(st.lists(EVALUATIONS, max_size=5))
+def test_only_an_unknown_answer_names_missing_inputs(parts: list[Evaluation]) -> None:
     for result in (all_of(*parts), any_of(*parts)):
         assert bool(result.missing) == (result.answer is Answer.UNKNOWN)
 
 
-@given(st.lists(FINDINGS, min_size=1, max_size=5))
+@given(st.lists(EVALUATIONS, min_size=1, max_size=5))
 def test_an_answer_has_the_certainty_of_its_decisive_ground(parts: list[Evaluation]) -> None:
     """Of parts that decide together the lowest certainty counts; of parts that each decide alone, the highest."""
     result = all_of(*parts)

@@ -35,7 +35,7 @@ CUTOFF = (8, 31)
     ],
 )
 def test_a_month_without_the_day_counts_to_its_last_day(day: date, months: int, expected: date) -> None:
-    """民法典第202条"""
+    """民法典第202条 defines this."""
     assert add_months(day, months) == expected
 
 

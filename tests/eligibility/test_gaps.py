@@ -18,7 +18,7 @@ BORN = date(2018, 11, 23)
 
 def shown(on: date = ON, **changes: Any) -> dict[FindingCode, Level]:
     assessment = assess(a_migrant_child(**changes), rule_parameters(demo_county()), on)
-    return {one.code: one.level for one in assessment.derived}
+    return {each.code: each.level for each in assessment.derived}
 
 
 @pytest.mark.parametrize("months", [3, 6, 8, 12, 18, 24, 30, 36, 48, 60, 72])
@@ -136,7 +136,7 @@ def test_a_later_finding_of_effective_guardianship_overrides_the_risk() -> None:
 
     def findings_on(day: date) -> set[FindingCode]:
         facts = parse_facts([*orphan, *claims(day, guardian_status="effective")])
-        return {one.code for one in assess(facts, parameters, ON).derived}
+        return {each.code for each in assess(facts, parameters, ON).derived}
 
     assert FindingCode.NO_GUARDIAN in findings_on(date(2026, 4, 30))
     assert FindingCode.NO_GUARDIAN not in findings_on(date(2026, 5, 1))
@@ -168,7 +168,7 @@ def test_no_route_makes_a_safety_finding_less_urgent_than_the_rule() -> None:
 
     def levels(**changes: Any) -> dict[FindingCode, str]:
         assessment = assess(a_migrant_child(**{**facts, **changes}), parameters, ON)
-        return {one.code: f"{one.level}{'?' if one.confirm_first else ''}" for one in assessment.derived}
+        return {each.code: f"{each.level}{'?' if each.confirm_first else ''}" for each in assessment.derived}
 
     assert levels(lives_alone=True, birth_date="2019-01-01") == {
         FindingCode.SUDDEN_HARDSHIP: "L1?",

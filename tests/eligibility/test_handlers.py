@@ -23,18 +23,18 @@ from tests.eligibility.harness import ON
 CHILD, OTHER = child_id(1), child_id(2)
 
 
-def the_only(emitted: Sequence[OutboundEvent]) -> ChildAssessed:
+def only_assessment(emitted: Sequence[OutboundEvent]) -> ChildAssessed:
     [event] = assessed(emitted)
     return event
 
 
 def answer(event: ChildAssessed, subject: str) -> Answer:
-    [verdict] = [one for one in (event.migrant, event.statistical, *event.items) if one.subject == subject]
+    [verdict] = [each for each in (event.migrant, event.statistical, *event.items) if each.subject == subject]
     return verdict.answer
 
 
 async def test_a_new_file_is_assessed_and_emitted_with_everything_a_consumer_needs(eligibility: Eligibility) -> None:
-    event = the_only(await eligibility.consume(a_file(CHILD, 3, insured=False)))
+    event = only_assessment(await eligibility.consume(a_file(CHILD, 3, insured=False)))
 
     assert (event.child, event.child_version, event.assessment, event.on) == (CHILD, 3, 1, ON)
     assert (event.state, event.residence_division, event.township) == ("on_file", "341722100", "341722100")
@@ -58,27 +58,27 @@ async def test_a_newer_version_without_a_changed_answer_emits_nothing(eligibilit
 async def test_the_same_facts_are_not_assessed_again_before_the_day_on_which_an_answer_may_differ(
     eligibility: Eligibility, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[date] = []
+    assessed_on: list[date] = []
     evaluate = Assessor.evaluate
 
-    def counted(
+    def record_call(
         assessor: Assessor, file: store.AssessmentFile, claims: Sequence[Claim], on: date
     ) -> tuple[bytes, date | None]:
-        asked.append(on)
+        assessed_on.append(on)
         return evaluate(assessor, file, claims, on)
 
-    monkeypatch.setattr(Assessor, "evaluate", counted)
+    monkeypatch.setattr(Assessor, "evaluate", record_call)
     full = date(2026, 11, 24)
     await eligibility.consume(a_file(CHILD, 1, residence_since="2026-05-24"))
 
     assert await eligibility.consume(a_file(CHILD, 2, residence_since="2026-05-24")) == []
-    assert asked == [ON]
+    assert assessed_on == [ON]
     eligibility.today = full
-    event = the_only(await eligibility.consume(a_file(CHILD, 3, residence_since="2026-05-24")))
+    event = only_assessment(await eligibility.consume(a_file(CHILD, 3, residence_since="2026-05-24")))
     assert (event.child_version, event.assessment, event.migrant.answer) == (3, 2, Answer.YES)
     eligibility.county = a_county(version="2026-12")
     await eligibility.consume(a_file(CHILD, 4, residence_since="2026-05-24"))
-    assert asked == [ON, full, full]
+    assert assessed_on == [ON, full, full]
     [row] = await eligibility.table("child")
     assert (row["child_version"], row["assessed_on"]) == (4, full)
     assert "2026-12" in row["basis"]
@@ -86,7 +86,7 @@ async def test_the_same_facts_are_not_assessed_again_before_the_day_on_which_an_
 
 async def test_a_changed_answer_is_emitted_with_the_next_number(eligibility: Eligibility) -> None:
     await eligibility.consume(a_file(CHILD, 1))
-    event = the_only(await eligibility.consume(a_file(CHILD, 2, hukou_division="341722100")))
+    event = only_assessment(await eligibility.consume(a_file(CHILD, 2, hukou_division="341722100")))
 
     assert (event.child_version, event.assessment, event.migrant.answer) == (2, 2, Answer.NO)
 
@@ -115,21 +115,21 @@ async def test_an_urgent_risk_is_emitted_with_the_event_that_shows_it(eligibilit
     alone: dict[str, Any] = {"lives_with_mother": None, "lives_alone": True, "birth_date": "2020-01-01"}
     events = assessed(await eligibility.consume(a_file(CHILD, 1, **alone), a_file(CHILD, 2)))
 
-    assert [[one.code for one in event.derived] for event in events] == [[FindingCode.UNATTENDED], []]
+    assert [[each.code for each in event.derived] for event in events] == [[FindingCode.UNATTENDED], []]
     assert events[0].derived[0].confirm_first
 
 
 @pytest.mark.parametrize("batch_size", [7, 1000])
 async def test_state_and_events_do_not_depend_on_batch_boundaries(eligibility: Eligibility, batch_size: int) -> None:
     files = _a_log()
-    apart = await eligibility.consume(*files, batch_size=1)
+    one_by_one = await eligibility.consume(*files, batch_size=1)
     tables = [await eligibility.table("child"), await eligibility.table("decision")]
     await eligibility.connection.execute("truncate child, decision")
 
     together = await eligibility.consume(*files, batch_size=batch_size)
 
     assert [(emitted.cause, emitted.event.encoded()) for emitted in together] == [
-        (emitted.cause, emitted.event.encoded()) for emitted in apart
+        (emitted.cause, emitted.event.encoded()) for emitted in one_by_one
     ]
     assert [await eligibility.table("child"), await eligibility.table("decision")] == tables
 
@@ -139,7 +139,7 @@ async def test_a_day_touches_only_the_children_that_are_due(eligibility: Eligibi
     untouched = [row for row in await eligibility.table("child") if row["child_id"] == OTHER]
     await eligibility.complete_day(ON)
 
-    event = the_only(await eligibility.complete_day(date(2026, 11, 24)))
+    event = only_assessment(await eligibility.complete_day(date(2026, 11, 24)))
 
     assert (event.child, event.on, event.child_version, event.assessment) == (CHILD, date(2026, 11, 24), 1, 2)
     assert event.migrant.answer is Answer.YES
@@ -156,7 +156,7 @@ async def test_a_missed_day_is_caught_up(eligibility: Eligibility) -> None:
     """A due child stays due until its day is processed."""
     await eligibility.consume(a_file(CHILD, 1, residence_since="2026-05-24"))
 
-    event = the_only(await eligibility.complete_day(date(2026, 12, 30)))
+    event = only_assessment(await eligibility.complete_day(date(2026, 12, 30)))
 
     assert (event.on, event.migrant.answer) == (date(2026, 12, 30), Answer.YES)
 
@@ -165,11 +165,11 @@ async def test_a_missed_day_is_caught_up(eligibility: Eligibility) -> None:
 async def test_a_day_processed_in_pages_gives_the_same_result(eligibility: Eligibility, limit: int) -> None:
     children = [child_id(number) for number in range(12)]
     starts = ["2026-05-24", "2026-05-25", "2025-01-01"]
-    await eligibility.consume(*(a_file(one, 1, residence_since=starts[n % 3]) for n, one in enumerate(children)))
+    await eligibility.consume(*(a_file(each, 1, residence_since=starts[n % 3]) for n, each in enumerate(children)))
 
     events = assessed(await eligibility.complete_day(date(2026, 11, 25), limit=limit))
 
-    assert sorted(event.child for event in events) == sorted(one for n, one in enumerate(children) if n % 3 < 2)
+    assert sorted(event.child for event in events) == sorted(each for n, each in enumerate(children) if n % 3 < 2)
     assert {event.migrant.answer for event in events} == {Answer.YES}
     assert await eligibility.complete_day(date(2026, 11, 25), limit=limit) == []
     assert {row["until"] > date(2026, 11, 25) for row in await eligibility.table("child")} == {True}
@@ -185,7 +185,7 @@ async def test_new_county_data_makes_every_child_due_once(eligibility: Eligibili
     """An activated threshold makes every child due, page by page."""
     children = [child_id(number) for number in range(1, 10)]
     # The first would turn 16 the next day; the birthdays of the others move by a day, which changes their answers too.
-    await eligibility.consume(a_file(CHILD, 1, birth_date="2010-11-24"), *(a_file(one, 1) for one in children[1:]))
+    await eligibility.consume(a_file(CHILD, 1, birth_date="2010-11-24"), *(a_file(each, 1) for each in children[1:]))
     await eligibility.complete_day(ON)
     eligibility.county = a_county(
         version="2026-12", thresholds={**dict(demo_county().thresholds), "age_reached_on": "day_after"}
@@ -214,20 +214,20 @@ async def test_county_data_that_changes_no_answer_emits_nothing(eligibility: Eli
 async def test_before_the_first_day_the_event_s_own_day_counts(eligibility: Eligibility) -> None:
     eligibility.today = None
 
-    assert the_only(await eligibility.consume(a_file(CHILD, 1))).on == ON
+    assert only_assessment(await eligibility.consume(a_file(CHILD, 1))).on == ON
 
 
 async def test_after_the_first_day_the_partition_s_day_counts(eligibility: Eligibility) -> None:
     eligibility.today = ON + timedelta(days=2)
 
-    assert the_only(await eligibility.consume(a_file(CHILD, 1))).on == ON + timedelta(days=2)
+    assert only_assessment(await eligibility.consume(a_file(CHILD, 1))).on == ON + timedelta(days=2)
 
 
 async def test_an_absorbed_file_loses_its_answers_and_names_the_absorbing_file(eligibility: Eligibility) -> None:
     await eligibility.consume(a_file(CHILD, 1, insured=False), a_file(OTHER, 1))
-    heir, gone = a_file(OTHER, 2, absorbs=[CHILD]), a_file(CHILD, 2, state="absorbed", absorbed_by=OTHER)
+    survivor, absorbed = a_file(OTHER, 2, absorbs=[CHILD]), a_file(CHILD, 2, state="absorbed", absorbed_by=OTHER)
 
-    by_child = {event.child: event for event in assessed(await eligibility.consume(heir, gone))}
+    by_child = {event.child: event for event in assessed(await eligibility.consume(survivor, absorbed))}
 
     assert (by_child[CHILD].state, by_child[CHILD].absorbed_by, by_child[CHILD].until) == ("absorbed", OTHER, None)
     assert (by_child[CHILD].items, by_child[CHILD].derived, by_child[CHILD].migrant.answer) == ((), (), Answer.UNKNOWN)
@@ -241,7 +241,7 @@ async def test_an_absorbed_file_loses_its_answers_and_names_the_absorbing_file(e
 async def test_a_file_split_again_is_assessed_again(eligibility: Eligibility) -> None:
     await eligibility.consume(a_file(CHILD, 1), a_file(CHILD, 2, state="absorbed", absorbed_by=OTHER))
 
-    event = the_only(await eligibility.consume(a_file(CHILD, 3)))
+    event = only_assessment(await eligibility.consume(a_file(CHILD, 3)))
 
     assert (event.state, event.absorbed_by, event.migrant.answer) == ("on_file", None, Answer.YES)
 
@@ -254,9 +254,9 @@ async def test_a_decision_can_be_recomputed_from_the_stored_inputs(eligibility: 
     decisions = await eligibility.table("decision")
 
     assert len(decisions) > len(states)
-    for kept in decisions:
-        again = _again(kept)
-        assert blake2b(again, digest_size=16).digest() == kept["answers_digest"]
+    for decision in decisions:
+        recomputed = recompute(decision)
+        assert blake2b(recomputed, digest_size=16).digest() == decision["answers_digest"]
 
 
 async def test_a_value_of_the_wrong_type_is_unprocessable_and_the_error_names_only_the_fact(
@@ -273,52 +273,52 @@ async def test_an_assessment_is_keyed_by_the_child_and_caused_by_the_event(eligi
 
 
 def _a_log() -> list[ChildChanged]:
-    """Forty events of nine children: versions with gaps, repeats, merges, splits and urgent risks."""
-    chance = Random(20261123)
+    """Return forty events of nine children: versions with gaps, repeats, merges, splits and urgent risks."""
+    rng = Random(20261123)
     children = [child_id(number) for number in range(9)]
     versions = dict.fromkeys(children, 0)
     log = []
     for _ in range(40):
-        child = chance.choice(children)
-        versions[child] += chance.choice((0, 1, 1, 1, 2))
+        child = rng.choice(children)
+        versions[child] += rng.choice((0, 1, 1, 1, 2))
         changes: dict[str, Any] = {
-            "birth_date": chance.choice(("2016-03-15", "2020-02-29", "2010-11-24", None)),
-            "insured": chance.choice((True, False, None)),
-            "lives_alone": chance.choice((True, None, None)),
-            "lives_with_mother": chance.choice((True, True, False)),
-            "residence_since": chance.choice(("2025-09-01", "2026-05-24", "2026-11-01")),
+            "birth_date": rng.choice(("2016-03-15", "2020-02-29", "2010-11-24", None)),
+            "insured": rng.choice((True, False, None)),
+            "lives_alone": rng.choice((True, None, None)),
+            "lives_with_mother": rng.choice((True, True, False)),
+            "residence_since": rng.choice(("2025-09-01", "2026-05-24", "2026-11-01")),
         }
-        merged = chance.random() < 0.15
+        merged = rng.random() < 0.15
         log.append(
             a_file(
                 child,
                 max(1, versions[child]),
                 state="absorbed" if merged else "on_file",
-                absorbed_by=chance.choice(children) if merged else None,
-                absorbs=[chance.choice(children)] if chance.random() < 0.1 else [],
+                absorbed_by=rng.choice(children) if merged else None,
+                absorbs=[rng.choice(children)] if rng.random() < 0.1 else [],
                 **changes,
             )
         )
     return log
 
 
-def _again(kept: dict[str, Any]) -> bytes:
+def recompute(decision: dict[str, Any]) -> bytes:
     assessor = Assessor(demo_county())
     file = store.AssessmentFile(
-        kept["child_id"],
+        decision["child_id"],
         0,
-        kept["child_version"],
-        kept["state"],
-        kept["absorbed_by"],
-        tuple(kept["absorbs"]),
-        kept["claims"],
-        kept["assessment"] - 1,
-        kept["assessed_on"],
+        decision["child_version"],
+        decision["state"],
+        decision["absorbed_by"],
+        tuple(decision["absorbs"]),
+        decision["claims"],
+        decision["assessment"] - 1,
+        decision["assessed_on"],
         "",
         b"",
         None,
     )
-    content, _ = assessor.evaluate(file, parse_claims(kept["claims"]), kept["assessed_on"])
+    content, _ = assessor.evaluate(file, parse_claims(decision["claims"]), decision["assessed_on"])
     return content
 
 

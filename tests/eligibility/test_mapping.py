@@ -25,7 +25,7 @@ from services.eligibility.mapping import (
 from tests.county import a_county, demo_county
 from tests.eligibility.conftest import child_id
 from tests.eligibility.harness import ON, a_migrant_child, claims
-from tests.policy.test_cases import FILES, ask, read
+from tests.policy.test_cases import FILES, assessment_of, read
 
 TERMS = rule_parameters(demo_county())
 
@@ -67,7 +67,7 @@ def test_a_snapshot_s_facts_become_claims_with_their_provenance() -> None:
 
 def test_claims_that_are_not_chosen_do_not_count_but_every_arrival_does() -> None:
     stored = claims(insured=True, residence_since="2026-05-01")
-    stored += [one._replace(chosen=False) for one in claims(insured=False, residence_since="2026-04-01")]
+    stored += [claim._replace(chosen=False) for claim in claims(insured=False, residence_since="2026-04-01")]
     facts = parse_facts(stored)
 
     assert facts.flags[FactName.INSURED] is True
@@ -115,31 +115,41 @@ def test_the_bounds_of_each_number_and_the_earliest_date_are_accepted() -> None:
 def test_everything_in_an_assessment_arrives_in_the_event() -> None:
     for file in FILES:
         case = read(file)
-        assessment = ask(case)
+        assessment = assessment_of(case)
         content = serialize_answers(
             assessment, case.county, state="on_file", absorbed_by=None, absorbs=(), residence="341722100"
         )
 
-        written = child_assessed(child_id(1), 7, 2, case.on, content)
-        event = ChildAssessed.model_validate_json(written.encoded())
+        emitted_event = child_assessed(child_id(1), 7, 2, case.on, content)
+        event = ChildAssessed.model_validate_json(emitted_event.encoded())
 
-        assert (written.key, written.kind, written.topic_name) == (event.key, event.kind, event.topic_name)
+        assert (emitted_event.key, emitted_event.kind, emitted_event.topic_name) == (
+            event.key,
+            event.kind,
+            event.topic_name,
+        )
 
         assert (event.child_version, event.assessment, event.on, event.until) == (7, 2, case.on, assessment.until)
-        assert [one.subject for one in event.items] == [one.subject for one in assessment.items]
-        for emitted, meant in zip((event.migrant, event.statistical, *event.items), _verdicts(assessment), strict=True):
-            assert (emitted.answer, emitted.until, emitted.fulfilment) == (meant.answer, meant.until, meant.fulfilment)
-            assert (emitted.certainty, emitted.citations) == (meant.certainty, meant.citations)
-            assert [(one.code, one.supports, one.params) for one in emitted.reasons] == [
-                (one.code, one.supports, one.params) for one in meant.grounds
+        assert [item.subject for item in event.items] == [item.subject for item in assessment.items]
+        for emitted, expected in zip(
+            (event.migrant, event.statistical, *event.items), _verdicts(assessment), strict=True
+        ):
+            assert (emitted.answer, emitted.until, emitted.fulfilment) == (
+                expected.answer,
+                expected.until,
+                expected.fulfilment,
+            )
+            assert (emitted.certainty, emitted.citations) == (expected.certainty, expected.citations)
+            assert [(reason.code, reason.supports, reason.params) for reason in emitted.reasons] == [
+                (ground.code, ground.supports, ground.params) for ground in expected.grounds
             ]
-            assert [(one.fact, one.criterion, one.held_by) for one in emitted.missing] == [
-                (one.fact, one.criterion, one.held_by) for one in meant.missing
+            assert [(each.fact, each.criterion, each.held_by) for each in emitted.missing] == [
+                (each.fact, each.criterion, each.held_by) for each in expected.missing
             ]
-        assert [(one.code, one.route, one.level, one.item) for one in event.derived] == [
-            (one.code, one.route, one.level, one.item) for one in assessment.derived
+        assert [(each.code, each.route, each.level, each.item) for each in event.derived] == [
+            (each.code, each.route, each.level, each.item) for each in assessment.derived
         ]
-        assert _within(orjson.loads(written.encoded()), event.model_dump(mode="json"))
+        assert _within(orjson.loads(emitted_event.encoded()), event.model_dump(mode="json"))
 
 
 def _within(written: Any, read: Any) -> bool:
@@ -258,12 +268,12 @@ def test_whether_two_codes_name_one_township(hukou: str, residence: str, expecte
     assert same_township(hukou, residence, TERMS) is expected
 
 
-def test_the_child_s_township_is_asked_or_the_lead_unit_if_it_is_not_known() -> None:
-    known = assess(a_migrant_child(residence_since=None), TERMS, ON).migrant
-    nowhere = assess(a_migrant_child(residence_since=None, residence_division=None), TERMS, ON).migrant
+def test_a_missing_fact_names_the_childs_township_or_the_lead_unit() -> None:
+    with_township = assess(a_migrant_child(residence_since=None), TERMS, ON).migrant
+    without_township = assess(a_migrant_child(residence_since=None, residence_division=None), TERMS, ON).migrant
 
-    assert known.missing[0].held_by == ("341722-gaj", "341722-renli")
-    assert ("341722-gaj", "341722-mzj") in [one.held_by for one in nowhere.missing]
+    assert with_township.missing[0].held_by == ("341722-gaj", "341722-renli")
+    assert ("341722-gaj", "341722-mzj") in [each.held_by for each in without_township.missing]
 
 
 def test_another_version_name_or_other_data_is_another_basis() -> None:

@@ -19,7 +19,7 @@ from services.eligibility.domain.sources import SOURCES, Citation
 from services.eligibility.mapping import rule_parameters
 from tests.county import demo_county
 from tests.eligibility.harness import MIGRANT, claims
-from tests.policy.test_cases import FILES, ask, read
+from tests.policy.test_cases import FILES, assessment_of, read
 
 N = TypeVar("N", bound=ast.AST)
 
@@ -37,7 +37,7 @@ WRITTEN = (
 def quoted() -> list[tuple[str, Citation]]:
     """Return every quotation of the plan with its cited place."""
     of_rules = [(rule.item, rule.citation) for rule in RULEBOOK]
-    return [(code, one) for code, one in [*of_rules, *SOURCES.items()] if one.article is not None]
+    return [(code, each) for code, each in [*of_rules, *SOURCES.items()] if each.article is not None]
 
 
 @pytest.mark.skipif(not PLAN.exists(), reason="the plan's text is the county's document and is not here")
@@ -59,11 +59,11 @@ def test_exactly_the_implemented_items_have_rules() -> None:
     assert tuple(rule.item for rule in RULEBOOK) == WRITTEN
 
 
-@pytest.mark.parametrize("one", RULEBOOK, ids=[one.item for one in RULEBOOK])
-def test_every_rule_quotes_its_own_row_and_states_its_reading(one: Rule) -> None:
-    row = one.item.removeprefix("B-").partition("(")[0]
-    assert one.citation.article == f"row {row}"
-    assert one.reading
+@pytest.mark.parametrize("checked", RULEBOOK, ids=[each.item for each in RULEBOOK])
+def test_every_rule_quotes_its_own_row_and_states_its_reading(checked: Rule) -> None:
+    row = checked.item.removeprefix("B-").partition("(")[0]
+    assert checked.citation.article == f"row {row}"
+    assert checked.reading
 
 
 def test_every_implemented_item_is_in_the_demo_county_s_list() -> None:
@@ -82,7 +82,7 @@ def test_an_item_has_one_rule() -> None:
 
 
 def test_rules_are_in_the_order_of_the_list() -> None:
-    assert [one.item for one in in_list_order(tuple(reversed(RULEBOOK)))] == list(WRITTEN)
+    assert [each.item for each in in_list_order(tuple(reversed(RULEBOOK)))] == list(WRITTEN)
 
 
 # ---------------------------------------------------------------- what it may read
@@ -125,7 +125,7 @@ def test_every_answer_of_every_case_has_labels() -> None:
     """Sentences take their parameters, citations have a text, and every holder of a fact is a unit of the county."""
     for file in FILES:
         case = read(file)
-        assessment = ask(case)
+        assessment = assessment_of(case)
         for verdict in (assessment.migrant, assessment.statistical, *assessment.items):
             for reason in verdict.grounds:
                 assert "{" not in labels.reason_text(reason.code, reason.params, case.county)
@@ -133,13 +133,13 @@ def test_every_answer_of_every_case_has_labels() -> None:
             for missing in verdict.missing:
                 assert missing.held_by
                 assert [unit for unit in missing.held_by if case.county.unit(unit) is None] == []
-        for one in assessment.derived:
-            assert [labels.reason_text(reason.code, reason.params, case.county) for reason in one.grounds]
-            assert case.county.route(one.route) is not None
+        for each in assessment.derived:
+            assert [labels.reason_text(reason.code, reason.params, case.county) for reason in each.grounds]
+            assert case.county.route(each.route) is not None
 
 
 def test_an_answer_cites_the_item_s_own_phrase_first() -> None:
-    for verdict in ask(read(FILES[0])).items:
+    for verdict in assessment_of(read(FILES[0])).items:
         assert verdict.citations[0] == verdict.subject
 
 
@@ -151,7 +151,7 @@ def _nodes(kind: type[N]) -> Iterator[tuple[str, N]]:
 
 
 def _reason_codes() -> set[str]:
-    """Every reason code that a call in the domain can pass."""
+    """Return every reason code that a call in the domain can pass."""
     codes: set[str] = set()
     for module, node in _nodes(ast.Call):
         name = getattr(node.func, "id", None)
@@ -161,10 +161,12 @@ def _reason_codes() -> set[str]:
             or not node.args
         ):
             continue
-        for one in ast.walk(node.args[0]):
-            if isinstance(one, ast.Constant) and isinstance(one.value, str):
+        for each in ast.walk(node.args[0]):
+            if isinstance(each, ast.Constant) and isinstance(each.value, str):
                 codes |= (
-                    {one.value, f"not_{one.value}", f"unsure_{one.value}"} if name == "with_one_ground" else {one.value}
+                    {each.value, f"not_{each.value}", f"unsure_{each.value}"}
+                    if name == "with_one_ground"
+                    else {each.value}
                 )
     return codes
 

@@ -148,12 +148,12 @@ def test_no_verdict_changes_before_its_until(claims: list[Claim], county: Any, c
         days.add(assessment.until - timedelta(days=1))
 
     for day in chance.sample(sorted(days), min(10, len(days))):
-        again = assess(facts, parameters, day)
-        for before, after in zip(_verdicts(assessment), _verdicts(again), strict=True):
+        reassessed = assess(facts, parameters, day)
+        for before, after in zip(_verdicts(assessment), _verdicts(reassessed), strict=True):
             if before.until is None or day < before.until:
                 assert after.answer is before.answer, (before, after, day)
         if assessment.until is None or day < assessment.until:
-            assert _shown(again) == _shown(assessment)
+            assert _shown(reassessed) == _shown(assessment)
 
 
 @settings(max_examples=100, deadline=None)
@@ -224,7 +224,7 @@ def test_day_by_day_answers_change_only_on_announced_days(change: str, county: C
     """Each child is assessed on every day for nearly two years, and every one of them changes."""
     facts, parameters = a_migrant_child(**CHANGES[change]), rule_parameters(county)
     before, changed = assess(facts, parameters, ON), 0
-    for day in (ON + timedelta(days=passed) for passed in range(1, 700)):
+    for day in (ON + timedelta(days=days) for days in range(1, 700)):
         after = assess(facts, parameters, day)
         for was, now in zip(_verdicts(before), _verdicts(after), strict=True):
             if now.answer is not was.answer:
@@ -240,4 +240,4 @@ def test_day_by_day_answers_change_only_on_announced_days(change: str, county: C
 
 
 def _shown(assessment: Assessment) -> list[tuple[str, str]]:
-    return [(one.code, one.level) for one in assessment.derived]
+    return [(each.code, each.level) for each in assessment.derived]

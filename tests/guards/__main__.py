@@ -119,7 +119,7 @@ def _pytest(tree: Path, tests: list[str], patience: float) -> subprocess.Complet
         # The copy comes before the editable install of the real tree.
         "PYTHONPATH": str(tree),
         "PYTHONDONTWRITEBYTECODE": "1",
-        "HUTONG_TEST_PATIENCE": os.environ.get("HUTONG_TEST_PATIENCE", "30"),
+        "HUTONG_TEST_TIMEOUT": os.environ.get("HUTONG_TEST_TIMEOUT", "30"),
         "HUTONG_HOME": os.environ.get("HUTONG_HOME", str(ROOT / ".hutong")),
     }
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--rootdir", str(tree), *tests]

@@ -4,7 +4,7 @@ from tests.guards.guard import Guard
 
 _SCHEMAS = "tests/contracts/test_schemas.py::"
 _FLOW = "tests/contracts/test_flow.py::"
-_RESTRICTED = "tests/restricted/test_restricted_matters.py::"
+_RESTRICTED = "tests/restricted/test_restricted_referrals.py::"
 _TOPICS = "tests/contracts/test_topics.py::"
 _ENVELOPE = "tests/contracts/test_envelope.py::"
 _READ = "tests/contracts/test_read_properties.py::"
@@ -73,14 +73,14 @@ GUARDS = [
         "contracts/schemas.py",
         '            changes.append(f"{kind}: was published and is gone")\n',
         "",
-        _SCHEMAS + "test_a_released_contract_stays_binding_whatever_happens_to_the_files",
+        _SCHEMAS + "test_a_released_contract_stays_binding_when_its_file_is_removed",
     ),
     Guard(
         "contracts: a release stays binding after its files are changed",
         "contracts/schemas.py",
         '_git(folder, "tag", "--list", "v*")',
         'b""',
-        _SCHEMAS + "test_a_released_contract_stays_binding_whatever_happens_to_the_files",
+        _SCHEMAS + "test_a_released_contract_stays_binding_when_its_file_is_removed",
     ),
     Guard(
         "contracts: a month of birth and a day in it share a partition",
@@ -151,14 +151,14 @@ GUARDS = [
         "contracts/registry.py",
         'return f"disclosure.{self.unit}.restricted.v1" if self.restricted else',
         'return f"disclosure.{self.unit}.v1" if self.restricted else',
-        _RESTRICTED + "test_every_ordinary_topic_is_the_same_with_and_without_a_restricted_matter",
+        _RESTRICTED + "test_every_ordinary_topic_is_the_same_with_and_without_a_restricted_referral",
     ),
     Guard(
         "contracts: a restricted action is answered on a topic of its own",
         "contracts/intake.py",
         'return f"receipt.{self.unit}.restricted.v1" if self.restricted else',
         'return f"receipt.{self.unit}.v1" if self.restricted else',
-        _RESTRICTED + "test_every_ordinary_topic_is_the_same_with_and_without_a_restricted_matter",
+        _RESTRICTED + "test_every_ordinary_topic_is_the_same_with_and_without_a_restricted_referral",
     ),
     Guard(
         "contracts: an ordinary log-in reads no restricted disclosure",
@@ -208,7 +208,7 @@ GUARDS = [
         "contracts/event.py",
         '            ("ce_type", self.type),\n',
         '            ("ce_kind", self.type),\n',
-        _ENVELOPE + "test_the_sdk_reads_what_we_write",
+        _ENVELOPE + "test_the_sdk_reads_written_headers",
     ),
     Guard(
         "contracts: a header that is null is refused by name",
@@ -299,6 +299,6 @@ GUARDS = [
         "contracts/intake.py",
         "    broadcast: ClassVar[bool] = True\n",
         "",
-        "tests/registry/test_logs.py::test_an_unchanged_file_speaks_for_the_children_of_every_partition",
+        "tests/registry/test_logs.py::test_an_unchanged_file_confirms_the_facts_of_children_on_every_partition",
     ),
 ]

@@ -154,6 +154,6 @@ GUARDS = [
         "cli/county.py",
         "        if person.id == person_id:",
         "        if person.id:",
-        "tests/cli/test_county.py::test_a_county_is_put_in_force_by_somebody_whom_it_names",
+        "tests/cli/test_county.py::test_a_county_is_activated_by_a_person_whom_it_lists",
     ),
 ]

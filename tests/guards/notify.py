@@ -21,7 +21,7 @@ GUARDS = [
         _NOTIFY + "store.py",
         "        ON CONFLICT DO NOTHING\n    RETURNING notice\n",
         "        ON CONFLICT (notice) DO UPDATE SET unit = excluded.unit\n    RETURNING notice\n",
-        _RECIPIENTS + "test_an_event_read_again_notifies_nobody_again",
+        _RECIPIENTS + "test_a_duplicate_event_makes_no_second_notice",
     ),
     Guard(
         "notify: a unit that is only informed is not asked to call",
@@ -217,7 +217,7 @@ GUARDS = [
         _NOTIFY + "store.py",
         "FROM digest_day WHERE day = $1 FOR UPDATE",
         "FROM digest_day WHERE day = $1",
-        _DIGEST + "test_of_two_partitions_that_finish_together_exactly_one_is_last",
+        _DIGEST + "test_exactly_one_of_two_concurrent_partitions_emits_the_digests",
     ),
     Guard(
         "notify: which partition is last changes no event",
@@ -252,7 +252,7 @@ GUARDS = [
         _NOTIFY + "alarms.py",
         "means, slots) for event in pending)",
         "means, slots) for event in pending[:1])",
-        _ALARMS + "test_one_failing_alarm_does_not_hold_up_another",
+        _ALARMS + "test_one_failing_alarm_does_not_delay_another",
     ),
     Guard(
         "notify: one failing channel does not hold up the other",

@@ -90,7 +90,7 @@ GUARDS = [
         _DOMAIN + "gaps.py",
         "        return self.confirm_first or self.level in URGENT",
         "        return self.confirm_first",
-        _FACTS + "test_urgent_findings_are_confirmed_whatever_the_route_says",
+        _FACTS + "test_urgent_findings_are_confirmed_on_every_route",
     ),
     Guard(
         "referral: an older assessment changes nothing",
@@ -104,7 +104,7 @@ GUARDS = [
         _DOMAIN + "referrals.py",
         "    if referral.by_person or referral.state not in NOT_ACCEPTED:",
         "    if referral.state not in NOT_ACCEPTED:",
-        _FACTS + "test_facts_do_not_withdraw_what_a_person_confirmed",
+        _FACTS + "test_facts_do_not_withdraw_a_referral_that_a_person_confirmed",
     ),
     Guard(
         "referral: the tick checks urgent referrals only",
@@ -125,7 +125,7 @@ GUARDS = [
         _DOMAIN + "proposals.py",
         '    if yes and proposal.subject == "ledger_closing" and _same_person(proposal, actor):\n',
         "    if False:\n",
-        _LEDGER + "test_nobody_confirms_a_closing_of_their_own",
+        _LEDGER + "test_the_unit_that_requests_a_closing_does_not_confirm_it",
     ),
     Guard(
         "referral: an action that names the absorbed file finds its referral",
@@ -188,7 +188,7 @@ GUARDS = [
         _DOMAIN + "referrals.py",
         "    if referral.shared:\n",
         "    if False:\n",
-        _MACHINE + "test_the_sender_cannot_withdraw_what_others_have_reported_too",
+        _MACHINE + "test_the_sender_cannot_withdraw_a_referral_that_others_have_reported_too",
     ),
     Guard(
         "referral: a referral closed long ago is not reopened",
@@ -349,7 +349,7 @@ GUARDS = [
         "services/referral/routing.py",
         "route in RESTRICTED_ROUTES or (",
         "False or (",
-        _FINDINGS + "test_a_route_restricted_by_policy_is_restricted_whatever_the_county_has_set",
+        _FINDINGS + "test_a_route_restricted_by_policy_is_restricted_in_every_county",
     ),
     Guard(
         "referral: a restricted event is marked as restricted",
@@ -391,7 +391,7 @@ GUARDS = [
         "services/referral/actions.py",
         "return None if referral is not None and referral.restricted",
         "return referral if referral is not None and referral.restricted",
-        "tests/restricted/test_restricted_matters.py::"
+        "tests/restricted/test_restricted_referrals.py::"
         "test_the_ordinary_log_in_gets_the_same_refusal_as_for_an_unknown_referral",
     ),
     Guard(
@@ -449,7 +449,7 @@ GUARDS = [
         _CASES + "merged_files.py",
         "(duty.restricted or not double.restricted)",
         "True",
-        _FILES + "test_of_two_equal_duties_the_one_on_the_ordinary_topics_stays",
+        _FILES + "test_the_duty_on_the_ordinary_topics_is_kept_of_two_equal_ones",
     ),
     Guard(
         "referral: a gap that closed within the day is not referred",
@@ -498,14 +498,14 @@ GUARDS = [
         _DOMAIN + "ledger.py",
         "    if migrant is not Answer.NO:\n",
         "    if migrant is Answer.YES:\n",
-        _LEDGER + "test_who_may_enter_the_ledger",
+        _LEDGER + "test_a_child_may_enter_the_ledger_by_migrant_status_or_request",
     ),
     Guard(
         "referral: a child who moved within the county may enter on request",
         _DOMAIN + "ledger.py",
         "return reason is LedgerReason.REQUEST and statistical is not Answer.NO",
         "return False",
-        _LEDGER + "test_who_may_enter_the_ledger",
+        _LEDGER + "test_a_child_may_enter_the_ledger_by_migrant_status_or_request",
     ),
     Guard(
         "referral: a proposal made before the assessment is reviewed after it",
@@ -526,7 +526,7 @@ GUARDS = [
         _DOMAIN + "duties.py",
         "entry.day > cadence.entry_cutoff_day",
         "entry.day >= cadence.entry_cutoff_day",
-        _LEDGER + "test_entry_until_the_twentieth_owes_this_month_s_contact",
+        _LEDGER + "test_an_entry_until_the_twentieth_creates_this_months_contact_duty",
     ),
     Guard(
         "referral: a contact on the due day is in time",

@@ -65,7 +65,7 @@ GUARDS = [
         _DOMAIN + "matching.py",
         "    if one.birth_date is None or one.birth_date != other.birth_date:\n",
         "    if one.birth_date != other.birth_date:\n",
-        _MATCHING + "test_without_a_birth_date_nothing_joins",
+        _MATCHING + "test_nothing_links_without_a_birth_date",
     ),
     Guard(
         "registry: two valid numbers are never linked, not even through a third record",
@@ -79,7 +79,7 @@ GUARDS = [
         _DOMAIN + "matching.py",
         "any(frozenset((a, b)) in cannot_link for a in one.must_links for b in other.must_links):\n",
         "not one.must_links and not other.must_links:\n",
-        _PERSONS + "test_matching_never_links_again_what_was_split",
+        _PERSONS + "test_matching_never_links_split_records_again",
     ),
     Guard(
         "registry: a row whose number changed is about another child",
@@ -107,7 +107,7 @@ GUARDS = [
         _DOMAIN + "child_files.py",
         "                    if evidence.number is None:\n                        keys |= evidence.guardian_ids\n",
         "",
-        _RECORDS + "test_who_belonged_to_a_corrected_row_joins_the_other_file_that_it_fits",
+        _RECORDS + "test_a_row_that_was_linked_by_a_corrected_row_moves_to_the_other_file_that_it_fits",
     ),
     Guard(
         "registry: an older version from another partition changes nothing",
@@ -150,14 +150,14 @@ GUARDS = [
         _DOMAIN + "fact_resolution.py",
         "    return (\n        claim.valid_on,\n",
         "    return (\n        claim.recorded_on,\n",
-        _FACTS + "test_what_arrives_later_about_an_earlier_day_does_not_stand",
+        _FACTS + "test_a_later_claim_about_an_earlier_day_is_not_current",
     ),
     Guard(
         "registry: of one day the claim of the fact's authority is current",
         _DOMAIN + "fact_resolution.py",
         "        -holder(claim.name, claim.unit),\n",
         "",
-        _FACTS + "test_of_claims_of_one_day_that_of_the_facts_authority_is_current",
+        _FACTS + "test_among_claims_of_one_day_the_authoritys_is_current",
     ),
     Guard(
         "registry: an older row leaves the newer in place",
@@ -171,14 +171,14 @@ GUARDS = [
         _DOMAIN + "fact_resolution.py",
         "    if end is None or source.silent or end.number <= source.ends_seen:\n",
         "    if end is None or end.number <= source.ends_seen:\n",
-        _RECORDS + "test_a_whole_file_dates_only_what_it_vouches_for",
+        _RECORDS + "test_a_whole_file_dates_only_the_records_that_it_contains",
     ),
     Guard(
         "registry: the end of a part concerns its own rows only",
         _REGISTRY + "handlers.py",
         '    return event.coverage == "full"\n',
         "    return True\n",
-        _RECORDS + "test_a_whole_file_dates_only_what_it_vouches_for",
+        _RECORDS + "test_a_whole_file_dates_only_the_records_that_it_contains",
     ),
     Guard(
         "registry: a grade is one of its school year",
@@ -241,14 +241,14 @@ GUARDS = [
         _REGISTRY + "handlers.py",
         "        if contents.get(event.record) == event.content:\n",
         "        if contents.get(event.record) is None and event.content is None:\n",
-        _RECORDS + "test_a_row_that_is_as_it_was_is_not_opened_again",
+        _RECORDS + "test_an_unchanged_row_is_not_decrypted_again",
     ),
     Guard(
         "registry: newer validity counts for identities too",
         _REGISTRY + "unit_of_work.py",
         "            identity = identity | part if day >= newest else part | identity\n",
         "            identity = identity | part\n",
-        _RECORDS + "test_of_who_a_child_is_the_newer_validity_counts_not_the_newer_arrival",
+        _RECORDS + "test_the_identity_of_newer_validity_is_current_not_the_one_of_newer_arrival",
     ),
     Guard(
         "registry: a version counts each event once",
@@ -292,7 +292,7 @@ GUARDS = [
         _DOMAIN + "child_files.py",
         "        late = set(file.records) - held - reported if held else set()\n",
         "        late: set[UUID] = set()\n",
-        _PERSONS + "test_what_came_while_two_files_were_one_goes_where_it_would_have_gone",
+        _PERSONS + "test_a_split_assigns_records_that_came_after_the_merge_to_the_file_that_they_fit",
     ),
     Guard(
         "registry: a record links to the part of a split file that it fits",
@@ -335,7 +335,7 @@ GUARDS = [
         _DOMAIN + "child_files.py",
         "            confirmed=tuple(kept for kept in file.confirmed if kept not in tree),\n",
         "",
-        _PERSONS + "test_who_was_seen_is_remembered_of_the_file_that_was_named",
+        _PERSONS + "test_a_verification_belongs_to_the_file_that_it_named",
     ),
     Guard(
         "registry: findings go back with the file that they are about",
@@ -357,14 +357,14 @@ GUARDS = [
         _REGISTRY + "handlers.py",
         "            rows.append((event.finding, None, event.identity.encode()))\n            continue\n",
         "            raise\n",
-        _FINDINGS + "test_a_finding_whose_identity_does_not_open_goes_on_all_the_same",
+        _FINDINGS + "test_a_finding_whose_identity_cannot_be_decrypted_is_assigned",
     ),
     Guard(
         "registry: a finding that names nobody on file is about a candidate of the registry's own",
         _REGISTRY + "handlers.py",
         "event.finding not in assigned and event.child not in existing]\n",
         "event.finding not in assigned and event.child is None]\n",
-        _FINDINGS + "test_a_finding_that_names_an_unknown_child_is_never_lost",
+        _FINDINGS + "test_a_finding_that_names_an_unknown_child_is_assigned_to_a_candidate",
     ),
     # Disclosure.
     Guard(
@@ -393,21 +393,21 @@ GUARDS = [
         _REGISTRY + "disclosures.py",
         "unit.key_for(restricted=to.restricted)",
         "unit.key_for(restricted=False)",
-        _DISCLOSURES + "test_what_is_restricted_is_sealed_to_the_second_key_on_a_topic_of_its_own",
+        _DISCLOSURES + "test_a_restricted_disclosure_is_sealed_to_the_second_key_on_its_own_topic",
     ),
     Guard(
         "registry: its tombstone is where it was",
         _REGISTRY + "handlers.py",
         "disclosures.tombstone(disclosure.referral, unit, disclosure.restricted)",
         "disclosures.tombstone(disclosure.referral, unit, False)",
-        _DISCLOSURES + "test_what_is_restricted_is_sealed_to_the_second_key_on_a_topic_of_its_own",
+        _DISCLOSURES + "test_a_restricted_disclosure_is_sealed_to_the_second_key_on_its_own_topic",
     ),
     Guard(
         "registry: a disclosure of another child is withdrawn",
         _REGISTRY + "disclosures.py",
         "        return to if to.digest is None else _withdraw(inbound, to, to.unit, emitted)\n",
         "        return to\n",
-        _DISCLOSURES + "test_a_disclosure_that_turns_out_to_be_of_another_child_is_withdrawn",
+        _DISCLOSURES + "test_a_disclosure_about_another_child_is_withdrawn",
     ),
     Guard(
         "registry: an older transition of a referral changes nothing",
@@ -421,14 +421,14 @@ GUARDS = [
         _REGISTRY + "identity.py",
         "            whole |= {name: text for name, text in identity.items() if name not in REPORT_FIELDS}\n",
         "            whole |= identity\n",
-        _DISCLOSURES + "test_a_route_that_names_the_report_is_given_no_other_of_the_same_child",
+        _DISCLOSURES + "test_a_route_that_names_the_report_discloses_no_other_report_about_the_child",
     ),
     Guard(
         "registry: a third file goes with its records when a merge is undone",
         _DOMAIN + "child_files.py",
         "        self._follow_records(n, file.child, target.child, by)\n",
         "",
-        _CHILD_FILES + "test_a_third_file_that_matching_merged_goes_with_its_records_when_a_merge_is_undone",
+        _CHILD_FILES + "test_a_third_file_that_matching_merged_follows_its_records_when_a_merge_is_undone",
     ),
     Guard(
         "registry: a file without records of its own keeps none when a merge is undone",
@@ -449,7 +449,7 @@ GUARDS = [
         _REGISTRY + "store/shredding.py",
         "    await lock_file_ends(tx, closing=True)  # no merge",
         "    # no merge",
-        _PRIVACY + "test_a_child_is_destroyed_with_what_a_merge_under_way_makes_of_it",
+        _PRIVACY + "test_crypto_shredding_waits_for_a_concurrent_merge",
     ),
     # Reviews.
     Guard(
@@ -464,7 +464,7 @@ GUARDS = [
         _REGISTRY + "vault.py",
         "        return review_id(self.new_id(words))\n",
         "        return self.new_id(words)\n",
-        _PERSONS + "test_every_review_has_the_id_of_one_and_no_child_has",
+        _PERSONS + "test_the_id_of_a_review_is_recognisable_and_no_child_has_one",
     ),
     # Names.
     Guard(
@@ -472,28 +472,28 @@ GUARDS = [
         _REGISTRY + "vault.py",
         "    return nonce + key.cipher.encrypt(nonce, identity_json(identity), belongs_to.bytes)\n",
         "    return identity_json(identity)\n",
-        _PRIVACY + "test_no_table_shows_a_name_a_number_or_a_phone",
+        _PRIVACY + "test_no_table_contains_a_name_a_number_or_a_phone",
     ),
     Guard(
         "registry: a key for each child",
         _REGISTRY + "vault.py",
         "        key = os.urandom(32)\n",
         "        key = bytes(32)\n",
-        _PRIVACY + "test_a_key_opens_only_what_it_was_given_for",
+        _PRIVACY + "test_a_key_decrypts_only_values_of_its_own_context",
     ),
     Guard(
         "registry: lookups by a hash that needs the county's key",
         _REGISTRY + "vault.py",
         'hmac.digest(self.lookup_key, words.encode(), "sha256")',
         'hmac.digest(b"registry", words.encode(), "sha256")',
-        _PRIVACY + "test_without_the_countys_keys_nobody_finds_a_child_again",
+        _PRIVACY + "test_another_countys_keys_make_other_hashes_and_ids",
     ),
     Guard(
         "registry: a child's id cannot be made without the county's secret",
         _REGISTRY + "vault.py",
         'hmac.digest(self.child_id_key, f"child/',
         'hmac.digest(b"registry", f"child/',
-        _PRIVACY + "test_without_the_countys_keys_nobody_finds_a_child_again",
+        _PRIVACY + "test_another_countys_keys_make_other_hashes_and_ids",
     ),
     # The number of a child.
     Guard(
@@ -508,21 +508,21 @@ GUARDS = [
         _REGISTRY + "unit_of_work.py",
         "        self._foundings |= dict.fromkeys(unknown) | await store.foundings(self.tx, unknown)\n",
         "        self._foundings |= dict.fromkeys(unknown)\n",
-        _NUMBERS + "test_hundreds_of_children_have_numbers_of_their_own_however_the_log_is_cut",
+        _NUMBERS + "test_child_numbers_are_unique_and_do_not_depend_on_batch_boundaries",
     ),
     Guard(
         "registry: the children of one batch do not share a number",
         _DOMAIN + "child_files.py",
         "        return self.foundings.get(child) if file is None else file.founding\n",
         "        return self.foundings.get(child)\n",
-        _NUMBERS + "test_hundreds_of_children_have_numbers_of_their_own_however_the_log_is_cut",
+        _NUMBERS + "test_child_numbers_are_unique_and_do_not_depend_on_batch_boundaries",
     ),
     Guard(
         "registry: a finding never falls on a child because of a number",
         _REGISTRY + "handlers.py",
         "        taken |= others\n",
         "        return files\n",
-        _NUMBERS + "test_a_finding_never_falls_on_a_child_because_of_a_number",
+        _NUMBERS + "test_a_finding_is_never_assigned_to_a_child_because_of_a_number",
     ),
     Guard(
         "registry: a finding whose file is not open yet has no child's id",
@@ -530,14 +530,14 @@ GUARDS = [
         'provisional = vault.new_id(f"{FINDING}/{reading.finding}")',
         "provisional = ChildNumbers(batch.county.code, vault.child_number).choose("
         'f"{FINDING}/{reading.finding}", {}.get)[0]',
-        _NUMBERS + "test_a_finding_never_falls_on_a_child_because_of_a_number",
+        _NUMBERS + "test_a_finding_is_never_assigned_to_a_child_because_of_a_number",
     ),
     Guard(
         "registry: a phone finds only children born that day",
         _REGISTRY + "vault.py",
         'digest(f"phone\\x1f{born}\\x1f{phone}")',
         'digest(f"phone\\x1f{phone}")',
-        _MATCHING + "test_siblings_born_on_other_days_never_meet",
+        _MATCHING + "test_siblings_born_on_different_days_share_no_blocking_key",
     ),
     Guard(
         "registry: nothing is added to a destroyed child",
@@ -551,7 +551,7 @@ GUARDS = [
         _DOMAIN + "child_files.py",
         "            if file.destroyed:\n                return None\n",
         "",
-        _PRIVACY + "test_nobody_acts_on_a_destroyed_child",
+        _PRIVACY + "test_actions_on_a_destroyed_child_are_refused",
     ),
     Guard(
         "registry: nothing that is left opens a destroyed child",

@@ -153,7 +153,7 @@ GUARDS = [
         "deploy/provision/spec.py",
         "        prefix = group_prefix(principal)\n",
         '        prefix = "hutong."\n',
-        _PROVISION + "test_each_kind_of_access_is_allowed_or_refused_as_the_lists_say",
+        _PROVISION + "test_each_kind_of_access_is_allowed_or_denied_as_listed",
     ),
     Guard(
         "rules: no role reads another service's schema",

@@ -15,7 +15,7 @@ DATABASE = "intake_tests"
 
 @pytest.fixture(scope="session")
 async def intake_connection(postgres: Any) -> AsyncIterator[Any]:
-    """A session in intake's schema, in a database of these tests' own."""
+    """Return a session in intake's schema of these tests' own database."""
     admin = await asyncpg.connect(postgres.superuser_dsn)
     await admin.execute(f'CREATE DATABASE "{DATABASE}"')
     dsn = postgres.dsn(postgres.superuser, postgres.superuser_password, DATABASE)
@@ -29,8 +29,8 @@ async def intake_connection(postgres: Any) -> AsyncIterator[Any]:
 
 @pytest.fixture
 async def intake(intake_connection: Any) -> AsyncIterator[Harness]:
-    """Batches are transactions within one that is never committed."""
-    undone = intake_connection.transaction()
-    await undone.start()
+    """Return a harness whose batches are savepoints of a transaction that is rolled back."""
+    outer = intake_connection.transaction()
+    await outer.start()
     yield Harness(intake_connection)
-    await undone.rollback()
+    await outer.rollback()

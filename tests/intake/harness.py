@@ -33,7 +33,7 @@ from services.intake.secrets import Secrets
 from tests.county import a_county
 
 MIGRATIONS = Path(handlers.__file__).with_name("migrations")
-SPACE = UUID("00000000-0000-5000-8000-0000000000aa")
+NAMESPACE = UUID("00000000-0000-5000-8000-0000000000aa")
 SCHOOL = "341722-jtj"
 NOON = datetime(2026, 11, 23, 4, tzinfo=UTC)
 """Noon in the county."""
@@ -41,7 +41,7 @@ E = TypeVar("E", bound=Event)
 
 
 def an_id(*parts: object) -> UUID:
-    return uuid5(SPACE, "/".join(map(str, parts)))
+    return uuid5(NAMESPACE, "/".join(map(str, parts)))
 
 
 class Harness:
@@ -85,17 +85,17 @@ class Harness:
         *,
         unit: str = SCHOOL,
         ce_id: UUID | None = None,
-        of_people: bool | None = None,
+        is_action: bool | None = None,
     ) -> list[Event]:
         """Pass a message as a unit's client sends it, bytes and texts unchanged; return what intake emits.
 
-        ``of_people``: on the unit's action topic, or else its department topic; None: on the topic of its kind.
+        ``is_action``: whether it is on the unit's action topic or its department topic; by default its kind decides.
         """
-        if of_people is None:
-            of_people = kind.startswith("action.")
-        entry, repair = (ACTION, malformed.repair_action) if of_people else (DEPARTMENT, malformed.repair_record)
+        if is_action is None:
+            is_action = kind.startswith("action.")
+        entry, repair = (ACTION, malformed.repair_action) if is_action else (DEPARTMENT, malformed.repair_record)
         inbound = self._decoded(entry, repair, entry.name_for(unit), kind, body, ce_id)
-        handler = handlers.on_actions if of_people else handlers.on_records
+        handler = handlers.on_actions if is_action else handlers.on_records
         return await self._apply(handler, [inbound], 1)
 
     async def submit(
@@ -130,15 +130,15 @@ class Harness:
         self._offset += 1
         ce_id = ce_id or an_id("event", self._offset)
         envelope = Envelope(ce_id, "/a-client", kind, NOON, "key", self.county.code, ce_id)
-        reader = RecordDecoder(entry, topic, self.county.code, units_write=True, marks=False, day_source=False)
+        decoder = RecordDecoder(entry, topic, self.county.code, units_write=True, marks=False, day_source=False)
         raw: Any = SimpleNamespace(topic=topic, partition=0, offset=self._offset, value=value)
-        read = reader.decode(raw, envelope)
-        if isinstance(read, UnreadableEvent):
-            event = repair(envelope, value, read.reason)
+        decoded = decoder.decode(raw, envelope)
+        if isinstance(decoded, UnreadableEvent):
+            event = repair(envelope, value, decoded.reason)
             assert event is not None, "the message would be parked"
-            read = InboundEvent(event, envelope, topic, 0, self._offset)
-        assert isinstance(read, InboundEvent)
-        return read
+            decoded = InboundEvent(event, envelope, topic, 0, self._offset)
+        assert isinstance(decoded, InboundEvent)
+        return decoded
 
     async def emit_for(self, inbound: Sequence[InboundEvent[Any]]) -> list[OutboundEvent]:
         """Return what the handler of records emits, with envelopes."""
@@ -148,8 +148,8 @@ class Harness:
     async def _apply(self, handler: Any, inbound: Sequence[InboundEvent[Any]], size: int) -> list[Event]:
         emitted: list[OutboundEvent] = []
         for start in range(0, len(inbound), size):
-            part = inbound[start : start + size]
-            batch = Batch(part, part[0].topic, 0, None, self.now, self.county, 4)
+            events_of_batch = inbound[start : start + size]
+            batch = Batch(events_of_batch, events_of_batch[0].topic, 0, None, self.now, self.county, 4)
             async with self.tx.transaction():
                 emitted += await handler(batch, self.tx, secrets=self.secrets, parsers=self.parsers)
         for outbound in emitted:
@@ -158,7 +158,7 @@ class Harness:
 
 
 class Receipt:
-    """What intake emitted for one file."""
+    """The events that intake emitted for one file."""
 
     def __init__(self, emitted: list[Event]) -> None:
         self.events = emitted
@@ -173,13 +173,16 @@ class Receipt:
 
     @property
     def counts(self) -> tuple[int, int, int, int]:
-        """Accepted whole, accepted with drops, refused, unchanged."""
+        """The number of rows accepted whole, accepted with drops, refused and unchanged."""
         answer = self.answer
         return answer.accepted, answer.accepted_with_drops, answer.refused, answer.unchanged
 
     @property
     def codes(self) -> Counter[str]:
-        lists = [*(part.problems for part in self.parts), *(answer.problems for answer in self.answers)]
+        lists = [
+            *(events_of_batch.problems for events_of_batch in self.parts),
+            *(answer.problems for answer in self.answers),
+        ]
         return Counter(problem.code for problems in lists for problem in problems)
 
 
@@ -200,7 +203,7 @@ def a_file(
     file_sha256: str | None = None,
     valid_on: date | None = None,
 ) -> list[Event]:
-    """Begin, rows and End as a unit sends them."""
+    """Return Begin, rows and End as a unit sends them."""
     submission = an_id("submission", submission)
     headers = columns if columns is not None else list(dict.fromkeys(header for row in rows for header in row))
     return [

@@ -1,4 +1,4 @@
-"""What a unit's people do: who may say it, what it must name, and that it is taken once."""
+"""Actions of a unit's staff: their authority, their required fields, and that each is accepted once."""
 
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -19,7 +19,7 @@ TODAY = date(2026, 11, 23)
 
 
 def an_action(verb: str, **changes: Any) -> Action:
-    """What an ordinary person of the county's civil affairs does, with everything the verb needs."""
+    """Return an action of the county's civil affairs with everything that its verb needs."""
     needed: dict[str, dict[str, Any]] = {
         "report": {"findings": ["unattended"]},
         "phone-report": {"child": CHILD, "referral": REFERRAL, "station": "仁里派出所", "at": NOON, "reached": True},
@@ -45,7 +45,7 @@ def an_action(verb: str, **changes: Any) -> Action:
 
 
 async def refusal(intake: Harness, action: Action, unit: str = MZJ) -> str:
-    """The code of the one answer; nothing else may have been emitted."""
+    """Return the code of the refusal; assert that nothing else was emitted."""
     [answer] = await intake.act(action, unit=unit)
     assert isinstance(answer, ActionAnswered)
     assert answer.outcome == "refused"
@@ -55,14 +55,14 @@ async def refusal(intake: Harness, action: Action, unit: str = MZJ) -> str:
 
 
 @pytest.mark.parametrize("verb", [verb.value for verb in Verb if verb is not Verb.REPORT])
-async def test_a_complete_action_is_passed_on_keyed_by_the_child(intake: Harness, verb: str) -> None:
-    taken, answer = await intake.act(an_action(verb), unit=MZJ)
+async def test_a_complete_action_is_emitted_under_the_childs_key(intake: Harness, verb: str) -> None:
+    accepted, answer = await intake.act(an_action(verb), unit=MZJ)
 
-    assert isinstance(taken, ActionAccepted)
+    assert isinstance(accepted, ActionAccepted)
     assert isinstance(answer, ActionAnswered)
-    assert (taken.verb, taken.unit, taken.role) == (verb, MZJ, "county_civil_affairs")
-    assert (taken.key, taken.on, taken.recorded_at) == (str(CHILD), TODAY, NOON)
-    assert (answer.outcome, answer.ce_id) == ("taken", taken.ce_id)
+    assert (accepted.verb, accepted.unit, accepted.role) == (verb, MZJ, "county_civil_affairs")
+    assert (accepted.key, accepted.on, accepted.recorded_at) == (str(CHILD), TODAY, NOON)
+    assert (answer.outcome, answer.ce_id) == ("taken", accepted.ce_id)
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,9 @@ async def test_a_complete_action_is_passed_on_keyed_by_the_child(intake: Harness
         ("split", "child"),
     ],
 )  # fmt: skip
-async def test_an_action_without_what_its_verb_needs_is_refused(intake: Harness, verb: str, without: str) -> None:
+async def test_an_action_without_a_field_that_its_verb_needs_is_refused(
+    intake: Harness, verb: str, without: str
+) -> None:
     assert await refusal(intake, an_action(verb, **{without: None})) == "field_missing"
 
 
@@ -106,35 +108,35 @@ async def test_empty_lists_are_missing_too(intake: Harness) -> None:
     assert await refusal(intake, an_action("report", findings=[])) == "field_missing"
 
 
-async def test_a_merge_is_taken_back_by_naming_the_two_files(intake: Harness) -> None:
-    """Who merged them does not know the numbers of their records; the registry knows what each brought."""
+async def test_a_merge_is_undone_by_naming_the_two_files(intake: Harness) -> None:
+    """The sender does not know the ids of their records; the registry knows what each file contributed."""
     emitted = await intake.act(an_action("split", records=[], other=an_id("other")), unit=MZJ)
 
-    assert [(one.other, one.records) for one in only(emitted, ActionAccepted)] == [(an_id("other"), ())]
+    assert [(each.other, each.records) for each in only(emitted, ActionAccepted)] == [(an_id("other"), ())]
 
 
-async def test_false_is_an_answer(intake: Harness) -> None:
-    """An attempt that reached nobody, a visit elsewhere: emitted, and judged later."""
+async def test_false_is_a_value_and_not_a_missing_field(intake: Harness) -> None:
+    """An unsuccessful call and a visit elsewhere are emitted; referral evaluates them."""
     emitted = await intake.act(an_action("contact", reached=False), an_action("visit", at_residence=False), unit=MZJ)
 
     assert len(only(emitted, ActionAccepted)) == 2
 
 
 async def test_a_phone_report_may_name_the_finding_instead(intake: Harness) -> None:
-    taken, _ = await intake.act(
+    accepted, _ = await intake.act(
         an_action("phone-report", child=None, referral=None, finding=an_id("finding")), unit=MZJ
     )
 
-    assert taken.key == str(an_id("finding"))
+    assert accepted.key == str(an_id("finding"))
 
 
-async def test_the_wrong_area_must_name_the_right_one(intake: Harness) -> None:
+async def test_a_return_for_the_wrong_area_must_name_the_right_unit(intake: Harness) -> None:
     wrong = an_action("return", reason="wrong_area")
 
     assert await refusal(intake, wrong) == "field_missing"
     assert await refusal(intake, an_action("return", reason="wrong_area", to_unit="341722-nobody")) == "to_unit_unknown"
-    taken, _ = await intake.act(an_action("return", reason="wrong_area", to_unit=RENLI), unit=MZJ)
-    assert isinstance(taken, ActionAccepted)
+    accepted, _ = await intake.act(an_action("return", reason="wrong_area", to_unit=RENLI), unit=MZJ)
+    assert isinstance(accepted, ActionAccepted)
 
 
 @pytest.mark.parametrize(
@@ -161,13 +163,13 @@ async def test_an_action_without_authority_is_refused(
 
 
 async def test_a_smaller_place_acts_through_its_parent_unit_only(intake: Harness) -> None:
-    place = next(unit for unit in intake.county.units if unit.parent is not None)
-    assert place.parent is not None
-    other = RENLI if place.parent != RENLI else GAJ
-    report = an_action("report", place=place.id, role="volunteer")
+    smaller_unit = next(unit for unit in intake.county.units if unit.parent is not None)
+    assert smaller_unit.parent is not None
+    other = RENLI if smaller_unit.parent != RENLI else GAJ
+    report = an_action("report", place=smaller_unit.id, role="volunteer")
 
-    emitted = await intake.act(report, unit=place.parent)
-    assert only(emitted, FindingReported)[0].place == place.id
+    emitted = await intake.act(report, unit=smaller_unit.parent)
+    assert only(emitted, FindingReported)[0].place == smaller_unit.id
     assert await refusal(intake, report, other) == "place_unknown"
 
 
@@ -178,8 +180,8 @@ async def test_a_listed_person_acts_in_the_listed_role(intake: Harness) -> None:
 
 
 @pytest.mark.parametrize("verb", ["report", "phone-report"])
-async def test_anybody_may_report_whether_listed_or_not(intake: Harness, verb: str) -> None:
-    """A duty to report is nobody's privilege; everything else is done by whom the county has listed there."""
+async def test_anybody_may_report(intake: Harness, verb: str) -> None:
+    """Everybody may report; other actions need a role that the county has listed at the unit."""
     emitted = await intake.act(an_action(verb, role="doctor"), unit=RENLI)
 
     assert only(emitted, ActionAnswered)[0].outcome == "taken"
@@ -187,7 +189,7 @@ async def test_anybody_may_report_whether_listed_or_not(intake: Harness, verb: s
 
 @pytest.mark.parametrize("verb", ["merge", "split", "confirm", "decline"])
 async def test_a_role_alone_is_not_enough(intake: Harness, verb: str) -> None:
-    """Whatever the county lets a role do: files are joined, and risks confirmed, by the lead and townships only."""
+    """Whatever a role may do, only the lead unit and townships merge files and confirm risks."""
     roles = dict(a_county().roles)
     for role in ("police_officer", "township_civil_affairs"):
         roles[role] = (*roles[role], Verb(verb)) if Verb(verb) not in roles[role] else roles[role]
@@ -212,7 +214,7 @@ async def test_no_role_issues_an_order_of_family_education() -> None:
 async def test_an_action_in_the_future_is_refused(intake: Harness) -> None:
     assert await refusal(intake, an_action("visit", on=TODAY + timedelta(days=1))) == "on_future"
     emitted = await intake.act(an_action("visit", on=TODAY), an_action("visit", on=TODAY - timedelta(days=3)), unit=MZJ)
-    assert [taken.on for taken in only(emitted, ActionAccepted)] == [TODAY, TODAY - timedelta(days=3)]
+    assert [accepted.on for accepted in only(emitted, ActionAccepted)] == [TODAY, TODAY - timedelta(days=3)]
 
 
 async def test_the_county_day_begins_at_midnight_in_the_county(intake: Harness) -> None:
@@ -226,13 +228,13 @@ async def test_a_call_later_the_same_day_is_accepted(intake: Harness) -> None:
     late = datetime(2026, 11, 23, 23, 59)  # noqa: DTZ001
     emitted = await intake.act(an_action("phone-report", at=late), unit=MZJ)
 
-    [taken] = only(emitted, ActionAccepted)
-    assert taken.at == datetime(2026, 11, 23, 15, 59, tzinfo=UTC)
+    [accepted] = only(emitted, ActionAccepted)
+    assert accepted.at == datetime(2026, 11, 23, 15, 59, tzinfo=UTC)
     assert await refusal(intake, an_action("phone-report", at=NOON + timedelta(days=1))) == "at_future"
 
 
 @pytest.mark.parametrize(
-    ("typed", "passed_on", "code"),
+    ("typed", "published", "code"),
     [
         ("110", "110", ""),
         ("１１０、１２０", "110、120", ""),
@@ -244,12 +246,12 @@ async def test_a_call_later_the_same_day_is_accepted(intake: Harness) -> None:
     ],
 )
 async def test_a_called_station_is_published_by_the_countys_name_and_nothing_else_typed_is(
-    intake: Harness, typed: str, passed_on: str, code: str
+    intake: Harness, typed: str, published: str, code: str
 ) -> None:
-    """It travels in the clear. What has no name in the county holds nothing up: the sender reads how to write it."""
+    """It is published in plain text. An unknown station delays nothing; the answer says how to write it."""
     emitted = await intake.act(an_action("phone-report", station=typed), unit=MZJ)
 
-    assert only(emitted, ActionAccepted)[0].station == passed_on
+    assert only(emitted, ActionAccepted)[0].station == published
     [answer] = only(emitted, ActionAnswered)
     assert (answer.outcome, answer.code) == ("taken", code)
 
@@ -258,7 +260,7 @@ async def test_a_called_station_is_published_by_the_countys_name_and_nothing_els
 
 
 @pytest.mark.parametrize("size", [1, 1000])
-async def test_the_same_action_is_accepted_once(intake: Harness, size: int) -> None:
+async def test_a_repeated_action_is_accepted_once(intake: Harness, size: int) -> None:
     ce_id = an_id("event")
     emitted = await intake.act(an_action("visit"), an_action("visit"), unit=MZJ, ce_ids=[ce_id, ce_id], size=size)
     emitted += await intake.act(an_action("visit"), unit=MZJ, ce_ids=[ce_id])
@@ -276,7 +278,7 @@ async def test_two_units_may_use_the_same_id(intake: Harness) -> None:
     assert one.finding != other.finding
 
 
-async def test_the_two_log_ins_of_a_unit_learn_nothing_of_each_other(intake: Harness) -> None:
+async def test_the_two_log_ins_of_a_unit_have_separate_ids_and_answers(intake: Harness) -> None:
     """Each is answered on its own topic, whatever ids the other has used."""
     ce_id = an_id("event")
     emitted = await intake.act(an_action("report"), unit=GAJ, ce_ids=[ce_id], restricted=True)
@@ -293,7 +295,7 @@ async def test_the_two_log_ins_of_a_unit_learn_nothing_of_each_other(intake: Har
     assert one.finding != other.finding
 
 
-async def test_what_was_refused_may_be_sent_again_under_the_same_id(intake: Harness) -> None:
+async def test_a_refused_action_may_be_sent_again_under_the_same_id(intake: Harness) -> None:
     ce_id = an_id("event")
     await intake.act(an_action("visit", child=None), unit=MZJ, ce_ids=[ce_id])
     emitted = await intake.act(an_action("visit"), unit=MZJ, ce_ids=[ce_id])
@@ -304,7 +306,7 @@ async def test_what_was_refused_may_be_sent_again_under_the_same_id(intake: Harn
 # ------------------------------------------------------------------ findings
 
 
-def whole(**changes: Any) -> dict[IdentityField, str]:
+def an_identity(**changes: Any) -> dict[IdentityField, str]:
     return {
         IdentityField.NAME: "测试　甲",
         IdentityField.ID_NUMBER: a_number(date(2015, 3, 12)),
@@ -314,9 +316,11 @@ def whole(**changes: Any) -> dict[IdentityField, str]:
     }
 
 
-async def test_a_finding_about_a_child_not_on_file_carries_who_it_is_sealed(intake: Harness) -> None:
+async def test_a_finding_about_a_child_not_on_file_contains_the_sealed_identity(intake: Harness) -> None:
     emitted = await intake.act(
-        an_action("report", identity=whole(), note="在街上独自一人", township="341722100", station="110", at=NOON),
+        an_action(
+            "report", identity=an_identity(), note="在街上独自一人", township="341722100", station="110", at=NOON
+        ),
         unit=RENLI,
     )
 
@@ -339,9 +343,9 @@ async def test_a_finding_about_a_child_not_on_file_carries_who_it_is_sealed(inta
     assert (answer.outcome, answer.finding) == ("taken", finding.finding)
 
 
-async def test_the_reporter_travels_with_the_finding_alone(intake: Harness) -> None:
-    """Reporter secrecy: a record is matched and laid over a file, and must not know who told."""
-    emitted = await intake.act(an_action("report", identity=whole(), note="在街上独自一人"), unit=RENLI)
+async def test_only_the_finding_contains_the_reporter(intake: Harness) -> None:
+    """The reporter is secret: a record is matched and merged into a file without the reporter's name."""
+    emitted = await intake.act(an_action("report", identity=an_identity(), note="在街上独自一人"), unit=RENLI)
 
     [record] = only(emitted, RecordRead)
     assert set(intake.open_identity(record)) == {"name", "id_number", "birth_date", "guardian_phone"}
@@ -349,7 +353,7 @@ async def test_the_reporter_travels_with_the_finding_alone(intake: Harness) -> N
 
 async def test_no_event_about_a_finding_shows_an_identity(intake: Harness) -> None:
     emitted = await intake.act(
-        an_action("report", identity=whole(address="仁里镇某村"), note="孩子叫测试甲"), unit=RENLI
+        an_action("report", identity=an_identity(address="仁里镇某村"), note="孩子叫测试甲"), unit=RENLI
     )
 
     text = "".join(event.model_dump_json() for event in emitted)
@@ -369,7 +373,7 @@ async def test_no_event_about_a_finding_shows_an_identity(intake: Harness) -> No
         ({"name": "测试甲", "birth_date": "2015年3月"}, False),
     ],
 )
-async def test_a_finding_is_accepted_however_little_is_known(
+async def test_a_finding_is_accepted_with_any_identity_fields(
     intake: Harness, identity: dict[str, str], named: bool
 ) -> None:
     emitted = await intake.act(an_action("report", identity=identity), unit=RENLI)
@@ -403,13 +407,13 @@ async def test_the_same_report_is_the_same_finding_in_a_new_database(intake: Har
     ce_id = an_id("event")
     emitted = await intake.act(an_action("report"), unit=RENLI, ce_ids=[ce_id])
     await intake.tx.execute("DELETE FROM accepted_action")
-    again = await intake.act(an_action("report"), unit=RENLI, ce_ids=[ce_id])
+    repeated = await intake.act(an_action("report"), unit=RENLI, ce_ids=[ce_id])
 
-    assert only(emitted, FindingReported)[0].finding == only(again, FindingReported)[0].finding
+    assert only(emitted, FindingReported)[0].finding == only(repeated, FindingReported)[0].finding
 
 
-async def test_a_finding_is_not_delayed_by_what_comes_with_it(intake: Harness) -> None:
-    """An unknown township, facts that cannot be read or laid down: the finding goes on, and the answer says so."""
+async def test_a_finding_is_not_delayed_by_unreadable_fields(intake: Harness) -> None:
+    """An unknown township and unreadable facts do not delay the finding; the answer names them."""
     emitted: list[Event] = []
     emitted += await intake.act(an_action("report", township="341722999"), unit=RENLI)
     emitted += await intake.act(an_action("report", facts={"lives_alone": True}), unit=RENLI)
@@ -424,8 +428,8 @@ async def test_a_finding_is_not_delayed_by_what_comes_with_it(intake: Harness) -
     assert {answer.outcome for answer in only(emitted, ActionAnswered)} == {"taken"}
 
 
-async def test_facts_of_a_report_travel_with_the_record(intake: Harness) -> None:
-    emitted = await intake.act(an_action("report", identity=whole(), facts={"lives_alone": True}), unit=RENLI)
+async def test_the_record_contains_the_facts_of_a_report(intake: Harness) -> None:
+    emitted = await intake.act(an_action("report", identity=an_identity(), facts={"lives_alone": True}), unit=RENLI)
 
     [record] = only(emitted, RecordRead)
     assert dict(record.facts) == {FactName.BIRTH_DATE: "2015-03-12", FactName.SEX: 1, FactName.LIVES_ALONE: True}
@@ -454,8 +458,8 @@ async def test_facts_of_a_report_travel_with_the_record(intake: Harness) -> None
 async def test_verified_facts_are_published(intake: Harness, name: str, value: object) -> None:
     emitted = await intake.act(an_action("verify", facts={name: value}), unit=MZJ)
 
-    [taken] = only(emitted, ActionAccepted)
-    assert taken.facts == {FactName(name): value}
+    [accepted] = only(emitted, ActionAccepted)
+    assert accepted.facts == {FactName(name): value}
 
 
 @pytest.mark.parametrize(
@@ -484,7 +488,7 @@ async def test_malformed_facts_are_refused(intake: Harness, name: str, value: ob
     assert await refusal(intake, an_action("verify", facts={name: value})) == "fact_unreadable"
 
 
-def test_every_refusal_says_what_is_wrong_and_what_to_do() -> None:
+def test_every_refusal_has_a_message_and_a_remedy() -> None:
     for message, remedy in TEXTS.values():
         assert message.endswith("。")
         assert remedy.endswith("。")

@@ -16,10 +16,13 @@ async def test_files_and_actions_have_separate_consumers_and_other_counties_none
     secrets.write_text(json.dumps({"record_key": "00" * 32, "registry_public_key": new_keys()[1]}))
     secrets.chmod(0o600)
     service = create(Settings(county="341722", secrets_file=secrets))
-    names = [one.name for one in topics.provisioned_topics((unit.id, unit.families) for unit in a_county().units)]
+    names = [
+        provisioned_topic.name
+        for provisioned_topic in topics.provisioned_topics((unit.id, unit.families) for unit in a_county().units)
+    ]
     existing = [*names, "department.341723-jtj.v1", "department.341722-jtj.v1.old", "action.341722.v1"]
-    heard = {name: set(service.subscriptions[name].topic_names(existing)) for name in ("main", "actions")}
-    assert heard["main"] == {name for name in names if name.startswith("department.")} | {topics.CLOCK.name}
-    assert heard["actions"] == {name for name in names if name.startswith("action.")}
-    assert len(heard["main"]) > 8
-    assert len(heard["actions"]) > 20
+    topics_of = {name: set(service.subscriptions[name].topic_names(existing)) for name in ("main", "actions")}
+    assert topics_of["main"] == {name for name in names if name.startswith("department.")} | {topics.CLOCK.name}
+    assert topics_of["actions"] == {name for name in names if name.startswith("action.")}
+    assert len(topics_of["main"]) > 8
+    assert len(topics_of["actions"]) > 20

@@ -1,4 +1,4 @@
-"""Single cells: both sides of what is understood."""
+"""Single cells: readable and unreadable contents of each kind."""
 
 from datetime import date
 from typing import Any
@@ -14,9 +14,9 @@ from services.intake.domain.problem import TEXTS, CellRejected, Problem
 from services.intake.domain.text import Cell, mask, mask_date, read_text
 
 
-def refused(reader: Any, *given: Any) -> str:
+def code_of_rejection(reader: Any, *arguments: Any) -> str:
     with pytest.raises(CellRejected) as caught:
-        reader(*given)
+        reader(*arguments)
     return caught.value.code
 
 
@@ -41,13 +41,13 @@ def test_a_name_has_one_form(typed: str, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["张\ue000", "张□", "张\ufffd", "张?", "张*", "张\U000f0001"])
-def test_a_character_that_was_lost_is_asked_again(name: str) -> None:
-    assert refused(cells.read_name, name) == "name_unreadable_character"
+def test_a_name_with_a_lost_character_is_rejected(name: str) -> None:
+    assert code_of_rejection(cells.read_name, name) == "name_unreadable_character"
 
 
 @pytest.mark.parametrize("name", ["张三1", "13900000000", "……", "甲" * 61])
-def test_what_is_no_name_is_refused(name: str) -> None:
-    assert refused(cells.read_name, name) == "name_unreadable"
+def test_a_cell_without_a_name_is_rejected(name: str) -> None:
+    assert code_of_rejection(cells.read_name, name) == "name_unreadable"
 
 
 @pytest.mark.parametrize("cell", [None, "", " ", "无", "不详", "/", "——"])
@@ -79,9 +79,9 @@ def test_a_placeholder_reads_as_an_empty_cell(cell: Cell) -> None:
         ("13900000000（班主任）", None, False),
     ],
 )
-def test_phones(typed: Cell, phone: str | None, two: bool) -> None:
+def test_a_phone_number_has_one_form(typed: Cell, phone: str | None, two: bool) -> None:
     if phone is None:
-        assert refused(cells.read_phone, typed) == "phone_unreadable"
+        assert code_of_rejection(cells.read_phone, typed) == "phone_unreadable"
     else:
         assert cells.read_phone(typed) == (phone, two)
 
@@ -96,8 +96,8 @@ def test_phones(typed: Cell, phone: str | None, two: bool) -> None:
         ("+1 2025550100", "phone_unreadable"),
     ],
 )
-def test_what_is_no_phone(typed: str, code: str) -> None:
-    assert refused(cells.read_phone, typed) == code
+def test_a_cell_without_a_phone_number_is_rejected(typed: str, code: str) -> None:
+    assert code_of_rejection(cells.read_phone, typed) == code
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_sex(cell: Cell, sex: int | None) -> None:
 
 
 def test_a_sex_that_is_neither_is_refused() -> None:
-    assert refused(cells.read_sex, "3") == "sex_unreadable"
+    assert code_of_rejection(cells.read_sex, "3") == "sex_unreadable"
 
 
 @pytest.mark.parametrize("cell", ["是", "有", "1", 1, 1.0, True, "√", "Ｙ", "yes", "TRUE"])
@@ -128,14 +128,14 @@ def test_a_placeholder_is_neither_yes_nor_no(cell: Cell) -> None:
 
 
 @pytest.mark.parametrize("cell", ["2", 2, "大概", "正常"])
-def test_what_is_neither_yes_nor_no_is_refused(cell: Cell) -> None:
-    assert refused(cells.read_yes_no, cell) == "yes_no_unreadable"
+def test_a_cell_that_is_neither_yes_nor_no_is_rejected(cell: Cell) -> None:
+    assert code_of_rejection(cells.read_yes_no, cell) == "yes_no_unreadable"
 
 
 def test_a_word_counts_only_where_it_is_used() -> None:
     assert cells.read_yes_no("正常缴费", FactName.INSURED) is True
     assert cells.read_yes_no("停保", FactName.INSURED) is False
-    assert refused(cells.read_yes_no, "停保", FactName.LIVES_ALONE) == "yes_no_unreadable"
+    assert code_of_rejection(cells.read_yes_no, "停保", FactName.LIVES_ALONE) == "yes_no_unreadable"
 
 
 @pytest.mark.parametrize(
@@ -156,12 +156,12 @@ def test_a_word_counts_only_where_it_is_used() -> None:
         (FactName.SCHOOL_STATUS, "", None),
     ],
 )
-def test_words_for_codes(fact: FactName, cell: Cell, code: str | None) -> None:
+def test_a_known_word_is_read_as_its_code(fact: FactName, cell: Cell, code: str | None) -> None:
     assert cells.read_code(cell, fact) == code
 
 
-def test_a_word_nobody_listed_is_refused() -> None:
-    assert refused(cells.read_code, "转学", FactName.SCHOOL_STATUS) == "word_unknown"
+def test_an_unlisted_word_is_rejected() -> None:
+    assert code_of_rejection(cells.read_code, "转学", FactName.SCHOOL_STATUS) == "word_unknown"
 
 
 @pytest.mark.parametrize(
@@ -186,13 +186,13 @@ def test_a_word_nobody_listed_is_refused() -> None:
         ("", None),
     ],
 )
-def test_grades(cell: Cell, grade: tuple[int | None, str | None] | None) -> None:
+def test_a_grade_is_read_with_its_stage(cell: Cell, grade: tuple[int | None, str | None] | None) -> None:
     assert cells.read_grade(cell) == grade
 
 
 @pytest.mark.parametrize("cell", ["13", "0", "2023级", "毕业班", "初七"])
-def test_what_is_no_grade(cell: str) -> None:
-    assert refused(cells.read_grade, cell) == "word_unknown"
+def test_a_cell_without_a_grade_is_rejected(cell: str) -> None:
+    assert code_of_rejection(cells.read_grade, cell) == "word_unknown"
 
 
 @pytest.mark.parametrize(
@@ -209,10 +209,10 @@ def test_disability_grades(cell: Cell, grade: int | None) -> None:
 
 
 def test_the_ends_of_disability_codes() -> None:
-    assert refused(cells.read_disability_kind, "8") == "word_unknown"
-    assert refused(cells.read_disability_kind, "0") == "word_unknown"
-    assert refused(cells.read_disability_grade, "五级") == "word_unknown"
-    assert refused(cells.read_disability_grade, "0") == "word_unknown"
+    assert code_of_rejection(cells.read_disability_kind, "8") == "word_unknown"
+    assert code_of_rejection(cells.read_disability_kind, "0") == "word_unknown"
+    assert code_of_rejection(cells.read_disability_grade, "五级") == "word_unknown"
+    assert code_of_rejection(cells.read_disability_grade, "0") == "word_unknown"
 
 
 @pytest.mark.parametrize(
@@ -224,7 +224,7 @@ def test_years_of_insurance(cell: Cell, year: int) -> None:
 
 @pytest.mark.parametrize("cell", ["1999", 2101, "二〇二六", "2026.5"])
 def test_years_out_of_bounds(cell: Cell) -> None:
-    assert refused(cells.read_whole_number, cell, 2000, 2100) == "number_unreadable"
+    assert code_of_rejection(cells.read_whole_number, cell, 2000, 2100) == "number_unreadable"
 
 
 # ------------------------------------------------------------------ masks
@@ -250,11 +250,11 @@ def _digit_runs(text: str) -> list[str]:
     return "".join(c if c.isdigit() else " " for c in text).split()
 
 
-# ------------------------------------------------------------------ the tables themselves
+# ------------------------------------------------------------------ completeness of the tables
 
 
 def test_every_field_a_county_may_name_is_read() -> None:
-    """A registered column that nobody reads would be lost without a word."""
+    """A registered column without a reader would be lost unnoticed."""
     for field in {*FactName, *IdentityField, "row_number", "left_behind_flag", "migrant_flag"}:
         assert field in fields.FIELD_READERS
 
@@ -263,16 +263,16 @@ ANY_OF_ITS_KIND: dict[str, Cell] = {"date": "2015-03-12", "number": "2", "bool":
 
 
 def test_every_fact_is_read_as_the_registry_types_it() -> None:
-    """A date comes out as an ISO date, a number as a whole number, a yes as True."""
+    """A date is read as an ISO date, a number as a whole number, a yes as True."""
     expected = {"date": "2015-03-12", "number": 2, "bool": True}
     for fact, kind in FACT_TYPES.items():
         if kind == "code":
             continue
         cell = "2026" if fact is FactName.INSURED_YEAR else ANY_OF_ITS_KIND[kind]
-        made = fields.map_columns(
+        mapping = fields.map_columns(
             [fields.RegisteredColumn(fact, ("列",))], ["列"], sealed=(), divisions=Divisions("341722", (), ())
         )
-        facts = row.read_row(made, {"列": cell}, number=2, on=date(2026, 11, 23)).facts
+        facts = row.read_row(mapping, {"列": cell}, number=2, on=date(2026, 11, 23)).facts
 
         assert facts[fact] == (2026 if fact is FactName.INSURED_YEAR else expected[kind]), fact
         assert type(facts[fact]) is type(expected[kind]), fact
@@ -281,7 +281,7 @@ def test_every_fact_is_read_as_the_registry_types_it() -> None:
 BRACES = ("first", "columns", "dataset", "period", "read", "announced", "allowed", "low", "high", "fields")
 
 
-def test_every_problem_says_what_is_wrong_and_what_to_do() -> None:
+def test_every_problem_has_a_message_and_a_remedy() -> None:
     for code, (message, remedy) in TEXTS.items():
         problem = Problem(code, "cell", parameters=tuple((name, "x") for name in BRACES))
         assert problem.message.endswith("。"), code

@@ -1,4 +1,4 @@
-"""Dates as departments write them; a date that is not whole is asked for, never completed."""
+"""Dates as departments write them; an incomplete date is rejected and never completed."""
 
 from datetime import date, timedelta
 
@@ -11,7 +11,7 @@ from services.intake.domain.problem import CellRejected
 from services.intake.domain.text import Cell
 
 TODAY = date(2026, 11, 23)
-WAYS = [
+FORMATS = [
     "{0:%Y-%m-%d}",
     "{0:%Y/%m/%d}",
     "{0.year}.{0.month}.{0.day}",
@@ -28,15 +28,15 @@ WAYS = [
 days = st.dates(date(1900, 3, 1), TODAY)
 
 
-def refused(cell: Cell, **how: bool) -> str:
+def code_of_rejection(cell: Cell, **options: bool) -> str:
     with pytest.raises(CellRejected) as caught:
-        read_date(cell, on=TODAY, **how)
+        read_date(cell, on=TODAY, **options)
     return caught.value.code
 
 
-@given(days, st.sampled_from(WAYS))
-def test_every_usual_way_of_writing_a_day_says_the_same_day(day: date, way: str) -> None:
-    text = way.format(day)
+@given(days, st.sampled_from(FORMATS))
+def test_every_usual_format_is_read_as_the_same_day(day: date, date_format: str) -> None:
+    text = date_format.format(day)
 
     assert read_date(text, on=TODAY) == day
     assert read_date(text.translate(str.maketrans("0123456789", "０１２３４５６７８９")), on=TODAY) == day
@@ -69,7 +69,7 @@ def test_serials_count_from_1904_only_when_the_sender_says_so(day: date) -> None
 )
 def test_serials_around_29_february_1900(serial: int, day: date) -> None:
     assert read_date(serial, on=TODAY) == day
-    assert refused(60) == "date_impossible"
+    assert code_of_rejection(60) == "date_impossible"
 
 
 @pytest.mark.parametrize("cell", [20150312, 20150312.0, "20150312", "20150312000000"])
@@ -112,17 +112,17 @@ def test_eight_digits_are_a_day(cell: Cell) -> None:
     ],
 )
 def test_an_incomplete_or_unreadable_date_is_rejected(cell: Cell, code: str) -> None:
-    assert refused(cell) == code
+    assert code_of_rejection(cell) == code
 
 
 def test_29_february_is_a_day_in_leap_years_only() -> None:
     assert read_date("2016-02-29", on=TODAY) == date(2016, 2, 29)
-    assert refused("2015-02-29") == "date_impossible"
+    assert code_of_rejection("2015-02-29") == "date_impossible"
 
 
 def test_tomorrow_is_refused_and_today_is_not() -> None:
     assert read_date("2026-11-23", on=TODAY) == TODAY
-    assert refused("2026-11-24") == "date_future"
+    assert code_of_rejection("2026-11-24") == "date_future"
     assert read_date("2026-11-24", on=TODAY, future=True) == date(2026, 11, 24)
 
 

@@ -1,4 +1,4 @@
-"""Administrative divisions: today's codes, old ones, and names where only one place is called so."""
+"""Administrative divisions: current codes, abolished codes and unambiguous names."""
 
 import pytest
 
@@ -28,7 +28,7 @@ TABLE = Divisions(
 )
 
 
-def refused(reader: object, cell: Cell) -> str:
+def code_of_rejection(reader: object, cell: Cell) -> str:
     with pytest.raises(CellRejected) as caught:
         reader(cell)  # type: ignore[operator]
     return caught.value.code
@@ -70,7 +70,7 @@ def refused(reader: object, cell: Cell) -> str:
         ("不详", None),
     ],
 )
-def test_a_hukou_place(cell: Cell, code: str | None) -> None:
+def test_a_hukou_division_is_read(cell: Cell, code: str | None) -> None:
     assert TABLE.read_hukou(cell) == code
 
 
@@ -95,8 +95,8 @@ def test_a_hukou_place(cell: Cell, code: str | None) -> None:
         (True, "division_unreadable"),
     ],
 )
-def test_what_is_no_hukou_place(cell: Cell, code: str) -> None:
-    assert refused(TABLE.read_hukou, cell) == code
+def test_an_ambiguous_or_unknown_hukou_division_is_rejected(cell: Cell, code: str) -> None:
+    assert code_of_rejection(TABLE.read_hukou, cell) == code
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_what_is_no_hukou_place(cell: Cell, code: str) -> None:
         ("341721100", "341721100"),  # another county's townships are not listed
     ],
 )
-def test_a_place_of_residence(cell: Cell, code: str) -> None:
+def test_a_division_of_residence_is_read(cell: Cell, code: str) -> None:
     assert TABLE.read_residence(cell) == code
 
 
@@ -124,9 +124,9 @@ def test_a_place_of_residence(cell: Cell, code: str) -> None:
         ("某村", "division_unreadable"),
     ],
 )
-def test_what_is_no_place_of_residence(cell: Cell, code: str) -> None:
-    assert refused(TABLE.read_residence, cell) == code
+def test_a_division_of_residence_without_a_township_is_rejected(cell: Cell, code: str) -> None:
+    assert code_of_rejection(TABLE.read_residence, cell) == code
 
 
-def test_the_county_of_an_insurance_is_six_digits() -> None:
+def test_the_county_of_an_insurance_has_six_digits() -> None:
     assert TABLE.read_county("341722100") == "341722"

@@ -1,4 +1,4 @@
-"""Whole files: every row is answered, nothing is taken twice, silence is evidence only from a complete file."""
+"""Whole files: every row is answered, no row is accepted twice, and only a complete file shows what is missing."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ BORN = date(2015, 3, 12)
 
 
 def a_child(number: int, **changes: Cell) -> dict[str, Cell]:
-    """An ordinary row of the school's file; each has a number of its own."""
+    """Return an ordinary row of the school's file with its own number."""
     born = BORN + timedelta(days=number % 1000)
     row: dict[str, Cell] = {
         "姓名": "测试" + "甲乙丙丁戊己庚辛壬癸"[number % 10],
@@ -62,7 +62,7 @@ async def test_a_file_is_read_row_by_row_and_answered(intake: Harness) -> None:
 
 
 async def test_no_event_shows_an_identity(intake: Harness) -> None:
-    """Only the sealed identity does; receipts carry masked contents."""
+    """Only the sealed identity contains it; receipts contain masked contents."""
     rows = [
         a_child(1),
         a_child(2, 身份证号="341722********0110"),
@@ -80,7 +80,7 @@ async def test_no_event_shows_an_identity(intake: Harness) -> None:
 
 
 async def test_all_rows_with_one_number_have_the_same_key(intake: Harness) -> None:
-    """Records are keyed by the month in the number itself, whatever a department writes beside it."""
+    """The birth month in the number is the key of a record, whatever birth date a department writes."""
     receipt = await intake.submit([a_child(1), a_child(1, 学籍号="J2", 出生日期="2014-01-01")])
 
     assert {record.key for record in receipt.records} == {"2015-03"}
@@ -90,7 +90,7 @@ async def test_all_rows_with_one_number_have_the_same_key(intake: Harness) -> No
 
 @pytest.mark.parametrize("size", [1, 7, 1000])
 async def test_the_outcome_does_not_depend_on_batch_boundaries(intake: Harness, size: int) -> None:
-    """Two half-years of one unit, with all kinds of rows in them, in batches of 1, of 7 and in one."""
+    """Two half-years of one unit with all kinds of rows are applied in batches of 1, of 7 and in one."""
     first: list[Mapping[str, Cell]] = [
         *children(20),
         a_child(3),
@@ -119,10 +119,10 @@ async def test_the_outcome_does_not_depend_on_batch_boundaries(intake: Harness, 
         an_id("submission", 1): (24, 20, 0, 3, 1),
         an_id("submission", 2): (16, 4, 0, 1, 11),
     }
-    [one, two, again] = Receipt(emitted).answers
-    assert (one.outcome, two.outcome, again.outcome) == ("taken", "taken", "same_again")
-    assert (one.disappeared, two.disappeared, again.disappeared) == (0, 5, 0)
-    assert again.unchanged == again.rows == 16
+    [first_answer, second_answer, repeated] = Receipt(emitted).answers
+    assert (first_answer.outcome, second_answer.outcome, repeated.outcome) == ("taken", "taken", "same_again")
+    assert (first_answer.disappeared, second_answer.disappeared, repeated.disappeared) == (0, 5, 0)
+    assert repeated.unchanged == repeated.rows == 16
     expected = getattr(test_the_outcome_does_not_depend_on_batch_boundaries, "facts", facts)
     test_the_outcome_does_not_depend_on_batch_boundaries.facts = facts  # type: ignore[attr-defined]
     assert facts == expected
@@ -130,7 +130,7 @@ async def test_the_outcome_does_not_depend_on_batch_boundaries(intake: Harness, 
 
 
 def summary(emitted: list[Event]) -> tuple[list[Any], dict[Any, tuple[int, ...]]]:
-    """What may not depend on batches: everything but how the receipts of rows are divided, and the seals."""
+    """Return what may not depend on batches: all but the division of row receipts and the sealed identities."""
     facts = [
         event.model_dump(exclude={"identity"}) | {"kind": event.kind}
         for event in emitted
@@ -144,7 +144,7 @@ def summary(emitted: list[Event]) -> tuple[list[Any], dict[Any, tuple[int, ...]]
     return facts, receipts
 
 
-async def test_the_same_file_twice_is_nothing_new(intake: Harness) -> None:
+async def test_a_repeated_file_is_answered_as_the_same_again(intake: Harness) -> None:
     await intake.submit(children(5), submission=1, file_sha256="a")
     by_content = await intake.submit(children(5), submission=2, file_sha256="a")
     by_id = await intake.submit(children(5), submission=1, file_sha256="a")
@@ -157,7 +157,7 @@ async def test_the_same_file_twice_is_nothing_new(intake: Harness) -> None:
 
 
 async def test_a_file_is_processed_again_under_another_version_of_the_county(intake: Harness) -> None:
-    """The county has learned a header: the same bytes say more than before."""
+    """The county has registered another header, so the same bytes may yield more."""
     await intake.submit(children(2), submission=1, file_sha256="a")
     intake.county = a_county(version="later")
     receipt = await intake.submit(children(2), submission=2, file_sha256="a")
@@ -177,7 +177,7 @@ async def test_unchanged_rows_emit_nothing_and_the_end_dates_them(intake: Harnes
 
 
 async def test_problems_of_an_unchanged_row_are_reported_every_time(intake: Harness) -> None:
-    """Rows that were whole are known again without being read; these are read, for the sender must hear of them."""
+    """Unchanged whole rows are skipped by their hash; rows with problems are read again for the receipt."""
     rows = [a_child(1), a_child(2, 年级="毕业班")]
     await intake.submit(rows, submission=1, period="2026H1")
     receipt = await intake.submit(rows, submission=2)
@@ -190,14 +190,14 @@ async def test_a_row_typed_differently_is_the_same_row(intake: Harness) -> None:
     await intake.submit([a_child(1)], submission=1, period="2026H1")
     otherwise = a_child(1, 出生日期="2015年3月13日", 姓名="测 试乙", 年级="小学三年级")
     receipt = await intake.submit([otherwise], submission=2)
-    again = await intake.submit([otherwise], submission=3)
+    repeated = await intake.submit([otherwise], submission=3)
 
-    assert (receipt.counts, again.counts) == ((0, 0, 0, 1), (0, 0, 0, 1))
+    assert (receipt.counts, repeated.counts) == ((0, 0, 0, 1), (0, 0, 0, 1))
 
 
 @pytest.mark.parametrize("size", [1, 1000])
 async def test_a_row_that_changes_back_is_emitted_again(intake: Harness, size: int) -> None:
-    """Known at a glance, but something else was emitted in between: within one batch, or before it."""
+    """The quick check knows its hash, but another content was emitted in between, in the same batch or before."""
     await intake.submit([a_child(1)], submission=1, period="2026H1")
     begin, row, end = a_file([a_child(1)], submission=2)
     changed = Row(dataset="school", cells=a_child(1, 年级="四年级"))
@@ -209,19 +209,19 @@ async def test_a_row_that_changes_back_is_emitted_again(intake: Harness, size: i
 async def test_a_record_absent_from_a_full_file_disappears_and_may_come_back(intake: Harness) -> None:
     await intake.submit(children(3), submission=1, period="2026H1")
     missing = await intake.submit(children(2), submission=2)
-    back = await intake.submit(children(3), submission=3)
+    reappeared = await intake.submit(children(3), submission=3)
 
-    [gone] = only(missing.events, RecordDisappeared)
+    [disappeared] = only(missing.events, RecordDisappeared)
     assert missing.answer.disappeared == 1
     [ended] = only(missing.events, SubmissionEnded)
-    assert missing.events.index(gone) < missing.events.index(ended)
-    assert gone.birth_date == (BORN + timedelta(days=2)).isoformat()
-    assert [record.record for record in back.records] == [gone.record]
-    assert back.counts == (1, 0, 0, 2)
+    assert missing.events.index(disappeared) < missing.events.index(ended)
+    assert disappeared.birth_date == (BORN + timedelta(days=2)).isoformat()
+    assert [record.record for record in reappeared.records] == [disappeared.record]
+    assert reappeared.counts == (1, 0, 0, 2)
 
 
-async def test_a_row_on_its_own_does_not_disappear_with_the_next_file(intake: Harness) -> None:
-    """It never was in a full file: its absence from one says nothing."""
+async def test_a_row_without_a_file_does_not_disappear_with_the_next_file(intake: Harness) -> None:
+    """It never was in a full file, so its absence from one shows nothing."""
     await intake.submit(children(2), submission=1, period="2026H1")
     await intake.send_events(Row(dataset="school", cells=a_child(9)))
     receipt = await intake.submit(children(2), submission=2)
@@ -229,7 +229,7 @@ async def test_a_row_on_its_own_does_not_disappear_with_the_next_file(intake: Ha
     assert receipt.answer.disappeared == 0
 
 
-async def test_a_partial_file_makes_nobody_disappear(intake: Harness) -> None:
+async def test_no_record_disappears_with_a_partial_file(intake: Harness) -> None:
     await intake.submit(children(3), submission=1, period="2026H1")
     receipt = await intake.submit([a_child(7)], submission=2, coverage="delta")
     full = await intake.submit(children(3), submission=3)
@@ -239,10 +239,10 @@ async def test_a_partial_file_makes_nobody_disappear(intake: Harness) -> None:
     assert full.answer.disappeared == 0
 
 
-async def test_a_file_without_coverage_makes_nobody_disappear_and_its_receipt_says_so_first(
+async def test_no_record_disappears_with_a_file_without_coverage_and_its_receipt_says_so_first(
     intake: Harness,
 ) -> None:
-    """Nor is it what the next file is compared with."""
+    """The next full file is not compared with it either."""
     await intake.submit(children(3), submission=1, period="2026H1")
     receipt = await intake.submit([a_child(7, 没有这一列="1"), a_child(8)], submission=2, coverage=None)
     full = await intake.submit(children(2), submission=3)
@@ -251,19 +251,20 @@ async def test_a_file_without_coverage_makes_nobody_disappear_and_its_receipt_sa
     assert [problem.code for problem in receipt.answer.problems] == ["coverage_missing", "column_unknown"]
     assert "full" in receipt.answer.problems[0].remedy
     assert only(receipt.events, SubmissionEnded)[0].coverage == "delta"
-    assert [gone.birth_date for gone in only(full.events, RecordDisappeared)] == [
+    assert [record.birth_date for record in only(full.events, RecordDisappeared)] == [
         (BORN + timedelta(days=2)).isoformat()
     ]
 
 
 async def test_a_file_sent_again_with_its_coverage_is_processed_again(intake: Harness) -> None:
-    """As its receipt asked for: under the same id, whole; and from then on it is the same again."""
+    """Its receipt asked for the coverage; with it the file is processed under the same id, and once only."""
     await intake.submit(children(4), submission=1, period="2026H1")
     await intake.submit(children(3), submission=2, coverage=None, file_sha256="a")
     unstated = await intake.submit(children(3), submission=2, coverage=None, file_sha256="a")
     stated = await intake.submit(children(3), submission=2, coverage="full", file_sha256="a")
     after = [
-        await intake.submit(children(3), submission=2, coverage=emitted, file_sha256="a") for emitted in ("full", None)
+        await intake.submit(children(3), submission=2, coverage=stated_coverage, file_sha256="a")
+        for stated_coverage in ("full", None)
     ]
     part = await intake.submit(children(3), submission=2, coverage="delta", file_sha256="a")
 
@@ -297,7 +298,7 @@ async def test_an_unknown_coverage_is_refused_by_name(intake: Harness, coverage:
 
 
 @pytest.mark.parametrize(("announced", "ended"), [(4, 3), (3, 4), (3, 2), (2, 3)])
-async def test_a_file_with_a_wrong_row_count_is_accepted_but_makes_nobody_disappear(
+async def test_no_record_disappears_with_a_file_with_a_wrong_row_count(
     intake: Harness, announced: int, ended: int
 ) -> None:
     await intake.submit(children(5), submission=1, period="2026H1")
@@ -311,18 +312,18 @@ async def test_a_file_with_a_wrong_row_count_is_accepted_but_makes_nobody_disapp
     assert after.answer.disappeared == 2
 
 
-async def test_a_file_that_is_mostly_unreadable_makes_nobody_disappear(intake: Harness) -> None:
+async def test_no_record_disappears_with_a_mostly_unreadable_file(intake: Harness) -> None:
     await intake.submit(children(4), submission=1, period="2026H1")
-    nobody: Mapping[str, Cell] = {"姓名": "测试甲"}
-    half = await intake.submit([*children(2), nobody, nobody], submission=2, columns=[*a_child(0)])
+    without_identity: Mapping[str, Cell] = {"姓名": "测试甲"}
+    half = await intake.submit([*children(2), without_identity, without_identity], submission=2, columns=[*a_child(0)])
     await intake.submit(children(4), submission=3)
-    most = await intake.submit([a_child(0), nobody, nobody], submission=4, columns=[*a_child(0)])
+    most = await intake.submit([a_child(0), without_identity, without_identity], submission=4, columns=[*a_child(0)])
 
     assert (half.answer.disappeared, half.codes["mostly_refused"]) == (2, 0)
     assert (most.answer.disappeared, most.codes["mostly_refused"]) == (0, 1)
 
 
-async def test_a_row_with_its_own_number_does_not_disappear_while_that_is_listed(intake: Harness) -> None:
+async def test_a_row_with_a_row_number_does_not_disappear_while_the_number_is_listed(intake: Harness) -> None:
     await intake.submit(children(4), submission=1, period="2026H1")
     blurred: dict[str, Cell] = {"学籍号": a_child(3)["学籍号"], "姓名": "测试丁"}
     receipt = await intake.submit([*children(3), blurred], submission=2)
@@ -353,7 +354,7 @@ async def test_a_file_corrected_within_its_period_is_accepted(intake: Harness) -
 
 
 async def test_a_row_that_occurs_twice_is_accepted_once(intake: Harness) -> None:
-    """The same again is nothing new; another content under the same number is a question for the sender."""
+    """A repeated row is unchanged; another content under the same number is a problem of the sender."""
     receipt = await intake.submit([a_child(0), a_child(0), a_child(0, 年级="四年级")])
 
     assert receipt.counts == (1, 0, 1, 1)
@@ -365,10 +366,10 @@ async def test_a_row_that_occurs_twice_is_accepted_once(intake: Harness) -> None
 
 async def test_rows_are_the_same_only_within_their_unit_and_dataset(intake: Harness) -> None:
     cells: dict[str, Cell] = {"姓名": "测试甲", "身份证号": a_number(BORN)}
-    here = await intake.send_events(Row(dataset="village", cells=cells), unit="341722-renli")
-    there = await intake.send_events(Row(dataset="village", cells=cells), unit="341722-qidu")
+    first_unit = await intake.send_events(Row(dataset="village", cells=cells), unit="341722-renli")
+    second_unit = await intake.send_events(Row(dataset="village", cells=cells), unit="341722-qidu")
 
-    [one], [other] = only(here, RecordRead), only(there, RecordRead)
+    [one], [other] = only(first_unit, RecordRead), only(second_unit, RecordRead)
     assert one.record != other.record
 
 
@@ -407,7 +408,7 @@ async def test_a_refused_file_may_be_sent_again_when_corrected(intake: Harness) 
     assert receipt.counts == (2, 0, 0, 0)
 
 
-async def test_an_empty_full_file_makes_nobody_disappear(intake: Harness) -> None:
+async def test_no_record_disappears_with_an_empty_full_file(intake: Harness) -> None:
     await intake.submit(children(2), submission=1)
     receipt = await intake.submit([], submission=2, columns=[*a_child(0)])
 
@@ -425,7 +426,7 @@ async def test_unregistered_columns_are_named_and_not_read(intake: Harness) -> N
 
 
 async def test_a_row_with_a_column_that_was_not_announced_is_refused(intake: Harness) -> None:
-    """Otherwise a sealed column could come in after the file was checked."""
+    """Otherwise a sealed column could be added after the file was checked."""
     receipt = await intake.submit([a_child(1), a_child(2, 前科="有")], columns=[*a_child(0)])
 
     assert receipt.counts == (1, 0, 1, 0)
@@ -462,7 +463,7 @@ async def test_a_repeated_end_is_answered_again_and_changes_nothing(intake: Harn
 
 
 async def test_a_file_that_begins_again_is_read_from_the_start(intake: Harness) -> None:
-    """The sender's program failed midway; the rows that were emitted remain valid and are not duplicated."""
+    """If the sender's program fails midway, the emitted rows remain valid and are not emitted again."""
     events = a_file(children(4))
     emitted = await intake.send_events(*events[:3], *events)
 
@@ -471,7 +472,7 @@ async def test_a_file_that_begins_again_is_read_from_the_start(intake: Harness) 
     assert len(receipt.records) == 4
 
 
-async def test_two_files_may_come_at_once(intake: Harness) -> None:
+async def test_two_files_may_arrive_at_the_same_time(intake: Harness) -> None:
     one = a_file(children(3), submission=1)
     other = a_file([a_child(7), a_child(8)], submission=2, coverage="delta")
     mixed = [one[0], other[0], one[1], other[1], one[2], other[2], one[3], other[3], one[4]]
@@ -533,10 +534,10 @@ def test_half_years() -> None:
     assert valid_date("2026H2", date(2027, 1, 1), date(2026, 11, 23)) == date(2026, 11, 23)
 
 
-# ------------------------------------------------------------------ rows on their own
+# ------------------------------------------------------------------ rows without a file
 
 
-async def test_a_row_on_its_own_is_answered_by_its_own_id(intake: Harness) -> None:
+async def test_a_row_without_a_file_is_answered_by_its_own_id(intake: Harness) -> None:
     emitted = await intake.send_events(Row(dataset="school", cells=a_child(1)), Row(dataset="school", cells=a_child(1)))
 
     [record] = only(emitted, RecordRead)
@@ -559,7 +560,7 @@ async def test_a_row_on_its_own_is_answered_by_its_own_id(intake: Harness) -> No
         ({"dataset": "school", "cells": {"姓名": "测试甲"}}, "names_nobody"),
     ],
 )
-async def test_a_row_on_its_own_is_refused(intake: Harness, row: dict[str, Any], code: str) -> None:
+async def test_a_row_without_a_file_is_refused_with_a_code(intake: Harness, row: dict[str, Any], code: str) -> None:
     emitted = await intake.send_events(Row(**row))
 
     [part] = emitted
@@ -589,25 +590,25 @@ kinds = st.sampled_from(["whole", "dropped", "nobody", "stranger"])
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     rows=st.lists(st.tuples(kinds, st.integers(0, 5)), max_size=12),
-    off=st.integers(-1, 1),
+    difference=st.integers(-1, 1),
     size=st.sampled_from([1, 3, 1000]),
 )
 async def test_the_sum_of_a_receipt_is_the_rows_that_were_read(
-    intake: Harness, rows: list[tuple[str, int]], off: int, size: int
+    intake: Harness, rows: list[tuple[str, int]], difference: int, size: int
 ) -> None:
-    """For any rows of a file, and whatever its beginning and end claim."""
-    made: dict[str, Any] = {
+    """The rows are arbitrary, and the counts of Begin and End may be wrong."""
+    row_of_kind: dict[str, Any] = {
         "whole": lambda n: a_child(n),
         "dropped": lambda n: a_child(n, 年级="毕业班"),
         "nobody": lambda n: {"姓名": "测试甲"},
         "stranger": lambda n: a_child(n, 没有这一列="1"),
     }
-    content = [made[kind](n) for kind, n in rows]
+    content = [row_of_kind[kind](n) for kind, n in rows]
     receipt = await intake.submit(
         content,
         submission=await intake.count("submission"),
         columns=[*a_child(0)],
-        ended=max(0, len(rows) + off),
+        ended=max(0, len(rows) + difference),
         coverage="delta",
         size=size,
     )

@@ -47,7 +47,7 @@ HEADERS = [
 
 # ------------------------------------------------------------------ rows
 
-odd = st.sampled_from(
+odd_cells = st.sampled_from(
     [
         2**63,
         -(2**70),
@@ -70,7 +70,7 @@ odd = st.sampled_from(
         {"a": {}},
     ]
 )
-cells_of_any_kind = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=30) | odd
+cells_of_any_kind = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=30) | odd_cells
 
 
 @settings(ANY_TIME, max_examples=60)
@@ -78,7 +78,7 @@ cells_of_any_kind = st.none() | st.booleans() | st.integers() | st.floats() | st
     cells=st.dictionaries(st.sampled_from(HEADERS) | st.text(max_size=5), cells_of_any_kind, max_size=8),
     number=st.integers() | st.sampled_from([None, 2**31, 2**64, "3", "x", 2.5, [1]]),
 )
-async def test_whatever_cells_a_row_holds_it_is_answered_once_and_the_numbers_add_up(
+async def test_a_row_with_any_cells_is_answered_once_and_the_counts_add_up(
     intake: Harness, cells: dict[str, Any], number: Any
 ) -> None:
     submission = str(uuid4())
@@ -143,8 +143,8 @@ async def test_a_receipt_never_shows_a_whole_number_phone_or_name(
     for columns, cells in (([*a_child(0), *headless], {name: number}), ([*a_child(0)], headless)):
         emitted += await intake.send_events(*a_file([cells], submission=uuid4(), columns=columns, coverage="delta"))
 
-    told = [problem.code for part in only(emitted, RowsAnswered) for problem in part.problems]
-    assert {"column_unknown", "column_not_announced"} <= {*told}
+    codes = [problem.code for part in only(emitted, RowsAnswered) for problem in part.problems]
+    assert {"column_unknown", "column_not_announced"} <= {*codes}
     rows = "".join(event.model_dump_json() for event in only(emitted, RowsAnswered))
     files = "".join(event.model_dump_json() for event in only(emitted, SubmissionAnswered))
     for secret in (number, phone):
@@ -208,7 +208,7 @@ async def test_two_rows_with_impossible_row_numbers_are_still_distinct(intake: H
 
 
 async def test_a_date_in_the_year_9999_is_no_date(intake: Harness) -> None:
-    """Systems write 9999-12-31 for what has no end; nobody could count a day further."""
+    """Systems write 9999-12-31 for an open end; no day follows it that could be computed."""
     emitted = await intake.send_events(Row(dataset="school", cells=a_child(1, 入学年月="9999-12-31")))
 
     assert only(emitted, RowsAnswered)[0].problems[0].code == "date_future"
@@ -254,15 +254,15 @@ async def test_absurd_row_counts_are_limited(intake: Harness) -> None:
 
 
 async def test_a_malformed_hash_is_ignored(intake: Harness) -> None:
-    emitted = "".join(random.Random(1).choices("0123456789abcdef\x00", k=100_000))
-    await intake.submit(children(2), submission=1, file_sha256=emitted)
-    receipt = await intake.submit(children(2), submission=2, file_sha256=emitted)
+    malformed_hash = "".join(random.Random(1).choices("0123456789abcdef\x00", k=100_000))
+    await intake.submit(children(2), submission=1, file_sha256=malformed_hash)
+    receipt = await intake.submit(children(2), submission=2, file_sha256=malformed_hash)
 
     assert receipt.answer.outcome == "taken"
 
 
 async def test_nothing_of_a_refused_file_is_stored(intake: Harness) -> None:
-    """Without its header row a file has people for headers; with a sealed column it has what may not be had."""
+    """A file without a header row has personal data as headers; a file with a sealed column has forbidden data."""
     headless = [*a_child(1).values()]
     await intake.submit([], submission=1, columns=[str(cell) for cell in headless], coverage="delta")
     await intake.submit([a_child(2)], submission=2, columns=[*a_child(0), "有无前科"])
@@ -273,21 +273,21 @@ async def test_nothing_of_a_refused_file_is_stored(intake: Harness) -> None:
         assert str(cell) not in kept
 
 
-async def test_one_id_is_one_file(intake: Harness) -> None:
-    """Another file under the id of one that was taken is not the same again: its sender must hear of it."""
+async def test_another_file_under_the_same_id_is_refused(intake: Harness) -> None:
+    """Another file under the id of an accepted one is refused, and its sender is informed."""
     await intake.submit(children(2), submission=1, file_sha256="a")
     other = await intake.submit(children(3), submission=1, file_sha256="b")
-    late = await intake.send_events(Row(submission=an_id("submission", 1), number=2, cells=a_child(9)))
-    again = await intake.submit(children(2), submission=1, file_sha256="a")
+    after_end = await intake.send_events(Row(submission=an_id("submission", 1), number=2, cells=a_child(9)))
+    repeated = await intake.submit(children(2), submission=1, file_sha256="a")
 
     assert (other.answer.outcome, other.codes) == ("refused", Counter({"submission_reused": 1}))
-    assert only(late, RowsAnswered)[0].problems[0].code == "after_end"
-    assert again.answer.outcome == "same_again"
+    assert only(after_end, RowsAnswered)[0].problems[0].code == "after_end"
+    assert repeated.answer.outcome == "same_again"
 
 
 @pytest.mark.parametrize(("announced", "ended"), [(4, 3), (3, 4)])
 async def test_a_file_of_which_rows_were_lost_can_be_sent_again(intake: Harness, announced: int, ended: int) -> None:
-    """Its sender was told to send it again; under the same id or another, it is then read."""
+    """Its receipt asked for the file again; the file is then read under the same id or another."""
     await intake.submit(children(3), submission=1, announced=announced, ended=ended, file_sha256="a")
     other_id = await intake.submit(children(4), submission=2, file_sha256="a")
     await intake.submit(children(3), submission=3, announced=announced, ended=ended, file_sha256="b")
@@ -307,7 +307,7 @@ async def test_a_full_file_is_processed_after_the_same_file_as_delta(intake: Har
 
 @pytest.mark.parametrize("size", [1, 1000])
 async def test_an_open_file_changes_nothing_once_a_newer_period_is_accepted(intake: Harness, size: int) -> None:
-    """It began first and is still coming when a file of a later period has ended."""
+    """It began first, and a file of a later period has ended before it."""
     older = a_file([a_child(number, 年级="二年级") for number in range(3)], submission=1, period="2026H1")
     newer = a_file(children(3), submission=2)
     emitted = await intake.send_events(*older[:2], *newer, *older[2:], size=size)
@@ -320,7 +320,7 @@ async def test_an_open_file_changes_nothing_once_a_newer_period_is_accepted(inta
 
 
 async def test_every_input_twice_emits_every_record_once(intake: Harness) -> None:
-    """A client that repeats everything: beginnings, rows, ends, single rows."""
+    """A client repeats every message: Begin, rows, End and single rows."""
     events: list[Event] = [
         *a_file([*children(5), a_child(3, 年级="四年级"), {"姓名": "测试甲"}], columns=[*a_child(0)]),
         Row(dataset="school", cells=a_child(9)),
@@ -339,7 +339,7 @@ async def test_every_input_twice_emits_every_record_once(intake: Harness) -> Non
     assert sum(Receipt([*only(twice, RowsAnswered), answers[0]]).counts) == answers[0].rows == 7
 
 
-def unread(*, submission: object = "one", number: int) -> MalformedMessage:
+def a_malformed_row(*, submission: object = "one", number: int) -> MalformedMessage:
     """Return the substitute for a malformed row of a file."""
     return MalformedMessage(
         type=Row.kind, fields=("valid_on",), submission=an_id("submission", submission), number=number
@@ -347,39 +347,39 @@ def unread(*, submission: object = "one", number: int) -> MalformedMessage:
 
 
 @pytest.mark.parametrize("size", [1, 3, 1000])
-async def test_a_file_whose_rows_come_twice_is_answered_as_if_they_had_come_once(intake: Harness, size: int) -> None:
-    """Whole, so that its silence is evidence; also of rows that were refused or unreadable, and of an older period."""
+async def test_a_file_with_duplicate_rows_is_answered_as_without_them(intake: Harness, size: int) -> None:
+    """The file counts as complete; this includes refused and malformed rows and an older period."""
     await intake.submit(children(6), submission=1)
-    nobody: list[dict[str, Cell]] = [{"姓名": "测试甲"}, {"姓名": "测试乙", "身份证号": "12"}]
-    rows = [*children(4), a_child(3, 年级="四年级"), *nobody]
-    many = len(rows) + 1
+    without_identity: list[dict[str, Cell]] = [{"姓名": "测试甲"}, {"姓名": "测试乙", "身份证号": "12"}]
+    rows = [*children(4), a_child(3, 年级="四年级"), *without_identity]
+    announced = len(rows) + 1
     for period, evidence in (("2026H2", ["full"]), ("2026H1", [])):
         begin, *others, end = a_file(
-            rows, submission=2, period=period, columns=[*a_child(0)], announced=many, ended=many
+            rows, submission=2, period=period, columns=[*a_child(0)], announced=announced, ended=announced
         )
-        others.insert(2, unread(submission=2, number=many + 1))
+        others.insert(2, a_malformed_row(submission=2, number=announced + 1))
         once = await intake.send_events(begin, *others, end, size=size)
         begin, *others, end = a_file(
-            rows, submission=3, period=period, columns=[*a_child(0)], announced=many, ended=many
+            rows, submission=3, period=period, columns=[*a_child(0)], announced=announced, ended=announced
         )
-        others.insert(2, unread(submission=3, number=many + 1))
+        others.insert(2, a_malformed_row(submission=3, number=announced + 1))
         twice = await intake.send_events(begin, *(row for row in others for _ in range(2)), *others, end, size=size)
         first, second = Receipt(once), Receipt(twice)
-        assert second.answer.rows == first.answer.rows == many
+        assert second.answer.rows == first.answer.rows == announced
         for emitted in (once, twice):
             assert [ended.coverage for ended in only(emitted, SubmissionEnded)] == evidence
         assert second.answer.problems == first.answer.problems
         assert second.codes == first.codes
 
 
-async def test_a_row_that_is_sent_again_corrected_is_read(intake: Harness) -> None:
+async def test_a_corrected_row_of_an_open_file_is_read(intake: Harness) -> None:
     begin, row, end = a_file([{"姓名": "测试甲"}], columns=[*a_child(0)])
-    mended = row.model_copy(update={"cells": a_child(1)})
-    receipt = Receipt(await intake.send_events(begin, row, mended, end))
+    corrected = row.model_copy(update={"cells": a_child(1)})
+    receipt = Receipt(await intake.send_events(begin, row, corrected, end))
     assert (receipt.counts, len(receipt.records)) == ((1, 0, 1, 0), 1)
 
 
-# ------------------------------------------------------------------ what is not of its form
+# ------------------------------------------------------------------ malformed messages
 
 
 @pytest.mark.parametrize(
@@ -420,12 +420,12 @@ def test_a_message_of_a_later_version_is_parked() -> None:
 
 @pytest.mark.parametrize("form", ["right", "wrong"])
 async def test_a_message_on_the_wrong_topic_is_answered(intake: Harness, form: str) -> None:
-    """No version to come will read it there: it would wait for ever, and its sender for an answer."""
+    """No later version will read it there, so it is answered instead of parked."""
     row = {"dataset": "school", "cells": a_child(1)} if form == "right" else {}
     action = json.loads(an_action("report").model_dump_json(exclude_none=True)) if form == "right" else {}
     ce_id = an_id("mine")
-    [to_row] = await intake.send_raw("department.Row.v1", row, unit=MZJ, ce_id=ce_id, of_people=True)
-    [to_action] = await intake.send_raw("action.Action.v1", action, ce_id=ce_id, of_people=False)
+    [to_row] = await intake.send_raw("department.Row.v1", row, unit=MZJ, ce_id=ce_id, is_action=True)
+    [to_action] = await intake.send_raw("action.Action.v1", action, ce_id=ce_id, is_action=False)
 
     assert isinstance(to_row, ActionAnswered)
     assert (to_row.outcome, to_row.code, to_row.ce_id) == ("refused", "unreadable", ce_id)
@@ -447,9 +447,11 @@ async def test_a_malformed_row_of_a_file_counts_as_refused(intake: Harness) -> N
 
 
 async def test_well_formed_and_malformed_rows_are_processed_together(intake: Harness) -> None:
-    """In turn, and in the order of the file: were each a run of its own, each would cost what a whole file costs."""
+    """They keep the order of the file; a separate run for each row would cost as much as a whole file."""
     begin, one, other, end = a_file([a_child(1), a_child(2, 年级="毕业班")], announced=4, ended=4)
-    receipt = Receipt(await intake.send_events(begin, one, unread(number=4), other, unread(number=5), end))
+    receipt = Receipt(
+        await intake.send_events(begin, one, a_malformed_row(number=4), other, a_malformed_row(number=5), end)
+    )
 
     [part] = receipt.parts
     assert (part.read, part.refused) == (4, 2)
@@ -484,7 +486,7 @@ async def test_a_malformed_cell_costs_only_the_cell(intake: Harness) -> None:
 async def test_a_malformed_action_is_refused_by_field(
     intake: Harness, changes: dict[str, Any], fields: str, verb: str | None
 ) -> None:
-    """And the same id is free for the mended one."""
+    """The same id can be used for the corrected action."""
     ce_id = an_id("mine")
     whole = json.loads(an_action("return").model_dump_json(exclude_none=True))
     [refused] = await intake.send_raw("action.Action.v1", whole | changes, unit=MZJ, ce_id=ce_id)
@@ -512,7 +514,7 @@ async def test_a_malformed_action_is_refused_by_field(
 async def test_malformed_contents_do_not_delay_a_report(
     intake: Harness, changes: dict[str, Any], left_out: str
 ) -> None:
-    """What comes with it is read as far as it can be; the answer names what was left out."""
+    """The contents are read as far as possible; the answer names what was left out."""
     whole = {"verb": "report", "role": "child_director", "findings": ["unattended"], "note": "\ud83d"}
     emitted = await intake.send_raw("action.Action.v1", whole | changes, unit=RENLI)
 
@@ -557,7 +559,7 @@ async def test_a_report_of_any_length_stays_small_enough_to_be_sent(intake: Harn
         ({"on": date(9999, 12, 31)}, "on_future"),
     ],
 )
-async def test_days_at_either_end_of_the_calendar_are_refused(
+async def test_days_at_the_ends_of_the_calendar_are_refused(
     intake: Harness, changes: dict[str, Any], code: str
 ) -> None:
     [answer] = await intake.act(an_action("phone-report", **changes), unit=MZJ)
@@ -585,10 +587,10 @@ async def test_an_answer_repeats_no_possible_name_or_number(intake: Harness) -> 
 
 
 async def test_a_childs_place_on_the_ledger_is_closed_without_a_referral(intake: Harness) -> None:
-    [taken, _] = await intake.act(an_action("close", referral=None, channel=None, note="家庭已好转"), unit=MZJ)
+    [accepted, _] = await intake.act(an_action("close", referral=None, channel=None, note="家庭已好转"), unit=MZJ)
 
-    assert isinstance(taken, ActionAccepted)
-    assert (taken.referral, taken.noted) == (None, True)
+    assert isinstance(accepted, ActionAccepted)
+    assert (accepted.referral, accepted.noted) == (None, True)
 
 
 async def test_an_event_states_that_a_reason_was_given_but_not_the_reason(intake: Harness) -> None:
@@ -596,38 +598,40 @@ async def test_an_event_states_that_a_reason_was_given_but_not_the_reason(intake
         an_action("withdraw", note="误报，例小明在家"), an_action("withdraw", note="  "), unit=MZJ
     )
 
-    assert [taken.noted for taken in only(emitted, ActionAccepted)] == [True, False]
+    assert [accepted.noted for accepted in only(emitted, ActionAccepted)] == [True, False]
     assert "例小明" not in "".join(event.model_dump_json() for event in emitted)
 
 
 async def test_the_outcome_of_actions_does_not_depend_on_batch_boundaries(intake: Harness) -> None:
-    """Reports, answers, refusals and repetitions, in batches of 1, of 7 and in one; and the state they leave."""
+    """Reports, answers, refusals and repetitions have the same events and state in batches of 1, of 7 and in one."""
     actions: list[Action] = [
         an_action("report", identity={"name": "测试甲", "birth_date": "2015-03-12"}),
-        *(an_action(verb, child=an_id("child", place)) for place, verb in enumerate(["visit", "contact"] * 8)),
+        *(an_action(verb, child=an_id("child", number)) for number, verb in enumerate(["visit", "contact"] * 8)),
         an_action("merge"),
         an_action("merge", other=CHILD),
         an_action("close", referral=REFERRAL),
         an_action("visit", child=None),
         an_action("report", findings=[]),
     ]
-    ids = [an_id("ce", place % 15) for place in range(2 * len(actions))]
-    found: list[Any] = []
+    ids = [an_id("ce", number % 15) for number in range(2 * len(actions))]
+    results: list[Any] = []
     for size in (1, 7, 1000):
-        undone = intake.tx.transaction()
-        await undone.start()
+        outer = intake.tx.transaction()
+        await outer.start()
         emitted = await Harness(intake.tx).act(*actions, *actions, unit=MZJ, ce_ids=ids, size=size)
         state = await intake.tx.fetch("SELECT * FROM accepted_action ORDER BY ce_id")
-        found.append(([event.model_dump(exclude={"identity"}) for event in emitted], state))
-        await undone.rollback()
+        results.append(([event.model_dump(exclude={"identity"}) for event in emitted], state))
+        await outer.rollback()
 
-    assert found[0] == found[1] == found[2]
-    assert len(found[0][1]) < len(actions)
+    assert results[0] == results[1] == results[2]
+    assert len(results[0][1]) < len(actions)
 
 
 async def test_a_unit_claims_no_other_county(intake: Harness) -> None:
-    """Headers are stored side by side with a zero byte between them."""
-    heard = intake._inbound(Row(dataset="school", cells=a_child(1)), f"department.{SCHOOL}.v1")
-    changed: Any = heard.envelope.__class__(an_id("e"), "/x", heard.envelope.type, NOON, "k", "999999\x00", an_id("c"))
-    said = await intake.emit_for([heard.__class__(heard.event, changed, heard.topic, 0, 1)])
-    assert {one.county for one in said} == {"341722"}
+    """Headers are stored with a zero byte between them."""
+    inbound = intake._inbound(Row(dataset="school", cells=a_child(1)), f"department.{SCHOOL}.v1")
+    changed: Any = inbound.envelope.__class__(
+        an_id("e"), "/x", inbound.envelope.type, NOON, "k", "999999\x00", an_id("c")
+    )
+    outbound_events = await intake.emit_for([inbound.__class__(inbound.event, changed, inbound.topic, 0, 1)])
+    assert {each.county for each in outbound_events} == {"341722"}

@@ -1,4 +1,4 @@
-"""Which identity numbers are valid, which are repaired without loss, which are asked again."""
+"""Identity numbers that are valid, that are repaired without loss, and that are rejected."""
 
 from datetime import date
 
@@ -21,17 +21,17 @@ from services.intake.domain.text import Cell
 TODAY = date(2026, 11, 23)
 DIGITS = "0123456789"
 WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
-"""GB 11643-1999, written out: the code under test asks a library."""
+"""The weights of GB 11643-1999, independent of the library that the code under test uses."""
 
 
-def checked(body: str) -> str:
+def with_check_character(body: str) -> str:
     return body + "10X98765432"[sum(int(digit) * weight for digit, weight in zip(body, WEIGHTS, strict=True)) % 11]
 
 
 def a_number(born: date = date(2015, 3, 12), *, area: str = "341722", sequence: str = "011") -> str:
-    """A number that nobody has: the check character is right, the rest is the test's."""
+    """Return an invented number with a valid check character."""
     body = f"{area}{born:%Y%m%d}{sequence}"
-    return checked(body)
+    return with_check_character(body)
 
 
 days = st.dates(date(1930, 1, 1), TODAY)
@@ -43,7 +43,7 @@ numbers = st.builds(
 ).filter(lambda number: not number.endswith("000"))
 
 
-def refused(cell: Cell) -> str:
+def code_of_rejection(cell: Cell) -> str:
     with pytest.raises(CellRejected) as caught:
         read_id(cell, on=TODAY)
     return caught.value.code
@@ -51,7 +51,7 @@ def refused(cell: Cell) -> str:
 
 @given(numbers)
 def test_a_valid_number_is_read_whatever_its_region(number: str) -> None:
-    """No table of counties is asked: old codes and codes of Hong Kong, Macao and Taiwan are as good as today's."""
+    """Old codes and codes of Hong Kong, Macao and Taiwan are valid; no table of counties is consulted."""
     read = read_id(number, on=TODAY)
 
     assert isinstance(read, IdNumber)
@@ -61,9 +61,9 @@ def test_a_valid_number_is_read_whatever_its_region(number: str) -> None:
 
 
 @given(numbers, st.integers(0, 16), st.sampled_from(DIGITS))
-def test_one_wrong_digit_is_always_noticed(number: str, place: int, digit: str) -> None:
-    """The check character catches every substitution; such a number is asked again and never repaired."""
-    wrong = number[:place] + digit + number[place + 1 :]
+def test_a_wrong_digit_is_always_detected(number: str, position: int, digit: str) -> None:
+    """The check character detects every substitution; such a number is rejected and never repaired."""
+    wrong = number[:position] + digit + number[position + 1 :]
     if wrong == number:
         return
 
@@ -73,8 +73,8 @@ def test_one_wrong_digit_is_always_noticed(number: str, place: int, digit: str) 
 
 
 @given(numbers, st.integers(0, 15))
-def test_two_neighbours_swapped_are_always_noticed(number: str, place: int) -> None:
-    swapped = number[:place] + number[place + 1] + number[place] + number[place + 2 :]
+def test_two_swapped_digits_are_always_detected(number: str, position: int) -> None:
+    swapped = number[:position] + number[position + 1] + number[position] + number[position + 2 :]
     if swapped == number:
         return
 
@@ -82,28 +82,29 @@ def test_two_neighbours_swapped_are_always_noticed(number: str, place: int) -> N
 
 
 @given(numbers)
-def test_a_number_that_a_spreadsheet_took_for_a_number_is_damaged(number: str) -> None:
-    """Fifteen digits are true, three are lost: as text ending in 000, in scientific notation, as a float, as an int
-    that went through a float. Some of them pass the checksum by chance.
+def test_a_number_that_a_spreadsheet_stored_as_a_number_is_damaged(number: str) -> None:
+    """Three of its digits are lost, as text, in scientific notation, as a float or as an int from a float.
+
+    Some of these pass the checksum by chance.
     """
     digits = number[:17] + ("0" if number[17] == "X" else number[17])
 
-    assert refused(f"{digits[:15]}000") == "id_damaged"
-    assert refused(f"{int(digits):.5E}") == "id_damaged"
-    assert refused(float(digits)) == "id_damaged"
-    assert refused(int(float(digits))) == "id_damaged"
+    assert code_of_rejection(f"{digits[:15]}000") == "id_damaged"
+    assert code_of_rejection(f"{int(digits):.5E}") == "id_damaged"
+    assert code_of_rejection(float(digits)) == "id_damaged"
+    assert code_of_rejection(int(float(digits))) == "id_damaged"
 
 
-def test_a_true_number_that_ends_in_000_is_taken_when_somebody_marks_it_as_text() -> None:
-    """One number in a thousand really ends so; an apostrophe before it says that a person typed it."""
+def test_a_valid_number_that_ends_in_000_is_read_when_it_is_marked_as_text() -> None:
+    """One number in a thousand ends in 000; an apostrophe before it shows that a person typed it as text."""
     number = next(
-        found
+        candidate
         for hundreds in range(1, 10)
         for day in range(1, 28)
-        if (found := a_number(date(2015, 3, day), sequence=f"{hundreds}00")).endswith("000")
+        if (candidate := a_number(date(2015, 3, day), sequence=f"{hundreds}00")).endswith("000")
     )
 
-    assert refused(number) == "id_damaged"
+    assert code_of_rejection(number) == "id_damaged"
     read = read_id(f"'{number}", on=TODAY)
     assert isinstance(read, IdNumber)
     assert read.number == number
@@ -148,8 +149,8 @@ def test_a_number_is_repaired_where_nothing_is_lost(typed: str) -> None:
         ("3417222015031201100", "id_length"),
         ("341722201503120111", "id_checksum"),
         (a_number(date(2026, 11, 24)), "id_birth_date"),  # born tomorrow
-        (checked("34172218991231011"), "id_birth_date"),
-        (checked("34172220150230011"), "id_birth_date"),
+        (with_check_character("34172218991231011"), "id_birth_date"),
+        (with_check_character("34172220150230011"), "id_birth_date"),
         (a_number(area="001722"), "id_region"),
         (a_number(area="991722").replace("99", "17", 1)[:17] + "1", "id_checksum"),
         ("有", "id_unreadable"),
@@ -157,7 +158,7 @@ def test_a_number_is_repaired_where_nothing_is_lost(typed: str) -> None:
     ],
 )
 def test_a_rejected_number_has_a_specific_problem(cell: Cell, code: str) -> None:
-    assert refused(cell) == code
+    assert code_of_rejection(cell) == code
 
 
 def test_a_child_born_today_has_a_valid_number() -> None:
@@ -190,7 +191,7 @@ def test_numbers_of_other_documents_are_kept_as_such(cell: str) -> None:
 
 def test_a_stated_document_kind_admits_free_forms() -> None:
     assert read_id("X1-99 8", on=TODAY, document_kind="护照") == OtherDocument("X1998")
-    assert refused("X1-99 8") == "id_unreadable"
+    assert code_of_rejection("X1-99 8") == "id_unreadable"
 
 
 def test_a_parents_15_digits_become_the_18_they_have_been_since_1999() -> None:
@@ -212,7 +213,7 @@ def test_a_disability_certificate_is_a_number_a_kind_and_a_grade() -> None:
         assert caught.value.code == "certificate_unreadable"
 
 
-def test_refusals_never_carry_the_content() -> None:
+def test_a_rejection_never_contains_the_content() -> None:
     with pytest.raises(CellRejected) as caught:
         read_id("341722201503120111", on=TODAY)
 

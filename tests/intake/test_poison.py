@@ -1,4 +1,4 @@
-"""Whatever bytes one unit sends, on the real broker: its neighbour's report is taken and answered meanwhile."""
+"""On the real broker, a unit's report is accepted and answered while another unit sends arbitrary bytes."""
 
 import json
 from collections.abc import AsyncIterator, Iterator
@@ -22,19 +22,19 @@ from runtime.storage.sealing import new_keys
 from tests.county import a_county
 from tests.intake.harness import MIGRATIONS, SCHOOL
 from tests.intake.test_actions import RENLI, an_action
-from tests.runtime.harness import Process, World, eventually, servers_of
+from tests.runtime.harness import ModelSystem, Process, eventually, servers_of
 
 pytestmark = pytest.mark.timeout(600)
 DATABASE = "intake_poison"
 WRITABLE = (topics.DEPARTMENT.name_for(SCHOOL), topics.ACTION.name_for(SCHOOL))
-"""All that a unit may write."""
+"""The topics that a unit may write."""
 KINDS = {
     WRITABLE[0]: ("department.Begin.v1", "department.Row.v1", "department.End.v1"),
     WRITABLE[1]: ("action.Action.v1",),
 }
 Headers = list[tuple[str, bytes | None]]
 Message = tuple[str, bytes | None, bytes | None, Headers]
-"""topic, key, value, headers"""
+"""A topic, a key, a value and headers."""
 
 huge = st.sampled_from([b"9" * 4400, b"-1", b"9223372036854775808", "١٢".encode(), b"1" * 200_000])
 moments = st.sampled_from([b"0001-01-01T00:00:00+14:00", b"9999-12-31T23:59:59-12:00", b"2026-03-01T00:00:00", b"now"])
@@ -64,38 +64,40 @@ values = st.none() | st.binary(max_size=200) | bodies | deep | st.just(b'{"numbe
 
 @st.composite
 def messages(draw: st.DrawFn) -> Message:
-    """Anything; often with the headers that an honest client sets, so that it is read a little further."""
+    """Return any message, often with the headers that a regular client sets, so that more of it is decoded."""
     topic = draw(st.sampled_from(WRITABLE))
-    honest: dict[str, bytes | None] = {}
+    regular: dict[str, bytes | None] = {}
     if draw(st.booleans()):
         kind = draw(st.sampled_from(KINDS[topic]))
-        honest = {"ce_id": str(draw(st.uuids())).encode(), "ce_source": b"/a client", "ce_type": kind.encode()}
+        regular = {"ce_id": str(draw(st.uuids())).encode(), "ce_source": b"/a client", "ce_type": kind.encode()}
     wrong = draw(st.dictionaries(names, header_values, max_size=5))
-    return topic, draw(st.none() | st.binary(max_size=30) | texts), draw(values), list((honest | wrong).items())
+    return topic, draw(st.none() | st.binary(max_size=30) | texts), draw(values), list((regular | wrong).items())
 
 
 class Intake:
-    """The service as it runs, two units' topics, and what the neighbour is told."""
+    """The running service, the topics of two units, and the receipts of the other unit."""
 
-    def __init__(self, world: World, process: Process, database: asyncpg.Connection) -> None:
-        self.world = world
+    def __init__(self, system: ModelSystem, process: Process, database: asyncpg.Connection) -> None:
+        self.system = system
         self.process = process
         self.database = database
-        self._receipts = Consumer(world.stack.config() | {"group.id": f"reader-{uuid4()}", "enable.auto.commit": False})
+        self._receipts = Consumer(
+            system.stack.config() | {"group.id": f"reader-{uuid4()}", "enable.auto.commit": False}
+        )
         self._receipts.assign([TopicPartition(topics.RECEIPT.name_for(RENLI), 0, 0)])
         self._answered: dict[UUID, str] = {}
 
     def send(self, message: Message) -> None:
         topic, key, value, headers = message
-        self.world.raw(topic, key, value, headers, 0)
+        self.system.produce(topic, key, value, headers, 0)
 
     def report(self) -> UUID:
-        """What the neighbour reports while all this is sent."""
+        """Send the report of the other unit; return its ``ce_id``."""
         ce_id = uuid4()
         body = an_action("report", role="child_director").model_dump_json(exclude_none=True).encode()
-        about = {"ce_id": str(ce_id), "ce_source": "/a neighbour", "ce_type": "action.Action.v1"}
+        headers = {"ce_id": str(ce_id), "ce_source": "/a neighbour", "ce_type": "action.Action.v1"}
         self.send(
-            (topics.ACTION.name_for(RENLI), b"new", body, [(name, text.encode()) for name, text in about.items()])
+            (topics.ACTION.name_for(RENLI), b"new", body, [(name, text.encode()) for name, text in headers.items()])
         )
         return ce_id
 
@@ -111,11 +113,11 @@ class Intake:
                 message = self._receipts.poll(0)
             return ce_id in self._answered
 
-        await eventually(answered, what="the neighbour has its receipt")
+        await eventually(answered, what="the other unit has its receipt")
         return self._answered[ce_id]
 
-    async def passed(self) -> bool:
-        """Return true if every cursor is at the end of its topic."""
+    async def has_consumed_everything(self) -> bool:
+        """Return whether every cursor is at the end of its topic."""
         ends = {
             topic: self._receipts.get_watermark_offsets(TopicPartition(topic, 0), timeout=10)[1] for topic in WRITABLE
         }
@@ -135,7 +137,7 @@ async def intake(stack: LocalStack, tmp_path_factory: pytest.TempPathFactory) ->
     dsn = stack.postgres.dsn(stack.postgres.superuser, stack.postgres.superuser_password, DATABASE)
     database = await asyncpg.connect(dsn)
     folder = tmp_path_factory.mktemp("intake")
-    world = World(servers, folder, database, ops_key=new_keys()[0])
+    system = ModelSystem(servers, folder, database, ops_key=new_keys()[0])
     secrets = folder / "secrets.json"
     secrets.touch(mode=0o600)
     secrets.write_text(
@@ -148,12 +150,14 @@ async def intake(stack: LocalStack, tmp_path_factory: pytest.TempPathFactory) ->
             }
         )
     )
-    world.settings |= {"HUTONG_COUNTY": a_county().code, "HUTONG_POSTGRES": dsn}
-    make_topics(world)
-    world.house(CountyActivated(county=a_county(), active_from=date(2026, 1, 1), activated_by="测试"), "county.v1")
-    await migrations.migrate("intake", Settings.from_environment(world.environment()), MIGRATIONS)
-    process = Process(world, "services.intake.app:create")
-    running = Intake(world, process, database)
+    system.settings |= {"HUTONG_COUNTY": a_county().code, "HUTONG_POSTGRES": dsn}
+    create_topics(system)
+    system.produce_system_event(
+        CountyActivated(county=a_county(), active_from=date(2026, 1, 1), activated_by="测试"), "county.v1"
+    )
+    await migrations.migrate("intake", Settings.from_environment(system.environment()), MIGRATIONS)
+    process = Process(system, "services.intake.app:create")
+    running = Intake(system, process, database)
     yield running
     running.close()
     process.kill()
@@ -162,50 +166,50 @@ async def intake(stack: LocalStack, tmp_path_factory: pytest.TempPathFactory) ->
     await admin.close()
 
 
-def make_topics(world: World) -> None:
-    """Those of the two units, and what intake says to the services."""
-    there = world.admin.list_topics(timeout=10).topics
+def create_topics(system: ModelSystem) -> None:
+    """Create the topics of the two units and those of intake's events."""
+    existing = system.admin.list_topics(timeout=10).topics
     single = [*WRITABLE, topics.ACTION.name_for(RENLI), *(topics.RECEIPT.name_for(unit) for unit in (SCHOOL, RENLI))]
     shared = [topics.INTAKE_RECORD.name, topics.INTAKE_ACTION.name]
-    wanted = [(name, 1) for name in single] + [(name, world.partitions) for name in shared]
-    new = [NewTopic(name, many, 1) for name, many in wanted if name not in there]
-    for future in world.admin.create_topics(new).values() if new else ():
+    partitions_by_topic = [(name, 1) for name in single] + [(name, system.partitions) for name in shared]
+    new = [NewTopic(name, partitions, 1) for name, partitions in partitions_by_topic if name not in existing]
+    for future in system.admin.create_topics(new).values() if new else ():
         future.result(20)
 
 
-def numbers_without_end() -> Iterator[Message]:
+def endless_numbers() -> Iterator[Message]:
     for topic in WRITABLE:
         kind = KINDS[topic][-1].encode()
-        about: Headers = [("ce_id", str(uuid4()).encode()), ("ce_source", b"/s"), ("ce_type", kind)]
-        yield topic, b"k", b"{}", [*about, ("ce_producerid", b"9" * 4400), ("ce_sequence", b"9" * 4400)]
+        headers: Headers = [("ce_id", str(uuid4()).encode()), ("ce_source", b"/s"), ("ce_type", kind)]
+        yield topic, b"k", b"{}", [*headers, ("ce_producerid", b"9" * 4400), ("ce_sequence", b"9" * 4400)]
 
 
 @settings(deadline=None, max_examples=25, suppress_health_check=list(HealthCheck))
 @given(sent=st.lists(messages(), min_size=1, max_size=40))
-@example(sent=list(numbers_without_end()))
+@example(sent=list(endless_numbers()))
 @example(sent=[(topic, None, None, []) for topic in WRITABLE for _ in range(150)])
-async def test_any_bytes_of_one_unit_leave_the_next_unit_served(intake: Intake, sent: list[Message]) -> None:
+async def test_arbitrary_bytes_of_one_unit_do_not_delay_another_unit(intake: Intake, sent: list[Message]) -> None:
     for message in sent[: len(sent) // 2]:
         intake.send(message)
     ce_id = intake.report()
     for message in sent[len(sent) // 2 :]:
         intake.send(message)
-    intake.world.flush()
+    intake.system.flush()
     assert await intake.answer(ce_id) == "taken"
-    await eventually(intake.passed, what="everything that was sent has been read")
+    await eventually(intake.has_consumed_everything, what="everything that was sent has been read")
     status, health = intake.process.get("/health")
-    assert (status, intake.process.said("partition_halted")) == (200, []), health
+    assert (status, intake.process.logged("partition_halted")) == (200, []), health
 
 
 async def test_a_message_without_readable_headers_is_answered(intake: Intake) -> None:
     """It is answered under a substitute id, so that a report without readable headers does not go unnoticed."""
     wrong: Any = [("ce_id", b"\xff"), ("ce_type", None), ("ce_time", b"9" * 4400), ("ce_sensitivity", b"\x00")]
     intake.send((topics.ACTION.name_for(RENLI), b"\xff", b"{}", wrong))
-    intake.world.flush()
+    intake.system.flush()
     before = set(intake._answered)
 
     async def answered() -> bool:
         await intake.answer(intake.report())
-        return any(intake._answered[one] == "refused" for one in intake._answered.keys() - before)
+        return any(intake._answered[each] == "refused" for each in intake._answered.keys() - before)
 
-    await eventually(answered, what="it is refused, and says so")
+    await eventually(answered, what="the message is refused with a receipt")

@@ -1,4 +1,4 @@
-"""A row: whom it names, what in it is dropped and why."""
+"""A row identifies a person or not; a rejected cell is dropped and reported."""
 
 from datetime import date
 
@@ -86,7 +86,7 @@ def test_a_room_number_is_no_error_of_a_formula() -> None:
     assert a_row({"姓名": "测试甲", "学籍号": "#3"}, own_number="row_number").key == ("number", "#3")
 
 
-def test_a_number_says_birth_date_and_sex_but_never_the_hukou() -> None:
+def test_a_number_contains_birth_date_and_sex_but_not_the_hukou() -> None:
     row = a_row({"身份证号": a_number(BORN, area="342922", sequence="002")})
 
     assert dict(row.facts) == {"birth_date": "2015-03-12", "sex": 2}
@@ -142,7 +142,7 @@ def test_a_missing_number_is_flagged_not_refused() -> None:
 
 
 def test_a_birth_date_that_contradicts_the_number_is_kept_and_reported() -> None:
-    """The number decides where rows meet, because all rows with it must; the date is what the department says."""
+    """The number decides the record's key, which all rows with it share; the stated date is published."""
     row = a_row({"姓名": "测试甲", "身份证号": a_number(BORN), "出生日期": "2015-03-21"})
 
     assert row.birth_date == BORN
@@ -154,16 +154,16 @@ def test_a_birth_date_that_contradicts_the_number_is_kept_and_reported() -> None
 
 
 def test_a_mothers_number_in_the_childs_column_is_dropped() -> None:
-    mothers = a_number(date(1988, 3, 12))
-    by_age = a_row({"姓名": "测试甲", "身份证号": mothers, "出生日期": "2015-03-12"})
-    by_content = a_row({"姓名": "测试甲", "身份证号": mothers, "母亲身份证号": mothers})
+    mothers_number = a_number(date(1988, 3, 12))
+    by_age = a_row({"姓名": "测试甲", "身份证号": mothers_number, "出生日期": "2015-03-12"})
+    by_content = a_row({"姓名": "测试甲", "身份证号": mothers_number, "母亲身份证号": mothers_number})
 
     assert codes(by_age) == ["id_of_adult"]
     assert by_age.key == ("person", "测试甲|2015-03-12")
     assert by_age.birth_date == BORN
     assert codes(by_content) == ["id_is_guardians"]
     assert not by_content.identifies_person
-    assert by_content.identity == {"name": "测试甲", "mother_id_number": mothers}
+    assert by_content.identity == {"name": "测试甲", "mother_id_number": mothers_number}
 
 
 def test_a_disability_certificate_gives_its_holders_number_kind_and_grade() -> None:
@@ -179,7 +179,7 @@ def test_a_disability_certificate_gives_its_holders_number_kind_and_grade() -> N
     assert codes(a_row({"姓名": "测试甲", "身份证号": f"{number}42"})) == ["id_disability_number"]
 
 
-def test_of_two_dates_of_arrival_the_earlier_counts() -> None:
+def test_the_earlier_of_two_dates_of_arrival_counts() -> None:
     cells: dict[str, Cell] = {"身份证号": a_number(BORN), "来本地日期": "2025-09-01", "登记日期": "2025-03-01"}
 
     assert a_row(cells).facts["residence_since"] == "2025-03-01"
@@ -231,12 +231,12 @@ def test_a_stated_document_kind_opens_the_column_to_other_documents() -> None:
     assert row.problems == ()
 
 
-def test_a_mapping_tells_registered_unregistered_and_sealed_headers() -> None:
-    made = a_mapping(["儿 童姓名", "身份证号（必填）", "家里几头牛", "有无前科", ""])
+def test_a_mapping_distinguishes_registered_unregistered_and_sealed_headers() -> None:
+    mapping = a_mapping(["儿 童姓名", "身份证号（必填）", "家里几头牛", "有无前科", ""])
 
-    assert made.unregistered == ("家里几头牛", "有无前科")
-    assert made.sealed == ("有无前科",)
-    assert made.can_identify_person
+    assert mapping.unregistered == ("家里几头牛", "有无前科")
+    assert mapping.sealed == ("有无前科",)
+    assert mapping.can_identify_person
     assert not a_mapping(["姓名", "性别"]).can_identify_person
     assert a_mapping(["姓名", "出生日期"]).can_identify_person
 

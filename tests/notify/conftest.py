@@ -44,7 +44,7 @@ async def database_template(postgres: EmbeddedPostgres) -> str:
 
 @dataclass
 class Notify:
-    """Notify's handlers on a database of their own, called as the runtime calls them: one transaction a batch."""
+    """Notify's handlers on their own database, called as the runtime calls them: one transaction a batch."""
 
     connection: Any
     county: County = field(default_factory=a_county)
@@ -103,9 +103,9 @@ class Notify:
             while True:
                 page = self.page(day, index, resume, limit)
                 async with self.connection.transaction():
-                    done = await handlers.on_day(page, self.connection)
-                emitted += done.events
-                resume = done.resume
+                    result = await handlers.on_day(page, self.connection)
+                emitted += result.events
+                resume = result.resume
                 if resume is None:
                     break
         self.today = day
@@ -128,7 +128,7 @@ class Notify:
 
 @pytest.fixture
 async def connect(database: Database) -> AsyncIterator[Callable[[], Any]]:
-    """Return a function that opens sessions in notify's schema, on a database of the test's own."""
+    """Return a function that opens sessions in notify's schema, on the test's own database."""
     opened: list[Any] = []
 
     async def session() -> Any:

@@ -25,12 +25,12 @@ from contracts.vocabulary import (
     Verb,
 )
 
-SPACE = UUID("00000000-0000-5000-8000-000000000002")
+NAMESPACE = UUID("00000000-0000-5000-8000-000000000002")
 TODAY = date(2026, 11, 23)
 
 
 def an_id(name: object) -> UUID:
-    return uuid5(SPACE, str(name))
+    return uuid5(NAMESPACE, str(name))
 
 
 CHILD = an_id("child")

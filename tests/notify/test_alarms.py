@@ -261,7 +261,7 @@ async def test_two_failing_channels_make_one_notice(notify: Notify, program: Pro
     assert len(notices(emitted)) == 1
 
 
-async def test_one_failing_alarm_does_not_hold_up_another(notify: Notify, program: Program) -> None:
+async def test_one_failing_alarm_does_not_delay_another(notify: Notify, program: Program) -> None:
     program.ends_with(1)
     channel = by_command(program, tries=9)
     with pytest.raises(RetryLater):

@@ -125,7 +125,7 @@ async def test_an_ordinary_digest_is_the_same_with_and_without_restricted_items(
     assert await ordinary(TUESDAY, date(2026, 12, 1)) == without
 
 
-async def test_a_unit_that_owes_nothing_gets_no_digest(notify: Notify) -> None:
+async def test_a_unit_without_obligations_gets_no_digest(notify: Notify) -> None:
     await notify.consume(a_referral(), a_referral(Transition.CLOSED, version=2))
     assert await notify.complete_day(TUESDAY) == []
 
@@ -183,7 +183,7 @@ async def test_a_days_work_is_divided_into_pages(notify: Notify, limit: int) -> 
     assert len(notices(await notify.complete_day(TUESDAY, limit=limit))) == 5
 
 
-async def test_of_two_partitions_that_finish_together_exactly_one_is_last(
+async def test_exactly_one_of_two_concurrent_partitions_emits_the_digests(
     connect: Callable[[], Any],
 ) -> None:
     """Of two concurrent transactions the second waits for the first, sees it, and emits the digests."""
@@ -199,8 +199,8 @@ async def test_of_two_partitions_that_finish_together_exactly_one_is_last(
             await both.wait()
             return await handlers.on_day(notify.page(TUESDAY, partition, None), session)
 
-    done = await asyncio.gather(finish(2, sessions[0]), finish(3, sessions[1]))
-    assert sorted((page.resume for page in done), key=str) == [None, "emit:"]
+    pages = await asyncio.gather(finish(2, sessions[0]), finish(3, sessions[1]))
+    assert sorted((page.resume for page in pages), key=str) == [None, "emit:"]
 
 
 async def test_a_digest_for_an_inbox_without_a_recipient_is_kept_and_raises_an_alarm(notify: Notify) -> None:
@@ -271,11 +271,11 @@ async def test_a_month_without_gaps_has_no_monthly_digest(notify: Notify) -> Non
         ),
     ],
 )
-def test_a_digest_counts_what_there_is(counts: Counts, text: str | None) -> None:
+def test_a_digest_counts_each_kind_of_obligation(counts: Counts, text: str | None) -> None:
     assert daily(counts) == text
 
 
-def test_a_monthly_digest_counts_what_is_late() -> None:
+def test_a_monthly_digest_counts_overdue_items() -> None:
     assert monthly(Counts(accept=1)) is None
     assert monthly(Counts(monthly=2)) == "未办结2件"
     assert monthly(Counts(monthly=2, monthly_overdue=1)) == "未办结2件，其中超期1件"

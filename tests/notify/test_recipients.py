@@ -88,7 +88,7 @@ async def test_a_duty_unit_that_receives_the_emergency_itself_is_notified_once(n
 
 
 @pytest.mark.parametrize("transition", [Transition.SENT, Transition.REOPENED])
-async def test_a_duty_officer_is_notified_even_of_what_a_colleague_sent(notify: Notify, transition: Transition) -> None:
+async def test_a_duty_officer_is_notified_even_of_a_colleagues_report(notify: Notify, transition: Transition) -> None:
     own = a_mandatory_report(transition=transition, from_unit="341722-mzj", actor_unit="341722-mzj", reporter_unit=None)
     assert ("mzj", "alarm.l0") in notified(await notify.consume(own))
 
@@ -143,7 +143,7 @@ async def test_each_event_notifies_the_units_it_concerns(
     assert notified(await notify.consume(event)) == expected
 
 
-async def test_a_returned_referral_says_why(notify: Notify) -> None:
+async def test_a_notice_of_a_returned_referral_has_the_reason(notify: Notify) -> None:
     emitted = await notify.consume(
         a_referral(Transition.RETURNED, actor_unit="341722-jtj", reason=ReturnReason.WRONG_AREA)
     )
@@ -301,8 +301,8 @@ async def test_an_accepted_referral_whose_level_rises_need_not_be_accepted_again
 
 
 async def test_a_returned_referral_that_is_sent_again_notifies_the_unit_that_had_it(notify: Notify) -> None:
-    again = a_referral(cause="sent_again", version=4, previous_unit="341722-renli", actor_unit="341722-txw")
-    assert notified(await notify.consume(again)) == {("jtj", "referral.sent"), ("renli", "referral.taken_over")}
+    sent_again = a_referral(cause="sent_again", version=4, previous_unit="341722-renli", actor_unit="341722-txw")
+    assert notified(await notify.consume(sent_again)) == {("jtj", "referral.sent"), ("renli", "referral.taken_over")}
 
 
 async def test_an_emergency_found_in_an_open_referral_raises_an_alarm_and_needs_another_call(notify: Notify) -> None:
@@ -371,7 +371,7 @@ async def test_a_service_gap_makes_no_notice_and_no_alarm(notify: Notify, transi
     )
 
 
-async def test_a_refused_action_comes_back_with_the_reason_and_what_to_do(notify: Notify) -> None:
+async def test_a_refused_action_is_answered_with_the_reason_and_the_remedy(notify: Notify) -> None:
     emitted = await notify.consume(a_refusal(), a_registry_refusal())
     texts = {notice.unit: notice.text for notice in notices(emitted)}
     assert texts == {
@@ -389,7 +389,7 @@ async def test_a_fact_conflict_names_the_data_unless_they_are_sensitive(notify: 
     }
 
 
-async def test_a_missed_duty_says_how_to_record_that_it_was_made_good(notify: Notify) -> None:
+async def test_a_notice_of_a_missed_duty_names_the_command_that_records_its_fulfilment(notify: Notify) -> None:
     emitted = await notify.consume(
         a_duty("missed"),
         a_duty("missed", duty=an_id("first"), duty_kind=DutyKind.FIRST_VISIT),
@@ -423,7 +423,7 @@ async def test_a_smaller_place_is_notified_through_its_parent(notify: Notify) ->
     assert notice.text.startswith("请转告疾控中心：")
 
 
-async def test_a_lead_unit_without_a_recipient_is_an_alarm_for_what_it_should_pass_on_too(notify: Notify) -> None:
+async def test_a_lead_unit_without_a_recipient_raises_an_alarm_for_forwarded_notices_too(notify: Notify) -> None:
     notify.county = without_recipient("341722-mzj")
     emitted = await notify.consume(a_mandatory_report(inform=("341722-tjj",), phone_reported=True))
     unattended = [alarm for alarm in alarms(emitted) if alarm.trigger == "no_recipient"]
@@ -490,7 +490,7 @@ async def state(notify: Notify) -> list[Any]:
     return [tuple(row) for row in rows] + [tuple(row) for row in obligations]
 
 
-async def test_an_event_read_again_notifies_nobody_again(notify: Notify) -> None:
+async def test_a_duplicate_event_makes_no_second_notice(notify: Notify) -> None:
     inbound = [notify.inbound(event) for event in every_event()]
     first = await notify.consume(*inbound)
     before = await state(notify)
@@ -507,35 +507,35 @@ async def test_the_same_event_twice_in_one_batch_notifies_once(notify: Notify) -
 
 async def test_the_result_does_not_depend_on_the_batch_boundaries(notify: Notify) -> None:
     inbound = [notify.inbound(event) for event in a_history()]
-    ends = []
+    results = []
     for batch_size in (1, 7, 1000):
         await notify.connection.execute("TRUNCATE inbox, obligation, alarm")
         emitted = await notify.consume(*inbound, batch_size=batch_size)
-        ends.append(([(outbound.cause, outbound.event) for outbound in emitted], await state(notify)))
-    assert len(ends[0][0]) > 100
-    assert ends[0] == ends[1] == ends[2]
+        results.append(([(outbound.cause, outbound.event) for outbound in emitted], await state(notify)))
+    assert len(results[0][0]) > 100
+    assert results[0] == results[1] == results[2]
 
 
 def a_history() -> list[Any]:
     """Return events of sixty children: referrals with several transitions, duties, and some emergencies."""
-    chance = random.Random(341722)
+    rng = random.Random(341722)
     events: list[Any] = []
     gap: dict[str, Any]
     for number in range(60):
         child = an_id(f"child {number}")
-        about = {"child": child, "referral": an_id(f"referral {number}")}
+        common = {"child": child, "referral": an_id(f"referral {number}")}
         transitions = [
             Transition.SENT,
             Transition.ACCEPTED,
             Transition.STARTED,
             Transition.RESULT_REPORTED,
             Transition.CLOSED,
-        ][: chance.randint(1, 5)]
+        ][: rng.randint(1, 5)]
         events += [
-            a_referral(transition, version=count, **about) for count, transition in enumerate(transitions, start=1)
+            a_referral(transition, version=count, **common) for count, transition in enumerate(transitions, start=1)
         ]
         events.append(a_duty(child=child))
-        if chance.random() < 0.5:
+        if rng.random() < 0.5:
             events.append(a_duty("fulfilled", child=child))
         if number % 4 == 0:
             gap = {"child": child, "referral": an_id(f"gap {number}"), "level": Level.L3, "actor_unit": None}

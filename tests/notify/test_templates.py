@@ -55,14 +55,14 @@ EVERY: dict[str, tuple[Value, ...]] = {
     "days": (7,),
 }
 """Placeholder -> every value that it can have; for counts, every form."""
-RIGHT: dict[str, Value] = {place: values[0] for place, values in EVERY.items()}
+RIGHT: dict[str, Value] = {placeholder: values[0] for placeholder, values in EVERY.items()}
 
 
 @pytest.mark.parametrize("template", TEMPLATES)
 def test_no_template_contains_a_hostile_value(template: str) -> None:
-    for place in placeholders(template):
+    for placeholder in placeholders(template):
         for hostile in HOSTILE:
-            text = rendered_or_refused(template, {**RIGHT, place: hostile})
+            text = rendered_or_refused(template, {**RIGHT, placeholder: hostile})
             assert hostile not in text
             assert not NEVER.search(text)
 
@@ -70,7 +70,9 @@ def test_no_template_contains_a_hostile_value(template: str) -> None:
 @pytest.mark.parametrize("template", TEMPLATES)
 def test_every_template_is_a_whole_sentence_and_says_nothing_about_the_child(template: str) -> None:
     """The test tries every value of each placeholder."""
-    for values in [{**RIGHT, place: value} for place in placeholders(template) for value in EVERY[place]] or [RIGHT]:
+    for values in [
+        {**RIGHT, placeholder: value} for placeholder in placeholders(template) for value in EVERY[placeholder]
+    ] or [RIGHT]:
         for call in (False, True):
             text = render(template, UNITS, values, call=call, provisional=call)
             assert text.endswith("。")
@@ -85,7 +87,7 @@ def test_every_template_is_a_whole_sentence_and_says_nothing_about_the_child(tem
 def test_the_pattern_of_forbidden_words_matches_them() -> None:
     for forbidden in ("990000201503120136", "示例小学的一名儿童", "诊断", "抑郁发作", "吸毒", "户籍地址"):
         assert NEVER.search(f"有一条待办：{forbidden}。")
-    assert set(EVERY) == {place for template in TEMPLATES for place in placeholders(template)}, (
+    assert set(EVERY) == {placeholder for template in TEMPLATES for placeholder in placeholders(template)}, (
         "every placeholder is tried"
     )
 
@@ -113,8 +115,8 @@ def test_the_line_for_a_smaller_place_names_the_place_and_no_stranger() -> None:
 @pytest.mark.parametrize("hostile", HOSTILE)
 async def test_text_from_an_event_is_never_copied_into_a_notice(notify: Notify, hostile: str) -> None:
     """Every free text of every event that notify consumes contains a text that must not appear."""
-    emitted = await notify.consume(*(poisoned(event, hostile, units=False) for event in every_event()))
-    emitted += await notify.consume(*(poisoned(event, hostile, units=True) for event in every_event()))
+    emitted = await notify.consume(*(with_hostile_text(event, hostile, units=False) for event in every_event()))
+    emitted += await notify.consume(*(with_hostile_text(event, hostile, units=True) for event in every_event()))
     texts = [outbound.event.text for outbound in emitted if isinstance(outbound.event, Notice | AlarmRaised)]
     assert len(texts) > 50
     for text in texts:
@@ -124,7 +126,7 @@ async def test_text_from_an_event_is_never_copied_into_a_notice(notify: Notify, 
     assert {row["text"] for row in kept} >= set(texts)
 
 
-def poisoned(event: Any, hostile: str, *, units: bool) -> Event:
+def with_hostile_text(event: Any, hostile: str, *, units: bool) -> Event:
     """Return the event with ``hostile`` in every free-text field; ``units``: in the fields of unit ids too."""
     changes: dict[str, Any] = {}
     for name, field in type(event).model_fields.items():
@@ -134,8 +136,8 @@ def poisoned(event: Any, hostile: str, *, units: bool) -> Event:
             changes[name] = hostile
         if field.annotation == tuple[str, ...]:
             changes[name] = (hostile, "341722-jtj")
-    made: Event = type(event).model_validate({**dict(event), **changes})
-    return made
+    changed: Event = type(event).model_validate({**dict(event), **changes})
+    return changed
 
 
 def test_every_code_of_the_vocabulary_has_a_label() -> None:

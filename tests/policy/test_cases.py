@@ -42,7 +42,7 @@ def read(file: Path) -> PolicyCase:
     return PolicyCase(content["why"], content["on"], county, content["facts"], content["expect"])
 
 
-def ask(case: PolicyCase) -> Assessment:
+def assessment_of(case: PolicyCase) -> Assessment:
     return assess(parse_facts(claims_in(case.facts, case.on)), rule_parameters(case.county), case.on)
 
 
@@ -50,7 +50,7 @@ def ask(case: PolicyCase) -> Assessment:
 def test_the_rules_give_the_answers_of_the_case(file: Path) -> None:
     case = read(file)
 
-    assessment = ask(case)
+    assessment = assessment_of(case)
 
     for subject, expected in case.expect.items():
         if subject == DERIVED:
@@ -61,22 +61,22 @@ def test_the_rules_give_the_answers_of_the_case(file: Path) -> None:
 
 def test_every_item_has_cases_for_yes_and_no() -> None:
     """Every item with a rule, and the definition of a migrant child, has a case with yes and one with no."""
-    seen: dict[str, set[str]] = {}
+    answers_by_subject: dict[str, set[str]] = {}
     for file in FILES:
         for subject, expected in read(file).expect.items():
             if subject != DERIVED:
                 answer = expected["答"] if isinstance(expected, dict) else expected
-                seen.setdefault(subject, set()).add(answer)
+                answers_by_subject.setdefault(subject, set()).add(answer)
 
     assert len(FILES) >= 60
-    asked = [*SUBJECTS, *(rule.item for rule in RULEBOOK)]
-    assert [subject for subject in asked if not {"是", "否"} <= seen.get(subject, set())] == []
+    subjects = [*SUBJECTS, *(rule.item for rule in RULEBOOK)]
+    assert [subject for subject in subjects if not {"是", "否"} <= answers_by_subject.get(subject, set())] == []
 
 
 def test_every_gap_rule_has_a_case_that_shows_it() -> None:
     cases = [case for case in map(read, FILES) if DERIVED in case.expect]
 
-    assert {one.code for case in cases for one in ask(case).derived} == {gap.code for gap in GAP_RULES}
+    assert {each.code for case in cases for each in assessment_of(case).derived} == {gap.code for gap in GAP_RULES}
 
 
 def _compare(verdict: RuleResult, expected: Any, why: str) -> None:
@@ -88,7 +88,7 @@ def _compare(verdict: RuleResult, expected: Any, why: str) -> None:
     if "因为" in expected:
         assert set(expected["因为"]) <= {reason.code for reason in verdict.grounds}, why
     if "还缺" in expected:
-        missing = [one.fact.value if one.fact is not None else one.criterion for one in verdict.missing]
+        missing = [each.fact.value if each.fact is not None else each.criterion for each in verdict.missing]
         assert missing == expected["还缺"], why
     if "谁掌握" in expected:
         assert list(verdict.missing[0].held_by) == expected["谁掌握"], why
@@ -101,11 +101,13 @@ def _compare(verdict: RuleResult, expected: Any, why: str) -> None:
 
 
 def _rule_result(assessment: Assessment, subject: str) -> RuleResult:
-    wanted = SUBJECTS.get(subject, subject)
-    [found] = [one for one in (assessment.migrant, assessment.statistical, *assessment.items) if one.subject == wanted]
-    return found
+    subject_code = SUBJECTS.get(subject, subject)
+    [result] = [
+        each for each in (assessment.migrant, assessment.statistical, *assessment.items) if each.subject == subject_code
+    ]
+    return result
 
 
 def _shown(assessment: Assessment) -> list[str]:
-    """``R12/L2``, marked if the township must confirm it before it is referred."""
-    return [f"{one.route}/{one.level}" + ("/先核实" if one.confirm_first else "") for one in assessment.derived]
+    """Return the derived findings as ``R12/L2``, marked if the township must confirm them before they are referred."""
+    return [f"{each.route}/{each.level}" + ("/先核实" if each.confirm_first else "") for each in assessment.derived]

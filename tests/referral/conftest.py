@@ -1,4 +1,4 @@
-"""Referral's handlers without a broker, on a database of the tests' own."""
+"""Referral's handlers without a broker, on the tests' own database."""
 
 from collections.abc import AsyncIterator
 
@@ -27,6 +27,6 @@ async def tables(postgres: EmbeddedPostgres) -> str:
 @pytest.fixture
 async def system(tables: str) -> AsyncIterator[ReferralHarness]:
     """Return the demo county on an ordinary Tuesday morning, without any case."""
-    made = await ReferralHarness.open(tables)
-    yield made
-    await made.close()
+    harness = await ReferralHarness.open(tables)
+    yield harness
+    await harness.close()

@@ -24,7 +24,7 @@ from services.referral import handlers
 from tests.county import a_county
 
 MIGRATIONS = Path(handlers.__file__).with_name("migrations")
-SPACE = UUID("00000000-0000-5000-8000-000000000341")
+NAMESPACE = UUID("00000000-0000-5000-8000-000000000341")
 PARTITIONS = 4
 TUESDAY = date(2026, 11, 24)
 TABLES = (
@@ -49,7 +49,7 @@ E_ = TypeVar("E_", bound=Event)
 
 
 def a_child(number: int = 1) -> UUID:
-    return uuid5(SPACE, f"child/{number}")
+    return uuid5(NAMESPACE, f"child/{number}")
 
 
 def at(day: date, hour: int = 9, minute: int = 0) -> datetime:
@@ -89,9 +89,9 @@ class ReferralHarness:
     @classmethod
     async def open(cls, dsn: str) -> Self:
         session = await asyncpg.connect(dsn, server_settings={"search_path": "referral"})
-        made = cls(session)
-        await made.reset()
-        return made
+        harness = cls(session)
+        await harness.reset()
+        return harness
 
     async def reset(self) -> None:
         """Empty the tables and restart the sequence of event ids."""
@@ -109,15 +109,15 @@ class ReferralHarness:
 
     def inbound(self, event: Event, topic: str) -> InboundEvent[Event]:
         self._offset += 1
-        made = uuid5(SPACE, f"event/{self._offset}")
+        event_id = uuid5(NAMESPACE, f"event/{self._offset}")
         envelope = Envelope(
-            id=made,
+            id=event_id,
             source="/test",
             type=event.kind,
             time=event.recorded_at if isinstance(event, FindingAssigned | ActionAccepted) else self.now,
             key=event.key,
             county=self.county.code,
-            correlation=made,
+            correlation=event_id,
         )
         return InboundEvent(event, envelope, topic, 0, self._offset)
 
@@ -133,7 +133,7 @@ class ReferralHarness:
         """Return a person's finding, by default a teacher's in 仁里镇."""
         number = self._offset + 1
         values: dict[str, Any] = {
-            "finding": uuid5(SPACE, f"finding/{number}"),
+            "finding": uuid5(NAMESPACE, f"finding/{number}"),
             "child": child or a_child(),
             "number": "000000000000",
             "candidate": False,
@@ -146,7 +146,7 @@ class ReferralHarness:
             "residence_division": township,
             "on": self.on,
             "recorded_at": self.now,
-            "ce_id": uuid5(SPACE, f"ce/{number}"),
+            "ce_id": uuid5(NAMESPACE, f"ce/{number}"),
         }
         return self.inbound(FindingAssigned(**values | changes), topics.REGISTRY_FINDING.name)
 
@@ -167,7 +167,7 @@ class ReferralHarness:
             "person": "",
             "on": self.on,
             "recorded_at": self.now,
-            "ce_id": uuid5(SPACE, f"ce/{self._offset + 1}"),
+            "ce_id": uuid5(NAMESPACE, f"ce/{self._offset + 1}"),
             "child": child or a_child(),
             "referral": referral,
             "restricted": self.is_restricted(referral or changes.get("proposal")),
@@ -206,10 +206,10 @@ class ReferralHarness:
     def is_restricted(self, named: UUID | None) -> bool:
         """Return whether a referral or proposal was emitted as restricted: its unit acts from the restricted log-in."""
         return any(
-            one.event.restricted
-            and named in (getattr(one.event, "referral", None), getattr(one.event, "proposal", None))
-            for one in self.emitted
-            if named is not None and isinstance(one.event, ReferralChanged | ProposalMade)
+            outbound.event.restricted
+            and named in (getattr(outbound.event, "referral", None), getattr(outbound.event, "proposal", None))
+            for outbound in self.emitted
+            if named is not None and isinstance(outbound.event, ReferralChanged | ProposalMade)
         )
 
     def reassigned(self, child: UUID, from_child: UUID, reason: str = "merge", *findings: UUID) -> InboundEvent[Event]:
@@ -226,10 +226,10 @@ class ReferralHarness:
         for start in range(0, len(inputs), self.batch):
             part = inputs[start : start + self.batch]
             topic = part[0].topic
-            made = Batch(part, topic, 0, self.on, self.now, self.county, PARTITIONS)
+            batch = Batch(part, topic, 0, self.on, self.now, self.county, PARTITIONS)
             async with self.session.transaction():
-                events += await _HANDLERS[topic](made, self.session)
-        return self._kept(events)
+                events += await _HANDLERS[topic](batch, self.session)
+        return self._record(events)
 
     async def tick(self, moment: datetime | None = None) -> list[Event]:
         self.now = moment or self.now
@@ -248,13 +248,13 @@ class ReferralHarness:
             while True:
                 page = self._page(index, resume, limit)
                 async with self.session.transaction():
-                    done = await handlers.on_day(page, self.session)
-                events += done.events
-                resume = done.resume
+                    result = await handlers.on_day(page, self.session)
+                events += result.events
+                resume = result.resume
                 if resume is None:
                     break
         self.now = max(self.now, at(self.on))
-        return self._kept(events)
+        return self._record(events)
 
     async def complete_days_until(self, day: date) -> list[Event]:
         """Complete every day up to and including this one, in order."""
@@ -264,15 +264,15 @@ class ReferralHarness:
         return events
 
     def _page(self, index: int, resume: str | None, limit: int) -> DayPage:
-        cause = uuid5(SPACE, f"page/{self.on}/{index}/{resume}")
-        correlation = uuid5(SPACE, f"day/{self.on}")
+        cause = uuid5(NAMESPACE, f"page/{self.on}/{index}/{resume}")
+        correlation = uuid5(NAMESPACE, f"day/{self.on}")
         return DayPage(
             self.on, index, PARTITIONS, resume, limit, self.county, self.now, cause, correlation, self.county.code
         )
 
-    def _kept(self, events: Sequence[OutboundEvent]) -> list[Event]:
+    def _record(self, events: Sequence[OutboundEvent]) -> list[Event]:
         self.emitted += events
-        return [one.event for one in events]
+        return [event.event for event in events]
 
     # ------------------------------------------------------------ actions of people
 
@@ -319,15 +319,18 @@ class ReferralHarness:
 
     async def state(self) -> dict[str, list[str]]:
         """Return every row of every table."""
-        found = {}
+        rows_by_table = {}
         for table in TABLES:
             rows = await self.session.fetch(f"select to_jsonb(t)::text as row from {table} t order by 1")
-            found[table] = [row["row"] for row in rows]
-        return found
+            rows_by_table[table] = [row["row"] for row in rows]
+        return rows_by_table
 
     def history(self) -> list[tuple[str, str]]:
         """Return every event emitted so far with its cause."""
-        return [(str(one.cause), json.dumps(one.event.model_dump(mode="json"), sort_keys=True)) for one in self.emitted]
+        return [
+            (str(outbound.cause), json.dumps(outbound.event.model_dump(mode="json"), sort_keys=True))
+            for outbound in self.emitted
+        ]
 
 
 _HANDLERS = {

@@ -26,7 +26,7 @@ from tests.referral.harness import (
 
 
 async def a_sent_referral(system: ReferralHarness, **changes: Any) -> UUID:
-    """A child out of school, reported by the police to the education bureau."""
+    """Return a referral of an out-of-school child that the police sent to the education bureau."""
     [moved] = await system.report(FindingCode.OUT_OF_SCHOOL, unit=POLICE, **changes)
     return moved.referral
 
@@ -39,14 +39,14 @@ async def test_a_referral_goes_from_sent_to_closed(system: ReferralHarness) -> N
     informed = await system.transition(Verb.INFORM_REPORTER, SCHOOLS, referral, channel="phone")
     closed = await system.transition(Verb.CLOSE, POLICE, referral, channel="in_person")
 
-    assert [one.state for one in (accepted, started, reported, informed, closed)] == [
+    assert [each.state for each in (accepted, started, reported, informed, closed)] == [
         ReferralState.ACCEPTED,
         ReferralState.IN_PROGRESS,
         ReferralState.RESULT_REPORTED,
         ReferralState.RESULT_REPORTED,
         ReferralState.CLOSED,
     ]
-    assert [one.version for one in (accepted, started, reported, informed, closed)] == [2, 3, 4, 5, 6]
+    assert [each.version for each in (accepted, started, reported, informed, closed)] == [2, 3, 4, 5, 6]
     assert closed.reporter_informed
     assert accepted.accept_by == closed.accept_by  # counted from SENT, whatever happens later
     assert (closed.actor_unit, closed.actor_role) == (POLICE, "agency_officer")
@@ -56,10 +56,12 @@ async def test_every_transition_updates_the_queue_and_the_last_entry_is_unassign
     referral = await a_sent_referral(system)
     await system.finish(referral, SCHOOLS, POLICE)
 
-    lines = [entry for entry in only((one.event for one in system.emitted), QueueEntry) if entry.unit == SCHOOLS]
-    assert [entry.version for entry in lines] == [1, 2, 3, 4, 5, 6]
-    assert [entry.assigned for entry in lines] == [True] * 5 + [False]
-    assert lines[-1].state is ReferralState.CLOSED
+    entries = [
+        entry for entry in only((outbound.event for outbound in system.emitted), QueueEntry) if entry.unit == SCHOOLS
+    ]
+    assert [entry.version for entry in entries] == [1, 2, 3, 4, 5, 6]
+    assert [entry.assigned for entry in entries] == [True] * 5 + [False]
+    assert entries[-1].state is ReferralState.CLOSED
 
 
 async def test_the_tombstone_is_emitted_once_when_the_next_day_is_completed(system: ReferralHarness) -> None:
@@ -112,12 +114,12 @@ async def test_the_second_return_is_escalated_to_the_coordinating_unit_which_ass
     assert await system.refusal(Verb.RETURN, SCHOOLS, referral, reason=ReturnReason.NOT_MY_DUTY) == "too_many_returns"
 
 
-@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize("exists", [True, False])
 async def test_the_ordinary_log_in_gets_the_same_answer_for_a_restricted_proposal_as_for_an_unknown_one(
-    system: ReferralHarness, known: bool
+    system: ReferralHarness, exists: bool
 ) -> None:
     [proposal] = only(await system.consume(system.assessed(UNATTENDED)), ProposalMade)
-    proposal_id = proposal.proposal if known else UUID(int=1)
+    proposal_id = proposal.proposal if exists else UUID(int=1)
 
     events = await system.act(
         Verb.CONFIRM, RENLI, proposal=proposal_id, restricted=False, role="township_civil_affairs"
@@ -134,7 +136,7 @@ async def test_every_answer_to_the_restricted_log_in_is_restricted(system: Refer
 
     events = await system.act(Verb.START, SCHOOLS, moved.referral, restricted=True)
 
-    assert [(one.code, one.topic_name) for one in only(events, ReferralActionRefused)] == [
+    assert [(refusal.code, refusal.topic_name) for refusal in only(events, ReferralActionRefused)] == [
         ("illegal_move", "referral.restricted.v1")
     ]
 
@@ -155,9 +157,9 @@ async def test_a_failed_check_returns_the_referral_to_its_agency(system: Referra
     referral = await a_sent_referral(system)
     await system.work(referral, SCHOOLS, until=ReferralState.RESULT_REPORTED)
     system.now += timedelta(days=1)
-    again = await system.transition(Verb.REOPEN, POLICE, referral)
+    reopened = await system.transition(Verb.REOPEN, POLICE, referral)
 
-    assert (again.state, again.result, again.sent_at) == (ReferralState.SENT, None, system.now)
+    assert (reopened.state, reopened.result, reopened.sent_at) == (ReferralState.SENT, None, system.now)
 
 
 @pytest.mark.parametrize(
@@ -223,7 +225,7 @@ async def test_a_check_is_a_call_or_a_visit(system: ReferralHarness, channel: st
 
 
 async def test_a_referral_is_not_closed_before_the_reporter_is_informed(system: ReferralHarness) -> None:
-    """未成年人保护法第11条第3款."""
+    """The duty to inform is that of 未成年人保护法第11条第3款."""
     referral = await a_sent_referral(system)
     await system.work(referral, SCHOOLS, until=ReferralState.RESULT_REPORTED)
 

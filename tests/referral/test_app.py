@@ -1,4 +1,4 @@
-"""What referral consumes, and through which consumer."""
+"""Referral has a consumer for each priority of its topics."""
 
 from faststream.kafka import KafkaBroker
 

@@ -90,7 +90,7 @@ async def test_assessments_and_the_days_between_them(system: ReferralHarness) ->
             events = []
             for _ in range(50):
                 system.now += timedelta(minutes=1)
-                derived = [one for one in shown if dice.random() < 0.5]
+                derived = [each for each in shown if dice.random() < 0.5]
                 events.append(system.assessed(*derived, child=a_child(dice.randrange(CHILDREN))))
             await system.consume(*events)
             await system.complete_day()
@@ -102,8 +102,8 @@ async def test_actions(system: ReferralHarness) -> None:
     async def scenario(system: ReferralHarness) -> None:
         dice = random.Random(3)
         batch, system.batch = system.batch, 1000
-        found = [system.finding(FindingCode.OUT_OF_SCHOOL, unit=POLICE, child=a_child(n)) for n in range(CHILDREN)]
-        sent = only(await system.consume(*found), ReferralChanged)
+        findings = [system.finding(FindingCode.OUT_OF_SCHOOL, unit=POLICE, child=a_child(n)) for n in range(CHILDREN)]
+        sent = only(await system.consume(*findings), ReferralChanged)
         shown = [system.assessed(UNATTENDED, child=a_child(n)) for n in range(CHILDREN)]
         proposals = only(await system.consume(*shown), ProposalMade)
         system.batch = batch
@@ -127,17 +127,17 @@ async def test_an_event_consumed_twice_counts_once(system: ReferralHarness) -> N
     """Findings, assessments, ticks and days are consumed a second time under other event ids."""
     dice = random.Random(5)
     codes = [FindingCode.OUT_OF_SCHOOL, FindingCode.SUSPECTED_VIOLENCE, FindingCode.HELP_REQUESTED]
-    found = [system.finding(dice.choice(codes), child=a_child(dice.randrange(CHILDREN))) for _ in range(30)]
+    findings = [system.finding(dice.choice(codes), child=a_child(dice.randrange(CHILDREN))) for _ in range(30)]
     shown = [system.assessed(a_gap(), UNATTENDED, child=a_child(number)) for number in range(CHILDREN)]
-    await system.consume(*found)
+    await system.consume(*findings)
     await system.consume(*shown)
     await system.complete_day()
     await system.tick(system.now + timedelta(hours=3))
     before = await system.state()
 
-    again = [system.inbound(inbound.event, inbound.topic) for inbound in (*found, *shown)]
-    assert await system.consume(*again[: len(found)]) == []
-    assert await system.consume(*again[len(found) :]) == []
+    duplicates = [system.inbound(inbound.event, inbound.topic) for inbound in (*findings, *shown)]
+    assert await system.consume(*duplicates[: len(findings)]) == []
+    assert await system.consume(*duplicates[len(findings) :]) == []
     assert await system.tick(system.now) == []
     assert await system.complete_day(system.on) == []
     assert await system.state() == before
@@ -159,7 +159,7 @@ async def test_any_interleaving_of_the_consumers_leads_to_the_same_day(system: R
         (FindingCode.SUDDEN_HARDSHIP, [], populations[2], 0.5),
     ]
     plan += [
-        (dice.choice(codes), [one for one in shown if dice.random() < 0.5], dice.choice(populations), dice.random())
+        (dice.choice(codes), [each for each in shown if dice.random() < 0.5], dice.choice(populations), dice.random())
         for _ in range(CHILDREN)
     ]
 
@@ -168,12 +168,12 @@ async def test_any_interleaving_of_the_consumers_leads_to_the_same_day(system: R
         priority, main = [], []
         for number, (code, derived, (migrant, statistical), call) in enumerate(plan):
             child = a_child(number)
-            found = system.finding(code, child=child, level=Level.L0 if call < 0.3 else None)
-            priority.append(found)
+            finding = system.finding(code, child=child, level=Level.L0 if call < 0.3 else None)
+            priority.append(finding)
             main.append(system.assessed(*derived, child=child, migrant=migrant, statistical=statistical))
             if call < 0.6:
-                known = found.event.finding  # type: ignore[attr-defined]
-                main.append(system.action(Verb.PHONE_REPORT, SCHOOLS, finding=known, child=child, reached=True))
+                finding_id = finding.event.finding  # type: ignore[attr-defined]
+                main.append(system.action(Verb.PHONE_REPORT, SCHOOLS, finding=finding_id, child=child, reached=True))
         while priority or main:
             side = priority if priority and (not main or order.random() < 0.5) else main
             await system.consume(side.pop(0))
@@ -210,7 +210,7 @@ async def a_county_full_of_work(system: ReferralHarness) -> None:
             system.assessed(a_gap(), a_gap(FindingCode.LASTING_HARDSHIP, "R20", Level.L3), child=child)
         )
         events = await system.consume(system.finding(FindingCode.HELP_REQUESTED, child=child))
-        [proposal] = [one for one in only(events, ProposalMade) if one.subject == "ledger"]
+        [proposal] = [proposal for proposal in only(events, ProposalMade) if proposal.subject == "ledger"]
         await system.act(Verb.CONFIRM, RENLI, proposal=proposal.proposal, child=child)
 
 

@@ -48,11 +48,11 @@ def test_holidays_are_not_working_days_and_make_up_days_are(day: date, worked: b
         (date(2026, 9, 30), 4, date(2026, 10, 12)),
     ],
 )
-def test_a_working_day_deadline_skips_what_is_not_worked(start: date, days: int, due: date) -> None:
-    found = CALENDAR.after(start, days)
+def test_a_working_day_deadline_skips_days_off(start: date, days: int, due: date) -> None:
+    deadlines = CALENDAR.after(start, days)
 
-    assert found.on == due
-    assert not found.provisional
+    assert deadlines.on == due
+    assert not deadlines.provisional
 
 
 @pytest.mark.parametrize(("start", "provisional"), [(date(2026, 12, 30), False), (date(2026, 12, 31), True)])
@@ -101,9 +101,9 @@ def test_same_day_acceptance_ends_with_the_county_day() -> None:
         reopen_days=90,
     )
 
-    found = rules.deadlines(Level.L1, at(date(2026, 11, 22), 23, 50))  # a Sunday, ten to midnight
+    deadlines = rules.deadlines(Level.L1, at(date(2026, 11, 22), 23, 50))  # a Sunday, ten to midnight
 
-    assert found.accept_by == at(date(2026, 11, 23), 0)
+    assert deadlines.accept_by == at(date(2026, 11, 23), 0)
 
 
 def test_a_deadline_the_county_has_not_set_does_not_exist() -> None:
@@ -117,9 +117,14 @@ def test_a_deadline_the_county_has_not_set_does_not_exist() -> None:
         reopen_days=90,
     )
 
-    found = rules.deadlines(Level.L2, at(date(2026, 11, 24)))
+    deadlines = rules.deadlines(Level.L2, at(date(2026, 11, 24)))
 
-    assert (found.accept_by, found.accept_alarm_at, found.result_by, found.phone_by) == (None, None, None, None)
+    assert (deadlines.accept_by, deadlines.accept_alarm_at, deadlines.result_by, deadlines.phone_by) == (
+        None,
+        None,
+        None,
+        None,
+    )
 
 
 @pytest.mark.parametrize(
@@ -127,7 +132,7 @@ def test_a_deadline_the_county_has_not_set_does_not_exist() -> None:
     [
         (Level.L0, "341722-gaj", "341722-mzj"),  # the duty unit
         (Level.L2, "341722-jtj", "341722-mzj"),  # the lead unit
-        (Level.L2, "341722-mzj", "341722-feg"),  # the lead unit is not told of its own delay
+        (Level.L2, "341722-mzj", "341722-feg"),  # the lead unit's own delay goes to the next higher unit
     ],
 )
 def test_an_expired_deadline_is_escalated_to_the_next_higher_unit(level: Level, holder: str, up: str) -> None:

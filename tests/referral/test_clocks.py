@@ -72,9 +72,9 @@ async def test_ticks_check_urgent_referrals_only(system: ReferralHarness) -> Non
     [urgent] = await system.report(FindingCode.SUSPECTED_VIOLENCE)
     late = only(await system.tick(system.now + timedelta(days=30)), ReferralChanged)
 
-    assert {one.referral for one in late} == {urgent.referral}
+    assert {each.referral for each in late} == {urgent.referral}
     late = only(await system.complete_day(system.on + timedelta(days=30)), ReferralChanged)
-    assert {one.referral for one in late} == {ordinary.referral}
+    assert {each.referral for each in late} == {ordinary.referral}
 
 
 async def test_a_reported_result_stops_every_deadline(system: ReferralHarness) -> None:
@@ -141,7 +141,7 @@ async def test_more_deadlines_than_one_chunk_holds_are_all_escalated(
     await system.consume(*(system.finding(FindingCode.SUSPECTED_VIOLENCE, child=a_child(n)) for n in range(5)))
 
     late = only(await system.tick(system.now + timedelta(hours=1)), ReferralChanged)
-    assert len({one.referral for one in late}) == 5
+    assert len({each.referral for each in late}) == 5
     assert await system.tick(system.now) == []
 
 
@@ -168,7 +168,7 @@ async def test_deadlines_move_when_the_next_year_is_published(system: ReferralHa
     [sent] = only(await system.complete_day(), ReferralChanged)
     assert sent.accept_by == at(date(2027, 1, 6), 0)  # Friday 1, Monday 4, Tuesday 5
     assert sent.provisional
-    assert [entry.provisional for entry in only((one.event for one in system.emitted), QueueEntry)] == [True]
+    assert [entry.provisional for entry in only((outbound.event for outbound in system.emitted), QueueEntry)] == [True]
     assert only(await system.complete_day(), ReferralChanged) == []
 
     county = a_county()

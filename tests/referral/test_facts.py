@@ -117,7 +117,11 @@ async def test_a_gap_that_comes_back_opens_a_new_referral_or_reopens_the_old_one
     await system.consume(system.assessed())
     await system.complete_day()
     await system.consume(system.assessed(a_gap()))
-    [second] = [one for one in only(await system.complete_day(), ReferralChanged) if one.transition is Transition.SENT]
+    [second] = [
+        referral
+        for referral in only(await system.complete_day(), ReferralChanged)
+        if referral.transition is Transition.SENT
+    ]
     assert second.referral != first.referral
 
     await system.finish(second.referral, SCHOOLS, RENLI)
@@ -165,12 +169,12 @@ async def test_a_derived_l0_is_proposed_to_the_township_immediately(system: Refe
     assert only(events, ReferralChanged) == []
 
 
-async def test_urgent_findings_are_confirmed_whatever_the_route_says(system: ReferralHarness) -> None:
+async def test_urgent_findings_are_confirmed_on_every_route(system: ReferralHarness) -> None:
     events = await system.consume(
         system.assessed(a_gap(FindingCode.CHILD_LABOUR, "R28", Level.L1, confirm_first=False))
     )
 
-    assert [one.decide_by - system.now for one in only(events, ProposalMade)] == [timedelta(hours=24)]
+    assert [proposal.decide_by - system.now for proposal in only(events, ProposalMade)] == [timedelta(hours=24)]
     assert only(await system.complete_day(), ReferralChanged) == []
 
 
@@ -186,20 +190,22 @@ async def test_a_confirmed_proposal_is_sent_by_the_unit_that_confirmed_it(system
     assert await system.consume(system.assessed(UNATTENDED)) == []
 
 
-async def test_facts_do_not_withdraw_what_a_person_confirmed(system: ReferralHarness) -> None:
+async def test_facts_do_not_withdraw_a_referral_that_a_person_confirmed(system: ReferralHarness) -> None:
     [proposal] = only(await system.consume(system.assessed(UNATTENDED)), ProposalMade)
     await system.act(Verb.CONFIRM, RENLI, proposal=proposal.proposal)
     await system.consume(system.assessed())
 
     assert [
-        one for one in only(await system.complete_day(), ReferralChanged) if one.state is ReferralState.WITHDRAWN
+        referral
+        for referral in only(await system.complete_day(), ReferralChanged)
+        if referral.state is ReferralState.WITHDRAWN
     ] == []
 
 
 async def test_a_declined_proposal_is_not_made_again_for_the_same_grounds(system: ReferralHarness) -> None:
     [proposal] = only(await system.consume(system.assessed(UNATTENDED)), ProposalMade)
     events = await system.act(Verb.DECLINE, RENLI, proposal=proposal.proposal)
-    assert [one.outcome for one in only(events, ProposalEnded)] == ["declined"]
+    assert [proposal.outcome for proposal in only(events, ProposalEnded)] == ["declined"]
 
     assert await system.consume(system.assessed(UNATTENDED)) == []
     await system.complete_day()
@@ -224,8 +230,8 @@ async def test_a_declined_gap_that_becomes_more_urgent_is_proposed_again(system:
     await system.act(Verb.DECLINE, RENLI, proposal=proposal.proposal)
     grave = calm.model_copy(update={"level": Level.L1})
 
-    [again] = only(await system.consume(system.assessed(grave)), ProposalMade)
-    assert again.proposal != proposal.proposal
+    [proposed_again] = only(await system.consume(system.assessed(grave)), ProposalMade)
+    assert proposed_again.proposal != proposal.proposal
 
 
 async def test_a_proposal_ends_when_its_ground_is_gone(system: ReferralHarness) -> None:
@@ -240,8 +246,8 @@ async def test_a_gap_shown_again_within_the_day_is_proposed_again(system: Referr
     """No person has declined it, so it is proposed to the township."""
     events = await system.consume(system.assessed(UNATTENDED), system.assessed(), system.assessed(UNATTENDED))
 
-    made = only(events, ProposalMade)
-    assert len({one.proposal for one in made}) == 2
+    proposals = only(events, ProposalMade)
+    assert len({each.proposal for each in proposals}) == 2
 
 
 async def test_a_gap_that_the_agency_already_has_is_not_proposed(system: ReferralHarness) -> None:
@@ -255,11 +261,11 @@ async def test_a_person_s_finding_answers_the_proposal_to_the_township(system: R
     [proposal] = only(await system.consume(system.assessed(UNATTENDED)), ProposalMade)
     events = await system.consume(system.finding(FindingCode.UNATTENDED))
 
-    [ended] = [one for one in only(events, ProposalEnded) if one.proposal == proposal.proposal]
+    [ended] = [each for each in only(events, ProposalEnded) if each.proposal == proposal.proposal]
     assert (ended.outcome, ended.actor_unit) == ("confirmed", SCHOOLS)
     assert await system.refusal(Verb.CONFIRM, RENLI, proposal=proposal.proposal) == "already_decided"
-    again = await system.consume(system.assessed(), system.assessed(UNATTENDED))
-    assert only(again, ProposalMade) == []
+    proposed_again = await system.consume(system.assessed(), system.assessed(UNATTENDED))
+    assert only(proposed_again, ProposalMade) == []
 
 
 async def test_a_gap_that_the_agency_has_as_less_urgent_is_proposed_and_raises_the_level(
@@ -323,7 +329,7 @@ async def test_an_escalated_proposal_can_be_confirmed_by_either_unit(system: Ref
 async def test_a_completed_day_makes_up_for_missing_ticks(system: ReferralHarness) -> None:
     await system.consume(system.assessed(UNATTENDED))
 
-    assert [one.outcome for one in only(await system.complete_day(), ProposalEnded)] == ["escalated"]
+    assert [proposal.outcome for proposal in only(await system.complete_day(), ProposalEnded)] == ["escalated"]
 
 
 async def test_the_township_is_the_one_the_child_lives_in_now(system: ReferralHarness) -> None:

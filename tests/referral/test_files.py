@@ -64,7 +64,7 @@ async def test_a_chain_of_mergers_ends_at_the_last_survivor(system: ReferralHarn
     await system.consume(system.reassigned(third, NEW), system.reassigned(NEW, OLD))  # consumed in this order
 
     assert (await system.transition(Verb.ACCEPT, SCHOOLS, sent.referral, child=OLD)).child == third
-    assert [one.child for one in await system.report(FindingCode.NO_HUKOU, child=OLD)] == [third]
+    assert [each.child for each in await system.report(FindingCode.NO_HUKOU, child=OLD)] == [third]
 
 
 async def test_a_derived_referral_stays_tied_to_the_facts_of_the_survivor(system: ReferralHarness) -> None:
@@ -80,16 +80,16 @@ async def test_a_derived_referral_stays_tied_to_the_facts_of_the_survivor(system
         )
         changed = only(await system.complete_day(), ReferralChanged)
 
-        withdrawn = [one.referral for one in changed if one.state is ReferralState.WITHDRAWN]
+        withdrawn = [each.referral for each in changed if each.state is ReferralState.WITHDRAWN]
         assert withdrawn == ([] if survivor_shows else [sent.referral])
-        assert [one for one in changed if one.transition is Transition.SENT] == []
+        assert [each for each in changed if each.transition is Transition.SENT] == []
 
 
 async def test_an_absorbed_file_shows_no_gaps(system: ReferralHarness) -> None:
     await system.consume(system.assessed(a_gap(), UNATTENDED, child=OLD))
     events = await system.consume(system.assessed(a_gap(), UNATTENDED, child=OLD, state="absorbed", absorbed_by=NEW))
 
-    assert [type(one).__name__ for one in events] == ["ProposalEnded"]
+    assert [type(event).__name__ for event in events] == ["ProposalEnded"]
     assert await system.complete_day() == []
 
 
@@ -109,7 +109,7 @@ async def test_an_open_proposal_of_the_absorbed_file_ends_and_the_survivor_s_own
 
 async def enter(system: ReferralHarness, child: UUID, code: FindingCode) -> None:
     events = await system.consume(system.finding(code, child=child))
-    [proposal] = [one for one in only(events, ProposalMade) if one.subject == "ledger"]
+    [proposal] = [proposal for proposal in only(events, ProposalMade) if proposal.subject == "ledger"]
     await system.act(Verb.CONFIRM, RENLI, proposal=proposal.proposal, child=child)
 
 
@@ -118,9 +118,9 @@ async def test_the_ledger_entry_of_the_absorbed_file_continues_on_the_surviving_
     await system.consume(system.reassigned(NEW, OLD))
     events = await system.complete_days_until(date(2026, 12, 1))
 
-    assert {(one.child, one.duty_kind) for one in only(events, DutyChanged)} == {(NEW, "contact")}
-    done = await system.act(Verb.VISIT, RENLI, at_residence=True, child=OLD)
-    assert {(one.child, one.change) for one in only(done, DutyChanged)} == {(NEW, "fulfilled")}
+    assert {(duty.child, duty.duty_kind) for duty in only(events, DutyChanged)} == {(NEW, "contact")}
+    visited = await system.act(Verb.VISIT, RENLI, at_residence=True, child=OLD)
+    assert {(duty.child, duty.change) for duty in only(visited, DutyChanged)} == {(NEW, "fulfilled")}
 
 
 async def test_two_entries_become_one_and_no_duty_is_owed_twice(system: ReferralHarness) -> None:
@@ -128,8 +128,8 @@ async def test_two_entries_become_one_and_no_duty_is_owed_twice(system: Referral
     await enter(system, OLD, FindingCode.HELP_REQUESTED)
     await enter(system, NEW, FindingCode.SUDDEN_HARDSHIP)
     events = await system.consume(system.reassigned(NEW, OLD))
-    cancelled = [one for one in only(events, DutyChanged) if one.change == "cancelled"]
-    assert {one.duty_kind for one in cancelled} == {"contact", "first_visit"}
+    cancelled = [duty for duty in only(events, DutyChanged) if duty.change == "cancelled"]
+    assert {each.duty_kind for each in cancelled} == {"contact", "first_visit"}
 
     row = await system.session.fetchrow("select reasons, open from ledger_entry where child = $1", NEW)
     assert row["open"]
@@ -138,8 +138,8 @@ async def test_two_entries_become_one_and_no_duty_is_owed_twice(system: Referral
 
 
 async def test_a_split_moves_the_referrals_of_the_findings_that_move(system: ReferralHarness) -> None:
-    mine, other = system.finding(child=OLD), system.finding(FindingCode.NO_HUKOU, child=OLD)
-    [stays] = only(await system.consume(mine), ReferralChanged)
+    first_finding, other = system.finding(child=OLD), system.finding(FindingCode.NO_HUKOU, child=OLD)
+    [stays] = only(await system.consume(first_finding), ReferralChanged)
     [goes] = only(await system.consume(other), ReferralChanged)
     assert goes.finding is not None
     events = await system.consume(system.reassigned(NEW, OLD, "split", goes.finding))
@@ -163,7 +163,7 @@ async def test_a_referral_of_two_findings_that_are_split_is_duplicated(system: R
     assert twin.referral != joined.referral
 
 
-async def test_after_a_split_each_referral_knows_who_reported_its_own_findings(system: ReferralHarness) -> None:
+async def test_after_a_split_each_referral_has_the_reporters_of_its_own_findings(system: ReferralHarness) -> None:
     await system.report(child=OLD)
     second = system.finding(child=OLD, unit=POLICE)
     await system.consume(second)
@@ -179,15 +179,17 @@ async def test_a_ledger_proposal_follows_the_finding_that_is_its_ground(system: 
     for decided in (False, True):
         await system.reset()
         finding = system.finding(FindingCode.SUDDEN_HARDSHIP, child=OLD)
-        [proposal] = [one for one in only(await system.consume(finding), ProposalMade) if one.subject == "ledger"]
+        [proposal] = [
+            proposal for proposal in only(await system.consume(finding), ProposalMade) if proposal.subject == "ledger"
+        ]
         if decided:
             await system.act(Verb.DECLINE, RENLI, proposal=proposal.proposal, child=OLD)
-        known = finding.event.finding  # type: ignore[attr-defined]
-        events = await system.consume(system.reassigned(NEW, OLD, "split", known))
+        finding_id = finding.event.finding  # type: ignore[attr-defined]
+        events = await system.consume(system.reassigned(NEW, OLD, "split", finding_id))
 
-        made = only(events, ProposalMade)
-        assert len(made) == decided
-        proposal_id = made[0].proposal if made else proposal.proposal
+        proposals = only(events, ProposalMade)
+        assert len(proposals) == decided
+        proposal_id = proposals[0].proposal if proposals else proposal.proposal
         assert await system.session.fetchval("select child from proposal where id = $1", proposal_id) == NEW
         await system.act(Verb.CONFIRM, RENLI, proposal=proposal_id, child=NEW)
         assert await system.session.fetchval("SELECT child FROM ledger_entry where open") == NEW
@@ -199,10 +201,10 @@ async def test_a_ledger_proposal_ends_when_the_surviving_child_may_not_enter(sys
     await system.consume(system.finding(FindingCode.SUDDEN_HARDSHIP, child=OLD))
     await system.consume(system.reassigned(NEW, OLD))
 
-    assert [one.outcome for one in only(await system.complete_day(), ProposalEnded)] == ["no_longer_shown"]
+    assert [proposal.outcome for proposal in only(await system.complete_day(), ProposalEnded)] == ["no_longer_shown"]
 
 
-async def test_of_two_equal_duties_the_one_on_the_ordinary_topics_stays(system: ReferralHarness) -> None:
+async def test_the_duty_on_the_ordinary_topics_is_kept_of_two_equal_ones(system: ReferralHarness) -> None:
     """Whichever file survives, cancelling the visible duty would reveal the restricted one."""
     for survivor, absorbed in ((NEW, OLD), (OLD, NEW)):
         await system.reset()
@@ -211,7 +213,7 @@ async def test_of_two_equal_duties_the_one_on_the_ordinary_topics_stays(system: 
         await enter(system, NEW, FindingCode.MENTAL_DISTRESS)
         events = only(await system.consume(system.reassigned(survivor, absorbed)), DutyChanged)
 
-        assert {(one.duty_kind, one.change, one.restricted) for one in events} == {
+        assert {(event.duty_kind, event.change, event.restricted) for event in events} == {
             ("contact", "cancelled", True),
             ("first_visit", "cancelled", True),
         }
@@ -220,7 +222,7 @@ async def test_of_two_equal_duties_the_one_on_the_ordinary_topics_stays(system: 
 async def test_a_file_that_is_split_off_again_has_a_case_of_its_own(system: ReferralHarness) -> None:
     await system.consume(system.reassigned(NEW, OLD), system.reassigned(OLD, NEW, "split"))
 
-    assert [one.child for one in await system.report(child=OLD)] == [OLD]
+    assert [each.child for each in await system.report(child=OLD)] == [OLD]
 
 
 async def test_a_file_absorbed_before_the_merge_event_arrives_keeps_its_referrals_until_then(

@@ -74,20 +74,20 @@ async def test_a_restricted_referral_emits_nothing_on_an_ordinary_topic(system: 
     await system.complete_days_until(system.on + timedelta(days=3))
 
     assert system.emitted
-    assert {one.event.topic_name for one in system.emitted} == {
+    assert {outbound.event.topic_name for outbound in system.emitted} == {
         "referral.restricted.v1",
         "referral.queue.341722-gaj.restricted.v1",
     }
-    assert {one.sensitivity for one in system.emitted} == {"restricted"}
+    assert {outbound.sensitivity for outbound in system.emitted} == {"restricted"}
 
 
-async def test_a_route_restricted_by_policy_is_restricted_whatever_the_county_has_set(system: ReferralHarness) -> None:
+async def test_a_route_restricted_by_policy_is_restricted_in_every_county(system: ReferralHarness) -> None:
     routes = tuple(route.model_copy(update={"restricted": False}) for route in a_county().routes)
     system.county = a_county().model_copy(update={"routes": routes})
     await system.consume(system.finding(FindingCode.SUSPECTED_VIOLENCE), system.finding(FindingCode.MENTAL_DISTRESS))
 
     assert system.emitted
-    assert {one.sensitivity for one in system.emitted} == {"restricted"}
+    assert {outbound.sensitivity for outbound in system.emitted} == {"restricted"}
 
 
 async def test_a_finding_with_several_codes_goes_to_each_route_once(system: ReferralHarness) -> None:
@@ -109,8 +109,8 @@ async def test_a_second_finding_joins_the_open_referral_and_may_raise_its_level(
     [third] = await system.report(FindingCode.MENTAL_DISTRESS, level=Level.L3)
 
     assert first.referral == second.referral == third.referral
-    assert [one.version for one in (first, second, third)] == [1, 2, 3]
-    assert [one.level for one in (first, second, third)] == [Level.L2, Level.L1, Level.L1]
+    assert [each.version for each in (first, second, third)] == [1, 2, 3]
+    assert [each.level for each in (first, second, third)] == [Level.L2, Level.L1, Level.L1]
     assert (second.transition, second.state, second.cause) == (Transition.SENT, ReferralState.SENT, "level_raised")
     assert third.cause == "finding_added"
 
@@ -131,31 +131,31 @@ async def test_a_new_finding_reopens_what_was_closed_within_ninety_days(
     [first] = await system.report()
     await system.finish(first.referral, SCHOOLS, SCHOOLS)
     system.now += timedelta(days=days)
-    [again] = await system.report()
+    [second] = await system.report()
 
-    assert (again.referral == first.referral) is reopened
-    assert again.transition is (Transition.REOPENED if reopened else Transition.SENT)
-    assert again.state is ReferralState.SENT
-    assert again.sent_at == system.now
-    assert again.result is None
-    assert not again.reporter_informed
+    assert (second.referral == first.referral) is reopened
+    assert second.transition is (Transition.REOPENED if reopened else Transition.SENT)
+    assert second.state is ReferralState.SENT
+    assert second.sent_at == system.now
+    assert second.result is None
+    assert not second.reporter_informed
 
 
 async def test_the_same_finding_consumed_twice_counts_once(system: ReferralHarness) -> None:
     """That holds for an open referral, a closed one, and a proposal."""
     finding = system.finding(FindingCode.OUT_OF_SCHOOL, FindingCode.HELP_REQUESTED)
-    again: dict[str, Any] = {"finding": finding.event.finding}  # type: ignore[attr-defined]
+    same_id: dict[str, Any] = {"finding": finding.event.finding}  # type: ignore[attr-defined]
     events = await system.consume(finding)
-    assert await system.consume(system.finding(FindingCode.OUT_OF_SCHOOL, FindingCode.HELP_REQUESTED, **again)) == []
+    assert await system.consume(system.finding(FindingCode.OUT_OF_SCHOOL, FindingCode.HELP_REQUESTED, **same_id)) == []
 
     await system.finish(only(events, ReferralChanged)[0].referral, SCHOOLS, SCHOOLS)
-    assert await system.consume(system.finding(FindingCode.OUT_OF_SCHOOL, **again)) == []
+    assert await system.consume(system.finding(FindingCode.OUT_OF_SCHOOL, **same_id)) == []
 
     system.county = a_county_where(SCHOOLS, reports_at_once=False)
     suggested = system.finding(child=a_child(2))
-    again = {"finding": suggested.event.finding}  # type: ignore[attr-defined]
+    same_id = {"finding": suggested.event.finding}  # type: ignore[attr-defined]
     assert only(await system.consume(suggested), ProposalMade)
-    assert await system.consume(system.finding(child=a_child(2), **again)) == []
+    assert await system.consume(system.finding(child=a_child(2), **same_id)) == []
 
 
 async def test_a_returned_referral_is_sent_again_by_a_new_finding(system: ReferralHarness) -> None:
@@ -173,10 +173,10 @@ async def test_all_reporters_are_named_and_must_be_informed_again(system: Referr
     [first] = await system.report(unit=POLICE)
     await system.work(first.referral, SCHOOLS, until=ReferralState.RESULT_REPORTED)
     await system.transition(Verb.INFORM_REPORTER, SCHOOLS, first.referral, channel="phone")
-    [again] = await system.report(unit=HEALTH)
+    [reopened] = await system.report(unit=HEALTH)
 
-    assert (again.reporters, again.reporter_unit) == ((POLICE, HEALTH), HEALTH)
-    assert not again.reporter_informed
+    assert (reopened.reporters, reopened.reporter_unit) == ((POLICE, HEALTH), HEALTH)
+    assert not reopened.reporter_informed
 
 
 async def test_a_referral_that_others_joined_is_not_withdrawn_by_its_sender(system: ReferralHarness) -> None:
@@ -186,15 +186,15 @@ async def test_a_referral_that_others_joined_is_not_withdrawn_by_its_sender(syst
     assert await system.refusal(Verb.WITHDRAW, POLICE, first.referral, noted=True) == "others_reported"
 
 
-async def test_a_route_to_the_township_goes_to_the_child_s_own(system: ReferralHarness) -> None:
+async def test_a_route_to_the_township_goes_to_the_childs_township(system: ReferralHarness) -> None:
     """The township on file takes precedence over the place where the child was found."""
-    [unknown] = await system.report(FindingCode.SUDDEN_HARDSHIP)
+    [not_on_file] = await system.report(FindingCode.SUDDEN_HARDSHIP)
     await system.consume(system.assessed(child=a_child(2), township=QIDU_CODE))
-    [known] = await system.report(FindingCode.SUDDEN_HARDSHIP, child=a_child(2))
+    [on_file] = await system.report(FindingCode.SUDDEN_HARDSHIP, child=a_child(2))
 
-    assert unknown.to_unit == RENLI
-    assert known.to_unit == QIDU
-    assert known.township == QIDU_CODE
+    assert not_on_file.to_unit == RENLI
+    assert on_file.to_unit == QIDU
+    assert on_file.township == QIDU_CODE
 
 
 @pytest.mark.parametrize("township", [None, "341799999"])
@@ -271,7 +271,7 @@ async def test_a_finding_by_people_without_a_duty_to_report_is_proposed_to_the_t
 
 
 async def test_l0_never_waits_for_a_confirmation(system: ReferralHarness) -> None:
-    """Whoever reports it, it is sent immediately (立即, policy 4.4, rule 5)."""
+    """It is sent immediately for every reporter (立即, policy 4.4, rule 5)."""
     system.county = a_county_where(SCHOOLS, reports_at_once=False)
     [moved] = await system.report(FindingCode.SUSPECTED_VIOLENCE)
 
@@ -292,20 +292,20 @@ async def test_a_call_recorded_by_finding_counts_for_each_referral_that_must_be_
 ) -> None:
     finding = system.finding(FindingCode.SUSPECTED_VIOLENCE, FindingCode.UNATTENDED, FindingCode.OUT_OF_SCHOOL)
     referrals = only(await system.consume(finding), ReferralChanged)
-    named: dict[str, Any] = {"finding": referrals[0].finding, "station": "派出所", "at": system.now}
+    finding_id: dict[str, Any] = {"finding": referrals[0].finding, "station": "派出所", "at": system.now}
 
-    tried = only(await system.act(Verb.PHONE_REPORT, SCHOOLS, reached=False, **named), ReferralChanged)
-    called = only(await system.act(Verb.PHONE_REPORT, SCHOOLS, reached=True, **named), ReferralChanged)
+    tried = only(await system.act(Verb.PHONE_REPORT, SCHOOLS, reached=False, **finding_id), ReferralChanged)
+    called = only(await system.act(Verb.PHONE_REPORT, SCHOOLS, reached=True, **finding_id), ReferralChanged)
 
-    assert {(one.route, one.phone_reported) for one in tried} == {("R1", False), ("R4", False)}
-    assert {(one.route, one.phone_reported) for one in called} == {("R1", True), ("R4", True)}
+    assert {(each.route, each.phone_reported) for each in tried} == {("R1", False), ("R4", False)}
+    assert {(each.route, each.phone_reported) for each in called} == {("R1", True), ("R4", True)}
 
 
 async def test_a_call_that_arrives_before_its_finding_counts(system: ReferralHarness) -> None:
     """The finding passes through the registry, the call does not."""
     finding = system.finding(FindingCode.SUSPECTED_VIOLENCE)
-    known = finding.event.finding  # type: ignore[attr-defined]
-    assert await system.act(Verb.PHONE_REPORT, SCHOOLS, finding=known, reached=True) == []
+    finding_id = finding.event.finding  # type: ignore[attr-defined]
+    assert await system.act(Verb.PHONE_REPORT, SCHOOLS, finding=finding_id, reached=True) == []
 
     [moved] = only(await system.consume(finding), ReferralChanged)
     assert moved.phone_reported
@@ -317,9 +317,9 @@ async def test_every_unit_whose_call_counts_may_call_before_the_referral_exists(
 ) -> None:
     """A stranger's call afterwards does not undo that."""
     finding = system.finding(FindingCode.SUSPECTED_VIOLENCE)
-    known = finding.event.finding  # type: ignore[attr-defined]
+    finding_id = finding.event.finding  # type: ignore[attr-defined]
     for caller in (unit, HEALTH):
-        await system.act(Verb.PHONE_REPORT, caller, finding=known, reached=True)
+        await system.act(Verb.PHONE_REPORT, caller, finding=finding_id, reached=True)
 
     [moved] = only(await system.consume(finding), ReferralChanged)
     assert moved.phone_reported
@@ -328,17 +328,17 @@ async def test_every_unit_whose_call_counts_may_call_before_the_referral_exists(
 async def test_a_call_by_finding_counts_for_referrals_that_the_caller_takes_part_in(system: ReferralHarness) -> None:
     """The police hold one of its two referrals; the deadline of the call on the other keeps running."""
     finding = system.finding(FindingCode.SUSPECTED_VIOLENCE, FindingCode.UNATTENDED)
-    named = only(await system.consume(finding), ReferralChanged)[0].finding
-    events = await system.act(Verb.PHONE_REPORT, POLICE, finding=named, reached=True)
+    finding_id = only(await system.consume(finding), ReferralChanged)[0].finding
+    events = await system.act(Verb.PHONE_REPORT, POLICE, finding=finding_id, reached=True)
 
-    assert [type(one).__name__ for one in events] == ["ReferralChanged", "QueueEntry"]
-    assert [(one.route, one.phone_reported) for one in only(events, ReferralChanged)] == [("R1", True)]
+    assert [type(event).__name__ for event in events] == ["ReferralChanged", "QueueEntry"]
+    assert [(referral.route, referral.phone_reported) for referral in only(events, ReferralChanged)] == [("R1", True)]
 
 
 async def test_a_stranger_s_call_before_a_finding_does_not_stop_its_deadline(system: ReferralHarness) -> None:
     finding = system.finding(FindingCode.SUSPECTED_VIOLENCE)
-    known = finding.event.finding  # type: ignore[attr-defined]
-    await system.act(Verb.PHONE_REPORT, HEALTH, finding=known, reached=True)
+    finding_id = finding.event.finding  # type: ignore[attr-defined]
+    await system.act(Verb.PHONE_REPORT, HEALTH, finding=finding_id, reached=True)
 
     [moved] = only(await system.consume(finding), ReferralChanged)
     assert not moved.phone_reported

@@ -58,7 +58,7 @@ async def enter_ledger(system: ReferralHarness, entry: date, *, child: UUID | No
 
 def duty_changes(events: Iterable[object]) -> list[tuple[str, str, str]]:
     """Return the changes of duties among events: kind, period, change."""
-    return [(one.duty_kind, one.period, one.change) for one in events if isinstance(one, DutyChanged)]
+    return [(event.duty_kind, event.period, event.change) for event in events if isinstance(event, DutyChanged)]
 
 
 # ---------------------------------------------------------------- entry
@@ -98,7 +98,7 @@ async def test_a_finding_that_is_not_a_reason_proposes_no_entry(system: Referral
         (FindingCode.HELP_REQUESTED, Answer.NO, Answer.NO, False),
     ],
 )
-async def test_who_may_enter_the_ledger(
+async def test_a_child_may_enter_the_ledger_by_migrant_status_or_request(
     system: ReferralHarness, code: FindingCode, migrant: Answer, statistical: Answer, proposed: bool
 ) -> None:
     await system.consume(system.assessed(migrant=migrant, statistical=statistical))
@@ -127,8 +127,8 @@ async def test_an_entry_whose_facts_are_gone_is_no_longer_proposed(system: Refer
     await system.complete_day()
     await system.consume(system.assessed())
 
-    ended = [one for one in only(await system.complete_day(), ProposalEnded) if one.subject == "ledger"]
-    assert [one.outcome for one in ended] == ["no_longer_shown"]
+    ended = [proposal for proposal in only(await system.complete_day(), ProposalEnded) if proposal.subject == "ledger"]
+    assert [each.outcome for each in ended] == ["no_longer_shown"]
 
 
 async def test_a_declined_entry_is_not_proposed_on_the_same_ground_but_on_a_new_one(system: ReferralHarness) -> None:
@@ -148,7 +148,7 @@ async def test_a_confirmed_entry_is_opened_with_its_first_duties(system: Referra
     [moved] = only(events, LedgerEntryChanged)
     assert (moved.change, moved.reasons) == ("opened", (LedgerReason.REQUEST,))
     assert (moved.actor_unit, moved.actor_role) == (RENLI, "township_civil_affairs")
-    assert DutyKind.FIRST_VISIT in {one.duty_kind for one in only(events, DutyChanged)}
+    assert DutyKind.FIRST_VISIT in {duty.duty_kind for duty in only(events, DutyChanged)}
 
 
 async def test_a_further_reason_changes_the_entry(system: ReferralHarness) -> None:
@@ -171,7 +171,7 @@ async def test_a_decision_on_one_ground_answers_the_proposal_of_the_same_reasons
     [second] = ledger_proposals(await system.consume(system.finding(FindingCode.SUDDEN_HARDSHIP, unit=POLICE)))
     events = await system.act(Verb.CONFIRM, RENLI, proposal=first.proposal)
 
-    assert {one.proposal: one.outcome for one in only(events, ProposalEnded)} == {
+    assert {proposal.proposal: proposal.outcome for proposal in only(events, ProposalEnded)} == {
         first.proposal: "confirmed",
         second.proposal: "confirmed",
     }
@@ -189,8 +189,8 @@ async def test_a_finding_before_or_after_the_assessment_leads_to_the_same_propos
 
     async def proposed(*, finding_first: bool) -> list[str]:
         await system.reset()
-        found, assessed = system.finding(code), system.assessed(migrant=migrant, statistical=statistical)
-        for event in (found, assessed) if finding_first else (assessed, found):
+        finding, assessed = system.finding(code), system.assessed(migrant=migrant, statistical=statistical)
+        for event in (finding, assessed) if finding_first else (assessed, finding):
             await system.consume(event)
         await system.complete_day()
         rows = await system.session.fetch(
@@ -232,14 +232,16 @@ async def test_losing_migrant_status_never_closes_the_entry(system: ReferralHarn
     ("entry", "first"),
     [(date(2026, 12, 20), "2026-12"), (date(2026, 12, 21), "2027-01"), (date(2026, 12, 31), "2027-01")],
 )
-async def test_entry_until_the_twentieth_owes_this_month_s_contact(
+async def test_an_entry_until_the_twentieth_creates_this_months_contact_duty(
     system: ReferralHarness, entry: date, first: str
 ) -> None:
     await enter_ledger(system, entry)
     events = await system.complete_days_until(date(2027, 1, 1))
 
     created = [
-        period for kind, period, change in duty_changes([one.event for one in system.emitted]) if kind == "contact"
+        period
+        for kind, period, change in duty_changes([outbound.event for outbound in system.emitted])
+        if kind == "contact"
     ]
     assert created[0] == first
     assert ("contact", "2027-01", "created") in duty_changes(events)
@@ -249,7 +251,9 @@ async def test_the_first_visit_is_due_within_seven_working_days_of_entry(system:
     """For an entry on Tuesday 24 November it is due by Thursday 3 December."""
     await enter_ledger(system, system.on)
     [visit] = [
-        one for one in only((one.event for one in system.emitted), DutyChanged) if one.duty_kind == "first_visit"
+        duty
+        for duty in only((outbound.event for outbound in system.emitted), DutyChanged)
+        if duty.duty_kind == "first_visit"
     ]
 
     assert visit.due_on == date(2026, 12, 3)
@@ -273,7 +277,9 @@ async def test_a_first_visit_due_in_an_unpublished_year_is_provisional_and_moves
 ) -> None:
     await enter_ledger(system, date(2026, 12, 28))
     [visit] = [
-        one for one in only((one.event for one in system.emitted), DutyChanged) if one.duty_kind == "first_visit"
+        duty
+        for duty in only((outbound.event for outbound in system.emitted), DutyChanged)
+        if duty.duty_kind == "first_visit"
     ]
     assert (visit.due_on, visit.provisional) == (date(2027, 1, 6), True)
     assert ("first_visit", "2026Q4", "reminded") not in duty_changes(
@@ -281,7 +287,7 @@ async def test_a_first_visit_due_in_an_unpublished_year_is_provisional_and_moves
     )
 
     publish_2027(system)
-    [moved] = [one for one in only(await system.complete_day(), DutyChanged) if one.duty_kind == "first_visit"]
+    [moved] = [duty for duty in only(await system.complete_day(), DutyChanged) if duty.duty_kind == "first_visit"]
     assert (moved.change, moved.due_on, moved.provisional) == ("reminded", date(2027, 1, 7), False)
     later = duty_changes(await system.complete_days_until(date(2027, 1, 7)))
     assert ("first_visit", "2026Q4", "missed") not in later
@@ -318,7 +324,7 @@ async def test_a_year_on_the_ledger_creates_twelve_contact_duties_and_a_visit_du
     system: ReferralHarness,
 ) -> None:
     await enter_ledger(system, date(2026, 12, 1))
-    events = [one.event for one in system.emitted]
+    events = [outbound.event for outbound in system.emitted]
     for _ in range(365):
         events += await system.complete_day()
 
@@ -432,7 +438,7 @@ async def test_a_contact_consumed_before_the_day_is_completed_counts_for_the_new
     await system.act(Verb.CONTACT, RENLI, reached=True, on=date(2027, 1, 1), **DIRECTOR)
 
     events = duty_changes(await system.complete_day())
-    assert [one for one in events if one[1] == "2027-01"] == [
+    assert [event for event in events if event[1] == "2027-01"] == [
         ("contact", "2027-01", "created"),
         ("contact", "2027-01", "fulfilled"),
     ]
@@ -478,18 +484,22 @@ async def test_findings_of_a_stranger_s_visit_are_referred_although_the_visit_do
         Verb.VISIT, SCHOOLS, at_residence=True, role="teacher", findings=(FindingCode.SUSPECTED_VIOLENCE,)
     )
 
-    assert [one.to_unit for one in only(events, ReferralChanged)] == [POLICE]
-    assert [one.code for one in only(events, ReferralActionRefused)] == ["not_yours"]
+    assert [referral.to_unit for referral in only(events, ReferralChanged)] == [POLICE]
+    assert [refusal.code for refusal in only(events, ReferralActionRefused)] == ["not_yours"]
     assert duty_changes(events) == []
 
 
-async def test_a_child_who_moves_is_the_new_township_s_from_the_next_period(system: ReferralHarness) -> None:
+async def test_duties_of_a_child_who_moves_belong_to_the_new_township_from_the_next_period(
+    system: ReferralHarness,
+) -> None:
     await system.consume(system.assessed())
     await enter_ledger(system, date(2026, 12, 1))
     await system.consume(system.assessed(township=QIDU_CODE))
     events = only(await system.complete_days_until(date(2027, 1, 1)), DutyChanged)
 
-    assert {(one.unit, one.township) for one in events if one.period == "2027-01"} == {("341722-qidu", QIDU_CODE)}
+    assert {(event.unit, event.township) for event in events if event.period == "2027-01"} == {
+        ("341722-qidu", QIDU_CODE)
+    }
     assert duty_changes(await system.act(Verb.CONTACT, RENLI, reached=True, on=date(2026, 12, 31), **DIRECTOR))
 
 
@@ -500,14 +510,14 @@ async def test_two_consecutive_missed_contacts_propose_a_guardianship_risk(syste
     """Policy 3.12: the monthly contact was impossible twice in succession."""
     await enter_ledger(system, date(2026, 12, 1))
     first = await system.complete_days_until(date(2027, 1, 31))
-    assert [one for one in only(first, ProposalMade) if one.subject == "referral"] == []
+    assert [proposal for proposal in only(first, ProposalMade) if proposal.subject == "referral"] == []
 
     second = await system.complete_day()
-    [risk] = [one for one in only(second, ProposalMade) if one.subject == "referral"]
+    [risk] = [proposal for proposal in only(second, ProposalMade) if proposal.subject == "referral"]
     assert (risk.findings, risk.unit) == ((FindingCode.GUARDIANSHIP_AT_RISK,), RENLI)
     assert risk.restricted
     third = await system.complete_days_until(date(2027, 4, 1))
-    assert [one for one in only(third, ProposalMade) if one.subject == "referral"] == []
+    assert [proposal for proposal in only(third, ProposalMade) if proposal.subject == "referral"] == []
 
     [moved] = only(await system.act(Verb.CONFIRM, RENLI, proposal=risk.proposal), ReferralChanged)
     assert (moved.route, moved.findings) == ("R34", (FindingCode.GUARDIANSHIP_AT_RISK,))
@@ -519,20 +529,20 @@ async def test_a_risk_that_is_already_proposed_is_not_proposed_twice(system: Ref
     await system.consume(system.assessed(calm))
     events = await system.complete_days_until(date(2027, 2, 2))
 
-    assert [one for one in only(events, ProposalMade) if one.subject == "referral"] == []
+    assert [proposal for proposal in only(events, ProposalMade) if proposal.subject == "referral"] == []
 
 
 async def test_a_third_missed_contact_proposes_nothing_more(system: ReferralHarness) -> None:
     await enter_ledger(system, date(2026, 12, 1))
     [risk] = [
-        one
-        for one in only(await system.complete_days_until(date(2027, 2, 1)), ProposalMade)
-        if one.subject == "referral"
+        proposal
+        for proposal in only(await system.complete_days_until(date(2027, 2, 1)), ProposalMade)
+        if proposal.subject == "referral"
     ]
     await system.act(Verb.DECLINE, RENLI, proposal=risk.proposal)
 
     third = await system.complete_days_until(date(2027, 4, 2))
-    assert [one for one in only(third, ProposalMade) if one.subject == "referral"] == []
+    assert [proposal for proposal in only(third, ProposalMade) if proposal.subject == "referral"] == []
 
 
 async def test_two_missed_contacts_with_a_month_without_a_duty_between_them_are_not_consecutive(
@@ -545,7 +555,7 @@ async def test_two_missed_contacts_with_a_month_without_a_duty_between_them_are_
     events = await system.complete_days_until(date(2027, 3, 2))
 
     assert ("contact", "2027-02", "missed") in duty_changes(events)
-    assert [one for one in only(events, ProposalMade) if one.subject == "referral"] == []
+    assert [proposal for proposal in only(events, ProposalMade) if proposal.subject == "referral"] == []
 
 
 async def test_missed_contacts_with_a_contact_between_them_are_not_consecutive(system: ReferralHarness) -> None:
@@ -554,7 +564,7 @@ async def test_missed_contacts_with_a_contact_between_them_are_not_consecutive(s
     await system.act(Verb.CONTACT, RENLI, reached=True, **DIRECTOR)
     events = await system.complete_days_until(date(2027, 3, 1))
 
-    assert [one for one in only(events, ProposalMade) if one.subject == "referral"] == []
+    assert [proposal for proposal in only(events, ProposalMade) if proposal.subject == "referral"] == []
 
 
 # ---------------------------------------------------------------- closing
@@ -650,7 +660,7 @@ async def test_a_visit_from_before_the_grounds_changed_does_not_close(system: Re
 
 
 async def test_a_closing_requested_before_the_reasons_changed_cannot_be_confirmed(system: ReferralHarness) -> None:
-    """Requested on the fifth; a further reason on the sixth requires a visit first."""
+    """It is requested on the fifth; a further reason on the sixth requires a visit first."""
     await enter_ledger(system, date(2026, 12, 1))
     await system.act(Verb.VISIT, RENLI, at_residence=True, **DIRECTOR)
     [closing] = only(await ask_to_close(system), ProposalMade)
@@ -661,7 +671,7 @@ async def test_a_closing_requested_before_the_reasons_changed_cannot_be_confirme
     assert await system.refusal(Verb.CONFIRM, LEAD, proposal=closing.proposal) == "visit_missing"
     await system.act(Verb.VISIT, RENLI, at_residence=True, **DIRECTOR)
     closed = await system.act(Verb.CONFIRM, LEAD, proposal=closing.proposal)
-    assert [one.change for one in only(closed, LedgerEntryChanged)] == ["closed"]
+    assert [entry.change for entry in only(closed, LedgerEntryChanged)] == ["closed"]
 
 
 async def test_a_closing_requested_by_the_county_is_confirmed_by_the_child_s_present_township(
@@ -676,7 +686,7 @@ async def test_a_closing_requested_by_the_county_is_confirmed_by_the_child_s_pre
     assert (proposal.unit, proposal.township) == (QIDU, QIDU_CODE)
 
 
-async def test_nobody_confirms_a_closing_of_their_own(system: ReferralHarness) -> None:
+async def test_the_unit_that_requests_a_closing_does_not_confirm_it(system: ReferralHarness) -> None:
     """If the lead unit requests it, another role or the township confirms it."""
     await enter_ledger(system, date(2026, 12, 1))
     await system.act(Verb.VISIT, RENLI, at_residence=True, **DIRECTOR)
@@ -689,7 +699,7 @@ async def test_nobody_confirms_a_closing_of_their_own(system: ReferralHarness) -
     assert await system.refusal(Verb.CONFIRM, LEAD, person="mzj-01", **same) == "second_person_needed"
     assert await system.refusal(Verb.CONFIRM, LEAD, person="mzj-04", **same) == "second_person_needed"
     agreed = await system.act(Verb.CONFIRM, RENLI, proposal=proposal.proposal, role="township_civil_affairs")
-    assert [one.change for one in only(agreed, LedgerEntryChanged)] == ["closed"]
+    assert [entry.change for entry in only(agreed, LedgerEntryChanged)] == ["closed"]
 
 
 async def test_a_declined_closing_leaves_the_entry_open_and_can_be_requested_again(system: ReferralHarness) -> None:
@@ -702,15 +712,15 @@ async def test_a_declined_closing_leaves_the_entry_open_and_can_be_requested_aga
     assert second.proposal != first.proposal
 
 
-async def test_a_child_who_enters_again_has_a_second_entry_with_duties_of_its_own(system: ReferralHarness) -> None:
+async def test_a_child_who_enters_again_has_a_second_entry_with_separate_duties(system: ReferralHarness) -> None:
     await enter_ledger(system, date(2026, 12, 1))
     await system.act(Verb.VISIT, RENLI, at_residence=True, **DIRECTOR)
     [proposal] = only(await ask_to_close(system), ProposalMade)
     await system.act(Verb.CONFIRM, LEAD, proposal=proposal.proposal)
-    before = {one.duty for one in only((one.event for one in system.emitted), DutyChanged)}
+    before = {duty.duty for duty in only((outbound.event for outbound in system.emitted), DutyChanged)}
     await enter_ledger(system, date(2026, 12, 3))
 
-    after = {one.duty for one in only((one.event for one in system.emitted), DutyChanged)}
+    after = {duty.duty for duty in only((outbound.event for outbound in system.emitted), DutyChanged)}
     assert len(after) == len(before) + 2
 
 
@@ -720,13 +730,13 @@ async def test_a_child_who_enters_again_has_a_second_entry_with_duties_of_its_ow
 def ordinary_view(system: ReferralHarness) -> list[tuple[str, str, str]]:
     """Return what a reader of the ordinary topics sees, without ids."""
     kept = []
-    for one in system.emitted:
-        if one.sensitivity == "restricted":
-            assert ".restricted." in one.event.topic_name
+    for outbound in system.emitted:
+        if outbound.sensitivity == "restricted":
+            assert ".restricted." in outbound.event.topic_name
             continue
-        assert ".restricted." not in one.event.topic_name
-        body = one.event.model_dump(mode="json", exclude={"duty", "proposal", "ce_id"})
-        kept.append((one.event.topic_name, type(one.event).__name__, json.dumps(body, sort_keys=True)))
+        assert ".restricted." not in outbound.event.topic_name
+        body = outbound.event.model_dump(mode="json", exclude={"duty", "proposal", "ce_id"})
+        kept.append((outbound.event.topic_name, type(outbound.event).__name__, json.dumps(body, sort_keys=True)))
     return kept
 
 
@@ -750,7 +760,7 @@ async def test_an_entry_with_only_restricted_reasons_leaves_no_trace_on_an_ordin
     await system.refusal(Verb.CLOSE, RENLI, noted=True, restricted=True)
     await system.act(Verb.CONFIRM, LEAD, proposal=proposal.proposal)
 
-    changes_seen = {one.event.change for one in system.emitted if isinstance(one.event, DutyChanged)}
+    changes_seen = {outbound.event.change for outbound in system.emitted if isinstance(outbound.event, DutyChanged)}
     assert changes_seen == {"created", "reminded", "missed", "fulfilled", "fulfilled_late"}
     assert ordinary_view(system) == []
 
@@ -763,7 +773,7 @@ async def test_the_ordinary_log_in_gets_the_same_answer_for_a_restricted_entry_a
     await confirm_all(system, await system.consume(system.finding(FindingCode.MENTAL_DISTRESS)))
 
     assert await system.refusal(Verb.CLOSE, RENLI, noted=True) == before == "not_on_ledger"
-    first, second = (one.event for one in system.emitted if isinstance(one.event, ReferralActionRefused))
+    first, second = (outbound.event for outbound in system.emitted if isinstance(outbound.event, ReferralActionRefused))
     assert first.topic_name == second.topic_name == "referral.case.v1"
 
 
@@ -785,8 +795,8 @@ async def test_restricted_reasons_change_nothing_on_the_ordinary_topics(
                 await system.act(Verb.VISIT, RENLI, at_residence=True, **DIRECTOR)
             if day == 3:
                 system.now = at(system.on, 12)
-                found = system.finding(FindingCode.SUDDEN_HARDSHIP, unit=POLICE, finding=UUID(int=3))
-                await confirm_all(system, await system.consume(found))
+                finding = system.finding(FindingCode.SUDDEN_HARDSHIP, unit=POLICE, finding=UUID(int=3))
+                await confirm_all(system, await system.consume(finding))
             if day == 50:
                 await system.act(Verb.VISIT, RENLI, at_residence=True, **DIRECTOR)
         [proposal] = only(await ask_to_close(system), ProposalMade)
@@ -799,19 +809,19 @@ async def test_restricted_reasons_change_nothing_on_the_ordinary_topics(
 
 
 async def test_restricted_and_ordinary_reasons_are_proposed_separately(system: ReferralHarness) -> None:
-    """Confirmed in either order, the ordinary topics name the ordinary reason alone."""
+    """The ordinary topics name the ordinary reason alone, in either order of confirmation."""
     codes = (FindingCode.SUDDEN_HARDSHIP, FindingCode.MENTAL_DISTRESS)
     for restricted_first in (True, False):
         await system.reset()
         proposals = ledger_proposals(await system.consume(system.finding(*codes)))
-        assert [(one.restricted, one.ledger_reasons) for one in proposals] == [
+        assert [(proposal.restricted, proposal.ledger_reasons) for proposal in proposals] == [
             (False, (LedgerReason.FAMILY_HARDSHIP,)),
             (True, (LedgerReason.MIND_OR_BEHAVIOUR,)),
         ]
         for proposal in reversed(proposals) if restricted_first else proposals:
             await system.act(Verb.CONFIRM, RENLI, proposal=proposal.proposal)
-        changes_seen = only((one.event for one in system.emitted), LedgerEntryChanged)
-        assert [(one.change, one.reasons) for one in changes_seen if not one.restricted] == [
+        changes_seen = only((outbound.event for outbound in system.emitted), LedgerEntryChanged)
+        assert [(each.change, each.reasons) for each in changes_seen if not each.restricted] == [
             ("opened", (LedgerReason.FAMILY_HARDSHIP,))
         ]
 
@@ -819,9 +829,12 @@ async def test_restricted_and_ordinary_reasons_are_proposed_separately(system: R
 async def test_a_refusal_about_a_restricted_finding_is_restricted(system: ReferralHarness) -> None:
     finding = system.finding(FindingCode.SUSPECTED_VIOLENCE)
     await system.consume(finding)
-    known = finding.event.finding  # type: ignore[attr-defined]
+    finding_id = finding.event.finding  # type: ignore[attr-defined]
 
-    assert await system.refusal(Verb.PHONE_REPORT, "341722-fy", finding=known, child=None, reached=True) == "not_yours"
+    assert (
+        await system.refusal(Verb.PHONE_REPORT, "341722-fy", finding=finding_id, child=None, reached=True)
+        == "not_yours"
+    )
     assert ordinary_view(system) == []
 
 
@@ -842,9 +855,9 @@ async def test_a_refusal_about_a_restricted_finding_is_restricted(system: Referr
     ],
 )
 def test_periods_are_calendar_periods(day: date, months: int, label: str, first: date, last: date) -> None:
-    found = period_of(day, months)
+    period = period_of(day, months)
 
-    assert (found.label, found.first, found.last) == (label, first, last)
+    assert (period.label, period.first, period.last) == (label, first, last)
 
 
 async def test_the_cadence_of_2026_asks_for_a_visit_a_month(system: ReferralHarness) -> None:

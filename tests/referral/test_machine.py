@@ -64,7 +64,7 @@ def a_referral(state: ReferralState = ReferralState.SENT, **changes: Any) -> Ref
 
 
 def join(
-    referral: Referral, when: datetime, level: Level = Level.L2, source: UUID | None = ANOTHER, **changes: Any
+    referral: Referral, at_time: datetime, level: Level = Level.L2, source: UUID | None = ANOTHER, **changes: Any
 ) -> tuple[AppliedTransition, ...]:
     """Join another finding, by default one of the same township."""
     values: dict[str, Any] = {
@@ -72,7 +72,7 @@ def join(
         "receiver": SCHOOLS,
         "reporter_unit": None if source is None else RENLI,
     }
-    return machine.join(referral, RULES, SENDER, when, level=level, source=source, **values | changes)
+    return machine.join(referral, RULES, SENDER, at_time, level=level, source=source, **values | changes)
 
 
 def make_transition(referral: Referral, transition: Transition) -> tuple[AppliedTransition, ...]:
@@ -269,7 +269,7 @@ def test_the_second_return_is_escalated_immediately_and_a_third_is_refused() -> 
         make_transition(assigned.referral, Transition.RETURNED)
 
 
-def test_the_coordinating_unit_assigns_only_what_was_escalated_to_it() -> None:
+def test_the_coordinating_unit_assigns_only_referrals_escalated_to_it() -> None:
     [first] = make_transition(a_referral(), Transition.RETURNED)
 
     with pytest.raises(TransitionRefused, match="not_yours"):
@@ -435,7 +435,7 @@ def test_another_finding_does_not_postpone_a_due_call() -> None:
     assert joined.referral.phone_by == NOW + timedelta(hours=1)
 
 
-def test_the_sender_cannot_withdraw_what_others_have_reported_too() -> None:
+def test_the_sender_cannot_withdraw_a_referral_that_others_have_reported_too() -> None:
     [joined] = machine.join(
         a_referral(),
         RULES,
@@ -456,7 +456,7 @@ def test_the_sender_cannot_withdraw_what_others_have_reported_too() -> None:
 
 
 def test_a_deadline_in_an_unpublished_year_is_provisional_and_is_recomputed_from_its_start() -> None:
-    """Sent as L3 in November, and raised to L2 on the last day of the published calendar."""
+    """The referral is sent as L3 in November and raised to L2 on the last day of the published calendar."""
     raised_at = at(date(2026, 12, 31))
     [sent] = machine.send(a_referral(ReferralState.DRAFT, level=Level.L3), RULES, SENDER)
     [risen] = join(replace(sent.referral, expired=("accept", "result")), raised_at, Level.L2, None)
@@ -471,7 +471,7 @@ def test_a_deadline_in_an_unpublished_year_is_provisional_and_is_recomputed_from
 
 
 def test_a_deadline_kept_when_the_level_rose_gains_no_time_when_a_year_is_published() -> None:
-    """Due by the end of 28 December; raised on the 24th, when the new level allows more time than is left."""
+    """It is due by the end of 28 December and raised on the 24th, when the new level allows more time than is left."""
     due, raised_at = at(date(2026, 12, 29), 0), at(date(2026, 12, 24))
     [risen] = join(a_referral(ReferralState.ACCEPTED, level=Level.L3, result_by=due), raised_at, Level.L2, None)
 
@@ -653,7 +653,7 @@ class AnySequence(RuleBasedStateMachine):
             phone_reported=called,
         )
         self._apply(transitions)
-        assert self.referral.holder is not None, "news of a child lies on a desk that cannot act"
+        assert self.referral.holder is not None, "a unit that cannot act holds the referral"
         if reporter is not None and level is Level.L0 and not called:
             assert "phone_report" in dict(machine.running_deadlines(self.referral)), "no call is due"
 

@@ -1,4 +1,4 @@
-"""A registry per test: its handlers on a database of their own."""
+"""Each test has a registry with its own database."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -15,7 +15,7 @@ TEMPLATE = "registry_template"
 
 @pytest.fixture(scope="session")
 async def database_template(postgres: Any) -> str:
-    """A database with the registry's schema, copied for every test."""
+    """Return the name of a database with the registry's schema, which is copied for every test."""
     admin = await asyncpg.connect(postgres.superuser_dsn)
     await admin.execute(f'CREATE DATABASE "{TEMPLATE}"')
     await admin.close()

@@ -1,4 +1,4 @@
-"""Gives events to the registry's handlers in batches of any size, and reads what they emit and store."""
+"""Applies events to the registry's handlers in batches of any size and reads what they emit and store."""
 
 import asyncio
 import json
@@ -28,7 +28,7 @@ from tests.county import a_county
 from tests.registry.people import Row
 
 MIGRATIONS = Path(handlers.__file__).with_name("migrations")
-SPACE = UUID("00000000-0000-5000-8000-0000000000bb")
+NAMESPACE = UUID("00000000-0000-5000-8000-0000000000bb")
 NOON = datetime(2026, 11, 23, 4, tzinfo=UTC)
 """Noon in the county's time zone."""
 TODAY = date(2026, 11, 23)
@@ -40,7 +40,7 @@ PRIVATE, PUBLIC = new_keys()
 
 
 def an_id(*parts: object) -> UUID:
-    return uuid5(SPACE, "/".join(map(str, parts)))
+    return uuid5(NAMESPACE, "/".join(map(str, parts)))
 
 
 def a_vault() -> Vault:
@@ -57,12 +57,12 @@ def candidate_id(finding: UUID) -> UUID:
     return file_id(f"finding/{finding}")
 
 
-def sealed(identity: dict[str, str], belongs_to: UUID) -> str:
+def sealed_identity(identity: dict[str, str], belongs_to: UUID) -> str:
     plain = json.dumps(identity, ensure_ascii=False).encode()
     return b64encode(Sealer(PUBLIC).batch().seal(plain, str(belongs_to).encode())).decode()
 
 
-def read(row: Row, *, at: datetime = NOON, finding: UUID | None = None) -> RecordRead:
+def record_read(row: Row, *, at: datetime = NOON, finding: UUID | None = None) -> RecordRead:
     """Return the event that intake emits for a row."""
     record = an_id("record", row.key)
     identity = {name.value: text for name, text in row.identity.items()}
@@ -76,14 +76,14 @@ def read(row: Row, *, at: datetime = NOON, finding: UUID | None = None) -> Recor
         recorded_at=at,
         birth_date=None if row.born is None else row.born.isoformat(),
         finding=finding,
-        identity=sealed(identity, record),
+        identity=sealed_identity(identity, record),
         facts=dict(row.facts),
         content=str(an_id("content", repr((row.identity, row.born, row.facts, row.flags)))),
         flags=row.flags,
     )
 
 
-def disappeared(row: Row, period: str = "2027H1") -> RecordDisappeared:
+def record_disappeared(row: Row, period: str = "2027H1") -> RecordDisappeared:
     return RecordDisappeared(
         record=an_id("record", row.key),
         unit=row.unit,
@@ -93,7 +93,7 @@ def disappeared(row: Row, period: str = "2027H1") -> RecordDisappeared:
     )
 
 
-def ended(
+def submission_ended(
     row: Row, period: str = "2027H1", valid_on: date = date(2027, 3, 31), coverage: Literal["full", "delta"] = "full"
 ) -> SubmissionEnded:
     return SubmissionEnded(
@@ -106,7 +106,7 @@ def ended(
     )
 
 
-def reported(
+def finding_reported(
     name: str = "finding",
     *,
     child: UUID | None = None,
@@ -116,7 +116,7 @@ def reported(
 ) -> FindingReported:
     """Return the event that intake emits for a teacher's report."""
     finding = an_id(name)
-    who = {field.value: text for field, text in (identity or {}).items()}
+    fields = {field.value: text for field, text in (identity or {}).items()}
     return FindingReported(
         finding=finding,
         unit="341722-jtj",
@@ -128,13 +128,13 @@ def reported(
         township=township,
         on=TODAY,
         recorded_at=NOON,
-        has_identity=bool(who),
-        identity=sealed_as or sealed(who, finding),
+        has_identity=bool(fields),
+        identity=sealed_as or sealed_identity(fields, finding),
         ce_id=an_id("ce", name),
     )
 
 
-def action(
+def an_action(
     verb: Verb, *, unit: str = MZJ, role: str = "county_civil_affairs", name: str = "", **more: Any
 ) -> ActionAccepted:
     ce_id = an_id("action", verb, name, *sorted(more.items()))
@@ -177,10 +177,10 @@ class Registry:
         return await self._apply(handlers.on_records, events, "intake.record.v1", partition, size, at)
 
     async def rows(self, *rows: Row, size: int = 1000, partition: int = 0) -> list[Event]:
-        return await self.consume(*(read(row) for row in rows), size=size, partition=partition)
+        return await self.consume(*(record_read(row) for row in rows), size=size, partition=partition)
 
     async def act(self, *events: Event, size: int = 1000, partition: int = 1) -> list[Event]:
-        """Apply persons' decisions."""
+        """Apply actions of persons."""
         return await self._apply(handlers.on_actions, events, "intake.action.v1", partition, size, NOON)
 
     async def report(self, *events: Event, size: int = 1000, partition: int = 2) -> list[Event]:
@@ -191,19 +191,21 @@ class Registry:
         """Apply events of the referral service."""
         return await self._apply(disclosures.on_referrals, events, "referral.case.v1", partition, size, NOON)
 
-    async def play(self, log: Sequence[Step], size: int = 1000) -> list[Event]:
+    async def apply_log(self, log: Sequence[Step], size: int = 1000) -> list[Event]:
         """Apply a log in batches of at most this size, each of one partition."""
         emitted: list[OutboundEvent] = []
-        inbound = [one for step in log for one in self.batch([step.event], step.topic, step.partition, step.at).events]
-        for (topic, partition), run in groupby(inbound, key=lambda one: (one.topic, one.partition)):
+        inbound = [
+            each for step in log for each in self.batch([step.event], step.topic, step.partition, step.at).events
+        ]
+        for (topic, partition), run in groupby(inbound, key=lambda each: (each.topic, each.partition)):
             events = list(run)
             for handler, start in product(HANDLERS[topic], range(0, len(events), size)):
                 batch = Batch(events[start : start + size], topic, partition, TODAY, NOON, self.county, PARTITIONS)
                 async with self.tx.transaction():
                     emitted += await handler(batch, self.tx, vault=self.vault)
-        read = [_as_read(one.event) for one in emitted]
-        self.events += read
-        return read
+        read_back = [_as_read(each.event) for each in emitted]
+        self.events += read_back
+        return read_back
 
     async def complete_the_day(self, limit: int = 500) -> list[Event]:
         """Run the end of the day for every output partition."""
@@ -225,12 +227,12 @@ class Registry:
                     "341722",
                 )
                 async with self.tx.transaction():
-                    done = await handlers.on_day(page, self.tx)
-                emitted += done.events
-                resume = done.resume
+                    result = await handlers.on_day(page, self.tx)
+                emitted += result.events
+                resume = result.resume
                 if resume is None:
                     break
-        return [_as_read(one.event) for one in emitted]
+        return [_as_read(outbound.event) for outbound in emitted]
 
     async def blocks(self, other: "Registry", work: asyncio.Task[Any]) -> bool:
         """Return whether the other registry's work waits for a lock of this transaction, instead of ending."""
@@ -240,9 +242,9 @@ class Registry:
         return not work.done()
 
     async def child_of(self, row: Row) -> UUID:
-        found = await self.tx.fetchval("SELECT child_id FROM record WHERE record_id = $1", an_id("record", row.key))
-        assert isinstance(found, UUID)
-        return found
+        child = await self.tx.fetchval("SELECT child_id FROM record WHERE record_id = $1", an_id("record", row.key))
+        assert isinstance(child, UUID)
+        return child
 
     async def clusters(self) -> set[frozenset[UUID]]:
         """Return the sets of records that are in one file."""
@@ -258,7 +260,7 @@ class Registry:
         return int(await self.tx.fetchval(f"SELECT count(*) FROM {table}"))
 
     async def state(self) -> dict[str, list[str]]:
-        """Return all that the registry stores, decrypted, without how often an agency was sent the newest."""
+        """Return all that the registry stores, decrypted, without the number of disclosures that an agency was sent."""
         tables = {}
         for table, columns in {
             "child": "*",
@@ -277,17 +279,17 @@ class Registry:
             tables[table] = sorted(repr(dict(row.items())) for row in rows)
         children = [row["child_id"] for row in await self.tx.fetch("SELECT child_id FROM child")]
         findings = [row["finding_id"] for row in await self.tx.fetch("SELECT finding_id FROM finding")]
-        for name, found in (
+        for name, values in (
             ("identity", await identity_of(self.tx, self.vault, children)),
             ("report", await report_of(self.tx, self.vault, findings)),
         ):
-            tables[name] = sorted(repr((one, sorted(who.items()))) for one, who in found.items())
+            tables[name] = sorted(repr((owner, sorted(fields.items()))) for owner, fields in values.items())
         return tables
 
     def snapshot(self, child: UUID) -> ChildChanged:
         """Return the child's newest snapshot."""
-        found = [one for one in only(self.events, ChildChanged) if one.child == child]
-        return max(found, key=lambda one: one.child_version)
+        snapshots = [file for file in only(self.events, ChildChanged) if file.child == child]
+        return max(snapshots, key=lambda file: file.child_version)
 
     def chosen(self, child: UUID) -> dict[FactName, Any]:
         return {fact.name: fact.value for fact in self.snapshot(child).facts if fact.chosen}
@@ -322,14 +324,14 @@ class Registry:
             batch = replace(whole, events=whole.events[start : start + size])
             async with self.tx.transaction():
                 emitted += await handler(batch, self.tx, vault=self.vault)
-        for one in emitted:
-            assert one.time == at
-            if one.bypass_coalescing:
-                assert isinstance(one.event, ChildChanged)
-                self.bypassing_coalescing.append(one.event)
-        read = [_as_read(one.event) for one in emitted]
-        self.events += read
-        return read
+        for outbound in emitted:
+            assert outbound.time == at
+            if outbound.bypass_coalescing:
+                assert isinstance(outbound.event, ChildChanged)
+                self.bypassing_coalescing.append(outbound.event)
+        read_back = [_as_read(outbound.event) for outbound in emitted]
+        self.events += read_back
+        return read_back
 
 
 def _as_read(event: Event) -> Event:

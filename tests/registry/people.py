@@ -39,7 +39,7 @@ class Row:
 
 
 def a_row(key: str = "row", **changes: object) -> Row:
-    """An ordinary pupil with a number, a mother and a telephone."""
+    """Return the row of an ordinary pupil with an ID number, a mother and a phone."""
     identity = {
         IdentityField.NAME: "例小明",
         IdentityField.ID_NUMBER: a_number(),
@@ -59,13 +59,13 @@ def a_row(key: str = "row", **changes: object) -> Row:
 
 
 def police(row: Row, **changes: object) -> Row:
-    """The same child as the police's register has it."""
+    """Return the same child's row in the register of the police."""
     changed = {"unit": "341722-gaj", "dataset": "hukou", "facts": {FactName.HUKOU_DIVISION: "341702"}} | changes
     return replace(row, key=f"hukou/{row.key}", **changed)  # type: ignore[arg-type]
 
 
 def clinic(row: Row, **changes: object) -> Row:
-    """The same child as the clinic's register has it: without a number."""
+    """Return the same child's row in the register of the clinic, without an ID number."""
     identity = {name: text for name, text in row.identity.items() if name is not IdentityField.ID_NUMBER}
     changed = {
         "unit": "341722-wjw",
@@ -77,5 +77,5 @@ def clinic(row: Row, **changes: object) -> Row:
 
 
 def village(row: Row, **changes: object) -> Row:
-    """The same child on a village's list, kept by hand: without a number."""
+    """Return the same child's row on a village's handwritten list, without an ID number."""
     return replace(clinic(row, **changes), key=f"village/{row.key}", unit="341722-renli", dataset="village")

@@ -1,4 +1,4 @@
-"""The priority consumer assigns a finding to a child immediately; matching comes later and the finding follows it."""
+"""The priority consumer assigns a finding to a child immediately; later it follows the matching of its record."""
 
 import asyncio
 from dataclasses import replace
@@ -11,112 +11,112 @@ from contracts.registry import ChildChanged, FileReassigned, FindingAssigned, Re
 from contracts.vocabulary import FactName, IdentityField, Verb
 from services.registry import handlers
 from services.registry.identity import identity_of, report_of
-from tests.registry.harness import Registry, action, an_id, candidate_id, only, read, reported
+from tests.registry.harness import Registry, an_action, an_id, candidate_id, finding_reported, only, record_read
 from tests.registry.people import Row, a_row, clinic, police
 
 
-def as_found(row: Row, name: str = "finding") -> Row:
-    """The identity that a teacher gave with a finding, as a record of its own kind."""
+def a_finding_record(row: Row, name: str = "finding") -> Row:
+    """Return the record of the identity that a teacher gave with a finding."""
     return replace(row, key=f"finding/{name}", unit="341722-jtj", dataset="finding", period=None, facts={})
 
 
-async def test_a_finding_about_a_stranger_opens_a_candidate_and_goes_on(registry: Registry) -> None:
-    emitted = await registry.report(reported())
+async def test_a_finding_about_an_unknown_child_opens_a_candidate_and_is_assigned_to_it(registry: Registry) -> None:
+    emitted = await registry.report(finding_reported())
 
-    [passed] = only(emitted, FindingAssigned)
-    assert passed.candidate
-    assert passed.child == candidate_id(an_id("finding"))
-    assert passed.township == "341722100"
+    [assigned] = only(emitted, FindingAssigned)
+    assert assigned.candidate
+    assert assigned.child == candidate_id(an_id("finding"))
+    assert assigned.township == "341722100"
     [file] = only(emitted, ChildChanged)
-    assert (file.child, file.state, file.child_version, file.facts) == (passed.child, "candidate", 1, ())
+    assert (file.child, file.state, file.child_version, file.facts) == (assigned.child, "candidate", 1, ())
 
 
-async def test_a_finding_that_names_a_child_is_about_that_child(registry: Registry) -> None:
+async def test_a_finding_that_names_a_child_is_assigned_to_that_child(registry: Registry) -> None:
     row = a_row(facts={FactName.RESIDENCE_DIVISION: "341722100201"})
     await registry.rows(row)
     child = await registry.child_of(row)
 
-    emitted = await registry.report(reported(child=child, township=None))
+    emitted = await registry.report(finding_reported(child=child, township=None))
 
-    [passed] = only(emitted, FindingAssigned)
-    assert (passed.child, passed.candidate) == (child, False)
-    assert (passed.township, passed.residence_division) == ("341722100", "341722100201")
+    [assigned] = only(emitted, FindingAssigned)
+    assert (assigned.child, assigned.candidate) == (child, False)
+    assert (assigned.township, assigned.residence_division) == ("341722100", "341722100201")
     assert only(emitted, ChildChanged) == []
 
 
-async def test_a_finding_that_names_an_unknown_child_is_never_lost(registry: Registry) -> None:
-    """It goes on about a candidate of the registry's own: no unit can open a file under an id that it made up."""
-    emitted = await registry.report(reported(child=an_id("nobody")))
+async def test_a_finding_that_names_an_unknown_child_is_assigned_to_a_candidate(registry: Registry) -> None:
+    """The candidate has an id of the registry, because a unit cannot choose the id of a file."""
+    emitted = await registry.report(finding_reported(child=an_id("nobody")))
 
-    [passed] = only(emitted, FindingAssigned)
-    assert (passed.child, passed.candidate) == (candidate_id(an_id("finding")), True)
+    [assigned] = only(emitted, FindingAssigned)
+    assert (assigned.child, assigned.candidate) == (candidate_id(an_id("finding")), True)
     [refused] = only(emitted, RegistryActionRefused)
     assert (refused.code, refused.verb, refused.unit) == ("unknown_child", Verb.REPORT, "341722-jtj")
 
 
-async def test_a_finding_whose_identity_does_not_open_goes_on_all_the_same(registry: Registry) -> None:
-    emitted = await registry.report(reported(sealed_as="bm90IHNlYWxlZA=="))
+async def test_a_finding_whose_identity_cannot_be_decrypted_is_assigned(registry: Registry) -> None:
+    emitted = await registry.report(finding_reported(sealed_as="bm90IHNlYWxlZA=="))
 
     assert len(only(emitted, FindingAssigned)) == 1
     assert await registry.tx.fetchval("SELECT sealed IS NOT NULL FROM finding")
 
 
-async def test_a_finding_about_a_merged_file_is_about_the_survivor(registry: Registry) -> None:
+async def test_a_finding_about_a_merged_file_is_assigned_to_the_survivor(registry: Registry) -> None:
     one, other = a_row("one"), police(a_row("other", id_number=None, guardian_id_number=None))
     await registry.rows(one, other)
     survivor, absorbed = await registry.child_of(one), await registry.child_of(other)
-    await registry.act(action(Verb.MERGE, child=survivor, other=absorbed))
+    await registry.act(an_action(Verb.MERGE, child=survivor, other=absorbed))
 
-    [passed] = only(await registry.report(reported(child=absorbed)), FindingAssigned)
+    [assigned] = only(await registry.report(finding_reported(child=absorbed)), FindingAssigned)
 
-    assert passed.child == survivor
+    assert assigned.child == survivor
 
 
 @pytest.mark.parametrize("size", [1, 1000])
-async def test_the_record_after_the_finding_matches_and_the_finding_follows(registry: Registry, size: int) -> None:
+async def test_a_finding_follows_its_record_to_the_file_that_it_matches(registry: Registry, size: int) -> None:
     """The candidate is absorbed by the file that its identity belongs to."""
     row = a_row()
     await registry.rows(row, size=size)
     child = await registry.child_of(row)
-    [passed] = only(await registry.report(reported()), FindingAssigned)
+    [assigned] = only(await registry.report(finding_reported()), FindingAssigned)
 
-    emitted = await registry.consume(read(as_found(clinic(row)), finding=an_id("finding")), size=size)
+    emitted = await registry.consume(record_read(a_finding_record(clinic(row)), finding=an_id("finding")), size=size)
 
-    [handed] = only(emitted, FileReassigned)
-    assert (handed.child, handed.from_child, handed.reason) == (child, passed.child, "matched")
-    assert registry.snapshot(passed.child).absorbed_by == child
-    assert registry.snapshot(child).absorbs == (passed.child,)
+    [reassignment] = only(emitted, FileReassigned)
+    assert (reassignment.child, reassignment.from_child, reassignment.reason) == (child, assigned.child, "matched")
+    assert registry.snapshot(assigned.child).absorbed_by == child
+    assert registry.snapshot(child).absorbs == (assigned.child,)
     assert registry.snapshot(child).sources == ("school",)
 
 
-async def test_the_record_before_the_finding_is_remembered(registry: Registry) -> None:
+async def test_a_finding_after_its_record_is_assigned_to_the_records_child(registry: Registry) -> None:
     row = a_row()
     await registry.rows(row)
     child = await registry.child_of(row)
-    await registry.consume(read(as_found(clinic(row)), finding=an_id("finding")))
+    await registry.consume(record_read(a_finding_record(clinic(row)), finding=an_id("finding")))
 
-    emitted = await registry.report(reported())
+    emitted = await registry.report(finding_reported())
 
-    [passed] = only(emitted, FindingAssigned)
-    assert (passed.child, passed.candidate) == (child, False)
+    [assigned] = only(emitted, FindingAssigned)
+    assert (assigned.child, assigned.candidate) == (child, False)
     assert await registry.count("child") == 1
 
 
-async def test_a_record_of_a_stranger_before_the_finding_opens_the_same_candidate(registry: Registry) -> None:
-    await registry.consume(read(as_found(a_row()), finding=an_id("finding")))
+async def test_a_record_of_an_unknown_child_before_its_finding_opens_the_same_candidate(registry: Registry) -> None:
+    await registry.consume(record_read(a_finding_record(a_row()), finding=an_id("finding")))
     [file] = only(registry.events, ChildChanged)
 
-    emitted = await registry.report(reported())
+    emitted = await registry.report(finding_reported())
 
-    [passed] = only(emitted, FindingAssigned)
-    assert (passed.child, passed.candidate) == (file.child, True)
+    [assigned] = only(emitted, FindingAssigned)
+    assert (assigned.child, assigned.candidate) == (file.child, True)
     assert file.child == candidate_id(an_id("finding"))
     assert only(emitted, ChildChanged) == []
 
 
 async def test_a_departments_record_puts_a_candidate_on_file(registry: Registry) -> None:
-    await registry.report(reported())
-    await registry.consume(read(as_found(a_row()), finding=an_id("finding")))
+    await registry.report(finding_reported())
+    await registry.consume(record_read(a_finding_record(a_row()), finding=an_id("finding")))
 
     emitted = await registry.rows(a_row())
 
@@ -127,50 +127,50 @@ async def test_a_departments_record_puts_a_candidate_on_file(registry: Registry)
 
 
 async def test_the_identity_of_a_finding_with_a_named_child_stays_with_that_child(registry: Registry) -> None:
-    """The teacher chose the child from the list: what the identity looks like does not overrule that."""
+    """The teacher chose the child from the list, and the identity fields do not overrule that."""
     one, other = a_row("one"), a_row("other", name="例大山", id_number=None, guardian_id_number=None)
     await registry.rows(one, other)
-    await registry.report(reported(child=await registry.child_of(other)))
+    await registry.report(finding_reported(child=await registry.child_of(other)))
 
-    await registry.consume(read(as_found(one), finding=an_id("finding")))
+    await registry.consume(record_read(a_finding_record(one), finding=an_id("finding")))
 
-    assert await registry.child_of(as_found(one)) == await registry.child_of(other)
+    assert await registry.child_of(a_finding_record(one)) == await registry.child_of(other)
     await registry.rows(one)
-    assert await registry.child_of(as_found(one)) == await registry.child_of(other)
+    assert await registry.child_of(a_finding_record(one)) == await registry.child_of(other)
 
 
 async def test_two_findings_about_one_child_become_one_file(registry: Registry) -> None:
-    first, second = as_found(a_row(), "first"), as_found(a_row(), "second")
-    emitted = await registry.report(reported("first"), reported("second"))
-    assert len({passed.child for passed in only(emitted, FindingAssigned)}) == 2
+    first, second = a_finding_record(a_row(), "first"), a_finding_record(a_row(), "second")
+    emitted = await registry.report(finding_reported("first"), finding_reported("second"))
+    assert len({assigned.child for assigned in only(emitted, FindingAssigned)}) == 2
 
-    await registry.consume(read(first, finding=an_id("first")), read(second, finding=an_id("second")))
+    await registry.consume(record_read(first, finding=an_id("first")), record_read(second, finding=an_id("second")))
 
     assert await registry.child_of(first) == await registry.child_of(second)
     assert registry.snapshot(await registry.child_of(first)).state == "candidate"
 
 
 async def test_the_reporter_is_stored_apart_from_the_childs_identity(registry: Registry) -> None:
-    who = {
+    fields = {
         IdentityField.NAME: "例小明",
         IdentityField.REPORTER: "例老师",
         IdentityField.NARRATIVE: "例：多日无人照看",
     }
-    [passed] = only(await registry.report(reported(identity=who)), FindingAssigned)
+    [assigned] = only(await registry.report(finding_reported(identity=fields)), FindingAssigned)
 
-    identity = await identity_of(registry.tx, registry.vault, [passed.child])
+    identity = await identity_of(registry.tx, registry.vault, [assigned.child])
     report = await report_of(registry.tx, registry.vault, [an_id("finding")])
 
-    assert identity == {passed.child: {IdentityField.NAME: "例小明"}}
+    assert identity == {assigned.child: {IdentityField.NAME: "例小明"}}
     assert report[an_id("finding")][IdentityField.REPORTER] == "例老师"
 
 
-async def test_what_a_department_says_of_a_child_goes_before_what_came_with_a_finding(registry: Registry) -> None:
+async def test_a_departments_identity_fields_precede_those_of_a_finding(registry: Registry) -> None:
     row = a_row()
     await registry.rows(row)
     child = await registry.child_of(row)
     nickname = {IdentityField.NAME: "例毛毛", IdentityField.ADDRESS: "例村1号"}
-    await registry.report(reported(child=child, identity=nickname))
+    await registry.report(finding_reported(child=child, identity=nickname))
 
     identity = (await identity_of(registry.tx, registry.vault, [child]))[child]
 
@@ -179,10 +179,12 @@ async def test_what_a_department_says_of_a_child_goes_before_what_came_with_a_fi
 
 
 async def test_the_priority_consumer_ignores_actions_of_other_kinds(registry: Registry) -> None:
-    assert await registry.report(action(Verb.VERIFY, child=an_id("x")), action(Verb.ACCEPT, child=an_id("x"))) == []
+    assert (
+        await registry.report(an_action(Verb.VERIFY, child=an_id("x")), an_action(Verb.ACCEPT, child=an_id("x"))) == []
+    )
 
 
-async def test_finding_and_record_at_the_same_moment_agree_on_the_child(registry: Registry, database: Any) -> None:
+async def test_a_concurrent_finding_and_record_agree_on_the_child(registry: Registry, database: Any) -> None:
     """Whichever partition commits first, the other waits for it and uses its child."""
     row = a_row()
     await registry.rows(row)
@@ -193,13 +195,13 @@ async def test_finding_and_record_at_the_same_moment_agree_on_the_child(registry
 
     async def records() -> None:
         async with registry.tx.transaction():
-            batch = registry.batch([read(as_found(clinic(row)), finding=an_id("finding"))])
+            batch = registry.batch([record_read(a_finding_record(clinic(row)), finding=an_id("finding"))])
             await handlers.on_records(batch, registry.tx, vault=registry.vault)
-            waiting = asyncio.create_task(other.report(reported()))
-            assert await registry.blocks(other, waiting), "the priority consumer waits for a matching that is under way"
+            waiting = asyncio.create_task(other.report(finding_reported()))
+            assert await registry.blocks(other, waiting), "the priority consumer waits for a concurrent matching"
         await waiting
 
     await records()
-    [passed] = only(other.events, FindingAssigned)
-    assert passed.child == child
+    [assigned] = only(other.events, FindingAssigned)
+    assert assigned.child == child
     await other.tx.close()

@@ -1,4 +1,4 @@
-"""One log, applied with other batch boundaries, with duplicates, in another order of partitions, and replayed."""
+"""One log is applied with other batch boundaries, with duplicates, in another order of partitions and again."""
 
 import json
 import random
@@ -37,25 +37,25 @@ from services.registry.identity import identity_of
 from services.registry.vault import Vault
 from tests.county import a_county
 from tests.registry.harness import (
+    NAMESPACE,
     NOON,
     PARTITIONS,
     PRIVATE,
-    SPACE,
     Registry,
     Step,
-    action,
+    an_action,
     an_id,
-    disappeared,
-    ended,
     file_id,
+    finding_reported,
     only,
-    read,
-    reported,
+    record_disappeared,
+    record_read,
+    submission_ended,
     with_keys,
 )
 from tests.registry.people import FATHER, MOTHER, PHONE, Row, a_number, a_row, clinic, police
-from tests.registry.test_disclosures import EC, GAJ, moved, opened, public
-from tests.runtime.harness import applied
+from tests.registry.test_disclosures import EC, GAJ, decrypted, public, referral_changed
+from tests.runtime.harness import dispatch_and_drain
 
 RECORDS, ACTIONS, CASES = "intake.record.v1", "intake.action.v1", "referral.case.v1"
 CONSUMERS = {RECORDS: ("main",), ACTIONS: ("main", "priority"), CASES: ("disclosures",)}
@@ -68,27 +68,27 @@ def input_partition(born: date | None) -> int:
     return partition_of("" if born is None else born.isoformat(), PARTITIONS)
 
 
-def a_child_of(chance: random.Random, n: int, born: date) -> Row:
-    """One of some children who have much in common, as one department has it today."""
+def a_child_of(rng: random.Random, n: int, born: date) -> Row:
+    """Return a department's row about one of some children who have much in common."""
     row = a_row(
         f"{n}",
         born=born,
         name=["例小明", "例小亮", "例小名", "例□明"][n % 4],
-        id_number=chance.choice([a_number(born, sequence=n + 1), None]),
-        guardian_id_number=chance.choice([MOTHER, FATHER, None]),
-        guardian_phone=chance.choice([PHONE, None]),
+        id_number=rng.choice([a_number(born, sequence=n + 1), None]),
+        guardian_id_number=rng.choice([MOTHER, FATHER, None]),
+        guardian_phone=rng.choice([PHONE, None]),
         facts={
-            FactName.SCHOOL_GRADE: chance.randint(1, 3),
-            FactName.RESIDENCE_SINCE: f"2025-0{chance.randint(1, 9)}-01",
+            FactName.SCHOOL_GRADE: rng.randint(1, 3),
+            FactName.RESIDENCE_SINCE: f"2025-0{rng.randint(1, 9)}-01",
         },
-        valid_on=date(2026, chance.choice([3, 9]), 30),
+        valid_on=date(2026, rng.choice([3, 9]), 30),
     )
-    return chance.choice([row, police(row, facts={FactName.SCHOOL_GRADE: 9}), clinic(row)])
+    return rng.choice([row, police(row, facts={FactName.SCHOOL_GRADE: 9}), clinic(row)])
 
 
-def a_log(seed: int, asked: Sequence[UUID] = (), size: int = 400, vault: Vault | None = None) -> list[Step]:
-    """Half a year of a county: rows that change, come back, change their birth date; findings, decisions, referrals."""
-    chance = random.Random(seed)
+def a_log(seed: int, review_ids: Sequence[UUID] = (), size: int = 400, vault: Vault | None = None) -> list[Step]:
+    """Return half a year's events: rows that change or come back, findings, decisions and referrals."""
+    rng = random.Random(seed)
     rows: dict[str, Row] = {}
     children: list[UUID] = []
     findings: list[UUID] = []
@@ -96,12 +96,12 @@ def a_log(seed: int, asked: Sequence[UUID] = (), size: int = 400, vault: Vault |
     log: list[Step] = []
     while len(log) < size:
         at = NOON + timedelta(hours=len(log))
-        topic = chance.choice([RECORDS, RECORDS, RECORDS, ACTIONS, CASES])
-        partition = input_partition(chance.choice(DAYS)) if topic == RECORDS else chance.randrange(PARTITIONS)
-        for _ in range(chance.randint(3, 25)):
+        topic = rng.choice([RECORDS, RECORDS, RECORDS, ACTIONS, CASES])
+        partition = input_partition(rng.choice(DAYS)) if topic == RECORDS else rng.randrange(PARTITIONS)
+        for _ in range(rng.randint(3, 25)):
             at += timedelta(minutes=1)
             if topic == RECORDS:
-                event = _record(chance, partition, rows, findings, log, at)
+                event = _record(rng, partition, rows, findings, log, at)
                 log += [
                     Step(topic, place, event, at) for place in (range(PARTITIONS) if event.broadcast else [partition])
                 ]
@@ -110,11 +110,11 @@ def a_log(seed: int, asked: Sequence[UUID] = (), size: int = 400, vault: Vault |
                 break
             elif topic == ACTIONS:
                 log.append(
-                    Step(topic, partition, _action(chance, len(log), rows, children, findings, merged, asked), at)
+                    Step(topic, partition, _action(rng, len(log), rows, children, findings, merged, review_ids), at)
                 )
             else:
-                number = chance.randrange(6)
-                state, move = chance.choice(
+                number = rng.randrange(6)
+                state, move = rng.choice(
                     [
                         (ReferralState.SENT, Transition.SENT),
                         (ReferralState.CLOSED, Transition.CLOSED),
@@ -124,80 +124,85 @@ def a_log(seed: int, asked: Sequence[UUID] = (), size: int = 400, vault: Vault |
                 version = len(log)
                 child = children[number % len(children)]
                 log.append(
-                    Step(topic, partition, moved(child, version, state, move=move, referral=an_id("r", number)), at)
+                    Step(
+                        topic,
+                        partition,
+                        referral_changed(child, version, state, transition=move, referral=an_id("r", number)),
+                        at,
+                    )
                 )
     return log
 
 
 def _record(
-    chance: random.Random, partition: int, rows: dict[str, Row], findings: list[UUID], log: list[Step], at: Any
+    rng: random.Random, partition: int, rows: dict[str, Row], findings: list[UUID], log: list[Step], at: Any
 ) -> Any:
     born = next(day for day in DAYS if input_partition(day) == partition)
-    roll = chance.random()
+    roll = rng.random()
     if findings and roll < 0.1:
-        finding = chance.choice(findings)
-        row = a_child_of(chance, chance.randrange(10), born)
-        return read(
+        finding = rng.choice(findings)
+        row = a_child_of(rng, rng.randrange(10), born)
+        return record_read(
             replace(row, key=f"finding/{finding}", unit="341722-jtj", dataset="finding", period=None),
             finding=finding,
             at=at,
         )
     here = [row for row in rows.values() if row.born == born]
     if roll < 0.75 or not here:
-        row = a_child_of(chance, chance.randrange(10), born)
+        row = a_child_of(rng, rng.randrange(10), born)
         rows[row.key] = row
-        return read(row, at=at)
+        return record_read(row, at=at)
     if roll < 0.9:
-        return disappeared(chance.choice(here))
+        return record_disappeared(rng.choice(here))
     day = date(2026, 12, 31) + timedelta(days=len(log))
-    return ended(chance.choice(here), f"2027H{1 + len(log) % 2}", day)
+    return submission_ended(rng.choice(here), f"2027H{1 + len(log) % 2}", day)
 
 
 def _action(
-    chance: random.Random,
+    rng: random.Random,
     n: int,
     rows: dict[str, Row],
     children: list[UUID],
     findings: list[UUID],
     merged: list[tuple[UUID, UUID]],
-    asked: Sequence[UUID],
+    review_ids: Sequence[UUID],
 ) -> Any:
-    one, other = chance.choice(children), chance.choice(children)
-    if asked and chance.random() < 0.3:
-        return action(chance.choice([Verb.CONFIRM, Verb.DECLINE]), name=str(n), proposal=chance.choice(asked))
-    verb = chance.choice([Verb.REPORT, Verb.VERIFY, Verb.MERGE, Verb.SPLIT, Verb.SPLIT])
+    one, other = rng.choice(children), rng.choice(children)
+    if review_ids and rng.random() < 0.3:
+        return an_action(rng.choice([Verb.CONFIRM, Verb.DECLINE]), name=str(n), proposal=rng.choice(review_ids))
+    verb = rng.choice([Verb.REPORT, Verb.VERIFY, Verb.MERGE, Verb.SPLIT, Verb.SPLIT])
     if verb is Verb.REPORT:
-        event = reported(
-            f"finding {n}", child=chance.choice([None, one]), identity={IdentityField.ADDRESS: f"例村{n}号"}
+        event = finding_reported(
+            f"finding {n}", child=rng.choice([None, one]), identity={IdentityField.ADDRESS: f"例村{n}号"}
         )
         findings.append(event.finding)
         return event
     if verb is Verb.VERIFY:
-        facts = {chance.choice([FactName.SCHOOL_GRADE, FactName.DISABILITY_GRADE]): chance.randint(1, 4)}
-        return action(verb, name=str(n), child=one, facts=facts, outcome=chance.choice(["confirmed", None]))
+        facts = {rng.choice([FactName.SCHOOL_GRADE, FactName.DISABILITY_GRADE]): rng.randint(1, 4)}
+        return an_action(verb, name=str(n), child=one, facts=facts, outcome=rng.choice(["confirmed", None]))
     if verb is Verb.MERGE:
         merged.append((one, other))
-        return action(verb, name=str(n), child=one, other=other)
-    if merged and chance.random() < 0.6:
-        one, other = chance.choice(merged)
-        return action(verb, name=str(n), child=one, other=other)
-    records = chance.choice([(), (an_id("record", chance.choice(list(rows))),)])
-    return action(verb, name=str(n), child=one, other=chance.choice([other, None]), records=records)
+        return an_action(verb, name=str(n), child=one, other=other)
+    if merged and rng.random() < 0.6:
+        one, other = rng.choice(merged)
+        return an_action(verb, name=str(n), child=one, other=other)
+    records = rng.choice([(), (an_id("record", rng.choice(list(rows))),)])
+    return an_action(verb, name=str(n), child=one, other=rng.choice([other, None]), records=records)
 
 
 async def with_decisions(registry: Registry, seed: int) -> list[Step]:
     """Return the log in which persons also resolve the reviews that the registry requests in it."""
-    asked = [one.review for one in only(await registry.play(a_log(seed)), ReviewRequested)]
+    review_ids = [event.review for event in only(await registry.apply_log(a_log(seed)), ReviewRequested)]
     await registry.reset()
-    return a_log(seed, asked)
+    return a_log(seed, review_ids)
 
 
 # ------------------------------------------------------------------------------------------------- through the runtime
 
 
 @dataclass
-class Running:
-    """The registry's service as it runs, but for Kafka: records go in by hand, the outbox is read."""
+class RunningRegistry:
+    """The registry's service without Kafka: records are dispatched by the test, and the outbox is read."""
 
     service: Service
     registry: Registry
@@ -209,7 +214,7 @@ class Running:
             records = list(run)
             for consumer in CONSUMERS[topic]:
                 for start in range(0, len(records), size):
-                    await applied(self.service.consumers[consumer], records[start : start + size])
+                    await dispatch_and_drain(self.service.consumers[consumer], records[start : start + size])
 
     async def emitted(self) -> list[dict[str, Any]]:
         """Return the outbox in the order of each producer, with disclosures decrypted."""
@@ -217,14 +222,14 @@ class Running:
             "SELECT producer_id, topic, partition, seq, key, value, headers"
             " FROM outbox ORDER BY producer_id, topic, partition, seq"
         )
-        found = []
+        events = []
         for row in rows:
             pairs = row["headers"].split(b"\x00")
             headers = {name.decode(): text.decode() for name, text in zip(pairs[::2], pairs[1::2], strict=True)}
             value = None if row["value"] is None else json.loads(row["value"])
             if value is not None and "jwe" in value:
-                value["jwe"] = opened(SimpleNamespace(jwe=value["jwe"]))  # type: ignore[arg-type]
-            found.append(
+                value["jwe"] = decrypted(SimpleNamespace(jwe=value["jwe"]))  # type: ignore[arg-type]
+            events.append(
                 {
                     "place": (row["producer_id"], row["topic"], row["partition"]),
                     "key": row["key"],
@@ -233,7 +238,7 @@ class Running:
                     "value": value,
                 }
             )
-        return found
+        return events
 
 
 def _records(log: Sequence[Step], *, twice: bool) -> list[Any]:
@@ -243,10 +248,12 @@ def _records(log: Sequence[Step], *, twice: bool) -> list[Any]:
     raws: list[Any] = []
 
     def put(step: Step, number: int, n: int) -> None:
-        place = (step.topic, step.partition)
-        offset = offsets[place] = offsets.get(place, -1) + 1
-        event, one = step.event, an_id("said", n)
-        envelope = Envelope(one, f"/hutong/{COUNTY.code}/said", event.kind, step.at, event.key, COUNTY.code, one)
+        partition = (step.topic, step.partition)
+        offset = offsets[partition] = offsets.get(partition, -1) + 1
+        event, event_id = step.event, an_id("said", n)
+        envelope = Envelope(
+            event_id, f"/hutong/{COUNTY.code}/said", event.kind, step.at, event.key, COUNTY.code, event_id
+        )
         raws.append(
             SimpleNamespace(
                 topic=step.topic,
@@ -259,25 +266,25 @@ def _records(log: Sequence[Step], *, twice: bool) -> list[Any]:
             )
         )
 
-    for _, run in groupby(enumerate(log), key=lambda one: (one[1].topic, one[1].partition)):
+    for _, run in groupby(enumerate(log), key=lambda event_id: (event_id[1].topic, event_id[1].partition)):
         chunk = []
         for n, step in run:
-            place = (step.topic, step.partition)
-            numbers[place] = numbers.get(place, -1) + 1
-            chunk.append((step, numbers[place], n))
+            partition = (step.topic, step.partition)
+            numbers[partition] = numbers.get(partition, -1) + 1
+            chunk.append((step, numbers[partition], n))
         for _ in range(2 if twice else 1):
-            for one in chunk:
-                put(*one)
+            for event_id in chunk:
+                put(*event_id)
     return raws
 
 
 @pytest.fixture
 async def running(
     stack: Any, postgres: Any, database_template: str, tmp_path: Path
-) -> AsyncIterator[Callable[[], Awaitable[Running]]]:
-    """Makes registries, each with a database of its own."""
+) -> AsyncIterator[Callable[[], Awaitable[RunningRegistry]]]:
+    """Return a function that makes registries, each with its own database."""
     admin = await asyncpg.connect(postgres.superuser_dsn)
-    made: list[tuple[str, Running]] = []
+    registries: list[tuple[str, RunningRegistry]] = []
     secrets = tmp_path / "secrets.json"
     secrets.touch(mode=0o600)
     vault = {"master_key": bytes(range(32)), "lookup_key": b"blocking_key" * 6, "child_id_key": b"child-id" * 4}
@@ -288,8 +295,8 @@ async def running(
         )
     )
 
-    async def make() -> Running:
-        name = f"log_{len(made)}_{tmp_path.name}"[:60]
+    async def make() -> RunningRegistry:
+        name = f"log_{len(registries)}_{tmp_path.name}"[:60]
         await admin.execute(f'CREATE DATABASE "{name}" TEMPLATE "{database_template}"')
         dsn = postgres.dsn(postgres.superuser, postgres.superuser_password, name)
         settings = Settings(
@@ -303,36 +310,38 @@ async def running(
         )
         for topic, consumers in CONSUMERS.items():
             for consumer in consumers:
-                places = list(range(PARTITIONS))
-                names = ([consumer] * PARTITIONS, [topic] * PARTITIONS, places)
+                partitions = list(range(PARTITIONS))
+                names = ([consumer] * PARTITIONS, [topic] * PARTITIONS, partitions)
                 await service.context.pool.execute(sql.NEW_PRODUCER_IDS, *names)
-                await service.context.pool.execute(sql.NEW_CURSORS, *names, [0] * PARTITIONS, [str(SPACE)] * PARTITIONS)
-                service.consumers[consumer].ready |= {(topic, place) for place in places}
+                await service.context.pool.execute(
+                    sql.NEW_CURSORS, *names, [0] * PARTITIONS, [str(NAMESPACE)] * PARTITIONS
+                )
+                service.consumers[consumer].ready |= {(topic, partition) for partition in partitions}
         connection = await asyncpg.connect(dsn, server_settings={"search_path": "registry", "timezone": "UTC"})
-        made.append((name, Running(service, Registry(connection, COUNTY))))
-        return made[-1][1]
+        registries.append((name, RunningRegistry(service, Registry(connection, COUNTY))))
+        return registries[-1][1]
 
     yield make
-    for name, one in made:
-        await one.registry.tx.close()
-        await one.service.close()
+    for name, registry in registries:
+        await registry.registry.tx.close()
+        await registry.service.close()
         await admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
     await admin.close()
 
 
 def counted_events(emitted: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the events of which every one counts; of snapshots and disclosures only the newest counts."""
-    return [one for one in emitted if one["type"] not in (ChildChanged.kind, Disclosed.kind)]
+    return [event for event in emitted if event["type"] not in (ChildChanged.kind, Disclosed.kind)]
 
 
 def newest(emitted: list[dict[str, Any]]) -> dict[bytes, dict[str, Any]]:
-    """Each child's newest snapshot, without the version and days of what only grew younger."""
-    found: dict[bytes, dict[str, Any]] = {}
-    for one in emitted:
-        if one["type"] == ChildChanged.kind:
-            known = found.get(one["key"])
-            if known is None or known["child_version"] < one["value"]["child_version"]:
-                found[one["key"]] = one["value"]
+    """Return each child's newest snapshot, without its version and the dates of its facts."""
+    snapshots: dict[bytes, dict[str, Any]] = {}
+    for event in emitted:
+        if event["type"] == ChildChanged.kind:
+            former = snapshots.get(event["key"])
+            if former is None or former["child_version"] < event["value"]["child_version"]:
+                snapshots[event["key"]] = event["value"]
     return {
         key: {
             **value,
@@ -342,39 +351,39 @@ def newest(emitted: list[dict[str, Any]]) -> dict[bytes, dict[str, Any]]:
                 for fact in value["facts"]
             ],
         }
-        for key, value in found.items()
+        for key, value in snapshots.items()
     }
 
 
 @pytest.mark.parametrize("seed", range(1, 3))
 async def test_batch_boundaries_and_duplicates_do_not_change_the_result_of_a_log(
-    registry: Registry, running: Callable[[], Awaitable[Running]], seed: int
+    registry: Registry, running: Callable[[], Awaitable[RunningRegistry]], seed: int
 ) -> None:
-    """Through the runtime, fence and numbers included: the opened state, every event and its id."""
+    """The service with fence and sequence numbers has the same decrypted state and the same events and ids."""
     registry.county = COUNTY
     log = await with_decisions(registry, seed)
-    ways = {"one by one": (1, False), "by seven": (7, False), "at once": (1000, False), "twice": (7, True)}
-    seen: dict[str, tuple[Any, ...]] = {}
-    for way, (size, twice) in ways.items():
-        one = await running()
-        await one.consume(log, size, twice=twice)
-        emitted = await one.emitted()
-        seen[way] = (await one.registry.state(), counted_events(emitted), newest(emitted))
-        assert await one.service.parked() == []
-    state, emitted, _ = seen["one by one"]
+    variants = {"one by one": (1, False), "by seven": (7, False), "at once": (1000, False), "twice": (7, True)}
+    results: dict[str, tuple[Any, ...]] = {}
+    for variant, (size, twice) in variants.items():
+        service = await running()
+        await service.consume(log, size, twice=twice)
+        emitted = await service.emitted()
+        results[variant] = (await service.registry.state(), counted_events(emitted), newest(emitted))
+        assert await service.service.parked() == []
+    state, emitted, _ = results["one by one"]
     kinds: list[type[Event]] = [ReviewRequested, ReviewResolved, FileReassigned, FindingAssigned, FactConflictFound]
     kinds.append(RegistryActionRefused)
     assert {kind.kind for kind in kinds} == {event["type"] for event in emitted}
     assert [name for name, rows in state.items() if not rows] == []
-    for way, found in seen.items():
-        for part, reference in zip(found, seen["one by one"], strict=True):
-            assert part == reference, way
+    for variant, result in results.items():
+        for part, reference in zip(result, results["one by one"], strict=True):
+            assert part == reference, variant
 
 
 def published(events: Sequence[Event], at: datetime = NOON) -> list[Step]:
-    """What intake's outbox makes of these events: each partition in order, one partition after the other."""
+    """Return these events as intake's outbox emits them, one partition after the other."""
     outbox = Outbox("intake", "/hutong/341722/intake/x", TopicCatalogue(TOPICS), PARTITIONS)
-    cause = Envelope(SPACE, "/a-client", "department.End.v1", at, "key", COUNTY.code, SPACE)
+    cause = Envelope(NAMESPACE, "/a-client", "department.End.v1", at, "key", COUNTY.code, NAMESPACE)
     emitted = [
         InboundEvent(event, cause, "department.341722-jtj.v1", 0, n).emit(event) for n, event in enumerate(events)
     ]
@@ -388,74 +397,84 @@ def published(events: Sequence[Event], at: datetime = NOON) -> list[Step]:
 
 
 def half_years(children: Sequence[Row]) -> list[Step]:
-    """The school's file of the spring; what the police say in the autumn, of every second child something else; the
-    school's file of the autumn, in which no row has changed.
+    """Return the school's spring file, the police's autumn file and the school's autumn file, which is unchanged.
+
+    The police's file contradicts the school's for every second child.
     """
     spring = [replace(row, period="2026H1", valid_on=date(2026, 3, 31)) for row in children]
     grades = [{FactName.SCHOOL_GRADE: 5}, {FactName.HUKOU_DIVISION: "341702"}]
     autumn = [police(row, facts=grades[n % 2]) for n, row in enumerate(children)]
-    end = ended(children[0], "2026H2", date(2026, 9, 30))
-    return published([*(read(row) for row in [*spring, *autumn]), ended(spring[0], "2026H1", date(2026, 3, 31)), end])
+    end = submission_ended(children[0], "2026H2", date(2026, 9, 30))
+    return published(
+        [
+            *(record_read(row) for row in [*spring, *autumn]),
+            submission_ended(spring[0], "2026H1", date(2026, 3, 31)),
+            end,
+        ]
+    )
 
 
-async def test_an_unchanged_file_speaks_for_the_children_of_every_partition(
-    running: Callable[[], Awaitable[Running]],
+async def test_an_unchanged_file_confirms_the_facts_of_children_on_every_partition(
+    running: Callable[[], Awaitable[RunningRegistry]],
 ) -> None:
-    """Every child's grade is said of the new half-year, and whoever contradicts it now is reported, whatever the
-    partition; cut differently and heard twice it ends the same.
+    """Every child's grade is dated in the new half-year, and every conflict is reported, on every partition.
+
+    The result does not depend on batch boundaries or duplicates.
     """
     plain = {"guardian_id_number": None, "guardian_name": None, "guardian_phone": None}
     days = [date(2016, 1, 1) + timedelta(days=n) for n in range(24)]
     children = [a_row(str(n), born=day, id_number=a_number(day), **plain) for n, day in enumerate(days)]
     assert {input_partition(row.born) for row in children[::2]} == set(range(PARTITIONS))
     log = half_years(children)
-    seen = []
+    results = []
     for size, twice in ((1, False), (7, False), (1000, False), (7, True)):
-        one = await running()
-        await one.consume(log, size, twice=twice)
-        emitted = await one.emitted()
-        seen.append((await one.registry.state(), counted_events(emitted), newest(emitted)))
-        standing = {str(file_id(an_id("record", row.key))) for row in children}
-        spoken = [event["value"] for event in emitted if event["type"] == ChildChanged.kind]
+        service = await running()
+        await service.consume(log, size, twice=twice)
+        emitted = await service.emitted()
+        results.append((await service.registry.state(), counted_events(emitted), newest(emitted)))
+        child_ids = {str(file_id(an_id("record", row.key))) for row in children}
+        snapshots = [event["value"] for event in emitted if event["type"] == ChildChanged.kind]
         dated = {
             file["child"]
-            for file in spoken
+            for file in snapshots
             for fact in file["facts"]
             if (fact["name"], fact["dataset"]) == (FactName.SCHOOL_GRADE, "school")
             and (fact["period"], fact["valid_on"]) == ("2026H2", "2026-09-30")
         }
-        assert dated == standing
-        told = [event["value"] for event in emitted if event["type"] == FactConflictFound.kind]
+        assert dated == child_ids
+        conflicts = [event["value"] for event in emitted if event["type"] == FactConflictFound.kind]
         contradicted = {str(file_id(an_id("record", row.key))) for row in children[::2]}
-        assert sorted(one["child"] for one in told) == sorted(contradicted)
-        assert {one["name"] for one in told} == {FactName.SCHOOL_GRADE}
-    for found in seen[1:]:
-        assert found == seen[0]
+        assert sorted(conflict["child"] for conflict in conflicts) == sorted(contradicted)
+        assert {conflict["name"] for conflict in conflicts} == {FactName.SCHOOL_GRADE}
+    for result in results[1:]:
+        assert result == results[0]
 
 
-async def test_a_log_replayed_from_its_beginning_gives_the_same(
-    running: Callable[[], Awaitable[Running]],
+async def test_a_replay_of_the_whole_log_has_the_same_result(
+    running: Callable[[], Awaitable[RunningRegistry]],
 ) -> None:
-    """Another database, other keys: the same ids, the same events, the same opened state."""
-    found, wrapped = [], []
+    """A replay into another database with other keys has the same ids, events and decrypted state."""
+    results, wrapped = [], []
     for _ in range(2):
-        one = await running()
-        await one.consume(a_log(5), 40)
-        keys = await one.registry.tx.fetch("SELECT * FROM child_key ORDER BY child_id")
-        found.append((await one.registry.state(), await one.emitted(), [row["child_id"] for row in keys]))
+        service = await running()
+        await service.consume(a_log(5), 40)
+        keys = await service.registry.tx.fetch("SELECT * FROM child_key ORDER BY child_id")
+        results.append((await service.registry.state(), await service.emitted(), [row["child_id"] for row in keys]))
         wrapped.append({row["wrapped"] for row in keys})
-    assert found[0] == found[1]
+    assert results[0] == results[1]
     assert wrapped[0].isdisjoint(wrapped[1])
 
 
-# ----------------------------------------------------------------------------------------------- lanes at another pace
+# ------------------------------------------------------------------------------------------ partitions at another pace
 
 
 def three_partitions(seed: int) -> tuple[list[Step], list[list[Step]]]:
-    """Files of two birth dates, and then three lanes that touch them: rows of either date, some with a corrected one
-    and so from the other lane; and persons who merge files of both, undo that, and say what they saw.
+    """Return files of two birth dates and then three partitions that concern them.
+
+    Two have rows of either date, some with a corrected date and so from the other partition; one has the actions of
+    persons who merge files of both, undo that, and verify facts.
     """
-    chance = random.Random(seed)
+    rng = random.Random(seed)
     plain = {"guardian_id_number": None, "guardian_name": None, "guardian_phone": None}
     rows = {
         (day, n): a_row(f"{day}/{n}", born=day, id_number=a_number(day, n + 1), name=f"例小{n}", **plain)
@@ -463,61 +482,61 @@ def three_partitions(seed: int) -> tuple[list[Step], list[list[Step]]]:
         for n in range(4)
     }
     children = [file_id(an_id("record", row.key)) for row in rows.values()]
-    first = [Step(RECORDS, input_partition(row.born), read(row)) for row in rows.values()]
+    first = [Step(RECORDS, input_partition(row.born), record_read(row)) for row in rows.values()]
     partitions: dict[date, list[Step]] = {day: [] for day in DAYS}
     for n in range(24):
         at = NOON + timedelta(hours=n + 1)
-        day, number = chance.choice(DAYS), chance.randrange(4)
-        row = chance.choice([police, clinic, lambda row: row])(rows[day, number])
-        facts = {FactName.SCHOOL_GRADE: chance.randint(1, 4), FactName.RESIDENCE_DIVISION: f"34172210{number}"}
-        row = replace(row, facts=facts, valid_on=date(2026, chance.choice([3, 6, 9]), 30))
+        day, number = rng.choice(DAYS), rng.randrange(4)
+        row = rng.choice([police, clinic, lambda row: row])(rows[day, number])
+        facts = {FactName.SCHOOL_GRADE: rng.randint(1, 4), FactName.RESIDENCE_DIVISION: f"34172210{number}"}
+        row = replace(row, facts=facts, valid_on=date(2026, rng.choice([3, 6, 9]), 30))
         if row.dataset == "vaccination":
             row = replace(row, identity={**row.identity, IdentityField.ID_NUMBER: a_number(day, number + 1)})
-        roll = chance.random()
+        roll = rng.random()
         if roll < 0.2:
             # The row turns out to have the other birth date: versions of it on its former partition are older.
             other = DAYS[1 - DAYS.index(day)]
-            one = chance.randrange(4)
+            sequence = rng.randrange(4)
             moved_to = {
                 **row.identity,
-                IdentityField.ID_NUMBER: a_number(other, one + 1),
-                IdentityField.NAME: f"例小{one}",
+                IdentityField.ID_NUMBER: a_number(other, sequence + 1),
+                IdentityField.NAME: f"例小{sequence}",
             }
             corrected = replace(row, key=f"{row.key}/{n}", born=other, identity=moved_to)
             partitions[day].append(
-                Step(RECORDS, input_partition(day), read(replace(row, key=corrected.key), at=at), at)
+                Step(RECORDS, input_partition(day), record_read(replace(row, key=corrected.key), at=at), at)
             )
             later = at + timedelta(minutes=30)
             partitions[day].append(
-                Step(RECORDS, input_partition(day), disappeared(replace(row, key=corrected.key)), at)
+                Step(RECORDS, input_partition(day), record_disappeared(replace(row, key=corrected.key)), at)
             )
-            partitions[other].append(Step(RECORDS, input_partition(other), read(corrected, at=later), later))
+            partitions[other].append(Step(RECORDS, input_partition(other), record_read(corrected, at=later), later))
         elif roll < 0.3:
-            partitions[day].append(Step(RECORDS, input_partition(day), disappeared(row), at))
+            partitions[day].append(Step(RECORDS, input_partition(day), record_disappeared(row), at))
         elif roll < 0.4:
-            ending = ended(row, f"2027H{1 + n % 2}", date(2027, 1, 1) + timedelta(days=n))
+            ending = submission_ended(row, f"2027H{1 + n % 2}", date(2027, 1, 1) + timedelta(days=n))
             for each in DAYS:
                 partitions[each].append(Step(RECORDS, input_partition(each), ending, at))
         else:
-            partitions[day].append(Step(RECORDS, input_partition(day), read(row, at=at), at))
+            partitions[day].append(Step(RECORDS, input_partition(day), record_read(row, at=at), at))
     decided: list[Step] = []
     for n in range(8):
-        left, right = chance.sample(children, 2)
+        left, right = rng.sample(children, 2)
         at = NOON + timedelta(hours=n + 1)
-        merge = action(Verb.MERGE, name=f"merge {n}", child=left, other=right)
-        undo = action(Verb.SPLIT, name=f"undo {n}", child=left, other=right)
+        merge = an_action(Verb.MERGE, name=f"merge {n}", child=left, other=right)
+        undo = an_action(Verb.SPLIT, name=f"undo {n}", child=left, other=right)
         facts = {FactName.SCHOOL_GRADE: n + 1}
-        seen = action(Verb.VERIFY, name=f"seen {n}", child=chance.choice([left, right]), facts=facts)
-        decided += [Step(ACTIONS, 0, event, at) for event in ([merge, seen, undo] if n % 3 else [merge])]
+        verification = an_action(Verb.VERIFY, name=f"seen {n}", child=rng.choice([left, right]), facts=facts)
+        decided += [Step(ACTIONS, 0, event, at) for event in ([merge, verification, undo] if n % 3 else [merge])]
         if n % 3 == 0:
             children = [child for child in children if child != right]
     return first, [*partitions.values(), decided]
 
 
-def interleaved(chance: random.Random, partitions: Sequence[Sequence[Step]]) -> list[Step]:
+def interleaved(rng: random.Random, partitions: Sequence[Sequence[Step]]) -> list[Step]:
     """Return the partitions interleaved, each in its own order."""
     order = [n for n, partition in enumerate(partitions) for _ in partition]
-    chance.shuffle(order)
+    rng.shuffle(order)
     at = [iter(partition) for partition in partitions]
     return [next(at[n]) for n in order]
 
@@ -538,12 +557,12 @@ async def files_by_content(registry: Registry) -> dict[frozenset[str], Any]:
 async def test_partitions_that_concern_one_child_may_progress_at_any_pace(registry: Registry, seed: int) -> None:
     """Clusters, current facts and their sources do not depend on which partition was faster."""
     first, partitions = three_partitions(seed)
-    chance = random.Random(seed)
-    seen = []
+    rng = random.Random(seed)
+    results = []
     for _ in range(4):
         await registry.reset()
-        await registry.play(first)
-        await registry.play(interleaved(chance, partitions), size=chance.choice([1, 5, 1000]))
-        seen.append(await files_by_content(registry))
-    for found in seen[1:]:
-        assert found == seen[0]
+        await registry.apply_log(first)
+        await registry.apply_log(interleaved(rng, partitions), size=rng.choice([1, 5, 1000]))
+        results.append(await files_by_content(registry))
+    for result in results[1:]:
+        assert result == results[0]

@@ -1,4 +1,4 @@
-"""The ladder of policy part 5.4, rung by rung, from both sides."""
+"""The matching ladder of policy part 5.4: each rung, from both sides."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -31,13 +31,13 @@ VAULT = a_vault()
 def an_evidence(
     key: str, identity: Mapping[str, str], *, born: date | None = BORN, flags: tuple[str, ...] = ()
 ) -> Evidence:
-    """What a row with only these identity fields shows."""
-    found = {IdentityField(name): text for name, text in identity.items()}
-    return VAULT.evidence(an_id(key), born, found, flags)
+    """Return the evidence of a row with only these identity fields."""
+    fields = {IdentityField(name): text for name, text in identity.items()}
+    return VAULT.evidence(an_id(key), born, fields, flags)
 
 
 def a_match(one: dict[str, str], other: dict[str, str]) -> Match:
-    """How two rows compare; the clear names are there for the few that only letters can compare."""
+    """Compare two rows; plain names are available for the few that are compared letter by letter."""
     left, right = an_evidence("one", one), an_evidence("other", other)
     return compare(left, right, lambda *_: names.similar(one.get("name", ""), other.get("name", "")))
 
@@ -46,154 +46,154 @@ NAME = {"name": "例小明"}
 NUMBER = {"id_number": a_number()}
 WITH_MOTHER = NAME | {"guardian_name": "例妈妈", "guardian_id_number": MOTHER, "guardian_phone": PHONE}
 TWIN = {**WITH_MOTHER, "name": "例小亮"}
-JOIN, ASK, APART = MatchDecision.LINK, MatchDecision.REVIEW, MatchDecision.NON_LINK
+LINK, REVIEW, NON_LINK = MatchDecision.LINK, MatchDecision.REVIEW, MatchDecision.NON_LINK
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "verdict"),
+    ("one", "other", "decision"),
     [
         # Rung 1: the same valid number, whatever the other evidence.
-        pytest.param(NUMBER, NUMBER, JOIN, id="the same number and nothing else"),
-        pytest.param(NUMBER | NAME, NUMBER | {"name": "例大明"}, JOIN, id="the same number, another name"),
+        pytest.param(NUMBER, NUMBER, LINK, id="the same number and nothing else"),
+        pytest.param(NUMBER | NAME, NUMBER | {"name": "例大明"}, LINK, id="the same number, another name"),
         # Rung 2: a number missing on one side.
-        pytest.param(NUMBER | WITH_MOTHER, WITH_MOTHER, JOIN, id="no number on one side, mother's number agrees"),
-        pytest.param(WITH_MOTHER, WITH_MOTHER, JOIN, id="no number on either side, mother's number agrees"),
+        pytest.param(NUMBER | WITH_MOTHER, WITH_MOTHER, LINK, id="no number on one side, mother's number agrees"),
+        pytest.param(WITH_MOTHER, WITH_MOTHER, LINK, id="no number on either side, mother's number agrees"),
         pytest.param(
             NAME | {"guardian_id_number": MOTHER},
             NAME | {"mother_id_number": MOTHER},
-            JOIN,
+            LINK,
             id="guardian is the mother",
         ),
         pytest.param(
             NAME | {"guardian_id_number": MOTHER},
             {"name": "例 小•明", "mother_id_number": MOTHER},
-            JOIN,
+            LINK,
             id="separators and spaces are no other name",
         ),
         pytest.param(
             {"name": "張曉東", "guardian_id_number": MOTHER},
             {"name": "张晓东", "guardian_id_number": MOTHER},
-            JOIN,
+            LINK,
             id="traditional characters are no other name",
         ),
         # Rung 3: a clerical review.
         pytest.param(
-            NUMBER | NAME | {"guardian_phone": PHONE}, NAME | {"phone": PHONE}, ASK, id="name, birth date and phone"
+            NUMBER | NAME | {"guardian_phone": PHONE}, NAME | {"phone": PHONE}, REVIEW, id="name, birth date and phone"
         ),
         pytest.param(
-            NAME | {"guardian_name": "例妈妈"}, NAME | {"mother_name": "例妈妈"}, ASK, id="name and mother's name"
+            NAME | {"guardian_name": "例妈妈"}, NAME | {"mother_name": "例妈妈"}, REVIEW, id="name and mother's name"
         ),
         pytest.param(
             {"name": "张梓萱", "guardian_phone": PHONE},
             {"name": "张子轩", "guardian_phone": PHONE},
-            ASK,
+            REVIEW,
             id="homophones and a phone",
         ),
         pytest.param(
             {"name": "张梓萱", "guardian_id_number": MOTHER},
             {"name": "张子轩", "guardian_id_number": MOTHER},
-            ASK,
-            id="homophones and mother's number are asked, not joined",
+            REVIEW,
+            id="homophones and mother's number are reviewed, not linked",
         ),
         pytest.param(
             {"name": "李未", "guardian_name": "王丽"},
             {"name": "李末", "guardian_name": "王莉"},
-            ASK,
+            REVIEW,
             id="characters of one shape",
         ),
         pytest.param(
             {"name": "张□轩", "guardian_phone": PHONE},
             {"name": "张子轩", "guardian_phone": PHONE},
-            ASK,
+            REVIEW,
             id="a lost character",
         ),
         pytest.param(
             {"name": "阿依古丽·买买提", "guardian_phone": PHONE},
             {"name": "阿依古丽", "guardian_phone": PHONE},
-            ASK,
+            REVIEW,
             id="a long name cut off",
         ),
         # Two different valid numbers.
         pytest.param(
             NUMBER | WITH_MOTHER,
             {"id_number": a_number(sequence=3)} | WITH_MOTHER,
-            ASK,
-            id="two valid numbers, name and mother agree: asked, never joined",
+            REVIEW,
+            id="two valid numbers, name and mother agree: reviewed, never linked",
         ),
         pytest.param(
             NUMBER | NAME | {"guardian_phone": PHONE},
             {"id_number": a_number(sequence=3)} | NAME | {"guardian_phone": PHONE},
-            APART,
-            id="two valid numbers, only a phone agrees: not even asked",
+            NON_LINK,
+            id="two valid numbers, only a phone agrees: not even reviewed",
         ),
         pytest.param(
             NUMBER | {"name": "张梓萱", "guardian_id_number": MOTHER},
             {"id_number": a_number(sequence=3), "name": "张子轩", "guardian_id_number": MOTHER},
-            APART,
+            NON_LINK,
             id="two valid numbers, names only sound alike: twins",
         ),
         # Twins, siblings, neighbours.
-        pytest.param(WITH_MOTHER, TWIN, APART, id="twins without numbers"),
+        pytest.param(WITH_MOTHER, TWIN, NON_LINK, id="twins without numbers"),
         pytest.param(
             WITH_MOTHER | {"id_number": a_number(sequence=11)},
             TWIN | {"id_number": a_number(sequence=12)},
-            APART,
+            NON_LINK,
             id="twins with consecutive numbers",
         ),
         pytest.param(
-            WITH_MOTHER | {"id_number": a_number(sequence=11)}, TWIN, APART, id="twins, one of them without a number"
+            WITH_MOTHER | {"id_number": a_number(sequence=11)}, TWIN, NON_LINK, id="twins, one of them without a number"
         ),
         pytest.param(
             {"name": "张□轩", "guardian_phone": PHONE},
             {"name": "张□□", "guardian_phone": PHONE},
-            APART,
+            NON_LINK,
             id="too much is lost",
         ),
         # Anything weaker.
-        pytest.param(NAME, NAME, APART, id="same name and birthday by chance"),
-        pytest.param({"guardian_phone": PHONE}, {"guardian_phone": PHONE}, APART, id="a phone alone"),
-        pytest.param({"school": "例学校"}, {"school": "例学校"}, APART, id="a school alone"),
-        pytest.param({"address": "例村1号"}, {"address": "例村1号"}, APART, id="an address alone"),
+        pytest.param(NAME, NAME, NON_LINK, id="same name and birthday by chance"),
+        pytest.param({"guardian_phone": PHONE}, {"guardian_phone": PHONE}, NON_LINK, id="a phone alone"),
+        pytest.param({"school": "例学校"}, {"school": "例学校"}, NON_LINK, id="a school alone"),
+        pytest.param({"address": "例村1号"}, {"address": "例村1号"}, NON_LINK, id="an address alone"),
         pytest.param(
             {"name": "例小明", "guardian_phone": PHONE},
             {"name": "例大山", "guardian_phone": PHONE},
-            APART,
+            NON_LINK,
             id="a teacher's phone on two pupils",
         ),
         pytest.param(
             NAME | {"guardian_id_number": MOTHER},
             NAME | {"guardian_id_number": FATHER},
-            APART,
+            NON_LINK,
             id="different guardians",
         ),
-        pytest.param(NAME | {"guardian_id_number": MOTHER}, NAME, APART, id="guardian missing on one side"),
+        pytest.param(NAME | {"guardian_id_number": MOTHER}, NAME, NON_LINK, id="guardian missing on one side"),
         pytest.param(
             NAME | {"guardian_id_number": MOTHER[:-1] + ("1" if MOTHER[-1] != "1" else "2")},
             NAME | {"guardian_id_number": MOTHER[:-1] + ("1" if MOTHER[-1] != "1" else "2")},
-            APART,
+            NON_LINK,
             id="a damaged guardian's number is none",
         ),
     ],
 )
-def test_the_ladder(one: dict[str, str], other: dict[str, str], verdict: MatchDecision) -> None:
-    assert a_match(one, other).decision is verdict
+def test_the_ladder(one: dict[str, str], other: dict[str, str], decision: MatchDecision) -> None:
+    assert a_match(one, other).decision is decision
     assert a_match(other, one) == a_match(one, other)
 
 
-def test_siblings_born_on_other_days_never_meet() -> None:
+def test_siblings_born_on_different_days_share_no_blocking_key() -> None:
     one = an_evidence("one", WITH_MOTHER)
     other = an_evidence("other", WITH_MOTHER, born=date(2018, 1, 1))
-    assert compare(one, other).decision is APART
+    assert compare(one, other).decision is NON_LINK
     assert one.blocking_keys.isdisjoint(other.blocking_keys)
 
 
-def test_without_a_birth_date_nothing_joins() -> None:
+def test_nothing_links_without_a_birth_date() -> None:
     assert (
         compare(an_evidence("one", WITH_MOTHER, born=None), an_evidence("other", WITH_MOTHER, born=None)).decision
-        is APART
+        is NON_LINK
     )
     one, other = (replace(an_evidence(name, WITH_MOTHER), birth_date=None) for name in ("one", "other"))
-    assert compare(one, other).decision is APART
+    assert compare(one, other).decision is NON_LINK
 
 
 def test_the_evidence_of_a_review_is_in_codes() -> None:
@@ -223,13 +223,13 @@ def test_a_number_that_cannot_be_the_childs_is_no_number(number: str) -> None:
 
 
 def test_a_number_flagged_as_damaged_is_no_number() -> None:
-    """Intake saw that it came through a spreadsheet as a figure: even if its check digit fits by chance."""
+    """Intake saw that a spreadsheet stored it as a number; its check digit may still fit by chance."""
     assert an_evidence("one", {"id_number": a_number()}).number is not None
     assert an_evidence("one", {"id_number": a_number()}, flags=("id_damaged",)).number is None
 
 
-def test_a_guardians_old_number_is_the_new_one() -> None:
-    """15 digits until 1999, written out with the century and a check digit."""
+def test_a_guardians_15_digit_number_equals_the_18_digit_one() -> None:
+    """A number had 15 digits until 1999; the century and a check digit complete it."""
     assert identifiers.guardian_id_number(MOTHER[:6] + MOTHER[8:17]) == MOTHER
 
 
@@ -261,11 +261,11 @@ def test_phones_are_compared_as_digits(cell: str, digits: tuple[str, ...]) -> No
     assert identifiers.phones(cell) == digits
 
 
-# ------------------------------------------------------------------------------------------------- what a record said
+# ------------------------------------------------------------------------------------------------ accumulated evidence
 
 
-def test_a_row_that_leaves_something_out_has_not_taken_it_back() -> None:
-    """Half a year later the number is damaged and the phone is new."""
+def test_a_row_with_missing_fields_keeps_the_former_evidence() -> None:
+    """In the later row the number is damaged and the phone is new."""
     before = an_evidence("one", NUMBER | WITH_MOTHER)
     now = an_evidence("one", WITH_MOTHER | {"guardian_phone": "19900000002"})
     both = accumulated(before, now)
@@ -279,11 +279,11 @@ def test_a_row_whose_number_changes_is_about_another_child() -> None:
     assert accumulated(before, now) is now
 
 
-# ----------------------------------------------------------------------------------------------------------- arrange
+# ---------------------------------------------------------------------------------------------------------- clusters
 
 HASHES = st.sampled_from([b"1" * 16, b"2" * 16, b"3" * 16])
-SOME = st.frozensets(HASHES, max_size=2)
-HOLDS = st.sampled_from([None, None, None, UUID(int=1), UUID(int=2), UUID(int=3)])
+SOME_HASHES = st.frozensets(HASHES, max_size=2)
+MUST_LINK_GROUPS = st.sampled_from([None, None, None, UUID(int=1), UUID(int=2), UUID(int=3)])
 
 
 @st.composite
@@ -295,11 +295,11 @@ def evidences(draw: st.DrawFn) -> Evidence:
         number=draw(st.none() | HASHES),
         names=frozenset((name,)),
         forms=frozenset((name,)),
-        guardian_ids=draw(SOME),
-        phones=draw(SOME),
-        pairs=draw(SOME),
+        guardian_ids=draw(SOME_HASHES),
+        phones=draw(SOME_HASHES),
+        pairs=draw(SOME_HASHES),
         unmatchable=draw(st.booleans()),
-        must_link=draw(HOLDS),
+        must_link=draw(MUST_LINK_GROUPS),
     )
 
 
@@ -310,14 +310,14 @@ def test_matching_is_symmetric(one: Evidence, other: Evidence, similar: bool) ->
 
 
 CASES = st.lists(evidences(), max_size=7, unique_by=lambda one: one.record)
-KEPT_APART = st.sets(
+CANNOT_LINK = st.sets(
     st.sampled_from([frozenset((UUID(int=a), UUID(int=b))) for a, b in ((1, 2), (1, 3), (2, 3))]), max_size=2
 )
 
 
 @settings(deadline=None)
-@given(CASES, KEPT_APART, st.randoms())
-def test_who_belongs_together_does_not_depend_on_the_order(
+@given(CASES, CANNOT_LINK, st.randoms())
+def test_clusters_do_not_depend_on_the_order(
     records: list[Evidence], cannot_link: set[frozenset[UUID]], random: object
 ) -> None:
     shuffled = list(records)
@@ -326,38 +326,38 @@ def test_who_belongs_together_does_not_depend_on_the_order(
 
 
 @settings(deadline=None)
-@given(CASES, KEPT_APART)
+@given(CASES, CANNOT_LINK)
 def test_two_valid_numbers_are_in_one_cluster_only_by_a_persons_must_link(
     records: list[Evidence], cannot_link: set[frozenset[UUID]]
 ) -> None:
-    unheld = [one for one in records if one.must_link is None]
-    by_id = {one.record: one for one in unheld}
-    for group in cluster(unheld, cannot_link):
+    ungrouped = [evidence for evidence in records if evidence.must_link is None]
+    by_id = {evidence.record: evidence for evidence in ungrouped}
+    for group in cluster(ungrouped, cannot_link):
         assert len({by_id[record].number for record in group} - {None}) <= 1
 
 
 @settings(deadline=None)
-@given(CASES, KEPT_APART)
+@given(CASES, CANNOT_LINK)
 def test_must_link_groups_stay_together_and_cannot_link_groups_stay_apart(
     records: list[Evidence], cannot_link: set[frozenset[UUID]]
 ) -> None:
-    of_record = {one.record: one.must_link for one in records}
+    must_link_of = {evidence.record: evidence.must_link for evidence in records}
     groups = cluster(records, cannot_link)
-    for must_link in {one.must_link for one in records} - {None}:
-        assert len([group for group in groups if must_link in {of_record[record] for record in group}]) == 1
+    for must_link in {evidence.must_link for evidence in records} - {None}:
+        assert len([group for group in groups if must_link in {must_link_of[record] for record in group}]) == 1
     for group in groups:
-        held = {of_record[record] for record in group} - {None}
-        assert not any(frozenset((a, b)) in cannot_link for a in held for b in held)
+        groups_of_cluster = {must_link_of[record] for record in group} - {None}
+        assert not any(frozenset((a, b)) in cannot_link for a in groups_of_cluster for b in groups_of_cluster)
 
 
 def test_a_record_that_fits_two_numbers_goes_to_the_same_one_in_every_order() -> None:
-    """The clinic's row names mother and father; two schools have a number each, one names the one, one the other."""
+    """The clinic's row names both parents; each of two schools has an ID number and names one of the parents."""
     clinic = an_evidence("clinic", NAME | {"mother_id_number": MOTHER, "father_id_number": FATHER})
     one = an_evidence("one", NAME | {"mother_id_number": MOTHER, "id_number": a_number(sequence=1)})
     other = an_evidence("other", NAME | {"father_id_number": FATHER, "id_number": a_number(sequence=3)})
-    arranged = {tuple(cluster(list(order), set())) for order in permutations((clinic, one, other))}
-    assert len(arranged) == 1
-    assert sorted(len(group) for group in arranged.pop()) == [1, 2]
+    clusters = {tuple(cluster(list(order), set())) for order in permutations((clinic, one, other))}
+    assert len(clusters) == 1
+    assert sorted(len(group) for group in clusters.pop()) == [1, 2]
 
 
 # -------------------------------------------------------------------------------------------------------------- names

@@ -1,4 +1,4 @@
-"""What persons decide: verify, merge, split, answer. Both histories are kept, and everything can be undone."""
+"""Persons verify, merge, split and resolve reviews; both histories are kept, and every decision can be undone."""
 
 from dataclasses import replace
 from datetime import date, timedelta
@@ -20,18 +20,30 @@ from contracts.registry import (
 )
 from contracts.vocabulary import FactName, IdentityField, Verb
 from services.registry.identity import identity_of
-from tests.registry.harness import MZJ, NOON, TODAY, Registry, Step, action, an_id, candidate_id, only, read, reported
+from tests.registry.harness import (
+    MZJ,
+    NOON,
+    TODAY,
+    Registry,
+    Step,
+    an_action,
+    an_id,
+    candidate_id,
+    finding_reported,
+    only,
+    record_read,
+)
 from tests.registry.people import FATHER, PHONE, Row, a_number, a_row, clinic, police, village
 
 ONE = a_row("one", guardian_id_number=None)
 OTHER = village(ONE)
-"""Could be the same child: name, birth date, guardian's name and phone agree."""
+"""It may be the same child's row: name, birth date, guardian's name and phone agree."""
 
 
 async def two_files(registry: Registry) -> tuple[UUID, UUID, ReviewRequested]:
     emitted = await registry.rows(ONE, OTHER)
-    [asked] = only(emitted, ReviewRequested)
-    return await registry.child_of(ONE), await registry.child_of(OTHER), asked
+    [review] = only(emitted, ReviewRequested)
+    return await registry.child_of(ONE), await registry.child_of(OTHER), review
 
 
 def with_another_phone(row: Row) -> Row:
@@ -52,7 +64,7 @@ async def test_a_verification_is_marked_and_current_for_its_day(registry: Regist
     child = await registry.child_of(ONE)
 
     emitted = await registry.act(
-        action(
+        an_action(
             Verb.VERIFY,
             unit="341722-renli",
             role="child_director",
@@ -63,8 +75,8 @@ async def test_a_verification_is_marked_and_current_for_its_day(registry: Regist
     )
 
     [file] = only(emitted, ChildChanged)
-    [stands] = [fact for fact in file.facts if fact.name is FactName.SCHOOL_GRADE and fact.chosen]
-    assert (stands.value, stands.verified, stands.unit) == (5, True, "341722-renli")
+    [grade] = [fact for fact in file.facts if fact.name is FactName.SCHOOL_GRADE and fact.chosen]
+    assert (grade.value, grade.verified, grade.unit) == (5, True, "341722-renli")
     assert file.sources == ("school",)
     row = await registry.tx.fetchrow("SELECT * FROM verification")
     assert (row["child_id"], row["outcome"], row["role"]) == (child, "confirmed", "child_director")
@@ -72,36 +84,36 @@ async def test_a_verification_is_marked_and_current_for_its_day(registry: Regist
 
 async def test_a_verification_that_found_no_child_is_stored_without_a_fact(registry: Registry) -> None:
     await registry.rows(ONE)
-    emitted = await registry.act(action(Verb.VERIFY, child=await registry.child_of(ONE), outcome="not_found"))
+    emitted = await registry.act(an_action(Verb.VERIFY, child=await registry.child_of(ONE), outcome="not_found"))
     assert emitted == []
     assert await registry.tx.fetchval("SELECT outcome FROM verification") == "not_found"
     assert (await registry.file(await registry.child_of(ONE)))["child_version"] == 2
 
 
-async def test_a_candidate_whom_a_person_saw_is_on_file(registry: Registry) -> None:
-    await registry.report(reported())
+async def test_a_candidate_whom_a_person_verified_is_on_file(registry: Registry) -> None:
+    await registry.report(finding_reported())
     child = candidate_id(an_id("finding"))
-    [file] = only(await registry.act(action(Verb.VERIFY, child=child, outcome="confirmed")), ChildChanged)
+    [file] = only(await registry.act(an_action(Verb.VERIFY, child=child, outcome="confirmed")), ChildChanged)
     assert file.state == "on_file"
 
 
-async def test_nobody_verifies_an_unknown_child(registry: Registry) -> None:
-    assert refusal(await registry.act(action(Verb.VERIFY, child=an_id("nobody")))) == "unknown_child"
+async def test_the_verification_of_an_unknown_child_is_refused(registry: Registry) -> None:
+    assert refusal(await registry.act(an_action(Verb.VERIFY, child=an_id("nobody")))) == "unknown_child"
     assert await registry.count("verification") == 0
 
 
 # --------------------------------------------------------------------------------------------------------- merge, split
 
 
-async def test_a_merge_hands_everything_to_the_survivor(registry: Registry) -> None:
-    survivor, absorbed, asked = await two_files(registry)
+async def test_a_merge_assigns_everything_to_the_survivor(registry: Registry) -> None:
+    survivor, absorbed, review = await two_files(registry)
 
-    emitted = await registry.act(action(Verb.MERGE, child=survivor, other=absorbed))
+    emitted = await registry.act(an_action(Verb.MERGE, child=survivor, other=absorbed))
 
-    [handed] = only(emitted, FileReassigned)
-    assert (handed.child, handed.from_child, handed.reason) == (survivor, absorbed, "merge")
-    [settled] = only(emitted, ReviewResolved)
-    assert (settled.review, settled.outcome, settled.role) == (asked.review, "merged", "county_civil_affairs")
+    [reassignment] = only(emitted, FileReassigned)
+    assert (reassignment.child, reassignment.from_child, reassignment.reason) == (survivor, absorbed, "merge")
+    [resolution] = only(emitted, ReviewResolved)
+    assert (resolution.review, resolution.outcome, resolution.role) == (review.review, "merged", "county_civil_affairs")
     assert registry.snapshot(survivor).sources == ("school", "village")
     assert registry.snapshot(survivor).absorbs == (absorbed,)
     assert registry.snapshot(survivor).open_reviews == 0
@@ -113,16 +125,16 @@ async def test_a_merge_hands_everything_to_the_survivor(registry: Registry) -> N
 async def test_a_merge_is_undone_and_both_files_are_as_they_were(registry: Registry, by_records: bool) -> None:
     """Merge, split, and merge again: nothing is lost and nothing is left behind."""
     survivor, absorbed, _ = await two_files(registry)
-    await registry.act(action(Verb.VERIFY, child=absorbed, facts={FactName.HOUSING_DIFFICULTY: True}))
+    await registry.act(an_action(Verb.VERIFY, child=absorbed, facts={FactName.HOUSING_DIFFICULTY: True}))
     before = {child: await registry.file(child) for child in (survivor, absorbed)}
-    who = await identity_of(registry.tx, registry.vault, [survivor, absorbed])
-    await registry.act(action(Verb.MERGE, child=survivor, other=absorbed))
+    identity = await identity_of(registry.tx, registry.vault, [survivor, absorbed])
+    await registry.act(an_action(Verb.MERGE, child=survivor, other=absorbed))
 
     records = (an_id("record", OTHER.key),) if by_records else ()
-    emitted = await registry.act(action(Verb.SPLIT, child=survivor, other=absorbed, records=records))
+    emitted = await registry.act(an_action(Verb.SPLIT, child=survivor, other=absorbed, records=records))
 
-    [handed] = only(emitted, FileReassigned)
-    assert (handed.child, handed.from_child, handed.reason) == (absorbed, survivor, "split")
+    [reassignment] = only(emitted, FileReassigned)
+    assert (reassignment.child, reassignment.from_child, reassignment.reason) == (absorbed, survivor, "split")
     after = {child: await registry.file(child) for child in (survivor, absorbed)}
     for child in (survivor, absorbed):
         for column in ("state", "absorbed_by", "absorbs", "residence", "dependency_keys"):
@@ -131,24 +143,24 @@ async def test_a_merge_is_undone_and_both_files_are_as_they_were(registry: Regis
     assert registry.chosen(absorbed)[FactName.HOUSING_DIFFICULTY] is True
     assert FactName.HOUSING_DIFFICULTY not in registry.chosen(survivor)
     assert registry.snapshot(absorbed).split_from == survivor
-    assert await identity_of(registry.tx, registry.vault, [survivor, absorbed]) == who
+    assert await identity_of(registry.tx, registry.vault, [survivor, absorbed]) == identity
     assert await registry.child_of(OTHER) == absorbed
 
-    await registry.act(action(Verb.MERGE, name="again", child=survivor, other=absorbed))
+    await registry.act(an_action(Verb.MERGE, name="again", child=survivor, other=absorbed))
     assert await registry.child_of(OTHER) == survivor
     assert registry.snapshot(absorbed).state == "absorbed"
 
 
-async def test_what_came_while_two_files_were_one_goes_where_it_would_have_gone(registry: Registry) -> None:
-    """The police's row has the number of the one, the clinic's the mother of the other."""
+async def test_a_split_assigns_records_that_came_after_the_merge_to_the_file_that_they_fit(registry: Registry) -> None:
+    """The police's row has the number of the first file, the clinic's row the mother of the second."""
     one, other = a_row("one", guardian_id_number=None), a_row("other", id_number=None, guardian_phone=None)
     await registry.rows(one, other)
     survivor, absorbed = await registry.child_of(one), await registry.child_of(other)
-    await registry.act(action(Verb.MERGE, child=survivor, other=absorbed))
+    await registry.act(an_action(Verb.MERGE, child=survivor, other=absorbed))
     await registry.rows(police(one), clinic(other))
     assert await registry.child_of(clinic(other)) == survivor
 
-    await registry.act(action(Verb.SPLIT, child=survivor, other=absorbed))
+    await registry.act(an_action(Verb.SPLIT, child=survivor, other=absorbed))
 
     assert await registry.child_of(police(one)) == survivor
     assert await registry.child_of(clinic(other)) == absorbed
@@ -166,85 +178,90 @@ async def test_a_record_that_could_not_link_to_the_merged_file_links_to_the_part
     newcomer = a_row("newcomer", id_number=a_number(sequence=3))
     await registry.rows(one, other)
     survivor, absorbed = await registry.child_of(one), await registry.child_of(other)
-    await registry.act(action(Verb.MERGE, child=survivor, other=absorbed))
-    emitted = await registry.consume(read(newcomer, at=NOON + timedelta(hours=1)))
+    await registry.act(an_action(Verb.MERGE, child=survivor, other=absorbed))
+    emitted = await registry.consume(record_read(newcomer, at=NOON + timedelta(hours=1)))
     alone = await registry.child_of(newcomer)
     assert alone != survivor
-    [asked] = only(emitted, ReviewRequested)
-    assert asked.conflicts == ("two_valid_numbers",)
+    [review] = only(emitted, ReviewRequested)
+    assert review.conflicts == ("two_valid_numbers",)
 
-    emitted = await registry.act(action(Verb.SPLIT, child=survivor, other=absorbed))
+    emitted = await registry.act(an_action(Verb.SPLIT, child=survivor, other=absorbed))
 
     assert await registry.child_of(newcomer) == await registry.child_of(other) == absorbed
-    assert [(handed.child, handed.from_child, handed.reason) for handed in only(emitted, FileReassigned)] == [
+    assert [
+        (reassignment.child, reassignment.from_child, reassignment.reason)
+        for reassignment in only(emitted, FileReassigned)
+    ] == [
         (absorbed, survivor, "split"),
         (absorbed, alone, "matched"),
     ]
     # The review of the survivor is resolved: the new record belongs to the other part, which a person split off.
-    assert (asked.review, "split") in [(settled.review, settled.outcome) for settled in only(emitted, ReviewResolved)]
+    assert (review.review, "split") in [
+        (resolution.review, resolution.outcome) for resolution in only(emitted, ReviewResolved)
+    ]
     assert registry.snapshot(absorbed).open_reviews == registry.snapshot(survivor).open_reviews == 0
 
 
-async def test_a_candidate_that_absorbed_a_file_gives_it_back(registry: Registry) -> None:
-    """Everything that the candidate has came with the other: taking it back leaves it as it was."""
+async def test_a_split_gives_back_the_file_that_a_candidate_absorbed(registry: Registry) -> None:
+    """Everything that the candidate has came from the other file, so the split restores it."""
     await registry.rows(ONE)
     child = await registry.child_of(ONE)
-    [passed] = only(await registry.report(reported()), FindingAssigned)
-    await registry.act(action(Verb.MERGE, child=passed.child, other=child))
-    assert registry.snapshot(passed.child).state == "on_file"
+    [assigned] = only(await registry.report(finding_reported()), FindingAssigned)
+    await registry.act(an_action(Verb.MERGE, child=assigned.child, other=child))
+    assert registry.snapshot(assigned.child).state == "on_file"
 
-    [handed] = only(await registry.act(action(Verb.SPLIT, child=passed.child, other=child)), FileReassigned)
+    [reassignment] = only(await registry.act(an_action(Verb.SPLIT, child=assigned.child, other=child)), FileReassigned)
 
-    assert (handed.child, handed.findings) == (child, ())
+    assert (reassignment.child, reassignment.findings) == (child, ())
     assert await registry.child_of(ONE) == child
-    assert registry.snapshot(passed.child).state == "candidate"
+    assert registry.snapshot(assigned.child).state == "candidate"
 
 
 @pytest.mark.parametrize("named", ["survivor", "absorbed"])
-async def test_who_was_seen_is_remembered_of_the_file_that_was_named(registry: Registry, named: str) -> None:
-    [first] = only(await registry.report(reported("first")), FindingAssigned)
-    [second] = only(await registry.report(reported("second")), FindingAssigned)
-    await registry.act(action(Verb.MERGE, child=first.child, other=second.child))
-    seen = first.child if named == "survivor" else second.child
+async def test_a_verification_belongs_to_the_file_that_it_named(registry: Registry, named: str) -> None:
+    [first] = only(await registry.report(finding_reported("first")), FindingAssigned)
+    [second] = only(await registry.report(finding_reported("second")), FindingAssigned)
+    await registry.act(an_action(Verb.MERGE, child=first.child, other=second.child))
+    verified = first.child if named == "survivor" else second.child
     facts = {FactName.LIVES_ALONE: True}
-    await registry.act(action(Verb.VERIFY, child=seen, outcome="confirmed", facts=facts))
+    await registry.act(an_action(Verb.VERIFY, child=verified, outcome="confirmed", facts=facts))
     assert registry.chosen(first.child)[FactName.LIVES_ALONE] is True
 
-    await registry.act(action(Verb.SPLIT, child=first.child, other=second.child))
+    await registry.act(an_action(Verb.SPLIT, child=first.child, other=second.child))
 
     other = second.child if named == "survivor" else first.child
-    assert (registry.snapshot(seen).state, registry.snapshot(other).state) == ("on_file", "candidate")
-    assert registry.chosen(seen) == facts
+    assert (registry.snapshot(verified).state, registry.snapshot(other).state) == ("on_file", "candidate")
+    assert registry.chosen(verified) == facts
     assert registry.chosen(other) == {}
 
 
-async def test_a_finding_about_the_absorbed_file_goes_back_with_what_it_contributed(registry: Registry) -> None:
+async def test_a_finding_about_the_absorbed_file_goes_back_with_its_record(registry: Registry) -> None:
     one, other, _ = await two_files(registry)
-    await registry.act(action(Verb.MERGE, child=one, other=other))
-    await registry.report(reported(child=other, identity=OTHER.identity))
+    await registry.act(an_action(Verb.MERGE, child=one, other=other))
+    await registry.report(finding_reported(child=other, identity=OTHER.identity))
     found = replace(OTHER, key="found", unit="341722-jtj", dataset="finding", period=None, facts={})
-    await registry.consume(read(found, finding=an_id("finding")))
+    await registry.consume(record_read(found, finding=an_id("finding")))
     assert await registry.child_of(found) == one
 
-    [handed] = only(await registry.act(action(Verb.SPLIT, child=one, other=other)), FileReassigned)
+    [reassignment] = only(await registry.act(an_action(Verb.SPLIT, child=one, other=other)), FileReassigned)
 
-    assert handed.findings == (an_id("finding"),)
+    assert reassignment.findings == (an_id("finding"),)
     assert await registry.child_of(found) == await registry.child_of(OTHER) == other
 
 
 async def test_findings_of_a_file_within_a_file_go_back_with_it(registry: Registry) -> None:
-    """The candidate was merged into one file, and that one into another."""
+    """The candidate was merged into one file, and that file into another."""
     one, other, _ = await two_files(registry)
-    [passed] = only(await registry.report(reported()), FindingAssigned)
-    await registry.act(action(Verb.MERGE, name="1", child=other, other=passed.child))
-    await registry.act(action(Verb.MERGE, name="2", child=one, other=other))
+    [assigned] = only(await registry.report(finding_reported()), FindingAssigned)
+    await registry.act(an_action(Verb.MERGE, name="1", child=other, other=assigned.child))
+    await registry.act(an_action(Verb.MERGE, name="2", child=one, other=other))
 
-    [handed] = only(await registry.act(action(Verb.SPLIT, child=one, other=other)), FileReassigned)
+    [reassignment] = only(await registry.act(an_action(Verb.SPLIT, child=one, other=other)), FileReassigned)
 
-    assert handed.findings == (an_id("finding"),)
-    assert registry.snapshot(other).absorbs == (passed.child,)
-    [handed] = only(await registry.act(action(Verb.SPLIT, child=other, other=passed.child)), FileReassigned)
-    assert (handed.child, handed.findings) == (passed.child, (an_id("finding"),))
+    assert reassignment.findings == (an_id("finding"),)
+    assert registry.snapshot(other).absorbs == (assigned.child,)
+    [reassignment] = only(await registry.act(an_action(Verb.SPLIT, child=other, other=assigned.child)), FileReassigned)
+    assert (reassignment.child, reassignment.findings) == (assigned.child, (an_id("finding"),))
 
 
 async def test_a_conflict_of_a_merged_file_is_reported_again_for_the_part_that_has_it(registry: Registry) -> None:
@@ -252,39 +269,39 @@ async def test_a_conflict_of_a_merged_file_is_reported_again_for_the_part_that_h
     other = replace(OTHER, facts={FactName.SCHOOL_GRADE: 5})
     await registry.rows(one, other)
     survivor, absorbed = await registry.child_of(one), await registry.child_of(other)
-    [told] = only(await registry.act(action(Verb.MERGE, child=survivor, other=absorbed)), FactConflictFound)
-    assert told.child == survivor
-    await registry.act(action(Verb.SPLIT, child=survivor, other=absorbed))
+    [conflict] = only(await registry.act(an_action(Verb.MERGE, child=survivor, other=absorbed)), FactConflictFound)
+    assert conflict.child == survivor
+    await registry.act(an_action(Verb.SPLIT, child=survivor, other=absorbed))
 
     emitted = await registry.rows(police(one, facts={FactName.SCHOOL_GRADE: 6}))
 
-    [again] = only(emitted, FactConflictFound)
-    assert (again.child, again.units) == (survivor, ("341722-gaj", "341722-jtj"))
+    [later] = only(emitted, FactConflictFound)
+    assert (later.child, later.units) == (survivor, ("341722-gaj", "341722-jtj"))
 
 
-async def test_matching_never_links_again_what_was_split(registry: Registry) -> None:
+async def test_matching_never_links_split_records_again(registry: Registry) -> None:
     """Two children under one number: a person takes the clinic's row out, and later rows do not put it back."""
     row = a_row()
     await registry.rows(row, police(row), clinic(row))
     child = await registry.child_of(row)
 
-    emitted = await registry.act(action(Verb.SPLIT, child=child, records=(an_id("record", police(row).key),)))
-    [handed] = only(emitted, FileReassigned)
-    again = await registry.rows(
+    emitted = await registry.act(an_action(Verb.SPLIT, child=child, records=(an_id("record", police(row).key),)))
+    [reassignment] = only(emitted, FileReassigned)
+    later = await registry.rows(
         police(row), replace(police(row), facts={FactName.HUKOU_DIVISION: "341703"}), clinic(row)
     )
 
-    assert await registry.child_of(police(row)) == handed.child != child
+    assert await registry.child_of(police(row)) == reassignment.child != child
     assert await registry.child_of(clinic(row)) == child
-    assert only(again, FileReassigned) == []
-    assert only(again, ReviewRequested) == []
+    assert only(later, FileReassigned) == []
+    assert only(later, ReviewRequested) == []
 
 
 async def test_a_new_record_of_a_split_number_finds_one_of_the_two(registry: Registry) -> None:
     row = a_row()
     await registry.rows(row, police(row))
     await registry.act(
-        action(Verb.SPLIT, child=await registry.child_of(row), records=(an_id("record", police(row).key),))
+        an_action(Verb.SPLIT, child=await registry.child_of(row), records=(an_id("record", police(row).key),))
     )
 
     await registry.rows(replace(row, key="third", dataset="insurance", unit="341722-rsj"))
@@ -297,7 +314,7 @@ async def test_after_a_merge_by_a_person_its_rows_stay_together(registry: Regist
     one = a_row("one")
     other = a_row("other", id_number=None, name="例大山", guardian_id_number=None)
     await registry.rows(one, other)
-    await registry.act(action(Verb.MERGE, child=await registry.child_of(one), other=await registry.child_of(other)))
+    await registry.act(an_action(Verb.MERGE, child=await registry.child_of(one), other=await registry.child_of(other)))
 
     await registry.rows(
         replace(one, facts={FactName.SCHOOL_GRADE: 5}),
@@ -323,28 +340,28 @@ async def test_a_split_of_a_findings_record_moves_the_finding(registry: Registry
     row = a_row()
     await registry.rows(row)
     child = await registry.child_of(row)
-    await registry.report(reported())
-    await registry.consume(read(found, finding=an_id("finding")))
+    await registry.report(finding_reported())
+    await registry.consume(record_read(found, finding=an_id("finding")))
     assert await registry.child_of(found) == child
 
-    emitted = await registry.act(action(Verb.SPLIT, child=child, records=(an_id("record", "found"),)))
+    emitted = await registry.act(an_action(Verb.SPLIT, child=child, records=(an_id("record", "found"),)))
 
-    [handed] = only(emitted, FileReassigned)
-    assert handed.findings == (an_id("finding"),)
-    assert await registry.tx.fetchval("SELECT child_id FROM finding") == handed.child
+    [reassignment] = only(emitted, FileReassigned)
+    assert reassignment.findings == (an_id("finding"),)
+    assert await registry.tx.fetchval("SELECT child_id FROM finding") == reassignment.child
 
 
 async def test_undoing_a_merge_gives_a_candidate_its_findings_back(registry: Registry) -> None:
     await registry.rows(ONE)
     child = await registry.child_of(ONE)
-    await registry.report(reported())
+    await registry.report(finding_reported())
     candidate = candidate_id(an_id("finding"))
-    await registry.act(action(Verb.MERGE, child=child, other=candidate))
+    await registry.act(an_action(Verb.MERGE, child=child, other=candidate))
 
-    emitted = await registry.act(action(Verb.SPLIT, child=child, other=candidate))
+    emitted = await registry.act(an_action(Verb.SPLIT, child=child, other=candidate))
 
-    [handed] = only(emitted, FileReassigned)
-    assert (handed.child, handed.findings) == (candidate, (an_id("finding"),))
+    [reassignment] = only(emitted, FileReassigned)
+    assert (reassignment.child, reassignment.findings) == (candidate, (an_id("finding"),))
     assert registry.snapshot(candidate).state == "candidate"
 
 
@@ -357,17 +374,17 @@ async def test_undoing_a_merge_gives_a_candidate_its_findings_back(registry: Reg
         ("merged already", "same_file"),
     ],
 )
-async def test_a_merge_that_cannot_be_is_refused_by_name(registry: Registry, how: str, code: str) -> None:
+async def test_an_impossible_merge_is_refused_with_a_code(registry: Registry, how: str, code: str) -> None:
     one, other, _ = await two_files(registry)
     if how == "an unknown child":
-        emitted = await registry.act(action(Verb.MERGE, child=an_id("nobody"), other=one))
+        emitted = await registry.act(an_action(Verb.MERGE, child=an_id("nobody"), other=one))
     elif how == "an unknown other":
-        emitted = await registry.act(action(Verb.MERGE, child=one, other=an_id("nobody")))
+        emitted = await registry.act(an_action(Verb.MERGE, child=one, other=an_id("nobody")))
     elif how == "itself":
-        emitted = await registry.act(action(Verb.MERGE, child=one, other=one))
+        emitted = await registry.act(an_action(Verb.MERGE, child=one, other=one))
     else:
-        await registry.act(action(Verb.MERGE, child=one, other=other))
-        emitted = await registry.act(action(Verb.MERGE, name="again", child=one, other=other))
+        await registry.act(an_action(Verb.MERGE, child=one, other=other))
+        emitted = await registry.act(an_action(Verb.MERGE, name="again", child=one, other=other))
     assert refusal(emitted) == code
 
 
@@ -382,10 +399,10 @@ async def test_a_merge_that_cannot_be_is_refused_by_name(registry: Registry, how
         ("to itself", "same_file"),
     ],
 )
-async def test_a_split_that_cannot_be_is_refused_by_name(registry: Registry, how: str, code: str) -> None:
+async def test_an_impossible_split_is_refused_with_a_code(registry: Registry, how: str, code: str) -> None:
     one, _, _ = await two_files(registry)
     mine, foreign = an_id("record", ONE.key), an_id("record", OTHER.key)
-    ways: dict[str, dict[str, Any]] = {
+    fields: dict[str, dict[str, Any]] = {
         "of nobody": {"child": an_id("nobody"), "records": (mine,)},
         "of another's record": {"child": one, "records": (foreign,)},
         "of everything": {"child": one, "records": (mine,)},
@@ -394,71 +411,71 @@ async def test_a_split_that_cannot_be_is_refused_by_name(registry: Registry, how
         "to itself": {"child": one, "records": (mine,), "other": one},
     }
     before = await registry.clusters()
-    assert refusal(await registry.act(action(Verb.SPLIT, **ways[how]))) == code
+    assert refusal(await registry.act(an_action(Verb.SPLIT, **fields[how]))) == code
     assert await registry.clusters() == before
 
 
-# ------------------------------------------------------------------------------------------------------------ questions
+# -------------------------------------------------------------------------------------------------------------- reviews
 
 
 async def test_a_confirmed_review_merges(registry: Registry) -> None:
-    one, other, asked = await two_files(registry)
+    one, other, review = await two_files(registry)
 
-    emitted = await registry.act(action(Verb.CONFIRM, proposal=asked.review))
+    emitted = await registry.act(an_action(Verb.CONFIRM, proposal=review.review))
 
-    [settled] = only(emitted, ReviewResolved)
-    assert (settled.review, settled.outcome) == (asked.review, "merged")
-    [handed] = only(emitted, FileReassigned)
-    assert handed.reason == "merge"
-    assert {handed.child, handed.from_child} == {one, other}
+    [resolution] = only(emitted, ReviewResolved)
+    assert (resolution.review, resolution.outcome) == (review.review, "merged")
+    [reassignment] = only(emitted, FileReassigned)
+    assert reassignment.reason == "merge"
+    assert {reassignment.child, reassignment.from_child} == {one, other}
 
 
 async def test_a_declined_review_is_not_requested_again_for_the_same_evidence(registry: Registry) -> None:
-    one, other, asked = await two_files(registry)
+    one, other, review = await two_files(registry)
 
-    emitted = await registry.act(action(Verb.DECLINE, proposal=asked.review))
-    again = await registry.rows(*(with_another_phone(row) for row in (ONE, OTHER)))
+    emitted = await registry.act(an_action(Verb.DECLINE, proposal=review.review))
+    later = await registry.rows(*(with_another_phone(row) for row in (ONE, OTHER)))
 
-    [settled] = only(emitted, ReviewResolved)
-    assert settled.outcome == "kept_apart"
-    assert only(again, ReviewRequested) == []
+    [resolution] = only(emitted, ReviewResolved)
+    assert resolution.outcome == "kept_apart"
+    assert only(later, ReviewRequested) == []
     assert await registry.child_of(ONE) == one
     assert await registry.child_of(OTHER) == other
 
 
 async def test_new_evidence_is_reviewed_and_does_not_overrule_a_person(registry: Registry) -> None:
     """The village's row gets the number of the school's row: a person decided two children, so it is reviewed."""
-    one, other, asked = await two_files(registry)
-    await registry.act(action(Verb.DECLINE, proposal=asked.review))
+    one, other, review = await two_files(registry)
+    await registry.act(an_action(Verb.DECLINE, proposal=review.review))
 
     emitted = await registry.rows(replace(OTHER, identity=ONE.identity))
 
     assert await registry.child_of(ONE) == one
     assert await registry.child_of(OTHER) == other
-    [again] = only(emitted, ReviewRequested)
-    assert "same_number" in again.evidence
-    assert again.review != asked.review
+    [later] = only(emitted, ReviewRequested)
+    assert "same_number" in later.evidence
+    assert later.review != review.review
 
 
 async def test_a_review_is_resolved_once(registry: Registry) -> None:
-    _, _, asked = await two_files(registry)
-    await registry.act(action(Verb.DECLINE, proposal=asked.review))
-    assert refusal(await registry.act(action(Verb.CONFIRM, proposal=asked.review))) == "already_settled"
+    _, _, review = await two_files(registry)
+    await registry.act(an_action(Verb.DECLINE, proposal=review.review))
+    assert refusal(await registry.act(an_action(Verb.CONFIRM, proposal=review.review))) == "already_settled"
 
 
 async def test_a_review_is_resolved_by_the_unit_that_decides(registry: Registry) -> None:
-    _, _, asked = await two_files(registry)
-    emitted = await registry.act(action(Verb.CONFIRM, unit="341722-renli", proposal=asked.review))
+    _, _, review = await two_files(registry)
+    emitted = await registry.act(an_action(Verb.CONFIRM, unit="341722-renli", proposal=review.review))
     assert refusal(emitted) == "not_yours"
     assert len(await registry.clusters()) == 2
 
 
 async def test_the_registry_ignores_proposals_of_other_services(registry: Registry) -> None:
     emitted = await registry.act(
-        action(Verb.CONFIRM, child=an_id("x"), proposal=an_id("a derived finding")),
-        action(Verb.DECLINE, child=an_id("x"), proposal=an_id("a ledger entry")),
-        action(Verb.ACCEPT, child=an_id("x"), referral=an_id("a referral")),
-        reported(),
+        an_action(Verb.CONFIRM, child=an_id("x"), proposal=an_id("a derived finding")),
+        an_action(Verb.DECLINE, child=an_id("x"), proposal=an_id("a ledger entry")),
+        an_action(Verb.ACCEPT, child=an_id("x"), referral=an_id("a referral")),
+        finding_reported(),
     )
     assert emitted == []
 
@@ -467,58 +484,62 @@ async def test_the_registry_ignores_proposals_of_other_services(registry: Regist
 async def test_the_resolution_of_an_unknown_review_is_refused_and_changes_nothing(
     registry: Registry, verb: Verb
 ) -> None:
-    one, _, asked = await two_files(registry)
+    one, _, review = await two_files(registry)
     before = await registry.state()
-    nobodys = review_id(an_id("nobody's"))
+    unknown_review = review_id(an_id("nobody's"))
 
-    [refused] = await registry.act(action(verb, child=one, proposal=nobodys), action(Verb.ACCEPT, proposal=nobodys))
+    [refused] = await registry.act(
+        an_action(verb, child=one, proposal=unknown_review), an_action(Verb.ACCEPT, proposal=unknown_review)
+    )
 
     assert isinstance(refused, RegistryActionRefused)
     assert (refused.unit, refused.verb, refused.code, refused.child) == (MZJ, verb, "unknown_proposal", None)
     assert await registry.state() == before
-    assert asked.review != nobodys
+    assert review.review != unknown_review
 
 
-async def test_every_review_has_the_id_of_one_and_no_child_has(registry: Registry) -> None:
+async def test_the_id_of_a_review_is_recognisable_and_no_child_has_one(registry: Registry) -> None:
     """Reviews for decisions made without a request are included: referral leaves them to the registry too."""
-    one, other, asked = await two_files(registry)
-    emitted = await registry.act(action(Verb.MERGE, child=one, other=other), action(Verb.SPLIT, child=one, other=other))
-    reviews = [asked.review, *(settled.review for settled in only(emitted, ReviewResolved))]
+    one, other, review = await two_files(registry)
+    emitted = await registry.act(
+        an_action(Verb.MERGE, child=one, other=other), an_action(Verb.SPLIT, child=one, other=other)
+    )
+    reviews = [review.review, *(resolution.review for resolution in only(emitted, ReviewResolved))]
     assert len(set(reviews)) == 2
     assert all(map(is_review, reviews))
     assert not any(map(is_review, (one, other)))
 
 
 async def test_a_review_follows_its_file_into_a_merge(registry: Registry) -> None:
-    """One could be the village's; one is merged into a third; the answer then concerns the third."""
-    one, other, asked = await two_files(registry)
+    """One file may be the village's child; it is merged into a third file, which the resolution then concerns."""
+    one, other, review = await two_files(registry)
     third = a_row(
         "third", name="例大山", id_number=None, guardian_id_number=None, guardian_name=None, guardian_phone=None
     )
     await registry.rows(third)
     survivor = await registry.child_of(third)
-    await registry.act(action(Verb.MERGE, child=survivor, other=one))
+    await registry.act(an_action(Verb.MERGE, child=survivor, other=one))
     assert registry.snapshot(survivor).open_reviews == 1
 
-    emitted = await registry.act(action(Verb.CONFIRM, proposal=asked.review))
+    emitted = await registry.act(an_action(Verb.CONFIRM, proposal=review.review))
 
-    [handed] = only(emitted, FileReassigned)
-    assert {handed.child, handed.from_child} == {survivor, other}
+    [reassignment] = only(emitted, FileReassigned)
+    assert {reassignment.child, reassignment.from_child} == {survivor, other}
 
 
 async def test_a_review_goes_back_to_its_file_when_a_merge_is_undone(registry: Registry) -> None:
     """A later confirmation concerns the file it was requested for, not the one that had absorbed it meanwhile."""
-    one, other, asked = await two_files(registry)
+    one, other, review = await two_files(registry)
     third = a_row("third", name="例大山", id_number=None, guardian_id_number=None, guardian_name=None)
     await registry.rows(replace(third, identity={IdentityField.NAME: "例大山"}))
     survivor = await registry.child_of(third)
-    await registry.act(action(Verb.MERGE, child=survivor, other=one))
-    await registry.act(action(Verb.SPLIT, child=survivor, other=one))
+    await registry.act(an_action(Verb.MERGE, child=survivor, other=one))
+    await registry.act(an_action(Verb.SPLIT, child=survivor, other=one))
     assert [registry.snapshot(child).open_reviews for child in (survivor, one, other)] == [0, 1, 1]
 
-    [handed] = only(await registry.act(action(Verb.CONFIRM, proposal=asked.review)), FileReassigned)
+    [reassignment] = only(await registry.act(an_action(Verb.CONFIRM, proposal=review.review)), FileReassigned)
 
-    assert {handed.child, handed.from_child} == {one, other}
+    assert {reassignment.child, reassignment.from_child} == {one, other}
 
 
 async def test_equal_reviews_of_two_files_stay_with_each_when_a_merge_is_undone(
@@ -528,29 +549,29 @@ async def test_equal_reviews_of_two_files_stay_with_each_when_a_merge_is_undone(
     third = clinic(ONE)
     emitted = await registry.rows(ONE, third, OTHER)
     one, clinics, other = [await registry.child_of(row) for row in (ONE, third, OTHER)]
-    asked = {frozenset((review.child, review.other)): review for review in only(emitted, ReviewRequested)}
-    assert set(asked) == {frozenset((one, clinics)), frozenset((one, other)), frozenset((clinics, other))}
-    await registry.act(action(Verb.MERGE, child=clinics, other=one))
+    reviews = {frozenset((review.child, review.other)): review for review in only(emitted, ReviewRequested)}
+    assert set(reviews) == {frozenset((one, clinics)), frozenset((one, other)), frozenset((clinics, other))}
+    await registry.act(an_action(Verb.MERGE, child=clinics, other=one))
 
-    emitted = await registry.act(action(Verb.SPLIT, child=clinics, other=one))
+    emitted = await registry.act(an_action(Verb.SPLIT, child=clinics, other=one))
 
     assert only(emitted, ReviewRequested) == []
     assert [registry.snapshot(child).open_reviews for child in (one, clinics, other)] == [1, 1, 2]
-    [handed] = only(
-        await registry.act(action(Verb.CONFIRM, proposal=asked[frozenset((one, other))].review)), FileReassigned
+    [reassignment] = only(
+        await registry.act(an_action(Verb.CONFIRM, proposal=reviews[frozenset((one, other))].review)), FileReassigned
     )
-    assert {handed.child, handed.from_child} == {one, other}
+    assert {reassignment.child, reassignment.from_child} == {one, other}
 
 
 async def test_a_declined_review_is_not_requested_again_when_a_merge_is_undone(registry: Registry) -> None:
-    one, _, asked = await two_files(registry)
-    await registry.act(action(Verb.DECLINE, proposal=asked.review))
+    one, _, review = await two_files(registry)
+    await registry.act(an_action(Verb.DECLINE, proposal=review.review))
     third = replace(a_row("third"), identity={IdentityField.NAME: "例大山"})
     await registry.rows(third)
     survivor = await registry.child_of(third)
-    await registry.act(action(Verb.MERGE, child=survivor, other=one))
+    await registry.act(an_action(Verb.MERGE, child=survivor, other=one))
 
-    emitted = await registry.act(action(Verb.SPLIT, child=survivor, other=one))
+    emitted = await registry.act(an_action(Verb.SPLIT, child=survivor, other=one))
 
     assert only(emitted, ReviewRequested) == []
 
@@ -559,24 +580,24 @@ async def test_a_review_of_a_merged_file_goes_to_the_part_that_it_is_about(regis
     third = replace(a_row("third"), identity={IdentityField.NAME: "例大山"})
     await registry.rows(third, ONE)
     survivor, one = await registry.child_of(third), await registry.child_of(ONE)
-    await registry.act(action(Verb.MERGE, child=survivor, other=one))
-    [asked] = only(await registry.rows(OTHER), ReviewRequested)
+    await registry.act(an_action(Verb.MERGE, child=survivor, other=one))
+    [review] = only(await registry.rows(OTHER), ReviewRequested)
     other = await registry.child_of(OTHER)
-    assert {asked.child, asked.other} == {survivor, other}
+    assert {review.child, review.other} == {survivor, other}
 
-    await registry.act(action(Verb.SPLIT, child=survivor, other=one))
+    await registry.act(an_action(Verb.SPLIT, child=survivor, other=one))
 
     assert [registry.snapshot(child).open_reviews for child in (survivor, one, other)] == [0, 1, 1]
-    [handed] = only(await registry.act(action(Verb.CONFIRM, proposal=asked.review)), FileReassigned)
-    assert {handed.child, handed.from_child} == {one, other}
+    [reassignment] = only(await registry.act(an_action(Verb.CONFIRM, proposal=review.review)), FileReassigned)
+    assert {reassignment.child, reassignment.from_child} == {one, other}
 
 
 async def test_a_declined_review_is_not_requested_of_the_file_that_absorbs_one_of_the_two(registry: Registry) -> None:
-    one, other, asked = await two_files(registry)
-    await registry.act(action(Verb.DECLINE, proposal=asked.review))
+    one, other, review = await two_files(registry)
+    await registry.act(an_action(Verb.DECLINE, proposal=review.review))
     third = replace(a_row("third"), identity={IdentityField.NAME: "例大山"})
     await registry.rows(third)
-    await registry.act(action(Verb.MERGE, child=await registry.child_of(third), other=one))
+    await registry.act(an_action(Verb.MERGE, child=await registry.child_of(third), other=one))
 
     emitted = await registry.rows(with_another_phone(OTHER))
 
@@ -588,16 +609,18 @@ async def test_a_declined_review_is_not_requested_of_the_file_that_absorbs_one_o
 async def test_a_decision_is_on_record_with_its_own_day_and_its_own_file(registry: Registry, size: int) -> None:
     """A verification before a merge counts for the file at that time, and a review keeps its day, in any batch."""
     await registry.rows(ONE)
-    await registry.play(
+    await registry.apply_log(
         [
-            Step("intake.record.v1", 0, read(OTHER), NOON),
-            Step("intake.record.v1", 0, read(a_row("next")), NOON + timedelta(days=1)),
+            Step("intake.record.v1", 0, record_read(OTHER), NOON),
+            Step("intake.record.v1", 0, record_read(a_row("next")), NOON + timedelta(days=1)),
         ],
         size,
     )
     one, other = await registry.child_of(ONE), await registry.child_of(OTHER)
     await registry.act(
-        action(Verb.VERIFY, child=other, outcome="confirmed"), action(Verb.MERGE, child=one, other=other), size=size
+        an_action(Verb.VERIFY, child=other, outcome="confirmed"),
+        an_action(Verb.MERGE, child=one, other=other),
+        size=size,
     )
     assert await registry.tx.fetchval("SELECT child_id FROM verification") == other
     assert await registry.tx.fetchval("SELECT requested_on FROM review ORDER BY requested_on LIMIT 1") == TODAY
@@ -605,16 +628,16 @@ async def test_a_decision_is_on_record_with_its_own_day_and_its_own_file(registr
 
 @pytest.mark.parametrize("size", [1, 1000])
 async def test_decisions_in_one_batch_or_in_many_end_the_same(registry: Registry, size: int) -> None:
-    one, other, asked = await two_files(registry)
+    one, other, review = await two_files(registry)
     emitted = await registry.act(
-        action(Verb.MERGE, name="1", child=one, other=other),
-        action(Verb.SPLIT, name="2", child=one, other=other),
-        action(Verb.VERIFY, name="3", child=other, facts={FactName.DIBAO: True}),
-        action(Verb.MERGE, name="4", child=other, other=one),
-        action(Verb.VERIFY, name="5", child=one, outcome="moved"),
+        an_action(Verb.MERGE, name="1", child=one, other=other),
+        an_action(Verb.SPLIT, name="2", child=one, other=other),
+        an_action(Verb.VERIFY, name="3", child=other, facts={FactName.DIBAO: True}),
+        an_action(Verb.MERGE, name="4", child=other, other=one),
+        an_action(Verb.VERIFY, name="5", child=one, outcome="moved"),
         size=size,
     )
-    assert [settled.outcome for settled in only(emitted, ReviewResolved)] == ["merged", "split", "merged"]
+    assert [resolution.outcome for resolution in only(emitted, ReviewResolved)] == ["merged", "split", "merged"]
     assert registry.snapshot(one).state == "absorbed"
     assert registry.snapshot(one).child_version == 5
     assert (await registry.file(other))["child_version"] == 6
@@ -624,5 +647,5 @@ async def test_decisions_in_one_batch_or_in_many_end_the_same(registry: Registry
     assert {(row["unit"], row["role"], row["done_on"]) for row in history} == {
         (MZJ, "county_civil_affairs", date(2026, 11, 23))
     }
-    assert asked.review is not None
+    assert review.review is not None
     assert PHONE not in repr(history)

@@ -1,4 +1,4 @@
-"""Names stay behind two doors: nothing in clear in any table or event, and nothing at all without the child's key."""
+"""No table or event contains identities in plain text, and nothing is readable without the child's key."""
 
 import asyncio
 import re
@@ -20,18 +20,18 @@ from tests.registry.harness import (
     TODAY,
     Registry,
     a_vault,
-    action,
+    an_action,
     an_id,
-    disappeared,
+    finding_reported,
     only,
-    read,
-    reported,
+    record_disappeared,
+    record_read,
     with_keys,
 )
 from tests.registry.people import FATHER, MOTHER, PHONE, a_number, a_row, clinic, police, village
-from tests.registry.test_disclosures import EC, GAJ, moved, public
+from tests.registry.test_disclosures import EC, GAJ, public, referral_changed
 
-WHO = {
+IDENTITY = {
     IdentityField.NAME: "例小明",
     IdentityField.ADDRESS: "例村12号",
     IdentityField.SCHOOL: "例家中心小学",
@@ -40,7 +40,7 @@ WHO = {
     IdentityField.NARRATIVE: "例：多日无人照看",
 }
 SECRETS = {
-    *WHO.values(),
+    *IDENTITY.values(),
     "例妈妈",
     "例大山",
     a_number(),
@@ -54,56 +54,58 @@ _NUMBER = re.compile(rb"(?<![0-9a-f])\d{17}[\dXx](?![0-9a-f])")
 _PHONE = re.compile(rb"(?<![0-9a-f])1[3-9]\d{9}(?![0-9a-f])")
 
 
-async def a_whole_life(registry: Registry) -> None:
+async def write_every_table(registry: Registry) -> None:
     """Apply records, a review, a finding, a merge, a split and a disclosure, so that every table is written."""
     registry.county = with_keys(a_county(), {GAJ: public(EC)})
-    row = a_row(**{field.value: text for field, text in WHO.items() if field.value not in ("reporter", "narrative")})
+    row = a_row(
+        **{field.value: text for field, text in IDENTITY.items() if field.value not in ("reporter", "narrative")}
+    )
     other = a_row("other", name="例大山", id_number=None, guardian_id_number=None)
     await registry.rows(row, police(row), clinic(row), village(other))
     await registry.rows(a_row("father", name="例大山", id_number=None, father_id_number=FATHER))
-    await registry.report(reported(identity=WHO))
+    await registry.report(finding_reported(identity=IDENTITY))
     found = replace(clinic(row), key="found", dataset="finding", period=None)
-    await registry.consume(read(found, finding=an_id("finding")))
+    await registry.consume(record_read(found, finding=an_id("finding")))
     child = await registry.child_of(row)
-    await registry.refer(moved(child, 1, ReferralState.SENT))
+    await registry.refer(referral_changed(child, 1, ReferralState.SENT))
     await registry.act(
-        action(Verb.MERGE, child=child, other=await registry.child_of(village(other))),
-        action(Verb.VERIFY, child=child, outcome="confirmed"),
+        an_action(Verb.MERGE, child=child, other=await registry.child_of(village(other))),
+        an_action(Verb.VERIFY, child=child, outcome="confirmed"),
     )
-    await registry.act(action(Verb.SPLIT, child=child, records=(an_id("record", police(row).key),)))
+    await registry.act(an_action(Verb.SPLIT, child=child, records=(an_id("record", police(row).key),)))
 
 
-async def contents(registry: Registry) -> dict[str, bytes]:
-    """Every column of every table of the schema, as the bytes that a dump would show."""
+async def dump_columns(registry: Registry) -> dict[str, bytes]:
+    """Return every column of every table of the schema, as the bytes of a database dump."""
     columns = await registry.tx.fetch(
         "SELECT table_name, column_name, data_type FROM information_schema.columns WHERE table_schema = 'registry'"
     )
-    found = {}
+    columns_by_name = {}
     for column in columns:
         name = f"{column['table_name']}.{column['column_name']}"
         rows = await registry.tx.fetch(f'SELECT "{column["column_name"]}" AS one FROM "{column["table_name"]}"')
         parts = [row["one"] if isinstance(row["one"], bytes) else str(row["one"]).encode() for row in rows]
-        found[name] = b"\n".join(parts)
-    return found
+        columns_by_name[name] = b"\n".join(parts)
+    return columns_by_name
 
 
-async def test_no_table_shows_a_name_a_number_or_a_phone(registry: Registry) -> None:
-    await a_whole_life(registry)
-    found = await contents(registry)
-    assert len(found) > 80
-    assert {name for name, dump in found.items() if dump} >= {
+async def test_no_table_contains_a_name_a_number_or_a_phone(registry: Registry) -> None:
+    await write_every_table(registry)
+    dumps = await dump_columns(registry)
+    assert len(dumps) > 80
+    assert {name for name, dump in dumps.items() if dump} >= {
         "record.identity", "finding.identity", "review.evidence", "disclosure.digest", "child.file", "blocking_key.key",
     }  # fmt: skip
-    for name, dump in found.items():
+    for name, dump in dumps.items():
         for secret in SECRETS:
-            assert secret.encode() not in dump, f"{name} shows somebody"
+            assert secret.encode() not in dump, f"{name} contains personal data"
             assert secret.encode("utf-16-le") not in dump
         assert not _NUMBER.search(dump), name
         assert not _PHONE.search(dump), name
 
 
-async def test_no_event_shows_a_name_a_number_or_a_phone(registry: Registry) -> None:
-    await a_whole_life(registry)
+async def test_no_event_contains_a_name_a_number_or_a_phone(registry: Registry) -> None:
+    await write_every_table(registry)
     kinds = {type(event) for event in registry.events}
     assert {ChildChanged, FindingAssigned, Disclosed} <= kinds
     for event in registry.events:
@@ -114,27 +116,27 @@ async def test_no_event_shows_a_name_a_number_or_a_phone(registry: Registry) -> 
         assert not _PHONE.search(dump)
 
 
-async def test_the_same_phone_shows_nothing_about_children_of_other_days() -> None:
+async def test_the_same_phone_has_another_hash_for_each_birth_date() -> None:
     """A blocking key is useless elsewhere: its hash includes the birth date, and the kind of the value."""
     vault = a_vault()
     assert vault.hash("phone", "2016-03-05", PHONE) != vault.hash("phone", "2016-03-06", PHONE)
     assert vault.hash("phone", "2016-03-05", PHONE) != vault.hash("guardian", "2016-03-05", PHONE)
 
 
-def test_without_the_countys_keys_nobody_finds_a_child_again() -> None:
-    """The same words give other hashes and other ids under another county's keys."""
-    ours = a_vault()
-    theirs = [replace(ours, lookup_key=b"another" * 5), replace(ours, child_id_key=b"another." * 4)]
-    born, who = a_row().born, dict(a_row().identity)
-    found = [vault.evidence(an_id("record"), born, who, ()) for vault in (ours, theirs[0])]
-    assert found[0].blocking_keys.isdisjoint(found[1].blocking_keys)
-    assert found[0].names.isdisjoint(found[1].names)
-    assert ours.new_id("record") != theirs[1].new_id("record")
-    assert ours.child_number("record", 0) != theirs[1].child_number("record", 0)
+def test_another_countys_keys_make_other_hashes_and_ids() -> None:
+    """The same values have other hashes and other ids with another county's keys."""
+    own_vault = a_vault()
+    other_vaults = [replace(own_vault, lookup_key=b"another" * 5), replace(own_vault, child_id_key=b"another." * 4)]
+    born, identity = a_row().born, dict(a_row().identity)
+    evidences = [vault.evidence(an_id("record"), born, identity, ()) for vault in (own_vault, other_vaults[0])]
+    assert evidences[0].blocking_keys.isdisjoint(evidences[1].blocking_keys)
+    assert evidences[0].names.isdisjoint(evidences[1].names)
+    assert own_vault.new_id("record") != other_vaults[1].new_id("record")
+    assert own_vault.child_number("record", 0) != other_vaults[1].child_number("record", 0)
 
 
 async def test_without_its_key_a_child_is_unreadable(registry: Registry) -> None:
-    await a_whole_life(registry)
+    await write_every_table(registry)
     child = await registry.child_of(a_row())
     copy = await registry.tx.fetch("SELECT record_id, identity FROM record WHERE child_id = $1", child)
     assert (await identity_of(registry.tx, registry.vault, [child]))[child][IdentityField.ADDRESS] == "例村12号"
@@ -146,14 +148,14 @@ async def test_without_its_key_a_child_is_unreadable(registry: Registry) -> None
     assert await store.child_keys(registry.tx, [child]) == {}
     assert len(copy) > 0
     for row in copy:
-        # What an old backup of the other tables still has cannot be opened with any key that is left.
+        # An old backup of the other tables cannot be decrypted with any remaining key.
         for left in await registry.tx.fetch("SELECT child_id, wrapped FROM child_key"):
             with pytest.raises(Unreadable):
                 decrypt(registry.vault.key(left["child_id"], left["wrapped"]), row["record_id"], row["identity"])
 
 
-async def test_what_is_read_after_a_key_was_destroyed_opens_a_new_file(registry: Registry) -> None:
-    """The department still has the child: nothing of the old file is read again, nor found again."""
+async def test_a_row_after_crypto_shredding_opens_a_new_file(registry: Registry) -> None:
+    """The department still reports the child: the old file is neither decrypted nor found by the index."""
     row = a_row(address="例村12号")
     await registry.rows(row, police(row))
     destroyed = await registry.child_of(row)
@@ -169,21 +171,23 @@ async def test_what_is_read_after_a_key_was_destroyed_opens_a_new_file(registry:
     assert IdentityField.ADDRESS not in identity[child]
 
 
-@pytest.mark.parametrize("held", [False, True])
-async def test_nothing_is_added_to_a_destroyed_child(registry: Registry, held: bool) -> None:
-    """The only row it had comes again, with the same content and with another: that is a new file, which grows."""
+@pytest.mark.parametrize("grouped", [False, True])
+async def test_nothing_is_added_to_a_destroyed_child(registry: Registry, grouped: bool) -> None:
+    """Its only row comes again, with the same and with other content: the row opens a new file."""
     row = a_row()
     await registry.rows(row)
-    if held:
+    if grouped:
         other = a_row("other", name="例大山", id_number=None, guardian_id_number=None)
         await registry.rows(other)
-        await registry.act(action(Verb.MERGE, child=await registry.child_of(row), other=await registry.child_of(other)))
+        await registry.act(
+            an_action(Verb.MERGE, child=await registry.child_of(row), other=await registry.child_of(other))
+        )
     destroyed = await registry.child_of(row)
     await store.destroy_keys(registry.tx, destroyed)
     version = (await registry.file(destroyed))["child_version"]
 
     await registry.rows(row, replace(row, valid_on=TODAY), police(row))
-    await registry.consume(disappeared(row))
+    await registry.consume(record_disappeared(row))
     await registry.rows(row)
 
     child = await registry.child_of(row)
@@ -195,13 +199,13 @@ async def test_nothing_is_added_to_a_destroyed_child(registry: Registry, held: b
 
 
 @pytest.mark.parametrize("verb", [Verb.VERIFY, Verb.MERGE, Verb.SPLIT])
-async def test_nobody_acts_on_a_destroyed_child(registry: Registry, verb: Verb) -> None:
+async def test_actions_on_a_destroyed_child_are_refused(registry: Registry, verb: Verb) -> None:
     row, other = a_row(), a_row("other", name="例大山", id_number=None, guardian_id_number=None)
     await registry.rows(row, other)
     child, second = await registry.child_of(row), await registry.child_of(other)
     await store.destroy_keys(registry.tx, child)
     for kept, gone in ((child, second), (second, child)):
-        emitted = await registry.act(action(verb, records=(an_id("record", "other"),), child=kept, other=gone))
+        emitted = await registry.act(an_action(verb, records=(an_id("record", "other"),), child=kept, other=gone))
         if verb is Verb.VERIFY and kept == second:
             assert emitted == []
             continue
@@ -209,39 +213,39 @@ async def test_nobody_acts_on_a_destroyed_child(registry: Registry, verb: Verb) 
         assert refused.code == "unknown_child"
 
 
-async def test_a_finding_about_a_destroyed_child_goes_on_about_a_candidate(registry: Registry) -> None:
+async def test_a_finding_about_a_destroyed_child_is_assigned_to_a_candidate(registry: Registry) -> None:
     await registry.rows(a_row())
     destroyed = await registry.child_of(a_row())
     await store.destroy_keys(registry.tx, destroyed)
 
-    emitted = await registry.report(reported(child=destroyed, identity=WHO))
+    emitted = await registry.report(finding_reported(child=destroyed, identity=IDENTITY))
 
-    [passed] = only(emitted, FindingAssigned)
-    assert passed.child != destroyed
-    assert passed.candidate
+    [assigned] = only(emitted, FindingAssigned)
+    assert assigned.child != destroyed
+    assert assigned.candidate
     assert await store.child_keys(registry.tx, [destroyed]) == {}
-    assert (await identity_of(registry.tx, registry.vault, [passed.child]))[passed.child][
+    assert (await identity_of(registry.tx, registry.vault, [assigned.child]))[assigned.child][
         IdentityField.NAME
     ] == "例小明"
 
 
 async def test_a_candidate_destroyed_before_its_finding_arrives_delays_nothing(registry: Registry) -> None:
     found = replace(clinic(a_row()), key="found", dataset="finding", period=None)
-    await registry.consume(read(found, finding=an_id("finding")))
+    await registry.consume(record_read(found, finding=an_id("finding")))
     destroyed = await registry.child_of(found)
     await store.destroy_keys(registry.tx, destroyed)
 
-    [passed] = only(await registry.report(reported(identity=WHO)), FindingAssigned)
-    await registry.consume(read(found, finding=an_id("finding"), at=NOON + timedelta(minutes=1)))
+    [assigned] = only(await registry.report(finding_reported(identity=IDENTITY)), FindingAssigned)
+    await registry.consume(record_read(found, finding=an_id("finding"), at=NOON + timedelta(minutes=1)))
 
-    assert passed.child == destroyed
+    assert assigned.child == destroyed
     assert await registry.child_of(found) != destroyed
     assert await report_of(registry.tx, registry.vault, [an_id("finding")]) == {}
     assert await store.child_keys(registry.tx, [destroyed]) == {}
 
 
 async def test_names_of_a_destroyed_child_are_not_compared(registry: Registry) -> None:
-    """A name that has lost a character is compared letter by letter with whomever a key finds: none finds this one."""
+    """A name with a lost character is compared with the index hits of its keys, and no key finds a destroyed child."""
     one = a_row(name="张子轩", guardian_id_number=None, guardian_name=None)
     await registry.rows(one)
     await store.destroy_keys(registry.tx, await registry.child_of(one))
@@ -251,17 +255,17 @@ async def test_names_of_a_destroyed_child_are_not_compared(registry: Registry) -
     assert {type(event) for event in emitted} == {ChildChanged}
 
 
-async def test_an_absorbed_id_destroys_the_child_that_it_is(registry: Registry) -> None:
+async def test_destroying_an_absorbed_id_destroys_the_survivor(registry: Registry) -> None:
     one, other = a_row("one"), a_row("other", name="例大山", id_number=None, guardian_id_number=None)
     await registry.rows(one, other)
     first, second = await registry.child_of(one), await registry.child_of(other)
-    await registry.act(action(Verb.MERGE, child=first, other=second))
+    await registry.act(an_action(Verb.MERGE, child=first, other=second))
     await store.destroy_keys(registry.tx, second)
     assert await identity_of(registry.tx, registry.vault, [first, second]) == {first: {}, second: {}}
     assert await registry.count("child_key") == 0
 
 
-async def test_a_child_is_destroyed_with_what_a_merge_under_way_makes_of_it(registry: Registry, database: Any) -> None:
+async def test_crypto_shredding_waits_for_a_concurrent_merge(registry: Registry, database: Any) -> None:
     one, other = a_row("one"), a_row("other", name="例大山", id_number=None, guardian_id_number=None)
     await registry.rows(one, other)
     first, second = await registry.child_of(one), await registry.child_of(other)
@@ -272,33 +276,33 @@ async def test_a_child_is_destroyed_with_what_a_merge_under_way_makes_of_it(regi
             await store.destroy_keys(shredder.tx, second)
 
     async with registry.tx.transaction():
-        merge = registry.batch([action(Verb.MERGE, child=first, other=second)], "intake.action.v1", 1)
+        merge = registry.batch([an_action(Verb.MERGE, child=first, other=second)], "intake.action.v1", 1)
         await handlers.on_actions(merge, registry.tx, vault=registry.vault)
-        destroying = asyncio.create_task(destroy())
-        assert await registry.blocks(shredder, destroying)
-    await destroying
+        destruction = asyncio.create_task(destroy())
+        assert await registry.blocks(shredder, destruction)
+    await destruction
 
     assert await registry.count("child_key") == 0
     await shredder.tx.close()
 
 
-async def test_merging_and_splitting_changes_the_key_with_the_file(registry: Registry) -> None:
-    """Destroying one child's key leaves the other readable, wherever their records have been meanwhile."""
+async def test_a_merge_and_a_split_re_encrypt_records_with_the_key_of_their_file(registry: Registry) -> None:
+    """The other child remains readable when one key is destroyed, whichever file their records were in meanwhile."""
     one, other = a_row("one"), a_row("other", name="例大山", id_number=None, guardian_id_number=None)
     await registry.rows(one, other)
     first, second = await registry.child_of(one), await registry.child_of(other)
     await registry.act(
-        action(Verb.MERGE, child=first, other=second), action(Verb.SPLIT, name="undo", child=first, other=second)
+        an_action(Verb.MERGE, child=first, other=second), an_action(Verb.SPLIT, name="undo", child=first, other=second)
     )
     await store.destroy_keys(registry.tx, first)
     assert (await identity_of(registry.tx, registry.vault, [second]))[second][IdentityField.NAME] == "例大山"
 
 
-async def test_an_absorbed_file_dies_with_its_survivor(registry: Registry) -> None:
-    [passed] = only(await registry.report(reported(identity=WHO)), FindingAssigned)
+async def test_destroying_a_survivor_destroys_its_absorbed_files(registry: Registry) -> None:
+    [assigned] = only(await registry.report(finding_reported(identity=IDENTITY)), FindingAssigned)
     await registry.rows(a_row())
     child = await registry.child_of(a_row())
-    await registry.act(action(Verb.MERGE, child=child, other=passed.child))
+    await registry.act(an_action(Verb.MERGE, child=child, other=assigned.child))
 
     await store.destroy_keys(registry.tx, child)
 
@@ -306,7 +310,7 @@ async def test_an_absorbed_file_dies_with_its_survivor(registry: Registry) -> No
     assert await registry.count("child_key") == 0
 
 
-def test_a_key_opens_only_what_it_was_given_for() -> None:
+def test_a_key_decrypts_only_values_of_its_own_context() -> None:
     vault = a_vault()
     key = vault.new_key(an_id("child"))
     encrypted = encrypt(key, an_id("record"), {IdentityField.NAME: "例小明"})
@@ -319,7 +323,7 @@ def test_a_key_opens_only_what_it_was_given_for() -> None:
         vault.key(an_id("another child"), key.wrapped)
 
 
-def test_the_vault_shows_none_of_its_secrets() -> None:
+def test_the_vaults_representation_contains_no_secret() -> None:
     vault: Any = a_vault()
     assert "lookuplookup" not in repr(vault)
     assert "child-id" not in repr(vault)

@@ -1,4 +1,4 @@
-"""Four services on one database of the tests' own, and a county whose agencies have two keys each."""
+"""Four services on one database, and a county whose agencies have two keys each."""
 
 import json
 from collections.abc import AsyncIterator, Callable

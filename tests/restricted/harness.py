@@ -32,7 +32,7 @@ from tests.registry.harness import PUBLIC, a_vault
 
 SERVICES = ("intake", "registry", "referral", "notify")
 FOLDER = Path(services.__path__[0])
-SPACE = UUID("00000000-0000-5000-8000-000000000777")
+NAMESPACE = UUID("00000000-0000-5000-8000-000000000777")
 PARTITIONS = 4
 MONDAY = date(2026, 11, 23)
 Handler = Callable[[Batch[Any], Any], Any]
@@ -91,20 +91,20 @@ class ServicesHarness:
         self._publish(topic, event, event.sensitivity)
         await self.consume(event, topic, ce_id(name))
 
-    async def consume(self, event: Event, topic: str, made: UUID) -> None:
+    async def consume(self, event: Event, topic: str, event_id: UUID) -> None:
         """Process an event on a topic and all events that follow from it."""
-        waiting = deque([(event, topic, made)])
+        waiting = deque([(event, topic, event_id)])
         while waiting:
-            event, topic, made = waiting.popleft()
-            envelope = Envelope(made, f"/{topic}", event.kind, self.now, event.key, self.county.code, made)
+            event, topic, event_id = waiting.popleft()
+            envelope = Envelope(event_id, f"/{topic}", event.kind, self.now, event.key, self.county.code, event_id)
             partition = partition_of(event.key, PARTITIONS)
             batch = Batch([InboundEvent(event, envelope, topic, partition, 0)], topic, partition, self.today, self.now,
                           self.county, PARTITIONS)  # fmt: skip
             family = "action" if topic.startswith("action.") else topic
-            for place, (service, handler) in enumerate(self._handlers.get(family, ())):
+            for position, (service, handler) in enumerate(self._handlers.get(family, ())):
                 async with self.sessions[service].transaction():
                     events = await handler(batch, self.sessions[service])
-                waiting += self._publish_all(events, uuid5(made, str(place)))
+                waiting += self._publish_all(events, uuid5(event_id, str(position)))
 
     async def complete_day(self) -> None:
         """Complete the next day for every service and partition."""
@@ -117,14 +117,14 @@ class ServicesHarness:
             for index in range(PARTITIONS):
                 resume: str | None = None
                 while True:
-                    cause = uuid5(SPACE, f"{service}/{self.today}/{index}/{resume}")
+                    cause = uuid5(NAMESPACE, f"{service}/{self.today}/{index}/{resume}")
                     page = DayPage(self.today, index, PARTITIONS, resume, 500, self.county, self.now, cause, cause,
                                 self.county.code)  # fmt: skip
                     async with self.sessions[service].transaction():
-                        done = await on_day(page, self.sessions[service])
-                    for event, topic, made in self._publish_all(done.events, cause):
-                        await self.consume(event, topic, made)
-                    resume = done.resume
+                        result = await on_day(page, self.sessions[service])
+                    for event, topic, event_id in self._publish_all(result.events, cause):
+                        await self.consume(event, topic, event_id)
+                    resume = result.resume
                     if resume is None:
                         break
 
@@ -152,12 +152,12 @@ class ServicesHarness:
         self.topics[topic].append(PublishedRecord(event.kind, event.key, sensitivity, body))
 
     def read(self, topic: str) -> list[dict[str, Any]]:
-        return [json.loads(one.body) for one in self.topics[topic] if one.body is not None]
+        return [json.loads(each.body) for each in self.topics[topic] if each.body is not None]
 
 
 def ce_id(name: str) -> UUID:
     """Return the id of the action to which a test gives this name."""
-    return uuid5(SPACE, name)
+    return uuid5(NAMESPACE, name)
 
 
 async def connect(dsn: str, service: str) -> Any:

@@ -1,4 +1,4 @@
-"""Drives the two model services on a real broker and a real database, and compares them with a reference."""
+"""Drives the two model services on a real broker and database and compares them with expected results."""
 
 import asyncio
 import json
@@ -31,18 +31,18 @@ from runtime.consume.partition import PartitionProcessor
 from runtime.handlers import Handler, MalformedHandler
 from runtime.storage.migrations import migrate
 from runtime.storage.sealing import new_keys
-from tests.runtime.model import INPUT, MIGRATIONS, chained
+from tests.runtime.model import INPUT, MIGRATIONS, chain_digest
 
 ROOT = Path(__file__).resolve().parents[2]
-SPACE = UUID("00000000-0000-5000-8000-000000000001")
-CODE = "999901"
-PATIENCE = float(os.environ.get("HUTONG_TEST_PATIENCE", "90"))
-"""Seconds. On a busy machine everything takes its time; what never comes is waited for this long."""
+NAMESPACE = UUID("00000000-0000-5000-8000-000000000001")
+COUNTY_CODE = "999901"
+TIMEOUT_SECONDS = float(os.environ.get("HUTONG_TEST_TIMEOUT", "90"))
+"""Seconds until a condition that does not become true fails its test."""
 
 
 @dataclass(frozen=True, slots=True)
-class Stack:
-    """Where the broker and the database are."""
+class ServerAddresses:
+    """The addresses and credentials of the broker and the database."""
 
     kafka: str
     user: str | None
@@ -62,18 +62,20 @@ class Stack:
         }
 
 
-def servers_of(stack: LocalStack) -> Stack:
-    """A running stack's addresses, once it has the topics of the house."""
+def servers_of(stack: LocalStack) -> ServerAddresses:
+    """Return a running stack's addresses; the topics ``clock.v1`` and ``county.v1`` exist."""
     state = stack.state()
     kafka, postgres = state["kafka"], state["postgres"]
-    found = Stack(kafka["bootstrap"], kafka["admin_user"], kafka["admin_password"], postgres["superuser_dsn"])
-    make_house_topics(AdminClient(found.config()))
-    return found
+    addresses = ServerAddresses(
+        kafka["bootstrap"], kafka["admin_user"], kafka["admin_password"], postgres["superuser_dsn"]
+    )
+    create_system_topics(AdminClient(addresses.config()))
+    return addresses
 
 
-def make_house_topics(admin: AdminClient) -> None:
-    there = admin.list_topics(timeout=10).topics
-    missing = [name for name in (CLOCK.name, COUNTY.name) if name not in there]
+def create_system_topics(admin: AdminClient) -> None:
+    existing = admin.list_topics(timeout=10).topics
+    missing = [name for name in (CLOCK.name, COUNTY.name) if name not in existing]
     topics = [
         NewTopic(name, 1, 1, config={"cleanup.policy": "compact"} if name == COUNTY.name else {}) for name in missing
     ]
@@ -83,9 +85,9 @@ def make_house_topics(admin: AdminClient) -> None:
 
 
 def county() -> County:
-    """The smallest county there can be."""
+    """Return the smallest valid county."""
     return County(
-        code=CODE,
+        code=COUNTY_CODE,
         name="测试县",
         version="1",
         policy_source="测试",
@@ -108,21 +110,21 @@ def county() -> County:
 
 
 class Process:
-    """One service process."""
+    """One process of a service."""
 
-    def __init__(self, world: "World", which: str, ordinal: int = 0, **environment: str) -> None:
-        self.which = which
-        """One of the model services, or ``module:function`` of any other."""
-        self.log = world.folder / f"{which.partition(':')[0]}-{ordinal}-{uuid4().hex[:6]}.log"
+    def __init__(self, system: "ModelSystem", service: str, ordinal: int = 0, **environment: str) -> None:
+        self.service = service
+        """The name of a model service, or ``module:function`` of any other."""
+        self.log = system.folder / f"{service.partition(':')[0]}-{ordinal}-{uuid4().hex[:6]}.log"
         self.state = self.log.with_suffix(".json")
-        variables = world.environment() | environment | {
+        variables = system.environment() | environment | {
             "HUTONG_ORDINAL": str(ordinal),
             "HUTONG_STATE_FILE": str(self.state),
         }  # fmt: skip
-        with self.log.open("wb") as out:
+        with self.log.open("wb") as log:
             self.popen = subprocess.Popen(
-                [sys.executable, "-m", "runtime", which if ":" in which else f"tests.runtime.model:{which}"],
-                cwd=ROOT, env=os.environ | variables, stdout=out, stderr=out,
+                [sys.executable, "-m", "runtime", service if ":" in service else f"tests.runtime.model:{service}"],
+                cwd=ROOT, env=os.environ | variables, stdout=log, stderr=log,
             )  # fmt: skip
 
     @property
@@ -137,38 +139,39 @@ class Process:
     def signal(self, number: int) -> None:
         self.popen.send_signal(number)
 
-    async def stopped(self, patience: float = PATIENCE) -> int:
-        """Its exit code, once it has ended."""
-        await eventually(lambda: _value(not self.running), patience, "the process ends")
+    async def wait_for_exit(self, timeout_seconds: float = TIMEOUT_SECONDS) -> int:
+        """Wait until the process has ended and return its exit code."""
+        await eventually(lambda: _value(not self.running), timeout_seconds, "the process ends")
         return self.popen.wait()
 
     async def stop(self) -> int:
         if self.running:
             self.signal(signal.SIGTERM)
-        return await self.stopped()
+        return await self.wait_for_exit()
 
     def lines(self) -> list[dict[str, Any]]:
-        found = []
+        lines = []
         for line in self.log.read_text().splitlines():
             try:
-                found.append(json.loads(line))
+                lines.append(json.loads(line))
             except ValueError:
-                found.append({"event": "not json", "line": line})
-        return found
+                lines.append({"event": "not json", "line": line})
+        return lines
 
-    def said(self, event: str) -> list[dict[str, Any]]:
+    def logged(self, event: str) -> list[dict[str, Any]]:
+        """Return the log lines of this event."""
         return [line for line in self.lines() if line.get("event") == event]
 
     def get(self, path: str) -> tuple[int, str]:
         port = json.loads(self.state.read_text())["port"]
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
-                return answer.status, answer.read().decode()
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as response:
+                return response.status, response.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
 
     def metric(self, name: str) -> float:
-        """The sum over a metric's labels."""
+        """Return the sum of a metric over its labels."""
         _, text = self.get("/metrics")
         values = [line.rsplit(" ", 1)[1] for line in text.splitlines() if line.startswith(name) and line[0] != "#"]
         return sum(float(value) for value in values)
@@ -178,23 +181,25 @@ async def _value(value: Any) -> Any:
     return value
 
 
-async def eventually(check: Callable[[], Awaitable[Any]], patience: float = PATIENCE, what: str = "it happens") -> Any:
-    """Wait until the check gives something true."""
-    until = time.monotonic() + patience
+async def eventually(
+    check: Callable[[], Awaitable[Any]], timeout_seconds: float = TIMEOUT_SECONDS, what: str = "the check is true"
+) -> Any:
+    """Wait until the check returns a true value, and return it."""
+    deadline = time.monotonic() + timeout_seconds
     while True:
-        found = await check()
-        if found:
-            return found
-        if time.monotonic() > until:
-            raise AssertionError(f"waited {patience:.0f} s in vain until {what}")
+        result = await check()
+        if result:
+            return result
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{what}: not within {timeout_seconds:.0f} s")
         await asyncio.sleep(0.05)
 
 
 @dataclass
-class World:
-    """One test's services, topics and schemas."""
+class ModelSystem:
+    """The model services, topics and schemas of one test."""
 
-    stack: Stack
+    stack: ServerAddresses
     folder: Path
     database: asyncpg.Connection
     run: str = field(default_factory=lambda: uuid4().hex[:8])
@@ -205,7 +210,7 @@ class World:
     _counts: dict[str, int] = field(default_factory=dict)
 
     ops_key: str = ""
-    """The ops team's private key: opens what was buried."""
+    """The ops team's private key, which decrypts dead letters."""
 
     def __post_init__(self) -> None:
         if not self.ops_key:
@@ -224,25 +229,25 @@ class World:
         path.write_text(json.dumps({"parking_key": parking, "ops_public_key": public}))
 
     def environment(self) -> dict[str, str]:
-        found = {
+        environment = {
             "HUTONG_SECRETS_FILE": str(self.folder / "secrets.json"),
             "MODEL_RUN": self.run,
             "HUTONG_KAFKA": self.stack.kafka,
             "HUTONG_KAFKA_USER": self.stack.user or "",
             "HUTONG_KAFKA_PASSWORD": self.stack.password or "",
             "HUTONG_POSTGRES": self.stack.postgres,
-            "HUTONG_COUNTY": CODE,
+            "HUTONG_COUNTY": COUNTY_CODE,
             "HUTONG_PARTITIONS": str(self.partitions),
             "HUTONG_SESSION_TIMEOUT": "6",
             "HUTONG_LOG_LEVEL": "DEBUG",
         }
-        return found | self.settings
+        return environment | self.settings
 
-    def of(self, which: str, **more: Any) -> Settings:
-        """The settings a process of this world has."""
+    def settings_of(self, service: str, **more: Any) -> Settings:
+        """Return the settings of a process of this system."""
         return Settings.from_environment(self.environment() | more)
 
-    def make_topics(self, *names: str) -> None:
+    def create_topics(self, *names: str) -> None:
         topics = [NewTopic(name, num_partitions=self.partitions, replication_factor=1) for name in names]
         for future in self.admin.create_topics(topics).values() if topics else ():
             future.result(20)
@@ -251,35 +256,35 @@ class World:
         for future in self.admin.delete_topics([name]).values():
             future.result(20)
 
-    async def migrate(self, *which: str) -> None:
-        for one in which:
-            await migrate(self.schema(one), self.of(one), MIGRATIONS)
+    async def migrate(self, *services: str) -> None:
+        for service in services:
+            await migrate(self.schema(service), self.settings_of(service), MIGRATIONS)
 
-    async def command(self, which: str, *arguments: str) -> tuple[int, str]:
-        done = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "runtime", f"tests.runtime.model:{which}", *arguments,
+    async def run_command(self, service: str, *arguments: str) -> tuple[int, str]:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "runtime", f"tests.runtime.model:{service}", *arguments,
             cwd=ROOT, env=os.environ | self.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
-        out, _ = await done.communicate()
-        return done.returncode or 0, out.decode()
+        output, _ = await process.communicate()
+        return process.returncode or 0, output.decode()
 
-    def start(self, which: str, ordinal: int = 0, **environment: str) -> Process:
-        process = Process(self, which, ordinal, **environment)
+    def start(self, service: str, ordinal: int = 0, **environment: str) -> Process:
+        process = Process(self, service, ordinal, **environment)
         self.processes.append(process)
         return process
 
-    def put(self, name: str, what: str = "ok", *, n: int | None = None, kept: bool = True, **headers: str) -> None:
-        """Say one Put; ``kept``: the reference expects it."""
+    def put(self, name: str, what: str = "ok", *, n: int | None = None, expected: bool = True, **headers: str) -> None:
+        """Produce one ``Put``; ``expected``: it counts in the expected results."""
         if n is None:
             n = self._counts[name] = self._counts.get(name, 0) + 1
         body = json.dumps({"name": name, "n": n, "what": what}).encode()
-        envelope = self.envelope("model.Put.v1", name, uuid5(SPACE, f"{self.run}/{name}/{n}/{what}"))
+        envelope = self.envelope("model.Put.v1", name, uuid5(NAMESPACE, f"{self.run}/{name}/{n}/{what}"))
         pairs = [(key, headers.get(key, value.decode()).encode()) for key, value in envelope.headers()]
-        self.raw(self.input, name, body, pairs)
-        if kept:
+        self.produce(self.input, name, body, pairs)
+        if expected:
             self.puts.append((name, n))
 
-    def raw(
+    def produce(
         self,
         topic: str,
         key: str | bytes | None,
@@ -293,122 +298,124 @@ class World:
         self.producer.poll(0)
 
     def envelope(self, kind: str, key: str, event: UUID | None = None, **more: Any) -> Envelope:
-        found = event or uuid4()
+        event_id = event or uuid4()
         return Envelope(
-            id=found, source="/hutong/driver", type=kind, time=datetime(2026, 3, 1, tzinfo=UTC), key=key,
-            county=CODE, correlation=found, **more,
+            id=event_id, source="/hutong/driver", type=kind, time=datetime(2026, 3, 1, tzinfo=UTC), key=key,
+            county=COUNTY_CODE, correlation=event_id, **more,
         )  # fmt: skip
 
-    def house(self, event: Event, topic: str) -> None:
-        """Say something on clock.v1 or county.v1."""
+    def produce_system_event(self, event: Event, topic: str) -> None:
+        """Produce an event on ``clock.v1`` or ``county.v1``."""
         envelope = self.envelope(event.kind, event.key)
-        self.raw(topic, event.key, event.model_dump_json().encode(), envelope.headers(), 0)
+        self.produce(topic, event.key, event.model_dump_json().encode(), envelope.headers(), 0)
         self.flush()
 
-    def day(self, day: date) -> None:
-        self.house(DayBegan(day=day), "clock.v1")
+    def begin_day(self, day: date) -> None:
+        self.produce_system_event(DayBegan(day=day), "clock.v1")
 
-    def time(self, at: datetime) -> None:
-        self.house(TimePassed(at=at), "clock.v1")
+    def tick(self, at: datetime) -> None:
+        self.produce_system_event(TimePassed(at=at), "clock.v1")
 
-    def activate(self) -> None:
-        self.house(CountyActivated(county=county(), active_from=date(2026, 1, 1), activated_by="测试"), "county.v1")
+    def activate_county(self) -> None:
+        self.produce_system_event(
+            CountyActivated(county=county(), active_from=date(2026, 1, 1), activated_by="测试"), "county.v1"
+        )
 
     def flush(self) -> None:
         assert self.producer.flush(20) == 0
 
-    def many(self, count: int, names: int = 20) -> None:
-        """Say ``count`` ordinary events of ``names`` names, mixed."""
+    def produce_puts(self, count: int, names: int = 20) -> None:
+        """Produce ``count`` ordinary events; ``names`` names take turns."""
         for number in range(count):
             self.put(f"name-{(number * 7) % names:03}")
         self.flush()
 
-    def schema(self, which: str) -> str:
-        return f"{which}_{self.run}"
+    def schema(self, service: str) -> str:
+        return f"{service}_{self.run}"
 
-    async def sql(self, which: str, query: str, *arguments: object) -> list[asyncpg.Record]:
+    async def sql(self, service: str, query: str, *arguments: object) -> list[asyncpg.Record]:
         async with self.database.transaction():
-            await self.database.execute(f'set local search_path to "{self.schema(which)}"')
+            await self.database.execute(f'set local search_path to "{self.schema(service)}"')
             return await self.database.fetch(query, *arguments)
 
-    async def value(self, which: str, query: str, *arguments: object) -> Any:
-        rows = await self.sql(which, query, *arguments)
+    async def value(self, service: str, query: str, *arguments: object) -> Any:
+        rows = await self.sql(service, query, *arguments)
         return rows[0][0] if rows else None
 
-    async def tallies(self, which: str) -> dict[str, tuple[int, str]]:
-        rows = await self.sql(which, "select name, version, digest from tally")
+    async def tallies(self, service: str) -> dict[str, tuple[int, str]]:
+        rows = await self.sql(service, "select name, version, digest from tally")
         return {row["name"]: (row["version"], row["digest"]) for row in rows}
 
-    def reference(self) -> dict[str, tuple[int, str]]:
+    def expected_tallies(self) -> dict[str, tuple[int, str]]:
         tallies: dict[str, tuple[int, str]] = {}
         for name, n in self.puts:
             version, digest = tallies.get(name, (0, ""))
-            tallies[name] = (version + 1, chained(digest, n))
+            tallies[name] = (version + 1, chain_digest(digest, n))
         return tallies
 
-    async def arrived(self, which: str = "beta", patience: float = PATIENCE) -> None:
-        """Wait until a service has applied exactly what the reference expects."""
-        wanted = self.reference()
+    async def wait_until_applied(self, service: str = "beta", timeout_seconds: float = TIMEOUT_SECONDS) -> None:
+        """Wait until a service has applied every expected event; assert that its tallies are the expected ones."""
+        expected = self.expected_tallies()
 
-        async def same() -> bool:
-            return bool(await self.value(which, "select count(*) from audit") >= len(self.puts))
+        async def all_applied() -> bool:
+            return bool(await self.value(service, "select count(*) from audit") >= len(self.puts))
 
-        await eventually(same, patience, f"{which} has applied {len(self.puts)} events")
-        assert await self.tallies(which) == wanted
+        await eventually(all_applied, timeout_seconds, f"{service} has applied {len(self.puts)} events")
+        assert await self.tallies(service) == expected
 
-    async def exact(self, *which: str) -> None:
-        """Nothing lost, doubled or reordered; nothing left in an outbox."""
-        for one in which:
-            await self.arrived(one)
-            assert await self.value(one, "select count(*) from audit") == len(self.puts), f"{one} applied some twice"
-            assert await self.value(one, "select count(*) from (select distinct name, n from audit) d") == len(
+    async def assert_exactly_once(self, *services: str) -> None:
+        """Assert that no event was lost, duplicated or reordered and that every outbox is empty."""
+        for service in services:
+            await self.wait_until_applied(service)
+            assert await self.value(service, "select count(*) from audit") == len(self.puts), (
+                f"{service} applied one twice"
+            )
+            assert await self.value(service, "select count(*) from (select distinct name, n from audit) d") == len(
                 self.puts
             )
-            await eventually(lambda one=one: self._empty(one), what=f"{one}'s outbox is empty")  # type: ignore[misc]
-            lanes = await self.sql(
-                one,
+            await eventually(lambda service=service: self.is_drained(service), what=f"{service}'s outbox is empty")  # type: ignore[misc]
+            sequences = await self.sql(
+                service,
                 "select next_seq, published_seq from outbox_sequence"
                 " left join outbox_published using (producer_id, topic, partition)",
             )
-            assert all(lane["next_seq"] == lane["published_seq"] for lane in lanes)
-        if "beta" in which:
-            assert self.stands() == self.reference(), "what was kept back is said as it stands"
+            assert all(sequence["next_seq"] == sequence["published_seq"] for sequence in sequences)
+        if "beta" in services:
+            assert self.latest_snapshots() == self.expected_tallies(), "each coalesced snapshot is published"
 
-    async def _empty(self, which: str) -> bool:
+    async def is_drained(self, service: str) -> bool:
+        """Return whether a service has nothing left to publish."""
         return bool(
-            await self.value(which, "select not exists (select from outbox) and not exists (select from coalesced)")
+            await self.value(service, "select not exists (select from outbox) and not exists (select from coalesced)")
         )
 
-    def stands(self) -> dict[str, tuple[int, str]]:
-        """Where every name stands, by what beta said last of it."""
-        found = {}
-        for record in self.log_of(self.end):
-            if dict(record.headers())["ce_type"] == b"model.Stands.v1":
-                said = json.loads(record.value())
-                found[said["name"]] = said["version"], said["digest"]
-        return found
+    def latest_snapshots(self) -> dict[str, tuple[int, str]]:
+        """Return version and digest of each name, by beta's latest snapshot."""
+        snapshots = {}
+        for record in self.records_of(self.end):
+            if dict(record.headers())["ce_type"] == b"model.TallySnapshot.v1":
+                snapshot = json.loads(record.value())
+                snapshots[snapshot["name"]] = snapshot["version"], snapshot["digest"]
+        return snapshots
 
-    def log_of(self, topic: str) -> list[Any]:
-        """Every record that stands on a topic now, partition by partition."""
+    def records_of(self, topic: str) -> list[Any]:
+        """Return every record that is on a topic now, partition by partition."""
         consumer = Consumer(self.stack.config() | {"group.id": f"reader-{uuid4()}", "enable.auto.commit": False})
-        places = [TopicPartition(topic, partition) for partition in range(self.partitions)]
-        starts: dict[int, int] = {}
-        ends: dict[int, int] = {}
-        for place in places:
-            starts[place.partition], ends[place.partition] = consumer.get_watermark_offsets(place, timeout=10)
-        consumer.assign([TopicPartition(topic, place.partition, starts[place.partition]) for place in places])
-        left = {partition for partition, end in ends.items() if end > starts[partition]}
-        found: list[Any] = []
+        partitions = range(self.partitions)
+        offsets = [consumer.get_watermark_offsets(TopicPartition(topic, n), timeout=10) for n in partitions]
+        consumer.assign([TopicPartition(topic, n, first) for n, (first, _) in zip(partitions, offsets, strict=True)])
+        left = {n for n, (first, end) in zip(partitions, offsets, strict=True) if end > first}
+        records: list[Any] = []
         while left:
             message = consumer.poll(10)
             assert message is not None, f"{topic} could not be read to its end"
             assert message.error() is None
-            found.append(message)
+            records.append(message)
             partition = message.partition() or 0
-            if (message.offset() or 0) >= ends[partition] - 1:
+            if (message.offset() or 0) >= offsets[partition][1] - 1:
                 left.discard(partition)
         consumer.close()
-        return found
+        return records
 
     async def close(self) -> None:
         for process in self.processes:
@@ -417,23 +424,25 @@ class World:
                 process.kill()
 
 
-async def applied(consumer: ConsumerGroup, records: Sequence[Any]) -> None:
-    """Hand records over as a poll would, and wait until their workers are done with them."""
+async def dispatch_and_drain(consumer: ConsumerGroup, records: Sequence[Any]) -> None:
+    """Dispatch records as a poll would, and wait until their workers have finished."""
     consumer.dispatch(records)
     await consumer.drain()
 
 
-def handle(group: ConsumerGroup, handlers: Mapping[str, Handler], malformed: MalformedHandler | None = None) -> None:
-    """Give a group other handlers, before its first record or between two processors."""
+def replace_handlers(
+    group: ConsumerGroup, handlers: Mapping[str, Handler], malformed: MalformedHandler | None = None
+) -> None:
+    """Replace a group's handlers, before its first record or between two processors."""
     group.subscription = replace(group.subscription, handlers=handlers, malformed=malformed)
     group._processors.clear()
 
 
 def a_processor(group: ConsumerGroup) -> PartitionProcessor:
-    """Return a second processor of the input's first partition, as a process that takes over would have."""
+    """Return a second processor of the input's first partition, as a successor process would have."""
     return PartitionProcessor(group.context, group.subscription, group, INPUT.name, 0)
 
 
-def names_of(log: Iterable[Any], kind: str) -> list[str]:
-    """The keys of one kind of event, in log order."""
-    return [message.key().decode() for message in log if dict(message.headers())["ce_type"] == kind.encode()]
+def keys_of(records: Iterable[Any], kind: str) -> list[str]:
+    """Return the keys of one kind of event, in log order."""
+    return [message.key().decode() for message in records if dict(message.headers())["ce_type"] == kind.encode()]

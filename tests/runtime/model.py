@@ -1,7 +1,7 @@
-"""Two tiny services in a row, made so that a lost, doubled or reordered event can be seen in their tables.
+"""Two small services in a row whose tables show every lost, duplicated or reordered event.
 
-Each keeps an append-only audit and, per name, a chain of digests that depends on order. Their names and topics carry
-``MODEL_RUN``, so that every test has its own on one shared stack.
+Each keeps an append-only audit and, per name, a chain of digests that depends on order. Their names and topics contain
+``MODEL_RUN``, so that every test has its own services and topics on one shared stack.
 """
 
 import hashlib
@@ -39,7 +39,7 @@ MIGRATIONS = Path(__file__).with_name("model_migrations")
 
 
 class Put(Event):
-    """What the driver says."""
+    """An event of the test driver, which alpha consumes."""
 
     kind: ClassVar[str] = "model.Put.v1"
     topic: ClassVar[str] = INPUT.name
@@ -54,14 +54,14 @@ class Put(Event):
 
 
 class UnitPut(Put):
-    """What a unit says on its own topic."""
+    """An event of a unit on the unit's own topic."""
 
     kind: ClassVar[str] = "model.UnitPut.v1"
     topic: ClassVar[str] = UNIT_INPUT.name
 
 
 class Step(Event):
-    """What alpha makes of it."""
+    """Alpha's event for each ``Put``."""
 
     kind: ClassVar[str] = "model.Step.v1"
     topic: ClassVar[str] = STEP.name
@@ -78,7 +78,7 @@ class Step(Event):
 
 
 class Counted(Event):
-    """What alpha says of a name when the day turns."""
+    """Alpha's event for each name when a day is completed."""
 
     kind: ClassVar[str] = "model.Counted.v1"
     topic: ClassVar[str] = STEP.name
@@ -93,7 +93,7 @@ class Counted(Event):
 
 
 class End(Event):
-    """What beta makes of a step."""
+    """Beta's event for each ``Step``."""
 
     kind: ClassVar[str] = "model.End.v1"
     topic: ClassVar[str] = END.name
@@ -107,10 +107,10 @@ class End(Event):
         return self.name
 
 
-class Stands(Event):
-    """Where a name stands: a snapshot, which beta keeps back while more comes."""
+class TallySnapshot(Event):
+    """The tally of a name; beta coalesces it while more records arrive."""
 
-    kind: ClassVar[str] = "model.Stands.v1"
+    kind: ClassVar[str] = "model.TallySnapshot.v1"
     topic: ClassVar[str] = END.name
     snapshot: ClassVar[bool] = True
 
@@ -123,8 +123,8 @@ class Stands(Event):
         return self.name
 
 
-def chained(before: str, *facts: object) -> str:
-    """The digest after one more event."""
+def chain_digest(before: str, *facts: object) -> str:
+    """Return the digest after one more event."""
     return hashlib.sha256("|".join([before, *map(str, facts)]).encode()).hexdigest()[:16]
 
 
@@ -142,26 +142,26 @@ select name, version from tally where partition = $1 and name > $2 order by name
 
 
 async def fold(batch: Batch[Put | Step], tx: Tx) -> list[tuple[str, int, str]]:
-    """Audit every event and chain the digests; (name, n, digest) after each."""
-    heard = batch.events
+    """Record every event in the audit and chain the digests; return (name, n, digest) after each event."""
+    events = batch.events
     await tx.execute(
         AUDIT,
-        [one.event.name for one in heard],
-        [one.event.n for one in heard],
-        [one.envelope.id for one in heard],
-        [one.topic for one in heard],
-        [one.partition for one in heard],
-        [one.offset for one in heard],
-        [batch.on] * len(heard),
+        [inbound.event.name for inbound in events],
+        [inbound.event.n for inbound in events],
+        [inbound.envelope.id for inbound in events],
+        [inbound.topic for inbound in events],
+        [inbound.partition for inbound in events],
+        [inbound.offset for inbound in events],
+        [batch.on] * len(events),
     )
-    names = sorted({one.event.name for one in heard})
+    names = sorted({inbound.event.name for inbound in events})
     tallies = {row["name"]: (row["version"], row["digest"]) for row in await tx.fetch(LOAD, names)}
     after: list[tuple[str, int, str]] = []
-    for one in heard:
-        version, digest = tallies.get(one.event.name, (0, ""))
-        digest = chained(digest, one.event.n)
-        tallies[one.event.name] = (version + 1, digest)
-        after.append((one.event.name, one.event.n, digest))
+    for inbound in events:
+        version, digest = tallies.get(inbound.event.name, (0, ""))
+        digest = chain_digest(digest, inbound.event.n)
+        tallies[inbound.event.name] = (version + 1, digest)
+        after.append((inbound.event.name, inbound.event.n, digest))
     await tx.execute(
         SAVE,
         names,
@@ -173,12 +173,12 @@ async def fold(batch: Batch[Put | Step], tx: Tx) -> list[tuple[str, int, str]]:
 
 
 async def on_put(batch: Batch[Put], tx: Tx) -> list[OutboundEvent]:
-    for one in batch.events:
-        await misbehave(one.event, tx)
+    for inbound in batch.events:
+        await misbehave(inbound.event, tx)
     after = await fold(batch, tx)
     return [
-        one.emit(Step(name=name, n=n, digest=digest, on=batch.on, padding="x" * padding(one.event)))
-        for one, (name, n, digest) in zip(batch.events, after, strict=True)
+        inbound.emit(Step(name=name, n=n, digest=digest, on=batch.on, padding="x" * padding(inbound.event)))
+        for inbound, (name, n, digest) in zip(batch.events, after, strict=True)
     ]
 
 
@@ -187,8 +187,8 @@ def padding(event: Put) -> int:
 
 
 async def misbehave(event: Put, tx: Tx) -> None:
-    """What a test asks a handler to do wrong, unless the test has cured it since."""
-    if event.what in ("ok", "too large") or await tx.fetchval("select cured from ward"):
+    """Fail in the way that the event asks for, unless the test has set ``repaired``."""
+    if event.what in ("ok", "too large") or await tx.fetchval("select repaired from control"):
         return
     if event.what == "unprocessable":
         raise UnprocessableEvent("the model refuses it")
@@ -203,25 +203,30 @@ async def misbehave(event: Put, tx: Tx) -> None:
 
 
 async def on_step(batch: Batch[Step | Counted], tx: Tx) -> list[OutboundEvent]:
-    for one in batch.events:
-        if isinstance(one.event, Counted):
+    for inbound in batch.events:
+        if isinstance(inbound.event, Counted):
             await tx.execute(
-                "insert into counted (name, day, version, lane_day) values ($1, $2, $3, $4)",
-                one.event.name, one.event.day, one.event.version, batch.on,
+                "insert into counted (name, day, version, processed_on) values ($1, $2, $3, $4)",
+                inbound.event.name, inbound.event.day, inbound.event.version, batch.on,
             )  # fmt: skip
-    steps: list[InboundEvent[Any]] = [one for one in batch.events if isinstance(one.event, Step)]
+    steps: list[InboundEvent[Any]] = [inbound for inbound in batch.events if isinstance(inbound.event, Step)]
     if not steps:
         return []
-    part: Batch[Step] = Batch(steps, batch.topic, batch.partition, batch.on, batch.now, batch.county, batch.partitions)
-    after = await fold(part, tx)
-    said = [one.emit(End(name=name, n=n, digest=digest)) for one, (name, n, digest) in zip(steps, after, strict=True)]
-    newest = {one.event.name: one for one in steps}
-    stands = {row["name"]: row for row in await tx.fetch(LOAD, list(newest))}
-    return said + [one.emit(Stands(**dict(stands[name]))) for name, one in newest.items()]
+    step_batch: Batch[Step] = Batch(
+        steps, batch.topic, batch.partition, batch.on, batch.now, batch.county, batch.partitions
+    )
+    after = await fold(step_batch, tx)
+    ends = [
+        inbound.emit(End(name=name, n=n, digest=digest))
+        for inbound, (name, n, digest) in zip(steps, after, strict=True)
+    ]
+    newest = {inbound.event.name: inbound for inbound in steps}
+    tallies = {row["name"]: row for row in await tx.fetch(LOAD, list(newest))}
+    return ends + [inbound.emit(TallySnapshot(**dict(tallies[name]))) for name, inbound in newest.items()]
 
 
 async def on_clock(batch: Batch[TimePassed | DayBegan], tx: Tx) -> list[OutboundEvent]:
-    await tx.execute("update ward set ticks = ticks + $1", len(batch.events))
+    await tx.execute("update control set ticks = ticks + $1", len(batch.events))
     return []
 
 
@@ -231,10 +236,10 @@ async def on_day(page: DayPage, tx: Tx) -> DayPageResult:
         "insert into day_audit (day, index, name) select $1, $2, * from unnest($3::text[])",
         page.day, page.index, [row["name"] for row in rows],
     )  # fmt: skip
-    if any(row["name"].startswith("no day") for row in rows) and not await tx.fetchval("select cured from ward"):
+    if any(row["name"].startswith("no day") for row in rows) and not await tx.fetchval("select repaired from control"):
         raise KeyError("a bug")
-    said = [page.emit(Counted(name=row["name"], day=page.day, version=row["version"])) for row in rows]
-    return DayPageResult(said, rows[-1]["name"] if len(rows) == page.limit else None)
+    counted = [page.emit(Counted(name=row["name"], day=page.day, version=row["version"])) for row in rows]
+    return DayPageResult(counted, rows[-1]["name"] if len(rows) == page.limit else None)
 
 
 async def on_beta_day(page: DayPage, tx: Tx) -> DayPageResult:
@@ -243,7 +248,7 @@ async def on_beta_day(page: DayPage, tx: Tx) -> DayPageResult:
 
 
 def alpha(settings: Settings) -> Service:
-    """Return the first of the two: its days come from the clock."""
+    """Return the first service; its days come from the clock."""
     service = Service(f"alpha_{RUN}", settings, migrations=MIGRATIONS, topics=MODEL_TOPICS)
     service.consumer(
         "main",
@@ -256,7 +261,7 @@ def alpha(settings: Settings) -> Service:
 
 
 def beta(settings: Settings) -> Service:
-    """Return the second: its days come in-band."""
+    """Return the second service; its days come from alpha's watermarks."""
     service = Service(f"beta_{RUN}", settings, migrations=MIGRATIONS, topics=MODEL_TOPICS)
     service.consumer(
         "main",
@@ -270,7 +275,7 @@ def beta(settings: Settings) -> Service:
 
 
 def gamma(settings: Settings) -> Service:
-    """Return one that reads every unit's topic, one partition each, and its days from the clock."""
+    """Return a service that consumes every unit's topic, of one partition each; its days come from the clock."""
     service = Service(f"alpha_{RUN}", settings, migrations=MIGRATIONS, topics=MODEL_TOPICS)
     service.consumer(
         "main",
@@ -278,19 +283,19 @@ def gamma(settings: Settings) -> Service:
         handlers={UNIT_INPUT: on_unit},
         on_day=on_day,
         day_source=CLOCK,
-        park_key=by_name,
+        park_key=park_key_of,
     )
     return service
 
 
 async def on_unit(batch: Batch[UnitPut], tx: Tx) -> list[OutboundEvent]:
-    for one in batch.events:
-        await misbehave(one.event, tx)
+    for inbound in batch.events:
+        await misbehave(inbound.event, tx)
     await fold(batch, tx)
     return []
 
 
-def by_name(event: UnitPut, _: object) -> str:
+def park_key_of(event: UnitPut, _: object) -> str:
     return f"name {event.name}"
 
 

@@ -1,4 +1,4 @@
-"""A service as a FastStream application: its command line, its document, and the test broker that it refuses."""
+"""A service as a FastStream application: its command line, its document and the rejected test broker."""
 
 import asyncio
 import json
@@ -15,31 +15,31 @@ from faststream.kafka import TestKafkaBroker
 from contracts.schemas import asyncapi
 from contracts.topics import CLOCK
 from runtime import Service, Settings
-from tests.runtime.harness import ROOT, World
+from tests.runtime.harness import ROOT, ModelSystem
 
 FASTSTREAM = str(Path(sys.executable).with_name("faststream"))
 
 
 def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
 
 
-def faststream_run(world: World, log: Path) -> "subprocess.Popen[bytes]":
-    with log.open("wb") as out:
+def faststream_run(system: ModelSystem, log: Path) -> "subprocess.Popen[bytes]":
+    with log.open("wb") as log_file:
         return subprocess.Popen(
             [FASTSTREAM, "run", "tests.runtime.model:app", "--host", "127.0.0.1", "--port", str(free_port())],
-            cwd=ROOT, env=os.environ | world.environment(), stdout=out, stderr=out,
+            cwd=ROOT, env=os.environ | system.environment(), stdout=log_file, stderr=log_file,
         )  # fmt: skip
 
 
-async def test_faststream_run_starts_a_service_with_the_settings_of_its_environment(world: World) -> None:
-    log = world.folder / "faststream.log"
-    process = faststream_run(world, log)
+async def test_faststream_run_starts_a_service_with_the_settings_of_its_environment(system: ModelSystem) -> None:
+    log = system.folder / "faststream.log"
+    process = faststream_run(system, log)
     try:
-        world.many(40)
-        await world.arrived("alpha")
+        system.produce_puts(40)
+        await system.wait_until_applied("alpha")
         process.send_signal(signal.SIGTERM)
         assert await asyncio.to_thread(process.wait, 60) in (0, -signal.SIGTERM)
     finally:
@@ -55,7 +55,7 @@ async def test_faststream_run_starts_a_service_with_the_settings_of_its_environm
 
 @pytest.mark.parametrize("service", ["eligibility", "intake"])
 def test_faststream_docs_are_the_published_contracts(service: str, tmp_path: Path) -> None:
-    """Made without settings, secrets, broker or database."""
+    """The document needs no settings, secrets, broker or database."""
     path = tmp_path / "asyncapi.json"
     subprocess.run(
         [FASTSTREAM, "docs", "gen", f"services.{service}.app:app", "--out", str(path)],
@@ -64,8 +64,8 @@ def test_faststream_docs_are_the_published_contracts(service: str, tmp_path: Pat
     assert json.loads(path.read_text()) == json.loads(json.dumps(asyncapi()))
 
 
-async def test_a_test_broker_is_refused_in_one_sentence() -> None:
-    """It would hand records to handlers without a cursor, a transaction or an outbox, and prove nothing."""
+async def test_a_test_broker_is_rejected_with_a_reason() -> None:
+    """A test broker calls handlers without a cursor, a transaction or an outbox, and so proves nothing."""
     service = Service("parts", Settings())
     service.consumer("main", topics=(CLOCK,), handlers={})
     with pytest.raises(TypeError, match="its cursors are in PostgreSQL"):

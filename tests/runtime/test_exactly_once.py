@@ -1,4 +1,4 @@
-"""Nothing is lost, doubled or reordered, whatever dies and whenever."""
+"""No event is lost, duplicated or reordered, whichever process dies at whatever moment."""
 
 import asyncio
 import signal
@@ -8,184 +8,189 @@ import pytest
 
 from runtime.observe.failpoints import EXIT_CODE
 from runtime.storage.database import open_session
-from tests.runtime.harness import Process, World, eventually, names_of
+from tests.runtime.harness import ModelSystem, Process, eventually, keys_of
 
 
-def numbers_of(log: list[object]) -> Counter[tuple[int, bytes, bytes, bytes]]:
-    """How often each number of each lane stands in each partition."""
-    found: Counter[tuple[int, bytes, bytes, bytes]] = Counter()
-    for message in log:
+def sequence_counts(records: list[object]) -> Counter[tuple[int, bytes, bytes, bytes]]:
+    """Count how often each sequence number of each producer is on each partition."""
+    counts: Counter[tuple[int, bytes, bytes, bytes]] = Counter()
+    for message in records:
         headers = dict(message.headers())  # type: ignore[attr-defined]
-        found[message.partition(), headers["ce_source"], headers["ce_producerid"], headers["ce_sequence"]] += 1  # type: ignore[attr-defined]
-    return found
+        counts[message.partition(), headers["ce_source"], headers["ce_producerid"], headers["ce_sequence"]] += 1  # type: ignore[attr-defined]
+    return counts
 
 
-async def test_two_hops_apply_every_event_once_and_in_order_and_its_repetition_not_at_all(world: World) -> None:
-    world.start("alpha")
-    beta = world.start("beta")
-    world.many(500)
-    await world.exact("alpha", "beta")
-    steps = world.log_of(world.step)
+async def test_two_services_apply_every_event_once_in_order_and_drop_duplicates(system: ModelSystem) -> None:
+    system.start("alpha")
+    beta = system.start("beta")
+    system.produce_puts(500)
+    await system.assert_exactly_once("alpha", "beta")
+    steps = system.records_of(system.step)
     assert len(steps) == 500
-    assert max(numbers_of(steps).values()) == 1
+    assert max(sequence_counts(steps).values()) == 1
 
     for message in steps:
-        world.raw(world.step, message.key(), message.value(), message.headers(), message.partition())
-    world.put("name-000")
-    world.flush()
-    await world.exact("alpha", "beta")
+        system.produce(system.step, message.key(), message.value(), message.headers(), message.partition())
+    system.put("name-000")
+    system.flush()
+    await system.assert_exactly_once("alpha", "beta")
     assert beta.metric("hutong_duplicates_total") == 500
-    assert len(names_of(world.log_of(world.end), "model.End.v1")) == 501
+    assert len(keys_of(system.records_of(system.end), "model.End.v1")) == 501
 
 
 @pytest.mark.parametrize("point", ["before_commit", "after_commit", "before_mark"])
-async def test_a_process_killed_there_loses_and_doubles_nothing(world: World, point: str) -> None:
-    world.settings["HUTONG_MAX_RECORDS"] = "20"
-    world.start("beta")
-    doomed = world.start("alpha", HUTONG_KILL_AT=f"{point}:4")
-    world.many(300)
-    assert await doomed.stopped() == EXIT_CODE
-    world.start("alpha")
-    await world.exact("alpha", "beta")
-    ends = world.log_of(world.end)
-    assert max(numbers_of(ends).values()) == 1
-    assert len(names_of(ends, "model.End.v1")) == 300
+async def test_a_process_killed_at_a_failpoint_loses_and_duplicates_nothing(system: ModelSystem, point: str) -> None:
+    system.settings["HUTONG_MAX_RECORDS"] = "20"
+    system.start("beta")
+    doomed = system.start("alpha", HUTONG_KILL_AT=f"{point}:4")
+    system.produce_puts(300)
+    assert await doomed.wait_for_exit() == EXIT_CODE
+    system.start("alpha")
+    await system.assert_exactly_once("alpha", "beta")
+    ends = system.records_of(system.end)
+    assert max(sequence_counts(ends).values()) == 1
+    assert len(keys_of(ends, "model.End.v1")) == 300
     if point == "before_mark":
-        assert max(numbers_of(world.log_of(world.step)).values()) == 2
+        assert max(sequence_counts(system.records_of(system.step)).values()) == 2
 
 
-async def test_a_frozen_process_that_wakes_up_is_fenced(world: World) -> None:
-    world.settings |= {"HUTONG_MAX_RECORDS": "20"}
-    world.start("beta")
-    zombie = world.start("alpha", ordinal=0)
-    world.many(40)
-    await world.arrived("alpha")
+async def test_a_frozen_process_that_wakes_up_is_fenced(system: ModelSystem) -> None:
+    system.settings |= {"HUTONG_MAX_RECORDS": "20"}
+    system.start("beta")
+    zombie = system.start("alpha", ordinal=0)
+    system.produce_puts(40)
+    await system.wait_until_applied("alpha")
     for number in range(4):
-        world.put(f"name-{number:03}", "sleep 2")
-    world.flush()
-    await asyncio.sleep(0.3)  # the four transactions are open now; nothing outside the frozen process shows it
+        system.put(f"name-{number:03}", "sleep 2")
+    system.flush()
+    await asyncio.sleep(0.3)  # the four transactions are open now, which is not visible outside the frozen process
     zombie.signal(signal.SIGSTOP)
-    successor = world.start("alpha", ordinal=1)
-    world.many(60)
-    await world.arrived("alpha")
+    successor = system.start("alpha", ordinal=1)
+    system.produce_puts(60)
+    await system.wait_until_applied("alpha")
     zombie.signal(signal.SIGCONT)
-    world.many(60)
-    await world.exact("alpha", "beta")
+    system.produce_puts(60)
+    await system.assert_exactly_once("alpha", "beta")
 
-    async def admits() -> bool:
+    async def is_fenced() -> bool:
         return any(line.get("event") in ("records_fenced", "retry_scheduled") for line in zombie.lines())
 
-    await eventually(admits, what="the zombie finds out")
+    await eventually(is_fenced, what="the zombie notices")
     assert successor.running
 
 
-async def test_members_that_come_go_and_die_change_nothing(world: World) -> None:
-    """Each time in the middle of long transactions: one comes, leaves in order, comes again, is killed."""
-    world.settings["HUTONG_MAX_RECORDS"] = "20"
-    world.start("beta")
-    first = world.start("alpha", ordinal=0)
-    world.many(200)
+async def test_members_that_join_leave_and_die_change_nothing(system: ModelSystem) -> None:
+    """In the middle of long transactions a member joins, leaves in order, joins again and is killed."""
+    system.settings["HUTONG_MAX_RECORDS"] = "20"
+    system.start("beta")
+    first = system.start("alpha", ordinal=0)
+    system.produce_puts(200)
 
     async def has_partitions(process: Process) -> bool:
-        return any(line["consumer"] == "main" and line["partitions"] for line in process.said("partitions_assigned"))
+        return any(line["consumer"] == "main" and line["partitions"] for line in process.logged("partitions_assigned"))
 
     for ends_in_order in (True, False):
         for number in range(4):
-            world.put(f"name-{number:03}", "sleep 1")
-        second = world.start("alpha", ordinal=1)
-        world.many(100)
+            system.put(f"name-{number:03}", "sleep 1")
+        second = system.start("alpha", ordinal=1)
+        system.produce_puts(100)
         await eventually(lambda second=second: has_partitions(second), what="the second member has partitions")  # type: ignore[misc]
         for number in range(4):
-            world.put(f"name-{number:03}", "sleep 1")
-        world.many(100)
+            system.put(f"name-{number:03}", "sleep 1")
+        system.produce_puts(100)
         if ends_in_order:
-            await world.arrived("alpha")
+            await system.wait_until_applied("alpha")
             assert await second.stop() == 0
         else:
             second.kill()
-    world.many(100)
-    await world.exact("alpha", "beta")
-    assert len(first.said("partitions_assigned")) > 3
+    system.produce_puts(100)
+    await system.assert_exactly_once("alpha", "beta")
+    assert len(first.logged("partitions_assigned")) > 3
 
 
-async def test_cut_database_connections_are_waited_out(world: World) -> None:
-    world.settings["HUTONG_MAX_RECORDS"] = "10"
-    world.start("beta")
-    alpha = world.start("alpha")
+async def test_terminated_database_connections_are_retried(system: ModelSystem) -> None:
+    system.settings["HUTONG_MAX_RECORDS"] = "10"
+    system.start("beta")
+    alpha = system.start("alpha")
     for _ in range(6):
-        world.many(60)
+        system.produce_puts(60)
         await asyncio.sleep(0.15)
-        await world.database.execute(
+        await system.database.execute(
             "select pg_terminate_backend(pid) from pg_stat_activity where application_name like $1",
-            f"hutong-%_{world.run}-%",
+            f"hutong-%_{system.run}-%",
         )
-    await world.exact("alpha", "beta")
+    await system.assert_exactly_once("alpha", "beta")
     assert alpha.running
-    assert await world.value("alpha", "select count(*) from parked_key") == 0
-    assert await world.value("beta", "select count(*) from parked_key") == 0
+    assert await system.value("alpha", "select count(*) from parked_key") == 0
+    assert await system.value("beta", "select count(*) from parked_key") == 0
 
 
-async def test_a_connection_that_is_cut_while_a_process_starts_does_not_end_it(world: World) -> None:
-    """The supervisor would start it again; but a database that comes and goes is no reason to die."""
-    world.many(60)
-    table = f'"{world.schema("alpha")}".incarnation'
-    waiting = "from pg_locks where relation = $1::text::regclass and not granted"
-    async with world.database.transaction():
-        await world.database.execute(f"lock table {table}")
-        alpha = world.start("alpha")
+async def test_a_connection_that_is_terminated_at_start_does_not_end_the_process(system: ModelSystem) -> None:
+    """A lost connection is retried; it is no reason to end the process."""
+    system.produce_puts(60)
+    table = f'"{system.schema("alpha")}".incarnation'
+    waiting_locks = "from pg_locks where relation = $1::text::regclass and not granted"
+    async with system.database.transaction():
+        await system.database.execute(f"lock table {table}")
+        alpha = system.start("alpha")
         await eventually(
-            lambda: world.database.fetchval(f"select count(*) > 0 {waiting}", table), what="it asks for what is locked"
+            lambda: system.database.fetchval(f"select count(*) > 0 {waiting_locks}", table),
+            what="it waits for the locked table",
         )
-        await world.database.fetch(f"select pg_terminate_backend(pid) {waiting}", table)
-    await world.exact("alpha")
+        await system.database.fetch(f"select pg_terminate_backend(pid) {waiting_locks}", table)
+    await system.assert_exactly_once("alpha")
     assert alpha.running
-    assert alpha.said("database_awaited")
+    assert alpha.logged("database_awaited")
 
 
-async def test_the_state_is_the_same_however_the_log_is_cut(world: World) -> None:
-    first = None
-    base = world.run
+async def test_the_state_does_not_depend_on_batch_boundaries(system: ModelSystem) -> None:
+    expected = None
+    base = system.run
     for size in ("1000", "7", "1"):
-        world.run = f"{base}{size}"
-        world.__post_init__()
-        world.settings["HUTONG_MAX_RECORDS"] = world.settings["HUTONG_BULK_BATCH_RECORDS"] = size
-        world.puts.clear()
-        world._counts.clear()
-        world.make_topics(world.input, world.step, world.end)
-        await world.migrate("alpha")
-        world.many(150)
-        world.put("name-000", "unprocessable", kept=False)
-        world.put("name-000", kept=False)
-        world.flush()
-        alpha = world.start("alpha")
-        await world.exact("alpha")
+        system.run = f"{base}{size}"
+        system.__post_init__()
+        system.settings["HUTONG_MAX_RECORDS"] = system.settings["HUTONG_BULK_BATCH_RECORDS"] = size
+        system.puts.clear()
+        system._counts.clear()
+        system.create_topics(system.input, system.step, system.end)
+        await system.migrate("alpha")
+        system.produce_puts(150)
+        system.put("name-000", "unprocessable", expected=False)
+        system.put("name-000", expected=False)
+        system.flush()
+        alpha = system.start("alpha")
+        await system.assert_exactly_once("alpha")
 
         async def parked() -> bool:
-            return bool(await world.value("alpha", "select count(*) = 2 from parked_event"))
+            return bool(await system.value("alpha", "select count(*) = 2 from parked_event"))
 
         await eventually(parked, what="both are parked")
         assert await alpha.stop() == 0
-        said = sorted((message.key(), dict(message.headers())["ce_type"]) for message in world.log_of(world.step))
-        state = (await world.tallies("alpha"), said)
-        first = first or state
-        assert state == first
+        emitted = sorted(
+            (message.key(), dict(message.headers())["ce_type"]) for message in system.records_of(system.step)
+        )
+        actual = (await system.tallies("alpha"), emitted)
+        expected = expected or actual
+        assert actual == expected
 
 
-async def test_who_freezes_between_two_messages_of_a_statement_is_cut_off(world: World) -> None:
-    """It has sent the statement and not its values: not idle, not at work, and it holds a cursor."""
-    settings = world.of("alpha", HUTONG_TRANSACTION_TIMEOUT="1")
-    frozen = await open_session(world.schema("alpha"), settings)
-    await world.sql("alpha", "insert into tally (name, partition, version, digest) values ('held', 0, 0, '')")
+async def test_a_session_frozen_in_the_middle_of_a_statement_is_terminated(system: ModelSystem) -> None:
+    """The session has sent the statement and not its values: it is neither idle nor active, and it holds a lock."""
+    settings = system.settings_of("alpha", HUTONG_TRANSACTION_TIMEOUT="1")
+    frozen = await open_session(system.schema("alpha"), settings)
+    await system.sql("alpha", "insert into tally (name, partition, version, digest) values ('held', 0, 0, '')")
     try:
         transaction = frozen.transaction()
         await transaction.start()
         await frozen.fetch("select from tally where name = 'held' for update")
         await frozen.prepare("select count(*) from audit")  # asyncpg does not close this with a Sync
 
-        async def free() -> bool:
-            return bool(await world.value("alpha", "select count(*) from (select from tally for update skip locked) t"))
+        async def is_free() -> bool:
+            return bool(
+                await system.value("alpha", "select count(*) from (select from tally for update skip locked) t")
+            )
 
-        assert not await free()
-        await eventually(free, patience=20, what="its successor has what it held")
+        assert not await is_free()
+        await eventually(is_free, timeout_seconds=20, what="the lock is released")
     finally:
         frozen.terminate()

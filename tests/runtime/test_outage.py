@@ -1,4 +1,4 @@
-"""The broker and the database themselves die, and come back."""
+"""The broker and the database are killed and start again."""
 
 from pathlib import Path
 
@@ -6,47 +6,47 @@ import asyncpg
 import pytest
 
 from deploy.embedded.stack import LocalStack
-from tests.runtime.harness import World, eventually, servers_of
+from tests.runtime.harness import ModelSystem, eventually, servers_of
 
 
 @pytest.mark.timeout(600)
-async def test_a_broker_and_a_database_that_are_killed_are_waited_out(
+async def test_a_killed_broker_and_a_killed_database_are_waited_for(
     stack_class: type[LocalStack], tmp_path: Path
 ) -> None:
-    """Kill -9 of the database's server, then of the broker, under load: nothing lost, doubled, parked or restarted."""
+    """SIGKILL of the database and then of the broker under load: nothing is lost, duplicated, parked or restarted."""
     with stack_class(tmp_path / "stack", durable=False) as stack:
         servers = servers_of(stack)
-        world = World(servers, tmp_path, await asyncpg.connect(servers.postgres))
-        world.settings["HUTONG_MAX_RECORDS"] = "20"
-        world.make_topics(world.input, world.step, world.end)
-        world.activate()
-        await world.migrate("alpha", "beta")
-        alpha, beta = world.start("alpha"), world.start("beta")
+        system = ModelSystem(servers, tmp_path, await asyncpg.connect(servers.postgres))
+        system.settings["HUTONG_MAX_RECORDS"] = "20"
+        system.create_topics(system.input, system.step, system.end)
+        system.activate_county()
+        await system.migrate("alpha", "beta")
+        alpha, beta = system.start("alpha"), system.start("beta")
         try:
-            world.many(200)
-            await world.arrived("alpha")
-            world.many(200)
+            system.produce_puts(200)
+            await system.wait_until_applied("alpha")
+            system.produce_puts(200)
             stack.postgres.kill()
-            world.many(100)
+            system.produce_puts(100)
 
-            async def waits() -> bool:
-                return bool(alpha.said("retry_scheduled"))
+            async def is_retrying() -> bool:
+                return bool(alpha.logged("retry_scheduled"))
 
-            await eventually(waits, what="alpha waits for the database")
+            await eventually(is_retrying, what="alpha waits for the database")
             stack.postgres.start()
-            world.database = await asyncpg.connect(servers.postgres)
-            await world.exact("alpha", "beta")
+            system.database = await asyncpg.connect(servers.postgres)
+            await system.assert_exactly_once("alpha", "beta")
 
-            world.many(200)
+            system.produce_puts(200)
             stack.kafka.kill()
             stack.kafka.start()
-            world.many(200)
-            await world.exact("alpha", "beta")
+            system.produce_puts(200)
+            await system.assert_exactly_once("alpha", "beta")
             assert alpha.running
             assert beta.running
-            for which in ("alpha", "beta"):
-                assert await world.value(which, "select count(*) from parked_key") == 0
-                assert await world.value(which, "select count(*) from dead_letter") == 0
+            for service in ("alpha", "beta"):
+                assert await system.value(service, "select count(*) from parked_key") == 0
+                assert await system.value(service, "select count(*) from dead_letter") == 0
         finally:
-            await world.close()
-            await world.database.close()
+            await system.close()
+            await system.database.close()

@@ -13,7 +13,7 @@ HEADERS = ["姓名", "身份证号", "出生日期", "国籍/地区", "家庭成
     st.sampled_from(["", " ", "　", "\n", "\t"]),
     st.sampled_from(["", "*", "：", "(必填)", "（必填）"]),
 )
-def test_a_header_is_recognised_however_it_is_typed(header: str, space: str, mark: str) -> None:
+def test_a_header_is_recognised_in_every_typed_form(header: str, space: str, mark: str) -> None:
     spaced = space.join(header)
     wide = "".join(chr(ord(c) + 0xFEE0) if "!" <= c <= "~" else c for c in spaced)
 

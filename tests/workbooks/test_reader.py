@@ -126,7 +126,7 @@ def test_titles_empty_lines_and_sums_are_not_rows(tmp_path: Path) -> None:
     assert sheet.header_row == 3
 
 
-def test_a_row_with_an_identity_number_is_never_taken_for_a_sum(tmp_path: Path) -> None:
+def test_a_row_with_an_identity_number_is_never_read_as_a_sum(tmp_path: Path) -> None:
     path = a_workbook(tmp_path / "a.xlsx", rows(["姓名", "身份证号"], ["合计", NUMBER]))
 
     assert len(read_workbook(path, KNOWN).rows) == 1
@@ -156,13 +156,13 @@ def test_a_table_that_begins_further_right_is_read_like_any_other(tmp_path: Path
 
     def fill(page: Worksheet) -> None:
         page["A1"] = None
-        for place, content in {
+        for cell, content in {
             "C1": "某校名单",
             "C2": "姓名", "D2": "身份证号", "E2": "家庭成员1",
             "E3": "姓名", "F3": "电话",
             "C4": "测试甲", "D4": NUMBER, "E4": "测试乙", "F4": "13900000000", "G4": "x",
         }.items():  # fmt: skip
-            page[place] = content
+            page[cell] = content
         for merged in ("B1:G1", "C2:C3", "D2:D3", "E2:F2"):
             page.merge_cells(merged)
 
@@ -203,7 +203,7 @@ def test_two_sheets_with_data_are_refused(tmp_path: Path) -> None:
         read_workbook(path, KNOWN)
 
 
-def test_a_workbook_that_counts_from_1904_says_so(tmp_path: Path) -> None:
+def test_a_workbook_with_the_1904_date_system_is_recognised(tmp_path: Path) -> None:
     def epoch(book: Any) -> None:
         book.epoch = CALENDAR_MAC_1904
 
@@ -216,7 +216,7 @@ def test_a_workbook_that_counts_from_1904_says_so(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "gb18030", "utf-16"])
 @pytest.mark.parametrize("delimiter", [",", "\t", ";"])
-def test_text_files_in_the_usual_encodings(tmp_path: Path, encoding: str, delimiter: str) -> None:
+def test_text_files_are_read_in_the_usual_encodings(tmp_path: Path, encoding: str, delimiter: str) -> None:
     path = tmp_path / "a.csv"
     lines = [
         ["某校名单"],
@@ -249,7 +249,7 @@ def test_text_files_in_the_usual_encodings(tmp_path: Path, encoding: str, delimi
         ("a.pdf", b"%PDF-1.7\n\x00\x01", "不能识别"),
     ],
 )
-def test_a_file_that_cannot_be_read_says_why_and_what_to_do(
+def test_an_unreadable_file_is_reported_with_reason_and_remedy(
     tmp_path: Path, name: str, content: bytes, reason: str
 ) -> None:
     path = tmp_path / name
@@ -261,7 +261,7 @@ def test_a_file_that_cannot_be_read_says_why_and_what_to_do(
     assert caught.value.remedy.endswith("。")
 
 
-def test_a_quotation_mark_that_is_never_closed_swallows_no_row(tmp_path: Path) -> None:
+def test_an_unclosed_quotation_mark_is_reported(tmp_path: Path) -> None:
     """A lenient reader would make one row of the rest, and every child after it would be missing."""
     path = tmp_path / "a.csv"
     path.write_text(f'姓名,身份证号\n"测试甲,{NUMBER}\n测试乙,{NUMBER}\n测试丙,{NUMBER}\n', "utf-8")
@@ -277,7 +277,7 @@ def test_line_ends_of_every_system_are_read(tmp_path: Path) -> None:
     assert [cells["姓名"] for _, cells in read_workbook(path, KNOWN).rows] == ["测试甲", "测试乙"]
 
 
-def test_a_blank_at_the_foot_of_the_sheet_is_no_row(tmp_path: Path) -> None:
+def test_a_blank_cell_below_the_table_is_no_row(tmp_path: Path) -> None:
     def fill(page: Worksheet) -> None:
         rows(["姓名", "身份证号"], ["测试甲", NUMBER])(page)
         page.cell(200_000, 9, " ")
@@ -293,7 +293,7 @@ def test_a_missing_file_is_reported_plainly(tmp_path: Path) -> None:
         read_workbook(tmp_path / "nothing.xlsx", KNOWN)
 
 
-def test_the_same_bytes_have_the_same_hash(tmp_path: Path) -> None:
+def test_equal_files_have_the_same_hash(tmp_path: Path) -> None:
     path = a_workbook(tmp_path / "a.xlsx", rows(["姓名", "身份证号"], ["测试甲", NUMBER]))
     (tmp_path / "b.xlsx").write_bytes(path.read_bytes())
 
@@ -310,7 +310,7 @@ def a_problem(row: int | None, column: str | None, code: str = "id_masked", refu
     return Problem(row=row, column=column, code=code, message="有问题。", remedy="这样改。", refused=refused)
 
 
-def test_the_senders_rows_come_back_with_the_cells_marked(tmp_path: Path) -> None:
+def test_the_error_sheet_has_the_senders_rows_with_the_cells_marked(tmp_path: Path) -> None:
     sheet = Sheet(
         ("姓名", "身份证号", "备注"),
         [(2, {"姓名": "测试甲"}), (3, {"姓名": "=1+1", "身份证号": 3.417e17, "备注": "坏\x01字"})],
@@ -345,7 +345,7 @@ def test_the_senders_rows_come_back_with_the_cells_marked(tmp_path: Path) -> Non
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-def test_problems_of_the_whole_file_have_a_sheet_of_their_own(tmp_path: Path) -> None:
+def test_problems_of_the_whole_file_have_their_own_sheet(tmp_path: Path) -> None:
     path = tmp_path / "errors.xlsx"
     write_error_sheet(
         path, Sheet(("姓名",), [(2, {"姓名": "测试甲"})], "hash"), [a_problem(None, None, refused="file")]
@@ -357,28 +357,28 @@ def test_problems_of_the_whole_file_have_a_sheet_of_their_own(tmp_path: Path) ->
     assert zipfile.is_zipfile(path)
 
 
-def a_link(place: Path, elsewhere: Path) -> None:
-    place.symlink_to(elsewhere)
+def a_link(path: Path, elsewhere: Path) -> None:
+    path.symlink_to(elsewhere)
 
 
-def a_hard_link(place: Path, elsewhere: Path) -> None:
-    place.hardlink_to(elsewhere)
+def a_hard_link(path: Path, elsewhere: Path) -> None:
+    path.hardlink_to(elsewhere)
 
 
-def a_file(place: Path, elsewhere: Path) -> None:
-    place.write_bytes(elsewhere.read_bytes())
+def a_file(path: Path, elsewhere: Path) -> None:
+    path.write_bytes(elsewhere.read_bytes())
 
 
-def an_edited_copy(place: Path, _: Path) -> None:
+def an_edited_copy(path: Path, _: Path) -> None:
     """Write an error sheet that a person has begun to correct and has saved."""
-    write_error_sheet(place, SHEET, [a_problem(2, "姓名")])
-    book = openpyxl.load_workbook(place)
+    write_error_sheet(path, SHEET, [a_problem(2, "姓名")])
+    book = openpyxl.load_workbook(path)
     book.properties.lastModifiedBy = "a clerk"
-    book.save(place)
+    book.save(path)
 
 
-def another_workbook(place: Path, _: Path) -> None:
-    openpyxl.Workbook().save(place)
+def another_workbook(path: Path, _: Path) -> None:
+    openpyxl.Workbook().save(path)
 
 
 def state_of(path: Path) -> tuple[object, ...]:
@@ -398,9 +398,9 @@ def test_a_file_that_is_not_our_unchanged_error_sheet_is_left_alone(
     make(path, secret)
     before = state_of(path), state_of(secret)
 
-    places = [write_error_sheet(path, SHEET, [a_problem(2, "姓名")]) for _ in range(2)]
+    paths = [write_error_sheet(path, SHEET, [a_problem(2, "姓名")]) for _ in range(2)]
 
-    assert places == [folder / "errors2.xlsx"] * 2
+    assert paths == [folder / "errors2.xlsx"] * 2
     assert (state_of(path), state_of(secret)) == before
     assert {each.name for each in folder.iterdir()} == {"errors.xlsx", "errors2.xlsx"}
 
@@ -408,9 +408,9 @@ def test_a_file_that_is_not_our_unchanged_error_sheet_is_left_alone(
 def test_the_previous_error_sheet_is_replaced(tmp_path: Path) -> None:
     path = tmp_path / "errors.xlsx"
     scopes = ("cell", "nothing")
-    places = [write_error_sheet(path, SHEET, [a_problem(2, "姓名", refused=scope)]) for scope in scopes]
+    paths = [write_error_sheet(path, SHEET, [a_problem(2, "姓名", refused=scope)]) for scope in scopes]
 
-    assert places == [path, path]
+    assert paths == [path, path]
     assert [each.name for each in tmp_path.iterdir()] == ["errors.xlsx"]
     assert openpyxl.load_workbook(path).worksheets[0]["C2"].value == "“姓名”：有问题。（已收，请留意）"
 
@@ -420,6 +420,6 @@ def test_the_error_sheet_can_be_corrected_and_sent_again(tmp_path: Path) -> None
     path = tmp_path / "errors.xlsx"
     write_error_sheet(path, sheet, [a_problem(2, "姓名")])
 
-    again = read_workbook(path, KNOWN)
-    assert again.rows[0][1]["身份证号"] == NUMBER
-    assert set(again.columns) >= {"姓名", "身份证号"}
+    corrected = read_workbook(path, KNOWN)
+    assert corrected.rows[0][1]["身份证号"] == NUMBER
+    assert set(corrected.columns) >= {"姓名", "身份证号"}

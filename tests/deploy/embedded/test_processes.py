@@ -27,8 +27,8 @@ def test_a_process_left_running_fails_the_run_and_is_killed(tmp_path: Path) -> N
          "-c", str(ROOT / "pyproject.toml"), "--rootdir", str(tmp_path), str(tmp_path)],
         cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
-    left = int((tmp_path / "pid").read_text())
+    process_id = int((tmp_path / "pid").read_text())
     assert done.returncode == 1, done.stdout + done.stderr
     assert "1 passed" in done.stdout
-    assert f"LEFT RUNNING by a test, and ended now: {left}: " in done.stdout
-    assert not psutil.pid_exists(left)
+    assert f"LEFT RUNNING by a test, and ended now: {process_id}: " in done.stdout
+    assert not psutil.pid_exists(process_id)

@@ -164,7 +164,7 @@ async def test_a_stack_keeps_its_data_through_restart_and_kill(stack_class: type
 
 
 @embedded_only
-async def test_what_a_killed_broker_recovers_is_counted(tmp_path: Path) -> None:
+async def test_the_records_that_a_killed_broker_recovers_are_counted(tmp_path: Path) -> None:
     """The start waits for these log lines: another version of Kafka must still write them."""
     kafka = EmbeddedKafka(tmp_path / "kafka", brief=True)
     try:

@@ -14,8 +14,8 @@ import pytest
 from runtime import Batch, OutboundEvent, Service, Tx
 from runtime.storage import database
 from runtime.storage.database import POOL_SIZE, open_pool
-from tests.runtime.harness import World, eventually, handle
-from tests.runtime.test_lane import PLACE, put
+from tests.runtime.consume.harness import PARTITION, put
+from tests.runtime.harness import ModelSystem, eventually, replace_handlers
 
 
 class Proxy:
@@ -57,8 +57,8 @@ class Proxy:
 
 
 @pytest.fixture
-def proxy(world: World) -> Proxy:
-    return Proxy(world.stack.postgres)
+def proxy(system: ModelSystem) -> Proxy:
+    return Proxy(system.stack.postgres)
 
 
 @pytest.fixture
@@ -70,14 +70,14 @@ async def dsn(proxy: Proxy) -> AsyncIterator[str]:
     server.close()
 
 
-async def terminate(world: World, pid: int) -> None:
+async def terminate(system: ModelSystem, pid: int) -> None:
     """End a session's server, and wait until it has ended."""
-    await world.database.fetchval("select pg_terminate_backend($1, 20000)", pid)
+    await system.database.fetchval("select pg_terminate_backend($1, 20000)", pid)
 
 
 @pytest.mark.parametrize("cut", [True, False])
 async def test_a_worker_whose_session_does_not_answer_ends(
-    world: World,
+    system: ModelSystem,
     proxy: Proxy,
     dsn: str,
     service_with: Callable[..., Awaitable[Service]],
@@ -92,13 +92,13 @@ async def test_a_worker_whose_session_does_not_answer_ends(
         pid = await tx.fetchval("select pg_backend_pid()")
         proxy.answers.clear()
         if cut:
-            await terminate(world, pid)
+            await terminate(system, pid)
         in_flight.set()
         await tx.execute("select pg_sleep(60)")
         return []
 
-    handle(consumer, {PLACE[0]: on_put})
-    consumer.dispatch([put(world, 0, "a")])
+    replace_handlers(consumer, {PARTITION[0]: on_put})
+    consumer.dispatch([put(system, 0, "a")])
     await asyncio.wait_for(in_flight.wait(), 20)
     before = proxy.connections
 
@@ -113,15 +113,15 @@ async def test_a_worker_whose_session_does_not_answer_ends(
 
 
 async def test_a_session_that_is_cut_between_two_statements_leaves_its_place_in_the_pool(
-    world: World, proxy: Proxy, dsn: str
+    system: ModelSystem, proxy: Proxy, dsn: str
 ) -> None:
     """An answer and the session's end come at once, as to a process that was frozen during the statement."""
-    pool = await open_pool("public", world.of("alpha", HUTONG_POSTGRES=dsn))
+    pool = await open_pool("public", system.settings_of("alpha", HUTONG_POSTGRES=dsn))
     statement = "select 'answered'"
 
     async def answered(pid: int) -> bool:
         seen = "select state = 'idle in transaction' and query = $2 from pg_stat_activity where pid = $1"
-        return bool(await world.database.fetchval(seen, pid, statement))
+        return bool(await system.database.fetchval(seen, pid, statement))
 
     async def use_a_session() -> None:
         async with pool.acquire(timeout=20) as session, session.transaction():
@@ -129,7 +129,7 @@ async def test_a_session_that_is_cut_between_two_statements_leaves_its_place_in_
             proxy.answers.clear()
             answer = asyncio.create_task(session.execute(statement))
             await eventually(lambda: answered(pid), what="the server has answered")
-            await terminate(world, pid)
+            await terminate(system, pid)
             proxy.answers.set()
             await answer
             await session.fetchval("select 1")

@@ -13,27 +13,27 @@ from runtime import Service, kafka
 from runtime.consume import group as group_module
 from runtime.consume.group import LONG_POLL_MS, ConsumerGroup
 from tests.runtime import model
-from tests.runtime.harness import World, eventually
+from tests.runtime.harness import ModelSystem, eventually
 
-PLACE = (model.INPUT.name, 0)
-PLACES = {(model.INPUT.name, partition) for partition in range(4)}
+PARTITION = (model.INPUT.name, 0)
+PARTITIONS = {(model.INPUT.name, partition) for partition in range(4)}
 WHOLE_TEST_MS = 600_000
 """Longer than a test may take: what waits this long is never done by waiting."""
 
 
 @pytest.fixture
-async def group(service: Service, world: World) -> AsyncIterator[ConsumerGroup]:
+async def group(service: Service, system: ModelSystem) -> AsyncIterator[ConsumerGroup]:
     """A group with a real consumer, which has read its partitions to their ends."""
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=world.stack.kafka, fetch_max_wait_ms=LONG_POLL_MS, **kafka._sasl(world.of("alpha"))
+        bootstrap_servers=system.stack.kafka, fetch_max_wait_ms=LONG_POLL_MS, **kafka._sasl(system.settings_of("alpha"))
     )
     await consumer.start()
     group = service.consumers["main"]
     group.subscriber = SimpleNamespace(consumer=consumer)
-    consumer.assign([TopicPartition(*place) for place in PLACES])
+    consumer.assign([TopicPartition(*place) for place in PARTITIONS])
     await consumer.seek_to_end()
-    group.assigned = set(PLACES)
-    group.ready = set(PLACES)
+    group.assigned = set(PARTITIONS)
+    group.ready = set(PARTITIONS)
     yield group
     await consumer.stop()
 
@@ -62,7 +62,7 @@ async def rest(group: ConsumerGroup, monkeypatch: pytest.MonkeyPatch) -> "asynci
 
 
 async def test_at_rest_the_broker_holds_a_request_until_there_is_a_record(
-    group: ConsumerGroup, world: World, waits: list[int], monkeypatch: pytest.MonkeyPatch
+    group: ConsumerGroup, system: ModelSystem, waits: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     poll = await rest(group, monkeypatch)
 
@@ -70,19 +70,19 @@ async def test_at_rest_the_broker_holds_a_request_until_there_is_a_record(
         return WHOLE_TEST_MS in waits
 
     await eventually(asked, what="the broker may hold the request")
-    world.raw(model.INPUT.name, "a", b"{}", [])
-    world.flush()
+    system.produce(model.INPUT.name, "a", b"{}", [])
+    system.flush()
     records = await asyncio.wait_for(poll, 30)
     assert [record.topic for record in records] == [model.INPUT.name]
 
 
 async def test_after_a_record_requests_are_short_again(
-    group: ConsumerGroup, world: World, waits: list[int], monkeypatch: pytest.MonkeyPatch
+    group: ConsumerGroup, system: ModelSystem, waits: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A partition that is resumed is fetched by the next request, so the one before must end soon."""
     poll = await rest(group, monkeypatch)
-    world.raw(model.INPUT.name, "a", b"{}", [])
-    world.flush()
+    system.produce(model.INPUT.name, "a", b"{}", [])
+    system.flush()
     await asyncio.wait_for(poll, 30)
     monkeypatch.setattr(group_module, "REST_AFTER_SECONDS", 600.0)
     sent = len(waits)
@@ -98,9 +98,9 @@ async def test_a_seek_or_an_assignment_ends_the_rest(
     poll = await rest(group, monkeypatch)
     monkeypatch.setattr(group_module, "REST_AFTER_SECONDS", 600.0)
     if begins == "seek":
-        group.seek(*PLACE, 0)
+        group.seek(*PARTITION, 0)
     else:
-        group.on_assigned(set(PLACES))
+        group.on_assigned(set(PARTITIONS))
     assert not group.at_rest
     assert group.kafka._fetcher._fetch_max_wait_ms == LONG_POLL_MS
     poll.cancel()
@@ -111,9 +111,9 @@ async def test_a_group_with_a_partition_that_waits_for_a_day_is_not_at_rest(
 ) -> None:
     monkeypatch.setattr(group_module, "REST_AFTER_SECONDS", -1.0)
     rests = [group.at_rest]
-    group.block(*PLACE)
+    group.block(*PARTITION)
     rests.append(group.at_rest)
     group.blocked.clear()
-    group.halt(*PLACE, "for this test")
+    group.halt(*PARTITION, "for this test")
     rests.append(group.at_rest)
     assert rests == [True, False, True]

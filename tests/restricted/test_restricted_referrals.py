@@ -11,7 +11,7 @@ import pytest
 from joserfc import jwe
 from joserfc.errors import JoseError
 
-from tests.registry.harness import an_id, read
+from tests.registry.harness import an_id, record_read
 from tests.registry.people import a_row, police
 from tests.restricted.conftest import KEYS
 from tests.restricted.harness import PublishedRecord, ServicesHarness, ce_id
@@ -54,13 +54,13 @@ class RestrictedReferral:
     finding: str
 
 
-async def some_days(
+async def run_case(
     system: ServicesHarness, code: str | None, guessed: RestrictedReferral | None, unit: str
 ) -> RestrictedReferral | None:
     """Run some days of one child's case, with the finding ``code`` reported by the school if it is given."""
     row = police(a_row())
-    await system.consume(read(row), "intake.record.v1", an_id("record"))
-    [child] = {one["child"] for one in system.read("registry.child.v1")}
+    await system.consume(record_read(row), "intake.record.v1", an_id("record"))
+    [child] = {each["child"] for each in system.read("registry.child.v1")}
     reported: dict[str, Any] = {
         "verb": "report",
         "role": "township_civil_affairs",
@@ -90,19 +90,19 @@ def action_on(unit: str, referral: str, child: str) -> dict[str, Any]:
 
 
 def _restricted_referral_of(system: ServicesHarness, unit: str, child: str) -> RestrictedReferral:
-    [entry] = {one["referral"]: one for one in system.read(f"referral.queue.{unit}.restricted.v1")}.values()
-    [receipt] = [one for one in system.read(f"receipt.{SCHOOLS}.v1") if one["finding"]]
+    [entry] = {each["referral"]: each for each in system.read(f"referral.queue.{unit}.restricted.v1")}.values()
+    [receipt] = [each for each in system.read(f"receipt.{SCHOOLS}.v1") if each["finding"]]
     return RestrictedReferral(unit, child, entry["referral"], receipt["finding"])
 
 
 async def _work_on(system: ServicesHarness, target: RestrictedReferral) -> None:
     """Take the referral from acceptance to closing, with one action that is refused."""
-    about = action_on(target.unit, target.referral, target.child)
-    await system.act(target.unit, "r-accept", restricted=True, verb="accept", **about)
-    await system.act(target.unit, "r-again", restricted=True, verb="accept", **about)
-    await system.act(target.unit, "r-start", restricted=True, verb="start", **about)
-    await system.act(target.unit, "r-result", restricted=True, verb="result", result="resolved", **about)
-    await system.act(target.unit, "r-inform", restricted=True, verb="inform-reporter", channel="phone", **about)
+    action_fields = action_on(target.unit, target.referral, target.child)
+    await system.act(target.unit, "r-accept", restricted=True, verb="accept", **action_fields)
+    await system.act(target.unit, "r-again", restricted=True, verb="accept", **action_fields)
+    await system.act(target.unit, "r-start", restricted=True, verb="start", **action_fields)
+    await system.act(target.unit, "r-result", restricted=True, verb="result", result="resolved", **action_fields)
+    await system.act(target.unit, "r-inform", restricted=True, verb="inform-reporter", channel="phone", **action_fields)
     close = {
         "verb": "close",
         "role": "agency_officer",
@@ -114,9 +114,9 @@ async def _work_on(system: ServicesHarness, target: RestrictedReferral) -> None:
 
 async def _probe(system: ServicesHarness, target: RestrictedReferral) -> None:
     """Try every action on the referral from the agency's ordinary log-in."""
-    about = action_on(target.unit, target.referral, target.child)
+    action_fields = action_on(target.unit, target.referral, target.child)
     call: dict[str, Any] = {"verb": "phone-report", "station": "110", "at": "2026-11-23T01:00:00Z", "reached": True}
-    await system.act(target.unit, "p-accept", verb="accept", **about)
+    await system.act(target.unit, "p-accept", verb="accept", **action_fields)
     await system.act(
         target.unit,
         "p-bare",
@@ -124,8 +124,8 @@ async def _probe(system: ServicesHarness, target: RestrictedReferral) -> None:
         role=ROLES[target.unit],
         referral=target.referral,
     )
-    await system.act(target.unit, "p-result", verb="result", result="resolved", **about)
-    await system.act(target.unit, "p-call", **call, **about)
+    await system.act(target.unit, "p-result", verb="result", result="resolved", **action_fields)
+    await system.act(target.unit, "p-call", **call, **action_fields)
     await system.act(
         target.unit,
         "p-finding",
@@ -133,7 +133,7 @@ async def _probe(system: ServicesHarness, target: RestrictedReferral) -> None:
         role=ROLES[target.unit],
         finding=target.finding,
     )
-    await system.act(target.unit, "r-accept", verb="accept", **about)  # an id that the other log-in has used
+    await system.act(target.unit, "r-accept", verb="accept", **action_fields)  # an id that the other log-in has used
 
 
 def _id(name: str) -> str:
@@ -152,15 +152,17 @@ def ordinary(system: ServicesHarness) -> dict[str, list[PublishedRecord]]:
 
 
 @pytest.mark.parametrize("route", ROUTES)
-async def test_every_ordinary_topic_is_the_same_with_and_without_a_restricted_matter(route: str, begin: Begin) -> None:
+async def test_every_ordinary_topic_is_the_same_with_and_without_a_restricted_referral(
+    route: str, begin: Begin
+) -> None:
     code, unit = ROUTES[route]
     async with begin() as system:
-        target = await some_days(system, code, None, unit)
+        target = await run_case(system, code, None, unit)
         with_referral = ordinary(system)
         hidden = {topic for topic in system.topics if topic.endswith(f"{unit}.restricted.v1")}
-        assert [one["route"] for one in system.read(f"referral.queue.{unit}.restricted.v1")][:1] == [route]
+        assert [each["route"] for each in system.read(f"referral.queue.{unit}.restricted.v1")][:1] == [route]
     async with begin() as system:
-        await some_days(system, None, target, unit)
+        await run_case(system, None, target, unit)
         without_referral = ordinary(system)
 
     assert {topic for topic in with_referral if POLICE in topic} == {
@@ -173,32 +175,34 @@ async def test_every_ordinary_topic_is_the_same_with_and_without_a_restricted_ma
     assert with_referral == without_referral
 
 
-async def test_it_is_accepted_processed_and_closed_from_the_restricted_log_in_alone(begin: Begin) -> None:
+async def test_a_restricted_referral_is_accepted_processed_and_closed_from_the_restricted_log_in_alone(
+    begin: Begin,
+) -> None:
     async with begin() as system:
-        target = await some_days(system, "suspected_violence", None, POLICE)
+        target = await run_case(system, "suspected_violence", None, POLICE)
         assert target is not None
 
-        states = [one["state"] for one in system.read(f"referral.queue.{POLICE}.restricted.v1")]
+        states = [each["state"] for each in system.read(f"referral.queue.{POLICE}.restricted.v1")]
         assert list(dict.fromkeys(states)) == ["sent", "accepted", "in_progress", "result_reported", "closed"]
-        answers = [one["outcome"] for one in system.read(f"receipt.{POLICE}.restricted.v1")]
+        answers = [each["outcome"] for each in system.read(f"receipt.{POLICE}.restricted.v1")]
         assert answers == ["taken"] * 5
         inbox = system.read(f"notify.inbox.{POLICE}.restricted.v1")
-        assert [one["subject"] for one in inbox if one["template"] == "action.refused"] == [_id("r-again")]
+        assert [each["subject"] for each in inbox if each["template"] == "action.refused"] == [_id("r-again")]
         first, *_, last = system.topics[f"disclosure.{POLICE}.restricted.v1"]
         assert json.loads(str(first.body))["jwe"]["name"] == "例小明"
         assert json.loads(str(first.body))["jwe"]["narrative"] == "只给承办人看的话"
         assert last.body is None
         for records in (system.topics[topic] for topic in system.topics if topic.endswith(f"{POLICE}.restricted.v1")):
-            assert {one.sensitivity for one in records} <= {"restricted", "identity"}
+            assert {record.sensitivity for record in records} <= {"restricted", "identity"}
 
 
 async def test_the_ordinary_log_in_gets_the_same_refusal_as_for_an_unknown_referral(begin: Begin) -> None:
     async with begin() as system:
-        target = await some_days(system, "suspected_violence", None, POLICE)
+        target = await run_case(system, "suspected_violence", None, POLICE)
         refused = {
-            one["subject"]: one["text"]
-            for one in system.read(f"notify.inbox.{POLICE}.v1")
-            if one["template"] == "action.refused"
+            each["subject"]: each["text"]
+            for each in system.read(f"notify.inbox.{POLICE}.v1")
+            if each["template"] == "action.refused"
         }
         assert target is not None
         await system.act(POLICE, "unknown", verb="accept", **action_on(POLICE, str(UUID(int=1)), target.child))
@@ -208,12 +212,12 @@ async def test_the_ordinary_log_in_gets_the_same_refusal_as_for_an_unknown_refer
     assert refused[_id("p-accept")] == last["text"]
 
 
-async def test_the_ordinary_key_does_not_open_it(begin: Begin) -> None:
+async def test_the_ordinary_key_does_not_decrypt_a_restricted_disclosure(begin: Begin) -> None:
     async with begin() as system:
-        await some_days(system, "suspected_violence", None, POLICE)
+        await run_case(system, "suspected_violence", None, POLICE)
 
-    sealed = [one for one in system.sealed if one.unit == POLICE]
-    assert {one.restricted for one in sealed} == {False, True}
+    sealed = [each for each in system.sealed if each.unit == POLICE]
+    assert {each.restricted for each in sealed} == {False, True}
     for disclosed in sealed:
         with pytest.raises(JoseError):
             jwe.decrypt_compact(str(disclosed.jwe), KEYS[not disclosed.restricted])

@@ -1,4 +1,4 @@
-"""The golden path: what Hutong does for one child, from a row in a school's workbook to a file of her own.
+"""The golden path: what Hutong does for one child, from a row in a school's workbook to her own file.
 
 Five real services run on a real Kafka and PostgreSQL. The chapters run in order and use only what people and agencies
 have: ``hutong submit`` for workbooks, ``hutong act`` for actions, ``hutong queue``, ``inbox``, ``ledger`` and ``trace``
@@ -16,8 +16,8 @@ import pytest
 
 from demo.checks import privacy
 from deploy.embedded.stack import LocalStack
+from tests.golden_path.harness import RunningCounty, running_county
 from tests.registry.people import a_number
-from tests.story.harness import RunningCounty, running_county
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -41,7 +41,7 @@ CIVIL_AFFAIRS = ("民政局", "county_civil_affairs")
 
 @pytest.fixture(scope="module")
 def county(stack_class: type[LocalStack], tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCounty]:
-    """Run the county on servers of its own, since other tests leave users and events on the session's servers."""
+    """Run the county on its own servers, because other tests leave users and events on the session's servers."""
     folder = tmp_path_factory.mktemp("story")
     with (
         stack_class(folder / "stack", durable=False) as stack,
@@ -60,7 +60,7 @@ class Notes:
     other_finding: str = ""
     other_child: str = ""
     other_referral: str = ""
-    question: str = ""
+    review: str = ""
 
 
 @pytest.fixture(scope="module")
@@ -95,11 +95,11 @@ def test_a_teacher_reports_what_she_sees(county: RunningCounty, notes: Notes) ->
 
 def test_all_three_reports_are_linked_to_one_migrant_child(county: RunningCounty, notes: Notes) -> None:
     """The trace of the report shows her one file, its sources and what follows from them."""
-    story = county.output_of("trace", notes.finding)
+    trace = county.output_of("trace", notes.finding)
 
-    [sources] = re.findall(r"来源：(.+)", story)
+    [sources] = re.findall(r"来源：(.+)", trace)
     assert {"在校在园儿童信息", "流动人口居住登记信息"} <= set(sources.split("、"))
-    assert "是不是流动儿童：是" in story
+    assert "是不是流动儿童：是" in trace
 
 
 # ---------------------------------------------------------------- one referral, until it is closed
@@ -115,30 +115,30 @@ def test_the_referral_is_in_the_agency_s_queue(county: RunningCounty, notes: Not
 
 def test_the_agency_decrypts_only_the_fields_of_the_whitelist(county: RunningCounty, notes: Notes) -> None:
     """The agency gets the fields of the route's whitelist, but not her school or the teacher's text."""
-    known = county.disclosed_fields(DISABLED_ID, notes.referral)
+    fields = county.disclosed_fields(DISABLED_ID, notes.referral)
 
-    assert known == {"name", "sex", "birth_date", "id_number", "address", "guardian_name", "guardian_phone"}
+    assert fields == {"name", "sex", "birth_date", "id_number", "address", "guardian_name", "guardian_phone"}
 
 
 def test_the_agency_accepts_and_reports_a_result(county: RunningCounty, notes: Notes) -> None:
     """The sender is notified of the result."""
-    about = {"child": notes.child, "referral": notes.referral}
-    county.act("accept", *DISABLED, **about)
-    county.act("start", *DISABLED, **about)
-    county.act("result", *DISABLED, result="service_in_place", **about)
+    case = {"child": notes.child, "referral": notes.referral}
+    county.act("accept", *DISABLED, **case)
+    county.act("start", *DISABLED, **case)
+    county.act("result", *DISABLED, result="service_in_place", **case)
 
     assert county.agency(DISABLED_ID).cases[notes.referral].entry["state"] == "result_reported"
     assert county.notice("教体局", "残联已反馈一条事项的办理结果，请核实并告知报告人") == (notes.referral, notes.child)
 
 
-def test_it_is_closed_only_after_the_reporter_is_informed(county: RunningCounty, notes: Notes) -> None:
+def test_the_referral_is_closed_only_after_the_reporter_is_informed(county: RunningCounty, notes: Notes) -> None:
     """A closed referral leaves the agency's open queue, and its disclosure ends."""
-    about = {"child": notes.child, "referral": notes.referral, "channel": "phone"}
-    county.act("close", *SCHOOLS, **about)
+    case = {"child": notes.child, "referral": notes.referral, "channel": "phone"}
+    county.act("close", *SCHOOLS, **case)
     assert "还没有告知报告人" in county.output_of("inbox", "教体局")
 
-    county.act("inform-reporter", *SCHOOLS, **about)
-    county.act("close", *SCHOOLS, **about)
+    county.act("inform-reporter", *SCHOOLS, **case)
+    county.act("close", *SCHOOLS, **case)
 
     assert "未办 0 件，已办结 1 件" in county.output_of("queue", "残联")
     assert county.disclosed_fields(DISABLED_ID, notes.referral) == set()
@@ -181,7 +181,7 @@ def test_a_call_that_reaches_her_fulfils_the_duty(county: RunningCounty, notes: 
 
 
 def test_a_child_without_papers_is_referred_immediately_and_opens_a_review(county: RunningCounty, notes: Notes) -> None:
-    """The hospital knows a name, a birthday and a telephone; a person must decide whether it is Xiaoyu."""
+    """The hospital reports a name, a birthday and a telephone number; a person must decide whether it is Xiaoyu."""
     identity = [f"name={NAME}", f"birth_date={BORN}", f"guardian_phone={TELEPHONE}"]
     notes.other_finding = county.report_number(county.act("report", *DOCTOR, finding="uninsured", identity=identity))
 
@@ -192,13 +192,13 @@ def test_a_child_without_papers_is_referred_immediately_and_opens_a_review(count
     assert county.child_id(notes.other_child) == queued.entry["child"]
     assert notes.other_child != notes.child
     assert "id_number" not in county.disclosed_fields(INSURANCE_ID, notes.other_referral)
-    notes.question, child = county.notice("民政局", "有两份档案可能是同一名儿童")
+    notes.review, child = county.notice("民政局", "有两份档案可能是同一名儿童")
     assert child in (notes.child, notes.other_child)
 
 
 def test_a_person_merges_the_two_files_and_the_referral_follows(county: RunningCounty, notes: Notes) -> None:
     """The open referral is hers now, and the agency gets the number that the hospital did not know."""
-    county.act("confirm", *CIVIL_AFFAIRS, child=notes.child, proposal=notes.question)
+    county.act("confirm", *CIVIL_AFFAIRS, child=notes.child, proposal=notes.review)
 
     assert county.agency(INSURANCE_ID).cases[notes.other_referral].entry["child"] == county.child_id(notes.child)
     assert "id_number" in county.disclosed_fields(INSURANCE_ID, notes.other_referral)
@@ -216,7 +216,7 @@ def test_a_person_splits_them_again_and_each_keeps_its_own(county: RunningCounty
     assert notes.other_child not in ledger
 
 
-# ---------------------------------------------------------------- and nobody else knows
+# ---------------------------------------------------------------- identities
 
 
 def test_no_topic_table_or_log_reveals_her_identity(county: RunningCounty) -> None:
@@ -224,8 +224,8 @@ def test_no_topic_table_or_log_reveals_her_identity(county: RunningCounty) -> No
     people = privacy.Identities({NAME, MOTHER}, {NUMBER}, {TELEPHONE}, surnames=NAME[0])
     topics = county.topics()
     written = " ".join(str(record.body) for name in topics for record in topics[name] if name.startswith("department."))
-    found = set(people.find(written))
-    assert {"name", "ID number", "telephone"} <= found, "the search finds what is there"
+    leaked = set(people.find(written))
+    assert {"name", "ID number", "telephone"} <= leaked, "the search finds what is there"
 
     leaks = [*privacy.in_topics(people, topics), *county.in_tables(people), *privacy.in_logs(people, county.logs())]
     assert leaks == []

@@ -1,4 +1,4 @@
-"""The chapters of a story run in order: after one fails, the later ones are skipped with its name as the reason."""
+"""The tests of the golden path run in order; after a failure the later ones are skipped with its name as reason."""
 
 from collections.abc import Generator
 

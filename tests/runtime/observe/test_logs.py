@@ -1,4 +1,4 @@
-"""A log line tells a fact: never what a failure said, for it may quote somebody's data."""
+"""A log line never contains the message of an error, because the message may contain personal data."""
 
 import json
 import logging
@@ -10,7 +10,7 @@ import pytest
 from runtime.observe.logs import AtMost, places, where
 
 NAME = "例小明"
-SAYS = f"""
+SCRIPT = f"""
 import logging
 from runtime.observe import logs
 
@@ -34,13 +34,13 @@ except ValueError as error:
 """
 
 
-def test_what_failed_is_told_by_type_and_place_without_its_message() -> None:
-    """Our own lines, and those of the libraries."""
-    done = subprocess.run([sys.executable, "-c", SAYS], capture_output=True, text=True, check=True)
+def test_a_failure_is_logged_by_type_and_place_without_its_message() -> None:
+    """Lines of the system and lines of libraries are checked."""
+    done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True)
 
     lines = [json.loads(line) for line in done.stderr.splitlines()]
-    told = ["one", "two", "three", "four: ValueError", "five: KeyError of ValueError"]
-    assert [line["event"] for line in lines] == told
+    logged = ["one", "two", "three", "four: ValueError", "five: KeyError of ValueError"]
+    assert [line["event"] for line in lines] == logged
     for line in lines:
         assert [place for place in line["trace"] if "Error" in place] == ["ValueError", "KeyError"]
         assert line["trace"][-1].endswith(" refused")
@@ -48,14 +48,14 @@ def test_what_failed_is_told_by_type_and_place_without_its_message() -> None:
     assert NAME not in done.stderr
 
 
-def test_of_many_failures_at_once_each_has_its_place() -> None:
+def test_each_failure_of_a_group_is_logged_with_its_place() -> None:
     try:
         raise ExceptionGroup(NAME, [_caught(KeyError(NAME)), _caught(OSError(NAME))])
     except ExceptionGroup as group:
-        told = places(group)
+        trace = places(group)
 
-    assert [place for place in told if ":" not in place] == ["ExceptionGroup", "KeyError", "OSError"]
-    assert NAME not in str(told)
+    assert [place for place in trace if ":" not in place] == ["ExceptionGroup", "KeyError", "OSError"]
+    assert NAME not in str(trace)
 
 
 def test_the_place_of_a_failure_is_the_innermost() -> None:
@@ -63,8 +63,8 @@ def test_the_place_of_a_failure_is_the_innermost() -> None:
     assert where(KeyError(NAME)) == "unknown"
 
 
-def test_the_same_line_of_a_library_is_let_through_once_in_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A broker that is away makes its client write hundreds of lines a second."""
+def test_a_repeated_line_of_a_library_is_rate_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An unreachable broker makes its client log hundreds of lines a second."""
     now = 100.0
     monkeypatch.setattr("time.monotonic", lambda: now)
     filter_ = AtMost(10.0)
@@ -79,10 +79,10 @@ def test_the_same_line_of_a_library_is_let_through_once_in_a_while(monkeypatch: 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs a device that is always full")
 def test_a_log_that_cannot_be_written_stops_nothing() -> None:
-    """The disk is full: what the line tells of goes on."""
+    """The disk is full; the program continues."""
     with open("/dev/full", "w") as full:  # noqa: PTH123
         done = subprocess.run(
-            [sys.executable, "-c", SAYS + "\nprint('went on')"],
+            [sys.executable, "-c", SCRIPT + "\nprint('went on')"],
             stdout=subprocess.PIPE,
             stderr=full,
             text=True,

@@ -1,4 +1,4 @@
-"""A running county for the executable story: its services as processes, and what people and agencies use of it."""
+"""A running county for the golden path: its services as processes, and what people and agencies use of it."""
 
 import asyncio
 import json
@@ -76,8 +76,8 @@ class RunningCounty:
         words = [
             word
             for name, value in options.items()
-            for one in (value if isinstance(value, list) else [value])
-            for word in (f"--{name.replace('_', '-')}", one)
+            for each in (value if isinstance(value, list) else [value])
+            for word in (f"--{name.replace('_', '-')}", each)
         ]
         return self._run("act", verb, "--unit", unit, "--role", role, *flags, *words)
 
@@ -96,10 +96,10 @@ class RunningCounty:
     def notice(self, unit: str, sentence: str) -> tuple[str, str]:
         """Return the subject and the child's number of the newest notice in a unit's inbox with this sentence."""
         inbox = self.output_of("inbox", unit)
-        found = re.findall(rf"{sentence}.*\n    事项 (\S+)　儿童 (\S+)", inbox)
-        assert found, inbox
-        about, child = found[-1]
-        return about, child
+        matches = re.findall(rf"{sentence}.*\n    事项 (\S+)　儿童 (\S+)", inbox)
+        assert matches, inbox
+        subject, child = matches[-1]
+        return subject, child
 
     def child_id(self, number: str) -> str:
         """Return the id, as events carry it, of the child with a short number."""
@@ -116,11 +116,11 @@ class RunningCounty:
 
     def rows_accepted(self, receipt: str) -> int:
         """Return the number of rows that a receipt says were accepted whole."""
-        return int(_only(r"已收\s*│\s*\d+\s*│\s*(\d+)", receipt))
+        return int(_only_match(r"已收\s*│\s*\d+\s*│\s*(\d+)", receipt))
 
     def report_number(self, receipt: str) -> str:
         """Return the number that a receipt gives to a report."""
-        return _only(r"报告编号 (\S+?)。", receipt)
+        return _only_match(r"报告编号 (\S+?)。", receipt)
 
     def disclosed_fields(self, unit: str, referral: str) -> set[str]:
         """Return the names of the fields that an agency can decrypt, not their content: a failing test prints it."""
@@ -171,16 +171,16 @@ class RunningCounty:
         """Wait until all events are consumed and all outboxes are empty, and check that no event is parked."""
         database = await asyncpg.connect(self.installation.dsn(OPERATOR_ROLE))
         try:
-            watch = QuiescenceMonitor(AdminClient(self.installation.kafka(ADMIN)), database, self.county)
-            state = await watch.wait_until_idle(self._simulator.day)
+            quiescence = QuiescenceMonitor(AdminClient(self.installation.kafka(ADMIN)), database, self.county)
+            state = await quiescence.wait_until_idle(self._simulator.day)
         finally:
             await database.close()
         assert not any((*state.parked.values(), *state.dead_letters.values())), "see `hutong parked`"
 
 
-def _only(pattern: str, text: str) -> str:
-    [found] = re.findall(pattern, text)
-    return str(found)
+def _only_match(pattern: str, text: str) -> str:
+    [match] = re.findall(pattern, text)
+    return str(match)
 
 
 @contextmanager
