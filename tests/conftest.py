@@ -1,4 +1,7 @@
-"""Fixtures for every test: one stack per session, started when a test first needs it, and one database per test."""
+"""Fixtures for every test: one stack per session, started when a test first needs it, and one database per test.
+
+`make test` runs several sessions at once, the workers of pytest-xdist: each has a stack of its own.
+"""
 
 import os
 import secrets
@@ -37,7 +40,14 @@ containers_only = pytest.mark.skipif(STACK != "containers", reason="is about the
 LEFT = pytest.StashKey[list[str]]()
 
 
+def is_worker(config: pytest.Config) -> bool:
+    """Whether this is one of several processes that run the tests; what a run does once, the first process does."""
+    return hasattr(config, "workerinput")
+
+
 def pytest_configure(config: pytest.Config) -> None:
+    if is_worker(config):
+        return
     processes.mark_environment()
     if STACK == "containers":
         from tests.containers import check_engine
@@ -50,8 +60,20 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError("HUTONG_TEST_STACK knows only 'embedded' and 'containers'.")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with a slow test come first: begun last, one of them would be awaited when all other tests are done."""
+    slow = {item.path for item in items if item.get_closest_marker("slow") is not None}
+    items.sort(key=lambda item: item.path not in slow)
+
+
+@pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Fail the run if a process outlives its test, and kill it: it would disturb every later test."""
+    """Fail the run if a process outlives its test, and kill it: it would disturb every later test.
+
+    By now the workers have ended.
+    """
+    if is_worker(session.config):
+        return
     left = processes.remaining()
     if left:
         session.config.stash[LEFT] = [f"{process.pid}: {' '.join(process.cmdline())[:300]}" for process in left]

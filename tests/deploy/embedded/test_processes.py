@@ -6,6 +6,7 @@ import textwrap
 from pathlib import Path
 
 import psutil
+import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
 LEAVES = """
@@ -20,10 +21,12 @@ def test_a_grandchild_in_a_session_of_its_own() -> None:
 """
 
 
-def test_a_process_left_running_fails_the_run_and_is_killed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", ["0", "1"])
+def test_a_process_left_running_fails_the_run_and_is_killed(tmp_path: Path, workers: str) -> None:
+    """In a run of one process, and in one that hands its tests to workers."""
     (tmp_path / "test_leaves.py").write_text(textwrap.dedent(LEAVES))
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "tests.conftest", "-p", "no:cacheprovider",
+        [sys.executable, "-m", "pytest", "-q", "-p", "tests.conftest", "-p", "no:cacheprovider", "-n", workers,
          "-c", str(ROOT / "pyproject.toml"), "--rootdir", str(tmp_path), str(tmp_path)],
         cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
