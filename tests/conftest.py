@@ -7,6 +7,7 @@ import os
 import secrets
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import asyncpg
 import pytest
@@ -38,17 +39,14 @@ containers_only = pytest.mark.skipif(STACK != "containers", reason="is about the
 
 
 LEFT = pytest.StashKey[list[str]]()
-
-
-def is_worker(config: pytest.Config) -> bool:
-    """Whether this is one of several processes that run the tests; what a run does once, the first process does."""
-    return hasattr(config, "workerinput")
+"""The command lines of processes that outlived their test."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if is_worker(config):
-        return
+    config.stash[LEFT] = []
     processes.mark_environment()
+    if hasattr(config, "workerinput"):
+        return  # the process that started this worker has checked what follows
     if STACK == "containers":
         from tests.containers import check_engine
 
@@ -70,19 +68,27 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Fail the run if a process outlives its test, and kill it: it would disturb every later test.
 
-    By now the workers have ended.
+    Each worker reports its own; the process that started the workers comes here when they have ended.
     """
-    if is_worker(session.config):
-        return
     left = processes.remaining()
-    if left:
-        session.config.stash[LEFT] = [f"{process.pid}: {' '.join(process.cmdline())[:300]}" for process in left]
-        processes.kill(left)
+    lines = [f"{process.pid}: {' '.join(process.cmdline())[:300]}" for process in left]
+    processes.kill(left)
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["left"] = lines
+        return
+    session.config.stash[LEFT] += lines
+    if session.config.stash[LEFT]:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take over what an ended worker reports; one that has crashed reports nothing and fails the run."""
+    node.config.stash[LEFT] += getattr(node, "workeroutput", {}).get("left", [])
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    for line in config.stash.get(LEFT, []):
+    for line in config.stash[LEFT]:
         terminalreporter.write_line(f"LEFT RUNNING by a test, and ended now: {line}", red=True)
 
 
