@@ -152,6 +152,7 @@ class Story:
         self.disturb: Callable[[str], AbstractAsyncContextManager[None]] | None = None
         """Entered before a file of a dataset is sent, and left while it is on its way."""
         self.begun: set[str] = set()
+        self._producers: dict[str, Producer] = {}
 
     async def rest(self) -> None:
         self.supervisor.check()
@@ -279,7 +280,7 @@ class Story:
         await self.rest()
 
     def _say(self, unit: str, topic: str, key: str, said: Iterable[tuple[str, UUID, Any]]) -> None:
-        producer = Producer(self.installation.kafka(unit) | {"enable.idempotence": True})
+        producer = self._producer(unit)
         at = at_midnight(self.day).isoformat()
         for kind, ce_id, body in said:
             # With its time: what has none is given the broker's, which is another each time the story is told.
@@ -288,6 +289,12 @@ class Story:
             self.begun.add(str(ce_id))
             producer.produce(topic, json.dumps(body, ensure_ascii=False).encode(), key.encode(), headers=headers)
         assert producer.flush(30) == 0
+
+    def _producer(self, unit: str) -> Producer:
+        """One for each log-in: an idempotent producer is ready to send half a second after it is made."""
+        if unit not in self._producers:
+            self._producers[unit] = Producer(self.installation.kafka(unit) | {"enable.idempotence": True})
+        return self._producers[unit]
 
     def at_work(self, process: str) -> bool:
         """Whether a process has had partitions that bring its service what it lives on."""
