@@ -140,14 +140,18 @@ def database_template() -> str:
     return "template1"
 
 
+@pytest.fixture(scope="session")
+async def superuser(postgres: EmbeddedPostgres) -> AsyncIterator[Any]:
+    """One session of the superuser, which creates and drops databases."""
+    connection = await asyncpg.connect(postgres.superuser_dsn)
+    yield connection
+    await connection.close()
+
+
 @pytest.fixture
-async def database(postgres: EmbeddedPostgres, database_template: str) -> AsyncIterator[Database]:
+async def database(postgres: EmbeddedPostgres, superuser: Any, database_template: str) -> AsyncIterator[Database]:
     """A fresh copy of the template, dropped after the test together with any open connection."""
     name = f"test_{secrets.token_hex(6)}"
-    admin = await asyncpg.connect(postgres.superuser_dsn)
-    try:
-        await admin.execute(f'CREATE DATABASE "{name}" TEMPLATE "{database_template}"')
-        yield Database(name, postgres.dsn(postgres.superuser, postgres.superuser_password, name), postgres)
-        await admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
-    finally:
-        await admin.close()
+    await superuser.execute(f'CREATE DATABASE "{name}" TEMPLATE "{database_template}"')
+    yield Database(name, postgres.dsn(postgres.superuser, postgres.superuser_password, name), postgres)
+    await superuser.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
