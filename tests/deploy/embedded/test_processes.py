@@ -1,5 +1,6 @@
 """A test that leaves a process running is noticed when the suite ends."""
 
+import os
 import subprocess
 import sys
 import textwrap
@@ -29,6 +30,8 @@ def test_a_process_left_running_fails_the_run_and_is_killed(tmp_path: Path, work
         [sys.executable, "-m", "pytest", "-q", "-p", "tests.conftest", "-p", "no:cacheprovider", "-n", workers,
          "-c", str(ROOT / "pyproject.toml"), "--rootdir", str(tmp_path), str(tmp_path)],
         cwd=ROOT, capture_output=True, text=True, check=False,
+        # pytest closes its root folder to other users, of whom one runs this session's PostgreSQL.
+        env={**os.environ, "PYTEST_DEBUG_TEMPROOT": str(tmp_path)},
     )  # fmt: skip
     left = int((tmp_path / "pid").read_text())
     assert done.returncode == 1, done.stdout + done.stderr
