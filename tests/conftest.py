@@ -1,6 +1,6 @@
 """Fixtures for every test: one stack per session, started when a test first needs it, and one database per test.
 
-`make test` runs several sessions at once, the workers of pytest-xdist: each has a stack of its own.
+`make test WORKERS=2` runs two sessions at once, the workers of pytest-xdist: each has a stack of its own.
 """
 
 import os
