@@ -6,6 +6,10 @@ PY := .venv/bin/python
 # Folders that a partial checkout lacks are left out.
 CODE := $(wildcard contracts workbooks county client runtime services deploy cli demo tests benchmarks scripts examples)
 
+# `make test WORKERS=2`: two processes run the tests, a file at a time, in the order in which they are collected.
+WORKERS ?= 0
+PYTEST := $(PY) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+
 .PHONY: help setup jars demo test check format up down bench guards test-containers schemas lock clean
 
 help: ## 列出这些命令 list these targets
@@ -21,7 +25,7 @@ demo: jars ## 演示一个县，人员均为虚构 run one invented county, from
 	@$(PY) -m demo
 
 test: jars ## run the whole test suite
-	@$(PY) -m pytest
+	@$(PYTEST)
 
 check: setup ## check lint, format, types, import rules, published schemas and links in the documents
 	@.venv/bin/ruff check $(CODE)
@@ -48,7 +52,7 @@ guards: setup ## remove each guard in turn and check that its test fails
 	@$(PY) -m tests.guards
 
 test-containers: setup ## run the test suite on containers (needs a Docker Engine)
-	@HUTONG_TEST_STACK=containers $(PY) -m pytest
+	@HUTONG_TEST_STACK=containers $(PYTEST)
 
 schemas: setup ## generate the published schemas from the contracts
 	@$(PY) -m contracts.schemas

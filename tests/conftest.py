@@ -1,9 +1,13 @@
-"""Fixtures for every test: one stack per session, started when a test first needs it, and one database per test."""
+"""Fixtures for every test: one stack per session, started when a test first needs it, and one database per test.
+
+`make test WORKERS=2` runs two sessions at once, the workers of pytest-xdist: each has a stack of its own.
+"""
 
 import os
 import secrets
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import asyncpg
 import pytest
@@ -35,10 +39,14 @@ containers_only = pytest.mark.skipif(STACK != "containers", reason="is about the
 
 
 LEFT = pytest.StashKey[list[str]]()
+"""The command lines of processes that outlived their test."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    config.stash[LEFT] = []
     processes.mark_environment()
+    if hasattr(config, "workerinput"):
+        return  # the process that started this worker has checked what follows
     if STACK == "containers":
         from tests.containers import check_engine
 
@@ -50,17 +58,37 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError("HUTONG_TEST_STACK knows only 'embedded' and 'containers'.")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with a slow test come first: begun last, one of them would be awaited when all other tests are done."""
+    slow = {item.path for item in items if item.get_closest_marker("slow") is not None}
+    items.sort(key=lambda item: item.path not in slow)
+
+
+@pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Fail the run if a process outlives its test, and kill it: it would disturb every later test."""
+    """Fail the run if a process outlives its test, and kill it: it would disturb every later test.
+
+    Each worker reports its own; the process that started the workers comes here when they have ended.
+    """
     left = processes.remaining()
-    if left:
-        session.config.stash[LEFT] = [f"{process.pid}: {' '.join(process.cmdline())[:300]}" for process in left]
-        processes.kill(left)
+    lines = [f"{process.pid}: {' '.join(process.cmdline())[:300]}" for process in left]
+    processes.kill(left)
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["left"] = lines
+        return
+    session.config.stash[LEFT] += lines
+    if session.config.stash[LEFT]:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take over what an ended worker reports; one that has crashed reports nothing and fails the run."""
+    node.config.stash[LEFT] += getattr(node, "workeroutput", {}).get("left", [])
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    for line in config.stash.get(LEFT, []):
+    for line in config.stash[LEFT]:
         terminalreporter.write_line(f"LEFT RUNNING by a test, and ended now: {line}", red=True)
 
 
@@ -112,14 +140,18 @@ def database_template() -> str:
     return "template1"
 
 
+@pytest.fixture(scope="session")
+async def superuser(postgres: EmbeddedPostgres) -> AsyncIterator[Any]:
+    """One session of the superuser, which creates and drops databases."""
+    connection = await asyncpg.connect(postgres.superuser_dsn)
+    yield connection
+    await connection.close()
+
+
 @pytest.fixture
-async def database(postgres: EmbeddedPostgres, database_template: str) -> AsyncIterator[Database]:
+async def database(postgres: EmbeddedPostgres, superuser: Any, database_template: str) -> AsyncIterator[Database]:
     """A fresh copy of the template, dropped after the test together with any open connection."""
     name = f"test_{secrets.token_hex(6)}"
-    admin = await asyncpg.connect(postgres.superuser_dsn)
-    try:
-        await admin.execute(f'CREATE DATABASE "{name}" TEMPLATE "{database_template}"')
-        yield Database(name, postgres.dsn(postgres.superuser, postgres.superuser_password, name), postgres)
-        await admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
-    finally:
-        await admin.close()
+    await superuser.execute(f'CREATE DATABASE "{name}" TEMPLATE "{database_template}"')
+    yield Database(name, postgres.dsn(postgres.superuser, postgres.superuser_password, name), postgres)
+    await superuser.execute(f'DROP DATABASE "{name}" WITH (FORCE)')

@@ -7,7 +7,6 @@ differs. The images are the settings HUTONG_KAFKA_IMAGE and HUTONG_POSTGRES_IMAG
 import os
 import socket
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -29,14 +28,12 @@ from deploy.embedded.files import HOST, last_line
 from deploy.embedded.kafka import ADMIN, LOG4J, EmbeddedKafka
 from deploy.embedded.postgres import SETTINGS, SUPERUSER, EmbeddedPostgres
 from deploy.embedded.stack import LocalStack
+from deploy.progress import NoProgressError, ProgressMonitor
 
 # Which host and process a container belongs to.
 OWNER = "hutong.test.owner"
 FOLDER = "/tmp/hutong"
 STOP_S = 20
-# Kafka in a container lacks the embedded one's archive of loaded classes, so a busy machine takes longer; but
-# pytest's own timeout, which reports less, comes after this.
-START_S = 100.0
 # The official image's own start script formats without users, so this one replaces it.
 START = """\
 set -e
@@ -103,7 +100,7 @@ def remove_orphans(client: Any) -> None:
                 continue
 
 
-class _Container:
+class Container:
     """One container through its starts and stops, with one port published on loopback; data lives until `remove`."""
 
     def __init__(self, name: str) -> None:
@@ -158,7 +155,7 @@ class _Container:
             return False
 
     def log(self) -> str:
-        return "" if self._made is None else self._made.get_wrapped_container().logs(tail=200).decode(errors="replace")
+        return "" if self._made is None else self._made.get_wrapped_container().logs().decode(errors="replace")
 
     def stop(self, patience_s: float) -> None:
         if self.running():
@@ -182,18 +179,20 @@ class _Container:
             self._made = None
 
     def wait(self, ready: Callable[[], bool]) -> None:
-        """Wait until `ready`, which blocks for a while itself.
+        """Wait until `ready`, which blocks for a while itself, as long as the log gets new lines.
 
-        Raises: StackError when the container ends or START_S pass first.
+        Raises: StackError when the container ends, its log stalls or HUTONG_START_LIMIT passes first.
         """
-        deadline = time.monotonic() + START_S
+        progress = ProgressMonitor(f"The start of {self._name}'s container", "its log ends with")
         while not ready():
-            ended = not self.running()
-            if ended or time.monotonic() > deadline:
-                what = "ended while starting" if ended else f"did not answer within {START_S:.0f} s"
+            if not self.running():
+                raise StackError(f"{self._name}'s container ended while starting: {last_line(self.log())}")
+            try:
+                progress.check(len(set(self.log().splitlines())), "different lines of its log")
+            except NoProgressError as error:
                 line = last_line(self.log())
                 self.kill()
-                raise StackError(f"{self._name}'s container {what}: {line}")
+                raise StackError(f"{error} {line}") from None
         self._answered = True
 
     def _state(self) -> dict[str, Any]:
@@ -212,7 +211,7 @@ class ContainerKafka(EmbeddedKafka):
 
     def __init__(self, directory: Path) -> None:
         super().__init__(directory)
-        self._box = _Container("Kafka")
+        self._box = Container("Kafka")
 
     @property
     def pids(self) -> list[int]:
@@ -280,7 +279,7 @@ class ContainerPostgres(EmbeddedPostgres):
 
     def __init__(self, directory: Path, *, durable: bool = True) -> None:
         super().__init__(directory, port=0, durable=durable)
-        self._box = _Container("PostgreSQL")
+        self._box = Container("PostgreSQL")
 
     @property
     def pid(self) -> int:

@@ -238,8 +238,10 @@ class EmbeddedPostgres:
     def _socket_folder(self, user: tuple[int, int] | None) -> Path:
         folder = self.directory / "run"
         if len(os.fsencode(folder / f".s.PGSQL.{self.port or SOCKET_PORT}.lock")) > SOCKET_PATH_LIMIT:
-            # The system's limit on a socket's path is short, a checkout's path may be long.
-            self._remove_short_sockets()
+            # The system's limit on a socket's path is short, a checkout's path may be long. Clients know the path: a
+            # server that is killed and started again keeps it.
+            if self._sockets is not None and self._sockets.parent != self.directory and self._sockets.exists():
+                return self._sockets
             folder = Path(tempfile.mkdtemp(prefix="hutong-"))
         folder.mkdir(exist_ok=True)
         if user is not None:

@@ -56,9 +56,9 @@ def local(command: str, home: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
-    """Start an installation as `make up` does, with eligibility in two processes, and stop it after the tests."""
+    """Start an installation as `make up` does, with eligibility in two processes, and stop it after these tests."""
     home = tmp_path_factory.mktemp("embedded") / "installation"
     home.mkdir()
     (home / SETTINGS).write_text(json.dumps({"eligibility": {PROCESSES: 2}}))

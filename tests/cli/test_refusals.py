@@ -7,7 +7,6 @@ import re
 import shutil
 import signal
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 
@@ -19,7 +18,7 @@ from deploy.installation import SETTINGS, Installation, NoInstallationError
 from tests.cli.conftest import CommandResult, Hutong
 from tests.county import FOLDER, demo_county
 
-CHILD = str(uuid4())
+CHILD = "7f6b9c52-1d0e-4f3a-9a58-0c2d4e6f8a10"
 NEED_AN_INSTALLATION = (
     ("status",),
     ("topics", "--check"),

@@ -205,7 +205,8 @@ def test_the_broker_enforces_the_access_table_for_each_principal(principal: str,
 def readable(kafka: dict[str, object], principal: str, names: Iterable[str]) -> Iterator[str]:
     """Return the topics that the broker lets the principal read: it returns a record or the end, or else refuses."""
     group = f"{provision.group_prefix(principal)}attempt"
-    reader = Consumer({**kafka, "group.id": group, "enable.partition.eof": True})
+    # The broker reports the end of a topic when this wait is over.
+    reader = Consumer({**kafka, "group.id": group, "enable.partition.eof": True, "fetch.wait.max.ms": 10})
     try:
         waiting = {topic for topic in names if not unknown(reader, topic)}
         if waiting:

@@ -54,7 +54,7 @@ def test_every_file_of_every_package_is_in_the_wheel(wheel: Path) -> None:
         file.relative_to(ROOT).as_posix()
         for package in PACKAGES
         for file in (ROOT / package).rglob("*")
-        if file.is_file() and file.suffix != ".pyc"
+        if file.is_file() and file.parent.name != "__pycache__"
     }
     packed = {name for name in ZipFile(wheel).namelist() if ".dist-info/" not in name}
 

@@ -157,7 +157,7 @@ def test_no_deadline_changes_an_ended_referral(state: ReferralState, transition:
     assert make_transition(a_referral(state), transition) == ()
 
 
-@pytest.mark.parametrize("state", [state for state, transition in JOINS])
+@pytest.mark.parametrize("state", [state for state, transition in sorted(JOINS)])
 def test_a_finding_reopens_a_referral_with_a_result_with_new_deadlines(state: ReferralState) -> None:
     later = NOW + timedelta(days=3)
     [applied] = join(a_referral(state), later)

@@ -151,6 +151,7 @@ class Scenario:
         self.disturb: Callable[[str], AbstractAsyncContextManager[None]] | None = None
         """A context that is entered before a file of a dataset is sent and left while it is processed."""
         self.initiating_ids: set[str] = set()
+        self._producers: dict[str, Producer] = {}
 
     async def wait_until_idle(self) -> None:
         self.supervisor.check()
@@ -282,7 +283,7 @@ class Scenario:
         await self.wait_until_idle()
 
     def _produce(self, unit: str, topic: str, key: str, events: Iterable[tuple[str, UUID, Any]]) -> None:
-        producer = Producer(self.installation.kafka(unit) | {"enable.idempotence": True})
+        producer = self._producer(unit)
         at = at_midnight(self.day).isoformat()
         for kind, ce_id, body in events:
             # A message without a time gets the broker's, which differs at each run.
@@ -291,6 +292,12 @@ class Scenario:
             self.initiating_ids.add(str(ce_id))
             producer.produce(topic, json.dumps(body, ensure_ascii=False).encode(), key.encode(), headers=headers)
         assert producer.flush(30) == 0
+
+    def _producer(self, unit: str) -> Producer:
+        """Return the unit's producer: an idempotent one is ready to send half a second after it is made."""
+        if unit not in self._producers:
+            self._producers[unit] = Producer(self.installation.kafka(unit) | {"enable.idempotence": True})
+        return self._producers[unit]
 
     def has_worked(self, process: str) -> bool:
         """Return whether a process has had partitions of its service's main consumer."""

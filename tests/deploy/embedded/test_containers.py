@@ -5,17 +5,19 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import docker  # type: ignore[import-untyped]
 import pytest
 
+from deploy import progress
 from deploy.embedded import StackError
 from deploy.embedded.files import HOST
 from deploy.embedded.stack import LocalStack
 from tests.conftest import containers_only
-from tests.containers import OWNER, ContainerStack, check_engine, postgres_image
+from tests.containers import OWNER, Container, ContainerStack, check_engine, postgres_image
 
 ROOT = Path(__file__).resolve().parents[3]
 RUN = """\
@@ -71,6 +73,46 @@ def suite(**environment: str) -> tuple[int, str]:
         check=False,
     )
     return done.returncode, done.stderr.strip()
+
+
+class StartingContainer(Container):
+    """A container without an Engine: it logs so many different lines, and then one again and again."""
+
+    def __init__(self, lines: int) -> None:
+        super().__init__("Kafka")
+        self._lines = lines
+        self._looked = 0
+        self.killed = False
+
+    def running(self) -> bool:
+        return True
+
+    def log(self) -> str:
+        return "".join(f"line {number}\n" for number in range(min(self._looked, self._lines)))
+
+    def kill(self, signal: str = "SIGKILL") -> None:
+        self.killed = True
+
+    def answers_after(self, looks: int) -> bool:
+        time.sleep(0.05)
+        self._looked += 1
+        return self._looked > looks
+
+
+def test_a_container_is_awaited_while_its_log_grows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "STALL_TIMEOUT", 0.3)
+    container = StartingContainer(20)
+    container.wait(lambda: container.answers_after(20))
+    assert not container.killed
+
+
+def test_a_container_whose_log_stalls_is_abandoned_and_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "STALL_TIMEOUT", 0.3)
+    container = StartingContainer(3)
+    message = r"^The start of Kafka's container made no progress .* 3 different lines of its log .* with line 2$"
+    with pytest.raises(StackError, match=message):
+        container.wait(lambda: container.answers_after(10_000))
+    assert container.killed
 
 
 def test_without_an_engine_the_container_suite_reports_one_sentence(tmp_path: Path) -> None:
