@@ -128,14 +128,14 @@ GUARDS = [
         "intake: a role alone does not merge files",
         _INTAKE + "domain/action.py",
         "if action.verb in (Verb.MERGE, Verb.SPLIT) and not sender.may_merge:",
-        "if action.verb in (Verb.MERGE, Verb.SPLIT) and not sender.known:",
+        "if action.verb in (Verb.MERGE, Verb.SPLIT) and not sender.registered:",
         _ACTIONS + "test_a_role_alone_is_not_enough",
     ),
     Guard(
         "intake: a role alone does not confirm a risk",
         _INTAKE + "domain/action.py",
         "if action.verb in (Verb.CONFIRM, Verb.DECLINE) and not sender.may_decide:",
-        "if action.verb in (Verb.CONFIRM, Verb.DECLINE) and not sender.known:",
+        "if action.verb in (Verb.CONFIRM, Verb.DECLINE) and not sender.registered:",
         _ACTIONS + "test_a_role_alone_is_not_enough",
     ),
     Guard(
@@ -170,7 +170,7 @@ GUARDS = [
         "intake: a smaller place acts through its parent unit only",
         _INTAKE + "domain/action.py",
         "    if action.place is not None and action.place not in sender.places:",
-        "    if action.place is not None and not sender.known:",
+        "    if action.place is not None and not sender.registered:",
         _ACTIONS + "test_a_smaller_place_acts_through_its_parent_unit_only",
     ),
     Guard(
@@ -492,7 +492,7 @@ GUARDS = [
         "intake: headers of a single row are masked",
         _INTAKE + "domain/submission.py",
         "    return _join_first(headers, mask)",
-        "    return _join_first(headers, short)",
+        "    return _join_first(headers, shorten)",
         _HOSTILE + "test_a_receipt_never_shows_a_whole_number_phone_or_name",
     ),
     Guard(

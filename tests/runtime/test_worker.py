@@ -47,7 +47,7 @@ async def consumer(service: Service) -> AsyncIterator[ConsumerGroup]:
     found.ready |= {PLACE, OTHER}
     found.slots = asyncio.Semaphore(1)
     yield found
-    await found.on_revoked()
+    await asyncio.wait_for(found.on_revoked(), 20)
 
 
 async def test_a_partition_that_is_tried_again_for_ever_holds_up_no_other(
