@@ -41,6 +41,20 @@ GUARDS = [
         _ROWS + "test_a_birth_date_that_contradicts_the_number_is_kept_and_reported",
     ),
     Guard(
+        "intake: the id of a row needs the county's key",
+        _INTAKE + "secrets.py",
+        'key=self.record_key[:64], person=b"record")',
+        'person=b"record")',
+        "tests/intake/test_secrets.py::test_the_id_of_a_row_needs_the_countys_key",
+    ),
+    Guard(
+        "intake: the hash of a row needs the county's key",
+        _INTAKE + "secrets.py",
+        'key=self.record_key[:64], person=b"content")',
+        'person=b"content")',
+        "tests/intake/test_secrets.py::test_the_hash_of_a_row_needs_the_countys_key",
+    ),
+    Guard(
         "intake: a parent's number is not the child's",
         _INTAKE + "domain/row.py",
         "        if code is not None:\n            self.reject(self.id_column",

@@ -41,6 +41,13 @@ GUARDS = [
         _PROCESS + "test_a_process_whose_topics_have_other_partitions_says_so_and_ends",
     ),
     Guard(
+        "runtime: the data of another county is not stored",
+        "runtime/county_config.py",
+        "            if event.county.code != self._code:\n",
+        "            if not event.county.code:\n",
+        "tests/runtime/test_county_config.py::test_the_data_of_another_county_is_not_stored",
+    ),
+    Guard(
         "runtime: a process whose partitions are never assigned again ends",
         "runtime/operate/watchdog.py",
         "            return not consumer.stopping  # its partitions are being revoked, and nothing follows\n",
@@ -173,6 +180,13 @@ GUARDS = [
         "return _VERSION + nonce + self._parking.encrypt(nonce, _packed(raw), place)",
         'return _VERSION + nonce + _packed(raw) + place + (raw.value or b"")',
         _PARKING + "test_an_event_of_a_future_version_or_of_a_wrong_shape_is_parked",
+    ),
+    Guard(
+        "runtime: no nonce is used twice",
+        "runtime/storage/sealing.py",
+        "        self._next += 1\n",
+        "",
+        "tests/runtime/test_sealing.py::test_a_batch_opens_string_by_string_under_what_each_belongs_to",
     ),
     Guard(
         "runtime: too many bad events in a row halt",
