@@ -552,6 +552,27 @@ GUARDS = [
         _COMMANDS + "test_a_workbook_goes_as_it_stands_and_comes_back_marked",
     ),
     Guard(
+        "intake: a workbook with two tables is refused",
+        "workbooks/reader.py",
+        "    if len(good) > 1:\n",
+        "    if len(good) > 1_000:\n",
+        _BOOKS + "test_two_sheets_with_data_are_refused",
+    ),
+    Guard(
+        "intake: a hidden sheet is not read",
+        "workbooks/reader.py",
+        "if metadata.visible is SheetVisibleEnum.Visible and metadata.typ",
+        "if metadata.typ",
+        _BOOKS + "test_hidden_sheets_are_ignored",
+    ),
+    Guard(
+        "intake: a row with an ID number is not a footer",
+        "workbooks/reader.py",
+        " or any(sum(map(str.isdigit, str(cell))) >= 15 for cell in filled):",
+        ":",
+        _BOOKS + "test_a_row_with_an_identity_number_is_never_taken_for_a_sum",
+    ),
+    Guard(
         "intake: nothing is sent for a period that is none",
         "cli/submit.py",
         "    if not (period.isascii() and re.fullmatch(PERIOD, period)):",
