@@ -217,7 +217,7 @@ GUARDS = [
         _NOTIFY + "store.py",
         "FROM digest_day WHERE day = $1 FOR UPDATE",
         "FROM digest_day WHERE day = $1",
-        _DIGEST + "test_of_two_partitions_that_finish_together_exactly_one_is_last",
+        _DIGEST + "test_exactly_one_of_two_concurrent_partitions_emits_the_digests",
     ),
     Guard(
         "notify: which partition is last changes no event",

@@ -183,7 +183,7 @@ async def test_a_days_work_is_divided_into_pages(notify: Notify, limit: int) -> 
     assert len(notices(await notify.complete_day(TUESDAY, limit=limit))) == 5
 
 
-async def test_of_two_partitions_that_finish_together_exactly_one_is_last(connect: Callable[[], Any]) -> None:
+async def test_exactly_one_of_two_concurrent_partitions_emits_the_digests(connect: Callable[[], Any]) -> None:
     """The second waits until the first has committed, sees its partition counted, and emits the digests."""
     notify = Notify(await connect())
     await consume_ordinary_events(notify)
