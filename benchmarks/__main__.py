@@ -1,4 +1,4 @@
-"""``make bench``: measure the baseline, the end-to-end throughput and a finding's latency in one run."""
+"""``make bench``: measure the baseline, the end-to-end throughput, a finding's latency and an idle system."""
 
 import argparse
 import asyncio
@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import baseline
-from benchmarks.end_to_end import EndToEnd, FindingLatency, Load, NotAcceptedError, files, refreshed
+from benchmarks.end_to_end import EndToEnd, FindingLatency, Load, NotAcceptedError, Rest, files, refreshed
 from deploy.embedded.stack import LocalStack
 
 NATION = 427_000_000
@@ -26,6 +26,7 @@ def main() -> int:
     parser.add_argument(
         "--seconds", type=float, default=20.0, help="seconds for which findings are reported under load"
     )
+    parser.add_argument("--rest", type=float, default=30.0, help="seconds for which an idle system is measured")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="hutong-bench-") as folder:
         home = Path(folder)
@@ -34,15 +35,18 @@ def main() -> int:
         with LocalStack(home / "stack", postgres_port=0) as stack:
             (home / "installation").mkdir(mode=0o700)
             try:
-                loads, latency = asyncio.run(_measure(stack, home / "installation", options))
+                loads, latency, rest = asyncio.run(_measure(stack, home / "installation", options))
             except NotAcceptedError as error:
                 print(f"Nothing was measured: {error}.", file=sys.stderr)
                 return 1
     _print(base, loads, latency)
+    _print_rest(rest)
     return 0
 
 
-async def _measure(stack: LocalStack, home: Path, options: argparse.Namespace) -> tuple[list[Load], FindingLatency]:
+async def _measure(
+    stack: LocalStack, home: Path, options: argparse.Namespace
+) -> tuple[list[Load], FindingLatency, Rest]:
     system = EndToEnd(stack, home, options.partitions)
     await system.start()
     try:
@@ -52,9 +56,10 @@ async def _measure(stack: LocalStack, home: Path, options: argparse.Namespace) -
             "refresh, 1 row in 20 changed", refreshed(submitted, options.seed), "2027H1"
         )
         latency = await system.measure_findings(0.7 * new.rate, submitted, "single", options.seconds)
+        rest = await system.measure_rest(options.rest)
     finally:
         await system.stop()
-    return [new, refresh], latency
+    return [new, refresh], latency, rest
 
 
 def _print(base: baseline.Baseline, loads: list[Load], latency: FindingLatency) -> None:
@@ -101,6 +106,19 @@ def _print(base: baseline.Baseline, loads: list[Load], latency: FindingLatency) 
     )
     days = NATION / loads[1].rate / DAY
     console.print(f"The nation's half-yearly refresh at this rate, extrapolated: {days:.1f} days on this machine.")
+
+
+def _print_rest(rest: Rest) -> None:
+    table = Table("", "with the services", "servers alone", title="At rest, in percent of one core")
+    for name, share in rest.running.items():
+        alone = rest.servers_alone.get(name)
+        table.add_row(name, f"{100 * share:.2f}", "" if alone is None else f"{100 * alone:.2f}")
+    console = Console(width=120)
+    console.print(table)
+    console.print(
+        f"At rest the services use {100 * rest.services:.1f} % of one core "
+        f"and cause {100 * rest.caused:.1f} % in the servers."
+    )
 
 
 if __name__ == "__main__":

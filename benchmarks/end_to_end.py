@@ -28,6 +28,7 @@ from deploy.installation import ADMIN, Installation
 from deploy.provision import OPERATOR_ROLE
 from deploy.quiescence import QuiescenceMonitor
 from deploy.supervisor import Supervisor, programs
+from runtime.consume.group import REST_AFTER_SECONDS
 
 NAMESPACE = UUID("3f0cdb7e-7f2b-5b0e-a5d1-52f7b2a9c4d0")
 FIRST_DAY = date(2027, 3, 1)
@@ -75,6 +76,26 @@ class FindingLatency:
         return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
 
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """Processor use while nothing happens: service or server -> share of one core."""
+
+    running: dict[str, float]
+    """With all services running."""
+    servers_alone: dict[str, float]
+    """The same servers with the same data, when no service runs."""
+
+    @property
+    def services(self) -> float:
+        """The share of the services' own processes."""
+        return sum(self.running[name] for name in SERVICES)
+
+    @property
+    def caused(self) -> float:
+        """The share that the services cause in the servers."""
+        return sum(self.running[name] - share for name, share in self.servers_alone.items())
+
+
 class EndToEnd:
     """An installation with five services, and the load generator."""
 
@@ -104,9 +125,12 @@ class EndToEnd:
 
     async def stop(self) -> None:
         await self._supervisor.stop()
-        for client in self._clients.values():
-            client.close()
+        self._close_clients()
         await self._database.close()
+
+    def _close_clients(self) -> None:
+        while self._clients:
+            self._clients.popitem()[1].close()
 
     async def measure_load(self, what: str, files: Sequence[submissions.Submission], period: str) -> Load:
         """Submit everything while the services are stopped, then measure how long they take to process it.
@@ -168,6 +192,30 @@ class EndToEnd:
         await steady
         await self._monitor.wait_until_idle(FIRST_DAY, stall_timeout=600, interval=CHECK_INTERVAL)
         return FindingLatency(rate, times)
+
+    async def measure_rest(self, seconds: float) -> Rest:
+        """Measure an idle system, then its servers alone. The last measurement: it disconnects the load generator."""
+        self._close_clients()
+        await self._vacuum()  # or the database would do it while it is measured
+        await self._monitor.wait_until_idle(FIRST_DAY, stall_timeout=600)
+        await asyncio.sleep(2 * REST_AFTER_SECONDS)
+        running = await self._processor_shares(seconds)
+        await self._supervisor.stop()
+        alone = await self._processor_shares(seconds)
+        return Rest(running, {name: share for name, share in alone.items() if name not in SERVICES})
+
+    async def _vacuum(self) -> None:
+        session: Any = await asyncpg.connect(self._stack.postgres.superuser_dsn)
+        try:
+            await session.execute("VACUUM ANALYZE")
+        finally:
+            await session.close()
+
+    async def _processor_shares(self, seconds: float) -> dict[str, float]:
+        before, at = self._processor_seconds(), time.perf_counter()
+        await asyncio.sleep(seconds)
+        after, passed = self._processor_seconds(), time.perf_counter() - at
+        return {name: (used - before[name]) / passed for name, used in after.items()}
 
     def _send(self, file: submissions.Submission, period: str) -> int:
         topic = DEPARTMENT.name_for(file.unit)

@@ -1,22 +1,19 @@
 """`hutong act VERB` sends an action of a unit's staff, for units without a system of their own."""
 
-import sys
-import time
 import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from cli.action_fields import identity_fields, iso_day, stated_facts, utc_time
+from cli.action_sender import send
 from cli.child_reference import ChildReference, child_reference
-from cli.session import CommandError, Session
-from contracts.topics import ACTION, RECEIPT, RESTRICTED_ACTION, RESTRICTED_RECEIPT
-from contracts.vocabulary import COUNTY_TIME, FactName, FindingCode, IdentityField, Level, Result, ReturnReason, Verb
+from contracts.vocabulary import FindingCode, Level, Result, ReturnReason, Verb
 
 app = typer.Typer(no_args_is_help=True)
-RECEIPT_TIMEOUT = 30.0
-"""Seconds to wait for an answer."""
 
 UnitName = Annotated[str, typer.Option("--unit", help="谁做的：单位编号、简称或全称；学校等小单位经上级报送。")]
 Role = Annotated[str, typer.Option("--role", help="以什么角色（县的数据 roles.yaml）。")]
@@ -61,97 +58,57 @@ class Outcome(StrEnum):
     REFUSED = "refused"
 
 
-def _act(context: typer.Context, verb: Verb, unit: str, role: str, *, restricted: bool = False, **fields: Any) -> None:
-    """Send the action with the unit's log-in, or its log-in for restricted cases, and wait for intake's answer."""
-    session = Session(context.obj)
-    county = session.county()
-    named = session.unit(county, unit)
-    sender = named.parent or named.id
-    user = f"{sender}-restricted" if restricted else sender
-    if restricted and user not in session.installation.users:
-        raise CommandError(f"{named.name}没有限知事项的专人账号。", "请去掉 --restricted，或请有专人账号的单位办理。")
-    if named.parent is not None:
-        fields["place"] = fields.get("place") or named.id
-    if isinstance(fields.get("child"), ChildReference):
-        fields["child"] = fields["child"].resolve(county.code)
-    if fields.get("to_unit"):
-        fields["to_unit"] = session.unit(county, fields["to_unit"]).id
-    body = {
-        "verb": verb.value,
-        "role": role,
-        **{name: value for name, value in fields.items() if value not in (None, "")},
-    }
-    key = str(fields.get("child") or fields.get("referral") or fields.get("finding") or "new")
-    with session.client(user) as client:
-        action, receipt = (
-            family.name_for(sender)
-            for family in ((RESTRICTED_ACTION, RESTRICTED_RECEIPT) if restricted else (ACTION, RECEIPT))
-        )
-        for _ in client.read_new(receipt):
-            pass  # older answers
-        ce_id = client.send(action, "action.Action.v1", key, _plain(body))
-        client.flush()
-        deadline = time.monotonic() + RECEIPT_TIMEOUT
-        while time.monotonic() < deadline:
-            for record in client.read_new(receipt):
-                if record.kind == "intake.ActionAnswered.v1" and record.body["ce_id"] == ce_id:
-                    _print_answer(record.body)
-                    return
-    raise CommandError("没有等到答复。", "操作已发出，不会丢；请用 hutong status 看 intake 是否在运行。", 3)
+def _on_referral(verb: Verb) -> Callable[..., None]:
+    """Return the command of a verb that needs a referral and nothing else."""
+
+    def command(
+        context: typer.Context,
+        unit: UnitName,
+        role: Role,
+        child: Child,
+        referral: Referral,
+        person: Person = "",
+        restricted: Restricted = False,
+    ) -> None:
+        send(context, verb, unit, role, child=child, referral=referral, person=person, restricted=restricted)
+
+    return command
 
 
-def _print_answer(answer: dict[str, Any]) -> None:
-    if answer["outcome"] == "refused":
-        raise CommandError(f"没有收：{answer['message']}", answer["remedy"])
-    made = f"，报告编号 {answer['finding']}" if answer.get("finding") else ""
-    print(f"已收到（{answer['ce_id']}）{made}。办不成的，收件箱里会说明原因。")
-    if answer["message"]:
-        print(f"{answer['message']}{answer['remedy']}")
+def _on_referral_with_reason(verb: Verb) -> Callable[..., None]:
+    """Return the command of a verb that needs a referral and a reason."""
+
+    def command(
+        context: typer.Context,
+        unit: UnitName,
+        role: Role,
+        child: Child,
+        referral: Referral,
+        note: Reason,
+        person: Person = "",
+        restricted: Restricted = False,
+    ) -> None:
+        send(context, verb, unit, role, child=child, referral=referral, person=person, note=note,
+            restricted=restricted)  # fmt: skip
+
+    return command
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(name): _plain(content) for name, content in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(content) for content in value]
-    return str(value) if isinstance(value, uuid.UUID | StrEnum) else value
+def _on_proposal(verb: Verb) -> Callable[..., None]:
+    """Return the command of a verb that answers a proposal or a review."""
 
+    def command(
+        context: typer.Context,
+        unit: UnitName,
+        role: Role,
+        child: Child,
+        proposal: Annotated[uuid.UUID, typer.Option(help="建议或疑问的编号。")],
+        person: Person = "",
+        restricted: Restricted = False,
+    ) -> None:
+        send(context, verb, unit, role, child=child, proposal=proposal, person=person, restricted=restricted)
 
-def _pairs(texts: list[str], what: str) -> dict[str, str]:
-    pairs = {}
-    for pair in texts:
-        name, equals, value = pair.partition("=")
-        if not equals:
-            raise CommandError(f"{what}要写成 名称=值，“{name}”不是。", "例如 name=例小明。", 2)
-        pairs[name] = value
-    return pairs
-
-
-def _moment(local: datetime | None) -> str | None:
-    """Read a time that was typed as the county's, whatever the machine's time zone is, and return it in UTC."""
-    return None if local is None else local.replace(tzinfo=COUNTY_TIME).astimezone(UTC).isoformat()
-
-
-def _day(day: datetime | None) -> str | None:
-    return None if day is None else day.date().isoformat()
-
-
-def _facts(texts: list[str] | None) -> dict[str, bool | int | str] | None:
-    pairs = _pairs(texts or [], "事实")
-    unknown = [name for name in pairs if name not in set(FactName)]
-    if unknown:
-        raise CommandError(f"没有“{unknown[0]}”这一项事实。", "名称见 contracts/vocabulary.py 的 FactName。", 2)
-    return {name: _value(value) for name, value in pairs.items()} or None
-
-
-def _identity(texts: list[str]) -> dict[str, str] | None:
-    """Read identity fields; ``-`` reads them from standard input, because a shell keeps its command lines."""
-    lines = [line for pair in texts for line in (sys.stdin.read().splitlines() if pair == "-" else [pair]) if line]
-    identity = _pairs(lines, "身份信息")
-    unknown = [name for name in identity if name not in set(IdentityField)]
-    if unknown:
-        raise CommandError(f"没有“{unknown[0]}”这一项身份信息。", f"可以用：{'、'.join(IdentityField)}。", 2)
-    return identity or None
+    return command
 
 
 @app.command(Verb.REPORT.value)
@@ -176,9 +133,10 @@ def report(
     restricted: Restricted = False,
 ) -> None:
     """报告一名儿童的情况。紧急情况报告（先拨110、120）打完电话再在这里补记。"""
-    _act(context, Verb.REPORT, unit, role, findings=finding, township=township, child=child,
-        identity=_identity(identity or []), level=level, station=station, at=_moment(at), facts=_facts(fact),
-        on=_day(on), person=person, place=place, note=note, restricted=restricted)  # fmt: skip
+    send(context, Verb.REPORT, unit, role, findings=finding, township=township, child=child,
+        identity=identity_fields(identity or []), level=level, station=station, at=utc_time(at),
+        facts=stated_facts(fact), on=iso_day(on), person=person, place=place, note=note,
+        restricted=restricted)  # fmt: skip
 
 
 @app.command(Verb.PHONE_REPORT.value)
@@ -197,37 +155,14 @@ def phone_report(
     restricted: Restricted = False,
 ) -> None:
     """补记电话报告：写明转介（和儿童），或者写明报告。"""
-    _act(context, Verb.PHONE_REPORT, unit, role, child=child, referral=referral, finding=finding, station=station,
-        reached=reached, at=_moment(at) or datetime.now(UTC).isoformat(), person=person, place=place,
+    send(context, Verb.PHONE_REPORT, unit, role, child=child, referral=referral, finding=finding, station=station,
+        reached=reached, at=utc_time(at) or datetime.now(UTC).isoformat(), person=person, place=place,
         restricted=restricted)  # fmt: skip
 
 
-@app.command(Verb.ACCEPT.value)
-def accept(
-    context: typer.Context,
-    unit: UnitName,
-    role: Role,
-    child: Child,
-    referral: Referral,
-    person: Person = "",
-    restricted: Restricted = False,
-) -> None:
-    """签收。"""
-    _act(context, Verb.ACCEPT, unit, role, child=child, referral=referral, person=person, restricted=restricted)
+app.command(Verb.ACCEPT.value, help="签收。")(_on_referral(Verb.ACCEPT))
 
-
-@app.command(Verb.START.value)
-def start(
-    context: typer.Context,
-    unit: UnitName,
-    role: Role,
-    child: Child,
-    referral: Referral,
-    person: Person = "",
-    restricted: Restricted = False,
-) -> None:
-    """开始办理。"""
-    _act(context, Verb.START, unit, role, child=child, referral=referral, person=person, restricted=restricted)
+app.command(Verb.START.value, help="开始办理。")(_on_referral(Verb.START))
 
 
 @app.command(Verb.RETURN.value)
@@ -243,7 +178,7 @@ def give_back(
     restricted: Restricted = False,
 ) -> None:
     """退回。"""
-    _act(context, Verb.RETURN, unit, role, child=child, referral=referral, reason=reason, to_unit=to_unit,
+    send(context, Verb.RETURN, unit, role, child=child, referral=referral, reason=reason, to_unit=to_unit,
         person=person, restricted=restricted)  # fmt: skip
 
 
@@ -259,7 +194,7 @@ def reroute(
     restricted: Restricted = False,
 ) -> None:
     """改派。"""
-    _act(context, Verb.REROUTE, unit, role, child=child, referral=referral, to_unit=to_unit, person=person,
+    send(context, Verb.REROUTE, unit, role, child=child, referral=referral, to_unit=to_unit, person=person,
         restricted=restricted)  # fmt: skip
 
 
@@ -276,7 +211,7 @@ def extend(
     restricted: Restricted = False,
 ) -> None:
     """延期。"""
-    _act(context, Verb.EXTEND, unit, role, child=child, referral=referral, days=days, person=person, note=note,
+    send(context, Verb.EXTEND, unit, role, child=child, referral=referral, days=days, person=person, note=note,
         restricted=restricted)  # fmt: skip
 
 
@@ -292,24 +227,11 @@ def result(
     restricted: Restricted = False,
 ) -> None:
     """反馈结果。"""
-    _act(context, Verb.RESULT, unit, role, child=child, referral=referral, result=outcome, person=person,
+    send(context, Verb.RESULT, unit, role, child=child, referral=referral, result=outcome, person=person,
         restricted=restricted)  # fmt: skip
 
 
-@app.command(Verb.WITHDRAW.value)
-def withdraw(
-    context: typer.Context,
-    unit: UnitName,
-    role: Role,
-    child: Child,
-    referral: Referral,
-    note: Reason,
-    person: Person = "",
-    restricted: Restricted = False,
-) -> None:
-    """撤回。"""
-    _act(context, Verb.WITHDRAW, unit, role, child=child, referral=referral, person=person, note=note,
-        restricted=restricted)  # fmt: skip
+app.command(Verb.WITHDRAW.value, help="撤回。")(_on_referral_with_reason(Verb.WITHDRAW))
 
 
 @app.command(Verb.INFORM_REPORTER.value)
@@ -324,7 +246,7 @@ def inform_reporter(
     restricted: Restricted = False,
 ) -> None:
     """把办理结果告知报告人。"""
-    _act(context, Verb.INFORM_REPORTER, unit, role, child=child, referral=referral, channel=channel, person=person,
+    send(context, Verb.INFORM_REPORTER, unit, role, child=child, referral=referral, channel=channel, person=person,
         restricted=restricted)  # fmt: skip
 
 
@@ -341,24 +263,11 @@ def close(
     restricted: Restricted = False,
 ) -> None:
     """办结：有结果、核实过、告知过报告人，才能办结。"""
-    _act(context, Verb.CLOSE, unit, role, child=child, referral=referral, channel=channel, person=person, note=note,
+    send(context, Verb.CLOSE, unit, role, child=child, referral=referral, channel=channel, person=person, note=note,
         restricted=restricted)  # fmt: skip
 
 
-@app.command(Verb.REOPEN.value)
-def reopen(
-    context: typer.Context,
-    unit: UnitName,
-    role: Role,
-    child: Child,
-    referral: Referral,
-    note: Reason,
-    person: Person = "",
-    restricted: Restricted = False,
-) -> None:
-    """九十天内重启。"""
-    _act(context, Verb.REOPEN, unit, role, child=child, referral=referral, person=person, note=note,
-        restricted=restricted)  # fmt: skip
+app.command(Verb.REOPEN.value, help="九十天内重启。")(_on_referral_with_reason(Verb.REOPEN))
 
 
 @app.command(Verb.CONTACT.value)
@@ -375,8 +284,8 @@ def contact(
     restricted: Restricted = False,
 ) -> None:
     """每月联系。"""
-    _act(context, Verb.CONTACT, unit, role, child=child, reached=reached, mode=mode,
-        on=_day(on), person=person, place=place, restricted=restricted)  # fmt: skip
+    send(context, Verb.CONTACT, unit, role, child=child, reached=reached, mode=mode,
+        on=iso_day(on), person=person, place=place, restricted=restricted)  # fmt: skip
 
 
 @app.command(Verb.VISIT.value)
@@ -393,8 +302,8 @@ def visit(
     restricted: Restricted = False,
 ) -> None:
     """每季走访。"""
-    _act(context, Verb.VISIT, unit, role, child=child, at_residence=at_residence, findings=finding,
-        on=_day(on), person=person, place=place, restricted=restricted)  # fmt: skip
+    send(context, Verb.VISIT, unit, role, child=child, at_residence=at_residence, findings=finding,
+        on=iso_day(on), person=person, place=place, restricted=restricted)  # fmt: skip
 
 
 @app.command(Verb.VERIFY.value)
@@ -411,36 +320,17 @@ def verify(
     restricted: Restricted = False,
 ) -> None:
     """当场核实。"""
-    _act(context, Verb.VERIFY, unit, role, child=child, outcome=outcome, facts=_facts(fact), on=_day(on),
+    send(context, Verb.VERIFY, unit, role, child=child, outcome=outcome, facts=stated_facts(fact), on=iso_day(on),
         person=person, place=place, restricted=restricted)  # fmt: skip
 
 
-@app.command(Verb.CONFIRM.value)
-def confirm(
-    context: typer.Context,
-    unit: UnitName,
-    role: Role,
-    child: Child,
-    proposal: Annotated[uuid.UUID, typer.Option(help="建议或疑问的编号。")],
-    person: Person = "",
-    restricted: Restricted = False,
-) -> None:
-    """属实（线索）、同意列入或移出（台账），或者确认两份档案是同一名儿童。"""
-    _act(context, Verb.CONFIRM, unit, role, child=child, proposal=proposal, person=person, restricted=restricted)
+app.command(Verb.CONFIRM.value, help="属实（线索）、同意列入或移出（台账），或者确认两份档案是同一名儿童。")(
+    _on_proposal(Verb.CONFIRM)
+)
 
-
-@app.command(Verb.DECLINE.value)
-def decline(
-    context: typer.Context,
-    unit: UnitName,
-    role: Role,
-    child: Child,
-    proposal: Annotated[uuid.UUID, typer.Option(help="建议或疑问的编号。")],
-    person: Person = "",
-    restricted: Restricted = False,
-) -> None:
-    """不属实（线索）、不同意（台账），或者判定两份档案不是同一名儿童。"""
-    _act(context, Verb.DECLINE, unit, role, child=child, proposal=proposal, person=person, restricted=restricted)
+app.command(Verb.DECLINE.value, help="不属实（线索）、不同意（台账），或者判定两份档案不是同一名儿童。")(
+    _on_proposal(Verb.DECLINE)
+)
 
 
 @app.command(Verb.MERGE.value)
@@ -453,7 +343,7 @@ def merge(
     person: Person = "",
 ) -> None:
     """合并两份档案；随时可以再拆开。"""
-    _act(context, Verb.MERGE, unit, role, child=child, other=other, person=person)
+    send(context, Verb.MERGE, unit, role, child=child, other=other, person=person)
 
 
 @app.command(Verb.SPLIT.value)
@@ -469,10 +359,4 @@ def split(
     person: Person = "",
 ) -> None:
     """拆分一份档案。"""
-    _act(context, Verb.SPLIT, unit, role, child=child, records=record, other=other, person=person)
-
-
-def _value(text: str) -> bool | int | str:
-    if text in ("true", "false"):
-        return text == "true"
-    return int(text) if text.isdigit() and len(text) < 5 else text
+    send(context, Verb.SPLIT, unit, role, child=child, records=record, other=other, person=person)

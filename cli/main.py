@@ -15,7 +15,7 @@ from confluent_kafka import KafkaException
 from typer.exceptions import Abort, TyperException
 
 from cli import actions, county, operations, submit, views
-from cli.explain import FactsUnreadable
+from cli.facts_file import FactsUnreadable
 from cli.session import NOT_RUNNING, UNREACHABLE, CommandError
 from cli.trace import trace
 from client.kafka_client import BrokerRefusedError

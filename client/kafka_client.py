@@ -34,10 +34,12 @@ class Record:
 
     @property
     def kind(self) -> str:
+        """Return the event's type, for example ``intake.ActionAnswered.v1``; an empty text if the record names none."""
         return self.headers.get("ce_type", "")
 
     @property
     def ce_id(self) -> str:
+        """Return the event's id, which is the same when an event arrives twice; an empty text if it has none."""
         return self.headers.get("ce_id", "")
 
 
@@ -135,6 +137,7 @@ class KafkaClient:
             reader.unassign()
 
     def close(self) -> None:
+        """Close the connection that reads. A later read opens another one."""
         if self._consumer is not None:
             self._consumer.close()
             self._consumer = None

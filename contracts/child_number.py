@@ -63,11 +63,11 @@ def parse_child_number(text: str) -> str:
             repeats the text.
     """
     plain = _FILLERS.sub("", unicodedata.normalize("NFKC", text)).upper()
-    found = _FORM.fullmatch(plain)
-    if found is None:
+    match = _FORM.fullmatch(plain)
+    if match is None:
         missing = plain.isascii() and plain.isdigit() and len(plain) == DIGITS
         raise InvalidChildNumber("letter_missing" if missing else "length")
-    number, letter = found.groups()
+    number, letter = match.groups()
     if letter != check_letter(number):
         raise InvalidChildNumber("check")
     return number

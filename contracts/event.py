@@ -163,22 +163,22 @@ class Envelope:
         Raises:
             MalformedEnvelope: a required header is missing, or a header is null, not UTF-8, too long or malformed.
         """
-        found = _decoded_headers(headers)
-        if found.get("ce_specversion", SPEC_VERSION) != SPEC_VERSION:
+        attributes = _decoded_headers(headers)
+        if attributes.get("ce_specversion", SPEC_VERSION) != SPEC_VERSION:
             raise MalformedEnvelope(f"ce_specversion must be {SPEC_VERSION}")
-        event_id = _uuid(found, "ce_id")
+        event_id = _uuid(attributes, "ce_id")
         return cls(
             id=event_id,
-            source=_required(found, "ce_source"),
-            type=_required(found, "ce_type"),
-            time=_time(found),
-            key=_key(found, key),
-            county=_required(found, "ce_county"),
-            correlation=_uuid(found, "ce_correlationid", default=event_id),
-            causation=_uuid(found, "ce_causationid") if "ce_causationid" in found else None,
-            sensitivity=_sensitivity(found),
-            producer_id=_number(found, "ce_producerid", bounds.LARGEST_PRODUCER_ID),
-            sequence=_number(found, "ce_sequence", bounds.LARGEST_SEQUENCE),
+            source=_required(attributes, "ce_source"),
+            type=_required(attributes, "ce_type"),
+            time=_time(attributes),
+            key=_key(attributes, key),
+            county=_required(attributes, "ce_county"),
+            correlation=_uuid(attributes, "ce_correlationid", default=event_id),
+            causation=_uuid(attributes, "ce_causationid") if "ce_causationid" in attributes else None,
+            sensitivity=_sensitivity(attributes),
+            producer_id=_number(attributes, "ce_producerid", bounds.LARGEST_PRODUCER_ID),
+            sequence=_number(attributes, "ce_sequence", bounds.LARGEST_SEQUENCE),
         )
 
     @classmethod
@@ -206,14 +206,14 @@ class Envelope:
             received: the broker's time of the message, used if ``ce_time`` is missing or unreadable.
             county: the county's code.
         """
-        found = _unit_headers(headers)
-        event_id = _claimed_id(found.get("ce_id", ""), topic, value)
+        claims = _unit_headers(headers)
+        event_id = _claimed_id(claims.get("ce_id", ""), topic, value)
         return cls(
             id=event_id,
-            source=found.get("ce_source") or f"/{topic}",
-            type=found.get("ce_type", ""),
-            time=_claimed_time(found, received),
-            key=_text(found.get("ce_partitionkey", "").encode() or key, bounds.LONGEST_KEY) or "",
+            source=claims.get("ce_source") or f"/{topic}",
+            type=claims.get("ce_type", ""),
+            time=_claimed_time(claims, received),
+            key=_text(claims.get("ce_partitionkey", "").encode() or key, bounds.LONGEST_KEY) or "",
             county=county,
             correlation=event_id,
         )
@@ -235,7 +235,7 @@ def _text(value: bytes | None, longest: int) -> str | None:
 
 
 def _decoded_headers(headers: Iterable[tuple[str, bytes | None]]) -> dict[str, str]:
-    found: dict[str, str] = {}
+    decoded: dict[str, str] = {}
     for name, value in headers:
         if name not in _KNOWN_HEADERS:
             continue
@@ -246,8 +246,8 @@ def _decoded_headers(headers: Iterable[tuple[str, bytes | None]]) -> dict[str, s
             raise MalformedEnvelope(
                 f"header {name} must be UTF-8 without zero bytes, of {bounds.LONGEST_HEADER} bytes at most"
             )
-        found[name] = text
-    return found
+        decoded[name] = text
+    return decoded
 
 
 def _unit_headers(headers: Iterable[tuple[str, bytes | None]]) -> dict[str, str]:
@@ -262,15 +262,15 @@ def _claimed_id(text: str, topic: str, value: bytes | None) -> UUID:
         return uuid5(_MISSING_ID_NAMESPACE, f"{topic}/{text}/{sha256(value or b'').hexdigest()}")
 
 
-def _claimed_time(found: Mapping[str, str], received: datetime) -> datetime:
+def _claimed_time(attributes: Mapping[str, str], received: datetime) -> datetime:
     try:
-        return _time(found)
+        return _time(attributes)
     except MalformedEnvelope:
         return received
 
 
-def _key(found: Mapping[str, str], key: bytes | None) -> str:
-    text = found.get("ce_partitionkey") or _text(key or b"", bounds.LONGEST_KEY)
+def _key(attributes: Mapping[str, str], key: bytes | None) -> str:
+    text = attributes.get("ce_partitionkey") or _text(key or b"", bounds.LONGEST_KEY)
     if text is None or len(text.encode()) > bounds.LONGEST_KEY:
         raise MalformedEnvelope(
             f"the record's key must be UTF-8 without zero bytes, of {bounds.LONGEST_KEY} bytes at most"
@@ -278,26 +278,26 @@ def _key(found: Mapping[str, str], key: bytes | None) -> str:
     return text
 
 
-def _required(found: Mapping[str, str], name: str) -> str:
-    value = found.get(name)
+def _required(attributes: Mapping[str, str], name: str) -> str:
+    value = attributes.get(name)
     if not value:
         raise MalformedEnvelope(f"header {name} is missing")
     return value
 
 
-def _uuid(found: Mapping[str, str], name: str, default: UUID | None = None) -> UUID:
-    if default is not None and name not in found:
+def _uuid(attributes: Mapping[str, str], name: str, default: UUID | None = None) -> UUID:
+    if default is not None and name not in attributes:
         return default
     try:
-        return UUID(_required(found, name))
+        return UUID(_required(attributes, name))
     except ValueError as error:
         if isinstance(error, MalformedEnvelope):
             raise
         raise MalformedEnvelope(f"header {name} must be a UUID") from None
 
 
-def _number(found: Mapping[str, str], name: str, largest: int) -> int | None:
-    value = found.get(name)
+def _number(attributes: Mapping[str, str], name: str, largest: int) -> int | None:
+    value = attributes.get(name)
     if value is None:
         return None
     if not (value.isascii() and value.isdigit() and int(value) <= largest):
@@ -305,8 +305,8 @@ def _number(found: Mapping[str, str], name: str, largest: int) -> int | None:
     return int(value)
 
 
-def _sensitivity(found: Mapping[str, str]) -> Sensitivity:
-    match found.get("ce_sensitivity", "normal"):
+def _sensitivity(attributes: Mapping[str, str]) -> Sensitivity:
+    match attributes.get("ce_sensitivity", "normal"):
         case "normal":
             return "normal"
         case "restricted":
@@ -317,9 +317,9 @@ def _sensitivity(found: Mapping[str, str]) -> Sensitivity:
             raise MalformedEnvelope("ce_sensitivity must be normal, restricted or identity")
 
 
-def _time(found: Mapping[str, str]) -> datetime:
+def _time(attributes: Mapping[str, str]) -> datetime:
     try:
-        time = datetime.fromisoformat(_required(found, "ce_time"))
+        time = datetime.fromisoformat(_required(attributes, "ce_time"))
     except ValueError as error:
         if isinstance(error, MalformedEnvelope):
             raise

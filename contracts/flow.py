@@ -358,7 +358,7 @@ READ_BY_FIELD_NAME: Mapping[str, Properties] = {
         referral.DutyChanged: "period",
     },
     # It refuses a dataset without them.
-    "county/checks.py": {county.Dataset: "purpose legal_basis retention"},
+    "county/dataset_checks.py": {county.Dataset: "purpose legal_basis retention"},
 }
 """File -> the fields that it reads by name, as in ``record["name"]``, which a type checker does not see."""
 

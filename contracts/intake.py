@@ -18,7 +18,7 @@ from contracts.vocabulary import FactName, FindingCode, IdentityField, Level, Re
 Cell = str | int | float | bool | None
 """The content of one cell."""
 FactValue = bool | int | str
-"""The value of a fact; ``contracts.registry.FACT_TYPES`` defines the type of each fact."""
+"""The value of a fact; ``contracts.vocabulary.FACT_TYPES`` defines the type of each fact."""
 PERIOD = r"^\d{4}H[12]$"
 """A half year, such as ``2026H2``."""
 

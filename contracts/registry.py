@@ -234,38 +234,4 @@ class Disclosed(Event):
         return self.jwe is None
 
 
-_DATES = {
-    FactName.BIRTH_DATE,
-    FactName.RESIDENCE_SINCE,
-    FactName.RESIDENCE_ENDED,
-    FactName.AWAY_SINCE,
-    FactName.RESIDENCE_PERMIT_SIGNED,
-    FactName.SCHOOL_SINCE,
-    FactName.HEALTH_LAST_CHECK,
-    FactName.DECEASED,
-}
-_NUMBERS = {
-    FactName.SEX,
-    FactName.SCHOOL_GRADE,
-    FactName.SCHOOL_COUNT,
-    FactName.INSURED_YEAR,
-    FactName.DISABILITY_KIND,
-    FactName.DISABILITY_GRADE,
-}
-_CODES = {
-    FactName.HUKOU_DIVISION,
-    FactName.RESIDENCE_DIVISION,
-    FactName.INSURED_DIVISION,
-    FactName.FATHER_STATUS,
-    FactName.MOTHER_STATUS,
-    FactName.GUARDIAN_STATUS,
-    FactName.SCHOOL_STATUS,
-    FactName.SCHOOL_STAGE,
-    FactName.VACCINATION_STATUS,
-}
-
-FACT_TYPES: dict[FactName, Literal["date", "number", "code", "bool"]] = {
-    name: "date" if name in _DATES else "number" if name in _NUMBERS else "code" if name in _CODES else "bool"
-    for name in FactName
-}
 """The type of each fact's value: an ISO date, a whole number, a code, or true / false."""

@@ -37,7 +37,7 @@ def kinds() -> dict[str, type[Event]]:
     for module in pkgutil.iter_modules(contracts.__path__):
         if module.name != "schemas":
             importlib.import_module(f"contracts.{module.name}")
-    planned = {one.step.event for one in PLANNED}
+    planned = {planned_flow.step.event for planned_flow in PLANNED}
     return {
         kind: event
         for kind, event in sorted(KINDS.items())
@@ -103,8 +103,8 @@ def _incompatibilities(
 
 def _resolved(schema: Schema, root: Schema) -> Schema:
     while "$ref" in schema:
-        found = root["$defs"][schema["$ref"].removeprefix("#/$defs/")]
-        schema = {**found, **{key: value for key, value in schema.items() if key != "$ref"}}
+        referenced = root["$defs"][schema["$ref"].removeprefix("#/$defs/")]
+        schema = {**referenced, **{key: value for key, value in schema.items() if key != "$ref"}}
     return schema
 
 
@@ -119,8 +119,8 @@ def _compare_keywords(
             if len(before) != len(after):
                 yield f"{where}: {word} has {len(after)} choices, not {len(before)}"
                 continue
-            for one, other in zip(before, after, strict=True):
-                yield from _incompatibilities(one, other, old_root, new_root, place, seen)
+            for old_choice, new_choice in zip(before, after, strict=True):
+                yield from _incompatibilities(old_choice, new_choice, old_root, new_root, place, seen)
         elif isinstance(before, dict) and isinstance(after, dict):
             yield from _incompatibilities(before, after, old_root, new_root, f"{place}{{}}", seen)
         elif word == "enum" and before is not None and after is not None:
@@ -313,25 +313,25 @@ def _text(document: Schema) -> str:
 
 def incompatible_changes(folder: Path = FOLDER) -> list[str]:
     """Return the changes that are not growth of a release. Each is listed once, with the first release it breaks."""
-    found: dict[str, str] = {}
+    changes: dict[str, str] = {}
     for release in releases(folder):
         for problem in _incompatible_with(published_in(release, folder)):
-            found.setdefault(problem, f"{problem} (since {release})")
-    return list(found.values())
+            changes.setdefault(problem, f"{problem} (since {release})")
+    return list(changes.values())
 
 
 def _incompatible_with(published: Mapping[str, str]) -> list[str]:
-    known = kinds()
-    found: list[str] = []
+    current = kinds()
+    changes: list[str] = []
     for kind, text in published.items():
         if f"{kind}.json" == ASYNCAPI:
             continue
-        event = known.get(kind)
+        event = current.get(kind)
         if event is None:
-            found.append(f"{kind}: was published and is gone")
+            changes.append(f"{kind}: was published and is gone")
             continue
-        found += [f"{kind}: {problem}" for problem in incompatibilities(json.loads(text), schema_of(event))]
-    return found
+        changes += [f"{kind}: {problem}" for problem in incompatibilities(json.loads(text), schema_of(event))]
+    return changes
 
 
 def releases(folder: Path = FOLDER) -> list[str]:
@@ -360,12 +360,12 @@ def _git(folder: Path, *words: str) -> bytes | None:
 def stale(folder: Path = FOLDER) -> list[str]:
     """Return the names of files that are missing, differ, or belong to no published event."""
     wanted = files()
-    found = [
+    outdated = [
         name
         for name, text in wanted.items()
         if not (folder / name).exists() or (folder / name).read_text("utf-8") != text
     ]
-    return found + sorted(file.name for file in folder.glob("*.json") if file.name not in wanted)
+    return outdated + sorted(file.name for file in folder.glob("*.json") if file.name not in wanted)
 
 
 def write(folder: Path = FOLDER) -> list[str]:
@@ -382,6 +382,7 @@ def write(folder: Path = FOLDER) -> list[str]:
 
 
 def main(arguments: list[str] | None = None) -> int:
+    """Check or write the published schemas; return 1 if they are not current or if a change is not growth."""
     parser = argparse.ArgumentParser(prog="python -m contracts.schemas", description=__doc__)
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--check", action="store_true", help="fail if not current, or if anything but growth changed")

@@ -231,7 +231,7 @@ class DutyKind(StrEnum):
 class FactName(StrEnum):
     """The facts that may be known about a child. They do not identify the child.
 
-    Values are strings (codes, ISO dates), booleans or whole numbers, as ``contracts.registry.FACT_TYPES`` defines.
+    Values are strings (codes, ISO dates), booleans or whole numbers, as ``FACT_TYPES`` defines.
     """
 
     BIRTH_DATE = "birth_date"
@@ -283,6 +283,42 @@ class FactName(StrEnum):
     HELP_REQUESTED = "help_requested"  # bool
     DECEASED = "deceased"  # ISO date
 
+
+_DATES = {
+    FactName.BIRTH_DATE,
+    FactName.RESIDENCE_SINCE,
+    FactName.RESIDENCE_ENDED,
+    FactName.AWAY_SINCE,
+    FactName.RESIDENCE_PERMIT_SIGNED,
+    FactName.SCHOOL_SINCE,
+    FactName.HEALTH_LAST_CHECK,
+    FactName.DECEASED,
+}
+_NUMBERS = {
+    FactName.SEX,
+    FactName.SCHOOL_GRADE,
+    FactName.SCHOOL_COUNT,
+    FactName.INSURED_YEAR,
+    FactName.DISABILITY_KIND,
+    FactName.DISABILITY_GRADE,
+}
+_CODES = {
+    FactName.HUKOU_DIVISION,
+    FactName.RESIDENCE_DIVISION,
+    FactName.INSURED_DIVISION,
+    FactName.FATHER_STATUS,
+    FactName.MOTHER_STATUS,
+    FactName.GUARDIAN_STATUS,
+    FactName.SCHOOL_STATUS,
+    FactName.SCHOOL_STAGE,
+    FactName.VACCINATION_STATUS,
+}
+
+FACT_TYPES: dict[FactName, Literal["date", "number", "code", "bool"]] = {
+    name: "date" if name in _DATES else "number" if name in _NUMBERS else "code" if name in _CODES else "bool"
+    for name in FactName
+}
+"""How each fact's value is written: an ISO date, a whole number, a code, or true or false."""
 
 SCHOOL_YEAR_FACTS = frozenset({FactName.SCHOOL_STAGE, FactName.SCHOOL_GRADE, FactName.RESIDENCE_PERMIT})
 """Facts whose ``valid_on`` matters: when they are reported again in a later school year, the child repeats the grade or

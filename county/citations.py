@@ -36,7 +36,7 @@ class PolicyText:
             parts.setdefault(part, [])
             if part:
                 parts[part].append(text)
-        return cls({name: _squeezed("".join(found)) for name, found in parts.items()})
+        return cls({name: _squeezed("".join(paragraphs)) for name, paragraphs in parts.items()})
 
     def has(self, article: str | None, phrase: str) -> bool:
         return _squeezed(phrase) in self.parts.get(article or "", "")

@@ -42,9 +42,9 @@ class Draft:
     def position(self, path: Location) -> tuple[str, int]:
         """Return file and line of a value, or of the nearest value that contains it."""
         for length in range(len(path), 0, -1):
-            found = self.lines.get(path[:length])
-            if found is not None:
-                return found
+            position = self.lines.get(path[:length])
+            if position is not None:
+                return position
         return "county.yaml", 1
 
     def problem(self, path: Location, message: str, remedy: str) -> Problem:
@@ -108,17 +108,17 @@ def _value(loader: yaml.CSafeLoader, node: yaml.Node, path: Location, file: str,
     if isinstance(node, yaml.SequenceNode):
         return [_value(loader, item, (*path, index), file, draft) for index, item in enumerate(node.value)]
     if isinstance(node, yaml.MappingNode):
-        found: dict[Hashable, Any] = {}
+        mapping: dict[Hashable, Any] = {}
         for key_node, value_node in node.value:
             key = _key(key_node)
-            if key in found:
+            if key in mapping:
                 draft.problems.append(
                     Problem(file, key_node.start_mark.line + 1, f"{key} 在这里写了两次", "请只留一处")
                 )
                 continue
             draft.lines[(*path, key)] = (file, key_node.start_mark.line + 1)
-            found[key] = _value(loader, value_node, (*path, key), file, draft)
-        return found
+            mapping[key] = _value(loader, value_node, (*path, key), file, draft)
+        return mapping
     try:
         return loader.construct_object(node)
     except ValueError:

@@ -25,7 +25,7 @@ INTERRUPTED = 130
 
 
 def main() -> int:
-    """The exit code: 0 when every check holds, 130 after Ctrl-C, else 1 with one plain sentence."""
+    """Run the demo and return the exit code: 0 if every check holds, 130 after Ctrl-C, else 1 with one sentence."""
     parser = argparse.ArgumentParser(prog="python -m demo", description=__doc__)
     parser.add_argument("--children", type=int, default=400, help="how many are invented (at least 40)")
     parser.add_argument("--seed", type=int, default=7, help="the same seed generates the same county")

@@ -10,7 +10,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from contracts.county import County
-from demo.checks.outcome import Check, Outcome, files_of, persons_by_record
+from demo.checks.linkage import files_of, persons_by_record
+from demo.checks.outcome import Check, Outcome
 from demo.model import DemoRun
 
 CHANNELS = {"workbook": "workbook", "file": "events (whole file)", "rows": "events (single rows)"}
@@ -22,13 +23,13 @@ async def children_by_record(database: Any) -> dict[str, str]:
     """Return the child's file of each record, with mergers followed."""
     rows = await database.fetch("SELECT child_id, absorbed_by FROM registry.child WHERE absorbed_by IS NOT NULL")
     into = {row["child_id"]: row["absorbed_by"] for row in rows}
-    found: dict[str, str] = {}
+    children: dict[str, str] = {}
     for row in await database.fetch("SELECT record_id, child_id FROM registry.record"):
         child = row["child_id"]
         while child in into:
             child = into[child]
-        found[str(row["record_id"])] = str(child)
-    return found
+        children[str(row["record_id"])] = str(child)
+    return children
 
 
 async def print_report(demo: DemoRun, outcome: Outcome, seconds: float) -> None:
@@ -117,7 +118,7 @@ async def print_files(console: Console, demo: DemoRun, outcome: Outcome) -> None
     questions = {row["state"]: row["many"] for row in asked}
     persons = persons_by_record(outcome)
     spread = files_of(outcome, persons)
-    several = sum(len(found) > 1 for found in spread.values())
+    several = sum(len(files) > 1 for files in spread.values())
     contradictions = sum(1 for _ in outcome.of("registry.review.v1", "registry.FactConflictFound.v1"))
     console.print(
         f"[bold]Files.[/] {len(persons)} records of {len(spread)} children lie in "
@@ -135,18 +136,19 @@ def print_assessments(console: Console, outcome: Outcome, county: County) -> Non
     newest: dict[str, dict[str, Any]] = {}
     for record in outcome.of("eligibility.child.v1", "eligibility.ChildAssessed.v1"):
         newest[record.body["child"]] = record.body
-    living = [one for one in newest.values() if one["state"] != "absorbed"]
-    told = Counter(one["migrant"]["answer"] for one in living)
-    counted = Counter(one["statistical"]["answer"] for one in living)
+    living = [assessment for assessment in newest.values() if assessment["state"] != "absorbed"]
+    migrant = Counter(assessment["migrant"]["answer"] for assessment in living)
+    counted = Counter(assessment["statistical"]["answer"] for assessment in living)
     console.print(
-        f"[bold]Status.[/] Of {len(living)} files, {told['yes']} are migrant children, 流动儿童, {told['no']} are not; "
-        f"of {told['unknown']} it is not known yet and the answer names who holds what is missing. "
+        f"[bold]Status.[/] Of {len(living)} files, {migrant['yes']} are migrant children, 流动儿童, "
+        f"{migrant['no']} are not; of {migrant['unknown']} it is not known yet and the answer names who holds what "
+        "is missing. "
         f"Counted for statistics: {counted['yes']} yes, {counted['no']} no, {counted['unknown']} unknown."
     )
     rows: dict[str, Counter[str]] = defaultdict(Counter)
-    for one in living:
-        if one["migrant"]["answer"] == "yes":
-            for verdict in one["items"]:
+    for assessment in living:
+        if assessment["migrant"]["answer"] == "yes":
+            for verdict in assessment["items"]:
                 rows[verdict["subject"]][verdict["answer"]] += 1
     titles = {item.id: item.title for item in county.catalogue}
     table = Table("row", "what it is", "yes", "no", "unknown", title="The list's rows, for the migrant children")
@@ -181,12 +183,12 @@ def print_referrals(console: Console, outcome: Outcome, names: Mapping[str, str]
     for heading in ("unit", "queue", "came", "not signed for", "in hand", "answered", "gone", "L0/L1", "next clock"):
         table.add_column(heading, justify="right" if heading not in ("unit", "queue", "next clock") else "left")
     for (unit, restricted), entries in sorted(desks.items()):
-        here = [one for one in entries if one["assigned"]]
-        states = Counter(one["state"] for one in here)
+        here = [entry for entry in entries if entry["assigned"]]
+        states = Counter(entry["state"] for entry in here)
         clocks = [
-            one["accept_by"] if one["state"] == "sent" else one["result_by"]
-            for one in here
-            if one["state"] in ("sent", "accepted", "in_progress")
+            entry["accept_by"] if entry["state"] == "sent" else entry["result_by"]
+            for entry in here
+            if entry["state"] in ("sent", "accepted", "in_progress")
         ]
         soonest = min((clock for clock in clocks if clock), default=None)
         table.add_row(
@@ -197,7 +199,7 @@ def print_referrals(console: Console, outcome: Outcome, names: Mapping[str, str]
             str(states["accepted"] + states["in_progress"]),
             str(states["result_reported"]),
             str(len(entries) - len(here)),
-            str(sum(one["level"] in ("L0", "L1") for one in entries)),
+            str(sum(entry["level"] in ("L0", "L1") for entry in entries)),
             "" if soonest is None else _local_time(soonest),
         )
     console.print(table)
@@ -209,13 +211,13 @@ def print_referrals(console: Console, outcome: Outcome, names: Mapping[str, str]
 def print_notices(console: Console, outcome: Outcome, names: Mapping[str, str]) -> None:
     """Print the number of notices to each unit, with an example."""
     table = Table("unit", "call", "urgent", "normal", "digest", "for example", title="Notices in each unit's inbox")
-    told: dict[str, Counter[str]] = defaultdict(Counter)
+    urgencies_by_unit: dict[str, Counter[str]] = defaultdict(Counter)
     example: dict[str, str] = {}
     for record in outcome.of("notify.inbox.", "notify.Notice.v1"):
-        told[record.body["unit"]][record.body["urgency"]] += 1
+        urgencies_by_unit[record.body["unit"]][record.body["urgency"]] += 1
         if record.body["urgency"] != "digest":
             example.setdefault(record.body["unit"], record.body["text"])
-    for unit, urgencies in sorted(told.items()):
+    for unit, urgencies in sorted(urgencies_by_unit.items()):
         table.add_row(
             names.get(unit, unit),
             *(str(urgencies[word]) for word in ("call", "urgent", "normal", "digest")),
@@ -255,16 +257,16 @@ def print_work(console: Console, demo: DemoRun, outcome: Outcome, seconds: float
     )
 
 
-def print_checks(console: Console, found: Sequence[Check]) -> None:
+def print_checks(console: Console, checks: Sequence[Check]) -> None:
     """Print one line for each check, followed by its failures."""
     console.rule("Checked against the ground truth, by a program that imports nothing of Hutong")
-    for one in found:
-        mark = "[green]✓[/]" if one.passed else "[red]✗[/]"
-        console.print(f"{mark} {one.statement} [dim]({one.examined} looked at)[/]")
-        for line in one.failures[:EXAMPLES]:
+    for check in checks:
+        mark = "[green]✓[/]" if check.passed else "[red]✗[/]"
+        console.print(f"{mark} {check.statement} [dim]({check.examined} looked at)[/]")
+        for line in check.failures[:EXAMPLES]:
             console.print(f"    {escape(line)}")
-        if len(one.failures) > EXAMPLES:
-            console.print(f"    and {len(one.failures) - EXAMPLES} more")
+        if len(check.failures) > EXAMPLES:
+            console.print(f"    and {len(check.failures) - EXAMPLES} more")
 
 
 def _local_time(moment: str) -> str:

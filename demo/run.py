@@ -28,7 +28,9 @@ from demo.actors import department
 from demo.actors.agency import AgencySystem
 from demo.actors.county_staff import CountyStaff, UnitStaff
 from demo.checks import privacy
-from demo.checks.outcome import Check, Outcome, check, files_of, persons_by_record, read_topics, read_truth
+from demo.checks.linkage import files_of, persons_by_record
+from demo.checks.outcome import Check, Outcome, read_topics, read_truth
+from demo.checks.suite import check
 from demo.data import files, population, submissions
 from demo.model import DemoError, DemoRun, KilledService, Options
 from deploy import acl_check
@@ -66,10 +68,10 @@ async def run(options: Options, console: Console) -> int:
             county, (folder, truth) = await _start(stack, options, home)
         where = f"{stack.kafka.bootstrap} and 127.0.0.1:{stack.postgres.port}"
         console.print(f"[green]✓[/] Kafka and PostgreSQL run on {where} ({time.monotonic() - began:.1f} s)")
-        told: list[str] = []
+        supervisor_log: list[str] = []
         with console.status("making topics, users, access lists, schemas"):
             installation = prepare(Servers.from_state(stack.state()), home, county, PARTITIONS)
-            supervisor = Supervisor(programs(installation, with_clock=False), told.append, held=True)
+            supervisor = Supervisor(programs(installation, with_clock=False), supervisor_log.append, held=True)
             await supervisor.start()
             await provision(installation, county)
             activate(installation, county, FIRST_DAY, "county_civil_affairs of 341722-mzj (demo)")
@@ -88,7 +90,7 @@ async def run(options: Options, console: Console) -> int:
             QuiescenceMonitor(admin, database, county),
             database,
             Simulator(Clock(installation.kafka("clock"), county.code)),
-            supervisor_log=told,
+            supervisor_log=supervisor_log,
         )
         _people(demo)
         with console.status("starting five services"):
@@ -104,7 +106,7 @@ async def run(options: Options, console: Console) -> int:
         code = await _conclude(demo, await tried, seconds)
         if options.keep:
             console.print(f"Everything keeps running; look with `hutong --home {home} status`. Ctrl-C ends it.")
-            with contextlib.suppress(asyncio.CancelledError):  # being told to end is how it ends
+            with contextlib.suppress(asyncio.CancelledError):  # a cancelled demo has ended as it should
                 await supervisor.wait()
         return code
     finally:
@@ -181,25 +183,25 @@ def _people(demo: DemoRun) -> None:
 
 
 def _by_person(demo: DemoRun) -> Callable[[str], bool]:
-    """Return a function that tells whether a referral came from a person's report, which its sender knows."""
+    """Return a function that decides whether a referral came from a person's report, which its sender knows."""
     loop = asyncio.get_running_loop()
     query = "SELECT cardinality(sources) > 0 FROM referral.referral WHERE id = $1"
 
-    def known(referral: str) -> bool:
+    def was_reported(referral: str) -> bool:
         asked = asyncio.run_coroutine_threadsafe(demo.database.fetchval(query, UUID(referral)), loop)
         return bool(asked.result(60))
 
-    return known
+    return was_reported
 
 
 def _papers(demo: DemoRun) -> Callable[[str], bool | None]:
     """Return a function that resolves a match review from the papers, which in the demo are the ground truth."""
-    known: dict[str, bool] = {}
+    same_by_review: dict[str, bool] = {}
 
     def same(question: str) -> bool | None:
-        if question not in known:
-            known.update(asyncio.run_coroutine_threadsafe(_same_children(demo), loop).result(60))
-        return known.get(question)
+        if question not in same_by_review:
+            same_by_review.update(asyncio.run_coroutine_threadsafe(_same_children(demo), loop).result(60))
+        return same_by_review.get(question)
 
     loop = asyncio.get_running_loop()
     return same
@@ -215,9 +217,9 @@ async def _same_children(demo: DemoRun) -> dict[str, bool]:
         if record in persons:
             inside.setdefault(child, set()).add(persons[record][0])
     return {
-        str(row["review_id"]): len(one) == 1 and one == other
+        str(row["review_id"]): len(first) == 1 and first == second
         for row in rows
-        if (one := inside.get(str(row["child_id"]), set())) and (other := inside.get(str(row["other_id"]), set()))
+        if (first := inside.get(str(row["child_id"]), set())) and (second := inside.get(str(row["other_id"]), set()))
     }
 
 
@@ -248,20 +250,20 @@ async def _days(demo: DemoRun) -> None:
             demo.final_state = await _settle(demo, today)
 
 
-async def _morning(demo: DemoRun, number: int, today: date, submission: list[dict[str, Any]]) -> None:
+async def _morning(demo: DemoRun, number: int, today: date, submissions: list[dict[str, Any]]) -> None:
     """Deliver the day's submissions and reports, then let every actor read and answer."""
     assert demo.staff is not None
-    reported = any(one["day"] == today.isoformat() for one in demo.truth["planted_findings"])
-    if submission or reported:
+    reported = any(planted["day"] == today.isoformat() for planted in demo.truth["planted_findings"])
+    if submissions or reported:
         await demo.monitor.wait_for_day("intake", today)
-    for one in submission:
-        await _deliver(demo, one)
+    for submission in submissions:
+        await _deliver(demo, submission)
     if reported:
         await asyncio.to_thread(demo.staff.report_findings, today)
         await _settle(demo, today)
-        found = await asyncio.to_thread(_findings, demo)
+        findings = await asyncio.to_thread(_findings, demo)
         at = f"{today.isoformat()}T01:00:00+08:00"
-        if await asyncio.to_thread(demo.staff.record_phone_reports, found, today, at):
+        if await asyncio.to_thread(demo.staff.record_phone_reports, findings, today, at):
             await _settle(demo, today)
     grown = await _grown(demo)
     worked = 0
@@ -287,10 +289,10 @@ async def _grown(demo: DemoRun) -> set[str]:
 def _findings(demo: DemoRun) -> dict[str, str]:
     """Return finding ids by report id, from the receipts of the reporting units."""
     assert demo.staff is not None
-    found: dict[str, str] = {}
-    for unit in {one["unit"] for one in demo.truth["planted_findings"]}:
-        found |= demo.staff.units[unit].findings()
-    return found
+    findings: dict[str, str] = {}
+    for unit in {planted["unit"] for planted in demo.truth["planted_findings"]}:
+        findings |= demo.staff.units[unit].findings()
+    return findings
 
 
 async def _deliver(demo: DemoRun, submission: dict[str, Any]) -> None:
@@ -328,11 +330,11 @@ def _submit(demo: DemoRun, submission: dict[str, Any]) -> None:
     sheet = submit.read_sheet(demo.county, path, dataset)
     client = KafkaClient(demo.installation.kafka(unit), unit)
     try:
-        answer, troubles = submit.send_submission(client, unit, dataset, submission["period"], sheet, "full")
+        answer, problems = submit.send_submission(client, unit, dataset, submission["period"], sheet, "full")
     finally:
         client.close()
-    if troubles and answer["outcome"] == "taken":
-        write_error_sheet(path.with_name(f"{path.stem}.errors.xlsx"), sheet, troubles)
+    if problems and answer["outcome"] == "taken":
+        write_error_sheet(path.with_name(f"{path.stem}.errors.xlsx"), sheet, problems)
     demo.sent[submission["submission"]] = answer["submission"]
 
 
@@ -387,7 +389,7 @@ async def _conclude(demo: DemoRun, tried: list[acl_check.Attempt], seconds: floa
         checks.append(await asyncio.to_thread(_lists, demo, tried))
         checks.append(await _private(demo, outcome))
     report.print_checks(demo.console, checks)
-    wrong = [one for one in checks if not one.passed]
+    wrong = [check for check in checks if not check.passed]
     if wrong:
         demo.console.print(f"[red]The demo failed the check that {wrong[0].statement} ({wrong[0].failures[0]}).[/]")
         return 1
@@ -416,10 +418,10 @@ async def _story(demo: DemoRun, outcome: Outcome) -> None:
     story = await asyncio.to_thread(collect)
     row = next(
         (
-            (one, row)
-            for one in demo.truth["submissions"]
-            for row in one["rows"]
-            if one["dataset"] == "school" and one["expect"] == "taken" and row["child"] == chosen["child"]
+            (submission, row)
+            for submission in demo.truth["submissions"]
+            for row in submission["rows"]
+            if submission["dataset"] == "school" and submission["expect"] == "taken" and row["child"] == chosen["child"]
         ),
         None,
     )
@@ -433,10 +435,10 @@ async def _story(demo: DemoRun, outcome: Outcome) -> None:
 
 def _lists(demo: DemoRun, tried: list[acl_check.Attempt]) -> Check:
     want = broker_spec(demo.county, PARTITIONS)
-    found = compare(AdminClient(demo.installation.kafka(ADMIN)), want)
+    differences = compare(AdminClient(demo.installation.kafka(ADMIN)), want)
     wrong = [f"{attempt.description}: {attempt.result}" for attempt in tried if not attempt.as_expected]
-    if found:
-        wrong.insert(0, f"the broker's lists differ from the contracts: {found}")
+    if differences:
+        wrong.insert(0, f"the broker's lists differ from the contracts: {differences}")
     return Check(
         "the broker's access lists are those of the contracts, and live attempts behave so",
         len(want.grants) + len(tried),

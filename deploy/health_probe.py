@@ -34,7 +34,7 @@ def problems(installation: Installation, process: str, probe: Probe = "/health")
         asked = http.client.HTTPConnection("127.0.0.1", port, timeout=ANSWER_TIMEOUT)
         try:
             asked.request("GET", probe)
-            return [str(one) for one in json.loads(asked.getresponse().read())["troubles"]]
+            return [str(problem) for problem in json.loads(asked.getresponse().read())["problems"]]
         finally:
             asked.close()
     except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError):

@@ -93,7 +93,7 @@ def send(unit: str, submission: str, contents: Iterator[tuple[str, dict[str, Any
 
 
 def open_receipts(unit: str) -> Consumer:
-    """A consumer at the present end of the unit's receipts. It is opened before anything is sent."""
+    """Open a consumer at the present end of the unit's receipts, before anything is sent."""
     consumer = Consumer(login() | {"group.id": f"{unit}.submit_rows", "enable.auto.commit": False})
     receipts = TopicPartition(f"receipt.{unit}.v1", 0)
     _, end = consumer.get_watermark_offsets(receipts)
@@ -119,7 +119,7 @@ def receipt_of(receipts: Consumer, submission: str) -> dict[str, Any] | None:
 
 
 def login() -> dict[str, str]:
-    """What every client of the broker needs."""
+    """Return the settings that every client of the broker needs."""
     return {
         "bootstrap.servers": os.environ["KAFKA_SERVER"],
         "security.protocol": "SASL_PLAINTEXT",

@@ -23,7 +23,7 @@ class Application(AsgiFastStream):
     """Runs one service: ``faststream run services.<name>.app:app``, or ``python -m runtime <name>``."""
 
     def __init__(self, name: str, create: Callable[[Settings], Service], settings: Settings | None = None) -> None:
-        """``settings``: those of the environment at start-up if None; nothing is read before."""
+        """Create the application. ``settings``: those of the environment at start-up if None; none is read before."""
         self._name = name
         self._create = create
         self._settings = settings
@@ -87,12 +87,15 @@ class PublishedContracts:
     description = version = contact = license = None
 
     def add_broker(self, broker: object, /) -> Self:
+        """Leave the broker out: the contracts describe the topics."""
         return self
 
     def add_http_route(self, path: str, handler: object) -> Self:
+        """Leave the HTTP route out: it carries no events."""
         return self
 
     def to_specification(self) -> Self:
+        """Return itself: FastStream asks its factory for the specification, and they are one object here."""
         return self
 
     def to_jsonable(self) -> Any:

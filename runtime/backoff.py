@@ -15,6 +15,7 @@ class Backoff:
         self.following = self._first
 
     def reset(self) -> None:
+        """Start again with the shortest wait: a try has succeeded."""
         self.following = self._first
 
     async def wait(self, *wake: asyncio.Event) -> None:

@@ -16,27 +16,27 @@ class Counties:
 
     def __init__(self, code: str) -> None:
         self._code = code
-        self._known: dict[str, County] = {}
+        self._counties: dict[str, County] = {}
 
     async def get(self, session: Session, version: str | None) -> County:
-        """The county's data of one stored version.
+        """Return the county's data of one stored version.
 
         Raises:
             RetryLater: no version has been activated.
         """
         if version is None:
             raise RetryLater("no county is active")
-        known = self._known.get(version)
-        if known is None:
+        county = self._counties.get(version)
+        if county is None:
             name, _, position = version.rpartition("@")
             body = await session.fetchval(sql.COUNTY, name, int(position))
             if body is None:
                 raise RetryLater("the county was activated again")
-            known = County.model_validate_json(body)
-            if len(self._known) > 8:
-                self._known.clear()
-            self._known[version] = known
-        return known
+            county = County.model_validate_json(body)
+            if len(self._counties) > 8:
+                self._counties.clear()
+            self._counties[version] = county
+        return county
 
     async def on_county(self, batch: Batch[CountyActivated], tx: Tx) -> list[OutboundEvent]:
         """Store what was activated."""

@@ -1,4 +1,4 @@
-"""Named failures: what a handler may say about an event, and what stops a partition."""
+"""Named failures: what a handler may raise about an event, and what stops a partition."""
 
 
 class UnprocessableEvent(Exception):

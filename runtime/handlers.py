@@ -15,7 +15,7 @@ E_co = TypeVar("E_co", bound=Event, covariant=True)
 
 @dataclass(frozen=True, slots=True)
 class OutboundEvent:
-    """An event to be published, and what made it so. Made by :meth:`InboundEvent.say` and :meth:`DayPage.say`."""
+    """An event to be published, and what made it so. Made by :meth:`InboundEvent.emit` and :meth:`DayPage.emit`."""
 
     event: Event
     cause: UUID
@@ -39,7 +39,7 @@ class InboundEvent(Generic[E_co]):
     offset: int
 
     def emit(self, event: Event, *, correlation: UUID | None = None, bypass_coalescing: bool = False) -> OutboundEvent:
-        """What this event causes. Time, county and correlation are inherited from it."""
+        """Return an event that this one causes. It inherits time, county and correlation."""
         cause = self.envelope
         return OutboundEvent(
             event=event,
@@ -89,7 +89,7 @@ class DayPage:
     """The county's code."""
 
     def emit(self, event: Event, *, correlation: UUID | None = None, time: datetime | None = None) -> OutboundEvent:
-        """What this day causes. Its time is the day's midnight unless ``time`` is given."""
+        """Return an event that this day causes. Its time is the day's midnight unless ``time`` is given."""
         return OutboundEvent(
             event=event,
             cause=self.cause,

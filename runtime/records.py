@@ -14,19 +14,32 @@ class ConsumerRecord(Protocol):
     """A record as aiokafka reads it."""
 
     @property
-    def topic(self) -> str: ...
+    def topic(self) -> str:
+        """The topic's name."""
+
     @property
-    def partition(self) -> int: ...
+    def partition(self) -> int:
+        """The partition's number, from 0."""
+
     @property
-    def offset(self) -> int: ...
+    def offset(self) -> int:
+        """The record's place in its partition."""
+
     @property
-    def timestamp(self) -> int: ...
+    def timestamp(self) -> int:
+        """Milliseconds since 1970-01-01 UTC, by the writer's clock or the broker's."""
+
     @property
-    def key(self) -> bytes | None: ...
+    def key(self) -> bytes | None:
+        """The record's key."""
+
     @property
-    def value(self) -> bytes | None: ...
+    def value(self) -> bytes | None:
+        """The record's value; None for a tombstone."""
+
     @property
-    def headers(self) -> Iterable[tuple[str, bytes | None]]: ...
+    def headers(self) -> Iterable[tuple[str, bytes | None]]:
+        """Names and values of the headers, in the order in which they were written."""
 
 
 def moment_of(raw: ConsumerRecord) -> datetime:

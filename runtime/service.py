@@ -6,6 +6,7 @@ import logging
 import pkgutil
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NoReturn, TypedDict
 
@@ -23,7 +24,7 @@ from runtime.backoff import Backoff
 from runtime.consume import cursors, undecodable
 from runtime.consume.assignment import RebalanceListener
 from runtime.consume.days import DayScheduler
-from runtime.consume.group import LONG_POLL_MS, ConsumerGroup
+from runtime.consume.group import LONG_POLL_MS, REST_POLL_MS, ConsumerGroup
 from runtime.context import DAY_PRODUCER, REPLAY_PRODUCER, RuntimeContext
 from runtime.county_config import Counties
 from runtime.errors import SchemaMissing
@@ -51,7 +52,7 @@ STOP_TIMEOUT = 12.0
 _OWN = "@service"
 _COMMIT_SECONDS = 1.0
 _FLUSH_SECONDS = 0.25
-_LOOP_SECONDS = 0.5
+_LOOP_SECONDS = 1.0
 _REBALANCE_TIMEOUT_MS = 60_000
 
 
@@ -67,6 +68,7 @@ class SubscriberOptions(TypedDict):
     listener: RebalanceListener
     no_reply: bool
     fetch_max_wait_ms: int
+    consumer_timeout_ms: int
     auto_offset_reset: Literal["none"]
     partition_assignment_strategy: Sequence[type[object]]
     session_timeout_ms: int
@@ -227,10 +229,12 @@ class Service:
             "listener": listener,
             "no_reply": True,
             "fetch_max_wait_ms": LONG_POLL_MS,
+            # aiokafka looks this often whether there is something new to fetch; what is new wakes it anyway.
+            "consumer_timeout_ms": REST_POLL_MS,
             "auto_offset_reset": "none",
             "partition_assignment_strategy": assignors,
             "session_timeout_ms": int(settings.session_timeout * 1000),
-            "heartbeat_interval_ms": int(min(3.0, settings.session_timeout / 4) * 1000),
+            "heartbeat_interval_ms": int(settings.session_timeout * 1000 / 3),
             "rebalance_timeout_ms": _REBALANCE_TIMEOUT_MS,
             # A handler may wait for the database indefinitely; the watchdog, not Kafka, judges whether it is alive.
             "max_poll_interval_ms": 24 * 3600 * 1000,
@@ -379,10 +383,12 @@ class Service:
             "relay": self.relay.run,
             "days": self.days.run,
             "watchdog": self.watchdog.run,
-            "flush": self._flush_coalesced,
             "commit": self._commit_to_kafka,
             "loop": self._measure_loop,
         }
+        coalescing = [group for group in self.consumers.values() if group.subscription.coalesce]
+        if coalescing:
+            work["flush"] = partial(self._flush_coalesced, coalescing)
         self.watchdog.checked()
         for name, run in work.items():
             task = asyncio.create_task(_coroutine(run), name=name)
@@ -433,10 +439,10 @@ class Service:
             for group in self.consumers.values():
                 await group.commit_to_kafka()
 
-    async def _flush_coalesced(self) -> None:
+    async def _flush_coalesced(self, groups: Sequence[ConsumerGroup]) -> None:
         while not self.health.stopping:
             await asyncio.sleep(_FLUSH_SECONDS)
-            for group in self.consumers.values():
+            for group in groups:
                 group.flush_coalesced()
 
     async def _measure_loop(self) -> None:

@@ -49,13 +49,13 @@ class Subscription:
         return rf"(?:{'|'.join(names)})$"
 
     def topic_names(self, existing: Iterable[str]) -> list[str]:
-        """The topics it reads: those it names; if it reads units' topics, those of ``existing`` that match."""
+        """Return the topics to read: those it names; if it reads units' topics, those of ``existing`` that match."""
         if not self.unit_topics:
             return sorted(topic.name for topic in self.topics)
         pattern = re.compile(self.pattern)
         return sorted(name for name in existing if pattern.match(name))
 
     def day_bearing(self) -> frozenset[str]:
-        """The topics whose watermarks, or whose days, could complete the service's day."""
+        """Return the topics whose watermarks, or whose days, could complete the service's day."""
         bearing = {topic.name for topic in self.topics if topic.carries_watermarks and UNIT not in topic.name}
         return frozenset(bearing | ({self.day_source.name} if self.day_source else set()))

@@ -12,28 +12,28 @@ class TopicCatalogue:
 
     def __init__(self, topics: Iterable[Topic]) -> None:
         self._families: list[tuple[re.Pattern[str], Topic]] = []
-        self._found: dict[str, Topic] = {}
+        self._topics: dict[str, Topic] = {}
         for topic in topics:
             if UNIT in topic.name:
                 pattern = re.escape(topic.name).replace(re.escape(UNIT), r"[^.]+")
                 self._families.append((re.compile(pattern), topic))
             else:
-                self._found[topic.name] = topic
-        self._single = tuple(self._found.values())
+                self._topics[topic.name] = topic
+        self._single = tuple(self._topics.values())
 
     def topic(self, name: str) -> Topic:
-        """The entry of one topic.
+        """Return the entry of one topic.
 
         Raises:
             UnknownTopic: ``contracts.topics`` has no such topic.
         """
-        found = self._found.get(name)
-        if found is None:
-            found = next((topic for pattern, topic in self._families if pattern.fullmatch(name)), None)
-            if found is None:
+        topic = self._topics.get(name)
+        if topic is None:
+            topic = next((topic for pattern, topic in self._families if pattern.fullmatch(name)), None)
+            if topic is None:
                 raise UnknownTopic(f"contracts.topics has no {name}")
-            self._found[name] = found
-        return found
+            self._topics[name] = topic
+        return topic
 
     @property
     def single_names(self) -> list[str]:
@@ -45,7 +45,7 @@ class TopicCatalogue:
         return configured if self.topic(name).partitions == "services" else 1
 
     def is_written_by_units(self, name: str) -> bool:
-        """True when others than our own services write it: its headers are claims, not facts."""
+        """Return whether units write it themselves: its headers are claims then, not facts."""
         return any(UNIT in writer for writer in self.topic(name).writers)
 
     def watermark_topics(self, service: str) -> list[str]:

@@ -16,15 +16,20 @@ class Tx(Protocol):
     its methods those that the server's timeouts end when the process is frozen: no COPY.
     """
 
-    async def fetch(self, query: str, *args: object) -> list[Record]: ...
+    async def fetch(self, query: str, *args: object) -> list[Record]:
+        """Return all rows of a query."""
 
-    async def fetchrow(self, query: str, *args: object) -> Any: ...
+    async def fetchrow(self, query: str, *args: object) -> Any:
+        """Return the first row, or None if there is none."""
 
-    async def fetchval(self, query: str, *args: object) -> Any: ...
+    async def fetchval(self, query: str, *args: object) -> Any:
+        """Return the first column of the first row, or None if there is no row."""
 
-    async def execute(self, query: str, *args: object) -> str: ...
+    async def execute(self, query: str, *args: object) -> str:
+        """Execute one statement; return its command tag, for example ``UPDATE 3``."""
 
-    async def executemany(self, command: str, args: Iterable[Sequence[object]]) -> None: ...
+    async def executemany(self, command: str, args: Iterable[Sequence[object]]) -> None:
+        """Execute one statement once for each sequence of arguments."""
 
 
 def columns(rows: Iterable[Sequence[object]]) -> list[list[object]]:

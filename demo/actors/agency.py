@@ -104,11 +104,11 @@ class AgencySystem:
                 if record.body is None:
                     self.cases.pop(record.key, None)
                     continue
-                known = self.cases.get(record.key)
-                if known is None:
+                case = self.cases.get(record.key)
+                if case is None:
                     self.cases[record.key] = AgencyCase(record.body, restricted)
-                elif record.body["version"] > known.entry["version"]:
-                    known.entry = record.body
+                elif record.body["version"] > case.entry["version"]:
+                    case.entry = record.body
 
     def _read_disclosures(self, grown: Container[str]) -> None:
         for restricted, client in self._clients.items():

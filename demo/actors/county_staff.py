@@ -52,11 +52,11 @@ class UnitStaff:
 
     def findings(self) -> dict[str, str]:
         """Return the finding of each report that has a new receipt."""
-        found: dict[str, str] = {}
+        findings: dict[str, str] = {}
         for record in self.clients[False].read_new(f"receipt.{self.id}.v1"):
             if record.kind == "intake.ActionAnswered.v1" and record.body["finding"]:
-                found[record.body["ce_id"]] = record.body["finding"]
-        return found
+                findings[record.body["ce_id"]] = record.body["finding"]
+        return findings
 
     def read(self, grown: Container[str]) -> list[dict[str, Any]]:
         """Return the new notices of these topics, deduplicated by ``ce_id``."""
@@ -108,37 +108,37 @@ class CountyStaff:
 
     def report_findings(self, today: date) -> int:
         """Report today's findings and return their number."""
-        found = [one for one in self._planted if one["day"] == today.isoformat()]
-        for one in found:
-            unit = self.units[one["unit"]]
-            child = self._children[one["child"]]
+        reports = [report for report in self._planted if report["day"] == today.isoformat()]
+        for report in reports:
+            unit = self.units[report["unit"]]
+            child = self._children[report["child"]]
             unit.act(
                 "report",
-                one["role"],
-                one["ce_id"],
-                ce_id=one["ce_id"],
-                findings=[one["code"]],
+                report["role"],
+                report["ce_id"],
+                ce_id=report["ce_id"],
+                findings=[report["code"]],
                 township=child["township"],
-                identity=identity_of(child, on_file=one["on_file"]),
+                identity=identity_of(child, on_file=report["on_file"]),
                 note="演示：内容全部虚构。",
             )
             unit.clients[False].flush()
-        return len(found)
+        return len(reports)
 
-    def record_phone_reports(self, found: Mapping[str, str], today: date, at: str) -> int:
+    def record_phone_reports(self, findings: Mapping[str, str], today: date, at: str) -> int:
         """Record the phone calls of today's urgent reports. ``found`` maps a report's ``ce_id`` to its finding."""
         made = [
-            one
-            for one in self._planted
-            if one["day"] == today.isoformat() and one["phone_reported"] and one["ce_id"] in found
+            report
+            for report in self._planted
+            if report["day"] == today.isoformat() and report["phone_reported"] and report["ce_id"] in findings
         ]
-        for one in made:
-            unit = self.units[one["unit"]]
+        for report in made:
+            unit = self.units[report["unit"]]
             unit.act(
                 "phone-report",
-                one["role"],
-                one["ce_id"],
-                finding=found[one["ce_id"]],
+                report["role"],
+                report["ce_id"],
+                finding=findings[report["ce_id"]],
                 station="110",
                 at=at,
                 reached=True,
@@ -184,9 +184,9 @@ class CountyStaff:
                 return
 
     def _do_due_tasks(self, unit: UnitStaff, day: int) -> None:
-        for matter in [one for one in unit.tasks if one[0] <= day]:
-            unit.tasks.remove(matter)
-            due, verb, referral, child, restricted = matter
+        for task in [task for task in unit.tasks if task[0] <= day]:
+            unit.tasks.remove(task)
+            due, verb, referral, child, restricted = task
             about: dict[str, Any] = {"referral": referral, "child": child, "restricted": restricted}
             unit.act(verb, unit.deciding_role, f"{referral}/{due}", channel="phone", **about)
             self.closed += verb == "close"
@@ -216,11 +216,11 @@ class CountyStaff:
 
 def identity_of(child: Mapping[str, Any], *, on_file: bool) -> dict[str, str]:
     """Return what a reporter knows of a child: with ``on_file`` the number and the guardian, else only a name."""
-    known = {"name": child["name"], "reporter": "演示上报人"}
+    identity = {"name": child["name"], "reporter": "演示上报人"}
     if on_file and child["id_number"]:
-        known["id_number"] = child["id_number"]
+        identity["id_number"] = child["id_number"]
     if on_file:
-        known["birth_date"] = child["born"]
-        known["guardian_name"] = child["family"]["mother"]["name"]
-        known["guardian_phone"] = child["family"]["mother"]["phone"]
-    return known
+        identity["birth_date"] = child["born"]
+        identity["guardian_name"] = child["family"]["mother"]["name"]
+        identity["guardian_phone"] = child["family"]["mother"]["phone"]
+    return identity

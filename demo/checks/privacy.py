@@ -38,17 +38,17 @@ class Identities:
 
     @classmethod
     def from_truth(cls, truth: Mapping[str, Any]) -> "Identities":
-        found = cls()
+        identities = cls()
         for child in truth["children"]:
-            found.names.add(child["name"])
+            identities.names.add(child["name"])
             if child["id_number"]:
-                found.numbers.add(child["id_number"])
+                identities.numbers.add(child["id_number"])
             for parent in (child["family"]["father"], child["family"]["mother"]):
-                found.names.add(parent["name"])
-                found.numbers.add(parent["id_number"])
-                found.phones.add(parent["phone"])
-        found.surnames = "".join(sorted({name[0] for name in found.names}))
-        return found
+                identities.names.add(parent["name"])
+                identities.numbers.add(parent["id_number"])
+                identities.phones.add(parent["phone"])
+        identities.surnames = "".join(sorted({name[0] for name in identities.names}))
+        return identities
 
     def find(self, text: str) -> Iterator[str]:
         """Yield the kinds of personal data in a text."""
@@ -91,7 +91,7 @@ def in_topics(identities: Identities, topics: Mapping[str, Iterable[Any]]) -> It
 
 async def in_tables(identities: Identities, database: Any) -> Iterator[Leak]:
     """Look through every row of every table of every service, the registry's encrypted store included."""
-    found: list[Leak] = []
+    leaks: list[Leak] = []
     tables = await database.fetch(
         "SELECT schemaname, tablename FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema')"
     )
@@ -100,8 +100,8 @@ async def in_tables(identities: Identities, database: Any) -> Iterator[Leak]:
         kinds: set[str] = set()
         for row in await database.fetch(f"SELECT * FROM {name}"):  # noqa: S608 - the names come from the catalogue
             kinds.update(identities.find(" ".join(_text(value) for value in row.values())))
-        found += [Leak(f"table {table['schemaname']}.{table['tablename']}", kind) for kind in sorted(kinds)]
-    return iter(found)
+        leaks += [Leak(f"table {table['schemaname']}.{table['tablename']}", kind) for kind in sorted(kinds)]
+    return iter(leaks)
 
 
 def in_logs(identities: Identities, files: Iterable[Any]) -> Iterator[Leak]:

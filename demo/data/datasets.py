@@ -71,17 +71,23 @@ def _residence(child: Child, world: Population, day: date) -> dict[str, Cell] | 
     return (
         _who(child)
         | _guardian(child)
+        | _dwelling(child)
         | {
-            "hukou_division": child.hukou,
-            "residence_division": child.village,
-            "address": child.family.address,
-            "residence_since": child.came,
             "residence_permit": "是" if child.cohort == "settled" else "否",
-            "lives_with_father": "是" if child.with_father else "否",
-            "lives_with_mother": "是" if child.with_mother else "否",
             "lives_with_guardian": "否",
         }
     )
+
+
+def _dwelling(child: Child) -> dict[str, Cell]:
+    return {
+        "hukou_division": child.hukou,
+        "residence_division": child.village,
+        "address": child.family.address,
+        "residence_since": child.came,
+        "lives_with_father": "是" if child.with_father else "否",
+        "lives_with_mother": "是" if child.with_mother else "否",
+    }
 
 
 def _vaccination(child: Child, world: Population, day: date) -> dict[str, Cell] | None:
@@ -169,14 +175,9 @@ def _village(child: Child, world: Population, day: date) -> dict[str, Cell] | No
     return (
         _who(child)
         | _guardian(child)
+        | _dwelling(child)
         | {
-            "hukou_division": child.hukou,
-            "residence_division": child.village,
-            "address": child.family.address,
-            "residence_since": child.came,
             "school": child.school,
-            "lives_with_father": "是" if child.with_father else "否",
-            "lives_with_mother": "是" if child.with_mother else "否",
             "lives_with_caretaker": "是" if child.cohort == "without_parents" else "否",
         }
     )

@@ -55,7 +55,7 @@ def write(folder: Path, population: Population, submissions: Iterable[Submission
 
 
 def workbook(submission: Submission) -> bytes:
-    """The workbook as the unit's clerk would send it: perhaps a title, an empty line, a sum at the end."""
+    """Return the workbook as the unit's clerk would send it: perhaps a title, an empty line, a sum at the end."""
     book = openpyxl.Workbook()
     book.properties.created = book.properties.modified = _MADE
     sheet = book.active
@@ -78,7 +78,7 @@ def workbook(submission: Submission) -> bytes:
 
 
 def _timeless(content: bytes) -> bytes:
-    """The same archive, each part dated alike."""
+    """Return the same archive with one date on every part."""
     out = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(content)) as old, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as new:
         for name in old.namelist():
@@ -92,7 +92,7 @@ def _timeless(content: bytes) -> bytes:
 
 
 def _undated(core: bytes) -> bytes:
-    """The library stamps the time of saving over the one that was set."""
+    """Replace the time of saving, which the library writes over the one that was set."""
     text = core.decode()
     start = text.index(">", text.index("<dcterms:modified")) + 1
     end = text.index("</dcterms:modified>")
@@ -101,8 +101,8 @@ def _undated(core: bytes) -> bytes:
 
 def _child(child: Child) -> dict[str, Any]:
     migrant = child.migrant
-    known: dict[str, Any] = _plain(asdict(child))
-    return known | {
+    fields: dict[str, Any] = _plain(asdict(child))
+    return fields | {
         "migrant_from": migrant[0].isoformat() if migrant else None,
         "migrant_until": migrant[1].isoformat() if migrant else None,
     }

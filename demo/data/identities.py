@@ -63,7 +63,7 @@ class NumberAllocator:
     phones: int = 0
 
     def id_number(self, area: str, born: date, sex: int) -> str:
-        """A valid number (GB 11643) of an invented person. ``sex``: 1 male, 2 female.
+        """Return a valid number (GB 11643) of an invented person. ``sex``: 1 male, 2 female.
 
         Raises:
             ValueError: the ten numbers of this area, day and sex are used up.
@@ -81,13 +81,13 @@ class NumberAllocator:
 
 
 def with_check(first_17: str) -> str:
-    """The 18-digit number: ISO 7064 MOD 11-2."""
+    """Return the 18-digit number with its check digit (ISO 7064 MOD 11-2)."""
     total = sum(weight * int(digit) for weight, digit in zip(WEIGHTS, first_17, strict=True))
     return first_17 + CHECKS[total % 11]
 
 
 def valid(number: str) -> bool:
-    """True when the form and the check digit are right."""
+    """Return whether the form and the check digit are right."""
     return len(number) == 18 and number[:17].isdigit() and with_check(number[:17]) == number
 
 
@@ -108,12 +108,12 @@ def adult_name(surname: str, rng: random.Random) -> str:
 
 
 def born_between(rng: random.Random, first: date, last: date) -> date:
-    """A day from ``first`` to ``last``, both included."""
+    """Return a day from ``first`` to ``last``, both included."""
     return first + timedelta(days=rng.randint(0, (last - first).days))
 
 
 def add_months(day: date, months: int) -> date:
-    """The corresponding day of a later (or earlier) month; its last day if there is none (Civil Code 202)."""
+    """Return the same day of a later or earlier month, or its last day if it has no such day (Civil Code 202)."""
     month = day.month - 1 + months
     year, month = day.year + month // 12, month % 12 + 1
     for number in (day.day, 30, 29, 28):

@@ -296,15 +296,15 @@ def _siblings(maker: _PopulationBuilder, cohort: str, most: int) -> list[Child]:
         "with_father": not alone and (both or father_only),
         "with_mother": not alone and (both or not father_only),
     }
-    found = [maker.child(cohort, family, born, **more)]
+    siblings = [maker.child(cohort, family, born, **more)]
     roll = rng.random()
     if most > 1 and roll < 0.02:  # twins: same day, same parents, consecutive numbers
-        found.append(maker.child(cohort, family, born, **more))
+        siblings.append(maker.child(cohort, family, born, **more))
     elif most > 1 and roll < 0.27 and cohort not in ("turns_16", "over_16"):
         second = _birth_date(maker, cohort)
         if second < born - timedelta(days=300):
-            found.append(maker.child(cohort, family, second, **more))
-    return found
+            siblings.append(maker.child(cohort, family, second, **more))
+    return siblings
 
 
 def _hukou_of(cohort: str, rng: random.Random) -> tuple[str | None, str]:

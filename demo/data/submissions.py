@@ -82,23 +82,27 @@ def generate(county: County, population: Population) -> tuple[Submission, ...]:
     """Generate all submissions in order; the same population gives the same submissions."""
     rng = random.Random(f"{population.seed}/handover/{len(population.children)}")
     period = f"{population.first_day.year}H{1 if population.first_day.month <= 6 else 2}"
-    found: list[Submission] = []
+    submissions: list[Submission] = []
     departments = [*FILE_DATASETS, *WORKBOOK_DATASETS]
     span = max(3, min(24, population.days // 4))
     for place, dataset in enumerate(departments):
-        unit = next(known.unit for known in county.datasets if known.id == dataset)
+        unit = next(entry.unit for entry in county.datasets if entry.id == dataset)
         day = population.first_day + timedelta(days=1 + place * (span - 1) // len(departments))
         way = "file" if dataset in FILE_DATASETS else "workbook"
-        found.append(_submission(county, population, rng, unit, dataset, period, day, way))
+        submissions.append(_submission(county, population, rng, unit, dataset, period, day, way))
     townships = [township for township in county.townships if township.code[6:] != "401"]
     for place, township in enumerate(townships):
         day = population.first_day + timedelta(days=1 + place * (span - 1) // len(townships))
         way = "workbook" if place % 2 else "rows"
-        found.append(
+        submissions.append(
             _submission(county, population, rng, township.unit, "village", period, day, way, township=township.code)
         )
-    found += _mishaps(found)
-    return tuple(sorted(found, key=lambda one: (one.day, one.unit, one.dataset, one.expect)))
+    submissions += _mishaps(submissions)
+    return tuple(
+        sorted(
+            submissions, key=lambda submission: (submission.day, submission.unit, submission.dataset, submission.expect)
+        )
+    )
 
 
 def _mishaps(files: Sequence[Submission]) -> Iterator[Submission]:
@@ -165,20 +169,20 @@ def _submission(
         facts = DATASET_FACTS[dataset](child, population, day)
         if facts is None:
             continue
-        trouble = _choose_defect(rng, dataset, channel, child)
-        cells = _cells(facts, headers, writes, trouble, child, rng, dataset)
-        for _ in range(2 if trouble == "row_twice" else 1):
+        defect = _choose_defect(rng, dataset, channel, child)
+        cells = _cells(facts, headers, writes, defect, child, rng, dataset)
+        for _ in range(2 if defect == "row_twice" else 1):
             counter += 1
-            said = dict(cells)
-            if trouble == "row_twice" and rows and rows[-1].child == child.key:
-                said = _other_card(said, headers, dataset)
+            row = dict(cells)
+            if defect == "row_twice" and rows and rows[-1].child == child.key:
+                row = _other_card(row, headers, dataset)
             rows.append(
                 SubmittedRow(
                     counter,
                     uuid5(submission, f"row/{counter}"),
-                    None if trouble == "names_nobody" else child.key,
-                    tuple((header, said.get(header)) for header in headers.values()),
-                    trouble,
+                    None if defect == "names_nobody" else child.key,
+                    tuple((header, row.get(header)) for header in headers.values()),
+                    defect,
                 )
             )
     title = f"{period[:4]}年{'上' if period.endswith('1') else '下'}半年情况表（演示，全部虚构）"
@@ -199,15 +203,15 @@ def _submission(
 
 def _headers(county: County, dataset: str, rng: random.Random) -> dict[str, str]:
     """Return the header that this unit uses for each field, mostly the usual one."""
-    known = county.dataset(dataset)
-    assert known is not None, f"the county has no dataset {dataset}"
-    found: dict[str, str] = {}
-    for column in known.columns:
+    definition = county.dataset(dataset)
+    assert definition is not None, f"the county has no dataset {dataset}"
+    headers: dict[str, str] = {}
+    for column in definition.columns:
         if column.field in DATASET_FIELDS[dataset]:
             name = column.names[0] if rng.random() < 0.7 else rng.choice(column.names)
-            if name not in found.values():
-                found[column.field] = name
-    return found
+            if name not in headers.values():
+                headers[column.field] = name
+    return headers
 
 
 # ---------------------------------------------------------------- cells
@@ -245,10 +249,10 @@ def _choose_defect(rng: random.Random, dataset: str, way: str, child: Child) -> 
         return None  # what was planted must be read, or nobody could find it
     if without and child.id_number is not None:
         return "id_missing"
-    for trouble, rate in DEFECT_RATES.items():
+    for defect, rate in DEFECT_RATES.items():
         roll -= rate
         if roll < 0:
-            return trouble if _fits(trouble, dataset, way, child) else None
+            return defect if _fits(defect, dataset, way, child) else None
     return None
 
 
@@ -329,7 +333,7 @@ def _look_alike(number: str, rng: random.Random) -> str:
 
 
 def _other_card(cells: dict[str, Cell], headers: dict[str, str], dataset: str) -> dict[str, Cell]:
-    """The second school, or the second clinic card, of the same child."""
+    """Return the row with a second school, or a second clinic card, of the same child."""
     number = headers.get("row_number")
     if number is not None and cells.get(number) is not None:
         cells[number] = f"{cells[number]}B" if dataset == "school" else str(int(str(cells[number])) + 5000)
@@ -340,5 +344,5 @@ def _other_card(cells: dict[str, Cell], headers: dict[str, str], dataset: str) -
 
 
 def checksum_is_wrong(number: str) -> bool:
-    """True when a mistyped number really is invalid."""
+    """Return whether a mistyped number is invalid."""
     return with_check(number[:17]) != number

@@ -20,10 +20,12 @@ class RebalanceListener(ConsumerRebalanceListener):  # type: ignore[misc]
         self._positioning: asyncio.Task[None] | None = None
 
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
+        """Finish or cancel what is in flight before Kafka assigns the partitions elsewhere."""
         await self.stop()
         await self.group.on_revoked()
 
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
+        """Pause the new partitions, and position them at their cursors in a task of its own."""
         self.group.kafka.pause(*assigned)
         # Any position will do while it is paused: without one aiokafka asks Kafka for the group's offset,
         # and a group that has never committed makes FastStream sleep for five seconds.
@@ -49,6 +51,8 @@ class RebalanceListener(ConsumerRebalanceListener):  # type: ignore[misc]
                 group.context.days_changed.set()
                 return
             except Exception as error:  # noqa: BLE001 - retried until it works or the partitions are revoked
-                known = infrastructure(error)
-                log.warning("positioning_failed", consumer=group.name, error=type(error).__name__, exc_info=not known)
+                expected = infrastructure(error)
+                log.warning(
+                    "positioning_failed", consumer=group.name, error=type(error).__name__, exc_info=not expected
+                )
                 await backoff.wait(group.interrupt)

@@ -32,7 +32,7 @@ class PartitionState:
 
     next_offset: int
     seen: dict[tuple[str, int], SequenceState]
-    marks: dict[tuple[str, int], tuple[int, date]]
+    watermarks: dict[tuple[str, int], tuple[int, date]]
 
 
 @dataclass(slots=True)
@@ -48,7 +48,7 @@ class BatchAttempt:
     reads: list[InboundEvent[Any] | UnreadableEvent] = field(default_factory=list)
     dead: list[DeadLetter] = field(default_factory=list)
     coalesced: int = 0
-    """How many snapshots it keeps back."""
+    """How many snapshots were coalesced."""
     consumed: int = 0
     """How many of ``raws`` this transaction passes."""
     duplicates: int = 0

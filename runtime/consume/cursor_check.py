@@ -4,16 +4,16 @@ from runtime.kafka import Described
 
 
 def cursor_problem(
-    found: Described, *, topic_id: str, partitions: int, next_offset: int, first_offset: int, compacted: bool
+    described: Described, *, topic_id: str, partitions: int, next_offset: int, first_offset: int, compacted: bool
 ) -> str | None:
     """Why a partition must not go on; None when nothing is wrong.
 
     Comparing offsets alone is not enough: a topic that was deleted, created and filled again has offsets that fit.
     """
-    if found.topic_id != topic_id:
-        return "the topic was made anew: its offsets mean other records"
-    if found.partitions != partitions:
-        return f"the topic has {found.partitions} partitions, not {partitions}"
+    if described.topic_id != topic_id:
+        return "the topic was created again: its offsets mean other records"
+    if described.partitions != partitions:
+        return f"the topic has {described.partitions} partitions, not {partitions}"
     if first_offset > next_offset and not compacted:
         return f"retention overran the cursor: {next_offset} is gone"
     return None

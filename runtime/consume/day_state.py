@@ -18,5 +18,5 @@ def reached(days: Mapping[int, date | None], topics: TopicCatalogue, topic: str,
     """Return the day a partition is in: its index's; for a topic with one partition the least of all indexes."""
     if topics.topic(topic).partitions == "services":
         return days.get(partition)
-    known = [day for day in days.values() if day is not None]
-    return min(known) if days and len(known) == len(days) else None
+    begun = [day for day in days.values() if day is not None]
+    return min(begun) if days and len(begun) == len(days) else None

@@ -46,6 +46,7 @@ class DayScheduler:
         self.failing: dict[int, str] = {}
 
     def stop(self) -> None:
+        """End :meth:`run` after the page that is being done."""
         self._stop.set()
         self._context.days_changed.set()
 
@@ -183,7 +184,7 @@ class DayScheduler:
 
 
 def _following(state: Any, target: date | None) -> tuple[date | None, str | None]:
-    """The day to work on and where in it. A missed day is caught up in order; the first ever is taken as it is."""
+    """Return the day to work on and where in it. Missed days follow in order; the first ever is taken as it is."""
     if state["work_day"] is not None:
         return state["work_day"], state["resume"]
     if target is None:

@@ -118,7 +118,7 @@ class RecordDecoder:
 
 
 def is_shallow(value: bytes) -> bool:
-    """False for JSON that is nested more deeply than anything we read."""
+    """Return whether JSON is nested no more deeply than anything that is read."""
     depth = 0
     for bracket in _BRACKETS.finditer(value):
         if bracket.lastgroup == "opens":
@@ -144,19 +144,19 @@ _FAMILIES = {step.event: frozenset(topic.name for topic in step.topics) for step
 
 
 def _places(error: ValidationError, kind: type[Event]) -> str:
-    """Which fields are wrong and how. Keys of a mapping are the sender's words, not ours: they are not repeated."""
-    known = _field_names(kind)
-    found = error.errors(include_url=False, include_context=False, include_input=False)
+    """Return which fields are wrong and how. Keys of a mapping are the sender's own words and are not repeated."""
+    field_names = _field_names(kind)
+    details = error.errors(include_url=False, include_context=False, include_input=False)
     problems = []
-    for one in found[:5]:
-        place = ".".join(str(part) if isinstance(part, int) or part in known else "*" for part in one["loc"])
-        problems.append(f"{place}: {one['type']}")
+    for detail in details[:5]:
+        place = ".".join(str(part) if isinstance(part, int) or part in field_names else "*" for part in detail["loc"])
+        problems.append(f"{place}: {detail['type']}")
     return "; ".join(problems)[:300]
 
 
 @lru_cache
 def _field_names(kind: type[Event]) -> frozenset[str]:
-    """The fields of an event and of all it is made of."""
+    """Return the fields of an event and of all its parts."""
     return frozenset(_properties(kind.model_json_schema()))
 
 

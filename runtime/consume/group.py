@@ -12,6 +12,7 @@ from aiokafka.errors import IllegalStateError, KafkaError
 from prometheus_client import Gauge
 
 from runtime.consume import cursor_check, cursors, day_state
+from runtime.consume.fetching import set_fetch_wait
 from runtime.consume.partition import PartitionProcessor
 from runtime.consume.worker import Worker
 from runtime.context import RuntimeContext
@@ -22,7 +23,11 @@ from runtime.storage.database import LOCK_TIMEOUT
 from runtime.subscription import Subscription
 
 LONG_POLL_MS = 250
-"""Poll timeout, and the longest that a consumer which must stop still waits for one."""
+"""Poll timeout, and the longest that the broker waits for a record, while there is something to do."""
+REST_POLL_MS = 3000
+"""The same at rest. A record ends the wait at once, but partitions that change hands meanwhile wait for its end."""
+REST_AFTER_SECONDS = 5.0
+"""Without a record, a seek or a new assignment for this long, a group is at rest."""
 BATCHES_PER_POLL = 4
 """A poll takes at most this many of the largest batches."""
 BULK_IDLE_SECONDS = 0.5
@@ -68,6 +73,9 @@ class ConsumerGroup:
         """True if the last poll looked like a bulk load."""
         self._bulk_at = 0.0
         """Time of the last bulk poll or bulk batch."""
+        self._active_at = time.monotonic()
+        """Time of the last record, seek or assignment."""
+        self._fetch_wait_ms = LONG_POLL_MS
 
     @property
     def leaving(self) -> bool:
@@ -96,8 +104,13 @@ class ConsumerGroup:
             await self._wait_for_room()
             return ()
         part, most = settings.max_records, BATCHES_PER_POLL * self.largest_batch
-        found: dict[Any, list[ConsumerRecord]] = await kafka.getmany(*places, timeout_ms=LONG_POLL_MS, max_records=part)
+        found: dict[Any, list[ConsumerRecord]] = await kafka.getmany(
+            *places, timeout_ms=self._fetch_wait_ms, max_records=part
+        )
         many = sum(map(len, found.values()))
+        if many:
+            self._active_at = time.monotonic()
+        self._set_fetch_wait(kafka)
         linger = self.subscription.linger_seconds
         until = time.monotonic() + linger
         self._bulk = linger > 0 and many >= settings.bulk_records
@@ -119,6 +132,26 @@ class ConsumerGroup:
         self.has_room.clear()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self.has_room.wait(), LONG_POLL_MS / 1000)
+
+    @property
+    def at_rest(self) -> bool:
+        """True if nothing has happened for a while, and nothing that this process knows of is about to.
+
+        A partition that waits for a day or its position is about to be read: the broker must not hold a request then.
+        """
+        settled = self.ready | self.halted.keys()
+        return self.assigned <= settled and time.monotonic() - self._active_at > REST_AFTER_SECONDS
+
+    def _set_fetch_wait(self, kafka: Any) -> None:
+        wait = REST_POLL_MS if self.at_rest else LONG_POLL_MS
+        if wait != self._fetch_wait_ms:
+            self._fetch_wait_ms = wait
+            set_fetch_wait(kafka, wait)
+
+    def _end_rest(self) -> None:
+        self._active_at = time.monotonic()
+        if self.kafka is not None:
+            self._set_fetch_wait(self.kafka)
 
     @property
     def more_to_come(self) -> bool:
@@ -222,6 +255,7 @@ class ConsumerGroup:
 
     def seek(self, topic: str, partition: int, offset: int) -> None:
         """Read a partition from another offset: what is queued of it is not applied."""
+        self._end_rest()
         self._worker((topic, partition)).discard()
         if (topic, partition) in self.assigned and self.kafka is not None:
             self.kafka.seek(KafkaPartition(topic, partition), offset)
@@ -306,6 +340,7 @@ class ConsumerGroup:
     def on_assigned(self, assigned: set[TopicPartition]) -> None:
         """Take over the partitions that were assigned; they are paused."""
         self.assigned = assigned
+        self._end_rest()
         self.topics = sorted({*self.topics, *(topic for topic, _ in assigned)})
         self.assignments += 1
         self._processors = {place: found for place, found in self._processors.items() if place in assigned}

@@ -23,10 +23,11 @@ class Parked:
     """Offsets that were found bad themselves, not only queued behind another."""
 
     def parked_among(self, *keys: str) -> str | None:
-        """The key among these that is parked."""
+        """Return the first of these keys that is parked, or None."""
         return next((key for key in keys if key in self.keys), None)
 
     def park(self, key: str, raw: ConsumerRecord, reason: str) -> None:
+        """Park a record that is bad itself. The reason is stored for a key's first one, in 300 characters at most."""
         if key not in self.keys:
             self.keys.add(key)
             self.new.append((key, raw.offset, reason[:300]))
@@ -34,6 +35,7 @@ class Parked:
         self.queued.append((key, raw))
 
     def queue(self, key: str, raw: ConsumerRecord) -> None:
+        """Park a record because its key is parked; the record itself may be good."""
         self.queued.append((key, raw))
 
 
@@ -45,7 +47,7 @@ async def save_parked(
         keys, offsets, reasons = zip(*parked.new, strict=True)
         await session.execute(sql.PARK, consumer, topic, partition, list(keys), list(offsets), list(reasons))
     if parked.queued:
-        parked.queued.sort(key=lambda one: one[1].offset)
+        parked.queued.sort(key=lambda keyed: keyed[1].offset)
         await session.execute(
             sql.PARK_EVENTS,
             consumer,
@@ -62,13 +64,13 @@ async def save_dead_letters(
     session: Session, cipher: ParkingCipher, consumer: str, topic: str, partition: int, dead: Sequence[DeadLetter]
 ) -> None:
     """Write what was no event."""
-    raws = [one.raw for one in dead]
+    raws = [dead_letter.raw for dead_letter in dead]
     await session.execute(
         sql.DEAD_LETTERS,
         consumer,
         topic,
         partition,
         [raw.offset for raw in raws],
-        [one.reason for one in dead],
+        [dead_letter.reason for dead_letter in dead],
         cipher.seal(raws, consumer),
     )

@@ -16,6 +16,8 @@ class SequenceCheck(Enum):
 
 @dataclass(slots=True)
 class SequenceState:
+    """The last number taken of one producer, and since when a later one has been waiting for the next."""
+
     last_sequence: int
     gap_since: datetime | None
 
@@ -30,22 +32,23 @@ class SequenceTracker:
 
     @property
     def seen(self) -> dict[tuple[str, int], SequenceState]:
+        """The state of each producer, by source and producer id."""
         return self._seen
 
     def check(self, source: str, producer_id: int, sequence: int, now: datetime) -> SequenceCheck:
         """Judge one number and remember it."""
         key = (source, producer_id)
-        known = self._seen.get(key)
-        if known is None:
+        state = self._seen.get(key)
+        if state is None:
             # A whole log begins every producer with 0; of an older log any number may be the first.
             start = 0 if self._from_first else sequence
-            known = self._seen[key] = SequenceState(start - 1, None)
-        if sequence <= known.last_sequence:
+            state = self._seen[key] = SequenceState(start - 1, None)
+        if sequence <= state.last_sequence:
             return SequenceCheck.DUPLICATE
         self.changed.add(key)
-        if sequence > known.last_sequence + 1:
-            known.gap_since = known.gap_since or now
+        if sequence > state.last_sequence + 1:
+            state.gap_since = state.gap_since or now
             return SequenceCheck.OUT_OF_ORDER
-        known.last_sequence = sequence
-        known.gap_since = None
+        state.last_sequence = sequence
+        state.gap_since = None
         return SequenceCheck.NEXT

@@ -14,8 +14,8 @@ class Watermarks:
     def reached(self, source: str, producer_id: int, producers: int, day: date) -> date | None:
         """Record a watermark; return the day that all producers of this source have completed, if they all have one."""
         key = (source, producer_id)
-        known = self.by_producer.get(key)
-        if known is None or known[1] < day:
+        watermark = self.by_producer.get(key)
+        if watermark is None or watermark[1] < day:
             self.by_producer[key] = (producers, day)
             self.changed.add(key)
         of_source = [mark for (marking, _), mark in self.by_producer.items() if marking == source]

@@ -24,12 +24,21 @@ class WorkerOwner(Protocol):
     has_room: asyncio.Event
 
     @property
-    def leaving(self) -> bool: ...
+    def leaving(self) -> bool:
+        """True when the partition is being revoked or the service stops: no new batch is begun."""
+
     @property
-    def more_to_come(self) -> bool: ...
-    def saw_bulk(self) -> None: ...
-    def processor(self, topic: str, partition: int) -> PartitionProcessor: ...
-    def fail(self) -> None: ...
+    def more_to_come(self) -> bool:
+        """True while more of a whole file is expected on any partition."""
+
+    def saw_bulk(self) -> None:
+        """Note that a large batch was applied just now."""
+
+    def processor(self, topic: str, partition: int) -> PartitionProcessor:
+        """Return the partition's processor."""
+
+    def fail(self) -> None:
+        """End the process: a worker has failed in a way that nobody foresaw."""
 
 
 class Worker:
@@ -52,6 +61,7 @@ class Worker:
 
     @property
     def full(self) -> bool:
+        """True when as much is queued as may wait: the partition is not polled."""
         return len(self._queue) >= WAITING_BATCHES * self._owner.largest_batch or self._bytes >= WAITING_BYTES
 
     @property

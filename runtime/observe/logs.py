@@ -1,6 +1,6 @@
 """One JSON line per fact on standard error: ids only, never a payload, never personal data.
 
-A failure is told as its types and the places it passed through. Its message is not: it may quote somebody's data
+A failure is logged as its types and the places it passed through. Its message is not: it may quote somebody's data
 (a key that was not found, a value the database refused).
 """
 
@@ -21,17 +21,17 @@ _NOISY = ("aiokafka", "kafka", "hutong.faststream")
 
 
 def where(error: BaseException) -> str:
-    """The innermost place of a failure."""
+    """Return the innermost place of a failure, as ``file:line function``."""
     frames = traceback.extract_tb(error.__traceback__)
     return _place(frames[-1]) if frames else "unknown"
 
 
 def places(error: BaseException) -> list[str]:
-    """A failure and what it came from: each one's type, then its places, the innermost last."""
-    found: list[str] = []
-    for one in _chain(error):
-        found += [type(one).__name__, *map(_place, traceback.extract_tb(one.__traceback__))]
-    return found
+    """Return a failure and its causes: the type of each, then its places, the innermost last."""
+    lines: list[str] = []
+    for cause in _chain(error):
+        lines += [type(cause).__name__, *map(_place, traceback.extract_tb(cause.__traceback__))]
+    return lines
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
@@ -54,15 +54,15 @@ def _without_message(_logger: object, _method: str, event: MutableMapping[str, A
         error = sys.exc_info()[1]
     if error is not None:
         event["trace"] = places(error)
-        event["event"] = _unsaid(str(event["event"]), error)
+        event["event"] = _without_error_text(str(event["event"]), error)
     return event
 
 
-def _unsaid(text: str, error: BaseException) -> str:
-    """A line without what its failure says, which libraries put into words of their own; types stand in its place."""
-    said = {words: type(one).__name__ for one in _chain(error) for words in (repr(one), str(one)) if words}
-    for words in sorted(said, key=len, reverse=True):  # one may be part of another
-        text = text.replace(words, said[words])
+def _without_error_text(text: str, error: BaseException) -> str:
+    """Return a line in which each text of a failure is replaced by its type: libraries quote data in their errors."""
+    types = {words: type(cause).__name__ for cause in _chain(error) for words in (repr(cause), str(cause)) if words}
+    for words in sorted(types, key=len, reverse=True):  # a shorter text may be part of a longer one
+        text = text.replace(words, types[words])
     return text
 
 
@@ -75,6 +75,7 @@ class AtMost(logging.Filter):
         self._last: dict[tuple[str, object], float] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether the message is due again."""
         key = (record.name, record.msg)
         now = time.monotonic()
         if now - self._last.get(key, -self._seconds) < self._seconds:
@@ -86,17 +87,19 @@ class AtMost(logging.Filter):
 
 
 class Steady:
-    """A stream that never fails: a log that cannot be written (a full disk) must not stop what it tells of."""
+    """A stream that never fails: a log that cannot be written (a full disk) must not stop the work that it reports."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
     def write(self, text: str) -> int:
+        """Write if possible; return the number of characters written."""
         with suppress(OSError):
             return self._stream.write(text)
         return 0
 
     def flush(self) -> None:
+        """Flush if possible."""
         with suppress(OSError):
             self._stream.flush()
 

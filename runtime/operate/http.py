@@ -33,14 +33,14 @@ def routes(observed: Callable[[], Observed | None]) -> list[tuple[str, Any]]:
     @get(include_in_schema=False)
     async def metrics(scope: Any) -> AsgiResponse:
         """Prometheus text."""
-        found = observed()
-        text = generate_latest(found[1]) if found else b""
+        state = observed()
+        text = generate_latest(state[1]) if state else b""
         return AsgiResponse(text, 200, {"content-type": CONTENT_TYPE_LATEST})
 
     def _answer(judge: Callable[[Health], list[str]]) -> AsgiResponse:
-        found = observed()
-        problems = judge(found[0]) if found else ["starting"]
-        body = json.dumps({"ok": not problems, "troubles": problems}, ensure_ascii=False).encode()
+        state = observed()
+        problems = judge(state[0]) if state else ["starting"]
+        body = json.dumps({"ok": not problems, "problems": problems}, ensure_ascii=False).encode()
         return AsgiResponse(body, 503 if problems else 200, {"content-type": "application/json"})
 
     return [("/health", health), ("/health/live", live), ("/health/ready", ready), ("/metrics", metrics)]

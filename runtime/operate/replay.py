@@ -38,7 +38,7 @@ class ParkedKey:
 
 
 async def parked(context: RuntimeContext) -> list[ParkedKey]:
-    """What is parked, the oldest first."""
+    """Return what is parked, the oldest first."""
     return [ParkedKey(**dict(row)) for row in await context.pool.fetch(sql.PARKED)]
 
 
@@ -70,6 +70,7 @@ async def release(context: RuntimeContext, groups: Mapping[str, ConsumerGroup], 
                 count += len(held)
             await context.outbox.write(session, context.producer_ids[REPLAY_PRODUCER, 0], rows)
             await session.execute(sql.RELEASE, name, key)
+        await context.outbox.notify_relay(session)
         return count
 
 

@@ -1,4 +1,4 @@
-"""Checks every two seconds what aiokafka does not see: recreated topics, lost records, sequence gaps, silence."""
+"""Checks every few seconds what aiokafka does not see: recreated topics, lost records, sequence gaps, silence."""
 
 import asyncio
 import contextlib
@@ -19,6 +19,8 @@ from runtime.storage.database import infrastructure
 
 _MISSING_CHECKS = 3
 """A topic must be missing this often in a row: metadata is behind for a moment after a broker's restart."""
+_REST_CHECKS = 10
+"""At rest one check in so many asks the broker and the database: nothing is being read that could be wrong."""
 
 
 class Watchdog:
@@ -32,6 +34,7 @@ class Watchdog:
         self.checked_at = time.monotonic()
 
     def stop(self) -> None:
+        """End :meth:`run` at its next check."""
         self._stop.set()
 
     def checked(self) -> None:
@@ -39,11 +42,17 @@ class Watchdog:
         self.checked_at = time.monotonic()
 
     async def run(self) -> None:
+        """Check at each interval until stopped. A failure of the infrastructure is logged and does not end it."""
+        skipped = 0
         while not self._stop.is_set():
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), self._context.settings.watchdog_interval)
             try:
                 self._check_silence()
+                skipped = skipped + 1 if all(group.at_rest for group in self._groups.values()) else _REST_CHECKS
+                if skipped < _REST_CHECKS:
+                    continue
+                skipped = 0
                 await self._check()
                 self.checked()
             except Exception as error:
@@ -57,8 +66,8 @@ class Watchdog:
         places = {place for consumer in consumers for place in consumer.assigned}
         # Of topics too whose partitions nobody has: a topic that goes takes its assignment along, in silence.
         described = await context.admin.describe({topic for consumer in consumers for topic in consumer.topics})
-        for topic, found in described.items():
-            self._missing[topic] = 0 if found is not None else self._missing.get(topic, 0) + 1
+        for topic, description in described.items():
+            self._missing[topic] = 0 if description is not None else self._missing.get(topic, 0) + 1
         there = [place for place in places if described.get(place[0]) is not None]
         first = await context.admin.first_offsets(there)
         end = await context.admin.end_offsets(there)
@@ -100,7 +109,7 @@ class Watchdog:
                 consumer.halt(gap["topic"], gap["partition"], reason)
 
     def _check_silence(self) -> None:
-        """A consumer without assignment or fetch is silent; silent for too long, the process must be started again."""
+        """Report a consumer that had no assignment or fetch for too long: the process must be started again."""
         hanging = stuck_handlers(self._groups.values(), self._context.settings)
         if hanging:
             self._context.fail(hanging[0])
@@ -122,9 +131,9 @@ class Watchdog:
             return not consumer.stopping  # its partitions are being revoked, and nothing follows
         if not consumer.idle:
             return False
-        patience = self._context.settings.silence_timeout * 1000 / 2
+        longest_ms = self._context.settings.silence_timeout * 1000 / 2
         polled = [consumer.kafka.last_poll_timestamp(TopicPartition(*place)) for place in consumer.ready]
-        return not any(at is not None and time.time() * 1000 - at < patience for at in polled)
+        return not any(at is not None and time.time() * 1000 - at < longest_ms for at in polled)
 
     def _is_standby(self, consumer: ConsumerGroup) -> bool:
         """More processes than partitions, or than units' topics: this one waits to take over."""

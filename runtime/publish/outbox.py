@@ -37,6 +37,11 @@ class OutboxRow:
     bypass_coalescing: bool = False
 
 
+def notification_channel(service: str) -> str:
+    """Return the PostgreSQL channel on which other processes of a service tell its relay that they wrote rows."""
+    return f"outbox_of_{service}"
+
+
 class Outbox:
     """Writes one service's outbox."""
 
@@ -97,7 +102,7 @@ class Outbox:
         kept = {(row.topic, row.key): row for row in rows if row.snapshot and (row.topic, row.key) not in at_once}
         if not kept:
             return list(rows)
-        stored = columns([(one.topic, one.key, one.partition, one.value, one.headers) for one in kept.values()])
+        stored = columns([(row.topic, row.key, row.partition, row.value, row.headers) for row in kept.values()])
         await session.execute(sql.COALESCE, producer_id, *stored)
         return [row for row in rows if not row.snapshot or (row.topic, row.key) in at_once]
 
@@ -140,6 +145,10 @@ class Outbox:
                 numbered, size = [], 0
         if numbered:
             await session.execute(sql.WRITE, producer_id, *columns(numbered))
+
+    async def notify_relay(self, session: Session) -> None:
+        """Wake the service's relay, whichever process it works in, when the transaction is committed."""
+        await session.execute(sql.NOTIFY, notification_channel(self._service))
 
     def _partitions_of(self, topic: str) -> int:
         partitions = self._of_topic.get(topic)

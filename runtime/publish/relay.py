@@ -6,6 +6,7 @@ producers the rows come from; after any failure the rows that are still there ar
 """
 
 import asyncio
+import time
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from runtime.errors import Halt
 from runtime.observe.failpoints import failpoint
 from runtime.observe.logs import log
 from runtime.observe.metrics import Metrics
-from runtime.publish.outbox import SEPARATOR
+from runtime.publish.outbox import SEPARATOR, notification_channel
 from runtime.settings import Settings
 from runtime.storage import sql
 from runtime.storage.database import infrastructure, open_session
@@ -28,7 +29,8 @@ from runtime.storage.database import infrastructure, open_session
 _LOCK_SPACE = 0x72_65_6C
 _WAVE = 250
 """Rows of one output partition that are fetched at a time: however much waits on one, the others go on."""
-_IDLE = 0.1
+_IDLE = 5.0
+"""Seconds after which an idle relay looks for rows that it was not notified of: their process ended before it could."""
 _STANDBY = 1.0
 
 SequenceKey = tuple[int, str, int]
@@ -53,6 +55,7 @@ class Relay:
     def __init__(self, service: str, settings: Settings, metrics: Metrics, written: asyncio.Event) -> None:
         """``written``: set when a transaction with outbox rows was committed."""
         self._service = service
+        self._channel = notification_channel(service)
         self._settings = settings
         self._metrics = metrics
         self._wake = written
@@ -111,15 +114,24 @@ class Relay:
         while not await session.fetchval(sql.TRY_LOCK, _LOCK_SPACE, self._service):
             if self._stopping.is_set():
                 return False
-            # Not woken by new rows: the active relay publishes those too.
-            await self._pause(self._stopping, _STANDBY)
+            await self._stand_by(session)
             self._reset_failures(backoff)
         self.is_active = True
         self._metrics.relay_working.set(1)
         log.info("relay_started")
         return True
 
+    async def _stand_by(self, session: Any) -> None:
+        """Until it is time to try again, notify the active relay, of another process, of what this one writes."""
+        until = time.monotonic() + _STANDBY
+        while not self._stopping.is_set() and (left := until - time.monotonic()) > 0:
+            await self._pause(self._wake, left)
+            if self._wake.is_set():
+                self._wake.clear()
+                await session.execute(sql.NOTIFY, self._channel)
+
     async def _publish(self, session: Any, producer: AIOKafkaProducer, backoff: Backoff) -> None:
+        await session.add_listener(self._channel, lambda *_: self._wake.set())
         marks: dict[SequenceKey, int] = {
             (row["producer_id"], row["topic"], row["partition"]): row["published_seq"]
             for row in await session.fetch(sql.PUBLISHED_SEQUENCES)

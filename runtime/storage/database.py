@@ -30,7 +30,7 @@ Every other class is the server's, the connection's or the deployment's matter."
 
 
 def infrastructure(error: BaseException) -> bool:
-    """True when an error says nothing about any event: it is retried indefinitely and never parks anything."""
+    """Return whether an error says nothing about any event: it is retried indefinitely and never parks anything."""
     if isinstance(error, asyncpg.PostgresError):
         return not str(error.sqlstate or "").startswith(_ABOUT_THE_EVENT)
     if isinstance(error, asyncpg.DataError):
@@ -41,13 +41,13 @@ def infrastructure(error: BaseException) -> bool:
 
 
 def server_settings(schema: str, settings: Settings) -> dict[str, str]:
-    """What every session of a service is opened with."""
+    """Return the settings with which every session of a service is opened."""
     return {
         "search_path": f'"{schema}"',
         "application_name": f"hutong-{schema}-{settings.ordinal}",
         "statement_timeout": _milliseconds(STATEMENT_TIMEOUT),
         "lock_timeout": _milliseconds(LOCK_TIMEOUT),
-        # A frozen process that holds a cursor's lock is cut off before its successor's patience ends.
+        # A frozen process that holds a cursor's lock is cut off before its successor's lock timeout.
         "idle_in_transaction_session_timeout": _milliseconds(settings.idle_in_transaction_timeout),
         # Frozen between two messages of one statement it is not idle, and no other timeout ends that.
         "transaction_timeout": _milliseconds(settings.transaction_timeout),
@@ -59,7 +59,7 @@ def server_settings(schema: str, settings: Settings) -> dict[str, str]:
 
 
 async def open_pool(schema: str, settings: Settings) -> Database:
-    """A small pool of sessions in the service's schema."""
+    """Open a small pool of sessions in the service's schema."""
     return await asyncpg.create_pool(
         settings.postgres,
         min_size=1,
@@ -71,7 +71,7 @@ async def open_pool(schema: str, settings: Settings) -> Database:
 
 
 async def _as_it_is(session: object) -> None:
-    """A session goes back as it is: nobody leaves settings, cursors or locks in it that outlive his transaction."""
+    """Leave a returned session as it is: no settings, cursors or locks in it outlive a transaction."""
 
 
 async def open_session(schema: str, settings: Settings, **more: str) -> Any:

@@ -31,8 +31,8 @@ async def migrate(
     session = await asyncpg.connect(settings.postgres, server_settings={"lock_timeout": "0"})
     try:
         await session.execute("select pg_advisory_lock($1, hashtext($2))", _LOCK_SPACE, schema)
-        known = await session.fetchval("select to_regnamespace($1) is not null", f'"{schema}"')
-        if not known:
+        exists = await session.fetchval("select to_regnamespace($1) is not null", f'"{schema}"')
+        if not exists:
             await session.execute(f'create schema "{schema}"')
         await session.execute(f'set search_path to "{schema}"')
         await session.execute(
@@ -47,7 +47,7 @@ async def migrate(
 
 
 async def is_migrated(session: Any, schema: str, folder: Path | None) -> bool:
-    """True when nothing is missing in the schema the session works in."""
+    """Return whether nothing is missing in the schema that the session works in."""
     if not await session.fetchval("select to_regclass('migration') is not null"):
         return False
     applied = {row["id"] for row in await session.fetch("select id from migration")}
@@ -57,7 +57,7 @@ async def is_migrated(session: Any, schema: str, folder: Path | None) -> bool:
     return wanted <= applied
 
 
-async def _apply(session: Any, owner: str, folder: Path, tell: Callable[[str], None]) -> list[str]:
+async def _apply(session: Any, owner: str, folder: Path, on_applied: Callable[[str], None]) -> list[str]:
     applied = {row["id"] for row in await session.fetch("select id from migration")}
     done: list[str] = []
     with tempfile.TemporaryDirectory() as scratch:
@@ -68,7 +68,7 @@ async def _apply(session: Any, owner: str, folder: Path, tell: Callable[[str], N
                 await step.apply(session)
                 await session.execute("insert into migration (id) values ($1)", step.id)
             done.append(step.id)
-            tell(step.id)
+            on_applied(step.id)
     return done
 
 

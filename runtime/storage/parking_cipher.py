@@ -48,13 +48,13 @@ class ParkingCipher:
         self._sealer = Sealer(settings.secret("ops_public_key"))
 
     def encrypt(self, raw: ConsumerRecord, consumer: str) -> bytes:
-        """A record under the parking key, bound to its place."""
+        """Encrypt a record under the parking key, bound to its place."""
         nonce = os.urandom(_NONCE)
         place = _place(consumer, raw.topic, raw.partition, raw.offset)
         return _VERSION + nonce + self._parking.encrypt(nonce, _packed(raw), place)
 
     def decrypt(self, stored: bytes, consumer: str, topic: str, partition: int, offset: int) -> StoredRecord:
-        """A parked record.
+        """Decrypt a parked record.
 
         Raises:
             CannotOpen: it was parked by another version, with another key, or in another place.

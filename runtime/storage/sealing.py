@@ -2,8 +2,9 @@
 
 AES-256-GCM under a random data key; the data key is wrapped with AES-256-GCM under a key agreed by X25519 between
 a key made for this batch and the recipient's (HKDF-SHA256), in the manner of HPKE's base mode (RFC 9180).
-A sealed string stands alone: version, the recipient's key id, the batch's public key and wrapped data key
-(the same 89 bytes for the whole batch: compression takes them away), nonce, ciphertext with its tag.
+A sealed string needs nothing but the private key to be opened. It holds a version, the recipient's key id, the batch's
+public key and wrapped data key (the same 89 bytes for the whole batch, which compression removes), a nonce, and the
+ciphertext with its tag.
 """
 
 import base64
@@ -38,18 +39,18 @@ class BadKey(ValueError):
 
 
 def new_keys() -> tuple[str, str]:
-    """A new (private, public) pair as base64url text."""
+    """Return a new (private, public) pair of keys as base64url text."""
     private = X25519PrivateKey.generate()
     return _text(private.private_bytes_raw()), _text(private.public_key().public_bytes_raw())
 
 
 def key_id(public: str) -> str:
-    """A public key's id, as it stands in what was sealed to it (hexadecimal)."""
+    """Return a public key's id, as a sealed string carries it (hexadecimal)."""
     return _id_of(_bytes(public)).hex()
 
 
 def sealed_to(sealed: bytes) -> str:
-    """The id of the key that ``sealed`` was sealed to."""
+    """Return the id of the key that ``sealed`` was sealed to."""
     if len(sealed) < _HEAD + _NONCE + 16 or sealed[0] != _VERSION:
         raise CannotOpen("not sealed by this version")
     return sealed[1 : 1 + _KEY_ID].hex()
@@ -83,7 +84,7 @@ class Sealer:
         self.key_id = _id_of(raw).hex()
 
     def batch(self) -> SealedBatch:
-        """A new data key, wrapped."""
+        """Return a batch with a new data key, wrapped."""
         once = X25519PrivateKey.generate()
         once_public = once.public_key().public_bytes_raw()
         data_key = os.urandom(32)
@@ -108,7 +109,7 @@ class Opener:
         self._remember = remember
 
     def open(self, sealed: bytes, aad: bytes) -> bytes:
-        """The string that was sealed.
+        """Return the string that was sealed.
 
         Raises:
             CannotOpen: damaged, sealed to a key this opener has not, or with another ``aad``.
@@ -122,14 +123,14 @@ class Opener:
             raise CannotOpen("damaged, or not what it was sealed as") from None
 
     def _data_key(self, head: bytes) -> AESGCM:
-        known = self._unwrapped.get(head)
-        if known is not None:
+        unwrapped = self._unwrapped.get(head)
+        if unwrapped is not None:
             self._unwrapped.move_to_end(head)
-            return known
-        found = self._keys.get(head[1 : 1 + _KEY_ID])
-        if found is None:
+            return unwrapped
+        key_pair = self._keys.get(head[1 : 1 + _KEY_ID])
+        if key_pair is None:
             raise CannotOpen(f"sealed to key {head[1 : 1 + _KEY_ID].hex()}, which is not here")
-        key, public = found
+        key, public = key_pair
         start = head[: 1 + _KEY_ID + _PUBLIC]
         once_public = start[1 + _KEY_ID :]
         wrapping = _agreed(key.exchange(X25519PublicKey.from_public_bytes(once_public)), once_public, public)

@@ -4,6 +4,8 @@ INCARNATION = "SELECT id FROM incarnation"
 
 TRY_LOCK = "SELECT pg_try_advisory_lock($1, hashtext($2))"
 
+NOTIFY = "SELECT pg_notify($1, '')"
+
 NEW_PRODUCER_IDS = """
 INSERT INTO producer (consumer, topic, partition)
 SELECT * FROM unnest($1::text[], $2::text[], $3::int[])

@@ -18,14 +18,13 @@ from services.eligibility import store
 from services.eligibility.domain.assessment import assess, withdrawn_assessment
 from services.eligibility.domain.facts import Claim, UnreadableFact, parse_facts
 from services.eligibility.domain.rulebook import RULESET
+from services.eligibility.events import child_assessed, serialize_answers
 from services.eligibility.mapping import (
     parse_claims,
     rule_basis,
     rule_parameters,
-    serialize_answers,
     serialize_claims,
     to_claims,
-    to_event,
 )
 from services.eligibility.store import AssessmentFile, Decision
 
@@ -130,7 +129,7 @@ class Assessor:
             return file, None
         file = replace(file, answers_digest=digest, assessment=file.assessment + 1)
         self.decisions.append(Decision(file, RULESET, self._county.version))
-        return file, to_event(file.child, file.child_version, file.assessment, on, answers)
+        return file, child_assessed(file.child, file.child_version, file.assessment, on, answers)
 
     def evaluate(self, file: AssessmentFile, claims: Sequence[Claim], on: date) -> tuple[bytes, date | None]:
         """Return the answers as JSON, and the day until which they hold. An absorbed file has no answers."""

@@ -7,8 +7,7 @@ from typing import NamedTuple, cast
 from uuid import UUID, uuid5
 
 from contracts.intake import Action, FactValue
-from contracts.registry import FACT_TYPES
-from contracts.vocabulary import FactName, IdentityField, Verb
+from contracts.vocabulary import FACT_TYPES, FactName, IdentityField, Verb
 from runtime import InboundEvent, OutboundEvent
 from services.intake import events
 from services.intake.domain.action import OTHER_STATION, Account, Refusal, find_refusal, invalid_facts
@@ -45,7 +44,7 @@ class ActionProcessor:
         now: datetime | None,
         accepted: dict[UUID, UUID | None],
     ) -> None:
-        """``accepted``: the log-in's actions that were accepted before, each with the finding it made."""
+        """Begin with ``accepted``, the log-in's actions that were accepted before, each with the finding it made."""
         self._account = account
         self._parsers = parsers
         self._secrets = secrets

@@ -53,7 +53,7 @@ class Owed:
 
 
 def why(event: ReferralChanged) -> str | None:
-    """The code of why the referral moved: the time limit that ran out, or another cause."""
+    """Return the code of why the referral moved: the time limit that ran out, or another cause."""
     return event.overdue or event.cause
 
 
@@ -62,7 +62,7 @@ def needs_call(event: ReferralChanged) -> bool:
 
 
 def is_alarming(event: ReferralChanged) -> bool:
-    """An L0 referral goes out, or more is found in one before anybody has telephoned about it."""
+    """Return whether an L0 referral goes out, or more is found in one before anybody has telephoned about it."""
     if event.transition is Transition.SENT and why(event) == "finding_added":
         return needs_call(event) and not event.phone_reported
     return needs_call(event) and event.transition in (Transition.SENT, Transition.REOPENED)
@@ -74,17 +74,17 @@ def reporters(event: ReferralChanged) -> tuple[str, ...]:
 
 
 def callers(event: ReferralChanged) -> tuple[str, ...]:
-    """The units that must telephone until one of them has: the last reporter and the sender."""
+    """Return the units that must telephone until one of them has: the last reporter and the sender."""
     return tuple(dict.fromkeys((event.reporter_unit or event.from_unit, event.from_unit)))
 
 
 def late_unit(event: ReferralChanged) -> str:
-    """The unit that let a time limit run out: the sender records the call."""
+    """Return the unit that let a time limit run out: the sender records the call."""
     return event.from_unit if why(event) == "phone_report" else event.to_unit
 
 
 def is_blocked(event: ReferralChanged) -> bool:
-    """A guardian refuses help in an urgent referral: it may not be closed."""
+    """Return whether a guardian refuses help in an urgent referral, which may not be closed then."""
     return event.result is Result.REFUSED_BY_GUARDIAN and event.level in (Level.L0, Level.L1)
 
 
@@ -183,7 +183,7 @@ def _informed(event: ReferralChanged, directory: UnitDirectory) -> Iterator[Noti
 
 
 def _emergency(event: ReferralChanged, directory: UnitDirectory) -> Iterator[NoticeDraft]:
-    """The reporter of an L0 referral must telephone, and the duty unit's inbox holds what the alarm says.
+    """Ask the reporter of an L0 referral to telephone, and put what the alarm says into the duty unit's inbox.
 
     The receiver's own notice already tells it to telephone.
     """
@@ -243,7 +243,7 @@ def owed_in(event: ReferralChanged) -> Owed | None:
 
 
 def supervisor_of(event: ReferralChanged) -> str | None:
-    """An escalated L3 referral makes no notice: the unit it goes to sees it counted in the monthly digest.
+    """Return the unit that an escalated L3 referral goes to: it gets no notice, only the count in its monthly digest.
 
     Returns:
         The unit; an empty text when nobody supervises it any more; None when nothing changes.
@@ -259,7 +259,7 @@ def supervisor_of(event: ReferralChanged) -> str | None:
 
 
 def proposal_notices(event: ProposalMade, directory: UnitDirectory) -> list[NoticeDraft]:
-    """A rule proposes, and the unit decides. The duty unit's inbox holds what the alarm says."""
+    """Notify the unit that decides a rule's proposal, and the duty unit of what the alarm says."""
     call = event.subject == "referral" and event.level is Level.L0
     values: dict[str, Value] = {"level": event.level or Level.L2, "due": event.decide_by}
     drafts = [NoticeDraft(event.unit, f"proposal.{event.subject}", values, call, event.decide_by)]
@@ -284,7 +284,7 @@ def late_proposal_notices(event: ProposalEnded, directory: UnitDirectory) -> lis
 
 
 def late_proposal_alarms(event: ProposalEnded, directory: UnitDirectory) -> list[AlarmDraft]:
-    """A clue that nobody verified in time raises an alarm, because a child may be at risk."""
+    """Raise an alarm for a clue that nobody verified in time, because a child may be at risk."""
     if event.subject != "referral":
         return []
     unit = event.escalated_to or directory.duty

@@ -37,14 +37,14 @@ class UnitDirectory:
         return self.county.duty_unit
 
     def resolve(self, unit: str, township: str | None) -> str:
-        """The unit itself, or the unit of the township where a route names only "township"."""
+        """Return the unit itself, or the unit of the township where a route names only "township"."""
         if unit != TOWNSHIP:
             return unit
         town = self.county.township(township)
         return town.unit if town is not None else self.county.lead_unit
 
     def sending_unit(self, unit: str | None) -> str | None:
-        """The unit that a smaller place reports through: which school it is would say too much about a child."""
+        """Return the unit that a smaller place reports through: the name of a school would reveal too much."""
         sender = self.county.sending_unit(unit) if unit is not None else None
         return unit if sender is None else sender.id
 

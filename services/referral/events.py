@@ -1,7 +1,8 @@
 """Mapping of referral's values to its published events."""
 
 from datetime import date
-from typing import Literal
+from typing import Literal, Protocol, TypedDict
+from uuid import UUID
 
 from contracts.county import County
 from contracts.referral import (
@@ -24,14 +25,33 @@ LedgerChange = Literal["opened", "changed", "closed"]
 DutyChange = Literal["created", "reminded", "fulfilled", "missed", "fulfilled_late", "cancelled"]
 
 
+class ChildMatter(Protocol):
+    """A referral, proposal or duty: it concerns one child, and may be restricted."""
+
+    @property
+    def child(self) -> UUID: ...
+    @property
+    def restricted(self) -> bool: ...
+
+
+class CommonFields(TypedDict):
+    """The fields that every event about a child has."""
+
+    child: UUID
+    restricted: bool
+    on: date
+
+
+def _common(matter: ChildMatter, on: date) -> CommonFields:
+    return {"child": matter.child, "restricted": matter.restricted, "on": on}
+
+
 def referral_changed(county: County, applied: AppliedTransition, on: date) -> ReferralChanged:
     """Return the event of a transition of a referral."""
     referral = applied.referral
     route = county.route(referral.route)
     return ReferralChanged(
-        child=referral.child,
-        restricted=referral.restricted,
-        on=on,
+        **_common(referral, on),
         referral=referral.id,
         version=referral.version,
         transition=applied.transition,
@@ -109,9 +129,7 @@ def queue_entry(county: County, referral: Referral, unit: str, *, deleted: bool 
 def proposal_made(proposal: Proposal, on: date) -> ProposalMade:
     """Return the event of a new proposal."""
     return ProposalMade(
-        child=proposal.child,
-        restricted=proposal.restricted,
-        on=on,
+        **_common(proposal, on),
         proposal=proposal.id,
         subject=proposal.subject,
         unit=proposal.unit,
@@ -128,9 +146,7 @@ def proposal_ended(proposal: Proposal, on: date, actor: Actor, escalated_to: str
     """Return the event of a proposal that was decided, escalated, or has lost its grounds."""
     assert proposal.state != "open"
     return ProposalEnded(
-        child=proposal.child,
-        restricted=proposal.restricted,
-        on=on,
+        **_common(proposal, on),
         proposal=proposal.id,
         subject=proposal.subject,
         outcome=proposal.state,
@@ -161,9 +177,7 @@ def ledger_entry_changed(
 def duty_changed(duty: Duty, change: DutyChange, on: date) -> DutyChanged:
     """Return the event of a change of a duty."""
     return DutyChanged(
-        child=duty.child,
-        restricted=duty.restricted,
-        on=on,
+        **_common(duty, on),
         duty=duty.id,
         duty_kind=duty.kind,
         change=change,

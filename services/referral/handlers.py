@@ -109,7 +109,7 @@ async def on_assessed(batch: Batch[Event], tx: Tx) -> list[OutboundEvent]:
     work = await UnitOfWork.open_with_gaps(tx, batch.county, batch.partitions, children)
     # Most assessments show what the last one showed: only the others need the rest of the child's case.
     changed = {assessment.child for inbound, assessment in assessments if _changed_gaps(work, inbound, assessment)}
-    await work.load_remaining(tx, {child for one in changed for child in work.merge_chain(one)}, _today(batch))
+    await work.load_remaining(tx, {child for file in changed for child in work.merge_chain(file)}, _today(batch))
     for inbound, assessment in assessments:
         work.begin_event(inbound)
         _apply_assessment(work, inbound, assessment)

@@ -37,14 +37,14 @@ async def on_referrals(batch: Batch[Event], tx: Tx, *, vault: Vault) -> list[Out
         return []
     # A concurrent change of these children commits first, or sees these disclosures and seals them again.
     await store.lock_against_changes(tx, {event.child for _, event in moves})
-    known = await store.lock_disclosures(tx, {event.referral for _, event in moves})
+    disclosures = await store.lock_disclosures(tx, {event.referral for _, event in moves})
     identities = await identity_of(tx, vault, {event.child for _, event in moves})
     wanted = {event.finding for _, event in moves if event.finding and REPORT_FIELDS & set(event.whitelist)}
     reports = await report_of(tx, vault, wanted)
     emitted: list[OutboundEvent] = []
     log: list[tuple[UUID, Disclosure, tuple[str, ...], Any]] = []
     for inbound, event in moves:
-        before = known.get(event.referral)
+        before = disclosures.get(event.referral)
         holding = None if before is None else Holding(before.child, before.version, before.unit)
         step = next_step(holding, event.child, event.version, event.state, event.to_unit)
         if step is None:
@@ -66,8 +66,10 @@ async def on_referrals(batch: Batch[Event], tx: Tx, *, vault: Vault) -> list[Out
         if step.discloses:
             report = reports.get(event.finding, {}) if event.finding is not None else {}
             now = _disclose(batch.county, inbound, now, identities.get(event.child, {}) | report, vault, emitted, log)
-        known[event.referral] = now
-    await store.save_disclosures(tx, [(one, partition_of(str(one.child), batch.partitions)) for one in known.values()])
+        disclosures[event.referral] = now
+    await store.save_disclosures(
+        tx, [(disclosure, partition_of(str(disclosure.child), batch.partitions)) for disclosure in disclosures.values()]
+    )
     await store.log_disclosures(tx, log)
     return emitted
 
@@ -78,21 +80,31 @@ async def reseal(
     """Seal the newest identity again for units with open disclosures, where the disclosed fields changed."""
     if not changed:
         return []
-    known = await store.lock_open_disclosures(tx, changed.keys())
-    if not known:
+    disclosures = await store.lock_open_disclosures(tx, changed.keys())
+    if not disclosures:
         return []
-    identities = await identity_of(tx, vault, {one.child for one in known})
-    wanted = {one.finding for one in known if one.finding and REPORT_FIELDS & set(one.whitelist)}
+    identities = await identity_of(tx, vault, {disclosure.child for disclosure in disclosures})
+    wanted = {
+        disclosure.finding
+        for disclosure in disclosures
+        if disclosure.finding and REPORT_FIELDS & set(disclosure.whitelist)
+    }
     reports = await report_of(tx, vault, wanted)
     emitted: list[OutboundEvent] = []
     log: list[tuple[UUID, Disclosure, tuple[str, ...], Any]] = []
     rows = []
-    for one in known:
-        report = reports.get(one.finding, {}) if one.finding is not None else {}
+    for disclosure in disclosures:
+        report = reports.get(disclosure.finding, {}) if disclosure.finding is not None else {}
         now = _disclose(
-            batch.county, changed[one.child], one, identities.get(one.child, {}) | report, vault, emitted, log
+            batch.county,
+            changed[disclosure.child],
+            disclosure,
+            identities.get(disclosure.child, {}) | report,
+            vault,
+            emitted,
+            log,
         )
-        rows.append((now, partition_of(str(one.child), batch.partitions)))
+        rows.append((now, partition_of(str(disclosure.child), batch.partitions)))
     await store.save_disclosures(tx, rows)
     await store.log_disclosures(tx, log)
     return emitted
@@ -140,7 +152,7 @@ def _disclose(
         jwe=seal(key, to.unit, to.referral, fields),
     )
     emitted.append(with_sensitivity(inbound.emit(disclosed), disclosed))
-    now = replace(to, digest=digest, withdrawn_from=tuple(one for one in to.withdrawn_from if one != to.unit))
+    now = replace(to, digest=digest, withdrawn_from=tuple(unit for unit in to.withdrawn_from if unit != to.unit))
     log.append((inbound.envelope.id, now, tuple(name.value for name in fields), inbound.envelope.time))
     return now
 

@@ -107,9 +107,9 @@ class SerializedChildChanged(PreSerialized, ChildChanged):
 
 
 def snapshot(file: ChildFile, reviews: int) -> ChildChanged:
-    known, silent = file.datasets
+    datasets, silent = file.datasets
     claims = file.resolved.claims if file.resolved is not None else ()
-    found: dict[str, Any] = {
+    content: dict[str, Any] = {
         "child": file.child,
         "number": file.number,
         "child_version": file.version,
@@ -131,12 +131,12 @@ def snapshot(file: ChildFile, reviews: int) -> ChildChanged:
             }
             for claim, chosen in claims
         ],
-        "sources": known,
+        "sources": datasets,
         "silent_sources": silent,
         "open_reviews": reviews,
     }
     # asyncpg's UUID is a class of its own, which orjson does not write.
-    return SerializedChildChanged.of(orjson.dumps(found, default=str), child=file.child)
+    return SerializedChildChanged.of(orjson.dumps(content, default=str), child=file.child)
 
 
 def finding_assigned(event: FindingReported, place: store.CurrentFile, county: County) -> FindingAssigned:

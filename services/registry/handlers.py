@@ -57,8 +57,8 @@ async def on_records(batch: Batch[Event], tx: Tx, *, vault: Vault) -> list[Outbo
     for inbound in batch.events:
         if isinstance(inbound.event, RecordRead | RecordDisappeared):
             work.records.add(inbound.event.record)
-    known = await work.stored_contents()
-    read = await run_in_thread(len(batch.events), _read_rows, batch.events, known, vault)
+    contents = await work.stored_contents()
+    read = await run_in_thread(len(batch.events), _read_rows, batch.events, contents, vault)
     for reading, _ in read.values():
         if reading.evidence is not None:
             work.incoming.append(reading.evidence)
@@ -116,7 +116,7 @@ def _bypassing_coalescing(batch: Batch[Event], child_files: ChildFiles) -> set[U
 
 
 def _read_rows(
-    events: Sequence[InboundEvent[Event]], known: dict[UUID, str], vault: Vault
+    events: Sequence[InboundEvent[Event]], contents: dict[UUID, str], vault: Vault
 ) -> dict[int, tuple[Reading, Identity]]:
     """Return rows by their index in the batch. ``known`` holds the content of records as they were last read."""
     read: dict[int, tuple[Reading, Identity]] = {}
@@ -124,11 +124,11 @@ def _read_rows(
         event = inbound.event
         if not isinstance(event, RecordRead):
             continue
-        if known.get(event.record) == event.content:
+        if contents.get(event.record) == event.content:
             # The row has not changed since it was last read: its identity need not be opened.
             read[n] = _reading(event, None), {}
             continue
-        known.pop(event.record, None)
+        contents.pop(event.record, None)
         evidence, identity = _unseal(event, vault)
         read[n] = _reading(event, evidence), identity
     return read
@@ -209,10 +209,10 @@ async def on_actions(batch: Batch[Event], tx: Tx, *, vault: Vault) -> list[Outbo
         if event.proposal is not None and event.verb in (Verb.CONFIRM, Verb.DECLINE)
     }
     reviews = await store.reviews(tx, answered)
-    deciding_units = {one: unit for one, (_, unit) in reviews.items()}
+    deciding_units = {review: unit for review, (_, unit) in reviews.items()}
     work = _unit_of_work(batch, tx, vault)
     work.with_findings = True
-    work.answered_reviews = {one: review for one, (review, _) in reviews.items()}
+    work.answered_reviews = {review_id: review for review_id, (review, _) in reviews.items()}
     for _, _, event in mine:
         ends = {event.child, event.other} - {None}
         if event.proposal is not None and event.proposal in reviews:
@@ -289,17 +289,17 @@ async def on_findings(batch: Batch[Event], tx: Tx, *, vault: Vault) -> list[Outb
     if not reported:
         return []
     named = await store.current_files(tx, {event.child for _, event in reported if event.child is not None})
-    known = {child for child, place in named.items() if not place.destroyed}
+    existing = {child for child, place in named.items() if not place.destroyed}
     assigned = await store.finding_assignments(tx, {event.finding for _, event in reported})
-    strangers = [event for _, event in reported if event.finding not in assigned and event.child not in known]
+    strangers = [event for _, event in reported if event.finding not in assigned and event.child not in existing]
     candidates = await _candidates(tx, ChildNumbers(batch.county.code, vault.child_number), strangers)
     to_assign = {finding: FindingAssignment(file.child, named=False) for finding, file in candidates.items()}
     for _, event in reported:
-        if event.child is not None and event.child in known and event.finding not in assigned:
+        if event.child is not None and event.child in existing and event.finding not in assigned:
             to_assign.setdefault(event.finding, FindingAssignment(event.child, named=True))
     await store.assign_findings(tx, to_assign)
     assigned_now = assigned | await store.finding_assignments(tx, to_assign)
-    current = await store.current_files(tx, {one.child for one in assigned_now.values()})
+    current = await store.current_files(tx, {assignment.child for assignment in assigned_now.values()})
 
     to_publish: list[tuple[InboundEvent[Event], ChildFile]] = []
     emitted: list[OutboundEvent] = []
@@ -310,11 +310,15 @@ async def on_findings(batch: Batch[Event], tx: Tx, *, vault: Vault) -> list[Outb
             to_publish.append((inbound, file))
             current[child] = store.CurrentFile(child, file.number, file.state, None)
         place = current[child]
-        if event.child is not None and event.child not in known:
+        if event.child is not None and event.child not in existing:
             emitted.append(inbound.emit(action_refused(event, None, Verb.REPORT, "unknown_child")))
         emitted.append(inbound.emit(finding_assigned(event, place, batch.county)))
     await _insert_candidates(batch, tx, [file for _, file in to_publish])
-    readable = {finding: one.child for finding, one in assigned_now.items() if not current[one.child].destroyed}
+    readable = {
+        finding: assignment.child
+        for finding, assignment in assigned_now.items()
+        if not current[assignment.child].destroyed
+    }
     await _store_findings(tx, vault, [event for _, event in reported if event.finding in readable], readable)
     emitted += [inbound.emit(snapshot(file, 0)) for inbound, file in to_publish]
     # The identity in a finding about a child on file may complete what an agency was given.
@@ -324,7 +328,7 @@ async def on_findings(batch: Batch[Event], tx: Tx, *, vault: Vault) -> list[Outb
         for inbound, event in reported
         if event.has_identity and event.finding in readable and readable[event.finding] not in new
     }
-    changed |= {one: changed[top] for one, top in (await store.merge_trees(tx, changed)).items()}
+    changed |= {child: changed[top] for child, top in (await store.merge_trees(tx, changed)).items()}
     return emitted + await disclosures.reseal(batch, tx, changed, vault=vault)
 
 
@@ -389,9 +393,13 @@ async def on_day(page: DayPage, tx: Tx) -> DayPageResult:
     """
     after = UUID(page.resume) if page.resume is not None else UUID(int=0)
     rows = await store.withdrawn_disclosures(tx, page.index, after, page.limit)
-    gone = [disclosures.tombstone(one.referral, unit, one.restricted) for one in rows for unit in one.withdrawn_from]
+    gone = [
+        disclosures.tombstone(disclosure.referral, unit, disclosure.restricted)
+        for disclosure in rows
+        for unit in disclosure.withdrawn_from
+    ]
     emitted = [disclosures.with_sensitivity(page.emit(tombstone), tombstone) for tombstone in gone]
-    await store.clear_withdrawn(tx, [one.referral for one in rows])
+    await store.clear_withdrawn(tx, [disclosure.referral for disclosure in rows])
     return DayPageResult(emitted, str(rows[-1].referral) if len(rows) == page.limit else None)
 
 

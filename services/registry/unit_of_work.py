@@ -36,16 +36,16 @@ def holder_rank(county: County) -> Holder:
     ranks: dict[tuple[FactName, str], int] = {}
 
     def rank(name: FactName, unit: str) -> int:
-        known = ranks.get((name, unit))
-        if known is None:
+        position = ranks.get((name, unit))
+        if position is None:
             holders = county.holders.get(name, ())
-            known = len(holders)
+            position = len(holders)
             for place, holder in enumerate(holders):
                 if holder == unit or (holder == TOWNSHIP and unit in townships):
-                    known = place
+                    position = place
                     break
-            ranks[name, unit] = known
-        return known
+            ranks[name, unit] = position
+        return position
 
     return rank
 
@@ -133,7 +133,7 @@ class UnitOfWork:
     async def stored_contents(self) -> dict[UUID, str]:
         """Return the keyed hash of each needed record's content as it was last read."""
         await self._load_records(self.records)
-        return {record: one.assignment.content for record, one in self._assignments.items()}
+        return {record: stored.assignment.content for record, stored in self._assignments.items()}
 
     async def decide(self, many: int, apply: Callable[[ChildFiles], None]) -> ChildFiles:
         """Load what is needed and apply ``many`` events; if they need more, load it and apply them again."""
@@ -194,7 +194,7 @@ class UnitOfWork:
                 self._loaded |= found_files
                 self._not_on_file |= missing - found_files.keys()
                 self.children |= {
-                    one.file.absorbed_by for one in found_files.values() if one.file.absorbed_by is not None
+                    loaded.file.absorbed_by for loaded in found_files.values() if loaded.file.absorbed_by is not None
                 }
             if await run_in_thread(len(self._loaded), self._discard_outdated):
                 continue
@@ -214,10 +214,10 @@ class UnitOfWork:
                 return
 
     async def _load_records(self, records: set[UUID]) -> None:
-        found = await store.assignments(self.tx, records)
+        stored_assignments = await store.assignments(self.tx, records)
         self._looked_up |= records
-        self._assignments |= found
-        self.children |= {one.assignment.child for one in found.values()}
+        self._assignments |= stored_assignments
+        self.children |= {stored.assignment.child for stored in stored_assignments.values()}
 
     def _blocking_keys_needed(self) -> set[Hash]:
         """Return blocking keys of the rows of this batch, and of loaded records that only a guardian's number links."""
@@ -256,14 +256,14 @@ class UnitOfWork:
     def _discard_outdated(self) -> bool:
         """Discard what another transaction changed after it was read and before its file was locked."""
         again = False
-        for record, one in list(self._assignments.items()):
-            locked = self._loaded.get(one.assignment.child)
-            if locked is not None and locked.file.version != one.child_version:
+        for record, stored in list(self._assignments.items()):
+            locked = self._loaded.get(stored.assignment.child)
+            if locked is not None and locked.file.version != stored.child_version:
                 del self._assignments[record]
                 self._looked_up.discard(record)
                 again = True
-        for key, found in list(self._index_hits.items()):
-            for child, version in found.items():
+        for key, hits in list(self._index_hits.items()):
+            for child, version in hits.items():
                 locked = self._loaded.get(child)
                 if locked is not None and locked.file.version != version:
                     del self._index_hits[key]
@@ -272,8 +272,8 @@ class UnitOfWork:
         return again
 
     async def _child_files(self) -> ChildFiles:
-        assignments = {record: one.assignment for record, one in self._assignments.items()} | self._members
-        reviewed = {child for child, one in self._loaded.items() if one.file.reviewed}
+        assignments = {record: stored.assignment for record, stored in self._assignments.items()} | self._members
+        reviewed = {child for child, loaded in self._loaded.items() if loaded.file.reviewed}
         self._reviews = await store.reviews_of(self.tx, reviewed)
         groups = {assignment.evidence.must_link for assignment in assignments.values()} - {None}
         cannot_link = await store.cannot_links(self.tx, {group for group in groups if group is not None})
@@ -289,11 +289,11 @@ class UnitOfWork:
             new_review_id=self.vault.new_review_id,
             similar=self._similar,
             event_id=lambda n: str(self.envelope_of(n).id),
-            files={child: one.file for child, one in self._loaded.items()},
+            files={child: loaded.file for child, loaded in self._loaded.items()},
             foundings={child: founding for child, founding in self._foundings.items() if founding is not None},
             not_on_file=set(self._not_on_file),
             assignments=assignments,
-            index_hits={key: set(found) for key, found in self._index_hits.items()},
+            index_hits={key: set(hits) for key, hits in self._index_hits.items()},
             reviews=self.answered_reviews | self._reviews,
             cannot_link=cannot_link,
             findings=dict(self._findings),
@@ -310,9 +310,9 @@ class UnitOfWork:
 
     async def _load_names(self, wanted: Iterable[UUID]) -> None:
         """Load names in plain text, for the few that hashes cannot compare."""
-        found = await store.record_identities(self.tx, list(wanted))
+        identities = await store.record_identities(self.tx, list(wanted))
         for record in wanted:
-            stored = found.get(record)
+            stored = identities.get(record)
             identity = self._decrypt(stored) if stored is not None else {}
             self._stored_names[record] = identity.get(IdentityField.NAME, "")
 
@@ -396,7 +396,7 @@ class UnitOfWork:
         """Hash a snapshot's content. A claim's newer date alone is no change, unless the date is part of the fact."""
         resolved = file.resolved
         assert resolved is not None
-        known, silent = file.datasets
+        datasets, silent = file.datasets
         content = [
             file.state,
             file.absorbed_by,
@@ -407,7 +407,7 @@ class UnitOfWork:
                 for claim, chosen in resolved.claims
             ],
             resolved.days,
-            known,
+            datasets,
             silent,
             reviews,
         ]
@@ -415,7 +415,7 @@ class UnitOfWork:
         return self.vault.hash("snapshot", orjson.dumps(content, default=str).decode())
 
     async def _save_records(self, child_files: ChildFiles) -> None:
-        before = {record: one.assignment for record, one in self._assignments.items()} | self._members
+        before = {record: stored.assignment for record, stored in self._assignments.items()} | self._members
         rekeyed = {
             record
             for record in child_files.reassigned
@@ -430,7 +430,7 @@ class UnitOfWork:
         made: dict[UUID, bytes] = {}
         new, changed = await run_in_thread(len(self.identities), self._encrypt_records, child_files, stored, made)
         moved: list[tuple[UUID, RecordAssignment, bool, bytes | None]] = []
-        for record in sorted(child_files.reassigned - self.identities.keys(), key=lambda one: one.bytes):
+        for record in sorted(child_files.reassigned - self.identities.keys(), key=lambda record_id: record_id.bytes):
             assignment = child_files.assignments[record]
             again = None
             if record in stored:
@@ -484,7 +484,7 @@ class UnitOfWork:
         if not moved:
             return
         stored = await store.finding_identities(self.tx, moved)
-        wanted = {one.child for one in stored.values()} | set(moved.values())
+        wanted = {identity.child for identity in stored.values()} | set(moved.values())
         wrapped = await store.child_keys(self.tx, wanted)
         self._child_keys |= {
             child: self.vault.key(child, key) for child, key in wrapped.items() if child not in self._child_keys
@@ -493,9 +493,9 @@ class UnitOfWork:
         rows: list[tuple[UUID, UUID, bytes | None]] = []
         for finding, child in sorted(moved.items()):
             encrypted = None
-            found = stored.get(finding)
-            if found is not None and found.child in self._child_keys:
-                identity = decrypt(self._child_keys[found.child], finding, found.identity)
+            stored_identity = stored.get(finding)
+            if stored_identity is not None and stored_identity.child in self._child_keys:
+                identity = decrypt(self._child_keys[stored_identity.child], finding, stored_identity.identity)
                 encrypted = encrypt(self._key_to_encrypt(child, made), finding, identity)
             rows.append((finding, child, encrypted))
         await store.insert_child_keys(self.tx, made)
@@ -517,11 +517,11 @@ class UnitOfWork:
                 case Reassignment(child, origin, reason, _, records, by):
                     who = (self.envelope_of(n).on, None, None) if by is None else (by.on, by.unit, by.role)
                     handed.append((self.envelope_of(n).id, child, origin, reason, list(records), *who))
-        changed = [one for one in child_files.reviews.values() if self._reviews.get(one.review) != one]
+        changed = [review for review in child_files.reviews.values() if self._reviews.get(review.review) != review]
         await store.save_reviews(
             self.tx,
             # The day is stored for new reviews only; each of those was requested or resolved in this batch.
-            [(one, asked_on.get(one.review, date.min)) for one in changed],
+            [(review, asked_on.get(review.review, date.min)) for review in changed],
             self.county.lead_unit,
         )
         await store.save_resolutions(self.tx, answers)

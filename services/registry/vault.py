@@ -202,7 +202,7 @@ def decrypt(key: ChildKey, belongs_to: UUID, encrypted: bytes) -> Identity:
 _FIELDS = {field_.value: field_ for field_ in IdentityField}
 
 
-def _identity(found: Any) -> Identity:
-    if not isinstance(found, dict):
+def _identity(content: Any) -> Identity:
+    if not isinstance(content, dict):
         raise ValueError("no object of identity fields")
-    return {_FIELDS[name]: str(text) for name, text in found.items() if name in _FIELDS and text not in (None, "")}
+    return {_FIELDS[name]: str(text) for name, text in content.items() if name in _FIELDS and text not in (None, "")}

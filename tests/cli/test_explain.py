@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from cli.explain import FactsUnreadable, claims_in, explain, how_to_write
+from cli.explain import explain
+from cli.facts_file import FactsUnreadable, claims_in, how_to_write
 from cli.main import app
 from contracts.vocabulary import FactName
 from services.eligibility import labels

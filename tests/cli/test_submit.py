@@ -12,7 +12,7 @@ import pytest
 from openpyxl.utils.datetime import CALENDAR_MAC_1904
 from typer.testing import CliRunner
 
-from cli import actions, submit
+from cli import action_sender, submit
 from cli.main import app
 from cli.session import CommandError, Session
 from client.kafka_client import Record
@@ -103,7 +103,7 @@ def clients(monkeypatch: pytest.MonkeyPatch) -> list[Client]:
             opened.append(Client(user))
             yield opened[-1]
 
-    monkeypatch.setattr(actions, "Session", FakeSession)
+    monkeypatch.setattr(action_sender, "Session", FakeSession)
     monkeypatch.setattr(submit, "Session", FakeSession)
     return opened
 

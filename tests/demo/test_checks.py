@@ -9,14 +9,15 @@ import pytest
 
 from client.kafka_client import Record
 from demo.checks import privacy
-from demo.checks.outcome import Outcome, check
+from demo.checks.outcome import Outcome
+from demo.checks.suite import check
 from demo.data.identities import with_check
 
 PLAIN = (
     "demo.actors.department",
     "demo.actors.agency",
     "demo.actors.county_staff",
-    "demo.checks.outcome",
+    "demo.checks.suite",
     "demo.checks.privacy",
 )
 

@@ -14,14 +14,13 @@ from contracts.vocabulary import NUMBER_BOUNDS, Answer, FactName
 from services.eligibility.domain.assessment import assess, withdrawn_assessment
 from services.eligibility.domain.divisions import PlaceRelation, is_outside, relate, same_township
 from services.eligibility.domain.facts import NUMBERS, Claim, UnreadableFact, parse_facts
+from services.eligibility.events import child_assessed, serialize_answers
 from services.eligibility.mapping import (
     parse_claims,
     rule_basis,
     rule_parameters,
-    serialize_answers,
     serialize_claims,
     to_claims,
-    to_event,
 )
 from tests.county import a_county, demo_county
 from tests.eligibility.conftest import child_id
@@ -121,7 +120,7 @@ def test_everything_in_an_assessment_arrives_in_the_event() -> None:
             assessment, case.county, state="on_file", absorbed_by=None, absorbs=(), residence="341722100"
         )
 
-        written = to_event(child_id(1), 7, 2, case.on, content)
+        written = child_assessed(child_id(1), 7, 2, case.on, content)
         event = ChildAssessed.model_validate_json(written.encoded())
 
         assert (written.key, written.kind, written.topic_name) == (event.key, event.kind, event.topic_name)

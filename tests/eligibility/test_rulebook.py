@@ -8,7 +8,6 @@ from typing import TypeVar
 
 import pytest
 
-from contracts.registry import FACT_TYPES
 from contracts.vocabulary import FactName, FindingCode
 from county.citations import PolicyText
 from services.eligibility import labels
@@ -108,13 +107,6 @@ def test_no_rule_reads_the_clock_or_imports_from_outside_the_domain() -> None:
     assert [module for module, _ in _nodes(ast.Import)] == []
     clocks = {"today", "now", "utcnow", "time_ns", "monotonic"}
     assert {node.attr for _, node in _nodes(ast.Attribute)} & clocks == set()
-
-
-def test_the_domain_defines_facts_as_the_contract_does() -> None:
-    kinds = {"date": facts.DATES, "number": facts.NUMBERS, "code": facts.CODES, "bool": facts.FLAGS}
-    for name, kind in FACT_TYPES.items():
-        assert name in kinds[kind]
-        assert sum(name in names for names in kinds.values()) == 1
 
 
 # ---------------------------------------------------------------- what it states

@@ -71,7 +71,7 @@ GUARDS = [
     Guard(
         "contracts: a published event is not removed",
         "contracts/schemas.py",
-        '            found.append(f"{kind}: was published and is gone")\n',
+        '            changes.append(f"{kind}: was published and is gone")\n',
         "",
         _SCHEMAS + "test_a_released_contract_stays_binding_whatever_happens_to_the_files",
     ),

@@ -644,7 +644,7 @@ GUARDS = [
     ),
     Guard(
         "intake: a call is recorded in the county's time",
-        "cli/actions.py",
+        "cli/action_fields.py",
         "local.replace(tzinfo=COUNTY_TIME)",
         "local",
         _COMMANDS + "test_a_call_is_recorded_in_the_countys_time",

@@ -105,7 +105,7 @@ GUARDS = [
     Guard(
         "registry: records that could link are loaded beyond direct neighbours",
         _DOMAIN + "child_files.py",
-        "                    if one.number is None:\n                        keys |= one.guardian_ids\n",
+        "                    if evidence.number is None:\n                        keys |= evidence.guardian_ids\n",
         "",
         _RECORDS + "test_who_belonged_to_a_corrected_row_joins_the_other_file_that_it_fits",
     ),
@@ -133,14 +133,14 @@ GUARDS = [
     Guard(
         "registry: the same evidence is reviewed once",
         _DOMAIN + "child_files.py",
-        '            if found.state == "open" or (',
+        '            if review.state == "open" or (',
         "            if (",
         _RECORDS + "test_the_same_evidence_is_reviewed_once",
     ),
     Guard(
         "registry: a declined review is not requested again for the same evidence",
         _DOMAIN + "child_files.py",
-        "set(evidence) <= set(found.evidence)",
+        "set(evidence) <= set(review.evidence)",
         "not evidence",
         _PERSONS + "test_a_declined_review_is_not_requested_again_for_the_same_evidence",
     ),
@@ -239,8 +239,8 @@ GUARDS = [
     Guard(
         "registry: a row that is as it was is not opened again",
         _REGISTRY + "handlers.py",
-        "        if known.get(event.record) == event.content:\n",
-        "        if known.get(event.record) is None and event.content is None:\n",
+        "        if contents.get(event.record) == event.content:\n",
+        "        if contents.get(event.record) is None and event.content is None:\n",
         _RECORDS + "test_a_row_that_is_as_it_was_is_not_opened_again",
     ),
     Guard(
@@ -275,7 +275,8 @@ GUARDS = [
     Guard(
         "registry: a review is resolved once",
         _DOMAIN + "child_files.py",
-        '            self._add_outcome(n, ActionRefusal(found.child, "already_settled"))\n            return None\n',
+        '            self._add_outcome(n, ActionRefusal(under_review.child, "already_settled"))\n'
+        "            return None\n",
         "            pass\n",
         _PERSONS + "test_a_review_is_resolved_once",
     ),
@@ -303,23 +304,23 @@ GUARDS = [
     Guard(
         "registry: a review follows its file into a merge",
         _DOMAIN + "child_files.py",
-        "        for found in self._reviews_of(other):\n            self._readdress(found)\n",
+        "        for review in self._reviews_of(other):\n            self._readdress(review)\n",
         "",
         _PERSONS + "test_a_review_follows_its_file_into_a_merge",
     ),
     Guard(
         "registry: a review goes back to its file when a merge is undone",
         _DOMAIN + "child_files.py",
-        "            for found in self._reviews_of(stays):\n                self._readdress(found)\n",
+        "            for review in self._reviews_of(stays):\n                self._readdress(review)\n",
         "",
         _PERSONS + "test_equal_reviews_of_two_files_stay_with_each_when_a_merge_is_undone",
     ),
     Guard(
         "registry: a declined review is not requested again when a merge is undone",
         _DOMAIN + "child_files.py",
-        "            for found in self._reviews_of(stays):\n                self._readdress(found)\n",
-        '            for found in self._reviews_of(stays):\n                if found.state == "open":\n'
-        "                    self._readdress(found)\n",
+        "            for review in self._reviews_of(stays):\n                self._readdress(review)\n",
+        '            for review in self._reviews_of(stays):\n                if review.state == "open":\n'
+        "                    self._readdress(review)\n",
         _PERSONS + "test_a_declined_review_is_not_requested_again_when_a_merge_is_undone",
     ),
     Guard(
@@ -332,7 +333,7 @@ GUARDS = [
     Guard(
         "registry: who was seen is remembered of the file that was named",
         _DOMAIN + "child_files.py",
-        "            confirmed=tuple(one for one in file.confirmed if one not in tree),\n",
+        "            confirmed=tuple(kept for kept in file.confirmed if kept not in tree),\n",
         "",
         _PERSONS + "test_who_was_seen_is_remembered_of_the_file_that_was_named",
     ),
@@ -361,7 +362,7 @@ GUARDS = [
     Guard(
         "registry: a finding that names nobody on file is about a candidate of the registry's own",
         _REGISTRY + "handlers.py",
-        "event.finding not in assigned and event.child not in known]\n",
+        "event.finding not in assigned and event.child not in existing]\n",
         "event.finding not in assigned and event.child is None]\n",
         _FINDINGS + "test_a_finding_that_names_an_unknown_child_is_never_lost",
     ),
@@ -397,8 +398,8 @@ GUARDS = [
     Guard(
         "registry: its tombstone is where it was",
         _REGISTRY + "handlers.py",
-        "disclosures.tombstone(one.referral, unit, one.restricted)",
-        "disclosures.tombstone(one.referral, unit, False)",
+        "disclosures.tombstone(disclosure.referral, unit, disclosure.restricted)",
+        "disclosures.tombstone(disclosure.referral, unit, False)",
         _DISCLOSURES + "test_what_is_restricted_is_sealed_to_the_second_key_on_a_topic_of_its_own",
     ),
     Guard(

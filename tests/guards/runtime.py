@@ -13,6 +13,7 @@ _PARTS = "tests/runtime/test_parts.py::"
 _LATER = "tests/runtime/test_later.py::"
 _LANE = "tests/runtime/test_lane.py::"
 _RELAY = "tests/runtime/test_relay.py::"
+_REST = "tests/runtime/test_rest.py::"
 _BROKERS = "tests/runtime/test_brokers.py::"
 _CHAIN = "tests/runtime/test_chain.py::"
 _LOGS = "tests/runtime/test_logs.py::"
@@ -71,15 +72,15 @@ GUARDS = [
     Guard(
         "runtime: an event that was applied is not applied again",
         "runtime/consume/sequence.py",
-        "        if sequence <= known.last_sequence:\n            return SequenceCheck.DUPLICATE\n",
+        "        if sequence <= state.last_sequence:\n            return SequenceCheck.DUPLICATE\n",
         "",
         _ONCE + "test_two_hops_apply_every_event_once_and_in_order_and_its_repetition_not_at_all",
     ),
     Guard(
         "runtime: events are applied in the order of their sequence numbers",
         "runtime/consume/sequence.py",
-        "if sequence > known.last_sequence + 1:",
-        "if sequence > known.last_sequence + 1_000_000:",
+        "if sequence > state.last_sequence + 1:",
+        "if sequence > state.last_sequence + 1_000_000:",
         _READER + "test_what_comes_too_early_is_taken_when_its_turn_comes",
     ),
     Guard(
@@ -112,24 +113,24 @@ GUARDS = [
     ),
     Guard(
         "runtime: a failing event is looked for by halving",
-        "runtime/consume/partition.py",
+        "runtime/consume/handling.py",
         "        middle = len(events) // 2\n",
-        "        for one in events:\n            self._park(work, one, raws[one.offset], OSError())\n"
+        "        for one in events:\n            self._park(attempt, one, raws[one.offset], OSError())\n"
         "        return []\n        middle = 0\n",
         _PARKING + "test_one_bad_event_parks_its_name_in_order_and_no_other[unprocessable]",
     ),
     Guard(
         "runtime: what follows a parked event queues behind it",
-        "runtime/consume/partition.py",
-        "held = work.parked.parked_among(*self._keys(read)) if work.parked.keys else None",
-        "held = None",
+        "runtime/consume/handling.py",
+        "parked_key = attempt.parked.parked_among(*self._keys(read)) if attempt.parked.keys else None",
+        "parked_key = None",
         _PARKING + "test_one_bad_event_parks_its_name_in_order_and_no_other[unprocessable]",
     ),
     Guard(
         "runtime: within its own batch too",
-        "runtime/consume/partition.py",
-        "            held = work.parked.parked_among(*self._keys(event))\n",
-        "            held = None\n",
+        "runtime/consume/handling.py",
+        "            parked_key = attempt.parked.parked_among(*self._keys(event))\n",
+        "            parked_key = None\n",
         _PARKING + "test_one_bad_event_parks_its_name_in_order_and_no_other[bug]",
     ),
     Guard(
@@ -198,15 +199,15 @@ GUARDS = [
     Guard(
         "runtime: a topic that was deleted and created again is detected",
         "runtime/consume/cursor_check.py",
-        "if found.topic_id != topic_id:",
-        "if found.partitions < 0:",
+        "if described.topic_id != topic_id:",
+        "if described.partitions < 0:",
         _WATCH + "test_a_topic_made_anew_halts_its_partitions",
     ),
     Guard(
         "runtime: a changed number of partitions is detected",
         "runtime/consume/cursor_check.py",
-        "if found.partitions != partitions:",
-        "if found.partitions < 0:",
+        "if described.partitions != partitions:",
+        "if described.partitions < 0:",
         _PARTS + "test_a_partition_that_is_no_longer_what_it_was_says_why",
     ),
     Guard(
@@ -220,8 +221,8 @@ GUARDS = [
     Guard(
         "runtime: a partition waits until its day is complete",
         "runtime/consume/partition.py",
-        "        if work.completes_day:\n            self._owner.block(self.topic, self.partition)\n",
-        "        if work.completes_day:\n            self._context.days_changed.set()\n",
+        "        if attempt.completes_day:\n            self._owner.block(self.topic, self.partition)\n",
+        "        if attempt.completes_day:\n            self._context.days_changed.set()\n",
         _DAYS + "test_what_follows_the_mark_waits_for_the_days_work",
     ),
     Guard(
@@ -283,7 +284,7 @@ GUARDS = [
     ),
     Guard(
         "runtime: what fails while a message is read is the message's own",
-        "runtime/consume/partition.py",
+        "runtime/consume/reading.py",
         "        except MemoryError:\n            raise\n        except Exception as error:",
         "        except LookupError as error:",
         _LANE + "test_whatever_fails_while_a_message_is_read_is_that_messages_own",
@@ -312,9 +313,9 @@ GUARDS = [
     Guard(
         "runtime: events are written in the transaction of the state",
         "runtime/consume/partition.py",
-        '                await context.outbox.write(session, cursor["producer_id"], work.rows)\n',
+        "                await context.outbox.write(session, producer_id, attempt.rows)\n",
         "                async with context.pool.acquire() as other, other.transaction():\n"
-        '                    await context.outbox.write(other, cursor["producer_id"], work.rows)\n',
+        "                    await context.outbox.write(other, producer_id, attempt.rows)\n",
         _ONCE + "test_a_process_killed_there_loses_and_doubles_nothing[before_commit]",
     ),
     Guard(
@@ -328,7 +329,7 @@ GUARDS = [
     Guard(
         "runtime: the five services apply every event once",
         "runtime/consume/sequence.py",
-        "        if sequence <= known.last_sequence:\n            return SequenceCheck.DUPLICATE\n",
+        "        if sequence <= state.last_sequence:\n            return SequenceCheck.DUPLICATE\n",
         "",
         _CHAIN + "test_whatever_dies_on_the_way_the_same_comes_out_of_the_chain",
     ),
@@ -378,9 +379,44 @@ GUARDS = [
     Guard(
         "runtime: a relay on standby is not woken by its own process's events",
         "runtime/publish/relay.py",
-        "await self._pause(self._stopping, _STANDBY)",
-        "await self._pause(self._wake, _STANDBY)",
+        "                self._wake.clear()\n                await",
+        "                self._wake.clear()\n                until = 0.0\n                await",
         _RELAY + "test_who_stands_by_is_not_woken_by_what_it_says_itself",
+    ),
+    Guard(
+        "runtime: the active relay is notified of what another process has written",
+        "runtime/publish/relay.py",
+        "                await session.execute(sql.NOTIFY, self._channel)",
+        "                pass",
+        _RELAY + "test_a_relay_publishes_at_once_what_another_process_has_written",
+    ),
+    Guard(
+        "runtime: at rest the broker holds requests",
+        "runtime/consume/group.py",
+        "        self._set_fetch_wait(kafka)\n        linger",
+        "        linger",
+        _REST + "test_at_rest_the_broker_holds_a_request_until_there_is_a_record",
+    ),
+    Guard(
+        "runtime: a record ends the rest",
+        "runtime/consume/group.py",
+        "        if many:\n            self._active_at = time.monotonic()\n",
+        "",
+        _REST + "test_after_a_record_requests_are_short_again",
+    ),
+    Guard(
+        "runtime: a seek ends the rest",
+        "runtime/consume/group.py",
+        "        self._end_rest()\n        self._worker",
+        "        self._worker",
+        _REST + "test_a_seek_or_an_assignment_ends_the_rest",
+    ),
+    Guard(
+        "runtime: a partition that waits for a day keeps its group from resting",
+        "runtime/consume/group.py",
+        "self.assigned <= settled and ",
+        "",
+        _REST + "test_a_group_with_a_partition_that_waits_for_a_day_is_not_at_rest",
     ),
     Guard(
         "runtime: processes share the units' topics",
@@ -427,8 +463,8 @@ GUARDS = [
     Guard(
         "runtime: a relay that is on standby again is not failing",
         "runtime/publish/relay.py",
-        "            await self._pause(self._stopping, _STANDBY)\n            self._reset_failures(backoff)\n",
-        "            await self._pause(self._stopping, _STANDBY)\n",
+        "            await self._stand_by(session)\n            self._reset_failures(backoff)\n",
+        "            await self._stand_by(session)\n",
         _RELAY + "test_who_stands_by_again_is_no_longer_failing",
     ),
     Guard(
@@ -511,8 +547,8 @@ GUARDS = [
     Guard(
         "runtime: a replay decides for the current day",
         "runtime/consume/partition.py",
-        'work = BatchAttempt(raws, facts["day"], facts["now"]',
-        'work = BatchAttempt(raws, None, facts["now"]',
+        'attempt = BatchAttempt(raws, facts["day"], facts["now"]',
+        'attempt = BatchAttempt(raws, None, facts["now"]',
         _LANE + "test_what_is_replayed_is_decided_for_today",
     ),
     Guard(
@@ -567,15 +603,15 @@ GUARDS = [
     Guard(
         "runtime: a library's log line does not contain a failure's message",
         "runtime/observe/logs.py",
-        '        event["event"] = _unsaid(str(event["event"]), error)\n',
+        '        event["event"] = _without_error_text(str(event["event"]), error)\n',
         "",
         _LOGS + "test_what_failed_is_told_by_type_and_place_without_its_message",
     ),
     Guard(
         "runtime: a reason contains no column name of the sender",
         "runtime/consume/decode.py",
-        'str(part) if isinstance(part, int) or part in known else "*"',
-        'str(part) if known else "*"',
+        'str(part) if isinstance(part, int) or part in field_names else "*"',
+        'str(part) if field_names else "*"',
         _READER + "test_why_an_event_cannot_be_read_repeats_nothing_that_came_with_it",
     ),
     Guard(
@@ -608,9 +644,9 @@ GUARDS = [
     ),
     Guard(
         "runtime: what was kept back is said before the day ends",
-        "runtime/consume/partition.py",
-        "while work.completes_day or not work.raws:",
-        "while not work.raws:",
+        "runtime/consume/coalescing.py",
+        "while attempt.completes_day or not attempt.raws:",
+        "while not attempt.raws:",
         _LATER + "test_a_day_ends_when_all_is_said_that_was_kept_back_in_it",
     ),
     Guard(
@@ -664,9 +700,9 @@ GUARDS = [
     ),
     Guard(
         "runtime: before a day ends the older is said first",
-        "runtime/consume/partition.py",
-        "work.rows = kept + work.rows",
-        "work.rows = work.rows + kept",
+        "runtime/consume/coalescing.py",
+        "attempt.rows = flushed + attempt.rows",
+        "attempt.rows = attempt.rows + flushed",
         _LATER + "test_before_a_day_ends_the_older_is_said_first",
     ),
     Guard(

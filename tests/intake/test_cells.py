@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts.registry import FACT_TYPES
-from contracts.vocabulary import FactName, IdentityField
+from contracts.vocabulary import FACT_TYPES, FactName, IdentityField
 from services.intake.domain import cells, fields, row
 from services.intake.domain.divisions import Divisions
 from services.intake.domain.problem import TEXTS, CellRejected, Problem

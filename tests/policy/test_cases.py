@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from cli.explain import apply_county_changes, claims_in, read_facts_file
+from cli.facts_file import apply_county_changes, claims_in, read_facts_file
 from contracts.county import County
 from services.eligibility import labels
 from services.eligibility.domain.assessment import RULEBOOK, Assessment, RuleResult, assess

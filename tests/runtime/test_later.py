@@ -10,6 +10,7 @@ from runtime import Batch, OutboundEvent, Service, Tx, partition_of
 from runtime.consume.attempt import BatchAttempt
 from runtime.consume.group import BULK_IDLE_SECONDS, COALESCE_SECONDS
 from runtime.consume.partition import PartitionProcessor
+from runtime.consume.reading import BatchReader
 from runtime.handlers import InboundEvent
 from runtime.observe.failpoints import EXIT_CODE
 from tests.runtime import model
@@ -118,13 +119,13 @@ async def test_before_a_day_ends_the_older_is_said_first(
 ) -> None:
     """The batch that ends the day has something newer itself."""
     await lane.apply([put(world, 0, "a")], more_to_come=True)
-    read = PartitionProcessor._read
+    read = BatchReader._read
 
-    def marked(self: PartitionProcessor, raw: Any, work: BatchAttempt, *more: Any) -> bool:
-        work.completes_day = read(self, raw, work, *more) or raw.offset == 1
-        return work.completes_day
+    def read_marked(self: BatchReader, raw: Any, attempt: BatchAttempt, *more: Any) -> bool:
+        attempt.completes_day = read(self, raw, attempt, *more) or raw.offset == 1
+        return attempt.completes_day
 
-    monkeypatch.setattr(PartitionProcessor, "_read", marked)
+    monkeypatch.setattr(BatchReader, "_read", read_marked)
     await lane.apply([put(world, 1, "a", what)], more_to_come=more)
     assert await said(service) == [("a", 0), ("a", 1)]
 
@@ -144,7 +145,7 @@ async def test_nothing_is_kept_of_what_was_not_committed(
 async def test_much_is_said_a_part_at_a_time(
     world: World, service: Service, lane: PartitionProcessor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runtime.consume.partition._FLUSH_ROWS", 3)
+    monkeypatch.setattr("runtime.consume.coalescing._FLUSH_ROWS", 3)
     await lane.apply([put(world, n, name) for n, name in enumerate("gfedcba")], more_to_come=True)
     assert await lane.apply(())
     assert await waiting(service) == ["d", "e", "f", "g"]
@@ -275,7 +276,7 @@ async def test_it_is_said_though_more_comes_when_it_was_kept_for_too_long(
     await consumer.drain()
     assert (await waiting(service), await said(service)) == (["a"], [])
     assert lane.coalescing_since is not None
-    lane.coalescing_since -= COALESCE_SECONDS
+    lane._coalescing.since = lane.coalescing_since - COALESCE_SECONDS
     consumer.flush_coalesced()
     await consumer.drain()
     assert (await waiting(service), await said(service)) == ([], [("a", 0)])

@@ -282,7 +282,7 @@ def test_a_partition_that_is_no_longer_what_it_was_says_why() -> None:
         return cursor_check.cursor_problem(found, **(values | changes))
 
     assert broken(Described("a", 4)) is None
-    assert "anew" in (broken(Described("b", 4)) or "")
+    assert "created again" in (broken(Described("b", 4)) or "")
     assert "8 partitions, not 4" in (broken(Described("a", 8)) or "")
     assert "10 is gone" in (broken(Described("a", 4), first_offset=11) or "")
     assert broken(Described("a", 4), first_offset=11, compacted=True) is None, "compaction takes what is replaced"

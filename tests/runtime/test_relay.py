@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -70,6 +70,7 @@ async def say(
         await service.context.outbox.write(
             session, list(service.context.producer_ids.values())[lane], service.context.outbox.rows(said)
         )
+    service.context.outbox_written.set()
 
 
 def on_topic(service: Service, world: World) -> tuple[list[int], int]:
@@ -186,7 +187,6 @@ async def test_who_stands_by_is_not_woken_by_what_it_says_itself(
     monkeypatch.setattr(asyncpg.Connection, "fetchval", counted)
     assert await world.database.fetchval(sql.TRY_LOCK, relay._LOCK_SPACE, service.name)
     await say(service, world)
-    service.context.outbox_written.set()
     relaying = asyncio.create_task(service.relay.run())
 
     async def thrice() -> bool:
@@ -199,6 +199,30 @@ async def test_who_stands_by_is_not_woken_by_what_it_says_itself(
     await published(service)
     service.relay.stop()
     await relaying
+
+
+async def test_a_relay_publishes_at_once_what_another_process_has_written(
+    service: Service,
+    service_with: Callable[..., Awaitable[Service]],
+    world: World,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is notified: it does not look for rows by itself within the time of this test."""
+    monkeypatch.setattr(relay, "_IDLE", 3600.0)
+    other = await service_with(ordinal=1)
+    relaying = asyncio.create_task(service.relay.run())
+
+    async def active() -> bool:
+        return service.relay.is_active
+
+    await eventually(active, what="it is active")
+    standing_by = asyncio.create_task(other.relay.run())
+    await say(other, world)
+    await published(service)
+    other.relay.stop()
+    service.relay.stop()
+    await asyncio.gather(relaying, standing_by)
+    assert sorted(on_topic(service, world)[0]) == [*range(MANY)]
 
 
 async def test_who_stands_by_again_is_no_longer_failing(

@@ -41,14 +41,14 @@ async def test_a_topic_made_anew_halts_its_partitions(world: World) -> None:
     world.flush()
     # The client loses its assignment with the topic, and says nothing: the watch looks at it all the same.
     reasons = await halted(alpha, world.partitions)
-    assert all("anew" in reason or "gone" in reason for reason in reasons)
+    assert all("created again" in reason or "gone" in reason for reason in reasons)
     assert await world.value("alpha", "select count(*) from audit where name = 'refilled'") == 0
     assert alpha.get("/health")[0] == 503
     await alpha.stop()
 
     again = world.start("alpha")
     reasons = await halted(again, world.partitions)
-    assert all("anew" in reason for reason in reasons), "a restart does not make it forget"
+    assert all("created again" in reason for reason in reasons), "a restart does not make it forget"
     assert await world.value("alpha", "select count(*) from audit where name = 'refilled'") == 0
 
 
@@ -71,7 +71,7 @@ async def test_a_topic_made_anew_is_told_though_its_assignment_is_gone(
 
     try:
         await eventually(halted, what="the partition is halted")
-        assert "anew" in consumer.halted[place]
+        assert "created again" in consumer.halted[place]
     finally:
         service.watchdog.stop()
         await watching

@@ -5,46 +5,14 @@ from dataclasses import dataclass
 from datetime import date
 from typing import NamedTuple
 
-from contracts.vocabulary import NUMBER_BOUNDS, SCHOOL_YEAR_FACTS, FactName
+from contracts.vocabulary import FACT_TYPES, NUMBER_BOUNDS, SCHOOL_YEAR_FACTS, FactName
 
 Value = bool | int | str
 
-DATES = frozenset(
-    {
-        FactName.BIRTH_DATE,
-        FactName.RESIDENCE_SINCE,
-        FactName.RESIDENCE_ENDED,
-        FactName.AWAY_SINCE,
-        FactName.RESIDENCE_PERMIT_SIGNED,
-        FactName.SCHOOL_SINCE,
-        FactName.HEALTH_LAST_CHECK,
-        FactName.DECEASED,
-    }
+DATES, NUMBERS, CODES, FLAGS = (
+    frozenset(name for name, kind in FACT_TYPES.items() if kind == wanted)
+    for wanted in ("date", "number", "code", "bool")
 )
-NUMBERS = frozenset(
-    {
-        FactName.SEX,
-        FactName.SCHOOL_GRADE,
-        FactName.SCHOOL_COUNT,
-        FactName.INSURED_YEAR,
-        FactName.DISABILITY_KIND,
-        FactName.DISABILITY_GRADE,
-    }
-)
-CODES = frozenset(
-    {
-        FactName.HUKOU_DIVISION,
-        FactName.RESIDENCE_DIVISION,
-        FactName.INSURED_DIVISION,
-        FactName.FATHER_STATUS,
-        FactName.MOTHER_STATUS,
-        FactName.GUARDIAN_STATUS,
-        FactName.SCHOOL_STATUS,
-        FactName.SCHOOL_STAGE,
-        FactName.VACCINATION_STATUS,
-    }
-)
-FLAGS = frozenset(FactName) - DATES - NUMBERS - CODES
 
 ARRIVALS = frozenset({FactName.RESIDENCE_SINCE, FactName.SCHOOL_SINCE, FactName.RESIDENCE_PERMIT_SIGNED})
 """Facts that prove residence since a day (policy part 3.1: registration, permit, school entry, statement)."""

@@ -30,7 +30,7 @@ def read_name(cell: Cell) -> str | None:
     if any(_is_unprintable(character) for character in text):
         raise CellRejected("name_unreadable_character")
     text = text.translate(_DOTS)
-    text = _BETWEEN_HAN.sub(lambda found: "·" if found[0] == "." else "", text)
+    text = _BETWEEN_HAN.sub(lambda match: "·" if match[0] == "." else "", text)
     if _DIGIT.search(text) or len(text) > _MAX_NAME_LENGTH or not any(character.isalpha() for character in text):
         raise CellRejected("name_unreadable")
     return text
@@ -68,12 +68,12 @@ def read_phone(cell: Cell) -> tuple[str, bool] | None:
     whole = _phone(text)
     if whole is not None:
         return whole, False
-    found = [number for part in _NUMBER_SEPARATOR.split(text) if (number := _phone(part)) is not None]
-    if not found and not _TEACHER.search(text):
-        found = _MOBILE_AMONG_WORDS.findall(text)
-    if not found:
+    numbers = [number for part in _NUMBER_SEPARATOR.split(text) if (number := _phone(part)) is not None]
+    if not numbers and not _TEACHER.search(text):
+        numbers = _MOBILE_AMONG_WORDS.findall(text)
+    if not numbers:
         raise CellRejected("phone_unreadable")
-    return found[0], len(found) > 1
+    return numbers[0], len(numbers) > 1
 
 
 def _phone(text: str) -> str | None:
@@ -108,10 +108,10 @@ def read_sex(cell: Cell) -> Literal[1, 2] | None:
     text = _code(cell)
     if text is None or text in _SEX_UNKNOWN:
         return None
-    found = _SEX.get(text)
-    if found is None:
+    sex = _SEX.get(text)
+    if sex is None:
         raise CellRejected("sex_unreadable")
-    return found
+    return sex
 
 
 _YES = frozenset(["是", "有", "1", "√", "✓", "✔", "☑", "对", "Y", "YES", "T", "TRUE", "是的", "已", "真"])
@@ -267,10 +267,10 @@ def read_code(cell: Cell, fact: FactName) -> str | None:
     text = _code(cell)
     if text is None:
         return None
-    found = _CODE_BY_LABEL[fact].get(text) or _CODE_BY_LABEL[fact].get(_NUMBERED.sub("", text))
-    if found is None:
+    code = _CODE_BY_LABEL[fact].get(text) or _CODE_BY_LABEL[fact].get(_NUMBERED.sub("", text))
+    if code is None:
         raise CellRejected("word_unknown")
-    return found
+    return code
 
 
 _NUMERALS = {
@@ -340,10 +340,10 @@ def read_disability_kind(cell: Cell) -> int | None:
     text = text.removesuffix("残疾").removesuffix("残").removesuffix("障碍")
     if re.fullmatch(r"6?[1-7]", text):
         return int(text[-1])
-    found = _DISABILITY_KINDS.get(text)
-    if found is None:
+    kind = _DISABILITY_KINDS.get(text)
+    if kind is None:
         raise CellRejected("word_unknown")
-    return found
+    return kind
 
 
 def read_disability_grade(cell: Cell) -> int | None:
@@ -356,10 +356,10 @@ def read_disability_grade(cell: Cell) -> int | None:
     if text is None or text in ("无", "无残疾"):
         return None
     text = text.removesuffix("残疾").removesuffix("级")
-    found = _NUMERALS.get(text) or _ROMAN.get(text)
-    if found is None or found > 4:
+    grade = _NUMERALS.get(text) or _ROMAN.get(text)
+    if grade is None or grade > 4:
         raise CellRejected("word_unknown")
-    return found
+    return grade
 
 
 @lru_cache(maxsize=65_536)

@@ -69,8 +69,8 @@ class Divisions:
         Raises:
             CellRejected: as :meth:`read_hukou`.
         """
-        found = self.read_hukou(cell)
-        return found if found is None or found == ABROAD else found[:6]
+        division = self.read_hukou(cell)
+        return division if division is None or division == ABROAD else division[:6]
 
     def read_residence(self, cell: Cell) -> str | None:
         """Return a township or village: 9 or 12 digits. Inside the county it must be one of the county's townships.
@@ -124,24 +124,24 @@ class Divisions:
             if text.startswith((name, f"中国{name}")):
                 return code
         province, rest = self._split_province(text)
-        found = self._counties_named(rest, province, None)
+        counties = self._counties_named(rest, province, None)
         match = _CITY.match(rest)
-        if not found and match is not None:
+        if not counties and match is not None:
             city = self._cities.get(match[0])
             if city is not None and province in (None, city[:2]):
                 province = city[:2]
-            found = self._counties_named(rest[match.end() :], province, city)
-        if len(found) == 1:
-            return found.pop()
-        if not found and (rest == "" or (match is not None and match.end() == len(rest))):
+            counties = self._counties_named(rest[match.end() :], province, city)
+        if len(counties) == 1:
+            return counties.pop()
+        if not counties and (rest == "" or (match is not None and match.end() == len(rest))):
             raise CellRejected("division_too_wide")
         raise CellRejected("division_unreadable")
 
     def _counties_named(self, text: str, province: str | None, city: str | None) -> set[str]:
         """Return the current counties of a name, by default in the county's own province, whose list is complete."""
-        found: set[str] = set()
+        counties: set[str] = set()
         if len(text) < 2:
-            return found
+            return counties
         within = province or self.county[:2]
         for code, name in self._current.items():
             if not code.startswith(city or within):
@@ -151,8 +151,8 @@ class Divisions:
             if within != self.county[:2] and name.endswith("区") and city is None and within not in _MUNICIPALITIES:
                 # Several districts may have one name, and the list of another province is not complete.
                 continue
-            found.add(code)
-        return found
+            counties.add(code)
+        return counties
 
     def _is_short_name(self, text: str, name: str) -> bool:
         """Return true for ``石台``, short for 石台县, but not for ``黄山``, which is also a city."""

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from contracts.vocabulary import FactName, IdentityField
+from contracts.vocabulary import FACT_TYPES, FactName, IdentityField
 from services.intake.domain import cells, dates, id_number
 from services.intake.domain.divisions import Divisions
 from services.intake.domain.problem import CellRejected
@@ -90,14 +90,14 @@ def _read_id(row: RowBuilder, column: MappedColumn, cell: Cell) -> None:
     if column.may_hold_certificate:
         _read_certificate(row, column, cell)
         return
-    found = id_number.read_id(cell, on=row.on, document_kind=_document_kind(row))
-    if isinstance(found, id_number.OtherDocument):
-        row.identity.setdefault("other_paper", found.number)
+    document = id_number.read_id(cell, on=row.on, document_kind=_document_kind(row))
+    if isinstance(document, id_number.OtherDocument):
+        row.identity.setdefault("other_paper", document.number)
         row.flag("id_other_paper")
-    elif found is not None:
-        row.id_number = found
+    elif document is not None:
+        row.id_number = document
         row.id_column = column
-        row.identity["id_number"] = found.number
+        row.identity["id_number"] = document.number
 
 
 def _read_certificate(row: RowBuilder, column: MappedColumn, cell: Cell) -> None:
@@ -142,10 +142,10 @@ def _read_name(row: RowBuilder, column: MappedColumn, cell: Cell) -> None:
 def _read_phone(row: RowBuilder, column: MappedColumn, cell: Cell) -> None:
     if column.field in row.identity:
         return
-    found = cells.read_phone(cell)
-    if found is not None:
-        row.identity[column.field] = found[0]
-        if found[1]:
+    phone = cells.read_phone(cell)
+    if phone is not None:
+        row.identity[column.field] = phone[0]
+        if phone[1]:
             row.remark(column, "phone_two")
 
 
@@ -198,9 +198,9 @@ def _yes_no_reader(fact: FactName) -> CellReader:
 
 
 def _read_grade(row: RowBuilder, column: MappedColumn, cell: Cell) -> None:
-    found = cells.read_grade(cell)
-    if found is not None and "school_grade" not in row.facts:
-        grade, stage = found
+    read = cells.read_grade(cell)
+    if read is not None and "school_grade" not in row.facts:
+        grade, stage = read
         if grade is not None:
             row.facts["school_grade"] = grade
         if stage is not None:
@@ -257,18 +257,7 @@ FIELD_READERS: dict[str, CellReader] = {
     ),
     FactName.DISABILITY_KIND: _fact_reader(lambda row, column, cell: cells.read_disability_kind(cell)),
     FactName.DISABILITY_GRADE: _fact_reader(lambda row, column, cell: cells.read_disability_grade(cell)),
-    **dict.fromkeys(
-        (
-            FactName.RESIDENCE_SINCE,
-            FactName.RESIDENCE_ENDED,
-            FactName.AWAY_SINCE,
-            FactName.RESIDENCE_PERMIT_SIGNED,
-            FactName.SCHOOL_SINCE,
-            FactName.HEALTH_LAST_CHECK,
-            FactName.DECEASED,
-        ),
-        _read_date,
-    ),
+    **{fact: _read_date for fact, kind in FACT_TYPES.items() if kind == "date" and fact is not FactName.BIRTH_DATE},
     **{fact: _code_reader(fact) for fact in cells.CODED_FACTS},
 }
 FIELD_READERS.update({fact: _yes_no_reader(fact) for fact in FactName if fact not in FIELD_READERS})

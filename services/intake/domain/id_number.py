@@ -95,10 +95,10 @@ def read_id(cell: Cell, *, on: date, document_kind: str | None = None) -> IdNumb
     """
     if isinstance(cell, str) and len(cell) == 18 and _EIGHTEEN.fullmatch(cell):
         return _read_18_digits(cell, on, marked_as_text=False)
-    found = _text(cell)
-    if found is None:
+    content = _text(cell)
+    if content is None:
         return None
-    text, typed = found
+    text, typed = content
     if (
         document_kind is not None
         and any(kind in document_kind for kind in _OTHER_DOCUMENT_KINDS)
@@ -130,9 +130,9 @@ def read_adult_id(cell: Cell, *, on: date) -> str | None:
     """
     if isinstance(cell, str) and len(cell) == 18 and _EIGHTEEN.fullmatch(cell):
         return _read_18_digits(cell, on, marked_as_text=False).number
-    found = _text(cell)
-    if found is not None and _FIFTEEN.fullmatch(found[0]):
-        widened = found[0][:6] + "19" + found[0][6:]
+    content = _text(cell)
+    if content is not None and _FIFTEEN.fullmatch(content[0]):
+        widened = content[0][:6] + "19" + content[0][6:]
         text = widened + calc_check_digit(f"{widened}?")
         if birth_date_of(text) is None:
             raise CellRejected("id_birth_date")
@@ -147,10 +147,10 @@ def read_certificate(cell: Cell, *, on: date) -> DisabilityCertificate | IdNumbe
     Raises:
         CellRejected: ``certificate_unreadable``, or as :func:`read_id`.
     """
-    found = _text(cell)
-    if found is None:
+    content = _text(cell)
+    if content is None:
         return None
-    text, typed = found
+    text, typed = content
     match = _CERTIFICATE.fullmatch(text)
     if match:
         return DisabilityCertificate(_read_18_digits(match[1], on, marked_as_text=True), int(match[2]), int(match[3]))

@@ -41,7 +41,7 @@ class MappedColumn:
 
 @dataclass(frozen=True, slots=True)
 class ColumnMapping:
-    """Tells how the rows of one file are read."""
+    """How the rows of one file are read."""
 
     columns: tuple[MappedColumn, ...]
     headers: frozenset[str]
@@ -240,15 +240,15 @@ class RowBuilder:
 
     def _reconcile_id(self) -> None:
         """Reject an ID number that belongs to a parent."""
-        found = self.id_number
-        if found is None or self.id_column is None:
+        id_number = self.id_number
+        if id_number is None or self.id_column is None:
             return
         code = None
-        if found.number in (self.identity.get(field) for field in _ADULT_ID_FIELDS):
+        if id_number.number in (self.identity.get(field) for field in _ADULT_ID_FIELDS):
             code = "id_is_guardians"
         elif (
             self.birth_date is not None
-            and _age_in_years(found.birth_date, self.on) >= 18
+            and _age_in_years(id_number.birth_date, self.on) >= 18
             and _age_in_years(self.birth_date, self.on) < 18
         ):
             code = "id_of_adult"

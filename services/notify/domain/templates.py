@@ -262,8 +262,8 @@ def urgency(template: str, *, call: bool = False) -> Urgency:
 
 def placeholders(template: str) -> tuple[str, ...]:
     """Return the names of the values that a template needs."""
-    found = re.findall(r"\{(\w+)\}", TEMPLATES[template].text)
-    return tuple(dict.fromkeys(_VALUE_OF.get(placeholder, placeholder) for placeholder in found))
+    placeholders = re.findall(r"\{(\w+)\}", TEMPLATES[template].text)
+    return tuple(dict.fromkeys(_VALUE_OF.get(placeholder, placeholder) for placeholder in placeholders))
 
 
 def _filled(text: str, units: Units, values: Mapping[str, Value]) -> str:

@@ -59,9 +59,9 @@ class ChildFile:
     @property
     def datasets(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Return the departments' datasets that know the child, and those of them that no longer report it."""
-        known = {source.dataset for source in self.sources.values() if source.dataset not in INTERNAL}
+        datasets = {source.dataset for source in self.sources.values() if source.dataset not in INTERNAL}
         speaking = {source.dataset for source in self.sources.values() if not source.silent}
-        return tuple(sorted(known)), tuple(sorted(known - speaking))
+        return tuple(sorted(datasets)), tuple(sorted(datasets - speaking))
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ class FindingAssignment:
 
 @dataclass(frozen=True, slots=True)
 class Review:
-    """A clerical review: are two files one child's?"""
+    """A clerical review of whether two files are about one child."""
 
     review: UUID
     child: UUID

@@ -114,8 +114,8 @@ class ChildFiles:
     """Records that must still be compared with other files."""
 
     def __post_init__(self) -> None:
-        for found in self.reviews.values():
-            self._track(found)
+        for review in self.reviews.values():
+            self._track(review)
 
     # --------------------------------------------------------------------------------------------------- records
 
@@ -256,10 +256,10 @@ class ChildFiles:
         ends = self._files_under_review(n, review)
         if ends is None:
             return
-        one, other = ends
-        self._cannot_link_files(n, one.child, other.child)
-        for found in self._open_reviews_between(one.child, other.child):
-            self._resolve_review(n, found, "kept_apart", by)
+        first, second = ends
+        self._cannot_link_files(n, first.child, second.child)
+        for open_review in self._open_reviews_between(first.child, second.child):
+            self._resolve_review(n, open_review, "kept_apart", by)
         self._resolve_stale(n)
 
     def split(self, n: int, child: UUID, records: Collection[UUID], other: UUID | None, by: Person) -> None:
@@ -278,15 +278,15 @@ class ChildFiles:
             self._add_outcome(n, ActionRefusal(file.child, code))
             return
         tree = self._merge_tree(target) if target.child in file.absorbs else set()
-        findings = {found for found, assigned in self.findings.items() if assigned.child in tree}
+        findings = {finding for finding, assigned in self.findings.items() if assigned.child in tree}
         leaving, late = self._records_leaving(file, target, records, tree, findings)
         self._update(
             n,
             file,
-            absorbs=tuple(one for one in file.absorbs if one != target.child),
-            confirmed=tuple(one for one in file.confirmed if one not in tree),
+            absorbs=tuple(absorbed for absorbed in file.absorbs if absorbed != target.child),
+            confirmed=tuple(kept for kept in file.confirmed if kept not in tree),
         )
-        seen = tuple(one for one in file.confirmed if one in tree)
+        seen = tuple(kept for kept in file.confirmed if kept in tree)
         self._update(
             n, target, absorbed_by=None, contributed=(), split_from=file.child, confirmed=seen or target.confirmed
         )
@@ -320,7 +320,7 @@ class ChildFiles:
             child = file.absorbed_by
 
     def open_reviews(self, child: UUID) -> int:
-        return sum(1 for found in self._reviews_of(child) if found.state == "open")
+        return sum(1 for review in self._reviews_of(child) if review.state == "open")
 
     def resolved_facts(self, child: UUID) -> ResolvedFacts:
         """Return a file's facts as resolved after the last event that was applied to it."""
@@ -358,14 +358,14 @@ class ChildFiles:
         """Cluster every record again that this record could link or separate."""
         record = evidence.record
         around = self._neighbourhood(near if here is None else near | {here}, but=record) | {record: evidence}
-        where = {one: self.assignments[one].child for one in around if one != record}
+        where = {other: self.assignments[other].child for other in around if other != record}
         return self._assign_clusters(n, around, where | {record: here}, reading.recorded_at, reading)[record]
 
     def _recluster(self, n: int, files: set[UUID], at: datetime) -> None:
         """Cluster every record again that the records of these files could link or separate."""
-        keys = {key for child in files for one in self._members(child) for key in one.linking_keys}
+        keys = {key for child in files for evidence in self._members(child) for key in evidence.linking_keys}
         around = self._neighbourhood(files | self._candidates(keys))
-        self._assign_clusters(n, around, {one: self.assignments[one].child for one in around}, at)
+        self._assign_clusters(n, around, {record: self.assignments[record].child for record in around}, at)
 
     def _assign_clusters(
         self,
@@ -395,15 +395,15 @@ class ChildFiles:
             else:
                 target = self._open_file(n, f"{first}/{self.event_id(n)}", at, split_from=where[first])
             inside = {file.child for file in own}
-            for one in sorted(group, key=_id_order):
-                now[one] = target
-                left = where[one]
+            for record in sorted(group, key=_id_order):
+                now[record] = target
+                left = where[record]
                 if left is not None and left not in inside:
-                    self._leave(n, one, left, target, reading.finding if reading and one == newest else None)
+                    self._leave(n, record, left, target, reading.finding if reading and record == newest else None)
         for survivor, other in absorbed:
             self._absorb(n, survivor, other, "matched")
-            for found in self._open_reviews_between(survivor, other):
-                self._resolve_review(n, found, "merged", None)
+            for review in self._open_reviews_between(survivor, other):
+                self._resolve_review(n, review, "merged", None)
         return now
 
     def _neighbourhood(self, files: set[UUID], but: UUID | None = None) -> dict[UUID, Evidence]:
@@ -415,12 +415,12 @@ class ChildFiles:
             done |= todo
             keys: set[Hash] = set()
             for child in todo:
-                for one in self._members(child):
-                    if one.record == but:
+                for evidence in self._members(child):
+                    if evidence.record == but:
                         continue
-                    around[one.record] = one
-                    if one.number is None:
-                        keys |= one.guardian_ids
+                    around[evidence.record] = evidence
+                    if evidence.number is None:
+                        keys |= evidence.guardian_ids
             todo = self._candidates(keys) - done
         return around
 
@@ -439,11 +439,11 @@ class ChildFiles:
         best: dict[UUID, tuple[tuple[int, int, bytes], frozenset[UUID]]] = {}
         for group in groups:
             counts: dict[UUID, tuple[int, int]] = {}
-            for one in group:
-                at = where[one]
-                if at is not None and one != record:
+            for member in group:
+                at = where[member]
+                if at is not None and member != record:
                     held, count = counts.get(at, (0, 0))
-                    counts[at] = held + (around[one].must_link is not None), count + 1
+                    counts[at] = held + (around[member].must_link is not None), count + 1
                 elif at is not None:
                     counts.setdefault(at, (0, 0))
             smallest = bytes(255 - byte for byte in min(group, key=_id_order).bytes)
@@ -516,7 +516,7 @@ class ChildFiles:
     def _move_record(self, n: int, record: UUID, origin: UUID, target: UUID) -> None:
         here, there = self._file(origin), self._file(target)
         source = here.sources[record]
-        self._update(n, here, sources={one: kept for one, kept in here.sources.items() if one != record})
+        self._update(n, here, sources={other: kept for other, kept in here.sources.items() if other != record})
         self._update(n, there, sources={**there.sources, record: source})
         assignment = self.assignments.get(record)
         if assignment is not None:
@@ -542,24 +542,24 @@ class ChildFiles:
             return
         left = {
             key
-            for one in self._file(before.child).records
-            if one != record
-            for key in self._assignment(one).evidence.blocking_keys
+            for other in self._file(before.child).records
+            if other != record
+            for key in self._assignment(other).evidence.blocking_keys
         }
         for key in gone - left:
             self._update_index(key, before.child, present=False)
 
     def _update_index(self, key: Hash, child: UUID, *, present: bool) -> None:
         """Add a file to, or remove it from, the hits of a blocking key."""
-        known = self.index_hits.get(key)
-        if known is None:
+        hits = self.index_hits.get(key)
+        if hits is None:
             self.index_changes[key, child] = present
-        elif (child in known) is not present:
+        elif (child in hits) is not present:
             self.index_changes[key, child] = present
             if present:
-                known.add(child)
+                hits.add(child)
             else:
-                known.discard(child)
+                hits.discard(child)
 
     def _absorb(
         self, n: int, survivor: UUID, other: UUID, reason: Literal["merge", "matched"], by: Person | None = None
@@ -579,8 +579,8 @@ class ChildFiles:
             reviewed=file.reviewed or gone.reviewed,
         )
         self._update(n, self._file(other), absorbed_by=survivor, contributed=contributed)
-        for found in self._reviews_of(other):
-            self._readdress(found)
+        for review in self._reviews_of(other):
+            self._readdress(review)
         self._add_outcome(n, Reassignment(survivor, other, reason, (), contributed, by))
 
     # ---------------------------------------------------------------------------------------------------- reviews
@@ -619,8 +619,8 @@ class ChildFiles:
         self, n: int, child: UUID, other: UUID, evidence: tuple[str, ...], conflicts: tuple[str, ...]
     ) -> None:
         first, second = sorted((child, other), key=_id_order)
-        for found in self._reviews_between(first, second):
-            if found.state == "open" or (found.state != "merged" and set(evidence) <= set(found.evidence)):
+        for review in self._reviews_between(first, second):
+            if review.state == "open" or (review.state != "merged" and set(evidence) <= set(review.evidence)):
                 return
         words = f"review/{first}/{second}/{' '.join(evidence)}/{' '.join(conflicts)}"
         if self.new_review_id(words) in self.reviews:
@@ -628,21 +628,21 @@ class ChildFiles:
             words = f"{words}/{self.event_id(n)}"
         review = Review(self.new_review_id(words), first, second, evidence, conflicts, "open", (first, second))
         self._track(review)
-        for one in (first, second):
-            self._update(n, self._file(one), reviewed=True)
+        for file_id in (first, second):
+            self._update(n, self._file(file_id), reviewed=True)
         self._add_outcome(n, ReviewOpened(review))
 
     def _resolve_review(
-        self, n: int, found: Review, outcome: Literal["merged", "kept_apart", "split"], by: Person | None
+        self, n: int, review: Review, outcome: Literal["merged", "kept_apart", "split"], by: Person | None
     ) -> None:
-        evidence = found.evidence
+        evidence = review.evidence
         if outcome != "merged":
-            more, _ = self._comparison(self._members(found.child), self._members(found.other))
+            more, _ = self._comparison(self._members(review.child), self._members(review.other))
             evidence = tuple(sorted({*evidence, *more}))
-        self._track(replace(found, state=outcome, evidence=evidence))
-        for one in (found.child, found.other):
-            self._update(n, self._file(one), reviewed=True)
-        self._add_outcome(n, ReviewClosed(found.review, found.child, found.other, outcome, by))
+        self._track(replace(review, state=outcome, evidence=evidence))
+        for file_id in (review.child, review.other):
+            self._update(n, self._file(file_id), reviewed=True)
+        self._add_outcome(n, ReviewClosed(review.review, review.child, review.other, outcome, by))
 
     def _track(self, review: Review) -> None:
         """Keep a new or changed review."""
@@ -654,14 +654,14 @@ class ChildFiles:
             self._review_ids.setdefault(child, set()).add(review.review)
 
     def _reviews_of(self, child: UUID) -> list[Review]:
-        return [self.reviews[one] for one in sorted(self._review_ids.get(child, ()), key=_id_order)]
+        return [self.reviews[review] for review in sorted(self._review_ids.get(child, ()), key=_id_order)]
 
     def _reviews_between(self, one: UUID, other: UUID) -> list[Review]:
-        return [found for found in self._reviews_of(one) if other in found.pair]
+        return [review for review in self._reviews_of(one) if other in review.pair]
 
     def _open_reviews_between(self, one: UUID, other: UUID) -> list[Review]:
-        found = [review for review in self._reviews_between(one, other) if review.state == "open"]
-        return sorted(found, key=lambda review: review.review.bytes)
+        reviews = [review for review in self._reviews_between(one, other) if review.state == "open"]
+        return sorted(reviews, key=lambda review: review.review.bytes)
 
     def _unrequested_review(self, n: int, child: UUID, other: UUID) -> Review:
         """Return a review for a decision that was made without one."""
@@ -678,30 +678,32 @@ class ChildFiles:
         """Divide the reviews of a file that was split, and resolve those between its two parts."""
         stays, returns = self.current_file(child), self.current_file(other)
         if stays is not None and returns is not None:
-            for found in self._reviews_of(stays):
-                self._readdress(found)
-            for found in [one for one in self._reviews_of(stays) if one.state == "open" and returns not in one.pair]:
-                self._readdress_by_evidence(n, found, stays, returns)
-            for found in self._open_reviews_between(stays, returns):
-                self._resolve_review(n, found, "split", by)
-            self._unreviewed |= {record for one in (stays, returns) for record in self._file(one).records}
+            for review in self._reviews_of(stays):
+                self._readdress(review)
+            for open_review in [
+                review for review in self._reviews_of(stays) if review.state == "open" and returns not in review.pair
+            ]:
+                self._readdress_by_evidence(n, open_review, stays, returns)
+            for open_review in self._open_reviews_between(stays, returns):
+                self._resolve_review(n, open_review, "split", by)
+            self._unreviewed |= {record for part in (stays, returns) for record in self._file(part).records}
         self._resolve_review(n, self._unrequested_review(n, child, other), "split", by)
         self._request_reviews(n)
 
     def _readdress_by_evidence(self, n: int, review: Review, stays: UUID, returns: UUID) -> None:
         """Point a review of the merged file to the part whose records show its evidence."""
         [third] = review.pair - {stays}
-        mine, theirs = (self._comparison(self._members(one), self._members(third))[0] for one in (stays, returns))
+        mine, theirs = (self._comparison(self._members(part), self._members(third))[0] for part in (stays, returns))
         if theirs and not set(review.evidence) <= set(mine):
             self._track(replace(review, child=returns, other=third, requested_for=(returns, third)))
             self._update(n, self._file(returns), reviewed=True)
 
     def _files_under_review(self, n: int, review: UUID) -> tuple[ChildFile, ChildFile] | None:
-        found = self.reviews[review]
-        if found.state != "open":
-            self._add_outcome(n, ActionRefusal(found.child, "already_settled"))
+        under_review = self.reviews[review]
+        if under_review.state != "open":
+            self._add_outcome(n, ActionRefusal(under_review.child, "already_settled"))
             return None
-        one, other = self._current_or_refuse(n, found.child), self._current_or_refuse(n, found.other)
+        one, other = self._current_or_refuse(n, under_review.child), self._current_or_refuse(n, under_review.other)
         if one is None or other is None:
             return None
         return one, other
@@ -712,13 +714,13 @@ class ChildFiles:
         requested = self._open_reviews_between(survivor, absorbed)
         self._must_link_files(n, survivor, absorbed)
         self._absorb(n, survivor, absorbed, "merge", by)
-        for found in requested or [self._unrequested_review(n, survivor, absorbed)]:
-            self._resolve_review(n, found, "merged", by)
+        for open_review in requested or [self._unrequested_review(n, survivor, absorbed)]:
+            self._resolve_review(n, open_review, "merged", by)
 
     def _must_link_files(self, n: int, survivor: UUID, absorbed: UUID) -> None:
         both = [*self._members(survivor), *self._members(absorbed)]
         group = self.new_id(f"must-link/{self.event_id(n)}")
-        self._carry_cannot_links({one.must_link for one in both if one.must_link is not None}, group)
+        self._carry_cannot_links({evidence.must_link for evidence in both if evidence.must_link is not None}, group)
         self._set_must_link(both, group)
 
     def _cannot_link_files(self, n: int, one: UUID, other: UUID, but: Collection[UUID] = ()) -> None:
@@ -728,11 +730,11 @@ class ChildFiles:
 
     def _must_link_file(self, n: int, child: UUID, but: Collection[UUID] = ()) -> UUID | None:
         """Put a file's records into one must-link group. Returns the group, or None if the file has no records."""
-        members = [one for one in self._members(child) if one.record not in but]
+        members = [evidence for evidence in self._members(child) if evidence.record not in but]
         if not members:
             return None
         group = self.new_id(f"must-link/{self.event_id(n)}/{child}")
-        self._carry_cannot_links({one.must_link for one in members if one.must_link is not None}, group)
+        self._carry_cannot_links({evidence.must_link for evidence in members if evidence.must_link is not None}, group)
         self._set_must_link(members, group)
         return group
 
@@ -744,10 +746,12 @@ class ChildFiles:
                 self.cannot_link.add(others | {group})
 
     def _set_must_link(self, members: Iterable[Evidence], group: UUID) -> None:
-        for one in members:
-            assignment = self.assignments[one.record]
-            self.assignments[one.record] = replace(assignment, evidence=replace(assignment.evidence, must_link=group))
-            self.reassigned.add(one.record)
+        for evidence in members:
+            assignment = self.assignments[evidence.record]
+            self.assignments[evidence.record] = replace(
+                assignment, evidence=replace(assignment.evidence, must_link=group)
+            )
+            self.reassigned.add(evidence.record)
 
     def _target(self, n: int, file: ChildFile, other: UUID | None) -> ChildFile | None:
         """Return the file that split records go to, or None if the action was refused."""
@@ -782,12 +786,12 @@ class ChildFiles:
         ``tree`` is the absorbed file that becomes current again with all that it absorbed; ``findings`` are about it.
         """
         # Verifications of the absorbed file go back with it.
-        verified = {self._verification_record(one, source.unit) for one in tree for source in file.sources.values()}
+        verified = {self._verification_record(child, source.unit) for child in tree for source in file.sources.values()}
         leaving = set(records) | (verified & file.sources.keys())
         if records:
             return leaving, set()
         reported = {record for record, source in file.sources.items() if source.finding in findings}
-        held = {one.record for one in self._members(file.child) if one.must_link is not None}
+        held = {evidence.record for evidence in self._members(file.child) if evidence.must_link is not None}
         # Records that came or changed after the merge are in no must-link group.
         late = set(file.records) - held - reported if held else set()
         leaving |= reported | set(target.contributed)
@@ -807,15 +811,17 @@ class ChildFiles:
                 continue
             tree = self._merge_tree(gone)
             here, there = self._file(stays), self._file(returns)
-            seen = tuple(one for one in here.confirmed if one in tree)
+            seen = tuple(kept for kept in here.confirmed if kept in tree)
             findings = tuple(
-                sorted((one for one, assigned in self.findings.items() if assigned.child in tree), key=_id_order)
+                sorted(
+                    (finding for finding, assigned in self.findings.items() if assigned.child in tree), key=_id_order
+                )
             )
             self._update(
                 n,
                 here,
-                absorbs=tuple(one for one in here.absorbs if one != child),
-                confirmed=tuple(one for one in here.confirmed if one not in tree),
+                absorbs=tuple(absorbed for absorbed in here.absorbs if absorbed != child),
+                confirmed=tuple(kept for kept in here.confirmed if kept not in tree),
             )
             self._update(n, there, absorbs=(*there.absorbs, child), confirmed=(*there.confirmed, *seen))
             self._update(n, gone, absorbed_by=returns)
@@ -841,11 +847,11 @@ class ChildFiles:
             self.files[child] = replace(file, reported_conflicts=before | (both & still))
 
     def _current_or_refuse(self, n: int, child: UUID) -> ChildFile | None:
-        found = self.current_file(child)
-        if found is None:
+        current = self.current_file(child)
+        if current is None:
             self._add_outcome(n, ActionRefusal(None, "unknown_child"))
             return None
-        return self._file(found)
+        return self._file(current)
 
     # ---------------------------------------------------------------------------------------------------- access
 
@@ -906,7 +912,7 @@ class ChildFiles:
 
 def _numbers_differ(some: Collection[Evidence], others: Collection[Evidence]) -> bool:
     """Return whether both have valid ID numbers, and none in common."""
-    one, other = ({evidence.number for evidence in found} - {None} for found in (some, others))
+    one, other = ({evidence.number for evidence in side} - {None} for side in (some, others))
     return bool(one) and bool(other) and one.isdisjoint(other)
 
 
@@ -925,5 +931,5 @@ def _survivor_order(file: ChildFile) -> tuple[bool, datetime, bytes]:
     return file.state != "on_file", file.opened_at, file.child.bytes
 
 
-def _id_order(one: UUID) -> bytes:
-    return one.bytes
+def _id_order(id_: UUID) -> bytes:
+    return id_.bytes

@@ -92,8 +92,8 @@ FileEnds = Mapping[tuple[str, str, int], FileEnd]
 
 def is_complete(ends: FileEnds, unit: str, dataset: str, valid_on: date, partitions: int) -> bool:
     """Return whether the whole file of this day, or a later one, has ended in every partition."""
-    found = [ends.get((unit, dataset, partition)) for partition in range(partitions)]
-    return all(end is not None and end.valid_on >= valid_on for end in found)
+    file_ends = [ends.get((unit, dataset, partition)) for partition in range(partitions)]
+    return all(end is not None and end.valid_on >= valid_on for end in file_ends)
 
 
 class Claim(NamedTuple):
@@ -194,15 +194,15 @@ def _refreshed(source: Source, ends: FileEnds, versions: tuple[FactVersion, ...]
 
 def _newest_only(versions: Iterable[FactVersion]) -> tuple[FactVersion, ...]:
     """Sort versions, newest first and otherwise in the given order, and keep each fact in its newest version only."""
-    known: set[FactName] = set()
+    names: set[FactName] = set()
     tidy: list[FactVersion] = []
-    for version in sorted(versions, key=lambda one: one.valid_on, reverse=True):
-        if known.isdisjoint(version.facts):
+    for version in sorted(versions, key=lambda version: version.valid_on, reverse=True):
+        if names.isdisjoint(version.facts):
             left = version
         else:
-            left = replace(version, facts={name: value for name, value in version.facts.items() if name not in known})
+            left = replace(version, facts={name: value for name, value in version.facts.items() if name not in names})
         if left.facts:
-            known.update(left.facts)
+            names.update(left.facts)
             tidy.append(left)
     return tuple(tidy)
 
@@ -226,11 +226,11 @@ def resolve(sources: Collection[Source], ends: FileEnds, holder: Holder, school_
             )
             for name, value in version.facts.items():
                 claim = Claim(name, value, *more)
-                known = by_name.get(name)
-                if known is None:
+                claims_of_name = by_name.get(name)
+                if claims_of_name is None:
                     by_name[name] = [claim]
                 else:
-                    known.append(claim)
+                    claims_of_name.append(claim)
     claims: list[tuple[Claim, bool]] = []
     contested: set[str] = set()
     contradictions: list[tuple[FactName, tuple[str, ...]]] = []
@@ -253,7 +253,7 @@ def resolve(sources: Collection[Source], ends: FileEnds, holder: Holder, school_
     if stays:
         stays.sort(key=lambda claim: _rank(claim, holder), reverse=True)
         claims += _residence_claims(stays, claims, by_name)
-        claims.sort(key=lambda one: one[0].name)
+        claims.sort(key=lambda rival: rival[0].name)
         # A date that is in the future for its source may be in the past once the source is valid for a later day.
         contested.update(
             _key_of(by_record[claim.record]) for claim in stays if str(claim.value) > claim.valid_on.isoformat()
@@ -307,14 +307,14 @@ def _conflicting_units(name: FactName, claims_of_fact: list[Claim]) -> tuple[str
     """Return the units that claim different values for the same half-year."""
     if name in _OWN_EVENTS:
         return ()
-    found: set[str] = set()
+    units: set[str] = set()
     for at, one in enumerate(claims_of_fact):
         for other in claims_of_fact[at + 1 :]:
             if one.unit == other.unit or _half_year(one.valid_on) != _half_year(other.valid_on):
                 continue
             if not _agree(name, one.value, other.value):
-                found |= {one.unit, other.unit}
-    return tuple(sorted(found))
+                units |= {one.unit, other.unit}
+    return tuple(sorted(units))
 
 
 def _half_year(day: date) -> tuple[int, int]:
@@ -349,7 +349,7 @@ def _residence_claims(
     born = chosen.get(FactName.BIRTH_DATE)
     home = chosen.get(FactName.RESIDENCE_DIVISION)
     homes = {claim.record: claim.value for claim in by_name.get(FactName.RESIDENCE_DIVISION, ())}
-    found: dict[tuple[str, str, str], tuple[date, Claim]] = {}
+    by_claim: dict[tuple[str, str, str], tuple[date, Claim]] = {}
     for claim in claims_of_fact:
         since = _day(claim.value)
         if since is None or since > claim.valid_on:
@@ -359,18 +359,18 @@ def _residence_claims(
         place = homes.get(claim.record)
         if place is not None and home is not None and str(place)[:6] != str(home.value)[:6]:
             continue
-        found.setdefault((str(claim.value), claim.unit, claim.dataset), (since, claim))
-    credible = list(found.values())
+        by_claim.setdefault((str(claim.value), claim.unit, claim.dataset), (since, claim))
+    credible = list(by_claim.values())
     ends = [day for claim in by_name.get(FactName.RESIDENCE_ENDED, ()) if (day := _day(claim.value)) is not None]
     for end in sorted(ends, reverse=True):
-        later = [one for one in credible if one[0] > end]
+        later = [dated for dated in credible if dated[0] > end]
         if later:
             credible = later
             break
     if not credible:
         return []
     # Claims are sorted by rank, so that of several with the same first day the best one is current.
-    first = min(credible, key=lambda one: one[0])
+    first = min(credible, key=lambda dated: dated[0])
     return [(claim, claim is first[1]) for _, claim in credible]
 
 

@@ -37,14 +37,14 @@ def guardian_id_number(text: str) -> str | None:
 
 def phones(text: str) -> tuple[str, ...]:
     """Return the phone numbers in a cell, digits only, without the country's prefix."""
-    found = []
+    numbers = []
     for part in re.split(r"[,，;；/、|]+", text):
         digits = re.sub(r"\D", "", part)
         if len(digits) > 11 and digits.startswith(("86", "0086")):
             digits = digits.removeprefix("00").removeprefix("86")
         if len(digits) >= 7:
-            found.append(digits)
-    return tuple(dict.fromkeys(found))
+            numbers.append(digits)
+    return tuple(dict.fromkeys(numbers))
 
 
 def _is_valid(number: str) -> bool:

@@ -102,11 +102,11 @@ def compare(one: Evidence, other: Evidence, similar: Similar = never_similar) ->
     same_name = not one.names.isdisjoint(other.names)
     if not same_name and not _confusable(one, other, similar):
         return NON_LINK
-    found = ["same_name" if same_name else "similar_name", "same_birth_date"]
+    codes = ["same_name" if same_name else "similar_name", "same_birth_date"]
     guardian_id = not one.guardian_ids.isdisjoint(other.guardian_ids)
     guardian_name = not one.pairs.isdisjoint(other.pairs)
     phone = not one.phones.isdisjoint(other.phones)
-    found += [
+    codes += [
         code
         for code, agrees in (
             ("same_guardian_number", guardian_id),
@@ -117,12 +117,12 @@ def compare(one: Evidence, other: Evidence, similar: Similar = never_similar) ->
     ]
     if numbers is Agreement.DIFFERENT:
         if same_name and (guardian_id or guardian_name):
-            return Match(MatchDecision.REVIEW, tuple(found), (TWO_NUMBERS,))
+            return Match(MatchDecision.REVIEW, tuple(codes), (TWO_NUMBERS,))
         return NON_LINK
     if same_name and guardian_id:
-        return Match(MatchDecision.LINK, tuple(found))
+        return Match(MatchDecision.LINK, tuple(codes))
     if guardian_id or guardian_name or phone:
-        return Match(MatchDecision.REVIEW, tuple(found))
+        return Match(MatchDecision.REVIEW, tuple(codes))
     return NON_LINK
 
 
@@ -186,7 +186,7 @@ def cluster(records: Collection[Evidence], cannot_link: Collection[CannotLink]) 
     that has it, then to one another. A record without a number that fits two different numbers goes to the one with
     the smaller hash: arbitrary, but the same in every order, and the two files are reviewed anyway.
     """
-    by_id = {one.record: one for one in sorted(records, key=lambda one: one.record.bytes)}
+    by_id = {evidence.record: evidence for evidence in sorted(records, key=lambda evidence: evidence.record.bytes)}
     groups = {record: _Group([record]) for record in by_id}
     for record, evidence in by_id.items():
         if evidence.number is not None:
@@ -202,8 +202,8 @@ def cluster(records: Collection[Evidence], cannot_link: Collection[CannotLink]) 
         one.must_links |= other.must_links
         for record in other.records:
             groups[record] = one
-    found = {id(group): frozenset(group.records) for group in groups.values()}
-    return sorted(found.values(), key=lambda group: min(record.bytes for record in group))
+    clusters = {id(group): frozenset(group.records) for group in groups.values()}
+    return sorted(clusters.values(), key=lambda group: min(record.bytes for record in group))
 
 
 def _may_link(one: _Group, other: _Group, left: Evidence, right: Evidence, cannot_link: Collection[CannotLink]) -> bool:
@@ -220,18 +220,18 @@ def _links_by_strength(by_id: Mapping[UUID, Evidence]) -> Iterable[tuple[UUID, U
     numbered: dict[Hash, list[UUID]] = {}
     guarded: dict[Hash, list[UUID]] = {}
     # Must-link groups come first: if a person separated two holders of one number, the rest follows one of them.
-    for one in sorted(by_id.values(), key=lambda one: (one.must_link is None, one.record.bytes)):
-        if one.must_link is not None:
-            yield held.setdefault(one.must_link, one.record), one.record
-        if one.number is not None:
-            numbered.setdefault(one.number, []).append(one.record)
-        for guardian in one.guardian_ids:
-            guarded.setdefault(guardian, []).append(one.record)
+    for evidence in sorted(by_id.values(), key=lambda evidence: (evidence.must_link is None, evidence.record.bytes)):
+        if evidence.must_link is not None:
+            yield held.setdefault(evidence.must_link, evidence.record), evidence.record
+        if evidence.number is not None:
+            numbered.setdefault(evidence.number, []).append(evidence.record)
+        for guardian in evidence.guardian_ids:
+            guarded.setdefault(guardian, []).append(evidence.record)
     for number in sorted(numbered):
         yield from combinations(numbered[number], 2)
     ranked: dict[tuple[UUID, UUID], tuple[bool, Hash, bytes, bytes]] = {}
-    for found in guarded.values():
-        for left, right in combinations(sorted(found, key=lambda record: record.bytes), 2):
+    for records_of_guardian in guarded.values():
+        for left, right in combinations(sorted(records_of_guardian, key=lambda record: record.bytes), 2):
             one, other = by_id[left], by_id[right]
             if one.number is None or other.number is None:
                 if compare(one, other).decision is MatchDecision.LINK:

@@ -70,10 +70,10 @@ def variants(plain: str) -> tuple[str, ...]:
     """
     if not plain or _LOST_MARK in plain:
         return ()
-    found = ["sound:" + sound(plain)]
+    variants_of_name = ["sound:" + sound(plain)]
     if not _HAS_LOOK_ALIKE.isdisjoint(plain):
-        found.append("shape:" + plain.translate(_SHAPES))
-    return tuple(found)
+        variants_of_name.append("shape:" + plain.translate(_SHAPES))
+    return tuple(variants_of_name)
 
 
 def sound(plain: str) -> str:
@@ -104,8 +104,8 @@ def _fits(one: str, two: str) -> bool:
     if len(one) != len(two):
         return False
     pairs = list(zip(one, two, strict=True))
-    known = [left == right for left, right in pairs if _LOST_MARK not in (left, right)]
-    return bool(known) and all(known) and known[0] and pairs[0][0] != _LOST_MARK and len(known) * 2 >= len(one)
+    matches = [left == right for left, right in pairs if _LOST_MARK not in (left, right)]
+    return bool(matches) and all(matches) and matches[0] and pairs[0][0] != _LOST_MARK and len(matches) * 2 >= len(one)
 
 
 _FOLDED = (("zh", "z"), ("ch", "c"), ("sh", "s"), ("n", "l"))
@@ -114,8 +114,8 @@ _FOLDED = (("zh", "z"), ("ch", "c"), ("sh", "s"), ("n", "l"))
 
 @lru_cache(maxsize=32_768)
 def _syllable(character: str) -> str:
-    found = lazy_pinyin(character, style=Style.NORMAL, v_to_u=False)
-    text = found[0] if found else character
+    syllables = lazy_pinyin(character, style=Style.NORMAL, v_to_u=False)
+    text = syllables[0] if syllables else character
     for long, short in _FOLDED:
         if text.startswith(long):
             text = short + text[len(long) :]

@@ -91,19 +91,19 @@ async def save_disclosures(tx: Tx, rows: Sequence[tuple[Disclosure, int]]) -> No
         columns = zip(
             *(
                 (
-                    one.referral,
-                    one.child,
+                    disclosure.referral,
+                    disclosure.child,
                     partition,
-                    one.finding,
-                    one.version,
-                    one.unit,
-                    one.restricted,
-                    one.route,
-                    text_array(one.whitelist),
-                    one.digest,
-                    text_array(one.withdrawn_from),
+                    disclosure.finding,
+                    disclosure.version,
+                    disclosure.unit,
+                    disclosure.restricted,
+                    disclosure.route,
+                    text_array(disclosure.whitelist),
+                    disclosure.digest,
+                    text_array(disclosure.withdrawn_from),
                 )
-                for one, partition in rows
+                for disclosure, partition in rows
             ),
             strict=True,
         )
@@ -115,8 +115,16 @@ async def log_disclosures(tx: Tx, rows: Sequence[tuple[UUID, Disclosure, Sequenc
     if rows:
         columns = zip(
             *(
-                (event, one.child, one.referral, one.unit, one.route, text_array(fields), at)
-                for event, one, fields, at in rows
+                (
+                    event,
+                    disclosure.child,
+                    disclosure.referral,
+                    disclosure.unit,
+                    disclosure.route,
+                    text_array(fields),
+                    at,
+                )
+                for event, disclosure, fields, at in rows
             ),
             strict=True,
         )

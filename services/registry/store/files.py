@@ -131,27 +131,27 @@ async def child_keys(tx: Tx, children: Collection[UUID]) -> dict[UUID, bytes]:
 def _columns(files: Sequence[FileToSave]) -> list[list[object]]:
     rows = [
         (
-            one.file.child,
-            one.partition,
-            one.file.state,
-            one.file.absorbed_by,
-            text_array(str(child) for child in one.file.absorbs),
-            one.file.split_from,
-            one.file.version,
-            one.file.opened_at,
-            one.file.reviewed,
-            one.residence,
-            text_array(one.file.dependency_keys),
-            _written(one.file),
-            one.snapshot_digest,
+            row.file.child,
+            row.partition,
+            row.file.state,
+            row.file.absorbed_by,
+            text_array(str(child) for child in row.file.absorbs),
+            row.file.split_from,
+            row.file.version,
+            row.file.opened_at,
+            row.file.reviewed,
+            row.residence,
+            text_array(row.file.dependency_keys),
+            _written(row.file),
+            row.snapshot_digest,
         )
-        for one in files
+        for row in files
     ]
     return [list(column) for column in zip(*rows, strict=True)]
 
 
 def _numbers(files: Sequence[FileToSave]) -> list[list[str]]:
-    return [[one.file.number for one in files], [one.file.founding for one in files]]
+    return [[row.file.number for row in files], [row.file.founding for row in files]]
 
 
 def _written(file: ChildFile) -> str:
@@ -194,8 +194,8 @@ def _file(row: Record) -> ChildFile:
             FactVersion(day(valid_on), period, day(recorded_on), {_FACTS[name]: value for name, value in facts.items()})
             for valid_on, period, recorded_on, facts in versions
         )
-        found = UUID(finding) if finding else None
-        source = Source(UUID(record), unit, dataset, partition, ended, silent, read, found)
+        finding_id = UUID(finding) if finding else None
+        source = Source(UUID(record), unit, dataset, partition, ended, silent, read, finding_id)
         sources[source.record] = source
     return ChildFile(
         row["child_id"],
@@ -259,7 +259,7 @@ class CurrentFile:
 
 async def lock_against_changes(tx: Tx, children: Collection[UUID]) -> None:
     """Wait for transactions that change these files, and lock the files against changes until this one ends."""
-    standing_now = {one.child for one in (await current_files(tx, children)).values()}
+    standing_now = {file.child for file in (await current_files(tx, children)).values()}
     await tx.execute(LOCK_AGAINST_CHANGES, sorted(standing_now, key=lambda child: child.bytes))
 
 

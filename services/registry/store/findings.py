@@ -42,7 +42,9 @@ async def assign_findings(tx: Tx, findings: Mapping[UUID, FindingAssignment]) ->
     This happens before files are locked, and in the order of the ids, so that there is no deadlock.
     """
     ids = sorted(findings, key=lambda finding: finding.bytes)
-    await tx.execute(ASSIGN_FINDINGS, ids, [findings[one].child for one in ids], [findings[one].named for one in ids])
+    await tx.execute(
+        ASSIGN_FINDINGS, ids, [findings[finding].child for finding in ids], [findings[finding].named for finding in ids]
+    )
 
 
 async def finding_assignments(tx: Tx, ids: Collection[UUID]) -> dict[UUID, FindingAssignment]:

@@ -180,19 +180,19 @@ def _record_columns(rows: Sequence[RecordToSave]) -> list[list[object]]:
         for column in zip(
             *(
                 (
-                    one.record,
-                    one.assignment.child,
-                    one.assignment.finding,
-                    one.assignment.evidence.must_link,
-                    one.assignment.evidence.birth_date,
-                    one.assignment.recorded_at,
-                    one.valid_on,
-                    one.department,
-                    one.assignment.content,
-                    pack_evidence(one.assignment.evidence),
-                    one.identity,
+                    row.record,
+                    row.assignment.child,
+                    row.assignment.finding,
+                    row.assignment.evidence.must_link,
+                    row.assignment.evidence.birth_date,
+                    row.assignment.recorded_at,
+                    row.valid_on,
+                    row.department,
+                    row.assignment.content,
+                    pack_evidence(row.assignment.evidence),
+                    row.identity,
                 )
-                for one in rows
+                for row in rows
             ),
             strict=True,
         )
@@ -210,10 +210,10 @@ _NUMBER, _NAME, _FORM, _GUARDIAN, _PHONE, _PAIR = b"NAFGTP"
 
 def pack_evidence(evidence: Evidence) -> bytes:
     """Return evidence as bytes: whether the name is unmatchable, then each hash after a letter for its kind."""
-    found = bytearray((evidence.unmatchable,))
+    packed = bytearray((evidence.unmatchable,))
     if evidence.number is not None:
-        found.append(_NUMBER)
-        found += evidence.number
+        packed.append(_NUMBER)
+        packed += evidence.number
     for kind, hashes in (
         (_NAME, evidence.names),
         (_FORM, evidence.forms),
@@ -221,17 +221,17 @@ def pack_evidence(evidence: Evidence) -> bytes:
         (_PHONE, evidence.phones),
         (_PAIR, evidence.pairs),
     ):
-        for one in sorted(hashes):
-            found.append(kind)
-            found += one
-    return bytes(found)
+        for digest in sorted(hashes):
+            packed.append(kind)
+            packed += digest
+    return bytes(packed)
 
 
-def unpack_evidence(record: UUID, birth_date: date | None, group: UUID | None, found: bytes) -> Evidence:
+def unpack_evidence(record: UUID, birth_date: date | None, group: UUID | None, packed: bytes) -> Evidence:
     """Return the evidence that was given to ``pack_evidence``."""
     by_kind: dict[int, list[Hash]] = {}
-    for at in range(1, len(found), _HASH + 1):
-        by_kind.setdefault(found[at], []).append(found[at + 1 : at + 1 + _HASH])
+    for at in range(1, len(packed), _HASH + 1):
+        by_kind.setdefault(packed[at], []).append(packed[at + 1 : at + 1 + _HASH])
 
     def of(kind: int) -> frozenset[Hash]:
         hashes = by_kind.get(kind)
@@ -246,7 +246,7 @@ def unpack_evidence(record: UUID, birth_date: date | None, group: UUID | None, f
         guardian_ids=of(_GUARDIAN),
         phones=of(_PHONE),
         pairs=of(_PAIR),
-        unmatchable=bool(found[0]),
+        unmatchable=bool(packed[0]),
         must_link=group,
     )
 

@@ -88,20 +88,20 @@ async def reviews(tx: Tx, ids: Collection[UUID]) -> dict[UUID, tuple[Review, str
     return {row["review_id"]: (_review(row), row["unit"]) for row in await tx.fetch(REVIEWS, list(ids))}
 
 
-async def save_reviews(tx: Tx, found: Sequence[tuple[Review, date]], unit: str) -> None:
+async def save_reviews(tx: Tx, dated_reviews: Sequence[tuple[Review, date]], unit: str) -> None:
     """Store new reviews, which ``unit`` decides, with the day of the request, and changes of old ones."""
-    if found:
-        reviews = [one for one, _ in found]
+    if dated_reviews:
+        reviews = [review for review, _ in dated_reviews]
         await tx.execute(
             SAVE_REVIEWS,
-            [one.review for one in reviews],
-            [one.child for one in reviews],
-            [one.other for one in reviews],
-            [text_array(one.evidence) for one in reviews],
-            [text_array(one.conflicts) for one in reviews],
-            [one.state for one in reviews],
-            [text_array(map(str, one.requested_for)) for one in reviews],
-            [day for _, day in found],
+            [review.review for review in reviews],
+            [review.child for review in reviews],
+            [review.other for review in reviews],
+            [text_array(review.evidence) for review in reviews],
+            [text_array(review.conflicts) for review in reviews],
+            [review.state for review in reviews],
+            [text_array(map(str, review.requested_for)) for review in reviews],
+            [day for _, day in dated_reviews],
             unit,
         )
 

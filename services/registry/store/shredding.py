@@ -33,7 +33,7 @@ async def destroy_keys(tx: Tx, child: UUID) -> None:
     Nothing is added to these files afterwards: later records of the child open another file.
     """
     await lock_file_ends(tx, closing=True)  # no merge is under way that would carry records out of the tree
-    tops = {one.child for one in (await current_files(tx, [child])).values()}
+    tops = {file.child for file in (await current_files(tx, [child])).values()}
     tree = list(await merge_trees(tx, tops))
     for statement in SHRED:
         await tx.execute(statement, tree)

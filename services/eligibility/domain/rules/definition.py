@@ -43,7 +43,7 @@ def alive(case: Case) -> Evaluation:
 
 @memoized
 def under_age_limit(case: Case) -> Evaluation:
-    """“不满十六周岁的未成年人”"""
+    """The age limit of the definition: “不满十六周岁的未成年人”."""
     return younger_than(case, case.parameters.age_limit, cites=DEFINITION)
 
 
@@ -249,7 +249,10 @@ def moved_here_young(case: Case) -> Evaluation:
 
 @memoized
 def migrant(case: Case) -> Evaluation:
-    """“流动儿童是指随父母或其他监护人双方或一方离开户籍地，跨县域异地居住或生活6个月以上、不满十六周岁的未成年人”"""
+    """The whole definition.
+
+    “流动儿童是指随父母或其他监护人双方或一方离开户籍地，跨县域异地居住或生活6个月以上、不满十六周岁的未成年人”
+    """
     return all_of(under_age_limit(case), moved_here_with_family(case))
 
 

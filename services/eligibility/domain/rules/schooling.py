@@ -11,7 +11,7 @@ from services.eligibility.domain.sources import Citation
 
 @memoized
 def in_compulsory_education(case: Case) -> Evaluation:
-    """“义务教育阶段流动儿童”"""
+    """The audience of the rows on compulsory education: “义务教育阶段流动儿童”."""
     return all_of(_migrant_or_still_pupil(case), lives_here(case), compulsory_stage(case))
 
 
