@@ -112,7 +112,7 @@ GUARDS = [
         _PARTS + "test_only_what_an_event_can_cause_is_held_against_it",
     ),
     Guard(
-        "runtime: a failing event is looked for by halving",
+        "runtime: a failing event is found by bisection",
         "runtime/consume/handling.py",
         "        middle = len(events) // 2\n",
         "        for one in events:\n            self._park(attempt, one, raws[one.offset], OSError())\n"
@@ -120,14 +120,14 @@ GUARDS = [
         _PARKING + "test_one_bad_event_parks_its_name_in_order_and_no_other[unprocessable]",
     ),
     Guard(
-        "runtime: what follows a parked event queues behind it",
+        "runtime: events behind a parked event of their key are parked",
         "runtime/consume/handling.py",
         "parked_key = attempt.parked.parked_among(*self._keys(read)) if attempt.parked.keys else None",
         "parked_key = None",
         _PARKING + "test_one_bad_event_parks_its_name_in_order_and_no_other[unprocessable]",
     ),
     Guard(
-        "runtime: within its own batch too",
+        "runtime: events behind a parked event in its own batch are parked",
         "runtime/consume/handling.py",
         "            parked_key = attempt.parked.parked_among(*self._keys(event))\n",
         "            parked_key = None\n",
@@ -283,7 +283,7 @@ GUARDS = [
         _READER + "test_how_deep_json_is_is_known_before_it_is_read",
     ),
     Guard(
-        "runtime: what fails while a message is read is the message's own",
+        "runtime: an error while a record is decoded concerns that record alone",
         "runtime/consume/reading.py",
         "        except MemoryError:\n            raise\n        except Exception as error:",
         "        except LookupError as error:",
@@ -643,7 +643,7 @@ GUARDS = [
         _LATER + "test_the_newest_of_each_is_said_when_no_more_comes",
     ),
     Guard(
-        "runtime: what was kept back is said before the day ends",
+        "runtime: coalesced snapshots are emitted before the day ends",
         "runtime/consume/coalescing.py",
         "while attempt.completes_day or not attempt.raws:",
         "while not attempt.raws:",
@@ -699,7 +699,7 @@ GUARDS = [
         _LATER + "test_of_two_of_one_key_the_newer_is_said_after_what_goes_at_once",
     ),
     Guard(
-        "runtime: before a day ends the older is said first",
+        "runtime: before a day ends the older snapshot is emitted first",
         "runtime/consume/coalescing.py",
         "attempt.rows = flushed + attempt.rows",
         "attempt.rows = attempt.rows + flushed",
