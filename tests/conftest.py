@@ -17,6 +17,7 @@ from deploy.embedded.kafka import ClientConfig, EmbeddedKafka
 from deploy.embedded.postgres import EmbeddedPostgres
 from deploy.embedded.stack import LocalStack
 from tests import processes
+from tests.running_stack import running_stack
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +106,9 @@ def stack_class() -> type[LocalStack]:
 @pytest.fixture(scope="session")
 def stack(stack_class: type[LocalStack], tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
     """Kafka and PostgreSQL for the whole session; tests share them and name their own topics and databases."""
+    if (shared := running_stack()) is not None:
+        yield shared
+        return
     # fsync is off: tests kill processes, not the machine.
     with stack_class(tmp_path_factory.mktemp("stack"), durable=False) as running:
         yield running

@@ -1,9 +1,10 @@
-"""Breaks each promise on purpose: takes one guard out, runs the one test that must notice, puts the next one out.
+"""Removes each guard in turn from a copy of the tree and checks that its test fails.
 
-Every module of this package with a list ``GUARDS`` is read. The tree itself is never touched: a copy is patched.
-``python -m tests.guards [NAME ...]`` runs all guards, or those whose name contains one of the words.
+The guards are the ``GUARDS`` lists of this package's modules. ``python -m tests.guards [WORD ...]`` checks all guards,
+or those whose name contains one of the words.
 """
 
+import asyncio
 import importlib
 import os
 import pkgutil
@@ -13,13 +14,16 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
 import tests.guards
+from deploy.embedded.stack import LocalStack
 from tests.guards.guard import Guard
+from tests.running_stack import FOLDER_SETTING, remove_databases
 
 ROOT = Path(__file__).resolve().parents[2]
 COPIED = (
@@ -27,37 +31,41 @@ COPIED = (
     *("tests", "benchmarks", "scripts", "pyproject.toml"),
 )
 SKIPPED = shutil.ignore_patterns("__pycache__", "*.pyc", ".pytest_cache")
-PATIENCE_S = 400
+TIMEOUT_S = 400.0
+OWN_STACK = ("tests/deploy/", "tests/cli/")
+"""Tests that provision a broker and a database server: each of their runs starts its own."""
 FAILED = 1
-"""pytest's exit code when tests ran and failed. Any other (nothing collected, a usage error) proves nothing."""
+"""pytest's exit status when a test or a fixture failed."""
 
 
 class StaleGuard(Exception):
-    """A guard's text stands not exactly once in its file: the code has changed and the list has not."""
+    """A guard's text is not in its file exactly once: the code has changed and the list has not."""
 
 
 def main(words: list[str]) -> int:
-    """0 when every removal was noticed."""
+    """Check the guards and print a table. Return 0 if the removal of every guard was noticed, else 1."""
     guards = [guard for guard in all_guards() if not words or any(word in guard.name for word in words)]
     table = Table("guard", "file", "test", "seconds", "noticed")
     missed = 0
     with tempfile.TemporaryDirectory(prefix="hutong-guards-") as scratch:
         tree = Path(scratch)
         copy_tree(tree)
-        if not untouched_passes(tree, guards):
+        if not unchanged_passes(tree, guards):
             return 1
-        for guard in guards:
-            started = time.monotonic()
-            said = attempt(tree, guard)
-            missed += said != "yes"
-            table.add_row(guard.name, guard.file, guard.test, f"{time.monotonic() - started:.0f}", said)
-            print(f"{guard.name}: {said}", file=sys.stderr, flush=True)
+        with LocalStack(tree / "stack", durable=False) as stack:
+            stack.write_state()
+            for guard in guards:
+                started = time.monotonic()
+                outcome = attempt(tree, guard, stack)
+                missed += outcome != "yes"
+                table.add_row(guard.name, guard.file, guard.test, f"{time.monotonic() - started:.0f}", outcome)
+                print(f"{guard.name}: {outcome}", file=sys.stderr, flush=True)
     Console(width=200).print(table)
     return 1 if missed else 0
 
 
 def all_guards() -> list[Guard]:
-    """What every module of this package lists."""
+    """Return the guards of every module of this package."""
     found: list[Guard] = []
     for module in pkgutil.iter_modules(tests.guards.__path__):
         if not module.name.startswith("_"):
@@ -66,7 +74,7 @@ def all_guards() -> list[Guard]:
 
 
 def copy_tree(tree: Path) -> None:
-    """What the tests need, with the environment and the jars of the real tree."""
+    """Copy what the tests need. The environment and the jars of the real tree are used."""
     for name in COPIED:
         source = ROOT / name
         if source.is_dir():
@@ -75,56 +83,71 @@ def copy_tree(tree: Path) -> None:
             shutil.copy(source, tree / name)
 
 
-def attempt(tree: Path, guard: Guard) -> str:
-    """Take the guard out, run its test, put it back: ``yes`` when the test failed."""
+def attempt(tree: Path, guard: Guard, stack: LocalStack) -> str:
+    """Remove the guard, run its test and restore the file. Return the outcome as ``noticed`` does.
+
+    Raises:
+        StaleGuard: the guard's text is not in its file exactly once.
+    """
     path = tree / guard.file
     whole = path.read_text("utf-8")
     if whole.count(guard.old) != 1:
-        raise StaleGuard(f"{guard.name}: its text stands {whole.count(guard.old)} times in {guard.file}")
+        raise StaleGuard(f"{guard.name}: its text is {whole.count(guard.old)} times in {guard.file}")
     path.write_text(whole.replace(guard.old, guard.new), "utf-8")
     try:
-        said = _run(tree, guard)
-        # A stack that did not start on a busy machine proves nothing, neither way.
-        return _run(tree, guard) if said.startswith("unclear") else said
+        outcome = _run(tree, guard, stack)
+        # On a busy machine a stack may fail to start.
+        return _run(tree, guard, stack) if outcome.startswith("unclear") else outcome
     finally:
         path.write_text(whole, "utf-8")
 
 
-def untouched_passes(tree: Path, guards: list[Guard]) -> bool:
-    """A test that fails anyway notices nothing: all of them must pass before anything is taken out."""
-    done = _pytest(tree, sorted({guard.test for guard in guards}), PATIENCE_S * 10)
+def unchanged_passes(tree: Path, guards: list[Guard]) -> bool:
+    """Return whether all tests pass with every guard in place: a test that fails anyway notices nothing."""
+    done = _pytest(tree, sorted({guard.test for guard in guards}), 10 * TIMEOUT_S, {})
     if done.returncode != 0:
-        print(done.stdout[-4000:], "The tests fail with every guard in place: nothing was tried.", file=sys.stderr)
+        print(done.stdout[-4000:], "The tests fail with every guard in place: no guard was checked.", file=sys.stderr)
     return done.returncode == 0
 
 
-def _run(tree: Path, guard: Guard) -> str:
+def _run(tree: Path, guard: Guard, stack: LocalStack) -> str:
+    if guard.test.startswith(OWN_STACK):
+        shared = {}
+    else:
+        asyncio.run(remove_databases(stack.postgres.superuser_dsn))
+        shared = {FOLDER_SETTING: str(stack.directory)}
     try:
-        done = _pytest(tree, [guard.test], PATIENCE_S)
+        done = _pytest(tree, [guard.test], TIMEOUT_S, shared)
     except subprocess.TimeoutExpired:
-        return "unclear: no answer in time"
+        return f"unclear: pytest did not end within {TIMEOUT_S:.0f} s"
     return noticed(done.returncode, done.stdout)
 
 
-def noticed(code: int, said: str) -> str:
-    """``yes`` when the test ran and failed. What broke before it ran (a fixture, an import) proves nothing."""
-    last = said.rstrip().rpartition("\n")[2]
-    if code == FAILED and re.search(r"\b[0-9]+ failed\b", last):
+def noticed(status: int, output: str) -> str:
+    """Return ``yes`` if the test ran and failed, ``NO`` if it passed, else ``unclear``.
+
+    Whatever fails before the test runs (a fixture, an import, its collection) proves nothing.
+    """
+    summary = output.rstrip().rpartition("\n")[2]
+    if status == FAILED and re.search(r"\b[0-9]+ failed\b", summary):
         return "yes"
-    return "NO" if code == 0 else f"unclear: pytest ended with {code}"
+    return "NO" if status == 0 else f"unclear: pytest ended with {status}"
 
 
-def _pytest(tree: Path, tests: list[str], patience: float) -> subprocess.CompletedProcess[str]:
+def _pytest(
+    tree: Path, tests: list[str], timeout: float, settings: Mapping[str, str]
+) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {
-        # The copy comes before the editable install of the real tree.
+        # So that the copy is imported, not the editable install of the real tree.
         "PYTHONPATH": str(tree),
         "PYTHONDONTWRITEBYTECODE": "1",
         "HUTONG_TEST_TIMEOUT": os.environ.get("HUTONG_TEST_TIMEOUT", "30"),
         "HUTONG_HOME": os.environ.get("HUTONG_HOME", str(ROOT / ".hutong")),
+        **settings,
     }
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--rootdir", str(tree), *tests]
     return subprocess.run(
-        command, cwd=tree, env=environment, capture_output=True, text=True, timeout=patience, check=False
+        command, cwd=tree, env=environment, capture_output=True, text=True, timeout=timeout, check=False
     )
 
 

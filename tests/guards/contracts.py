@@ -246,6 +246,34 @@ GUARDS = [
         _ENVELOPE + "test_an_error_names_the_header_and_never_its_value",
     ),
     Guard(
+        "contracts: a unit sets no sequence number",
+        "contracts/event.py",
+        "            correlation=event_id,\n        )\n",
+        "            correlation=event_id,\n            sequence=0,\n        )\n",
+        _ENVELOPE + "test_only_the_headers_that_a_unit_may_set_are_read",
+    ),
+    Guard(
+        "contracts: a unit's header has a limited length",
+        "contracts/event.py",
+        "_text(value, bounds.LONGEST_HEADER)) for name",
+        "_text(value, 2**20)) for name",
+        _ENVELOPE + "test_a_malformed_header_of_a_unit_is_ignored",
+    ),
+    Guard(
+        "contracts: a unit's key fits a database index",
+        "contracts/event.py",
+        "or key, bounds.LONGEST_KEY)",
+        "or key, 2**20)",
+        _ENVELOPE + "test_a_malformed_header_of_a_unit_is_ignored",
+    ),
+    Guard(
+        "contracts: a child number with a wrong digit is refused",
+        "contracts/child_number.py",
+        "    if letter != check_letter(number):",
+        "    if not letter:",
+        "tests/contracts/test_child_number.py::test_one_wrong_digit_is_detected",
+    ),
+    Guard(
         "contracts: a malformed header of a unit does not prevent its answer",
         "contracts/event.py",
         "    except MalformedEnvelope:\n        return received\n",
@@ -254,9 +282,9 @@ GUARDS = [
     ),
     Guard(
         "contracts: an event declares no unread field",
-        "runtime/publish/outbox.py",
-        "            if event.broadcast:\n",
-        "            if partitions < 0:\n",
+        "contracts/registry.py",
+        "    open_reviews: int = 0\n",
+        "    open_reviews: int = 0\n    remarks: int = 0\n",
         _READ + "test_every_declared_field_is_read_by_code_or_listed_in_the_flow",
     ),
     Guard(

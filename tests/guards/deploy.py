@@ -201,7 +201,7 @@ GUARDS = [
         "deploy: a process that a test leaves running fails the run",
         "tests/conftest.py",
         "        session.exitstatus = pytest.ExitCode.TESTS_FAILED\n",
-        "",
+        "        pass\n",
         "tests/deploy/embedded/test_processes.py::test_a_process_left_running_fails_the_run_and_is_killed",
     ),
     Guard(
@@ -259,6 +259,34 @@ GUARDS = [
         '    unfinished = f".hutong-{secrets.token_hex(16)}"\n',
         "    os.unlink(unfinished := name, dir_fd=folder)\n",
         _WRITING + "test_a_writer_killed_before_the_rename_leaves_the_old_file_intact",
+    ),
+    Guard(
+        "deploy: a folder that exists is closed to others",
+        "deploy/files.py",
+        "    folder.chmod(mode)\n",
+        "",
+        _WRITING + "test_only_the_owner_can_use_a_folder",
+    ),
+    Guard(
+        "deploy: a start takes no longer than the outer limit",
+        "deploy/progress.py",
+        "        if whole > self._limit:",
+        "        if whole < 0:",
+        _PROGRESS + "test_the_outer_limit_is_a_setting",
+    ),
+    Guard(
+        "deploy: a server ends with its owner",
+        "deploy/embedded/parent_guard.py",
+        "            if os.getppid() != options.owner:",
+        "            if os.getppid() < 0:",
+        "tests/deploy/embedded/test_stack.py::test_no_process_remains_after_its_owner_is_killed",
+    ),
+    Guard(
+        "deploy: a changed jar is refused",
+        "deploy/embedded/jars.py",
+        "    if found != jar.sha256:",
+        "    if not found:",
+        "tests/deploy/embedded/test_stack.py::test_a_jar_with_one_changed_byte_is_refused_by_name",
     ),
     Guard(
         "deploy: a file is given to its recipient",

@@ -1,11 +1,11 @@
-"""One guard: where it stands, what takes it out, and the test that must notice."""
+"""One guard: a line of code that keeps a promise, a mutation that removes it, and the test that must then fail."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """``old`` stands exactly once in ``file``; with ``new`` in its place ``test`` (a pytest id) fails."""
+    """The text ``old`` is in ``file`` exactly once. With ``new`` in its place, ``test`` (a pytest id) fails."""
 
     name: str
     file: str

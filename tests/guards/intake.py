@@ -41,6 +41,20 @@ GUARDS = [
         _ROWS + "test_a_birth_date_that_contradicts_the_number_is_kept_and_reported",
     ),
     Guard(
+        "intake: the id of a row needs the county's key",
+        _INTAKE + "secrets.py",
+        'key=self.record_key[:64], person=b"record")',
+        'person=b"record")',
+        "tests/intake/test_secrets.py::test_the_id_of_a_row_needs_the_countys_key",
+    ),
+    Guard(
+        "intake: the hash of a row needs the county's key",
+        _INTAKE + "secrets.py",
+        'key=self.record_key[:64], person=b"content")',
+        'person=b"content")',
+        "tests/intake/test_secrets.py::test_the_hash_of_a_row_needs_the_countys_key",
+    ),
+    Guard(
         "intake: a parent's number is not the child's",
         _INTAKE + "domain/row.py",
         "        if code is not None:\n            self.reject(self.id_column",
@@ -128,14 +142,14 @@ GUARDS = [
         "intake: a role alone does not merge files",
         _INTAKE + "domain/action.py",
         "if action.verb in (Verb.MERGE, Verb.SPLIT) and not sender.may_merge:",
-        "if action.verb in (Verb.MERGE, Verb.SPLIT) and not sender.known:",
+        "if action.verb in (Verb.MERGE, Verb.SPLIT) and not sender.registered:",
         _ACTIONS + "test_a_role_alone_is_not_enough",
     ),
     Guard(
         "intake: a role alone does not confirm a risk",
         _INTAKE + "domain/action.py",
         "if action.verb in (Verb.CONFIRM, Verb.DECLINE) and not sender.may_decide:",
-        "if action.verb in (Verb.CONFIRM, Verb.DECLINE) and not sender.known:",
+        "if action.verb in (Verb.CONFIRM, Verb.DECLINE) and not sender.registered:",
         _ACTIONS + "test_a_role_alone_is_not_enough",
     ),
     Guard(
@@ -170,7 +184,7 @@ GUARDS = [
         "intake: a smaller place acts through its parent unit only",
         _INTAKE + "domain/action.py",
         "    if action.place is not None and action.place not in sender.places:",
-        "    if action.place is not None and not sender.known:",
+        "    if action.place is not None and not sender.registered:",
         _ACTIONS + "test_a_smaller_place_acts_through_its_parent_unit_only",
     ),
     Guard(
@@ -492,7 +506,7 @@ GUARDS = [
         "intake: headers of a single row are masked",
         _INTAKE + "domain/submission.py",
         "    return _join_first(headers, mask)",
-        "    return _join_first(headers, short)",
+        "    return _join_first(headers, shorten)",
         _HOSTILE + "test_a_receipt_never_shows_a_whole_number_phone_or_name",
     ),
     Guard(
@@ -536,6 +550,27 @@ GUARDS = [
         '        "date_1904": sheet.date_1904,\n',
         "",
         _COMMANDS + "test_a_workbook_is_sent_unchanged_and_its_errors_are_marked_in_a_copy",
+    ),
+    Guard(
+        "intake: a workbook with two tables is refused",
+        "workbooks/reader.py",
+        "    if len(good) > 1:\n",
+        "    if len(good) > 1_000:\n",
+        _BOOKS + "test_two_sheets_with_data_are_refused",
+    ),
+    Guard(
+        "intake: a hidden sheet is not read",
+        "workbooks/reader.py",
+        "if metadata.visible is SheetVisibleEnum.Visible and metadata.typ",
+        "if metadata.typ",
+        _BOOKS + "test_hidden_sheets_are_ignored",
+    ),
+    Guard(
+        "intake: a row with an ID number is not a footer",
+        "workbooks/reader.py",
+        " or any(sum(map(str.isdigit, str(cell))) >= 15 for cell in filled):",
+        ":",
+        _BOOKS + "test_a_row_with_an_identity_number_is_never_read_as_a_sum",
     ),
     Guard(
         "intake: nothing is sent for a period that is none",

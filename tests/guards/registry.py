@@ -212,7 +212,7 @@ GUARDS = [
         "registry: a record that changes its partition is dated by the ends of the new one",
         _DOMAIN + "child_files.py",
         "            source = replace(source, partition=self.partition)\n",
-        "            source = replace(source, partition=self.partition, ended=1_000_000)\n",
+        "            source = replace(source, partition=self.partition, ends_seen=1_000_000)\n",
         _RECORDS + "test_facts_read_before_a_birth_date_was_known_are_dated_by_the_file_between",
     ),
     Guard(
@@ -261,7 +261,7 @@ GUARDS = [
         "registry: decisions have their own day, whatever the batch",
         _REGISTRY + "unit_of_work.py",
         "                    asked_on.setdefault(review.review, self.envelope_of(n).on)\n",
-        "                    asked_on[review.review] = self.envelope_of(max(cabinet.touched.values())).on\n",
+        "                    asked_on.setdefault(review.review, self.envelope_of(-1).on)\n",
         _PERSONS + "test_a_decision_is_on_record_with_its_own_day_and_its_own_file",
     ),
     # What persons decide.
@@ -284,7 +284,7 @@ GUARDS = [
         "registry: a review is resolved by the unit that decides",
         _REGISTRY + "handlers.py",
         "            elif deciding_units[review] != event.unit:\n",
-        "            elif not asked[review]:\n",
+        "            elif not deciding_units[review]:\n",
         _PERSONS + "test_a_review_is_resolved_by_the_unit_that_decides",
     ),
     Guard(

@@ -124,7 +124,7 @@ GUARDS = [
         "services/referral/handlers.py",
         "async def on_day(page: DayPage, tx: Tx) -> DayPageResult:\n",
         "async def on_day(page: DayPage, tx: Tx) -> DayPageResult:\n    __import__('time').time()\n",
-        _DOMAIN + "test_no_service_asks_for_the_time_or_for_chance",
+        _DOMAIN + "test_no_service_reads_the_clock_or_a_random_number",
     ),
     Guard(
         "rules: a reader may not write",

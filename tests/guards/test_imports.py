@@ -1,4 +1,4 @@
-"""Who may import what: every rule of ``pyproject.toml`` is kept, and said to be so rule by rule."""
+"""Every import rule of ``pyproject.toml`` is kept; each rule is a test of its own."""
 
 import re
 import subprocess
@@ -15,7 +15,8 @@ RULES = [contract["name"] for contract in CONTRACTS]
 
 
 @cache
-def said() -> str:
+def lint_report() -> str:
+    """Return what ``lint-imports`` prints."""
     done = subprocess.run(
         [str(Path(sys.executable).with_name("lint-imports")), "--no-logo", "--no-cache"],
         cwd=ROOT,
@@ -28,6 +29,6 @@ def said() -> str:
 
 @pytest.mark.parametrize("rule", RULES)
 def test_an_import_rule_is_kept(rule: str) -> None:
-    found = re.search(rf"^{re.escape(rule)}\b.* (KEPT|BROKEN)", said(), re.MULTILINE)
-    assert found is not None, said()
-    assert found[1] == "KEPT", said()
+    found = re.search(rf"^{re.escape(rule)}\b.* (KEPT|BROKEN)", lint_report(), re.MULTILINE)
+    assert found is not None, lint_report()
+    assert found[1] == "KEPT", lint_report()

@@ -13,7 +13,7 @@ from runtime import Service, kafka
 from runtime.consume import group as group_module
 from runtime.consume.group import LONG_POLL_MS, ConsumerGroup
 from tests.runtime import model
-from tests.runtime.harness import ModelSystem, eventually
+from tests.runtime.harness import TIMEOUT_SECONDS, ModelSystem, eventually
 
 PARTITION = (model.INPUT.name, 0)
 PARTITIONS = {(model.INPUT.name, partition) for partition in range(4)}
@@ -56,8 +56,9 @@ async def rest(group: ConsumerGroup, monkeypatch: pytest.MonkeyPatch) -> "asynci
     """Poll until the group is at rest, and return the poll that waits then."""
     monkeypatch.setattr(group_module, "REST_AFTER_SECONDS", 0.1)
     monkeypatch.setattr(group_module, "REST_POLL_MS", WHOLE_TEST_MS)
-    while group.kafka._fetcher._fetch_max_wait_ms != WHOLE_TEST_MS:
-        assert await group.poll(group.kafka) == ()
+    async with asyncio.timeout(TIMEOUT_SECONDS):
+        while group.kafka._fetcher._fetch_max_wait_ms != WHOLE_TEST_MS:
+            assert await group.poll(group.kafka) == ()
     return asyncio.create_task(group.poll(group.kafka))
 
 
@@ -86,8 +87,9 @@ async def test_after_a_record_requests_are_short_again(
     await asyncio.wait_for(poll, 30)
     monkeypatch.setattr(group_module, "REST_AFTER_SECONDS", 600.0)
     sent = len(waits)
-    while len(waits) == sent:
-        await group.poll(group.kafka)
+    async with asyncio.timeout(TIMEOUT_SECONDS):
+        while len(waits) == sent:
+            await group.poll(group.kafka)
     assert waits[sent] == LONG_POLL_MS
 
 

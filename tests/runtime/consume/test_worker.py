@@ -49,7 +49,7 @@ async def consumer(service: Service) -> AsyncIterator[ConsumerGroup]:
     group.ready |= {PARTITION, OTHER_PARTITION}
     group.slots = asyncio.Semaphore(1)
     yield group
-    await group.on_revoked()
+    await asyncio.wait_for(group.on_revoked(), 20)
 
 
 async def test_a_partition_that_is_retried_indefinitely_does_not_delay_the_others(
@@ -71,7 +71,7 @@ async def test_a_partition_that_is_retried_indefinitely_does_not_delay_the_other
         async def is_applied(start: int = start) -> bool:
             return await audited(service) == list(range(start))
 
-        await eventually(is_applied, what="the other partition is applied")
+        await eventually(is_applied, what="the other partition is dispatch_and_drain")
         consumer.dispatch(puts(system, OTHER_PARTITION, range(start, start + 3)))
     attempts_before = attempts
 
@@ -321,7 +321,7 @@ async def test_a_unit_whose_message_is_retried_does_not_delay_other_units(system
                 await system.value("alpha", "select count(*) from audit where name like 'neigh%'") == number + 1
             )
 
-        await eventually(is_applied, what="the other unit's message is applied")
+        await eventually(is_applied, what="the other unit's message is dispatch_and_drain")
     reason = "in a batch with a header whose name is not UTF-8"
     assert await system.value("alpha", "select count(*) from dead_letter where reason = $1", reason) == 1
     assert await gamma.stop() == 0
