@@ -42,6 +42,7 @@ ALL = " ".join(SERVICES)
 BOTH_LOGINS = f"{UNIT} {RESTRICTED_UNIT}"
 """A unit's two principals, each with a topic of its own."""
 CASES = (topics.REFERRAL_CASE, topics.REFERRAL_RESTRICTED)
+RECEIPTS = (topics.RECEIPT, topics.RESTRICTED_RECEIPT)
 
 FLOW: tuple[Step, ...] = (
     # The county's data and the clock.
@@ -74,7 +75,7 @@ FLOW: tuple[Step, ...] = (
     _step(
         intake.ActionAnswered,
         "intake",
-        (topics.RECEIPT, topics.RESTRICTED_RECEIPT),
+        RECEIPTS,
         BOTH_LOGINS,
         "The unit learns whether an action was accepted, and if not, why.",
     ),
@@ -235,7 +236,7 @@ def _planned(
 
 
 PLANNED: tuple[Planned, ...] = (
-    _planned("receipts", planned.MessagesRefused, "intake", topics.RECEIPT, UNIT, "Unreadable messages are answered."),
+    _planned("receipts", planned.MessagesRefused, "intake", RECEIPTS, BOTH_LOGINS, "Unreadable messages are answered."),
     _planned(
         "receipts", planned.AlertRaised, "intake", topics.INTAKE_ALERT, "notify", "A person sees an unreadable report."
     ),
@@ -272,7 +273,12 @@ PLANNED: tuple[Planned, ...] = (
         "Exactly one service states the outcome of an action.",
     ),
     _planned(
-        "receipts", planned.ActionAnswered, "notify", topics.RECEIPT, UNIT, "The unit learns the outcome of its action."
+        "receipts",
+        planned.ActionOutcomeAnswered,
+        "notify",
+        RECEIPTS,
+        BOTH_LOGINS,
+        "The unit learns the outcome of its action.",
     ),
     _planned(
         "desk", desk.DeskAction, "desk", topics.DESK_ACTION, "intake", "A form has the effect of a unit's action."
@@ -300,6 +306,14 @@ PLANNED: tuple[Planned, ...] = (
         "The desk rebuilds its read model.",
     ),
     _planned(
+        "coverage",
+        planned.SealedFactDisclosed,
+        "registry",
+        topics.RESTRICTED_DISCLOSURE,
+        RESTRICTED_UNIT,
+        "The holder of a sealed fact is the only reader of it.",
+    ),
+    _planned(
         "coverage", planned.ApplicationChanged, "referral", CASES, "notify", "Units learn the state of an application."
     ),
 )
@@ -309,6 +323,7 @@ PLANNED_TOPICS: Mapping[str, Stage] = {topics.REPORT.name: "receipts"}
 
 PLANNED_RULES: Mapping[str, Stage] = {
     "OWNER_OF": "receipts",
+    "VERBS_ABOUT_A_CHILD": "receipts",
     "is_report_of_danger": "receipts",
 }
 """Names of ``contracts.vocabulary`` that several services will use."""
@@ -323,7 +338,37 @@ PLANNED_VERBS: Mapping[str, Stage] = {
 }
 """Planned verbs. Each is added to ``contracts.vocabulary.Verb`` when intake implements it."""
 
+PLANNED_VALUES: Mapping[str, Stage] = {
+    "notify.AlarmRaised.v1.trigger=unreadable_report": "receipts",
+    "notify.AlarmRaised.v1.trigger=flood": "receipts",
+    "intake.ActionAccepted.v1.outcome=unfounded": "coverage",  # 不属实, beside 属实 and 无法核实
+    "referral.DutyChanged.v1.duty_kind=verification": "coverage",  # 核实任务, bundled by unit and week
+}
+"""Planned values of fields that have a closed list of them."""
+
 PLANNED_FIELDS: Mapping[str, Stage] = {
+    "action.Action.v1.submission": "receipts",  # confirm-disappearances, withdraw-submission
+    "action.Action.v1.item": "coverage",  # apply, waive
+    "action.Action.v1.application": "coverage",
+    "action.Action.v1.dataset": "formats",  # map-heading, confirm-heading
+    "action.Action.v1.heading": "formats",
+    "action.Action.v1.field": "formats",
+    "action.Action.v1.valid_from": "formats",
+    "intake.ActionAccepted.v1.submission": "receipts",
+    "intake.ActionAccepted.v1.item": "coverage",
+    "intake.ActionAccepted.v1.application": "coverage",
+    "intake.ActionAccepted.v1.dataset": "formats",
+    "intake.ActionAccepted.v1.heading": "formats",
+    "intake.ActionAccepted.v1.field": "formats",
+    "intake.ActionAccepted.v1.valid_from": "formats",
+    "intake.SubmissionAnswered.v1.pending_disappearances": "receipts",  # not applied before a person confirms them
+    "intake.SubmissionAnswered.v1.confirm_by": "receipts",
+    "eligibility.ChildAssessed.v1.number": "desk",  # the child's number, wherever a person reads of the child
+    "referral.QueueEntry.v1.number": "desk",
+    "notify.Notice.v1.number": "desk",
+    "registry.ChildChanged.v1.rule_answers": "coverage",  # yes / no / unknown in place of kind and grade of disability
+    "referral.DutyChanged.v1.asks": "coverage",  # verification: the facts that would settle the answer
+    "referral.DutyChanged.v1.given_out_on": "coverage",  # the week in which a task within the work budget is given out
     "department.Begin.v1.population": "receipts",  # 口径、辖区、年龄段、期间、人数, and who signed the file
     "registry.ChildChanged.v1.not_seen": "coverage",  # datasets whose full file of the period lacks the child
     "eligibility.ChildAssessed.v1.items.scope": "coverage",  # inside or outside this list
@@ -385,12 +430,14 @@ PLANNED_PROPERTIES: Mapping[Stage, Properties] = {
         referral.DutyChanged: "provisional township",
         county.Item: "group audience summary",
         county.Person: "name",
-        county.Cadence: "submission_reminders_days",
-        county.Thresholds: "notice_before_16_days",
     },
     "coverage": {
         registry.ChildChanged: "silent_sources open_reviews",
         county.Item: "sealed",
+    },
+    "duties": {
+        county.Cadence: "submission_reminders_days",
+        county.Thresholds: "notice_before_16_days",
     },
 }
 """Fields that no code reads yet, by the later work that will read them. Finished work has no entry."""

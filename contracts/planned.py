@@ -141,6 +141,36 @@ class ReferralDecidedAction(Event):
         return str(self.ce_id)
 
 
+class SealedFactDisclosed(Event):
+    """A fact about a child that no ordinary topic shows, encrypted for the unit that needs it; a tombstone ends it.
+
+    Ordinary topics carry one constant for every child instead, or the answer of the rule that needs the fact.
+    """
+
+    kind: ClassVar[str] = "registry.SealedFactDisclosed.v1"
+    topic: ClassVar[str] = "disclosure.{unit}.restricted.v1"
+    sensitivity: ClassVar[Sensitivity] = "restricted"
+
+    unit: str
+    child: UUID
+    item: str
+    """The item of the list that the fact belongs to."""
+    jwe: str | None
+    """Compact JWE of a JSON object; null in the tombstone."""
+
+    @property
+    def key(self) -> str:
+        return f"{self.child}/{self.item}"
+
+    @property
+    def topic_name(self) -> str:
+        return f"disclosure.{self.unit}.restricted.v1"
+
+    @property
+    def tombstone(self) -> bool:
+        return self.jwe is None
+
+
 class ApplicationChanged(Event):
     """An application for a listed service was made, granted, not approved, or waived by the guardian.
 
@@ -151,6 +181,8 @@ class ApplicationChanged(Event):
     topic: ClassVar[str] = "referral.case.v1"
 
     child: UUID
+    restricted: bool
+    """Whether the case is restricted (限知事项)."""
     application: UUID
     version: int
     item: str
@@ -164,11 +196,15 @@ class ApplicationChanged(Event):
     def key(self) -> str:
         return str(self.child)
 
+    @property
+    def topic_name(self) -> str:
+        return "referral.restricted.v1" if self.restricted else "referral.case.v1"
 
-class ActionAnswered(Event):
+
+class ActionOutcomeAnswered(Event):
     """The second receipt of an action, within two seconds: its outcome in a sentence, success included."""
 
-    kind: ClassVar[str] = "notify.ActionAnswered.v1"
+    kind: ClassVar[str] = "notify.ActionOutcomeAnswered.v1"
     topic: ClassVar[str] = "receipt.{unit}.v1"
 
     unit: str

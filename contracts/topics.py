@@ -226,7 +226,9 @@ DESK_ACTION = Topic(
     "desk.action.v1", "child or unit", ("desk",), ("intake",), partitions="services", sensitivity="identity"
 )
 DESK_RECORD = Topic("desk.record.v1", "unit", ("desk",), ("intake",), partitions="services", sensitivity="identity")
-DESK_RECEIPT = Topic("desk.receipt.v1", "form or submission", ("intake",), ("desk",), retention_days=30)
+DESK_RECEIPT = Topic(
+    "desk.receipt.v1", "form or submission", ("intake",), ("desk",), retention_days=30, sensitivity="restricted"
+)
 DESK_ACCESS = Topic("desk.access.v1", "person", ("desk",), ("registry",), sensitivity="identity")
 STATES = tuple(
     Topic(f"{service}.state.v1", "id", (service,), ("desk",), partitions="services", sensitivity="restricted")

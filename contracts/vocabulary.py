@@ -376,6 +376,9 @@ OWNER_OF: Mapping[Verb, Literal["registry", "referral"]] = {
 """Verb -> the service that decides its outcome. Confirming or declining a review belongs to the registry instead
 (``contracts.registry.is_review``)."""
 
+VERBS_ABOUT_A_CHILD = frozenset({Verb.CONTACT, Verb.VISIT, Verb.VERIFY, Verb.CONFIRM, Verb.DECLINE})
+"""The verbs that reach referral through the registry, which finds the child's current file or refuses the action."""
+
 DANGER_ROUTES = frozenset({"R1", "R3", "R4", "R7", "R8", "R11", "R15"})
 """The routes of findings that mean danger."""
 

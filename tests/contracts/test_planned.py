@@ -1,14 +1,15 @@
 """A planned item has a schema only: it is not provisioned, published or accepted before it is implemented."""
 
 import typing
+from enum import StrEnum
 from typing import Any
 
 import pytest
 from pydantic import BaseModel
 
 from contracts import flow, topics, vocabulary
-from contracts.event import KINDS
-from contracts.flow import PLANNED, PLANNED_FIELDS, PLANNED_RULES, PLANNED_TOPICS, PLANNED_VERBS
+from contracts.event import KINDS, Event
+from contracts.flow import PLANNED, PLANNED_FIELDS, PLANNED_RULES, PLANNED_TOPICS, PLANNED_VALUES, PLANNED_VERBS
 from contracts.schemas import files, kinds
 from contracts.vocabulary import FindingCode, Level, Verb, is_report_of_danger
 from tests.county import a_county
@@ -30,9 +31,25 @@ def test_every_event_of_the_contracts_is_published_or_planned() -> None:
 def test_a_planned_event_matches_its_step_and_topic(planned: flow.Planned) -> None:
     step = planned.step
     assert step.topics[0].name == step.event.topic
+    assert possible_topics(step.event) <= {topic.name for topic in step.topics}
+    rank = {"normal": 0, "restricted": 1, "identity": 2}
+    assert rank[step.event.sensitivity] <= min(rank[topic.sensitivity] for topic in step.topics)
     for topic in step.topics:
         assert set(topic.writers) & set(step.producers) or topic in topics.TOPICS
         assert set(topic.readers) & set(step.consumers)
+
+
+def possible_topics(event: type[Event]) -> set[str]:
+    """Return the topics, or families of units' topics, on which instances of an event can be published."""
+    if "{unit}" not in event.topic and "restricted" not in event.model_fields:
+        return {event.topic}
+    cases = (True, False) if "restricted" in event.model_fields else (False,)
+    return {event.model_construct(unit="{unit}", restricted=case).topic_name for case in cases}
+
+
+def test_no_two_events_have_one_name() -> None:
+    names = [event.__name__ for event in KINDS.values() if event.__module__.startswith("contracts.")]
+    assert len(names) == len(set(names))
 
 
 def test_no_planned_topic_is_provisioned_and_each_has_a_plan() -> None:
@@ -52,6 +69,25 @@ def test_a_planned_field_has_a_parent_and_does_not_exist_yet(path: str) -> None:
     for field in fields[:-1]:
         model = next(_models(model.model_fields[field].annotation))
     assert fields[-1] not in model.model_fields, "it is built: take it off the list"
+
+
+@pytest.mark.parametrize("value", PLANNED_VALUES)
+def test_a_planned_value_has_a_field_and_is_not_accepted_yet(value: str) -> None:
+    path, _, word = value.partition("=")
+    kind, _, field = path.rpartition(".")
+    words = set(_words(kinds()[kind].model_fields[field].annotation))
+    assert words, "the field has no closed list"
+    assert word not in words, "it is built: take it off the list"
+
+
+def _words(kind: Any) -> "typing.Iterator[str]":
+    if isinstance(kind, type) and issubclass(kind, StrEnum):
+        yield from kind
+    for part in typing.get_args(kind):
+        if isinstance(part, str):
+            yield part
+        else:
+            yield from _words(part)
 
 
 def _models(kind: Any) -> "typing.Iterator[type[BaseModel]]":
