@@ -75,6 +75,9 @@ async def release(context: RuntimeContext, groups: Mapping[str, ConsumerGroup], 
 
 
 def _why(error: Exception) -> str:
-    """Its words where they are ours; of anything else the place alone: a message may quote somebody's data."""
+    """Return the message of one of Hutong's own errors; for any other error only its type and place.
+
+    The message of another error may quote personal data.
+    """
     ours = isinstance(error, UnprocessableEvent | RetryLater | CannotOpen)
     return str(error) if ours else f"{type(error).__name__} in {where(error)}"

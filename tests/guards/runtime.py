@@ -392,8 +392,8 @@ GUARDS = [
     Guard(
         "runtime: an offset gap is confirmed by a second read",
         "runtime/consume/partition.py",
-        "if self._legal_gap != (next_offset, fresh[0].offset):",
-        "if self._legal_gap == (next_offset, -1):",
+        "if self._accepted_gap != (next_offset, fresh[0].offset):",
+        "if self._accepted_gap == (next_offset, -1):",
         _PARTITION + "test_an_offset_gap_is_accepted_when_it_is_read_twice",
     ),
     Guard(
@@ -701,8 +701,8 @@ GUARDS = [
     Guard(
         "runtime: a snapshot that bypasses coalescing is emitted at once",
         "runtime/publish/outbox.py",
-        "at_once = {(row.topic, row.key) for row in rows if row.snapshot and row.bypass_coalescing}",
-        "at_once: set[tuple[str, bytes]] = set()",
+        "bypassing = {(row.topic, row.key) for row in rows if row.snapshot and row.bypass_coalescing}",
+        "bypassing: set[tuple[str, bytes]] = set()",
         _COALESCING + "test_a_snapshot_that_bypasses_coalescing_is_emitted_immediately",
     ),
     Guard(
@@ -729,7 +729,7 @@ GUARDS = [
     Guard(
         "runtime: a bypassing snapshot holds back no newer one of its key",
         "runtime/publish/outbox.py",
-        "return [row for row in rows if not row.snapshot or (row.topic, row.key) in at_once]",
+        "return [row for row in rows if not row.snapshot or (row.topic, row.key) in bypassing]",
         "return [row for row in rows if not row.snapshot or row.bypass_coalescing]",
         _COALESCING + "test_a_newer_snapshot_follows_the_one_that_bypasses_coalescing",
     ),
@@ -834,7 +834,7 @@ GUARDS = [
     Guard(
         "runtime: a long computation does not block the event loop",
         "runtime/offload.py",
-        "    if many < _MUCH:\n",
+        "    if many < _THREAD_THRESHOLD:\n",
         "    if many:\n",
         _GROUP + "test_a_computation_in_a_thread_does_not_block_the_event_loop",
     ),
