@@ -51,8 +51,8 @@ GUARDS = [
     Guard(
         "runtime: positioning ends when its partitions are revoked",
         "runtime/consume/assignment.py",
-        "        self.group.interrupt.set()  # or",
-        "        # or",
+        "        self.group.interrupt.set()  # positioning",
+        "        # positioning",
         _WORKER + "test_positioning_ends_with_its_partitions_though_a_failure_takes_the_place_of_its_cancellation",
     ),
     Guard(
@@ -708,14 +708,14 @@ GUARDS = [
     Guard(
         "runtime: a partition that is assigned emits what was coalesced before",
         "runtime/consume/group.py",
-        "                self.processor(*place).may_have_coalesced()  # its former owner may have left something\n",
+        "                self.processor(*place).may_have_coalesced()  # its former owner may have left some\n",
         "                pass\n",
         _COALESCING + "test_a_newly_assigned_partition_emits_what_its_former_owner_coalesced",
     ),
     Guard(
         "runtime: a partition that is assigned again emits what was coalesced meanwhile",
         "runtime/consume/group.py",
-        "                self.processor(*place).may_have_coalesced()  # its former owner may have left something\n",
+        "                self.processor(*place).may_have_coalesced()  # its former owner may have left some\n",
         "                self.processor(*place)\n",
         _COALESCING + "test_a_reassigned_partition_emits_what_was_coalesced_meanwhile",
     ),
