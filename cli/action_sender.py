@@ -8,7 +8,7 @@ from typing import Any
 import typer
 
 from cli.child_reference import ChildReference
-from cli.session import CommandError, Session
+from cli.session import CommandError, InstallationSession
 from client.kafka_client import KafkaClient
 from contracts.topics import ACTION, RECEIPT, RESTRICTED_ACTION, RESTRICTED_RECEIPT
 from contracts.vocabulary import Verb
@@ -25,7 +25,7 @@ def send(context: typer.Context, verb: Verb, unit: str, role: str, *, restricted
     Raises:
         CommandError: there is no such unit or log-in, intake refused the action, or no answer came.
     """
-    session = Session(context.obj)
+    session = InstallationSession(context.obj)
     county = session.county()
     acting = session.unit(county, unit)
     sender = acting.parent or acting.id

@@ -13,7 +13,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from cli.error_sheet import write_error_sheet
-from cli.session import CommandError, Session
+from cli.session import CommandError, InstallationSession
 from client.kafka_client import KafkaClient
 from contracts.county import County, Unit
 from contracts.intake import PERIOD
@@ -39,7 +39,7 @@ def submit(
 ) -> None:
     if not (period.isascii() and re.fullmatch(PERIOD, period)):
         raise CommandError(f"报送期“{period}”写得不对。", "请用半角字符，例如 --period 2026H2（2026年下半年）。", 2)
-    session = Session(context.obj)
+    session = InstallationSession(context.obj)
     county = session.county()
     sender = session.unit(county, unit)
     chosen = choose_dataset(county, sender, dataset)

@@ -64,7 +64,7 @@ async def on_records(batch: Batch[Event], tx: Tx, *, vault: Vault) -> list[Outbo
             work.incoming.append(reading.evidence)
             if reading.finding is not None:
                 # No file has this id: the finding is assigned to its record's file, once that is known.
-                provisional = vault.new_id(f"{FINDING}/{reading.finding}")
+                provisional = vault.derived_id(f"{FINDING}/{reading.finding}")
                 work.findings[reading.finding] = FindingAssignment(provisional, named=False)
     if ended:
         year = work.school_year

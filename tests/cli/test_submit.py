@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from cli import action_sender, submit
 from cli.main import app
-from cli.session import CommandError, Session
+from cli.session import CommandError, InstallationSession
 from client.kafka_client import Record
 from contracts.child_number import child_id, format_child_number
 from contracts.intake import Action, Begin
@@ -91,7 +91,7 @@ def clients(monkeypatch: pytest.MonkeyPatch) -> list[Client]:
     """Return every client that a command opened, the last one last."""
     opened: list[Client] = []
 
-    class FakeSession(Session):
+    class FakeSession(InstallationSession):
         def __init__(self, home: Path) -> None:
             pass
 
@@ -103,8 +103,8 @@ def clients(monkeypatch: pytest.MonkeyPatch) -> list[Client]:
             opened.append(Client(user))
             yield opened[-1]
 
-    monkeypatch.setattr(action_sender, "Session", FakeSession)
-    monkeypatch.setattr(submit, "Session", FakeSession)
+    monkeypatch.setattr(action_sender, "InstallationSession", FakeSession)
+    monkeypatch.setattr(submit, "InstallationSession", FakeSession)
     return opened
 
 
