@@ -64,6 +64,7 @@ class IdentityClaim:
     extends: bool
     """True if the parts extend the stored identity; otherwise they replace it."""
     department: bool
+    """True if a department's record, False if a person's finding."""
 
     def merged_into(self, stored: Identity, valid_on: date | None) -> tuple[Identity, date]:
         """Merge the parts into the stored identity: newer validity wins, then newer arrival."""
