@@ -18,7 +18,7 @@ RECEIPT_TIMEOUT = 30.0
 
 
 def send(context: typer.Context, verb: Verb, unit: str, role: str, *, restricted: bool = False, **fields: Any) -> None:
-    """Send the action with the unit's log-in, or its log-in for restricted cases, and wait for intake's answer.
+    """Send the action with the unit's log-in, or its log-in for restricted matters, and wait for intake's answer.
 
     ``unit``: the acting unit's id, short name or full name. ``fields``: the verb's fields; empty ones are left out.
 

@@ -251,7 +251,7 @@ def test_an_error_sheet_is_not_accepted_as_a_complete_list(clients: list[Client]
 
 
 @pytest.mark.parametrize("header", ["有无前科", "行政处罚", "前　科", "不\u200b起诉"])
-def test_nothing_of_a_file_with_a_sealed_column_is_sent(clients: list[Client], tmp_path: Path, header: str) -> None:
+def test_nothing_of_a_file_with_a_forbidden_column_is_sent(clients: list[Client], tmp_path: Path, header: str) -> None:
     with pytest.raises(CommandError, match="没有发出"):
         submitted(clients, a_book(tmp_path, ["姓名", "出生日期", header]))
     assert clients == []
