@@ -58,7 +58,7 @@ def _sasl(settings: Settings) -> dict[str, Any]:
 
 
 class Admin:
-    """What aiokafka cannot ask: topic ids, and offsets of partitions that are not assigned."""
+    """Queries that aiokafka does not offer: topic ids, and offsets of partitions that are not assigned."""
 
     def __init__(self, settings: Settings, client_id: str) -> None:
         config: dict[str, Any] = {

@@ -140,7 +140,7 @@ class Service:
 
     @property
     def subscriptions(self) -> dict[str, Subscription]:
-        """What each consumer reads, by the consumer's name."""
+        """The subscription of each consumer, by the consumer's name."""
         return {name: registered.subscription for name, registered in self._registered.items()}
 
     def consumer(
@@ -160,21 +160,21 @@ class Service:
     ) -> None:
         """Register a consumer group: a FastStream batch subscriber whose batches go to these handlers.
 
-        Each partition has a worker of its own. A batch is one transaction, retried until it is committed; a partition
-        that retries holds up no other.
+        Each partition has its own worker. A batch is one transaction, retried until it is committed; a partition that
+        retries delays no other.
 
         Args:
             name: unique in the service; the last part of the group's id.
-            topics: what it reads. A family of units' topics stands for those of every unit of the county.
+            topics: the topics that it reads. A family of units' topics means those of every unit of the county.
             handlers: by topic or family.
-            on_day: does one page of a day's work. The inputs of its consumer complete the service's days.
+            on_day: processes one page of a day. The watermarks in its consumer's topics complete the service's days.
             day_source: a topic without watermarks whose ``DayBegan`` completes the day (``clock.v1``, for intake).
-            park_key: what an event is parked under instead of its record's key.
-            malformed: makes an event that the handler can answer of one that cannot be read.
+            park_key: returns the key that an event is parked under; by default the record's key.
+            malformed: returns an event in place of an unreadable one, so that the handler can answer it.
             reads: an event type, and the part of it that is read instead of the whole.
             needs_county: False if its handlers run before a county's data is in force.
-            linger_seconds: how long it waits for more after a bulk poll. For files, of which no row is urgent.
-            coalesce: while more of a file comes, hold snapshots back; a newer one of the same key replaces an older.
+            linger_seconds: how long it polls for more records after a bulk poll. For files, whose rows are not urgent.
+            coalesce: during a bulk load, keep only the newest snapshot of each key, and emit it afterwards.
 
         Raises:
             ValueError: the service has a consumer of this name, or one that coalesces does not linger.

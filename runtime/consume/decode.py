@@ -58,7 +58,7 @@ class RecordDecoder:
         county: str,
         *,
         units_write: bool,
-        marks: bool,
+        carries_watermarks: bool,
         day_source: bool,
         reads: Mapping[str, type[Event]] | None = None,
     ) -> None:
@@ -66,7 +66,7 @@ class RecordDecoder:
         self._name = name
         self._county = county
         self._units_write = units_write
-        self._marks = marks
+        self._carries_watermarks = carries_watermarks
         self._day_source = day_source
         self._kinds = {**KINDS, **(reads or {})}
 
@@ -98,7 +98,7 @@ class RecordDecoder:
         kind = self._kinds.get(envelope.type)
         if kind is None:
             return UnreadableEvent(raw, envelope, f"unknown ce_type {_kind(envelope.type)}".rstrip())
-        if kind is DayWatermark and not self._marks:
+        if kind is DayWatermark and not self._carries_watermarks:
             return DeadLetter(raw, "a watermark on a topic without watermarks")
         try:
             event: Event = kind.model_validate_json(raw.value)
@@ -134,9 +134,9 @@ _BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*+"?|(?P<opens>[\[{])|(?P<closes>[\]}])
 """Matches strings whole, so that brackets inside them are not counted."""
 
 
-def _is_possible(mark: DayWatermark | DayBegan) -> bool:
-    producers = mark.producers if isinstance(mark, DayWatermark) else 1
-    return bounds.FIRST_YEAR <= mark.day.year <= bounds.LAST_YEAR and 0 < producers <= bounds.LARGEST_PRODUCER_ID
+def _is_possible(watermark: DayWatermark | DayBegan) -> bool:
+    producers = watermark.producers if isinstance(watermark, DayWatermark) else 1
+    return bounds.FIRST_YEAR <= watermark.day.year <= bounds.LAST_YEAR and 0 < producers <= bounds.LARGEST_PRODUCER_ID
 
 
 _FAMILIES = {step.event: frozenset(topic.name for topic in step.topics) for step in FLOW}

@@ -104,10 +104,10 @@ class ConsumerGroup:
             await self._wait_for_room()
             return ()
         part, most = settings.max_records, BATCHES_PER_POLL * self.largest_batch
-        found: dict[Any, list[ConsumerRecord]] = await kafka.getmany(
+        polled: dict[Any, list[ConsumerRecord]] = await kafka.getmany(
             *places, timeout_ms=self._fetch_wait_ms, max_records=part
         )
-        many = sum(map(len, found.values()))
+        many = sum(map(len, polled.values()))
         if many:
             self._active_at = time.monotonic()
         self._set_fetch_wait(kafka)
@@ -123,9 +123,9 @@ class ConsumerGroup:
             if not more:
                 break
             for place, raws in more.items():
-                found.setdefault(place, []).extend(raws)
+                polled.setdefault(place, []).extend(raws)
                 many += len(raws)
-        return tuple(chain.from_iterable(found.values()))
+        return tuple(chain.from_iterable(polled.values()))
 
     async def _wait_for_room(self) -> None:
         """Wait until a worker can take more records, at most for the poll timeout."""
@@ -346,7 +346,7 @@ class ConsumerGroup:
         self._end_rest()
         self.topics = sorted({*self.topics, *(topic for topic, _ in assigned)})
         self.assignments += 1
-        self._processors = {place: found for place, found in self._processors.items() if place in assigned}
+        self._processors = {place: processor for place, processor in self._processors.items() if place in assigned}
         if self.subscription.coalesce:
             for place in assigned:
                 self.processor(*place).may_have_coalesced()  # its former owner may have left some

@@ -75,7 +75,7 @@ class PartitionProcessor:
             topic,
             settings.county,
             units_write=self._units_write,
-            marks=self._entry.carries_watermarks,
+            carries_watermarks=self._entry.carries_watermarks,
             day_source=self.carries_days and not self._entry.carries_watermarks,
             reads=subscription.reads,
         )

@@ -18,5 +18,5 @@ class Watermarks:
         if watermark is None or watermark[1] < day:
             self.by_producer[key] = (producers, day)
             self.changed.add(key)
-        of_source = [mark for (marking, _), mark in self.by_producer.items() if marking == source]
-        return min(marked for _, marked in of_source) if len(of_source) >= producers else None
+        of_source = [latest for (other, _), latest in self.by_producer.items() if other == source]
+        return min(completed for _, completed in of_source) if len(of_source) >= producers else None

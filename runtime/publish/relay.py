@@ -133,7 +133,7 @@ class Relay:
 
     async def _publish(self, session: Any, producer: AIOKafkaProducer, backoff: Backoff) -> None:
         await session.add_listener(self._channel, lambda *_: self._wake.set())
-        marks: dict[SequenceKey, int] = {
+        published: dict[SequenceKey, int] = {
             (row["producer_id"], row["topic"], row["partition"]): row["published_seq"]
             for row in await session.fetch(sql.PUBLISHED_SEQUENCES)
         }
@@ -148,12 +148,12 @@ class Relay:
                 continue
             sent = Sent([], {})
             try:
-                await self._send(producer, rows, marks, sent)
+                await self._send(producer, rows, published, sent)
             finally:
                 if sent.positions:
                     failpoint("before_mark")
                     await self._record_published(session, sent)
-                    marks.update(sent.following)
+                    published.update(sent.following)
             self._reset_failures(backoff)
 
     def _reset_failures(self, backoff: Backoff) -> None:
@@ -161,9 +161,9 @@ class Relay:
         backoff.reset()
 
     async def _send(
-        self, producer: AIOKafkaProducer, rows: Sequence[Any], marks: dict[SequenceKey, int], sent: Sent
+        self, producer: AIOKafkaProducer, rows: Sequence[Any], published: dict[SequenceKey, int], sent: Sent
     ) -> None:
-        following = dict(marks)
+        following = dict(published)
         by_place: dict[tuple[str, int], list[Any]] = defaultdict(list)
         for row in rows:
             key = (row["producer_id"], row["topic"], row["partition"])

@@ -284,8 +284,8 @@ GUARDS = [
     Guard(
         "runtime: a watermark on a topic without watermarks is refused",
         "runtime/consume/decode.py",
-        "        if kind is DayWatermark and not self._marks:\n",
-        "        if kind is DayWatermark and self._marks is None:\n",
+        "        if kind is DayWatermark and not self._carries_watermarks:\n",
+        "        if kind is DayWatermark and self._carries_watermarks is None:\n",
         _DAYS + "test_a_watermark_on_a_topic_without_watermarks_is_a_dead_letter",
     ),
     Guard(
@@ -305,7 +305,7 @@ GUARDS = [
     Guard(
         "runtime: a watermark is within its bounds",
         "runtime/consume/decode.py",
-        "    return bounds.FIRST_YEAR <= mark.day.year <= bounds.LAST_YEAR "
+        "    return bounds.FIRST_YEAR <= watermark.day.year <= bounds.LAST_YEAR "
         "and 0 < producers <= bounds.LARGEST_PRODUCER_ID\n",
         "    return producers > 0\n",
         _DECODE + "test_an_impossible_watermark_is_a_dead_letter",
