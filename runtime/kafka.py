@@ -93,7 +93,7 @@ class Admin:
         return await asyncio.to_thread(self._describe, sorted(names))
 
     async def first_offsets(self, places: Iterable[tuple[str, int]]) -> dict[tuple[str, int], int]:
-        """Return where each partition's log starts now.
+        """Return the first offset of each partition's log.
 
         Raises:
             OSError: one of their leaders did not answer.
@@ -101,7 +101,7 @@ class Admin:
         return await asyncio.to_thread(self._offsets, list(places), OffsetSpec.earliest())  # type: ignore[no-untyped-call]
 
     async def end_offsets(self, places: Iterable[tuple[str, int]]) -> dict[tuple[str, int], int]:
-        """Return where each partition's log ends now.
+        """Return the end offset of each partition's log.
 
         Raises:
             OSError: one of their leaders did not answer.

@@ -1,4 +1,4 @@
-"""One service: its broker, its consumers, its relay, its days."""
+"""A service: its broker, consumers, relay and day scheduler."""
 
 import asyncio
 import importlib
@@ -48,7 +48,7 @@ from runtime.topic_catalogue import TopicCatalogue
 CONTROL = "control"
 """The consumer that every service has: it reads the county's data and its clock."""
 STOP_TIMEOUT = 12.0
-"""Seconds that a process may take to end what is in flight."""
+"""Seconds that a process may take to finish the work in flight."""
 _OWN = "@service"
 _COMMIT_SECONDS = 1.0
 _FLUSH_SECONDS = 0.25
@@ -93,7 +93,7 @@ class _Registered:
 
 
 class Service:
-    """Everything around a service's handlers."""
+    """Runs a service's handlers: it registers their consumers, and starts and stops them with the relay."""
 
     context: RuntimeContext
     """Made by :meth:`open`."""
@@ -242,15 +242,15 @@ class Service:
         }
 
     async def replay(self, key: str) -> int:
-        """Release a parked key's events, in order, and decide them for today. Return how many."""
+        """Apply a parked key's events, in order, on the current day, and return their number."""
         return await replaying.release(self.context, self.consumers, key)
 
     async def parked(self) -> list[replaying.ParkedKey]:
-        """Return what is parked, the oldest first."""
+        """Return the parked keys, the oldest first."""
         return await replaying.parked(self.context)
 
     async def migrate(self) -> list[str]:
-        """Bring the schema up to date; return what was applied."""
+        """Bring the schema up to date, and return the names of the applied migrations."""
         return await schema.migrate(self.name, self.settings, self._migrations)
 
     async def open(self, *, wait: bool = True) -> None:
@@ -276,7 +276,7 @@ class Service:
         self._make_groups()
 
     async def _open(self, cipher: ParkingCipher) -> RuntimeContext:
-        """Make one attempt: whatever ends it, the next one begins with sessions of its own."""
+        """Make one attempt. If it fails, its sessions are closed, and the next one opens others."""
         pool = await open_pool(self.name, self.settings)
         try:
             if not await schema.is_migrated(pool, self.name, self._migrations):
@@ -349,7 +349,7 @@ class Service:
                 self.on_failure(reason)
 
     async def start(self) -> None:
-        """Do what must be done before the broker starts: database, ordinal, cursors.
+        """Prepare the start of the broker: open the database, take the ordinal, create missing cursors.
 
         Raises:
             SchemaMissing: the schema is not up to date.
@@ -371,7 +371,7 @@ class Service:
                 await backoff.wait()
 
     async def _prepare_cursors(self) -> None:
-        """Make a cursor for every input partition, before anything is read."""
+        """Create the missing cursors of all input partitions, before records are read."""
         existing = await self.context.admin.names()
         for group in self.consumers.values():
             group.topics = group.subscription.topic_names(existing)
@@ -405,7 +405,7 @@ class Service:
             self.fail(f"task {task.get_name()} failed")
 
     async def leave(self) -> None:
-        """End all waits and let what is in flight finish: the first step of stopping, before the consumers stop."""
+        """End all waits and let the work in flight finish: the first step of stopping, before the consumers stop."""
         self.health.stopping = True
         log.info("service_stopping")
         if not self.consumers:
@@ -418,7 +418,7 @@ class Service:
         await asyncio.wait(draining, timeout=STOP_TIMEOUT)
 
     async def stop(self) -> None:
-        """Publish what was emitted, then close everything: the last step of stopping."""
+        """Publish the outbox, then close the connections: the last step of stopping."""
         self.relay.stop()
         tasks = self.health.tasks
         if tasks:

@@ -24,7 +24,7 @@ _NONCE = 12
 
 @dataclass(frozen=True, slots=True)
 class StoredRecord:
-    """A record read back from the parked events, as the reader takes it."""
+    """A parked record, in the form that the reader needs."""
 
     topic: str
     partition: int
