@@ -8,7 +8,7 @@ from typing import Any
 import typer
 
 from cli.child_reference import ChildReference
-from cli.session import CommandError, Session
+from cli.session import CommandError, InstallationSession
 from client.kafka_client import KafkaClient
 from contracts.topics import ACTION, RECEIPT, RESTRICTED_ACTION, RESTRICTED_RECEIPT
 from contracts.vocabulary import Verb
@@ -18,14 +18,14 @@ RECEIPT_TIMEOUT = 30.0
 
 
 def send(context: typer.Context, verb: Verb, unit: str, role: str, *, restricted: bool = False, **fields: Any) -> None:
-    """Send the action with the unit's log-in, or its log-in for restricted cases, and wait for intake's answer.
+    """Send the action with the unit's log-in, or its log-in for restricted matters, and wait for intake's answer.
 
     ``unit``: the acting unit's id, short name or full name. ``fields``: the verb's fields; empty ones are left out.
 
     Raises:
         CommandError: there is no such unit or log-in, intake refused the action, or no answer came.
     """
-    session = Session(context.obj)
+    session = InstallationSession(context.obj)
     county = session.county()
     acting = session.unit(county, unit)
     sender = acting.parent or acting.id

@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 
 from cli.chinese_help import ChineseTyper
-from cli.session import CommandError, Session
+from cli.session import CommandError, InstallationSession
 from contracts.county import County
 from county.checks import check as problems_of
 from county.problem import CountyInvalid
@@ -49,7 +49,7 @@ def activate(
     by: Annotated[str, typer.Option(help="谁决定的：单位和人员编号，例如 341722-mzj/mzj-01。")],
 ) -> None:
     """从某一天起启用；须写明由谁决定。"""
-    session = Session(context.obj)
+    session = InstallationSession(context.obj)
     try:
         county = read_county(folder, session.installation.home)
     except CountyInvalid as error:

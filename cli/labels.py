@@ -1,7 +1,7 @@
 """The Chinese labels of codes on the command line, apart from those that a service has.
 
 Facts, their values and reasons are in ``services.eligibility.labels``; return reasons, duties, verbs and refusals in
-``services.notify.labels``; routes, items, units, roles and datasets are the county's own eligibility.
+``services.notify.labels``; routes, items, units, roles and datasets have their names in the county's data.
 """
 
 from collections.abc import Mapping

@@ -18,7 +18,7 @@ from typer.exceptions import Abort, TyperException
 from cli import actions, county, operations, submit, views
 from cli.chinese_help import ChineseTyper
 from cli.facts_file import FactsUnreadable
-from cli.session import NOT_RUNNING, UNREACHABLE, CommandError
+from cli.session import EXIT_UNREACHABLE, START_REMEDY, CommandError
 from cli.trace import trace
 from client.kafka_client import BrokerRefusedError
 from county.problem import CountyInvalid
@@ -110,9 +110,9 @@ def main() -> None:
         _exit(f"{error.home} 里没有安装。请先运行 make up，或者用 --home 指明文件夹。", 1)
     except (KafkaException, BrokerRefusedError) as error:
         cause = error.args[0].str() if hasattr(error.args[0], "str") else error.args[0]
-        _exit(f"消息服务器没有答应：{cause}。{NOT_RUNNING}", UNREACHABLE)
+        _exit(f"消息服务器没有答应：{cause}。{START_REMEDY}", EXIT_UNREACHABLE)
     except asyncpg.PostgresError as error:
-        _exit(f"数据库没有答应：{error}。{NOT_RUNNING}", UNREACHABLE)
+        _exit(f"数据库没有答应：{error}。{START_REMEDY}", EXIT_UNREACHABLE)
     except OSError as error:
         _exit(f"{error.filename or '文件'} 用不了{_cause(error)}。请检查它在不在、能不能读写。", 1)
     except KeyboardInterrupt:

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cli.child_reference import child_numbers
-from cli.session import CommandError, Session
+from cli.session import CommandError, InstallationSession
 from contracts.child_number import InvalidChildNumber, child_id, parse_child_number
 from contracts.topics import SERVICES, TOPICS
 from contracts.vocabulary import COUNTY_TIME
@@ -31,7 +31,7 @@ _PARKED = " UNION ALL ".join(_PARKED_IN.format(service) for service in SERVICES)
 
 
 def status(context: typer.Context) -> None:
-    session = Session(context.obj)
+    session = InstallationSession(context.obj)
     figures, now = asyncio.run(_read_status(session))
     problems = {service: _problems_of(session.installation, service) for service in SERVICES}
     table = Table("服务", "进程", "还没读", "还没发", "被搁置", "无法识别的消息", "处理到", title="五个服务")
@@ -59,7 +59,7 @@ def _problems_of(installation: Installation, service: str) -> list[str] | None:
     return [f"{process} {problem}" for process, answer in by_process.items() for problem in answer]
 
 
-async def _read_status(session: Session) -> tuple[dict[str, tuple[str, ...]], datetime | None]:
+async def _read_status(session: InstallationSession) -> tuple[dict[str, tuple[str, ...]], datetime | None]:
     """Return each service's figures, and the time that the county's clock has reached."""
     county = await asyncio.to_thread(session.county)
     connection = await session.database()
@@ -101,7 +101,7 @@ def topics(
     Console().print(table)
     if not check:
         return
-    session = Session(context.obj)
+    session = InstallationSession(context.obj)
     county = session.county()
     lines = list(_describe(compare(session.admin(), broker_spec(county, session.installation.partitions))))
     for line in lines:
@@ -128,7 +128,7 @@ def _describe(difference: Difference) -> Iterator[str]:
 
 
 def parked(context: typer.Context) -> None:
-    session = Session(context.obj)
+    session = InstallationSession(context.obj)
     rows = asyncio.run(session.fetch(_PARKED + " ORDER BY 1, 2, 5"))
     if not rows:
         Console().print("没有被搁置的事件。")
@@ -142,7 +142,7 @@ def parked(context: typer.Context) -> None:
     print("原因改正以后，用 hutong replay 服务 键 放行。")
 
 
-def _parked_key(session: Session, typed: str) -> str:
+def _parked_key(session: InstallationSession, typed: str) -> str:
     """Return the key that was typed, or the id of the child whose short number was typed."""
     try:
         number = parse_child_number(typed)
@@ -158,7 +158,7 @@ def replay(
 ) -> None:
     if service not in SERVICES:
         raise CommandError(f"没有 {service} 这个服务。", f"可以用：{'、'.join(SERVICES)}。", 2)
-    session = Session(context.obj)
+    session = InstallationSession(context.obj)
     key = _parked_key(session, key)
     # The replay itself would wait indefinitely for a database.
     if not asyncio.run(session.fetch(f'SELECT FROM "{service}".parked_key WHERE key = $1', key)):

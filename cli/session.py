@@ -17,10 +17,10 @@ from deploy.install import in_force
 from deploy.installation import ADMIN, Installation
 from deploy.provision import OPERATOR_ROLE
 
-CONNECT_S = 5.0
+CONNECT_TIMEOUT = 5.0
 """Seconds within which a server must accept the connection."""
-NOT_RUNNING = "请确认安装正在运行（make up 会启动它）。"
-UNREACHABLE = 3
+START_REMEDY = "请确认安装正在运行（make up 会启动它）。"
+EXIT_UNREACHABLE = 3
 """Exit code of a command that reached no server."""
 
 
@@ -32,7 +32,7 @@ class CommandError(Exception):
         self.code = code
 
 
-class Session:
+class InstallationSession:
     """A connection to one installation with the ops team's log-ins."""
 
     def __init__(self, home: Path) -> None:
@@ -48,11 +48,11 @@ class Session:
         for server in servers:
             host, _, port = server.rpartition(":")
             try:
-                socket.create_connection((host, int(port)), CONNECT_S).close()
+                socket.create_connection((host, int(port)), CONNECT_TIMEOUT).close()
             except OSError:
                 continue
             return
-        raise CommandError(f"连不上消息服务器（{'、'.join(servers)}）。", NOT_RUNNING, UNREACHABLE)
+        raise CommandError(f"连不上消息服务器（{'、'.join(servers)}）。", START_REMEDY, EXIT_UNREACHABLE)
 
     @contextmanager
     def client(self, user: str) -> Iterator[KafkaClient]:
@@ -90,10 +90,10 @@ class Session:
             CommandError: the database cannot be reached.
         """
         try:
-            return await asyncpg.connect(self.installation.dsn(OPERATOR_ROLE), timeout=CONNECT_S)
+            return await asyncpg.connect(self.installation.dsn(OPERATOR_ROLE), timeout=CONNECT_TIMEOUT)
         except (OSError, asyncpg.PostgresError) as error:
             place = f"{self.installation.postgres_host}:{self.installation.postgres_port}"
-            raise CommandError(f"连不上数据库（{place}）。", NOT_RUNNING, UNREACHABLE) from error
+            raise CommandError(f"连不上数据库（{place}）。", START_REMEDY, EXIT_UNREACHABLE) from error
 
     async def fetch(self, query: str, *arguments: object) -> list[Mapping[str, Any]]:
         """Return rows of any service's tables, read with the operator's role.

@@ -13,13 +13,13 @@ from rich.progress import Progress
 from rich.table import Table
 
 from cli.error_sheet import write_error_sheet
-from cli.session import CommandError, Session
+from cli.session import CommandError, InstallationSession
 from client.kafka_client import KafkaClient
 from contracts.county import County, Unit
 from contracts.intake import PERIOD
 from contracts.topics import DEPARTMENT, RECEIPT
 from workbooks.error_sheet import is_error_sheet
-from workbooks.headers import find_sealed
+from workbooks.headers import find_forbidden
 from workbooks.reader import Sheet, WorkbookUnreadable, read_workbook
 
 NAMESPACE = UUID("0f5b6c1e-8f0f-5f3a-9a7c-3f2f3d1f7a10")
@@ -39,16 +39,16 @@ def submit(
 ) -> None:
     if not (period.isascii() and re.fullmatch(PERIOD, period)):
         raise CommandError(f"报送期“{period}”写得不对。", "请用半角字符，例如 --period 2026H2（2026年下半年）。", 2)
-    session = Session(context.obj)
+    session = InstallationSession(context.obj)
     county = session.county()
     sender = session.unit(county, unit)
     chosen = choose_dataset(county, sender, dataset)
     sheet = read_sheet(county, file, chosen)
     coverage = choose_coverage(sheet, full=full)
-    sealed = find_sealed(sheet.columns, county.sealed_columns)
-    if sealed:
+    forbidden = find_forbidden(sheet.columns, county.forbidden_columns)
+    if forbidden:
         raise CommandError(
-            f"“{sealed[0]}”一列属于封存或行为信息，整份文件没有发出。",
+            f"“{forbidden[0]}”一列属于封存或行为信息，整份文件没有发出。",
             "请删去这一列再报；这类数据除法律规定的查询外，不得提供给任何单位（预防未成年人犯罪法第五十九条）。",
         )
     with session.client(sender.id) as client, Progress(transient=True) as progress:
@@ -143,7 +143,7 @@ def send_submission(
         uuid5(NAMESPACE, f"{unit}/{dataset}/{period}/{sheet.sha256}{'/delta' if coverage == 'delta' else ''}")
     )
     topic = DEPARTMENT.name_for(unit)
-    named = UUID(submission)
+    submission_id = UUID(submission)
     task = progress.add_task("发送", total=len(sheet.rows)) if progress else None
     begin = {
         "submission": submission,
@@ -158,14 +158,14 @@ def send_submission(
     receipt = RECEIPT.name_for(unit)
     for _ in client.read_new(receipt):
         pass  # earlier answers are about other files
-    client.send(topic, "department.Begin.v1", submission, begin, ce_id=str(uuid5(named, "begin")))
+    client.send(topic, "department.Begin.v1", submission, begin, ce_id=str(uuid5(submission_id, "begin")))
     for number, cells in sheet.rows:
         body = {"submission": submission, "number": number, "cells": cells}
-        client.send(topic, "department.Row.v1", submission, body, ce_id=str(uuid5(named, str(number))))
+        client.send(topic, "department.Row.v1", submission, body, ce_id=str(uuid5(submission_id, str(number))))
         if progress and task is not None:
             progress.advance(task)
     end = {"submission": submission, "rows": len(sheet.rows)}
-    client.send(topic, "department.End.v1", submission, end, ce_id=str(uuid5(named, "end")))
+    client.send(topic, "department.End.v1", submission, end, ce_id=str(uuid5(submission_id, "end")))
     client.flush()
     return _receipt(client, receipt, submission)
 

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from cli import labels
 from cli.child_reference import ChildReference, child_numbers, child_reference
-from cli.session import CommandError, Session
+from cli.session import CommandError, InstallationSession
 from client.kafka_client import KafkaClient, Record
 from contracts import topics
 from contracts.county import County
@@ -50,7 +50,7 @@ def trace(
         ChildReference, typer.Argument(metavar="编号", parser=child_reference, help="儿童、转介或报告的编号。")
     ],
 ) -> None:
-    session = Session(context.obj)
+    session = InstallationSession(context.obj)
     county = session.county()
     child, records = asyncio.run(_child_of(session, about.resolve(county.code)))
     with session.reader() as client:
@@ -61,7 +61,7 @@ def trace(
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
-async def _child_of(session: Session, about: UUID) -> tuple[UUID, set[str]]:
+async def _child_of(session: InstallationSession, about: UUID) -> tuple[UUID, set[str]]:
     """Return the child that an id belongs to, and the source records of the child's file.
 
     Raises:

@@ -10,7 +10,7 @@ import typer
 from cli import labels
 from cli.child_reference import child_numbers
 from cli.explain import explain
-from cli.session import CommandError, Session
+from cli.session import CommandError, InstallationSession
 from contracts.topics import QUEUE, RESTRICTED_QUEUE
 from contracts.vocabulary import COUNTY_TIME
 from deploy.counties import DEMO_COUNTY
@@ -33,7 +33,7 @@ def explain_facts(
 
 
 def queue(context: typer.Context, unit: UnitName, restricted: Restricted = False) -> None:
-    session = Session(context.obj)
+    session = InstallationSession(context.obj)
     county = session.county()
     owner = session.unit(county, unit)
     family, wanted = (RESTRICTED_QUEUE, "restricted_agency") if restricted else (QUEUE, "agency")
@@ -63,7 +63,7 @@ def inbox(
     restricted: Restricted = False,
     last: Annotated[int, typer.Option(help="最近多少条。")] = 40,
 ) -> None:
-    session = Session(context.obj)
+    session = InstallationSession(context.obj)
     owner = session.unit(session.county(), unit)
     rows = asyncio.run(
         session.fetch(
@@ -89,7 +89,7 @@ def ledger(
     context: typer.Context,
     township: Annotated[str | None, typer.Option(help="只看一个乡镇（九位代码或名称）。")] = None,
 ) -> None:
-    session = Session(context.obj)
+    session = InstallationSession(context.obj)
     county = session.county()
     code = next((town.code for town in county.townships if township in (town.code, town.name)), None)
     if township is not None and code is None:

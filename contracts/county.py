@@ -84,7 +84,7 @@ class Unit(CountyModel):
     receives: bool = False
     """Whether it has a referral queue."""
     receives_restricted: bool = False
-    """Whether it has a second queue for restricted cases, read with another log-in."""
+    """Whether it has a second queue for restricted matters, read with another log-in."""
     inbox: bool = True
     """Whether it has an inbox for notices."""
     recipient: str | None = None
@@ -277,8 +277,8 @@ class County(CountyModel):
     role_names: dict[str, str] = Field(default_factory=dict)
     """Role -> its Chinese name."""
     datasets: tuple[Dataset, ...]
-    sealed_columns: tuple[str, ...]
-    """Headers, or parts of headers, whose presence refuses a whole file: sealed records must not be submitted."""
+    forbidden_columns: tuple[str, ...]
+    """Headers, or parts of headers, whose presence refuses a whole file: their contents must not be submitted."""
     catalogue: tuple[Item, ...]
     catalogue_version: str
     routes: tuple[Route, ...]

@@ -159,7 +159,7 @@ def _county() -> Iterator[Event]:
                     columns=(Column(field="name", names=("姓名",)), Column(field="birth_date", names=("出生日期",))),
                 ),
             ),
-            sealed_columns=("前科",),
+            forbidden_columns=("前科",),
             catalogue=(
                 Item(
                     id="B-4",

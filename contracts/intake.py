@@ -2,7 +2,7 @@
 
 Units write ``Begin``, ``Row``, ``End`` and ``Action`` on their own topics as CloudEvents in binary mode, with any
 Kafka client: headers ``ce_id`` (a UUID, the same when a message is sent again), ``ce_type``, ``ce_source`` and
-``ce_specversion``; the value is JSON. The topic identifies the sending unit. An ``Action`` about a restricted case
+``ce_specversion``; the value is JSON. The topic identifies the sending unit. An ``Action`` about a restricted matter
 comes from the unit's second log-in on a separate topic, and is answered on a separate topic too.
 """
 
@@ -117,7 +117,7 @@ class Action(Event):
 
     kind = "action.Action.v1"
     topic = "action.{unit}.v1"
-    """Actions about a restricted case go to ``action.{unit}.restricted.v1`` instead."""
+    """Actions about a restricted matter go to ``action.{unit}.restricted.v1`` instead."""
     sensitivity: ClassVar[Sensitivity] = "identity"
 
     verb: Verb
@@ -299,7 +299,7 @@ class FindingReported(Event):
     ce_id: UUID
     """The unit's id of the action."""
     restricted: bool = False
-    """True if it came from the unit's log-in for restricted cases, which also receives the answers."""
+    """True if it came from the unit's log-in for restricted matters, which also receives the answers."""
 
     @property
     def key(self) -> str:
@@ -344,7 +344,7 @@ class ActionAccepted(Event):
     other: UUID | None = None
     records: tuple[UUID, ...] = ()
     restricted: bool = False
-    """True if it came from the unit's log-in for restricted cases, which also receives the answers."""
+    """True if it came from the unit's log-in for restricted matters, which also receives the answers."""
 
     @property
     def key(self) -> str:
@@ -445,7 +445,7 @@ class ActionAnswered(Event):
 
     unit: str
     restricted: bool
-    """True if the action came from the unit's log-in for restricted cases."""
+    """True if the action came from the unit's log-in for restricted matters."""
     ce_id: UUID
     """The unit's id of the action."""
     verb: Verb | None

@@ -16,7 +16,7 @@ class Notice(Event):
     notice: UUID
     unit: str
     restricted: bool
-    """True if it goes to the unit's inbox for restricted cases."""
+    """True if it goes to the unit's inbox for restricted matters."""
     template: str
     """The id of the text's template."""
     text: str
@@ -72,8 +72,8 @@ class AlarmDelivered(Event):
 
     alarm: UUID
     channel: Literal["command", "webhook", "none"]
-    outcome: Literal["done", "failed", "no_way_set"]
-    """``no_way_set``: no channel is configured."""
+    outcome: Literal["done", "failed", "no_channel"]
+    """``no_channel``: no channel is configured."""
     detail: str = ""
     """The channel's error, if it failed."""
 

@@ -20,7 +20,7 @@ class MessagesRefused(Event):
 
     unit: str
     restricted: bool
-    """True if the messages came from the unit's log-in for restricted cases."""
+    """True if the messages came from the unit's log-in for restricted matters."""
     topic_written: str
     partition: int
     first_offset: int

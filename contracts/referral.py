@@ -33,7 +33,7 @@ class Basis(BaseModel):
 
 
 class _Case(Event):
-    """The base of case events. Their key is the child; events of restricted cases go to a separate topic."""
+    """The base of case events. Their key is the child; events of restricted matters go to a separate topic."""
 
     child: UUID
     restricted: bool

@@ -194,7 +194,7 @@ class RegistryActionRefused(Event):
 
     child: UUID | None
     restricted: bool
-    """True if the action came from the unit's log-in for restricted cases, which also receives the answer."""
+    """True if the action came from the unit's log-in for restricted matters, which also receives the answer."""
     unit: str
     ce_id: UUID
     verb: Verb

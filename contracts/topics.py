@@ -18,7 +18,7 @@ SERVICES = ("intake", "registry", "eligibility", "referral", "notify")
 UNIT = "{unit}"
 """Placeholder for the unit's own principal among a family's writers and readers."""
 RESTRICTED_UNIT = UNIT + "-restricted"
-"""The unit's second principal, for restricted cases, which other people use with a log-in of their own."""
+"""The unit's second principal, for restricted matters, which other people use with a log-in of their own."""
 
 
 @dataclass(frozen=True, slots=True)

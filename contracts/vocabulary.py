@@ -394,7 +394,7 @@ def is_report_of_danger(routes: Iterable[str], level: Level | None) -> bool:
 
 
 RESTRICTED_ROUTES = frozenset({*(f"R{n}" for n in range(1, 12)), *(f"R{n}" for n in range(14, 18))})
-"""The routes of restricted cases, whose events have separate topics (policy part 4: R1-R11, R14-R17)."""
+"""The routes of restricted matters, whose events have separate topics (policy part 4: R1-R11, R14-R17)."""
 
 HOTLINES = ("110", "120", "12345", "12356", "12355", "12338", "12309")
 """The hotlines shown wherever a call comes first (policy part 4.3). The one that was called may be recorded."""

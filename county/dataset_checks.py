@@ -9,7 +9,7 @@ from county.unit_checks import unknown_unit
 
 
 def datasets(county: County) -> Iterator[Violation]:
-    """Every column has one meaning, and no sealed content has a column."""
+    """Every column has one meaning, and no forbidden content has a column."""
     fields = {*FactName, *IdentityField, *READINGS}
     for index, dataset in enumerate(county.datasets):
         at: Location = ("datasets", index)
@@ -53,7 +53,7 @@ def _columns(county: County, dataset: Dataset, at: Location, fields: set[str]) -
                     "一个表头只能是一个字段",
                 )
             owner.setdefault(header, column.field)
-            for word in county.sealed_columns:
+            for word in county.forbidden_columns:
                 if word.lower() in header.lower():
                     yield (*where, "names"), f"表头 {header} 含有封存字样“{word}”", "封存的内容没有列，请删去"
 

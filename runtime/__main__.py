@@ -101,7 +101,7 @@ class _Server(uvicorn.Server):
     def end(self) -> None:
         """End the server; callable from a signal handler."""
         self.should_exit = True
-        if hasattr(self, "_ends"):  # else it is still starting, and looks before it waits
+        if hasattr(self, "_ends"):  # before main_loop has started, should_exit is enough
             self._loop.call_soon_threadsafe(self._ends.set)
 
 
@@ -164,7 +164,7 @@ async def _serve(name: str, settings: Settings, *, held: bool) -> int:
         signal.signal(number, lambda *_: None)
     # The application logs why it does not start; uvicorn would repeat it as a trace with every message in it.
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
-    # What was made so far lives as long as the process: not looked at again by every collection.
+    # Exclude start-up objects, which live as long as the process, from garbage collection.
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)

@@ -1,4 +1,4 @@
-"""Waiting between tries: 50 ms, doubled up to 5 s, with jitter; cut short when there is something new."""
+"""Waits between retries: 50 ms, doubled up to 5 s, with jitter; an event ends a wait early."""
 
 import asyncio
 import random
@@ -15,7 +15,7 @@ class Backoff:
         self.following = self._first
 
     def reset(self) -> None:
-        """Start again with the shortest wait: a try has succeeded."""
+        """Start again with the shortest wait, after an attempt has succeeded."""
         self.following = self._first
 
     async def wait(self, *wake: asyncio.Event) -> None:

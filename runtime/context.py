@@ -1,4 +1,4 @@
-"""What the parts of one service process share."""
+"""The objects that the parts of one service process share."""
 
 import asyncio
 from collections.abc import Callable, Mapping

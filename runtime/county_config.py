@@ -1,4 +1,4 @@
-"""The county's data in force, as this service has read it from ``county.v1``; and the county's clock."""
+"""The versions of the county's data that a service has read from ``county.v1``, and the county's clock."""
 
 from contracts.clock import DayBegan, TimePassed
 from contracts.county import County, CountyActivated
@@ -12,7 +12,7 @@ from runtime.transaction import Tx
 
 
 class Counties:
-    """Reads and keeps the versions that batches need."""
+    """Loads the versions that batches need, and caches them."""
 
     def __init__(self, code: str) -> None:
         self._code = code
@@ -39,7 +39,7 @@ class Counties:
         return county
 
     async def on_county(self, batch: Batch[CountyActivated], tx: Tx) -> list[OutboundEvent]:
-        """Store what was activated."""
+        """Store activated versions of the county's data."""
         for inbound in batch.events:
             event = inbound.event
             if event.county.code != self._code:

@@ -1,23 +1,23 @@
-"""Named failures: what a handler may raise about an event, and what stops a partition."""
+"""Errors that a handler may raise about an event, and errors that stop a partition or a process."""
 
 
 class UnprocessableEvent(Exception):
-    """The event can never work. It is parked with its key; later events of that key queue behind it.
+    """The event can never be processed. It is parked with its key; later events of that key queue behind it.
 
     The message is stored and shown: ids and codes only, no personal data.
     """
 
 
 class RetryLater(Exception):
-    """It cannot work yet, whichever the event. The transaction rolls back and is retried indefinitely."""
+    """No event can be processed yet. The transaction is rolled back and retried indefinitely."""
 
 
 class Halt(Exception):
-    """A partition must not go on: doing so would lose or reorder something. Others go on."""
+    """A partition must stop, because it would lose or reorder events. The other partitions continue."""
 
 
 class SchemaMissing(Exception):
-    """The service's schema is not there or older than this code. Remedy: ``python -m runtime SERVICE --migrate``."""
+    """The service's schema is missing or older than this code. Remedy: ``python -m runtime SERVICE --migrate``."""
 
 
 class OrdinalTaken(Exception):

@@ -1,4 +1,4 @@
-"""What a handler gets and returns: batches of events in, events out."""
+"""The arguments and results of handlers: batches of events in, events out."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -15,17 +15,17 @@ E_co = TypeVar("E_co", bound=Event, covariant=True)
 
 @dataclass(frozen=True, slots=True)
 class OutboundEvent:
-    """An event to be published, and what made it so. Made by :meth:`InboundEvent.emit` and :meth:`DayPage.emit`."""
+    """An event to be published and its cause. Made by :meth:`InboundEvent.emit` and :meth:`DayPage.emit`."""
 
     event: Event
     cause: UUID
-    """Its id is derived from this one: the same cause gives the same ids, however often it is applied."""
+    """The id that the event's id is derived from: the same cause always gives the same ids."""
     correlation: UUID
     time: datetime
     county: str
     sensitivity: Sensitivity
     bypass_coalescing: bool = False
-    """True for a snapshot that is not coalesced, however much of a file is coming."""
+    """True for a snapshot that is emitted immediately, even while a file is being read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class Batch(Generic[E_co]):
     county: County
     """The county's data in force on ``on``."""
     partitions: int
-    """Of the services' topics."""
+    """The number of partitions of the services' topics."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +77,14 @@ class DayPage:
     index: int
     partitions: int
     resume: str | None
-    """Where the page before this one stopped. None: the day's first page."""
+    """The position at which the page before this one stopped; None for the day's first page."""
     limit: int
     county: County
     now: datetime
     cause: UUID = field(repr=False)
-    """Of this page: derived from county, service, day, index and ``resume``."""
+    """The id of this page, derived from county, service, day, index and ``resume``."""
     correlation: UUID = field(repr=False)
-    """The correlation of whatever this day causes."""
+    """The correlation of all events that this day causes."""
     county_code: str = field(repr=False)
     """The county's code."""
 
@@ -102,7 +102,7 @@ class DayPage:
 
 @dataclass(slots=True)
 class DayPageResult:
-    """What a page emits, and where the next one starts. ``resume`` None: this index has completed the day."""
+    """The events of a page, and the start of the next one. ``resume`` is None if this index has completed the day."""
 
     events: list[OutboundEvent]
     resume: str | None
@@ -113,4 +113,4 @@ DayHandler = Callable[[DayPage, Tx], Awaitable[DayPageResult]]
 ParkKey = Callable[[Any, Envelope], str]
 """The key an event is parked under: ``(event, envelope) -> key``. The default is the record's key."""
 MalformedHandler = Callable[[Envelope, bytes, str], Event | None]
-"""Makes the event that a handler gets of one that cannot be read: ``(envelope, value, reason)``. None: it is parked."""
+"""Returns an event in place of an unreadable one: ``(envelope, value, reason) -> event``. With None it is parked."""

@@ -58,7 +58,7 @@ def _sasl(settings: Settings) -> dict[str, Any]:
 
 
 class Admin:
-    """What aiokafka cannot ask: topic ids, and offsets of partitions that are not assigned."""
+    """Queries that aiokafka does not offer: topic ids, and offsets of partitions that are not assigned."""
 
     def __init__(self, settings: Settings, client_id: str) -> None:
         config: dict[str, Any] = {
@@ -93,7 +93,7 @@ class Admin:
         return await asyncio.to_thread(self._describe, sorted(names))
 
     async def first_offsets(self, places: Iterable[tuple[str, int]]) -> dict[tuple[str, int], int]:
-        """Return where each partition's log starts now.
+        """Return the first offset of each partition's log.
 
         Raises:
             OSError: one of their leaders did not answer.
@@ -101,7 +101,7 @@ class Admin:
         return await asyncio.to_thread(self._offsets, list(places), OffsetSpec.earliest())  # type: ignore[no-untyped-call]
 
     async def end_offsets(self, places: Iterable[tuple[str, int]]) -> dict[tuple[str, int], int]:
-        """Return where each partition's log ends now.
+        """Return the end offset of each partition's log.
 
         Raises:
             OSError: one of their leaders did not answer.

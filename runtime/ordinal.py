@@ -1,4 +1,4 @@
-"""Takes a process's ordinal: the static member ids that Kafka knows it by are made of it."""
+"""Takes a process's ordinal, from which its static member ids in Kafka are derived."""
 
 import asyncio
 from typing import Any

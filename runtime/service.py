@@ -1,4 +1,4 @@
-"""One service: its broker, its consumers, its relay, its days."""
+"""A service: its broker, consumers, relay and day scheduler."""
 
 import asyncio
 import importlib
@@ -48,7 +48,7 @@ from runtime.topic_catalogue import TopicCatalogue
 CONTROL = "control"
 """The consumer that every service has: it reads the county's data and its clock."""
 STOP_TIMEOUT = 12.0
-"""Seconds that a process may take to end what is in flight."""
+"""Seconds that a process may take to finish the work in flight."""
 _OWN = "@service"
 _COMMIT_SECONDS = 1.0
 _FLUSH_SECONDS = 0.25
@@ -93,7 +93,7 @@ class _Registered:
 
 
 class Service:
-    """Everything around a service's handlers."""
+    """Runs a service's handlers: it registers their consumers, and starts and stops them with the relay."""
 
     context: RuntimeContext
     """Made by :meth:`open`."""
@@ -140,7 +140,7 @@ class Service:
 
     @property
     def subscriptions(self) -> dict[str, Subscription]:
-        """What each consumer reads, by the consumer's name."""
+        """The subscription of each consumer, by the consumer's name."""
         return {name: registered.subscription for name, registered in self._registered.items()}
 
     def consumer(
@@ -160,21 +160,21 @@ class Service:
     ) -> None:
         """Register a consumer group: a FastStream batch subscriber whose batches go to these handlers.
 
-        Each partition has a worker of its own. A batch is one transaction, retried until it is committed; a partition
-        that retries holds up no other.
+        Each partition has its own worker. A batch is one transaction, retried until it is committed; a partition that
+        retries delays no other.
 
         Args:
             name: unique in the service; the last part of the group's id.
-            topics: what it reads. A family of units' topics stands for those of every unit of the county.
+            topics: the topics that it reads. A family of units' topics means those of every unit of the county.
             handlers: by topic or family.
-            on_day: does one page of a day's work. The inputs of its consumer complete the service's days.
+            on_day: processes one page of a day. The watermarks in its consumer's topics complete the service's days.
             day_source: a topic without watermarks whose ``DayBegan`` completes the day (``clock.v1``, for intake).
-            park_key: what an event is parked under instead of its record's key.
-            malformed: makes an event that the handler can answer of one that cannot be read.
+            park_key: returns the key that an event is parked under; by default the record's key.
+            malformed: returns an event in place of an unreadable one, so that the handler can answer it.
             reads: an event type, and the part of it that is read instead of the whole.
             needs_county: False if its handlers run before a county's data is in force.
-            linger_seconds: how long it waits for more after a bulk poll. For files, of which no row is urgent.
-            coalesce: while more of a file comes, hold snapshots back; a newer one of the same key replaces an older.
+            linger_seconds: how long it polls for more records after a bulk poll. For files, whose rows are not urgent.
+            coalesce: during a bulk load, keep only the newest snapshot of each key, and emit it afterwards.
 
         Raises:
             ValueError: the service has a consumer of this name, or one that coalesces does not linger.
@@ -242,15 +242,15 @@ class Service:
         }
 
     async def replay(self, key: str) -> int:
-        """Release a parked key's events, in order, and decide them for today. Return how many."""
+        """Apply a parked key's events, in order, on the current day, and return their number."""
         return await replaying.release(self.context, self.consumers, key)
 
     async def parked(self) -> list[replaying.ParkedKey]:
-        """Return what is parked, the oldest first."""
+        """Return the parked keys, the oldest first."""
         return await replaying.parked(self.context)
 
     async def migrate(self) -> list[str]:
-        """Bring the schema up to date; return what was applied."""
+        """Bring the schema up to date, and return the names of the applied migrations."""
         return await schema.migrate(self.name, self.settings, self._migrations)
 
     async def open(self, *, wait: bool = True) -> None:
@@ -276,7 +276,7 @@ class Service:
         self._make_groups()
 
     async def _open(self, cipher: ParkingCipher) -> RuntimeContext:
-        """Make one attempt: whatever ends it, the next one begins with sessions of its own."""
+        """Make one attempt. If it fails, its sessions are closed, and the next one opens others."""
         pool = await open_pool(self.name, self.settings)
         try:
             if not await schema.is_migrated(pool, self.name, self._migrations):
@@ -349,7 +349,7 @@ class Service:
                 self.on_failure(reason)
 
     async def start(self) -> None:
-        """Do what must be done before the broker starts: database, ordinal, cursors.
+        """Prepare the start of the broker: open the database, take the ordinal, create missing cursors.
 
         Raises:
             SchemaMissing: the schema is not up to date.
@@ -371,7 +371,7 @@ class Service:
                 await backoff.wait()
 
     async def _prepare_cursors(self) -> None:
-        """Make a cursor for every input partition, before anything is read."""
+        """Create the missing cursors of all input partitions, before records are read."""
         existing = await self.context.admin.names()
         for group in self.consumers.values():
             group.topics = group.subscription.topic_names(existing)
@@ -405,7 +405,7 @@ class Service:
             self.fail(f"task {task.get_name()} failed")
 
     async def leave(self) -> None:
-        """End all waits and let what is in flight finish: the first step of stopping, before the consumers stop."""
+        """End all waits and let the work in flight finish: the first step of stopping, before the consumers stop."""
         self.health.stopping = True
         log.info("service_stopping")
         if not self.consumers:
@@ -418,7 +418,7 @@ class Service:
         await asyncio.wait(draining, timeout=STOP_TIMEOUT)
 
     async def stop(self) -> None:
-        """Publish what was emitted, then close everything: the last step of stopping."""
+        """Publish the outbox, then close the connections: the last step of stopping."""
         self.relay.stop()
         tasks = self.health.tasks
         if tasks:

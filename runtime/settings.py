@@ -34,9 +34,9 @@ class Settings:
     """Data source name. The role is the service's own."""
     county: str = "341722"
     partitions: int = 4
-    """Of every topic that the services share. Never changed in place."""
+    """Partitions of each topic that services share; never changed in place."""
     ordinal: int = 0
-    """Number of this process among those of its service: makes its static member ids unique."""
+    """Number of this process among those of its service; it makes the static member ids unique."""
     http_port: int = 0
     """Health and metrics, on 127.0.0.1. 0: any free port, written to ``state_file``."""
     state_file: Path | None = None
@@ -45,30 +45,30 @@ class Settings:
     max_records: int = 1000
     """The largest batch of one partition."""
     bulk_batch_records: int = 4000
-    """The same for consumers that wait for more where they have found much."""
+    """The largest batch of a consumer that lingers."""
     bulk_records: int = 100
-    """So many records of one poll look like a file on its way: there is more to come."""
+    """Records of one poll from which it counts as a bulk poll."""
     parallel: int = 2
     """Partitions of one consumer that are applied at the same time."""
     page_size: int = 500
-    """Rows of a page of a day's work."""
+    """Rows of one page of a day."""
     session_timeout: float = 10.0
     retry_first: float = 0.05
     retry_last: float = 5.0
     tries: int = 3
-    """How often an unexpected error is tried again before its event is looked for and parked."""
+    """Attempts that may fail unexpectedly before the batch is bisected and the failing event is parked."""
     gap_timeout: float = 60.0
-    """How long a missing number may stay open before the partition halts."""
+    """How long a sequence gap may last before the partition halts."""
     silence_timeout: float = 60.0
     """How long a consumer may be without assignment or fetch before the process exits; how long a batch may wait to
     be committed before health reports it."""
     attempt_timeout: float = 900.0
-    """How long one attempt at a batch may last before the process exits: its handler waits for what never comes."""
+    """How long one attempt at a batch may last before the process exits because its handler hangs."""
     watchdog_interval: float = 2.0
     breaker_in_a_row: int = 100
     idle_in_transaction_timeout: float = 5.0
     transaction_timeout: float = 30.0
-    """How long a transaction may last; a batch that is longer is done in halves."""
+    """How long a transaction may last; a batch that takes longer is bisected."""
     log_level: str = "INFO"
 
     @classmethod
@@ -93,7 +93,7 @@ class Settings:
         return cls(**values)  # type: ignore[arg-type]
 
     def secret(self, name: str) -> str:
-        """One entry of the secrets file.
+        """Return one entry of the secrets file.
 
         Raises:
             MissingSecret: there is no such entry, or no secrets file.

@@ -1,4 +1,4 @@
-"""What one consumer of a service reads, and what it does with it."""
+"""The topics and handlers of one consumer of a service."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -17,15 +17,15 @@ class Subscription:
     group: str
     topics: tuple[Topic, ...]
     county: str
-    """Its units' topics are read, and no other county's."""
+    """The county whose units' topics are read."""
     handlers: Mapping[str, Handler] = field(default_factory=dict)
-    """By the name of a topic or of a family of topics."""
+    """Handlers by the name of a topic or of a family of topics."""
     on_day: DayHandler | None = None
     day_source: Topic | None = None
     park_key: ParkKey | None = None
     malformed: MalformedHandler | None = None
     reads: Mapping[str, type[Event]] = field(default_factory=dict)
-    """By event type: the part of the event that is read instead of the whole."""
+    """Event type -> the part of the event that is read instead of the whole."""
     needs_county: bool = True
     linger_seconds: float = 0.0
     coalesce: bool = False

@@ -41,11 +41,11 @@ class TopicCatalogue:
         return [topic.name for topic in self._single]
 
     def partitions(self, name: str, configured: int) -> int:
-        """How many partitions a topic has, with ``configured`` for those that the services share."""
+        """Return a topic's number of partitions, which is ``configured`` for topics that services share."""
         return configured if self.topic(name).partitions == "services" else 1
 
     def is_written_by_units(self, name: str) -> bool:
-        """Return whether units write it themselves: its headers are claims then, not facts."""
+        """Return whether units write the topic themselves, so that its headers are unverified claims."""
         return any(UNIT in writer for writer in self.topic(name).writers)
 
     def watermark_topics(self, service: str) -> list[str]:

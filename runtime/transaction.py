@@ -6,14 +6,14 @@ from typing import Any, Protocol
 import asyncpg
 
 Record = asyncpg.Record
-"""One row: by column name or position."""
+"""A row, indexed by column name or position."""
 
 
 class Tx(Protocol):
-    """What a store may do. There is no commit and no rollback here: the runtime does that, once per batch.
+    """The database operations of a store. The runtime commits or rolls back, once per batch.
 
-    An asyncpg connection underneath: ``$1`` placeholders, ``jsonb`` as text, ``uuid`` and ``date`` as Python's. Of
-    its methods those that the server's timeouts end when the process is frozen: no COPY.
+    It is an asyncpg connection: ``$1`` placeholders, ``jsonb`` as text, ``uuid`` and ``date`` as Python's. It offers
+    only methods that the server's timeouts end when the process is frozen, and therefore no COPY.
     """
 
     async def fetch(self, query: str, *args: object) -> list[Record]:

@@ -20,7 +20,7 @@ def fold(header: str) -> str:
     return _REMARK.sub("", text).strip(_MARKS)
 
 
-def find_sealed(headers: Iterable[str], sealed_words: Iterable[str]) -> tuple[str, ...]:
-    """Return the headers that contain one of the sealed words."""
-    parts = [folded for part in sealed_words if (folded := fold(part))]
+def find_forbidden(headers: Iterable[str], forbidden_words: Iterable[str]) -> tuple[str, ...]:
+    """Return the headers that contain one of the forbidden words."""
+    parts = [folded for part in forbidden_words if (folded := fold(part))]
     return tuple(header for header in headers if (folded := fold(header)) and any(part in folded for part in parts))

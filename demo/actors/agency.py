@@ -34,7 +34,7 @@ class AgencyCase:
 class AgencySystem:
     """An agency's system and staff, which process its referrals.
 
-    ``clients`` and ``private_keys`` are keyed by whether the log-in is the one for restricted cases. ``returns`` is
+    ``clients`` and ``private_keys`` are keyed by whether the log-in is the one for restricted matters. ``returns`` is
     the number of ordinary referrals that it returns as 不属本单位.
     """
 

@@ -29,7 +29,7 @@ class SupervisedChild:
 
 @dataclass(slots=True)
 class UnitStaff:
-    """One unit's staff. ``clients`` holds the ordinary log-in and, where there is one, the one for restricted cases."""
+    """One unit's staff. ``clients`` has the ordinary log-in and, for some units, the one for restricted matters."""
 
     id: str
     clients: Mapping[bool, KafkaClient]

@@ -1,4 +1,4 @@
-"""Listens to a group's rebalances: pauses first, then seeks each partition to its cursor."""
+"""Handles a group's rebalances: it pauses new partitions first, then seeks each to its cursor."""
 
 import asyncio
 
@@ -20,13 +20,13 @@ class RebalanceListener(ConsumerRebalanceListener):  # type: ignore[misc]
         self._positioning: asyncio.Task[None] | None = None
 
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
-        """Finish or cancel what is in flight before Kafka assigns the partitions elsewhere."""
-        self.group.interrupt.set()  # or positioning would go on if a failure took the place of its cancellation
+        """Finish or cancel the batches in flight before Kafka assigns the partitions elsewhere."""
+        self.group.interrupt.set()  # positioning must end even if a failure takes the place of its cancellation
         await self.stop()
         await self.group.on_revoked()
 
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
-        """Pause the new partitions, and position them at their cursors in a task of its own."""
+        """Pause the new partitions, and position them at their cursors in a separate task."""
         self.group.kafka.pause(*assigned)
         # Any position will do while it is paused: without one aiokafka asks Kafka for the group's offset,
         # and a group that has never committed makes FastStream sleep for five seconds.
@@ -34,7 +34,7 @@ class RebalanceListener(ConsumerRebalanceListener):  # type: ignore[misc]
             self.group.kafka.seek(place, 0)
         await self.stop()
         self.group.on_assigned({(place.topic, place.partition) for place in assigned})
-        # Not awaited: a database that is away must not hold up the group.
+        # Not awaited: a database that does not answer must not delay the group.
         self._positioning = asyncio.create_task(self._position())
 
     async def stop(self) -> None:

@@ -1,4 +1,4 @@
-"""One attempt at a batch: what it read, and what it is about to write."""
+"""The state of one attempt at a batch: the records it has read and the changes it will write."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ class Blocked(Exception):
 
 
 class OffsetGap(Exception):
-    """The log goes on after the cursor."""
+    """The first fetched offset is greater than the cursor's."""
 
     def __init__(self, wanted: int, found: int) -> None:
         super().__init__(f"{wanted} wanted, {found} found")
@@ -28,7 +28,7 @@ class OffsetGap(Exception):
 
 @dataclass(slots=True)
 class PartitionState:
-    """What is remembered between batches. True only while nobody else has moved the cursor."""
+    """A partition's state between batches, valid only while no other process has moved the cursor."""
 
     next_offset: int
     seen: dict[tuple[str, int], SequenceState]
@@ -48,9 +48,9 @@ class BatchAttempt:
     reads: list[InboundEvent[Any] | UnreadableEvent] = field(default_factory=list)
     dead: list[DeadLetter] = field(default_factory=list)
     coalesced: int = 0
-    """How many snapshots were coalesced."""
+    """Number of coalesced snapshots."""
     consumed: int = 0
-    """How many of ``raws`` this transaction passes."""
+    """Number of ``raws`` that this transaction moves the cursor past."""
     duplicates: int = 0
     out_of_order: int = 0
     rows: list[OutboxRow] = field(default_factory=list)

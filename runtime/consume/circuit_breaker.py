@@ -1,4 +1,4 @@
-"""Halts a partition when too many of its events fail: that is not the events' fault."""
+"""Halts a partition when too many of its events fail, because the deployed version is then the likely cause."""
 
 from collections import deque
 from collections.abc import Sequence
@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from runtime.errors import Halt
 
 SHARE = 0.5
-"""Of the last ``WINDOW`` events of a partition."""
+"""The share of failures among the last ``WINDOW`` events above which the partition halts."""
 WINDOW = 1000
 
 
 @dataclass(slots=True)
 class CircuitBreaker:
-    """How much of one partition was bad lately: too much of it is not the events' fault."""
+    """The share of recent failures of one partition."""
 
     limit: int
     share: float = SHARE
@@ -24,13 +24,13 @@ class CircuitBreaker:
     _bad: int = 0
 
     def check(self, outcomes: Sequence[bool]) -> int:
-        """Count outcomes in offset order (True: bad); returns the new run without keeping it.
+        """Count outcomes in offset order (True for a failure), and return the new run without storing it.
 
         Raises:
-            Halt: too many in a row, or too great a share.
+            Halt: too many failures in a row, or too great a share of failures.
         """
         if not outcomes:
-            return self.run  # with nothing new there is nothing to judge: what was passed was judged then
+            return self.run  # no new events; earlier ones were counted when they were applied
         run, bad, seen = self.run, self._bad, len(self._recent)
         for outcome in outcomes:
             run = run + 1 if outcome else 0
@@ -43,7 +43,7 @@ class CircuitBreaker:
         return run
 
     def record(self, outcomes: Sequence[bool], run: int) -> None:
-        """Remember what was committed."""
+        """Record the outcomes of a committed batch."""
         self.run = run
         for outcome in outcomes:
             self._recent.append(outcome)

@@ -1,4 +1,4 @@
-"""Coalesces a partition's snapshots while much is coming, and emits them when it has passed or the day ends."""
+"""Coalesces a partition's snapshots during a bulk load, and emits them after it or at the end of the day."""
 
 import time
 
@@ -7,7 +7,7 @@ from runtime.publish.outbox import Outbox, OutboxRow
 from runtime.storage.database import Session
 
 _FLUSH_ROWS = 1000
-"""Coalesced snapshots that one transaction emits."""
+"""Coalesced snapshots that one statement takes."""
 
 
 class Coalescing:
@@ -17,7 +17,7 @@ class Coalescing:
         self._outbox = outbox
         self._coalesces = coalesces
         self.since: float | None = None
-        """Monotonic seconds since which some may be held, by this process or by the partition's former owner."""
+        """Monotonic seconds since which snapshots may be coalesced, by this process or the partition's former owner."""
         self.may_hold_some()
 
     def may_hold_some(self) -> None:
@@ -26,13 +26,13 @@ class Coalescing:
             self.since = self.since or time.monotonic()
 
     def committed(self, *, may_be_left: bool) -> None:
-        """Record whether the committed transaction may have left some."""
+        """Record whether the committed transaction may have left coalesced snapshots."""
         self.since = None if not may_be_left else self.since or time.monotonic()
 
     async def apply(self, session: Session, attempt: BatchAttempt, producer_id: int, *, more_to_come: bool) -> bool:
-        """Coalesce the attempt's snapshots if more is coming, or emit the coalesced: all of them before the day ends.
+        """Coalesce the attempt's snapshots if more is expected; otherwise emit coalesced ones (all, when the day ends).
 
-        True if some may be left.
+        Return whether some may be left.
         """
         if not self._coalesces:
             return False

@@ -1,4 +1,4 @@
-"""Whether an input partition still is what its cursor was made for."""
+"""Checks that an input partition is still the one that its cursor was created for."""
 
 from runtime.kafka import Described
 
@@ -6,9 +6,9 @@ from runtime.kafka import Described
 def cursor_problem(
     described: Described, *, topic_id: str, partitions: int, next_offset: int, first_offset: int, compacted: bool
 ) -> str | None:
-    """Why a partition must not go on; None when nothing is wrong.
+    """Return the reason for which a partition must halt, or None.
 
-    Comparing offsets alone is not enough: a topic that was deleted, created and filled again has offsets that fit.
+    Offsets alone are not enough: a topic that was deleted, created and filled again has plausible ones.
     """
     if described.topic_id != topic_id:
         return "the topic was created again: its offsets mean other records"

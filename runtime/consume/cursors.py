@@ -12,7 +12,7 @@ from runtime.storage import sql
 async def load(
     context: RuntimeContext, consumer: str, places: Sequence[TopicPartition]
 ) -> Mapping[TopicPartition, Any]:
-    """Return the cursors of some partitions; those that are missing are made where the log begins.
+    """Return the cursors of some partitions; missing ones are created at the beginning of the log.
 
     Raises:
         OSError: the broker did not answer.
@@ -26,13 +26,13 @@ async def load(
 
 
 async def stored_cursors(context: RuntimeContext, consumer: str) -> dict[TopicPartition, Any]:
-    """Return every cursor that a consumer has."""
+    """Return every cursor of a consumer."""
     rows = await context.pool.fetch(sql.CURSORS, consumer)
     return {(row["topic"], row["partition"]): row for row in rows}
 
 
 async def prepare(context: RuntimeContext, consumer: str, topics: Sequence[str]) -> None:
-    """Make a cursor for every partition of these topics.
+    """Create the missing cursors of these topics' partitions.
 
     Raises:
         MissingTopics: a topic is missing or has another number of partitions.

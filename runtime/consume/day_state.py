@@ -15,7 +15,7 @@ async def load(pool: Database) -> dict[int, date | None]:
 
 
 def reached(days: Mapping[int, date | None], topics: TopicCatalogue, topic: str, partition: int) -> date | None:
-    """Return the day a partition is in: its index's; for a topic with one partition the least of all indexes."""
+    """Return the day that a partition's index has completed; for a topic with one partition, the earliest of all."""
     if topics.topic(topic).partitions == "services":
         return days.get(partition)
     begun = [day for day in days.values() if day is not None]

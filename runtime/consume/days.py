@@ -1,7 +1,7 @@
-"""The work of a day, page by page, for each partition index; then the watermarks that say it is complete.
+"""Processes a day page by page for each partition index, and then emits the watermarks of the completed day.
 
-A page is one transaction that locks the index's row, so it does not matter which process does it, nor how often
-one dies: the next page begins where the last committed one stopped.
+A page is one transaction that locks the index's row, so that any process can do it, and a process that dies loses
+nothing: the next page begins where the last committed one stopped.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ _CHECK_SECONDS = 0.5
 
 
 class StuckDayPage(Exception):
-    """A day handler returned the place it was given: it would never end."""
+    """A day handler returned the resume position that it was given, which would repeat the page forever."""
 
 
 class DayScheduler:
@@ -34,29 +34,29 @@ class DayScheduler:
     def __init__(
         self, context: RuntimeContext, groups: Mapping[str, ConsumerGroup], group: ConsumerGroup | None
     ) -> None:
-        """``group``: the one whose inputs carry the days; None: this service has no days."""
+        """``group``: the consumer group whose topics carry watermarks; None for a service without days."""
         self._context = context
         self._groups = groups
         self._group = group
         self._stop = asyncio.Event()
         self._working: dict[int, bool] = {}
-        """The indexes whose days are being completed. True: check once more when that is done."""
-        # Never more at a time than leaves the partitions their sessions.
+        """The indexes whose days are being completed; True for those to check again afterwards."""
+        # The limit leaves database sessions for the partitions.
         self._limit = asyncio.Semaphore(context.settings.parallel)
         self.failing: dict[int, str] = {}
 
     def stop(self) -> None:
-        """End :meth:`run` after the page that is being done."""
+        """End :meth:`run` after the current page."""
         self._stop.set()
         self._context.days_changed.set()
 
     async def run(self) -> None:
-        """Work until stopped. Each index has a task of its own: one whose day fails holds up no other."""
+        """Complete days until stopped. Each index has a separate task, so that a failing one delays no other."""
         wake = self._context.days_changed
         async with asyncio.TaskGroup() as indexes:
             while not self._stop.is_set():
                 waiting = any(group.blocked for group in self._groups.values())
-                with contextlib.suppress(TimeoutError):  # then too: another process may have completed the day
+                with contextlib.suppress(TimeoutError):  # another process may have completed the day
                     await asyncio.wait_for(wake.wait(), _CHECK_SECONDS if waiting else 30 * _CHECK_SECONDS)
                 wake.clear()
                 if self._group is not None and not self._stop.is_set():
@@ -110,10 +110,10 @@ class DayScheduler:
                 if tries >= self._context.settings.tries:
                     self.failing[index] = cause
                 await backoff.wait(self._stop, self._context.county_changed)
-        self.failing.pop(index, None)  # somebody else's now, or nobody's
+        self.failing.pop(index, None)  # the index is no longer assigned to this process
 
     async def _page(self, group: ConsumerGroup, index: int) -> bool:
-        """Do one page in one transaction. False: there is nothing to do for this index."""
+        """Process one page in one transaction. Return False if there is nothing to do for this index."""
         context = self._context
         topics = sorted(group.subscription.day_topics)
         on_day = group.subscription.on_day
@@ -151,7 +151,7 @@ class DayScheduler:
         context = self._context
         facts = await session.fetchrow(sql.DAY_FACTS, day)
         assert facts is not None
-        cause, story = day_page_ids(
+        cause, correlation = day_page_ids(
             county=context.settings.county, service=context.service, day=day, index=index, resume=resume
         )
         county: Any = None
@@ -167,7 +167,7 @@ class DayScheduler:
             county=county,
             now=now.astimezone(UTC),
             cause=cause,
-            correlation=story,
+            correlation=correlation,
             county_code=context.settings.county,
         )
 
@@ -184,7 +184,7 @@ class DayScheduler:
 
 
 def _following(state: Any, target: date | None) -> tuple[date | None, str | None]:
-    """Return the day to work on and where in it. Missed days follow in order; the first ever is taken as it is."""
+    """Return the next day and its resume position. Missed days follow in order; a new index starts at the target."""
     if state["work_day"] is not None:
         return state["work_day"], state["resume"]
     if target is None:

@@ -1,4 +1,4 @@
-"""Decodes raw records: makes events of bytes, and finds what cannot be one."""
+"""Decodes raw records into events, unreadable events, watermarks or dead letters."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -29,7 +29,7 @@ class UnreadableEvent:
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """Bytes that are no event: nobody's key is known, so they go to the dead letters."""
+    """A record that is no event. It has no key to park it under, so it is stored as a dead letter."""
 
     raw: ConsumerRecord
     reason: str
@@ -45,7 +45,7 @@ class WatermarkRecord:
 
 
 Decoded = InboundEvent[Any] | UnreadableEvent | DeadLetter | WatermarkRecord | None
-"""None: a tombstone, which no handler gets."""
+"""The result of decoding a record. None for a tombstone, which no handler gets."""
 
 
 class RecordDecoder:
@@ -58,7 +58,7 @@ class RecordDecoder:
         county: str,
         *,
         units_write: bool,
-        marks: bool,
+        carries_watermarks: bool,
         day_source: bool,
         reads: Mapping[str, type[Event]] | None = None,
     ) -> None:
@@ -66,12 +66,12 @@ class RecordDecoder:
         self._name = name
         self._county = county
         self._units_write = units_write
-        self._marks = marks
+        self._carries_watermarks = carries_watermarks
         self._day_source = day_source
         self._kinds = {**KINDS, **(reads or {})}
 
     def envelope(self, raw: ConsumerRecord) -> Envelope | DeadLetter:
-        """Return the record's envelope. On a unit's own topic its client's headers are read as far as they can be."""
+        """Return the record's envelope. On a unit's own topic, headers that are missing or malformed are replaced."""
         if isinstance(raw, Undecodable):
             return DeadLetter(raw, "in a batch with a header whose name is not UTF-8")
         if self._units_write:
@@ -84,7 +84,7 @@ class RecordDecoder:
             return DeadLetter(raw, str(error))
 
     def _belongs(self, kind: type[Event], event: Event) -> bool:
-        """Whether an event may be on this topic: a restricted matter has the same type as an ordinary one."""
+        """Return whether an event may be on this topic: a restricted matter has the same type as an ordinary one."""
         return (
             self._entry.name in _FAMILIES.get(kind, ())
             or kind.topic == self._entry.name
@@ -92,13 +92,13 @@ class RecordDecoder:
         )
 
     def decode(self, raw: ConsumerRecord, envelope: Envelope) -> Decoded:
-        """Make an event of the record's bytes."""
+        """Decode the record's value."""
         if raw.value is None:
             return None if self._entry.compacted else DeadLetter(raw, "null value on a topic that is not compacted")
         kind = self._kinds.get(envelope.type)
         if kind is None:
             return UnreadableEvent(raw, envelope, f"unknown ce_type {_kind(envelope.type)}".rstrip())
-        if kind is DayWatermark and not self._marks:
+        if kind is DayWatermark and not self._carries_watermarks:
             return DeadLetter(raw, "a watermark on a topic without watermarks")
         try:
             event: Event = kind.model_validate_json(raw.value)
@@ -134,9 +134,9 @@ _BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*+"?|(?P<opens>[\[{])|(?P<closes>[\]}])
 """Matches strings whole, so that brackets inside them are not counted."""
 
 
-def _is_possible(mark: DayWatermark | DayBegan) -> bool:
-    producers = mark.producers if isinstance(mark, DayWatermark) else 1
-    return bounds.FIRST_YEAR <= mark.day.year <= bounds.LAST_YEAR and 0 < producers <= bounds.LARGEST_PRODUCER_ID
+def _is_possible(watermark: DayWatermark | DayBegan) -> bool:
+    producers = watermark.producers if isinstance(watermark, DayWatermark) else 1
+    return bounds.FIRST_YEAR <= watermark.day.year <= bounds.LAST_YEAR and 0 < producers <= bounds.LARGEST_PRODUCER_ID
 
 
 _FAMILIES = {step.event: frozenset(topic.name for topic in step.topics) for step in FLOW}
@@ -144,7 +144,7 @@ _FAMILIES = {step.event: frozenset(topic.name for topic in step.topics) for step
 
 
 def _places(error: ValidationError, kind: type[Event]) -> str:
-    """Return which fields are wrong and how. Keys of a mapping are the sender's own words and are not repeated."""
+    """Return the invalid fields and their errors. A mapping's keys may be personal data and are not repeated."""
     field_names = _field_names(kind)
     details = error.errors(include_url=False, include_context=False, include_input=False)
     problems = []
@@ -171,5 +171,5 @@ _KIND = re.compile(r"[a-z]+\.[A-Za-z]+\.v[0-9]+")
 
 
 def _kind(text: str) -> str:
-    """Return an event type of our form; of anything else nothing is repeated."""
+    """Return the text if it has the form of an event type, otherwise an empty text: it may be personal data."""
     return text[:100] if _KIND.fullmatch(text) else ""

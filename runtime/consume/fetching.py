@@ -1,4 +1,4 @@
-"""How long the broker may hold a consumer's fetch request."""
+"""Sets the time for which the broker may hold a consumer's fetch request."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from typing import Any
 def set_fetch_wait(kafka: Any, milliseconds: int) -> None:
     """Change a running consumer's ``fetch_max_wait_ms``, from its next request on.
 
-    aiokafka takes it only when a consumer is made. Too short, idle consumers and the broker exchange empty requests
-    all day; too long, a partition that is resumed or assigned waits for the request that is under way without it.
+    aiokafka accepts it only when a consumer is created. If it is too short, idle consumers exchange empty requests with
+    the broker all day; if it is too long, a partition that is resumed or assigned waits for the current request.
     """
     kafka._fetcher._fetch_max_wait_ms = milliseconds

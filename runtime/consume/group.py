@@ -1,4 +1,4 @@
-"""One consumer group of a service: which partitions this process holds, how far each is, and what stops it."""
+"""One consumer group of a service: its assigned partitions, their positions, and the reasons for which they stop."""
 
 import asyncio
 import contextlib
@@ -25,15 +25,15 @@ from runtime.subscription import Subscription
 LONG_POLL_MS = 250
 """Poll timeout, and the longest that the broker waits for a record, while there is something to do."""
 REST_POLL_MS = 3000
-"""The same at rest. A record ends the wait at once, but partitions that change hands meanwhile wait for its end."""
+"""The same at rest. A record ends the wait immediately, but a partition that is reassigned waits for its end."""
 REST_AFTER_SECONDS = 5.0
-"""Without a record, a seek or a new assignment for this long, a group is at rest."""
+"""Seconds without a record, a seek or an assignment after which a group is at rest."""
 BATCHES_PER_POLL = 4
-"""A poll takes at most this many of the largest batches."""
+"""Full batches that one poll may return."""
 BULK_IDLE_SECONDS = 0.5
-"""Without a bulk poll for this long, a file counts as complete."""
+"""Seconds without a bulk poll after which a file counts as complete."""
 COALESCE_SECONDS = 60.0
-"""The longest that a snapshot is coalesced while more of a file comes."""
+"""The longest time that a snapshot is coalesced while more of a file is expected."""
 
 
 class ConsumerGroup:
@@ -46,25 +46,25 @@ class ConsumerGroup:
         self.name = subscription.name
         self.largest_batch = settings.bulk_batch_records if subscription.linger_seconds else settings.max_records
         self.slots = asyncio.Semaphore(settings.parallel)
-        """Held by the partitions that have a session; one that waits to try again holds none."""
+        """Held by the partitions that have a session; one that waits for a retry holds none."""
         self.subscriber = subscriber
         """FastStream's subscriber."""
         self.interrupt = asyncio.Event()
         """Set while partitions are being revoked or the process stops: waits end early."""
         self.stopping = False
         self.revoke_timeout = settings.transaction_timeout + LOCK_TIMEOUT
-        """Seconds that a transaction in flight may take when its partition is revoked; the rebalance waits longer."""
+        """Seconds that a transaction in flight may take when its partition is revoked; below the rebalance timeout."""
         self.assigned: set[TopicPartition] = set()
         self.halted: dict[TopicPartition, str] = {}
         self.blocked: set[TopicPartition] = set()
         self.ready: set[TopicPartition] = set()
         """Assigned, positioned, and neither halted nor waiting for a day."""
         self.topics: list[str] = []
-        """The topics it has read since it started, whichever process has their partitions."""
+        """The topics of which it has had partitions since it started."""
         self.silent_since: float | None = None
         self.assignments = 0
         self.has_room = asyncio.Event()
-        """Set when a worker has taken what was queued."""
+        """Set when a worker has taken records from its queue."""
         self._positioning = asyncio.Lock()
         self._processors: dict[TopicPartition, PartitionProcessor] = {}
         self._workers: dict[TopicPartition, Worker] = {}
@@ -84,7 +84,7 @@ class ConsumerGroup:
 
     @property
     def idle(self) -> list[TopicPartition]:
-        """The partitions that could go on and have nothing to do."""
+        """The ready partitions that have nothing to do."""
         return [place for place in self.ready if not self._worker(place).working]
 
     @property
@@ -95,8 +95,8 @@ class ConsumerGroup:
     async def poll(self, kafka: Any) -> tuple[ConsumerRecord, ...]:
         """Poll as FastStream does, but without the sleep it adds to an empty poll, which delays the next record.
 
-        A consumer that lingers takes more while more of a file comes: the larger a batch, the less a record costs,
-        and a child's snapshot is emitted once instead of once per record.
+        A consumer that lingers polls again during a bulk load: the larger a batch, the less each record costs, and a
+        child's snapshot is emitted once instead of once per record.
         """
         settings = self.context.settings
         places = [KafkaPartition(*place) for place in self.ready if not self._worker(place).full]
@@ -104,10 +104,10 @@ class ConsumerGroup:
             await self._wait_for_room()
             return ()
         part, most = settings.max_records, BATCHES_PER_POLL * self.largest_batch
-        found: dict[Any, list[ConsumerRecord]] = await kafka.getmany(
+        polled: dict[Any, list[ConsumerRecord]] = await kafka.getmany(
             *places, timeout_ms=self._fetch_wait_ms, max_records=part
         )
-        many = sum(map(len, found.values()))
+        many = sum(map(len, polled.values()))
         if many:
             self._active_at = time.monotonic()
         self._set_fetch_wait(kafka)
@@ -118,26 +118,26 @@ class ConsumerGroup:
             self.saw_bulk()
         while settings.bulk_records <= many < most and not self.leaving and time.monotonic() < until:
             self.saw_bulk()
-            await asyncio.sleep(0)  # a poll that finds something does not yield to the loop
+            await asyncio.sleep(0)  # a poll that returns records does not yield to the loop
             more = await kafka.getmany(*places, timeout_ms=LONG_POLL_MS, max_records=min(part, most - many))
             if not more:
                 break
             for place, raws in more.items():
-                found.setdefault(place, []).extend(raws)
+                polled.setdefault(place, []).extend(raws)
                 many += len(raws)
-        return tuple(chain.from_iterable(found.values()))
+        return tuple(chain.from_iterable(polled.values()))
 
     async def _wait_for_room(self) -> None:
-        """Wait for a worker that can take more, no longer than a poll waits."""
+        """Wait until a worker can take more records, at most for the poll timeout."""
         self.has_room.clear()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self.has_room.wait(), LONG_POLL_MS / 1000)
 
     @property
     def at_rest(self) -> bool:
-        """True if nothing has happened for a while, and nothing that this process knows of is about to.
+        """True if nothing has happened for a while, and no partition waits for a day or its position.
 
-        A partition that waits for a day or its position is about to be read: the broker must not hold a request then.
+        Such a partition will be read soon, and the broker must not hold a request then.
         """
         settled = self.ready | self.halted.keys()
         return self.assigned <= settled and time.monotonic() - self._active_at > REST_AFTER_SECONDS
@@ -155,21 +155,21 @@ class ConsumerGroup:
 
     @property
     def more_to_come(self) -> bool:
-        """True while more of a file is coming."""
+        """True while more of a file is expected."""
         return time.monotonic() - self._bulk_at < BULK_IDLE_SECONDS
 
     def saw_bulk(self) -> None:
-        """Remember that a bulk load goes on."""
+        """Record that a bulk load continues."""
         self._bulk_at = time.monotonic()
 
     def dispatch(self, records: Sequence[ConsumerRecord]) -> None:
-        """Queue what was polled, each record at the worker of its partition."""
+        """Queue polled records at the workers of their partitions."""
         for place, part in groupby(records, key=lambda raw: (raw.topic, raw.partition)):
             if place in self.ready and not self.leaving:
                 self._worker(place).put(list(part), bulk=self._bulk)
 
     def flush_coalesced(self) -> None:
-        """Let partitions emit what they coalesced: all if no more comes, else those that have held it too long."""
+        """Make partitions emit coalesced snapshots when no more of a file is expected or the time limit is over."""
         # A halted partition still flushes: committed work must not wait until the halt is cleared.
         able = self.ready | self.halted.keys()
         for processor in self._due:
@@ -177,7 +177,7 @@ class ConsumerGroup:
                 self._worker(processor.place).flush_coalesced()
 
     async def drain(self) -> None:
-        """Wait until every worker has done what is queued; or, while partitions are revoked, what is in flight."""
+        """Wait until every worker has applied its queue or, while partitions are revoked, its batch in flight."""
         await asyncio.gather(*(worker.drain() for worker in self._workers.values()))
 
     def _worker(self, place: TopicPartition) -> Worker:
@@ -215,13 +215,13 @@ class ConsumerGroup:
         return processor
 
     def committed(self, topic: str, partition: int, next_offset: int) -> None:
-        """Remember a batch's offset for lag tools: it is in the database."""
+        """Record the offset of a committed batch, which lag tools read from Kafka."""
         self._to_commit[topic, partition] = next_offset
         if not self.subscription.needs_county:
             self.context.county_stored()
 
     async def commit_to_kafka(self) -> None:
-        """Commit offsets to Kafka, best effort: they only feed lag tools and are never read back."""
+        """Commit offsets to Kafka, best effort: only lag tools use them."""
         offsets = {
             KafkaPartition(*place): offset for place, offset in self._to_commit.items() if place in self.assigned
         }
@@ -234,11 +234,11 @@ class ConsumerGroup:
             log.debug("kafka_commit_failed", group=self.subscription.group, error=type(error).__name__)
 
     def fail(self) -> None:
-        """End the process: an error has escaped that no batch can be retried after."""
+        """End the process after an error after which no batch can be retried."""
         self.context.fail(f"consumer {self.name} failed")
 
     def halt(self, topic: str, partition: int, reason: str) -> None:
-        """Stop one partition until the process is started again; the others go on."""
+        """Stop one partition until the process is started again; the others continue."""
         place = (topic, partition)
         if place in self.halted:
             return
@@ -248,13 +248,13 @@ class ConsumerGroup:
         log.error("partition_halted", consumer=self.name, topic=topic, partition=partition, reason=reason)
 
     def block(self, topic: str, partition: int) -> None:
-        """Hold one partition until its index has completed the day it has reached."""
+        """Pause one partition until its index has completed the day that the partition has reached."""
         self.blocked.add((topic, partition))
         self._pause((topic, partition))
         self.context.days_changed.set()
 
     def seek(self, topic: str, partition: int, offset: int) -> None:
-        """Read a partition from another offset: what is queued of it is not applied."""
+        """Read a partition from another offset, and discard its queued records."""
         self._end_rest()
         self._worker((topic, partition)).discard()
         if (topic, partition) in self.assigned and self.kafka is not None:
@@ -267,7 +267,7 @@ class ConsumerGroup:
             self.kafka.pause(KafkaPartition(*place))
 
     async def position(self, places: Iterable[TopicPartition]) -> None:
-        """Seek partitions to their cursors and let them run: all but the halted and those waiting for a day."""
+        """Seek partitions to their cursors and resume them, except those that are halted or wait for a day."""
         async with self._positioning:
             await self._position([place for place in places if place in self.assigned and place not in self.ready])
 
@@ -303,11 +303,11 @@ class ConsumerGroup:
             self.ready.add(place)
             self.kafka.resume(KafkaPartition(*place))
         if missing:
-            # Retried: metadata lags for a moment after a broker's restart. The watchdog reports a lasting absence.
+            # Retried: metadata is incomplete for a moment after a broker's restart. A lasting absence halts (watchdog).
             raise ConnectionError(f"not on the broker: {', '.join(sorted(missing))}")
 
     def cursor_problem(self, place: TopicPartition, topic: Described, cursor: Any, first_offset: int) -> str | None:
-        """Return why one partition must not go on, or None."""
+        """Return the reason for which a partition must halt, or None."""
         topics = self.context.topics
         return cursor_check.cursor_problem(
             topic,
@@ -319,15 +319,15 @@ class ConsumerGroup:
         )
 
     async def on_revoked(self) -> None:
-        """End waits, and let the transactions in flight finish: the partitions are being revoked.
+        """End waits, and let the transactions in flight finish before the partitions are revoked.
 
-        A worker that outlasts the longest transaction is cancelled, or the group would wait for it indefinitely.
+        A worker that takes longer than a transaction may is cancelled, so that the group does not wait indefinitely.
         """
         self.interrupt.set()
         self.ready.clear()
         await asyncio.gather(*(worker.end(self.revoke_timeout) for worker in self._workers.values()))
         for place, worker in self._workers.items():
-            if worker.working:  # cancelled, and not over yet: the next worker must not share its processor
+            if worker.working:  # cancelled but not finished: the next worker must not share its processor
                 self._processors.pop(place, None)
         self._workers.clear()
         for topic, partition in self.assigned:
@@ -336,7 +336,7 @@ class ConsumerGroup:
         self.blocked.clear()
 
     def _drop_gauge(self, gauge: Gauge, topic: str, partition: int) -> None:
-        """Remove the gauge of a partition that another process now owns, or its alert would never clear."""
+        """Remove the gauge of a partition that another process has taken over, so that its alert can clear."""
         with contextlib.suppress(KeyError):
             gauge.remove(self.name, topic, str(partition))
 
@@ -346,10 +346,10 @@ class ConsumerGroup:
         self._end_rest()
         self.topics = sorted({*self.topics, *(topic for topic, _ in assigned)})
         self.assignments += 1
-        self._processors = {place: found for place, found in self._processors.items() if place in assigned}
+        self._processors = {place: processor for place, processor in self._processors.items() if place in assigned}
         if self.subscription.coalesce:
             for place in assigned:
-                self.processor(*place).may_have_coalesced()  # its former owner may have left something
+                self.processor(*place).may_have_coalesced()  # its former owner may have left some
         for place in self.halted.keys() - assigned:
             self._drop_gauge(self.context.metrics.halted, *place)
             del self.halted[place]
@@ -360,6 +360,6 @@ class ConsumerGroup:
         log.info("partitions_assigned", consumer=self.name, partitions=places)
 
     def stop(self) -> None:
-        """End all waits for good."""
+        """End all waits, as the process stops."""
         self.stopping = True
         self.interrupt.set()

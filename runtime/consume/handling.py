@@ -1,4 +1,4 @@
-"""Calls a partition's handler; bisects a batch that fails to find the event that fails, and parks it."""
+"""Calls a partition's handler, bisects a failing batch to find the event that fails, and parks that event."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -18,7 +18,7 @@ from runtime.subscription import Subscription
 
 
 class EventHandling:
-    """What one partition's events go through: those that queue behind a parked one wait, the others are decided."""
+    """Applies one partition's events, except those that queue behind a parked one."""
 
     def __init__(self, context: RuntimeContext, subscription: Subscription, topic: str, partition: int) -> None:
         self._context = context
@@ -35,15 +35,15 @@ class EventHandling:
         return self._handler is not None
 
     async def load_parked(self, session: Session, attempt: BatchAttempt) -> None:
-        """Load which of the keys that the attempt's events queue behind are parked."""
+        """Load the parked keys that events of the attempt queue behind."""
         keys = {key for read in attempt.reads for key in self._keys(read)}
         rows = await session.fetch(sql.PARKED_KEYS, self._subscription.name, sorted(keys))
         attempt.parked.keys = {row["key"] for row in rows}
 
     async def handle(self, session: Session, attempt: BatchAttempt, *, isolate: bool) -> None:
-        """Decide the attempt's events; what they emit becomes the attempt's rows.
+        """Apply the attempt's events and store the emitted events as its rows.
 
-        ``isolate``: a batch that fails is bisected, and the events that cannot work are parked.
+        ``isolate``: whether a failing batch is bisected and its failing events are parked.
         """
         events: list[InboundEvent[Any]] = []
         raws = {raw.offset: raw for raw in attempt.raws} if attempt.parked.keys or isolate else {}
@@ -67,7 +67,7 @@ class EventHandling:
     async def decide(
         self, session: Session, attempt: BatchAttempt, events: Sequence[InboundEvent[Any]]
     ) -> list[OutboxRow]:
-        """Call the handler once with these events, and return what it emits."""
+        """Call the handler once with these events, and return the rows of the emitted events."""
         assert self._handler is not None
         county = await self._county(session, attempt.county)
         batch: Batch[Any] = Batch(
@@ -88,10 +88,10 @@ class EventHandling:
         return await self._context.counties.get(session, version)
 
     def _keys(self, read: InboundEvent[Any] | UnreadableEvent) -> tuple[str, ...]:
-        """Return what an event queues behind: its park key, and its record's key, under which the unreadable park.
+        """Return the keys that an event queues behind: its park key, and its record's key (that of unreadable events).
 
-        On a unit's own topic an unreadable event queues behind nothing but itself: the unit chooses the record keys,
-        and they may all be the same.
+        On a unit's own topic an unreadable event queues behind itself alone: the unit chooses the record keys, which
+        may all be equal.
         """
         envelope = read.envelope
         if isinstance(read, UnreadableEvent):
@@ -108,7 +108,7 @@ class EventHandling:
         events: Sequence[InboundEvent[Any]],
         raws: dict[int, ConsumerRecord],
     ) -> list[OutboxRow]:
-        """Find the events that cannot work: each half in a savepoint of its own, down to one event."""
+        """Find the failing events: apply each half in a savepoint, down to single events."""
         events = self._not_parked(attempt, events, raws)
         if not events:
             return []

@@ -1,4 +1,4 @@
-"""Parks what can never work, keeps what follows it in order, and stores dead letters."""
+"""Parks events that cannot be processed together with the later events of their keys, and stores dead letters."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,22 +12,22 @@ from runtime.storage.parking_cipher import ParkingCipher
 
 @dataclass(slots=True)
 class Parked:
-    """What one batch parks."""
+    """The records that one batch parks."""
 
     keys: set[str] = field(default_factory=set)
-    """Parked before this batch or by it."""
+    """The keys that were parked before this batch or by it."""
     new: list[tuple[str, int, str]] = field(default_factory=list)
     """key, offset, reason"""
     queued: list[tuple[str, ConsumerRecord]] = field(default_factory=list)
     bad: set[int] = field(default_factory=set)
-    """Offsets that were found bad themselves, not only queued behind another."""
+    """The offsets of records that failed themselves, not of those that queue behind another."""
 
     def parked_among(self, *keys: str) -> str | None:
         """Return the first of these keys that is parked, or None."""
         return next((key for key in keys if key in self.keys), None)
 
     def park(self, key: str, raw: ConsumerRecord, reason: str) -> None:
-        """Park a record that is bad itself. The reason is stored for a key's first one, in 300 characters at most."""
+        """Park a record that failed itself. The reason is stored for a key's first one, in 300 characters at most."""
         if key not in self.keys:
             self.keys.add(key)
             self.new.append((key, raw.offset, reason[:300]))
@@ -42,7 +42,7 @@ class Parked:
 async def save_parked(
     session: Session, cipher: ParkingCipher, consumer: str, topic: str, partition: int, parked: Parked
 ) -> None:
-    """Write what a batch parked, in offset order."""
+    """Write the records that a batch parked, in offset order."""
     if parked.new:
         keys, offsets, reasons = zip(*parked.new, strict=True)
         await session.execute(sql.PARK, consumer, topic, partition, list(keys), list(offsets), list(reasons))
@@ -63,7 +63,7 @@ async def save_parked(
 async def save_dead_letters(
     session: Session, cipher: ParkingCipher, consumer: str, topic: str, partition: int, dead: Sequence[DeadLetter]
 ) -> None:
-    """Write what was no event."""
+    """Write dead letters."""
     raws = [dead_letter.raw for dead_letter in dead]
     await session.execute(
         sql.DEAD_LETTERS,

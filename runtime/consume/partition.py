@@ -1,4 +1,4 @@
-"""One input partition: its fence, its sequence numbers, its day; one batch, one transaction, tried until committed."""
+"""Processes one input partition: each batch is one transaction, retried until it is committed."""
 
 import asyncio
 import time
@@ -29,7 +29,7 @@ from runtime.subscription import Subscription
 
 
 class PartitionOwner(Protocol):
-    """What holds a partition: its consumer group, as the partition sees it."""
+    """The interface of a consumer group that a partition uses."""
 
     slots: asyncio.Semaphore
     interrupt: asyncio.Event
@@ -48,11 +48,11 @@ class PartitionOwner(Protocol):
         """Read the partition again from an offset."""
 
     def committed(self, topic: str, partition: int, next_offset: int) -> None:
-        """Note that a transaction was committed, and that the cursor is at ``next_offset``."""
+        """Record that a transaction was committed and that the cursor is at ``next_offset``."""
 
 
 class PartitionProcessor:
-    """One (consumer, topic, partition)."""
+    """Processes the records of one (consumer, topic, partition)."""
 
     def __init__(
         self, context: RuntimeContext, subscription: Subscription, owner: PartitionOwner, topic: str, partition: int
@@ -75,7 +75,7 @@ class PartitionProcessor:
             topic,
             settings.county,
             units_write=self._units_write,
-            marks=self._entry.carries_watermarks,
+            carries_watermarks=self._entry.carries_watermarks,
             day_source=self.carries_days and not self._entry.carries_watermarks,
             reads=subscription.reads,
         )
@@ -88,21 +88,21 @@ class PartitionProcessor:
         self._coalescing = Coalescing(context.outbox, coalesces=subscription.coalesce)
         self._reporter = PartitionReporter(context.metrics, subscription.name, topic, partition)
         self._state: PartitionState | None = None
-        self._legal_gap: tuple[int, int] | None = None
+        self._accepted_gap: tuple[int, int] | None = None
         self._breaker = CircuitBreaker(settings.breaker_in_a_row)
         self._began_at: float | None = None
         self._attempt_at: float | None = None
         self._locked_at: float | None = None
-        """When the attempt that is going on, or has just failed, had its cursor."""
+        """Monotonic seconds at which the current attempt, or the one that has just failed, locked its cursor."""
 
     @property
     def uncommitted_seconds(self) -> float:
-        """For how many seconds the same batch has been waiting to be committed."""
+        """Seconds since the first attempt at the current batch; 0 without one."""
         return 0.0 if self._began_at is None else time.monotonic() - self._began_at
 
     @property
     def attempt_seconds(self) -> float:
-        """For how many seconds one attempt has been going on."""
+        """Seconds since the current attempt began; 0 without one."""
         return 0.0 if self._attempt_at is None else time.monotonic() - self._attempt_at
 
     @property
@@ -117,7 +117,7 @@ class PartitionProcessor:
     async def apply(self, raws: Sequence[ConsumerRecord], *, more_to_come: bool = False) -> bool:
         """Apply records until they are committed (True), or the partition is halted, blocked or taken away.
 
-        ``more_to_come``: more of a file is coming. No records: coalesced snapshots are emitted, a part at a time.
+        ``more_to_come``: more of a file is expected. Without records, a part of the coalesced snapshots is emitted.
         """
         backoff = Backoff(self._context.settings)
         tries = 0
@@ -146,7 +146,7 @@ class PartitionProcessor:
                     tries = await self._handle_failure(error, tries, backoff)
                     isolate = isolate or tries >= self._context.settings.tries
                     if long and len(raws) > 1:
-                        # The whole batch would be cut off again, as on a slow machine.
+                        # The whole batch would exceed the time limit again, as on a slow machine.
                         middle = len(raws) // 2
                         halves = raws[:middle], raws[middle:]
                         return await self.apply(halves[0], more_to_come=more_to_come) and await self.apply(
@@ -158,12 +158,12 @@ class PartitionProcessor:
             self._reader.forget()
 
     async def flush_coalesced(self) -> None:
-        """Emit coalesced snapshots: no more is coming, or they have been held for long enough."""
+        """Emit all coalesced snapshots: no more of the file is expected, or their time limit has passed."""
         while self.coalescing_since is not None and await self.apply(()):
             pass
 
     async def release(self, session: Session, raws: Sequence[ConsumerRecord]) -> list[OutboxRow]:
-        """Decide parked events, for the day that the partition is in now.
+        """Apply parked events on the current day of the partition.
 
         Raises:
             UnprocessableEvent: one of them still cannot be read.
@@ -177,7 +177,7 @@ class PartitionProcessor:
         return await self._handling.decide(session, attempt, events)
 
     async def _attempt(self, raws: Sequence[ConsumerRecord], isolate: bool, more_to_come: bool) -> bool:
-        """Run one transaction when a slot is free. A partition that waits to try again holds no slot."""
+        """Run one transaction when a slot is free. A partition that waits for a retry holds no slot."""
         async with self._owner.slots:
             if self._owner.leaving:
                 return False
@@ -186,13 +186,13 @@ class PartitionProcessor:
             return await self._transact(raws, isolate, more_to_come)
 
     def _ran_too_long(self, error: Exception) -> bool:
-        """Whether an attempt failed at no event, after it had worked for longer than a session may be idle."""
+        """Return whether the infrastructure ended an attempt that had run for longer than a session may be idle."""
         if self._locked_at is None or not infrastructure(error):
             return False
         return time.monotonic() - self._locked_at > self._context.settings.idle_in_transaction_timeout
 
     async def _handle_failure(self, error: Exception, tries: int, backoff: Backoff) -> int:
-        """Wait after a failure; return the number of unexpected ones so far."""
+        """Wait after a failure; return the number of unexpected failures so far."""
         self._state = None
         self._attempt_at = None
         if not isinstance(error, RetryLater) and not infrastructure(error):
@@ -202,7 +202,10 @@ class PartitionProcessor:
         return tries
 
     async def _handle_gap(self, gap: OffsetGap, backoff: Backoff) -> bool:
-        """Judge a jump of the log. True: this batch is over (halted, or fetched again from the cursor)."""
+        """Handle an offset gap.
+
+        Return True if the batch is over: the partition was halted, or is fetched again from the cursor.
+        """
         try:
             first = (await self._context.admin.first_offsets([self.place]))[self.place]
         except OSError:
@@ -211,13 +214,14 @@ class PartitionProcessor:
         if first > gap.wanted:
             self._owner.halt(self.topic, self.partition, f"retention overran the cursor: {gap.wanted} is gone")
             return True
-        # Transactions of a plain client leave jumps that are no loss: seen twice in the same place, it is one.
-        self._legal_gap = (gap.wanted, gap.found)
+        # A plain client's transactions leave offset gaps without loss; a gap that is found twice at the same offset
+        # is accepted.
+        self._accepted_gap = (gap.wanted, gap.found)
         self._owner.seek(self.topic, self.partition, gap.wanted)
         return True
 
     async def _transact(self, raws: Sequence[ConsumerRecord], isolate: bool, more_to_come: bool) -> bool:
-        """Run one transaction. Records behind a watermark are left: they are read again when the day is complete."""
+        """Run one transaction. Records after a watermark are read again when the day is complete."""
         context = self._context
         started = time.perf_counter()
         await run_in_thread(len(raws), self._reader.decode_all, raws)
@@ -259,7 +263,7 @@ class PartitionProcessor:
         if len(fresh) < len(raws):
             self._reporter.fenced(len(raws) - len(fresh))
         if fresh and fresh[0].offset > next_offset and not self._entry.compacted:
-            if self._legal_gap != (next_offset, fresh[0].offset):
+            if self._accepted_gap != (next_offset, fresh[0].offset):
                 raise OffsetGap(next_offset, fresh[0].offset)
             self._reporter.passed_gap()
         return fresh
@@ -267,7 +271,7 @@ class PartitionProcessor:
     async def _prepare(
         self, session: Session, cursor: Any, fresh: Sequence[ConsumerRecord]
     ) -> tuple[BatchAttempt, SequenceTracker, Watermarks]:
-        """Load what the batch needs, and read it up to the watermark that ends the partition's day."""
+        """Load the state that the batch needs, and read it up to the watermark that ends the partition's day."""
         facts = await session.fetchrow(sql.FACTS, self._subscription.name, self.partition, self._one_partition)
         assert facts is not None
         watermark_day = cursor["watermark_day"]
@@ -296,9 +300,9 @@ class PartitionProcessor:
 
 
 def _outcomes(attempt: BatchAttempt, *, of_unit: bool) -> list[bool]:
-    """Return in offset order whether each event is bad; an event that only queued behind another is left out.
+    """Return in offset order whether each event failed; an event that only queued behind another is not counted.
 
-    On a unit's own topic what cannot be read is left out too: its sender may send any amount of it, and is still read.
+    Nor are unreadable records on a unit's own topic, so that a unit cannot halt its partition by sending them.
     """
     bad = attempt.parked.bad | {dead.raw.offset for dead in attempt.dead}
     queued = {raw.offset for _, raw in attempt.parked.queued} - bad

@@ -1,4 +1,4 @@
-"""What a partition stores with its cursor: the producers' numbers and watermarks, what it parked, its dead letters."""
+"""Stores a partition's state with its cursor: producers' numbers and watermarks, parked events, dead letters."""
 
 from datetime import date
 
@@ -14,7 +14,7 @@ from runtime.storage.parking_cipher import ParkingCipher
 async def load_state(
     session: Session, consumer: str, topic: str, partition: int, next_offset: int, *, carries_days: bool
 ) -> PartitionState:
-    """Read what a partition knows of its producers, as of the cursor at ``next_offset``."""
+    """Load the numbers and watermarks of a partition's producers, as of the cursor at ``next_offset``."""
     place = (consumer, topic, partition)
     seen = {
         (row["source"], row["producer_id"]): SequenceState(row["last_seq"], row["gap_since"])
@@ -35,7 +35,7 @@ async def save_attempt(
     sequences: SequenceTracker,
     watermarks: Watermarks,
 ) -> None:
-    """Write what the attempt parked, its dead letters, and the producers' numbers and watermarks that changed.
+    """Write the attempt's parked events and dead letters, and the producers' changed numbers and watermarks.
 
     ``place``: consumer, topic, partition.
     """

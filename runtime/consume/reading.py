@@ -1,4 +1,4 @@
-"""Reads a batch's records: decodes them, drops what is out of sequence, and applies watermarks."""
+"""Reads a batch's records: decodes them, drops those out of sequence, and applies watermarks."""
 
 from collections.abc import Sequence
 from datetime import date, datetime
@@ -23,11 +23,11 @@ from runtime.observe.logs import where
 from runtime.records import ConsumerRecord
 
 _LONGEST_CLOCK_JUMP = 400
-"""Days. A clock that jumps further is wrong, not late."""
+"""Days. A clock that jumps further is wrong rather than late."""
 
 
 class BatchReader:
-    """Reads the records of one partition into attempts. What it has decoded it keeps until the batch is over."""
+    """Reads the records of one partition into attempts. Decoded records are kept until the batch is over."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class BatchReader:
                 self._decoded[raw.offset] = self._decode_one(raw)
 
     def forget(self) -> None:
-        """Drop what was decoded: the batch is over."""
+        """Drop the decoded records when the batch is over."""
         self._decoded.clear()
 
     def read_all(
@@ -118,17 +118,17 @@ class BatchReader:
         return False
 
     def _decode_one(self, raw: ConsumerRecord) -> tuple[Envelope, Decoded] | DeadLetter:
-        """Decode one record. Nothing else is read here, so whatever fails is the fault of this record."""
+        """Decode one record. It reads nothing else, so that any failure is caused by this record."""
         try:
             envelope = self._decoder.envelope(raw)
             return envelope if isinstance(envelope, DeadLetter) else (envelope, self._decode(raw, envelope))
         except MemoryError:
             raise
-        except Exception as error:  # noqa: BLE001 - an unforeseen failure must stop no other record
+        except Exception as error:  # noqa: BLE001 - an unexpected failure must stop no other record
             return DeadLetter(raw, f"{type(error).__name__} in {where(error)}")
 
     def _decode(self, raw: ConsumerRecord, envelope: Envelope) -> Decoded:
-        """Return an event; for one that cannot be read, the event that the service makes of it, if any."""
+        """Return the decoded event; for an unreadable one, the substitute that the service makes of it, if any."""
         read = self._decoder.decode(raw, envelope)
         if isinstance(read, UnreadableEvent) and self._malformed is not None and raw.value is not None:
             event = self._malformed(envelope, raw.value if is_shallow(raw.value) else b"", read.reason)

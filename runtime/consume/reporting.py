@@ -10,7 +10,7 @@ from runtime.storage.database import infrastructure
 
 
 class PartitionReporter:
-    """Reports what became of the batches of one (consumer, topic, partition)."""
+    """Reports the results of the batches of one (consumer, topic, partition)."""
 
     def __init__(self, metrics: Metrics, consumer: str, topic: str, partition: int) -> None:
         self._metrics = metrics
@@ -19,7 +19,7 @@ class PartitionReporter:
         self._about: dict[str, Any] = {"consumer": consumer, "topic": topic, "partition": partition}
 
     def committed(self, attempt: BatchAttempt, seconds: float) -> None:
-        """Report a committed transaction, which took so many seconds."""
+        """Report a committed transaction and its duration in seconds."""
         metrics = self._metrics
         consumer = self._consumer
         metrics.events.labels(*self._labels).inc(attempt.applied)
@@ -52,7 +52,7 @@ class PartitionReporter:
         log.info("records_fenced", records=records, **self._about)
 
     def passed_gap(self) -> None:
-        """Count a jump of the log that is no loss."""
+        """Count an offset gap without loss."""
         self._metrics.gaps.labels(*self._labels).inc()
 
     def failed(self, error: Exception, *, tries: int, retry_after: float) -> None:

@@ -1,4 +1,4 @@
-"""The duplicate filter: of each producer, exactly the next number is taken."""
+"""The duplicate filter: for each producer it accepts only the next sequence number."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,23 +7,23 @@ from enum import Enum
 
 
 class SequenceCheck(Enum):
-    """What a number means to its reader."""
+    """The result of checking a sequence number."""
 
     NEXT = "next"
-    DUPLICATE = "had"
-    OUT_OF_ORDER = "early"
+    DUPLICATE = "duplicate"
+    OUT_OF_ORDER = "out_of_order"
 
 
 @dataclass(slots=True)
 class SequenceState:
-    """The last number taken of one producer, and since when a later one has been waiting for the next."""
+    """The last accepted number of one producer, and the time since which a later one has shown a gap."""
 
     last_sequence: int
     gap_since: datetime | None
 
 
 class SequenceTracker:
-    """The duplicate filter of one input partition: of each producer, exactly the next number is taken."""
+    """The duplicate filter of one input partition: for each producer it accepts only the next sequence number."""
 
     def __init__(self, seen: Mapping[tuple[str, int], SequenceState], *, from_first: bool) -> None:
         self._seen = {key: SequenceState(value.last_sequence, value.gap_since) for key, value in seen.items()}
@@ -36,11 +36,11 @@ class SequenceTracker:
         return self._seen
 
     def check(self, source: str, producer_id: int, sequence: int, now: datetime) -> SequenceCheck:
-        """Judge one number and remember it."""
+        """Check one number and record it."""
         key = (source, producer_id)
         state = self._seen.get(key)
         if state is None:
-            # A whole log begins every producer with 0; of an older log any number may be the first.
+            # A complete log has every producer's numbers from 0; in a truncated log any number may be the first.
             start = 0 if self._from_first else sequence
             state = self._seen[key] = SequenceState(start - 1, None)
         if sequence <= state.last_sequence:

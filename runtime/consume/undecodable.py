@@ -1,7 +1,7 @@
-"""Lets the client library read on behind a batch that it cannot decode.
+"""Makes aiokafka skip a batch that it cannot decode.
 
-A header's name that is not UTF-8 is taken by the broker, and aiokafka raises at the record that has it, whenever the
-batch is fetched: no partition of that consumer would be read any more. A batch is one producer's and one partition's.
+The broker accepts a header whose name is not UTF-8, and aiokafka raises at its record whenever the batch is fetched, so
+that no partition of that consumer would be read any more. A batch has one producer and one partition.
 """
 
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from aiokafka.consumer import fetcher
 
 @dataclass(frozen=True, slots=True)
 class Undecodable:
-    """A record that cannot be had: nothing of it but its place."""
+    """A record that cannot be decoded; only its topic, partition and offset are known."""
 
     topic: str
     partition: int
@@ -25,7 +25,7 @@ class Undecodable:
 
 
 class _Batches:
-    """The batches of one fetch; remembers the one that is being read."""
+    """The batches of one fetch; ``read`` is the one that is being read."""
 
     def __init__(self, batches: Any) -> None:
         self._batches = batches
@@ -40,7 +40,7 @@ class _Batches:
 
 
 class _Records(fetcher.PartitionRecords):  # type: ignore[misc]
-    """The records of one fetch; what is left of a batch that cannot be decoded comes as places alone."""
+    """The records of one fetch; from the first that cannot be decoded on, its batch consists of ``Undecodable``."""
 
     _records: Any
     _tp: Any
@@ -61,5 +61,5 @@ class _Records(fetcher.PartitionRecords):  # type: ignore[misc]
 
 
 def install() -> None:
-    """Make aiokafka's consumers read this way. It has no setting for it."""
+    """Replace the class that aiokafka's consumers decode with; aiokafka has no setting for it."""
     fetcher.PartitionRecords = _Records

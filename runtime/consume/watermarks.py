@@ -1,4 +1,4 @@
-"""The days that upstream partitions have marked in one input partition."""
+"""The watermarks of upstream producers in one input partition."""
 
 from dataclasses import dataclass, field
 from datetime import date
@@ -12,11 +12,11 @@ class Watermarks:
     changed: set[tuple[str, int]] = field(default_factory=set)
 
     def reached(self, source: str, producer_id: int, producers: int, day: date) -> date | None:
-        """Record a watermark; return the day that all producers of this source have completed, if they all have one."""
+        """Record a watermark, and return the day that all producers of its source have completed, or None."""
         key = (source, producer_id)
         watermark = self.by_producer.get(key)
         if watermark is None or watermark[1] < day:
             self.by_producer[key] = (producers, day)
             self.changed.add(key)
-        of_source = [mark for (marking, _), mark in self.by_producer.items() if marking == source]
-        return min(marked for _, marked in of_source) if len(of_source) >= producers else None
+        of_source = [latest for (other, _), latest in self.by_producer.items() if other == source]
+        return min(completed for _, completed in of_source) if len(of_source) >= producers else None

@@ -1,4 +1,4 @@
-"""Applies one partition, record by record in order, in a task of its own: what it tries again holds up no other."""
+"""Applies one partition's records in order, in a separate task, so that a retry delays no other partition."""
 
 import asyncio
 from collections import deque
@@ -11,13 +11,13 @@ from runtime.observe.logs import log
 from runtime.records import ConsumerRecord
 
 WAITING_BATCHES = 2
-"""So many of the largest batches may wait for a worker: one that it takes next, and one to come meanwhile."""
+"""Full batches that may be queued: the next one and one more."""
 WAITING_BYTES = 4 * 2**20
-"""Of values; a partition of which so much waits is not polled."""
+"""Bytes of queued values above which a partition is not polled."""
 
 
 class WorkerOwner(Protocol):
-    """The consumer group that a worker works for, as the worker sees it."""
+    """The interface of a consumer group that a worker uses."""
 
     name: str
     largest_batch: int
@@ -29,20 +29,20 @@ class WorkerOwner(Protocol):
 
     @property
     def more_to_come(self) -> bool:
-        """True while more of a whole file is expected on any partition."""
+        """True while more of a file is expected on any partition."""
 
     def saw_bulk(self) -> None:
-        """Note that a large batch was applied just now."""
+        """Record that a batch of a bulk load was applied now."""
 
     def processor(self, topic: str, partition: int) -> PartitionProcessor:
         """Return the partition's processor."""
 
     def fail(self) -> None:
-        """End the process: a worker has failed in a way that nobody foresaw."""
+        """End the process: a worker has failed unexpectedly."""
 
 
 class Worker:
-    """One partition's queue, and the task that empties it."""
+    """One partition's queue, and the task that applies its records."""
 
     def __init__(self, owner: WorkerOwner, topic: str, partition: int) -> None:
         self._owner = owner
@@ -50,29 +50,29 @@ class Worker:
         self._queue: deque[ConsumerRecord] = deque()
         self._bytes = 0
         self._bulk = False
-        """The last poll that brought records of this partition brought much."""
+        """True if the last poll of this partition was a bulk poll."""
         self._flushes = False
         self._task: asyncio.Task[None] | None = None
 
     @property
     def working(self) -> bool:
-        """True while a batch is being applied, or tried again, or waits for its turn."""
+        """True while a batch is being applied or retried, or waits for a slot."""
         return self._task is not None and not self._task.done()
 
     @property
     def full(self) -> bool:
-        """True when as much is queued as may wait: the partition is not polled."""
+        """True when the queue has reached its limit: the partition is not polled."""
         return len(self._queue) >= WAITING_BATCHES * self._owner.largest_batch or self._bytes >= WAITING_BYTES
 
     @property
     def is_bulk(self) -> bool:
-        """It is at work on what looks like a file."""
+        """True while it applies a bulk load."""
         return self.working and self._bulk
 
     def put(self, raws: Sequence[ConsumerRecord], *, bulk: bool) -> None:
-        """Queue what was polled. After a seek it replaces what had been polled from the same offsets.
+        """Queue polled records. After a seek they replace those that were polled from the same offsets before.
 
-        ``bulk``: the poll looked like part of a whole file.
+        ``bulk``: whether it was a bulk poll.
         """
         for raw in raws:
             while self._queue and self._queue[-1].offset >= raw.offset:
@@ -83,23 +83,23 @@ class Worker:
         self._start()
 
     def flush_coalesced(self) -> None:
-        """Let the partition emit what it coalesced, after the batch in hand."""
+        """Make the partition emit its coalesced snapshots after the current batch."""
         self._flushes = True
         self._start()
 
     def discard(self) -> None:
-        """Forget what is queued: it is polled again from wherever its partition is read next."""
+        """Empty the queue; its records are polled again from the offset at which the partition is positioned next."""
         self._queue.clear()
         self._bytes = 0
         self._owner.has_room.set()
 
     async def drain(self) -> None:
-        """Wait until there is nothing left to do."""
+        """Wait until the queue has been applied."""
         if self._task is not None:
             await asyncio.wait([self._task])
 
     async def end(self, seconds: float) -> None:
-        """Wait for what is in flight; after ``seconds`` cancel it.
+        """Wait for the batch in flight; after ``seconds`` cancel it.
 
         Cancelling loses nothing: the cursor moves only with a commit, and the record is read again from there.
         """
@@ -128,8 +128,8 @@ class Worker:
                 await processor.apply(self._take(), more_to_come=self._bulk or owner.more_to_come)
                 if self._bulk:
                     owner.saw_bulk()
-        except Exception as error:  # noqa: BLE001 - whatever it is, the process ends
-            # Nobody awaits this task: the failure would go unseen, and its partition would stop.
+        except Exception as error:  # noqa: BLE001 - the process ends after any failure
+            # Nothing awaits this task: without this the failure would not be noticed, and its partition would stop.
             log.error("worker_failed", consumer=owner.name, error=type(error).__name__, exc_info=True)
             owner.fail()
 

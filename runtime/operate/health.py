@@ -1,4 +1,4 @@
-"""The health of one process: what a person must look at, and what a restart might cure."""
+"""The health of one process: the problems that need a person, and the failures that a restart may end."""
 
 import asyncio
 import time
@@ -12,7 +12,7 @@ from runtime.settings import Settings
 
 
 class Health:
-    """Judges one service process. Before the database is open it has neither groups, days nor watchdog."""
+    """The health of one service process. Before the database is open it has neither groups, days nor watchdog."""
 
     def __init__(self, settings: Settings, groups: Mapping[str, ConsumerGroup], relay: Relay) -> None:
         self._settings = settings
@@ -25,7 +25,7 @@ class Health:
         self.created_at = time.monotonic()
 
     def problems(self) -> list[str]:
-        """Return what a person must look at."""
+        """Return the problems that need a person."""
         problems = [
             f"{group.name} {topic}/{partition} halted: {reason}"
             for group in self._groups.values()
@@ -49,7 +49,7 @@ class Health:
         return problems
 
     def liveness_failures(self) -> list[str]:
-        """Return what a restart might cure."""
+        """Return the failures that a restart may end."""
         timeout = self._settings.silence_timeout
         now = time.monotonic()
         failures = [
@@ -66,7 +66,7 @@ class Health:
         return failures
 
     def unready(self) -> list[str]:
-        """Return what the process does not have yet."""
+        """Return the reasons for which the process is not ready yet."""
         if not self.tasks:
             return ["starting"]
         return [f"consumer {group.name} has no partitions" for group in self._groups.values() if not group.assignments]

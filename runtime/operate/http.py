@@ -1,4 +1,4 @@
-"""Health and metrics over HTTP on this machine only, for the supervisor and for Prometheus."""
+"""Serves health and metrics over HTTP on this machine only, for the supervisor and Prometheus."""
 
 import json
 from collections.abc import Callable
@@ -13,26 +13,26 @@ Observed = tuple[Health, CollectorRegistry]
 
 
 def routes(observed: Callable[[], Observed | None]) -> list[tuple[str, Any]]:
-    """Return the paths of a service's HTTP side. ``observed``: None until the service is made."""
+    """Return the HTTP routes of a service. ``observed`` returns None until the service is created."""
 
     @get(include_in_schema=False)
     async def health(scope: Any) -> AsgiResponse:
-        """Everything that is wrong: halted partitions, days that fail, silence."""
+        """Return every problem, such as halted partitions, failing days and silent consumers."""
         return _answer(lambda it: it.problems() + it.liveness_failures() + it.unready())
 
     @get(include_in_schema=False)
     async def live(scope: Any) -> AsgiResponse:
-        """Whether starting the process again would help."""
+        """Return the failures that a restart may end."""
         return _answer(Health.liveness_failures)
 
     @get(include_in_schema=False)
     async def ready(scope: Any) -> AsgiResponse:
-        """Whether it has what it needs to work."""
+        """Return whether the process is ready."""
         return _answer(Health.unready)
 
     @get(include_in_schema=False)
     async def metrics(scope: Any) -> AsgiResponse:
-        """Prometheus text."""
+        """Return the metrics in Prometheus's text format."""
         state = observed()
         text = generate_latest(state[1]) if state else b""
         return AsgiResponse(text, 200, {"content-type": CONTENT_TYPE_LATEST})

@@ -1,4 +1,4 @@
-"""Shows what is parked, and releases it: in order, in one transaction, decided for today."""
+"""Lists parked events, and releases them in order, in one transaction, on the current day."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class NothingParked(Exception):
 
 
 class StillParked(Exception):
-    """The key's events still cannot be processed: nothing was changed. The message says where and why."""
+    """The key's events still cannot be processed, so nothing was changed. The message says where and why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,19 +38,19 @@ class ParkedKey:
 
 
 async def parked(context: RuntimeContext) -> list[ParkedKey]:
-    """Return what is parked, the oldest first."""
+    """Return the parked keys, the oldest first."""
     return [ParkedKey(**dict(row)) for row in await context.pool.fetch(sql.PARKED)]
 
 
 async def release(context: RuntimeContext, groups: Mapping[str, ConsumerGroup], key: str) -> int:
-    """Apply a key's parked events; returns how many.
+    """Apply a key's parked events, and return their number.
 
     Raises:
-        NothingParked: nothing waits under this key.
+        NothingParked: no event is parked under this key.
         StillParked: one of them still cannot be processed, whatever the reason.
     """
     async with context.pool.acquire() as session, session.transaction():
-        # Locked first: an event that arrives now waits, and is then no longer parked.
+        # Locked first, so that an event that arrives now waits and is then not parked.
         consumers = [row["consumer"] for row in await session.fetch(sql.LOCK_PARKED, key)]
         if not consumers:
             raise NothingParked(key)
@@ -75,6 +75,9 @@ async def release(context: RuntimeContext, groups: Mapping[str, ConsumerGroup], 
 
 
 def _why(error: Exception) -> str:
-    """Its words where they are ours; of anything else the place alone: a message may quote somebody's data."""
+    """Return the message of one of Hutong's own errors; for any other error only its type and place.
+
+    The message of another error may quote personal data.
+    """
     ours = isinstance(error, UnprocessableEvent | RetryLater | CannotOpen)
     return str(error) if ours else f"{type(error).__name__} in {where(error)}"

@@ -1,4 +1,4 @@
-"""Checks every few seconds what aiokafka does not see: recreated topics, lost records, sequence gaps, silence."""
+"""Detects at an interval what aiokafka does not report: recreated topics, lost records, sequence gaps, silence."""
 
 import asyncio
 import contextlib
@@ -18,9 +18,9 @@ from runtime.storage import sql
 from runtime.storage.database import infrastructure
 
 _MISSING_CHECKS = 3
-"""A topic must be missing this often in a row: metadata is behind for a moment after a broker's restart."""
+"""Consecutive checks that must find a topic missing; metadata is incomplete for a moment after a broker's restart."""
 _REST_CHECKS = 10
-"""At rest one check in so many asks the broker and the database: nothing is being read that could be wrong."""
+"""While all groups are idle, one check in ten queries the broker and the database."""
 
 
 class Watchdog:
@@ -64,7 +64,7 @@ class Watchdog:
         context = self._context
         consumers = list(self._groups.values())
         places = {place for consumer in consumers for place in consumer.assigned}
-        # Of topics too whose partitions nobody has: a topic that goes takes its assignment along, in silence.
+        # Also check topics without an assigned partition: a deleted topic's assignment ends without an error.
         described = await context.admin.describe({topic for consumer in consumers for topic in consumer.topics})
         for topic, description in described.items():
             self._missing[topic] = 0 if description is not None else self._missing.get(topic, 0) + 1
@@ -136,7 +136,7 @@ class Watchdog:
         return not any(at is not None and time.time() * 1000 - at < longest_ms for at in polled)
 
     def _is_standby(self, consumer: ConsumerGroup) -> bool:
-        """More processes than partitions, or than units' topics: this one waits to take over."""
+        """Return whether this process is a standby: there are more processes than partitions (or units' topics)."""
         context = self._context
         most = [context.topics.partitions(name, context.settings.partitions) for name in consumer.topics]
         return context.settings.ordinal >= (sum(most) if consumer.subscription.unit_topics else max(most, default=0))

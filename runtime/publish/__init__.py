@@ -1,1 +1,1 @@
-"""Writes what handlers emit to the outbox, and publishes the outbox to Kafka."""
+"""Writes emitted events to the outbox, and publishes the outbox to Kafka."""

@@ -1,4 +1,4 @@
-"""Makes outbox rows of what handlers emit, numbers them, and writes them in the state's own transaction."""
+"""Turns emitted events into numbered outbox rows and writes them in the transaction of the state change."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -17,16 +17,16 @@ from runtime.topic_catalogue import TopicCatalogue
 from runtime.transaction import columns
 
 SEPARATOR = b"\x00"
-"""Between the names and values of stored headers, none of which may have one."""
+"""Separates the names and values of stored headers, which must not contain it."""
 MAX_EVENT_BYTES = 900_000
-"""Largest value that may be emitted: under the broker's ``message.max.bytes`` with room for key and headers."""
-_AT_ONCE = 2_000_000
-"""Bytes of values that one statement writes: more, and the database would put them down on disk in between."""
+"""Largest value that may be emitted: below the broker's ``message.max.bytes``, which includes key and headers."""
+_INSERT_BYTES = 2_000_000
+"""Bytes of values per INSERT statement; PostgreSQL spills larger ones to disk."""
 
 
 @dataclass(frozen=True, slots=True)
 class OutboxRow:
-    """An event as it is published, but for its number."""
+    """An event as it is published, without its sequence number."""
 
     topic: str
     partition: int
@@ -66,9 +66,9 @@ class Outbox:
         """Return rows in the order of the events. A broadcast event has one on every partition, each with its own id.
 
         Raises:
-            Unprocessable: a value is larger than the broker takes, or a header cannot be stored among the others.
-                Refused here, so that the relay is never stuck.
-            UnknownTopic: nobody provisioned this topic for this service.
+            UnprocessableEvent: a value is larger than the broker accepts, or a header contains a zero byte. It is
+                checked here, so that the relay cannot be blocked.
+            UnknownTopic: the topic is not in ``contracts.topics``, or this service may not write it.
         """
         counts: Counter[tuple[UUID, str, str]] = Counter()
         rows: list[OutboxRow] = []
@@ -87,7 +87,7 @@ class Outbox:
         return rows
 
     def watermarks(self, page: DayPage) -> list[OutboxRow]:
-        """Return a watermark for every partition of every topic that carries days: the day is complete."""
+        """Return the watermarks of a completed day, one for every partition of every topic that carries watermarks."""
         event = DayWatermark(day=page.day, producers=self._partitions)
         outbound = page.emit(event)
         return [
@@ -97,14 +97,14 @@ class Outbox:
         ]
 
     async def coalesce(self, session: Session, producer_id: int, rows: Sequence[OutboxRow]) -> list[OutboxRow]:
-        """Store snapshots in place of older ones, but none of a key that bypasses coalescing. Return the rest."""
-        at_once = {(row.topic, row.key) for row in rows if row.snapshot and row.bypass_coalescing}
-        kept = {(row.topic, row.key): row for row in rows if row.snapshot and (row.topic, row.key) not in at_once}
+        """Store snapshots in place of older ones, except for keys that bypass coalescing. Return the other rows."""
+        bypassing = {(row.topic, row.key) for row in rows if row.snapshot and row.bypass_coalescing}
+        kept = {(row.topic, row.key): row for row in rows if row.snapshot and (row.topic, row.key) not in bypassing}
         if not kept:
             return list(rows)
         stored = columns([(row.topic, row.key, row.partition, row.value, row.headers) for row in kept.values()])
         await session.execute(sql.COALESCE, producer_id, *stored)
-        return [row for row in rows if not row.snapshot or (row.topic, row.key) in at_once]
+        return [row for row in rows if not row.snapshot or (row.topic, row.key) in bypassing]
 
     async def take_coalesced(self, session: Session, producer_id: int, limit: int) -> list[OutboxRow]:
         """Take some of a producer's coalesced snapshots, and delete them."""
@@ -113,7 +113,7 @@ class Outbox:
     async def write(self, session: Session, producer_id: int, rows: Sequence[OutboxRow]) -> None:
         """Take the producer's next sequence numbers, under a lock until commit, and write the rows.
 
-        A coalesced snapshot gives way to the one that is written now, whichever producer coalesced it.
+        The coalesced snapshots of the same keys are deleted, whichever producer coalesced them.
         """
         if not rows:
             return
@@ -140,14 +140,14 @@ class Outbox:
             following[place] = seq + 1
             numbered.append((row.topic, row.partition, seq, row.key, row.value, row.headers))
             size += len(row.value or b"")
-            if size > _AT_ONCE:
+            if size > _INSERT_BYTES:
                 await session.execute(sql.WRITE, producer_id, *columns(numbered))
                 numbered, size = [], 0
         if numbered:
             await session.execute(sql.WRITE, producer_id, *columns(numbered))
 
     async def notify_relay(self, session: Session) -> None:
-        """Wake the service's relay, whichever process it works in, when the transaction is committed."""
+        """Notify the service's relay, in whatever process it runs, when the transaction is committed."""
         await session.execute(sql.NOTIFY, notification_channel(self._service))
 
     def _partitions_of(self, topic: str) -> int:
@@ -165,7 +165,7 @@ class Outbox:
         kind = event.kind
         value = None if event.tombstone else event.encoded()
         if value is not None and len(value) > MAX_EVENT_BYTES:
-            raise UnprocessableEvent(f"{kind} of {len(value)} bytes is larger than the broker takes")
+            raise UnprocessableEvent(f"{kind} of {len(value)} bytes is larger than the broker accepts")
         envelope = Envelope(
             id=uuid5(outbound.cause, f"{self._service}|{kind}|{key}|{nth}"),
             source=self.source,
@@ -188,9 +188,9 @@ class Outbox:
 
 
 def day_page_ids(*, county: str, service: str, day: date, index: int, resume: str | None) -> tuple[UUID, UUID]:
-    """(cause, correlation) of one page of a day's work: the same whenever it is done."""
-    story = uuid5(_DAYS, f"{county}|{at_midnight(day).isoformat()}")
-    return uuid5(story, f"{service}|{index}|{resume or ''}"), story
+    """Return (cause, correlation) of one page of a day: the same each time it is processed."""
+    correlation = uuid5(_DAYS, f"{county}|{at_midnight(day).isoformat()}")
+    return uuid5(correlation, f"{service}|{index}|{resume or ''}"), correlation
 
 
 _DAYS = UUID("6f0e2f4a-9b52-5a0e-8a55-6d2c31c0a1de")

@@ -1,8 +1,8 @@
-"""Publishes the outbox: each partition in the order it was committed, one batch in flight, then recorded and deleted.
+"""Publishes the outbox in commit order, with one batch of each partition in flight, and deletes acknowledged rows.
 
-One relay works per service (an advisory lock held by the session it reads with). Because the next batch of a
-partition is sent only when the one before it is acknowledged, nothing can land before what it follows, whichever
-producers the rows come from; after any failure the rows that are still there are sent again, by a new producer.
+One relay is active per service (it holds an advisory lock in the session that it reads with). The next batch of a
+partition is sent only when the one before it is acknowledged, so that records cannot be reordered, whichever producers
+the rows have; after a failure a new producer sends the remaining rows again.
 """
 
 import asyncio
@@ -28,9 +28,9 @@ from runtime.storage.database import infrastructure, open_session
 
 _LOCK_SPACE = 0x72_65_6C
 _WAVE = 250
-"""Rows of one output partition that are fetched at a time: however much waits on one, the others go on."""
+"""Rows that are fetched per output partition at a time, so that a long one does not delay the others."""
 _IDLE = 5.0
-"""Seconds after which an idle relay looks for rows that it was not notified of: their process ended before it could."""
+"""Seconds after which an idle relay looks for rows whose process ended before it could notify the relay."""
 _STANDBY = 1.0
 
 SequenceKey = tuple[int, str, int]
@@ -38,12 +38,12 @@ SequenceKey = tuple[int, str, int]
 
 
 class LostRow(Halt):
-    """A producer's numbers in the outbox do not follow the last published one: a row is missing."""
+    """A producer's next number in the outbox does not follow its last published one: a row is missing."""
 
 
 @dataclass(slots=True)
 class Sent:
-    """What the broker has acknowledged of one wave."""
+    """The rows of one fetch that the broker has acknowledged."""
 
     positions: list[int]
     following: dict[SequenceKey, int]
@@ -64,16 +64,16 @@ class Relay:
         self._failures = 0
         self.halted: str | None = None
         self.failing: str | None = None
-        """What it has failed with several times in a row."""
+        """The type of the error with which it has failed several times in a row."""
         self.is_active = False
 
     def stop(self) -> None:
-        """End the relay when what is in flight is published."""
+        """End the relay when the outbox has been published."""
         self._stopping.set()
         self._wake.set()
 
     async def run(self) -> None:
-        """Publish until stopped; begin again after every failure."""
+        """Publish until stopped; start again after every failure."""
         backoff = Backoff(self._settings)
         while not self._stopping.is_set():
             try:
@@ -82,7 +82,7 @@ class Relay:
                 self.halted = str(lost)
                 log.error("relay_halted", reason=str(lost))
                 return
-            except Exception as error:  # noqa: BLE001 - whatever it was, a new producer begins again
+            except Exception as error:  # noqa: BLE001 - after any failure a new producer starts again
                 if not infrastructure(error):
                     log.error("relay_failed", error=type(error).__name__, exc_info=True)
                 else:
@@ -97,7 +97,7 @@ class Relay:
                 self._metrics.relay_working.set(0)
 
     async def _work(self, backoff: Backoff) -> None:
-        # A frozen process must not keep its successor from publishing: an idle holder is cut off.
+        # A frozen process must not keep its successor from publishing: PostgreSQL ends its idle session.
         session = await open_session(self._service, self._settings, idle_session_timeout="15000")
         try:
             if not await self._acquire(session, backoff):
@@ -123,7 +123,7 @@ class Relay:
         return True
 
     async def _stand_by(self, session: Any) -> None:
-        """Until it is time to try again, notify the active relay, of another process, of what this one writes."""
+        """Until the next try, notify the active relay, in another process, of rows that this process writes."""
         until = time.monotonic() + _STANDBY
         while not self._stopping.is_set() and (left := until - time.monotonic()) > 0:
             await self._pause(self._wake, left)
@@ -133,7 +133,7 @@ class Relay:
 
     async def _publish(self, session: Any, producer: AIOKafkaProducer, backoff: Backoff) -> None:
         await session.add_listener(self._channel, lambda *_: self._wake.set())
-        marks: dict[SequenceKey, int] = {
+        published: dict[SequenceKey, int] = {
             (row["producer_id"], row["topic"], row["partition"]): row["published_seq"]
             for row in await session.fetch(sql.PUBLISHED_SEQUENCES)
         }
@@ -148,12 +148,12 @@ class Relay:
                 continue
             sent = Sent([], {})
             try:
-                await self._send(producer, rows, marks, sent)
+                await self._send(producer, rows, published, sent)
             finally:
                 if sent.positions:
                     failpoint("before_mark")
                     await self._record_published(session, sent)
-                    marks.update(sent.following)
+                    published.update(sent.following)
             self._reset_failures(backoff)
 
     def _reset_failures(self, backoff: Backoff) -> None:
@@ -161,9 +161,9 @@ class Relay:
         backoff.reset()
 
     async def _send(
-        self, producer: AIOKafkaProducer, rows: Sequence[Any], marks: dict[SequenceKey, int], sent: Sent
+        self, producer: AIOKafkaProducer, rows: Sequence[Any], published: dict[SequenceKey, int], sent: Sent
     ) -> None:
-        following = dict(marks)
+        following = dict(published)
         by_place: dict[tuple[str, int], list[Any]] = defaultdict(list)
         for row in rows:
             key = (row["producer_id"], row["topic"], row["partition"])
@@ -239,7 +239,7 @@ class Relay:
 
 
 async def _close(producer: AIOKafkaProducer) -> None:
-    """Stop a producer whose sender may be dead: it is not waited for longer than a moment."""
+    """Stop a producer, and wait only for a few seconds, since its sender may be dead."""
     try:
         await asyncio.wait_for(producer.stop(), 5)
     except (KafkaError, TimeoutError) as error:

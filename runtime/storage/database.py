@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL, and which of its failures say nothing about an event."""
+"""Connections to PostgreSQL, and the classification of its failures."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +24,7 @@ STATEMENT_TIMEOUT = 20.0
 COMMAND_TIMEOUT = STATEMENT_TIMEOUT + 10
 """Seconds; a statement to which a silent server has not answered by then is given up."""
 LOCK_TIMEOUT = 10.0
-"""Seconds; a session is waited for as long as a lock."""
+"""Seconds to wait for a lock, or for a session of the pool."""
 _ABOUT_THE_EVENT = ("22", "23", "54", "P0")
 """SQLSTATE classes that a single event can cause: data exceptions, constraint violations, limits (a text that no index
 takes), raised by a function.
@@ -32,7 +32,7 @@ Every other class is the server's, the connection's or the deployment's matter."
 
 
 def infrastructure(error: BaseException) -> bool:
-    """Return whether an error says nothing about any event: it is retried indefinitely and never parks anything."""
+    """Return whether an error is caused by no event, so that it is retried indefinitely and parks no event."""
     if isinstance(error, asyncpg.PostgresError):
         return not str(error.sqlstate or "").startswith(_ABOUT_THE_EVENT)
     if isinstance(error, asyncpg.DataError):
@@ -73,11 +73,11 @@ async def open_pool(schema: str, settings: Settings) -> Database:
 
 
 async def _as_it_is(session: object) -> None:
-    """Leave a returned session as it is: no settings, cursors or locks in it outlive a transaction."""
+    """Do not reset a returned session: no settings, cursors or locks in it outlive a transaction."""
 
 
 async def open_session(schema: str, settings: Settings, **more: str) -> Any:
-    """One session of its own, for what holds a lock as long as it lives."""
+    """Open a session outside the pool, for a lock that lasts as long as the session."""
     return await asyncpg.connect(
         settings.postgres,
         server_settings=server_settings(schema, settings) | more,

@@ -24,7 +24,7 @@ _APPLY = "-- migrate: apply"
 async def migrate(
     schema: str, settings: Settings, folder: Path | None, applied: Callable[[str], None] = lambda _: None
 ) -> list[str]:
-    """Apply what is missing; returns the names of what was applied. Several at once wait for each other.
+    """Apply missing migrations, and return their names. Concurrent calls wait for each other.
 
     ``applied`` is called with each name as soon as it is committed.
     """
@@ -47,7 +47,7 @@ async def migrate(
 
 
 async def is_migrated(session: Any, schema: str, folder: Path | None) -> bool:
-    """Return whether nothing is missing in the schema that the session works in."""
+    """Return whether the session's schema has every migration."""
     if not await session.fetchval("select to_regclass('migration') is not null"):
         return False
     applied = {row["id"] for row in await session.fetch("select id from migration")}

@@ -1,6 +1,6 @@
-"""Encrypts what is parked, and seals dead letters.
+"""Encrypts parked records and seals dead letters.
 
-Either may hold somebody's name: parked records are encrypted with the service's own key (secret ``parking_key``),
+Either may contain personal data: parked records are encrypted with the service's own key (secret ``parking_key``),
 dead letters are sealed to the ops team (secret ``ops_public_key``).
 """
 
@@ -24,7 +24,7 @@ _NONCE = 12
 
 @dataclass(frozen=True, slots=True)
 class StoredRecord:
-    """A record read back from the parked events, as the reader takes it."""
+    """A parked record, in the form that the reader needs."""
 
     topic: str
     partition: int
@@ -36,7 +36,10 @@ class StoredRecord:
 
 
 class ParkingCipher:
-    """Encrypts what is parked and what is dead. Without its keys no service starts: it would lose, or show, either."""
+    """Encrypts parked records and dead letters.
+
+    No service starts without its keys, because it could store neither safely.
+    """
 
     def __init__(self, settings: Settings) -> None:
         """Needs ``parking_key`` and ``ops_public_key``.
@@ -69,7 +72,7 @@ class ParkingCipher:
         return _unpacked(plain, topic, partition, offset)
 
     def seal(self, raws: Sequence[ConsumerRecord], consumer: str) -> list[bytes]:
-        """Dead records, sealed to the ops team under ``consumer/topic/partition/offset``."""
+        """Return dead letters, sealed to the ops team under ``consumer/topic/partition/offset``."""
         batch = self._sealer.batch()
         return [batch.seal(_packed(raw), _place(consumer, raw.topic, raw.partition, raw.offset)) for raw in raws]
 

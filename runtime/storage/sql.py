@@ -31,8 +31,7 @@ FROM consumer_cursor
 WHERE consumer = $1 AND topic = $2 AND partition = $3
 FOR UPDATE"""
 
-# Read after the lock is held, by a statement of its own: a statement that waited for the lock still sees the
-# world as it was before it waited.
+# A separate statement after the lock: a statement that waited for the lock would see the snapshot from before the wait.
 FACTS = """
 WITH today AS (
     SELECT CASE WHEN $3 THEN (SELECT min(day) FROM day_state HAVING count(day) = count(*))
@@ -41,7 +40,7 @@ WITH today AS (
 SELECT
     (SELECT day FROM today) AS day,
     (SELECT now FROM county_clock) AS now,
-    clock_timestamp() AS at, -- the database's: a process whose own clock is wrong must not see old holes
+    clock_timestamp() AS at, -- the database's clock: a process with a wrong clock must not find sequence gaps too old
     coalesce(
         (SELECT version || '@' || position FROM county
          WHERE active_from <= (SELECT day FROM today) ORDER BY active_from DESC, position DESC LIMIT 1),

@@ -12,7 +12,7 @@ from services.intake.secrets import Secrets
 
 
 def create(settings: Settings) -> Service:
-    """Return the service, ready to run. A file must not hold up what a person reports: actions have a consumer."""
+    """Return the service, ready to run. Actions have a separate consumer, so that a file does not delay them."""
     service = Service("intake", settings, migrations=Path(__file__).with_name("migrations"))
     secrets, parsers = Secrets.from_settings(settings), ParserCache()
     on_records = partial(handlers.on_records, secrets=secrets, parsers=parsers)
@@ -22,21 +22,21 @@ def create(settings: Settings) -> Service:
         topics=(topics.DEPARTMENT, topics.CLOCK),
         handlers={topics.DEPARTMENT: on_records},
         day_source=topics.CLOCK,
-        park_key=_event_id,
+        park_key=_park_key,
         malformed=malformed.repair_record,
     )
     service.consumer(
         "actions",
         topics=(topics.ACTION, topics.RESTRICTED_ACTION),
         handlers={topics.ACTION: on_actions, topics.RESTRICTED_ACTION: on_actions},
-        park_key=_event_id,
+        park_key=_park_key,
         malformed=malformed.repair_action,
     )
     return service
 
 
-def _event_id(event: object, envelope: Envelope) -> str:
-    """Park each unreadable event alone: a unit chooses its keys, and may give every record the same one."""
+def _park_key(event: object, envelope: Envelope) -> str:
+    """Return the event's own id: a unit chooses its record keys, and may give all records the same one."""
     return str(envelope.id)
 
 

@@ -33,7 +33,7 @@ class MalformedMessage(Event):
     type: str
     """``ce_type`` of the message, such as ``department.Row.v1``."""
     fields: tuple[str, ...]
-    """The fields that do not have their form."""
+    """The names of the fields that could not be decoded."""
     submission: UUID | None = None
     number: int | None = None
     verb: Verb | None = None

@@ -30,7 +30,7 @@ class Parsers:
         self.identity_mapping = map_columns(
             [RegisteredColumn(field, (field,)) for field in IdentityField],
             IdentityField,
-            sealed=(),
+            forbidden=(),
             divisions=self._divisions,
         )
         """Reads the identity that comes with a finding: its keys are its headers."""
@@ -50,7 +50,7 @@ class Parsers:
             mapping = self._mappings[key] = map_columns(
                 [RegisteredColumn(column.field, column.names) for column in registered.columns],
                 key[1],
-                sealed=self.county.sealed_columns,
+                forbidden=self.county.forbidden_columns,
                 divisions=self._divisions,
                 own_number=registered.row_number,
                 date_1904=date_1904,

@@ -68,21 +68,21 @@ class _PendingRow:
 
 
 class _Stored(NamedTuple):
-    """What earlier batches left about the rows of this one, and what this batch adds."""
+    """The stored state of this batch's rows, and the batch's additions to it."""
 
     records: dict[UUID, store.StoredRecord]
     seen: dict[store.SeenKey, store.SeenRow]
     new_records: dict[UUID, tuple[str | None, store.StoredRecord]]
-    """Record -> (birth date, what is stored of it)."""
+    """Record -> (birth date, stored record)."""
     new_seen: dict[store.SeenKey, store.SeenRow]
 
     def keep(self, pending: _PendingRow, record: UUID, row: ReadRow) -> None:
-        """Note that this is the record's last content."""
+        """Record the record's last content."""
         self.records[record] = store.StoredRecord(pending.content_hash, pending.raw_hash)
         self.new_records[record] = events.iso(row.birth_date), self.records[record]
 
     def see(self, key: store.SeenKey, seen: store.SeenRow) -> None:
-        """Note that the import attempt has met this row."""
+        """Record that the import attempt has processed this row."""
         self.seen[key] = self.new_seen[key] = seen
 
 
@@ -211,8 +211,8 @@ class RowProcessor:
             return _refusal("dataset_unknown", number, dataset=files.shorten(dataset)), None
         if not registered.belongs_to_unit:
             return _refusal("dataset_of_another_unit", number, dataset=files.shorten(dataset)), None
-        if mapping.sealed:
-            return _refusal("column_sealed", number, columns=files.list_headers(mapping.sealed)), None
+        if mapping.forbidden:
+            return _refusal("column_forbidden", number, columns=files.list_headers(mapping.forbidden)), None
         if mapping.unregistered:
             return _refusal("column_unknown", number, columns=files.list_masked_headers(mapping.unregistered)), None
         return None, mapping

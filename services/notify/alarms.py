@@ -232,9 +232,9 @@ class AlarmChannel:
 
 
 def _delivery(event: AlarmRaised, means: DeliveredBy, attempt: Attempt) -> AlarmDelivered:
-    outcome: Literal["done", "failed", "no_way_set"] = "done" if attempt.done else "failed"
+    outcome: Literal["done", "failed", "no_channel"] = "done" if attempt.done else "failed"
     if means == "none":
-        outcome = "no_way_set"
+        outcome = "no_channel"
     return AlarmDelivered(alarm=event.alarm, channel=means, outcome=outcome, detail=attempt.detail)
 
 

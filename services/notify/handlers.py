@@ -28,8 +28,8 @@ async def on_day(page: DayPage, tx: Tx) -> DayPageResult:
     """Emit the day's digests.
 
     Every partition counts its own children when it completes the day, so the numbers are those of the end of the day
-    and the same in every replay. The partition that finishes last adds them up and emits them. Restricted cases travel
-    without watermarks: their numbers are those of the moment.
+    and the same in every replay. The partition that finishes last adds them up and emits them. The topics of restricted
+    matters have no watermarks, so that their numbers are the current ones.
     """
     phase, _, after = (page.resume or "count:").partition(":")
     if phase == "count":

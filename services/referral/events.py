@@ -25,8 +25,8 @@ LedgerChange = Literal["opened", "changed", "closed"]
 DutyChange = Literal["created", "reminded", "fulfilled", "missed", "fulfilled_late", "cancelled"]
 
 
-class ChildMatter(Protocol):
-    """A referral, proposal or duty: it concerns one child, and may be restricted."""
+class CasePart(Protocol):
+    """A part of a child's case: a referral, proposal or duty, which may be restricted."""
 
     @property
     def child(self) -> UUID: ...
@@ -42,8 +42,8 @@ class CommonFields(TypedDict):
     on: date
 
 
-def _common(matter: ChildMatter, on: date) -> CommonFields:
-    return {"child": matter.child, "restricted": matter.restricted, "on": on}
+def _common_fields(part: CasePart, on: date) -> CommonFields:
+    return {"child": part.child, "restricted": part.restricted, "on": on}
 
 
 def referral_changed(county: County, applied: AppliedTransition, on: date) -> ReferralChanged:
@@ -51,7 +51,7 @@ def referral_changed(county: County, applied: AppliedTransition, on: date) -> Re
     referral = applied.referral
     route = county.route(referral.route)
     return ReferralChanged(
-        **_common(referral, on),
+        **_common_fields(referral, on),
         referral=referral.id,
         version=referral.version,
         transition=applied.transition,
@@ -129,7 +129,7 @@ def queue_entry(county: County, referral: Referral, unit: str, *, deleted: bool 
 def proposal_made(proposal: Proposal, on: date) -> ProposalMade:
     """Return the event of a new proposal."""
     return ProposalMade(
-        **_common(proposal, on),
+        **_common_fields(proposal, on),
         proposal=proposal.id,
         subject=proposal.subject,
         unit=proposal.unit,
@@ -146,7 +146,7 @@ def proposal_ended(proposal: Proposal, on: date, actor: Actor, escalated_to: str
     """Return the event of a proposal that was decided, escalated, or has lost its grounds."""
     assert proposal.state != "open"
     return ProposalEnded(
-        **_common(proposal, on),
+        **_common_fields(proposal, on),
         proposal=proposal.id,
         subject=proposal.subject,
         outcome=proposal.state,
@@ -177,7 +177,7 @@ def ledger_entry_changed(
 def duty_changed(duty: Duty, change: DutyChange, on: date) -> DutyChanged:
     """Return the event of a change of a duty."""
     return DutyChanged(
-        **_common(duty, on),
+        **_common_fields(duty, on),
         duty=duty.id,
         duty_kind=duty.kind,
         change=change,

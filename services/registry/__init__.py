@@ -1,1 +1,1 @@
-"""One file per child, and the only one who knows names."""
+"""The registry keeps one file per child. After intake it is the only service that can read identities."""

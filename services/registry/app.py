@@ -24,7 +24,7 @@ def create(settings: Settings) -> Service:
         topics=(topics.INTAKE_RECORD, topics.INTAKE_ACTION),
         handlers={topics.INTAKE_RECORD: on_records, topics.INTAKE_ACTION: on_actions},
         on_day=handlers.on_day,
-        park_key=_by_record,
+        park_key=_park_key,
         linger_seconds=2.0,
         coalesce=True,
     )
@@ -37,8 +37,8 @@ def create(settings: Settings) -> Service:
     return service
 
 
-def _by_record(event: Event, envelope: Envelope) -> str:
-    """Park a source record alone before its child is known, not every child born in that month."""
+def _park_key(event: Event, envelope: Envelope) -> str:
+    """Return the source record of an intake event: its record's key is shared by all children born in one month."""
     if isinstance(event, RecordRead | RecordDisappeared):
         return str(event.record)
     return envelope.key

@@ -64,7 +64,7 @@ async def on_records(batch: Batch[Event], tx: Tx, *, vault: Vault) -> list[Outbo
             work.incoming.append(reading.evidence)
             if reading.finding is not None:
                 # No file has this id: the finding is assigned to its record's file, once that is known.
-                provisional = vault.new_id(f"{FINDING}/{reading.finding}")
+                provisional = vault.derived_id(f"{FINDING}/{reading.finding}")
                 work.findings[reading.finding] = FindingAssignment(provisional, named=False)
     if ended:
         year = work.school_year
@@ -118,7 +118,10 @@ def _bypassing_coalescing(batch: Batch[Event], child_files: ChildFiles) -> set[U
 def _read_rows(
     events: Sequence[InboundEvent[Event]], contents: dict[UUID, str], vault: Vault
 ) -> dict[int, tuple[Reading, Identity]]:
-    """Return rows by their index in the batch. ``known`` holds the content of records as they were last read."""
+    """Return each row's reading and identity by its index in the batch.
+
+    ``contents``: the stored content hash of each record.
+    """
     read: dict[int, tuple[Reading, Identity]] = {}
     for n, inbound in enumerate(events):
         event = inbound.event

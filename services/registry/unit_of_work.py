@@ -64,6 +64,7 @@ class IdentityClaim:
     extends: bool
     """True if the parts extend the stored identity; otherwise they replace it."""
     department: bool
+    """True if a department's record, False if a person's finding."""
 
     def merged_into(self, stored: Identity, valid_on: date | None) -> tuple[Identity, date]:
         """Merge the parts into the stored identity: newer validity wins, then newer arrival."""
@@ -284,9 +285,9 @@ class UnitOfWork:
             partition=self.partition,
             holder=holder_rank(self.county),
             school_year=self.school_year,
-            new_id=self.vault.new_id,
+            derived_id=self.vault.derived_id,
             numbers=ChildNumbers(self.county.code, self.vault.child_number),
-            new_review_id=self.vault.new_review_id,
+            derived_review_id=self.vault.derived_review_id,
             similar=self._similar,
             event_id=lambda n: str(self.envelope_of(n).id),
             files={child: loaded.file for child, loaded in self._loaded.items()},

@@ -28,7 +28,7 @@ from services.registry.domain.matching import NOTHING, Evidence, Hash
 
 Identity = dict[IdentityField, str]
 
-_NONCE = 12
+_NONCE_BYTES = 12
 _GUARDIAN_NAMES = (IdentityField.GUARDIAN_NAME, IdentityField.FATHER_NAME, IdentityField.MOTHER_NAME)
 _GUARDIAN_NUMBERS = (
     IdentityField.GUARDIAN_ID_NUMBER,
@@ -41,11 +41,11 @@ _PHONES = (
     IdentityField.FATHER_PHONE,
     IdentityField.MOTHER_PHONE,
 )
-ID_DAMAGED = "id_damaged"
+FLAG_ID_DAMAGED = "id_damaged"
 """Flag of a row whose ID number lost digits in a spreadsheet; such a number is ignored."""
 
 
-class Unreadable(Exception):
+class IdentityUnreadable(Exception):
     """The child's key was destroyed, or the bytes were changed. The message names ids, never content."""
 
 
@@ -66,7 +66,7 @@ class Vault:
     lookup_key: bytes = field(repr=False)
     child_id_key: bytes = field(repr=False)
     digits: int = DIGITS
-    """Of a child's number; fewer than twelve only in tests."""
+    """The number of digits of a child number; fewer than twelve only in tests."""
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "Vault":
@@ -80,19 +80,19 @@ class Vault:
 
     # ------------------------------------------------------------ ids
 
-    def new_id(self, words: str) -> UUID:
-        """Return the same id for the same words; without the county's secret it can be neither made nor reversed."""
-        return UUID(bytes=hmac.digest(self.child_id_key, words.encode(), "sha256")[:16], version=5)
+    def derived_id(self, text: str) -> UUID:
+        """Return the id derived from a text; without the county's secret it can be neither derived nor reversed."""
+        return UUID(bytes=hmac.digest(self.child_id_key, text.encode(), "sha256")[:16], version=5)
 
-    def new_review_id(self, words: str) -> UUID:
-        return review_id(self.new_id(words))
+    def derived_review_id(self, text: str) -> UUID:
+        return review_id(self.derived_id(text))
 
     def child_number(self, founding: str, counter: int) -> str:
         """Return the number of the file opened for ``founding``; ``counter``: how many of its numbers were taken."""
         mac = hmac.digest(self.child_id_key, f"child/{founding}/{counter}".encode(), "sha256")
         return child_number(mac, digits=self.digits)
 
-    # ------------------------------------------------------------ what intake sealed
+    # ------------------------------------------------------------ sealed identities
 
     def unseal(self, sealed: str, belongs_to: UUID) -> Identity:
         """Open an identity that intake sealed for the registry.
@@ -112,19 +112,19 @@ class Vault:
     def new_key(self, child: UUID) -> ChildKey:
         """Return a new random key, wrapped for this child."""
         key = os.urandom(32)
-        nonce = os.urandom(_NONCE)
+        nonce = os.urandom(_NONCE_BYTES)
         return ChildKey(AESGCM(key), nonce + self.master.encrypt(nonce, key, child.bytes))
 
     def key(self, child: UUID, wrapped: bytes) -> ChildKey:
         """Unwrap a stored key.
 
         Raises:
-            Unreadable: it was wrapped for another child or under another master key.
+            IdentityUnreadable: it was wrapped for another child or under another master key.
         """
         try:
-            key = self.master.decrypt(wrapped[:_NONCE], wrapped[_NONCE:], child.bytes)
+            key = self.master.decrypt(wrapped[:_NONCE_BYTES], wrapped[_NONCE_BYTES:], child.bytes)
         except InvalidTag:
-            raise Unreadable(f"the key of {child} does not open") from None
+            raise IdentityUnreadable(f"the key of {child} does not open") from None
         return ChildKey(AESGCM(key), wrapped)
 
     # ------------------------------------------------------------ keyed hashes
@@ -144,7 +144,7 @@ class Vault:
             return Evidence(record, None)
         born = birth_date.isoformat()
         number = identity.get(IdentityField.ID_NUMBER)
-        valid = identifiers.child_id_number(number, birth_date) if number and ID_DAMAGED not in flags else None
+        valid = identifiers.child_id_number(number, birth_date) if number and FLAG_ID_DAMAGED not in flags else None
         plain = names.normalized(identity.get(IdentityField.NAME, ""))
         forms = names.variants(plain)
         guardian_sounds = {
@@ -177,7 +177,7 @@ class Vault:
 
 def encrypt(key: ChildKey, belongs_to: UUID, identity: Mapping[IdentityField, str]) -> bytes:
     """Encrypt identity fields under a child's key; ``belongs_to`` is the record or finding they came with."""
-    nonce = os.urandom(_NONCE)
+    nonce = os.urandom(_NONCE_BYTES)
     return nonce + key.cipher.encrypt(nonce, identity_json(identity), belongs_to.bytes)
 
 
@@ -190,19 +190,23 @@ def decrypt(key: ChildKey, belongs_to: UUID, encrypted: bytes) -> Identity:
     """Return the fields that were given to ``encrypt``.
 
     Raises:
-        Unreadable: another key, or not what was encrypted.
+        IdentityUnreadable: another key, or not what was encrypted.
     """
     try:
-        plain = key.cipher.decrypt(encrypted[:_NONCE], encrypted[_NONCE:], belongs_to.bytes)
+        plain = key.cipher.decrypt(encrypted[:_NONCE_BYTES], encrypted[_NONCE_BYTES:], belongs_to.bytes)
     except InvalidTag:
-        raise Unreadable(f"{belongs_to} does not open with this key") from None
+        raise IdentityUnreadable(f"{belongs_to} does not open with this key") from None
     return _identity(orjson.loads(plain))
 
 
-_FIELDS = {field_.value: field_ for field_ in IdentityField}
+_FIELD_BY_NAME = {field_.value: field_ for field_ in IdentityField}
 
 
 def _identity(content: Any) -> Identity:
     if not isinstance(content, dict):
         raise ValueError("no object of identity fields")
-    return {_FIELDS[name]: str(text) for name, text in content.items() if name in _FIELDS and text not in (None, "")}
+    return {
+        _FIELD_BY_NAME[name]: str(text)
+        for name, text in content.items()
+        if name in _FIELD_BY_NAME and text not in (None, "")
+    }

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from cli import operations
-from cli.session import Session
+from cli.session import InstallationSession
 from contracts.topics import SERVICES
 from deploy import health_probe
 from deploy.installation import SETTINGS, Installation, NoInstallationError
@@ -215,7 +215,7 @@ def test_ctrl_c_is_reported_and_ends_with_130(
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Session, "require_broker", interrupted)
+    monkeypatch.setattr(InstallationSession, "require_broker", interrupted)
     assert hutong("--home", stopped.home, "queue", "公安局") == CommandResult(130, "", "已中断。\n")
 
 

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from cli import action_sender, submit
 from cli.main import app
-from cli.session import CommandError, Session
+from cli.session import CommandError, InstallationSession
 from client.kafka_client import Record
 from contracts.child_number import child_id, format_child_number
 from contracts.intake import Action, Begin
@@ -91,7 +91,7 @@ def clients(monkeypatch: pytest.MonkeyPatch) -> list[Client]:
     """Return every client that a command opened, the last one last."""
     opened: list[Client] = []
 
-    class FakeSession(Session):
+    class FakeSession(InstallationSession):
         def __init__(self, home: Path) -> None:
             pass
 
@@ -103,8 +103,8 @@ def clients(monkeypatch: pytest.MonkeyPatch) -> list[Client]:
             opened.append(Client(user))
             yield opened[-1]
 
-    monkeypatch.setattr(action_sender, "Session", FakeSession)
-    monkeypatch.setattr(submit, "Session", FakeSession)
+    monkeypatch.setattr(action_sender, "InstallationSession", FakeSession)
+    monkeypatch.setattr(submit, "InstallationSession", FakeSession)
     return opened
 
 
@@ -251,7 +251,7 @@ def test_an_error_sheet_is_not_accepted_as_a_complete_list(clients: list[Client]
 
 
 @pytest.mark.parametrize("header", ["有无前科", "行政处罚", "前　科", "不\u200b起诉"])
-def test_nothing_of_a_file_with_a_sealed_column_is_sent(clients: list[Client], tmp_path: Path, header: str) -> None:
+def test_nothing_of_a_file_with_a_forbidden_column_is_sent(clients: list[Client], tmp_path: Path, header: str) -> None:
     with pytest.raises(CommandError, match="没有发出"):
         submitted(clients, a_book(tmp_path, ["姓名", "出生日期", header]))
     assert clients == []

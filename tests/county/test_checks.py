@@ -154,7 +154,7 @@ BREAKS = {
     "a column for something nobody knows": Break(
         "datasets.yaml", "{field: aided_student,", "{field: pocket_money,", "没有 pocket_money 这个字段"
     ),
-    "a column for sealed matters": Break(
+    "a column for forbidden contents": Break(
         "datasets.yaml",
         "names: [是否受资助, 是否资助对象, 是否享受资助]",
         "names: [是否受资助, 是否有前科]",

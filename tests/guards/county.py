@@ -73,7 +73,7 @@ GUARDS = [
         _LINE,
     ),
     Guard(
-        "county: sealed facts have no column",
+        "county: forbidden contents have no column",
         "county/dataset_checks.py",
         "                if word.lower() in header.lower():",
         "                if not header:",

@@ -69,10 +69,10 @@ GUARDS = [
         _FILES + "test_the_outcome_does_not_depend_on_batch_boundaries",
     ),
     Guard(
-        "intake: a sealed column refuses the file whole",
+        "intake: a forbidden column refuses the file whole",
         _INTAKE + "domain/submission.py",
-        "    if mapping.sealed:",
-        "    if mapping.sealed and not mapping.headers:",
+        "    if mapping.forbidden:",
+        "    if mapping.forbidden and not mapping.headers:",
         _FILES + "test_a_file_is_refused_as_a_whole_before_a_row_is_read",
     ),
     Guard(
@@ -286,10 +286,10 @@ GUARDS = [
         _FILES + "test_a_file_is_refused_as_a_whole_before_a_row_is_read",
     ),
     Guard(
-        "intake: a single row carries no sealed column",
+        "intake: a single row carries no forbidden column",
         _INTAKE + "rows.py",
-        '        if mapping.sealed:\n            return _refusal("column_sealed"',
-        '        if not mapping.headers:\n            return _refusal("column_sealed"',
+        '        if mapping.forbidden:\n            return _refusal("column_forbidden"',
+        '        if not mapping.headers:\n            return _refusal("column_forbidden"',
         _FILES + "test_a_row_without_a_file_is_refused_with_a_code",
     ),
     Guard(
@@ -538,11 +538,11 @@ GUARDS = [
         _FILES + "test_rows_after_the_end_are_refused",
     ),
     Guard(
-        "intake: nothing of a file with a sealed column is sent",
+        "intake: nothing of a file with a forbidden column is sent",
         "cli/submit.py",
-        "    sealed = find_sealed(sheet.columns, county.sealed_columns)",
-        "    sealed = [name for name in sheet.columns if name in county.sealed_columns]",
-        _COMMANDS + "test_nothing_of_a_file_with_a_sealed_column_is_sent",
+        "    forbidden = find_forbidden(sheet.columns, county.forbidden_columns)",
+        "    forbidden = [name for name in sheet.columns if name in county.forbidden_columns]",
+        _COMMANDS + "test_nothing_of_a_file_with_a_forbidden_column_is_sent",
     ),
     Guard(
         "intake: a workbook says from when it counts",

@@ -417,7 +417,7 @@ GUARDS = [
         "tests/referral/test_actions.py::test_every_answer_to_the_restricted_log_in_is_restricted",
     ),
     Guard(
-        "referral: a refusal about a restricted case is restricted",
+        "referral: a refusal about a restricted matter is restricted",
         "services/referral/actions.py",
         "restricted = _answer_is_restricted(work, action, referral, proposal)",
         "restricted = False",

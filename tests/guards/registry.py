@@ -91,7 +91,7 @@ GUARDS = [
     Guard(
         "registry: a number damaged by a spreadsheet is ignored",
         _REGISTRY + "vault.py",
-        "if number and ID_DAMAGED not in flags else None",
+        "if number and FLAG_ID_DAMAGED not in flags else None",
         "if number else None",
         _MATCHING + "test_a_number_flagged_as_damaged_is_no_number",
     ),
@@ -217,9 +217,9 @@ GUARDS = [
     ),
     Guard(
         "registry: no batch changes a child while a whole file ends",
-        _REGISTRY + "store/submissions.py",
-        "    await tx.execute(LOCK_EXCLUSIVE if closing else LOCK_SHARED)\n",
-        "    await tx.execute(LOCK_SHARED)\n",
+        _REGISTRY + "store/file_ends.py",
+        "    await tx.execute(LOCK_FILE_ENDS_EXCLUSIVE if closing else LOCK_FILE_ENDS_SHARED)\n",
+        "    await tx.execute(LOCK_FILE_ENDS_SHARED)\n",
         _RECORDS + "test_no_other_batch_changes_a_file_while_a_whole_file_ends",
     ),
     Guard(
@@ -462,8 +462,8 @@ GUARDS = [
     Guard(
         "registry: a review's id shows that it is one",
         _REGISTRY + "vault.py",
-        "        return review_id(self.new_id(words))\n",
-        "        return self.new_id(words)\n",
+        "        return review_id(self.derived_id(text))\n",
+        "        return self.derived_id(text)\n",
         _PERSONS + "test_the_id_of_a_review_is_recognisable_and_no_child_has_one",
     ),
     # Names.
@@ -527,7 +527,7 @@ GUARDS = [
     Guard(
         "registry: a finding whose file is not open yet has no child's id",
         _REGISTRY + "handlers.py",
-        'provisional = vault.new_id(f"{FINDING}/{reading.finding}")',
+        'provisional = vault.derived_id(f"{FINDING}/{reading.finding}")',
         "provisional = ChildNumbers(batch.county.code, vault.child_number).choose("
         'f"{FINDING}/{reading.finding}", {}.get)[0]',
         _NUMBERS + "test_a_finding_is_never_assigned_to_a_child_because_of_a_number",

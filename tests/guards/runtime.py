@@ -51,8 +51,8 @@ GUARDS = [
     Guard(
         "runtime: positioning ends when its partitions are revoked",
         "runtime/consume/assignment.py",
-        "        self.group.interrupt.set()  # or",
-        "        # or",
+        "        self.group.interrupt.set()  # positioning",
+        "        # positioning",
         _WORKER + "test_positioning_ends_with_its_partitions_though_a_failure_takes_the_place_of_its_cancellation",
     ),
     Guard(
@@ -284,8 +284,8 @@ GUARDS = [
     Guard(
         "runtime: a watermark on a topic without watermarks is refused",
         "runtime/consume/decode.py",
-        "        if kind is DayWatermark and not self._marks:\n",
-        "        if kind is DayWatermark and self._marks is None:\n",
+        "        if kind is DayWatermark and not self._carries_watermarks:\n",
+        "        if kind is DayWatermark and self._carries_watermarks is None:\n",
         _DAYS + "test_a_watermark_on_a_topic_without_watermarks_is_a_dead_letter",
     ),
     Guard(
@@ -305,7 +305,7 @@ GUARDS = [
     Guard(
         "runtime: a watermark is within its bounds",
         "runtime/consume/decode.py",
-        "    return bounds.FIRST_YEAR <= mark.day.year <= bounds.LAST_YEAR "
+        "    return bounds.FIRST_YEAR <= watermark.day.year <= bounds.LAST_YEAR "
         "and 0 < producers <= bounds.LARGEST_PRODUCER_ID\n",
         "    return producers > 0\n",
         _DECODE + "test_an_impossible_watermark_is_a_dead_letter",
@@ -392,8 +392,8 @@ GUARDS = [
     Guard(
         "runtime: an offset gap is confirmed by a second read",
         "runtime/consume/partition.py",
-        "if self._legal_gap != (next_offset, fresh[0].offset):",
-        "if self._legal_gap == (next_offset, -1):",
+        "if self._accepted_gap != (next_offset, fresh[0].offset):",
+        "if self._accepted_gap == (next_offset, -1):",
         _PARTITION + "test_an_offset_gap_is_accepted_when_it_is_read_twice",
     ),
     Guard(
@@ -701,21 +701,21 @@ GUARDS = [
     Guard(
         "runtime: a snapshot that bypasses coalescing is emitted at once",
         "runtime/publish/outbox.py",
-        "at_once = {(row.topic, row.key) for row in rows if row.snapshot and row.bypass_coalescing}",
-        "at_once: set[tuple[str, bytes]] = set()",
+        "bypassing = {(row.topic, row.key) for row in rows if row.snapshot and row.bypass_coalescing}",
+        "bypassing: set[tuple[str, bytes]] = set()",
         _COALESCING + "test_a_snapshot_that_bypasses_coalescing_is_emitted_immediately",
     ),
     Guard(
         "runtime: a partition that is assigned emits what was coalesced before",
         "runtime/consume/group.py",
-        "                self.processor(*place).may_have_coalesced()  # its former owner may have left something\n",
+        "                self.processor(*place).may_have_coalesced()  # its former owner may have left some\n",
         "                pass\n",
         _COALESCING + "test_a_newly_assigned_partition_emits_what_its_former_owner_coalesced",
     ),
     Guard(
         "runtime: a partition that is assigned again emits what was coalesced meanwhile",
         "runtime/consume/group.py",
-        "                self.processor(*place).may_have_coalesced()  # its former owner may have left something\n",
+        "                self.processor(*place).may_have_coalesced()  # its former owner may have left some\n",
         "                self.processor(*place)\n",
         _COALESCING + "test_a_reassigned_partition_emits_what_was_coalesced_meanwhile",
     ),
@@ -729,7 +729,7 @@ GUARDS = [
     Guard(
         "runtime: a bypassing snapshot holds back no newer one of its key",
         "runtime/publish/outbox.py",
-        "return [row for row in rows if not row.snapshot or (row.topic, row.key) in at_once]",
+        "return [row for row in rows if not row.snapshot or (row.topic, row.key) in bypassing]",
         "return [row for row in rows if not row.snapshot or row.bypass_coalescing]",
         _COALESCING + "test_a_newer_snapshot_follows_the_one_that_bypasses_coalescing",
     ),
@@ -834,7 +834,7 @@ GUARDS = [
     Guard(
         "runtime: a long computation does not block the event loop",
         "runtime/offload.py",
-        "    if many < _MUCH:\n",
+        "    if many < _THREAD_THRESHOLD:\n",
         "    if many:\n",
         _GROUP + "test_a_computation_in_a_thread_does_not_block_the_event_loop",
     ),

@@ -130,7 +130,9 @@ class Harness:
         self._offset += 1
         ce_id = ce_id or an_id("event", self._offset)
         envelope = Envelope(ce_id, "/a-client", kind, NOON, "key", self.county.code, ce_id)
-        decoder = RecordDecoder(entry, topic, self.county.code, units_write=True, marks=False, day_source=False)
+        decoder = RecordDecoder(
+            entry, topic, self.county.code, units_write=True, carries_watermarks=False, day_source=False
+        )
         raw: Any = SimpleNamespace(topic=topic, partition=0, offset=self._offset, value=value)
         decoded = decoder.decode(raw, envelope)
         if isinstance(decoded, UnreadableEvent):

@@ -270,7 +270,7 @@ def test_every_fact_is_read_as_the_registry_types_it() -> None:
             continue
         cell = "2026" if fact is FactName.INSURED_YEAR else ANY_OF_ITS_KIND[kind]
         mapping = fields.map_columns(
-            [fields.RegisteredColumn(fact, ("列",))], ["列"], sealed=(), divisions=Divisions("341722", (), ())
+            [fields.RegisteredColumn(fact, ("列",))], ["列"], forbidden=(), divisions=Divisions("341722", (), ())
         )
         facts = row.read_row(mapping, {"列": cell}, number=2, on=date(2026, 11, 23)).facts
 

@@ -376,10 +376,10 @@ async def test_rows_are_the_same_only_within_their_unit_and_dataset(intake: Harn
 @pytest.mark.parametrize(
     ("begin", "code"),
     [
-        ({"columns": ["姓名", "身份证号", "有无前科"]}, "column_sealed"),
-        ({"columns": ["姓名", "身份证号", "行政处罚"]}, "column_sealed"),
-        ({"columns": ["姓名", "身份证号", "不起诉决定"]}, "column_sealed"),
-        ({"columns": ["姓名", "身份证号", "不良　行为"]}, "column_sealed"),
+        ({"columns": ["姓名", "身份证号", "有无前科"]}, "column_forbidden"),
+        ({"columns": ["姓名", "身份证号", "行政处罚"]}, "column_forbidden"),
+        ({"columns": ["姓名", "身份证号", "不起诉决定"]}, "column_forbidden"),
+        ({"columns": ["姓名", "身份证号", "不良　行为"]}, "column_forbidden"),
         ({"columns": ["姓名", "性别"]}, "columns_missing"),
         ({"dataset": "nobody-registered-this"}, "dataset_unknown"),
         ({"dataset": "vaccination"}, "dataset_of_another_unit"),
@@ -426,7 +426,7 @@ async def test_unregistered_columns_are_named_and_not_read(intake: Harness) -> N
 
 
 async def test_a_row_with_a_column_that_was_not_announced_is_refused(intake: Harness) -> None:
-    """Otherwise a sealed column could be added after the file was checked."""
+    """Otherwise a forbidden column could be added after the file was checked."""
     receipt = await intake.submit([a_child(1), a_child(2, 前科="有")], columns=[*a_child(0)])
 
     assert receipt.counts == (1, 0, 1, 0)
@@ -553,7 +553,10 @@ async def test_a_row_without_a_file_is_answered_by_its_own_id(intake: Harness) -
             {"dataset": "school", "cells": {"姓名": "测试甲", "身份证号": a_number(BORN), "家里几头牛": 3}},
             "column_unknown",
         ),
-        ({"dataset": "school", "cells": {"姓名": "测试甲", "身份证号": a_number(BORN), "前科": "无"}}, "column_sealed"),
+        (
+            {"dataset": "school", "cells": {"姓名": "测试甲", "身份证号": a_number(BORN), "前科": "无"}},
+            "column_forbidden",
+        ),
         ({"dataset": "hukou", "cells": {"姓名": "测试甲"}}, "dataset_of_another_unit"),
         ({"dataset": "other", "cells": {"姓名": "测试甲"}}, "dataset_unknown"),
         ({"cells": {"姓名": "测试甲"}}, "no_dataset"),

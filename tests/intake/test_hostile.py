@@ -262,7 +262,7 @@ async def test_a_malformed_hash_is_ignored(intake: Harness) -> None:
 
 
 async def test_nothing_of_a_refused_file_is_stored(intake: Harness) -> None:
-    """A file without a header row has personal data as headers; a file with a sealed column has forbidden data."""
+    """A file without a header row has personal data as headers; a file with a forbidden column has forbidden data."""
     headless = [*a_child(1).values()]
     await intake.submit([], submission=1, columns=[str(cell) for cell in headless], coverage="delta")
     await intake.submit([a_child(2)], submission=2, columns=[*a_child(0), "有无前科"])

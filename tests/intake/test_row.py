@@ -38,7 +38,7 @@ COLUMNS = (
 
 
 def a_mapping(headers: list[str], own_number: str | None = None) -> ColumnMapping:
-    return map_columns(COLUMNS, headers, sealed=("前科", "处罚"), divisions=DIVISIONS, own_number=own_number)
+    return map_columns(COLUMNS, headers, forbidden=("前科", "处罚"), divisions=DIVISIONS, own_number=own_number)
 
 
 def a_row(cells: dict[str, Cell], own_number: str | None = None) -> ReadRow:
@@ -231,11 +231,11 @@ def test_a_stated_document_kind_opens_the_column_to_other_documents() -> None:
     assert row.problems == ()
 
 
-def test_a_mapping_distinguishes_registered_unregistered_and_sealed_headers() -> None:
+def test_a_mapping_distinguishes_registered_unregistered_and_forbidden_headers() -> None:
     mapping = a_mapping(["儿 童姓名", "身份证号（必填）", "家里几头牛", "有无前科", ""])
 
     assert mapping.unregistered == ("家里几头牛", "有无前科")
-    assert mapping.sealed == ("有无前科",)
+    assert mapping.forbidden == ("有无前科",)
     assert mapping.can_identify_person
     assert not a_mapping(["姓名", "性别"]).can_identify_person
     assert a_mapping(["姓名", "出生日期"]).can_identify_person

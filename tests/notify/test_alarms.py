@@ -338,7 +338,7 @@ async def test_a_redirect_is_not_followed_and_an_error_is_a_failure(notify: Noti
 async def test_an_installation_without_a_channel_reports_it(notify: Notify) -> None:
     assert await deliver(notify, AlarmChannel(AlarmSettings(), "webhook"), an_alarm()) == []
     emitted = await deliver(notify, AlarmChannel(AlarmSettings(), "command"), an_alarm())
-    assert delivered(emitted) == [("none", "no_way_set", "")]
+    assert delivered(emitted) == [("none", "no_channel", "")]
     assert await store.delivered_alarms(notify.connection, [an_id("alarm")], "none") == {an_id("alarm")}
 
 

@@ -13,7 +13,7 @@ from contracts.registry import ChildChanged, Disclosed, FindingAssigned, Registr
 from contracts.vocabulary import IdentityField, ReferralState, Verb
 from services.registry import handlers, store
 from services.registry.identity import identity_of, report_of
-from services.registry.vault import Unreadable, decrypt, encrypt
+from services.registry.vault import IdentityUnreadable, decrypt, encrypt
 from tests.county import a_county
 from tests.registry.harness import (
     NOON,
@@ -131,7 +131,7 @@ def test_another_countys_keys_make_other_hashes_and_ids() -> None:
     evidences = [vault.evidence(an_id("record"), born, identity, ()) for vault in (own_vault, other_vaults[0])]
     assert evidences[0].blocking_keys.isdisjoint(evidences[1].blocking_keys)
     assert evidences[0].names.isdisjoint(evidences[1].names)
-    assert own_vault.new_id("record") != other_vaults[1].new_id("record")
+    assert own_vault.derived_id("record") != other_vaults[1].derived_id("record")
     assert own_vault.child_number("record", 0) != other_vaults[1].child_number("record", 0)
 
 
@@ -150,7 +150,7 @@ async def test_without_its_key_a_child_is_unreadable(registry: Registry) -> None
     for row in copy:
         # An old backup of the other tables cannot be decrypted with any remaining key.
         for left in await registry.tx.fetch("SELECT child_id, wrapped FROM child_key"):
-            with pytest.raises(Unreadable):
+            with pytest.raises(IdentityUnreadable):
                 decrypt(registry.vault.key(left["child_id"], left["wrapped"]), row["record_id"], row["identity"])
 
 
@@ -315,11 +315,11 @@ def test_a_key_decrypts_only_values_of_its_own_context() -> None:
     key = vault.new_key(an_id("child"))
     encrypted = encrypt(key, an_id("record"), {IdentityField.NAME: "例小明"})
     assert decrypt(key, an_id("record"), encrypted) == {IdentityField.NAME: "例小明"}
-    with pytest.raises(Unreadable):
+    with pytest.raises(IdentityUnreadable):
         decrypt(key, an_id("another record"), encrypted)
-    with pytest.raises(Unreadable):
+    with pytest.raises(IdentityUnreadable):
         decrypt(vault.new_key(an_id("child")), an_id("record"), encrypted)
-    with pytest.raises(Unreadable):
+    with pytest.raises(IdentityUnreadable):
         vault.key(an_id("another child"), key.wrapped)
 
 

@@ -267,7 +267,7 @@ class Scenario:
         ]
 
     async def republish_everything(self) -> None:
-        """Produce every record of the services a second time, as a relay without its marks would."""
+        """Produce every record of the services a second time, as a relay that forgot what it published would."""
         written = {topic.name for topic in county_topics(self.county) if set(topic.writers) & set(SERVICES)}
         read_topics = {topic.name for topic in county_topics(self.county) if set(topic.readers) & set(SERVICES)}
 

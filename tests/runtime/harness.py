@@ -100,7 +100,7 @@ def county() -> County:
         coordinating_unit="999901-mzj",
         roles={},
         datasets=(),
-        sealed_columns=(),
+        forbidden_columns=(),
         catalogue=(),
         catalogue_version="1",
         routes=(),

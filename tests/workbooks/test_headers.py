@@ -1,9 +1,9 @@
-"""A column is recognised however its header is typed, and a header with a sealed word is found."""
+"""A column is recognised however its header is typed, and a header with a forbidden word is found."""
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workbooks.headers import find_sealed, fold
+from workbooks.headers import find_forbidden, fold
 
 HEADERS = ["姓名", "身份证号", "出生日期", "国籍/地区", "家庭成员1姓名", "ID"]
 
@@ -27,8 +27,8 @@ def test_a_remark_that_distinguishes_two_columns_is_kept() -> None:
     assert fold("出生日期（格式：2015-03-12）") == fold("出生日期")
 
 
-def test_sealed_words_are_found_inside_headers() -> None:
-    sealed = ("前科", "处罚", "不起诉", "不良行为")
+def test_forbidden_words_are_found_inside_headers() -> None:
+    forbidden = ("前科", "处罚", "不起诉", "不良行为")
 
-    assert find_sealed(["姓名", "有无 前 科", "行政处罚情况", "备注"], sealed) == ("有无 前 科", "行政处罚情况")
-    assert find_sealed(["姓名", "身份证号", "科目"], sealed) == ()
+    assert find_forbidden(["姓名", "有无 前 科", "行政处罚情况", "备注"], forbidden) == ("有无 前 科", "行政处罚情况")
+    assert find_forbidden(["姓名", "身份证号", "科目"], forbidden) == ()

@@ -9,7 +9,7 @@ from services.intake.domain.divisions import Divisions
 from services.intake.domain.problem import CellRejected
 from services.intake.domain.row import CellReader, ColumnMapping, MappedColumn, RowBuilder, Value
 from services.intake.domain.text import Cell, compact, number_text, read_text
-from workbooks.headers import find_sealed, fold
+from workbooks.headers import find_forbidden, fold
 
 _NOT_READ = frozenset({"note", "ignored"})
 """Fields that may be registered, so that their columns are expected, but are not read: they hold free text."""
@@ -29,7 +29,7 @@ def map_columns(
     columns: Sequence[RegisteredColumn],
     headers: Iterable[str],
     *,
-    sealed: Iterable[str],
+    forbidden: Iterable[str],
     divisions: Divisions,
     own_number: str | None = None,
     date_1904: bool = False,
@@ -39,7 +39,7 @@ def map_columns(
     Args:
         columns: the dataset's registered columns.
         headers: the file's headers; a repeated header counts once.
-        sealed: words that make a header sealed.
+        forbidden: words that forbid a header.
         divisions: reads the division columns.
         own_number: the field that holds the unit's own number of a row.
         date_1904: bare serial dates count from 1904.
@@ -64,7 +64,7 @@ def map_columns(
         frozenset(distinct),
         tuple(document_kinds),
         tuple(header for header in distinct if header not in registered and fold(header)),
-        find_sealed(distinct, sealed),
+        find_forbidden(distinct, forbidden),
         divisions,
         own_number,
         date_1904,

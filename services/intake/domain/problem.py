@@ -141,7 +141,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "no_dataset": ("单独报送的行没有写明数据集。", "请填写 dataset。"),
     "valid_on_future": ("所报内容的日期在将来，已按今天登记。", "请核对 valid_on。"),
     # files
-    "column_sealed": (
+    "column_forbidden": (
         "含有依法封存或不得提供的内容（列名：{columns}），整份没有读取，也没有保存。",
         "请删去这些列后重新报送（预防未成年人犯罪法第59条）。",
     ),

@@ -49,8 +49,8 @@ class ColumnMapping:
     """Headers under which a row states the kind of document that its number belongs to."""
     unregistered: tuple[str, ...]
     """Headers that are not registered; their cells are not read."""
-    sealed: tuple[str, ...]
-    """Headers with a sealed word; the file is refused as a whole."""
+    forbidden: tuple[str, ...]
+    """Headers with a forbidden word; the file is refused as a whole."""
     divisions: Divisions
     own_number: str | None
     """The field that holds the unit's own number of a row."""

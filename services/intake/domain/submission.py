@@ -153,8 +153,8 @@ def problems_at_begin(
         return (_refusal("dataset_unknown", dataset=shorten(dataset)),)
     if not dataset_entry.belongs_to_unit:
         return (_refusal("dataset_of_another_unit", dataset=shorten(dataset)),)
-    if mapping.sealed:
-        return (_refusal("column_sealed", columns=list_headers(mapping.sealed)),)
+    if mapping.forbidden:
+        return (_refusal("column_forbidden", columns=list_headers(mapping.forbidden)),)
     if not mapping.can_identify_person:
         return (_refusal("columns_missing", columns="、".join(dataset_entry.identifying_headers)),)
     if any("\x00" in header for header in mapping.headers):

@@ -79,10 +79,10 @@ class ChildFiles:
     partition: int
     holder: Holder
     school_year: SchoolYear
-    new_id: Callable[[str], UUID]
+    derived_id: Callable[[str], UUID]
     """Returns the same id for the same words."""
     numbers: ChildNumbers
-    new_review_id: Callable[[str], UUID]
+    derived_review_id: Callable[[str], UUID]
     similar: Similar
     event_id: Callable[[int], str]
     """Returns the id of the event with this index."""
@@ -623,10 +623,10 @@ class ChildFiles:
             if review.state == "open" or (review.state != "merged" and set(evidence) <= set(review.evidence)):
                 return
         words = f"review/{first}/{second}/{' '.join(evidence)}/{' '.join(conflicts)}"
-        if self.new_review_id(words) in self.reviews:
+        if self.derived_review_id(words) in self.reviews:
             # The same review was resolved before, or was about files that were merged then: this is another one.
             words = f"{words}/{self.event_id(n)}"
-        review = Review(self.new_review_id(words), first, second, evidence, conflicts, "open", (first, second))
+        review = Review(self.derived_review_id(words), first, second, evidence, conflicts, "open", (first, second))
         self._track(review)
         for file_id in (first, second):
             self._update(n, self._file(file_id), reviewed=True)
@@ -665,7 +665,7 @@ class ChildFiles:
 
     def _unrequested_review(self, n: int, child: UUID, other: UUID) -> Review:
         """Return a review for a decision that was made without one."""
-        made = self.new_review_id(f"decision/{self.event_id(n)}")
+        made = self.derived_review_id(f"decision/{self.event_id(n)}")
         return Review(made, child, other, (), (), "open", (child, other))
 
     def _readdress(self, review: Review) -> None:
@@ -719,7 +719,7 @@ class ChildFiles:
 
     def _must_link_files(self, n: int, survivor: UUID, absorbed: UUID) -> None:
         both = [*self._members(survivor), *self._members(absorbed)]
-        group = self.new_id(f"must-link/{self.event_id(n)}")
+        group = self.derived_id(f"must-link/{self.event_id(n)}")
         self._carry_cannot_links({evidence.must_link for evidence in both if evidence.must_link is not None}, group)
         self._set_must_link(both, group)
 
@@ -733,7 +733,7 @@ class ChildFiles:
         members = [evidence for evidence in self._members(child) if evidence.record not in but]
         if not members:
             return None
-        group = self.new_id(f"must-link/{self.event_id(n)}/{child}")
+        group = self.derived_id(f"must-link/{self.event_id(n)}/{child}")
         self._carry_cannot_links({evidence.must_link for evidence in members if evidence.must_link is not None}, group)
         self._set_must_link(members, group)
         return group
@@ -836,7 +836,7 @@ class ChildFiles:
 
     def _verification_record(self, child: UUID, unit: str) -> UUID:
         """Return the id of the record that holds a unit's verifications of a child."""
-        return self.new_id(f"{VERIFY}/{child}/{unit}")
+        return self.derived_id(f"{VERIFY}/{child}/{unit}")
 
     def _retract_conflicts(self, stays: UUID, returns: UUID) -> None:
         """Keep a conflict of the merged file as reported only in the part where it still exists."""

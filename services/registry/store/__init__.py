@@ -9,6 +9,7 @@ from services.registry.store.disclosures import (
     save_disclosures,
     withdrawn_disclosures,
 )
+from services.registry.store.file_ends import file_ends, lock_file_ends, save_file_ends
 from services.registry.store.files import (
     CurrentFile,
     FileToSave,
@@ -61,7 +62,6 @@ from services.registry.store.reviews import (
     save_verifications,
 )
 from services.registry.store.shredding import destroy_keys
-from services.registry.store.submissions import file_ends, lock_file_ends, save_file_ends
 
 __all__ = [
     "CurrentFile",

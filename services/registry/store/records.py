@@ -162,7 +162,10 @@ async def touch_records(tx: Tx, rows: Sequence[tuple[UUID, datetime, date]]) -> 
 
 
 async def move_records(tx: Tx, rows: Sequence[tuple[UUID, RecordAssignment, bool, bytes | None]]) -> None:
-    """Store new files and must-link groups of records that were not read. A new file means a new key."""
+    """Store new files and must-link groups of records that were not read.
+
+    Moving a record to another file re-encrypts its identity under that child's key.
+    """
     if rows:
         await tx.execute(
             MOVE_RECORDS,

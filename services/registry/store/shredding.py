@@ -3,8 +3,8 @@
 from uuid import UUID
 
 from runtime import Tx
+from services.registry.store.file_ends import lock_file_ends
 from services.registry.store.files import current_files, merge_trees
-from services.registry.store.submissions import lock_file_ends
 
 SHRED = (
     "SELECT FROM child WHERE child_id = ANY($1::uuid[]) ORDER BY child_id FOR UPDATE",

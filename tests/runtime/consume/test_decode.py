@@ -15,7 +15,7 @@ from runtime.consume.decode import DeadLetter, RecordDecoder, UnreadableEvent, i
 
 
 def a_decoder(**changes: Any) -> RecordDecoder:
-    options: dict[str, Any] = {"units_write": False, "marks": False, "day_source": False} | changes
+    options: dict[str, Any] = {"units_write": False, "carries_watermarks": False, "day_source": False} | changes
     return RecordDecoder(INTAKE_RECORD, INTAKE_RECORD.name, "999901", **options)
 
 
@@ -68,7 +68,7 @@ def test_any_record_timestamp_becomes_a_valid_event_time(milliseconds: int) -> N
     "watermark", ['{"day": "9999-12-31", "producers": 4}', '{"day": "2026-03-01", "producers": 2147483648}']
 )
 def test_an_impossible_watermark_is_a_dead_letter(watermark: str) -> None:
-    watermark_decoder = a_decoder(marks=True)
+    watermark_decoder = a_decoder(carries_watermarks=True)
     record = a_record(GOOD, watermark.encode())
     envelope = watermark_decoder.envelope(record)
     assert not isinstance(envelope, DeadLetter)
@@ -93,7 +93,7 @@ def test_an_event_of_another_topic_is_unreadable() -> None:
 def test_the_reason_of_an_unreadable_event_repeats_none_of_its_content() -> None:
     """It repeats neither an invalid type nor the columns that a unit made up: they may be a person's name."""
     unit_decoder = RecordDecoder(
-        DEPARTMENT, "department.999901-jtj.v1", "999901", units_write=True, marks=False, day_source=False
+        DEPARTMENT, "department.999901-jtj.v1", "999901", units_write=True, carries_watermarks=False, day_source=False
     )
 
     def reason(kind: str, body: str = "{}") -> str:

@@ -77,7 +77,7 @@ def test_an_emitted_event_inherits_its_correlation_and_has_a_stable_id() -> None
 def test_a_value_over_the_brokers_limit_is_rejected_before_the_commit() -> None:
     longest = MAX_EVENT_BYTES - len(SmallEvent(name="").model_dump_json())
     assert an_outbox().rows([an_inbound_event(1).emit(SmallEvent(name="x" * longest))])
-    with pytest.raises(UnprocessableEvent, match="larger than the broker takes"):
+    with pytest.raises(UnprocessableEvent, match="larger than the broker accepts"):
         an_outbox().rows([an_inbound_event(1).emit(SmallEvent(name="x" * (longest + 1)))])
 
 

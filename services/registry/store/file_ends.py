@@ -1,12 +1,12 @@
-"""The last whole file of each dataset that ended in each partition."""
+"""Stores the end of the last whole file of each dataset in each partition."""
 
 from collections.abc import Mapping
 
 from runtime import Tx
 from services.registry.domain.fact_resolution import FileEnd
 
-LOCK_SHARED = "SELECT pg_advisory_xact_lock_shared(hashtext('submission_end'), hashtext(current_schema()))"
-LOCK_EXCLUSIVE = "SELECT pg_advisory_xact_lock(hashtext('submission_end'), hashtext(current_schema()))"
+LOCK_FILE_ENDS_SHARED = "SELECT pg_advisory_xact_lock_shared(hashtext('submission_end'), hashtext(current_schema()))"
+LOCK_FILE_ENDS_EXCLUSIVE = "SELECT pg_advisory_xact_lock(hashtext('submission_end'), hashtext(current_schema()))"
 
 FILE_ENDS = "SELECT unit, dataset, partition, number, period, valid_on FROM submission_end"
 
@@ -24,10 +24,11 @@ async def lock_file_ends(tx: Tx, *, closing: bool) -> None:
     No file can thus become dependent on the end of a whole file while the dependent files are selected. A batch takes
     this lock first, before any row lock, so that there is no deadlock.
     """
-    await tx.execute(LOCK_EXCLUSIVE if closing else LOCK_SHARED)
+    await tx.execute(LOCK_FILE_ENDS_EXCLUSIVE if closing else LOCK_FILE_ENDS_SHARED)
 
 
 async def file_ends(tx: Tx) -> dict[tuple[str, str, int], FileEnd]:
+    """Return the ends of whole files by unit, dataset and partition."""
     rows = await tx.fetch(FILE_ENDS)
     return {
         (row["unit"], row["dataset"], row["partition"]): FileEnd(row["number"], row["period"], row["valid_on"])
@@ -36,6 +37,7 @@ async def file_ends(tx: Tx) -> dict[tuple[str, str, int], FileEnd]:
 
 
 async def save_file_ends(tx: Tx, changed: Mapping[tuple[str, str, int], FileEnd]) -> None:
+    """Store changed ends of whole files, by unit, dataset and partition."""
     if changed:
         places = sorted(changed)
         await tx.execute(
