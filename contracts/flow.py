@@ -216,7 +216,8 @@ Stage = Literal["receipts", "desk", "coverage", "duties", "formats"]
 """The later work that a planned part belongs to.
 
 ``receipts``: complete answers to units; ``desk``: the web application; ``coverage``: what sources do not report and
-which services are received; ``duties``: cases with several referrals; ``formats``: files with any column headers.
+which services are received; ``duties``: cases with several referrals, and duties of units; ``formats``: files with any
+column headers.
 """
 
 
@@ -322,6 +323,12 @@ PLANNED_VERBS: Mapping[str, Stage] = {
     "confirm-heading": "formats",  # the county approves the definition from a date on
 }
 """Planned verbs. Each is added to ``contracts.vocabulary.Verb`` when intake implements it."""
+
+PLANNED_DUTIES: Mapping[str, Stage] = {
+    "submission": "duties",  # 数据报送: a unit submits its datasets by the end of March and of September
+    "meeting": "duties",  # 年度推进会议
+}
+"""Planned duties of units. Each is added to ``contracts.vocabulary.DutyKind`` when referral creates it."""
 
 PLANNED_FIELDS: Mapping[str, Stage] = {
     "department.Begin.v1.population": "receipts",  # 口径、辖区、年龄段、期间、人数, and who signed the file

@@ -323,6 +323,13 @@ GUARDS = [
         _READ + "test_reading_a_field_of_another_class_does_not_count",
     ),
     Guard(
+        "contracts: a kind of duty that nothing creates is no value of the vocabulary",
+        "contracts/vocabulary.py",
+        '    FIRST_VISIT = "first_visit"  # within 7 working days of entry\n',
+        '    FIRST_VISIT = "first_visit"\n    MEETING = "meeting"\n',
+        "tests/contracts/test_planned.py::test_a_kind_of_duty_is_planned_or_created_by_referral",
+    ),
+    Guard(
         "contracts: the end of a whole file is broadcast",
         "contracts/intake.py",
         "    broadcast: ClassVar[bool] = True\n",

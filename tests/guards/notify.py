@@ -75,8 +75,8 @@ GUARDS = [
     Guard(
         "notify: a missed duty is counted until it is made good",
         _NOTIFY + "plans.py",
-        '        is_open = event.change in ("created", "reminded", "missed")\n',
-        '        is_open = event.change in ("created", "reminded")\n',
+        '    is_open = event.change in ("created", "reminded", "missed")\n',
+        '    is_open = event.change in ("created", "reminded")\n',
         _DIGEST + "test_a_missed_duty_is_counted_as_late_until_it_is_made_good",
     ),
     Guard(
