@@ -302,6 +302,13 @@ GUARDS = [
         _READ + "test_every_declared_field_is_read_by_code_or_listed_in_the_flow",
     ),
     Guard(
+        "contracts: every setting is in the manual",
+        "runtime/settings.py",
+        '    log_level: str = "INFO"\n',
+        '    log_level: str = "INFO"\n    days: int = 1\n',
+        "tests/docs/test_operations.py::test_every_setting_of_a_service_is_in_the_manual_with_its_default",
+    ),
+    Guard(
         "contracts: no field of the county's data is unread",
         "contracts/county.py",
         "    entry_cutoff_day: int = 20\n",
