@@ -48,13 +48,6 @@ GUARDS = [
         _GROWTH,
     ),
     Guard(
-        "contracts: no choice is added",
-        "contracts/schemas.py",
-        "                if value not in before:",
-        "                if value is None:",
-        _GROWTH,
-    ),
-    Guard(
         "contracts: no type, pattern or limit changes",
         "contracts/schemas.py",
         "        elif before != after:",
