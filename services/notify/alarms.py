@@ -29,7 +29,7 @@ from services.notify import events, store
 from services.notify.unit_directory import UnitDirectory
 
 ChannelName = Literal["command", "webhook"]
-DeliveredBy = Literal["command", "webhook", "none"]
+DeliveredBy = Literal[ChannelName, "none"]
 T = TypeVar("T")
 
 TIMEOUT = 5.0

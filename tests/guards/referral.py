@@ -452,6 +452,13 @@ GUARDS = [
         _FILES + "test_the_duty_on_the_ordinary_topics_is_kept_of_two_equal_ones",
     ),
     Guard(
+        "referral: a new finding is a reason for an entry or known to be none",
+        "contracts/vocabulary.py",
+        '    HELP_REQUESTED = "help_requested"  # the family',
+        '    OTHER = "other"\n    HELP_REQUESTED = "help_requested"  # the family',
+        "tests/referral/test_ledger.py::test_every_finding_is_a_reason_or_known_to_be_none",
+    ),
+    Guard(
         "referral: a gap that closed within the day is not referred",
         _CASES + "gaps.py",
         "if gap.shown and not gap.needs_confirming and gap.referral is None:",
