@@ -41,8 +41,6 @@ from tests.referral.harness import (
 
 HARDSHIP = a_gap(FindingCode.LASTING_HARDSHIP, "R20", Level.L3)
 DIRECTOR: dict[str, Any] = {"role": "child_director"}
-
-
 NO_REASON = {
     FindingCode.INJURY_PRIVATE_PARTS,
     FindingCode.SEXUAL_ABUSE_UNDER_14,
@@ -70,7 +68,7 @@ NO_REASON = {
     FindingCode.PARENT_SEEKS_WORK,
     FindingCode.LEAVING_COUNTY,
 }
-"""Findings that are no reason for an entry: the plan does not name them."""
+"""Findings that give no reason for an entry by themselves."""
 
 
 def ledger_proposals(events: Iterable[object]) -> list[ProposalMade]:
