@@ -22,7 +22,7 @@ from cli.session import EXIT_UNREACHABLE, START_REMEDY, CommandError
 from cli.trace import trace
 from client.kafka_client import BrokerRefusedError
 from county.problem import CountyInvalid
-from deploy.installation import NoInstallationError, UnsupportedFormatError, default_home
+from deploy.installation import NoInstallationError, UnknownSettingError, UnsupportedFormatError, default_home
 
 INTERRUPTED = "已中断。"
 USAGE_ERRORS = {
@@ -102,7 +102,7 @@ def main() -> None:
         _exit(_usage_error(error), 2)
     except (CountyInvalid, FactsUnreadable) as error:
         _exit(str(error), 1)
-    except UnsupportedFormatError as error:
+    except (UnknownSettingError, UnsupportedFormatError) as error:
         _exit(str(error), 1)
     except NoInstallationError as error:
         if error.damaged:

@@ -1,9 +1,10 @@
 """The event flow: which service emits which event on which topic, which services consume it, and for what purpose.
 
 :data:`FLOW` is the table of contents of the system; read from top to bottom, it follows one record through the
-services. ``tests/contracts/test_flow.py`` compares it with the events and topics and with what each service
-subscribes to, imports and emits. ``tests/contracts/test_read_properties.py`` checks that every declared field is read
-by code or listed at the end of this module.
+services, and names the function that consumes each event. ``tests/contracts/test_flow.py`` compares it with the events
+and topics and with what each service subscribes to, handles, imports and emits.
+``tests/contracts/test_read_properties.py`` checks that every declared field is read by code or listed at the end of
+this module.
 """
 
 from collections.abc import Mapping
@@ -31,11 +32,20 @@ class Step:
     consumers: tuple[str, ...]
     purpose: str
     """What its consumption achieves, as one sentence."""
+    handlers: tuple[str, ...]
+    """The functions of the services that consume it. The runtime's own work and a unit's client are not listed."""
 
 
-def _step(event: type[Event], producers: str, on: Topic | tuple[Topic, ...], consumers: str, purpose: str) -> Step:
+def _step(
+    event: type[Event],
+    producers: str,
+    on: Topic | tuple[Topic, ...],
+    consumers: str,
+    purpose: str,
+    handlers: str = "",
+) -> Step:
     where = on if isinstance(on, tuple) else (on,)
-    return Step(event, tuple(producers.split()), where, tuple(consumers.split()), purpose)
+    return Step(event, tuple(producers.split()), where, tuple(consumers.split()), purpose, tuple(handlers.split()))
 
 
 ALL = " ".join(SERVICES)
@@ -48,24 +58,59 @@ FLOW: tuple[Step, ...] = (
     # The county's data and the clock.
     _step(county.CountyActivated, "operator", topics.COUNTY, ALL, "Every service applies the county's own data."),
     _step(clock.DayBegan, "clock", topics.CLOCK, f"{ALL} clock", "A new county day starts at the first service."),
-    _step(clock.TimePassed, "clock", topics.CLOCK, f"{ALL} clock", "Due times counted in hours are checked."),
+    _step(
+        clock.TimePassed,
+        "clock",
+        topics.CLOCK,
+        f"{ALL} clock",
+        "Due times counted in hours are checked.",
+        "services.referral.handlers.on_ticks",
+    ),
     _step(
         clock.DayWatermark,
         "intake registry eligibility referral",
         tuple(topic for topic in topics.TOPICS if topic.carries_watermarks),
         "registry eligibility referral notify",
         "A consumer starts a day when all producers of its partition have completed the day before.",
+        (
+            "services.registry.handlers.on_day "
+            "services.eligibility.handlers.on_day "
+            "services.referral.handlers.on_day "
+            "services.notify.handlers.on_day"
+        ),
     ),
     # Units submit data and report actions.
-    _step(intake.Begin, UNIT, topics.DEPARTMENT, "intake", "A unit starts to submit a file."),
-    _step(intake.Row, UNIT, topics.DEPARTMENT, "intake", "A unit submits one row, of a file or on its own."),
-    _step(intake.End, UNIT, topics.DEPARTMENT, "intake", "A unit has submitted all rows of a file."),
+    _step(
+        intake.Begin,
+        UNIT,
+        topics.DEPARTMENT,
+        "intake",
+        "A unit starts to submit a file.",
+        "services.intake.handlers.on_records",
+    ),
+    _step(
+        intake.Row,
+        UNIT,
+        topics.DEPARTMENT,
+        "intake",
+        "A unit submits one row, of a file or on its own.",
+        "services.intake.handlers.on_records",
+    ),
+    _step(
+        intake.End,
+        UNIT,
+        topics.DEPARTMENT,
+        "intake",
+        "A unit has submitted all rows of a file.",
+        "services.intake.handlers.on_records",
+    ),
     _step(
         intake.Action,
         BOTH_LOGINS,
         (topics.ACTION, topics.RESTRICTED_ACTION),
         "intake",
         "A person in a unit reports a finding or acts on a case.",
+        "services.intake.handlers.on_actions",
     ),
     # Intake answers the units and passes on what it accepts.
     _step(intake.RowsAnswered, "intake", topics.RECEIPT, UNIT, "The unit learns why a cell or row was refused."),
@@ -85,6 +130,7 @@ FLOW: tuple[Step, ...] = (
         topics.INTAKE_RECORD,
         "registry",
         "The registry links the record to a child; records of one birth month share a partition.",
+        "services.registry.handlers.on_records",
     ),
     _step(
         intake.RecordDisappeared,
@@ -92,6 +138,7 @@ FLOW: tuple[Step, ...] = (
         topics.INTAKE_RECORD,
         "registry",
         "The registry notes that a source no longer reports a child.",
+        "services.registry.handlers.on_records",
     ),
     _step(
         intake.SubmissionEnded,
@@ -99,6 +146,7 @@ FLOW: tuple[Step, ...] = (
         topics.INTAKE_RECORD,
         "registry",
         "The registry extends a dataset's unchanged records to the new period.",
+        "services.registry.handlers.on_records",
     ),
     _step(
         intake.FindingReported,
@@ -106,6 +154,7 @@ FLOW: tuple[Step, ...] = (
         topics.INTAKE_ACTION,
         "registry",
         "The registry assigns a reported finding to a child without delay.",
+        "services.registry.handlers.on_findings",
     ),
     _step(
         intake.ActionAccepted,
@@ -113,10 +162,16 @@ FLOW: tuple[Step, ...] = (
         topics.INTAKE_ACTION,
         "registry referral",
         "The service that owns the verb carries out the action.",
+        ("services.registry.handlers.on_actions services.referral.handlers.on_actions"),
     ),
     # The registry keeps one file per child.
     _step(
-        registry.ChildChanged, "registry", topics.REGISTRY_CHILD, "eligibility", "The changed file is assessed again."
+        registry.ChildChanged,
+        "registry",
+        topics.REGISTRY_CHILD,
+        "eligibility",
+        "The changed file is assessed again.",
+        "services.eligibility.handlers.on_children",
     ),
     _step(
         registry.FindingAssigned,
@@ -124,6 +179,7 @@ FLOW: tuple[Step, ...] = (
         topics.REGISTRY_FINDING,
         "referral",
         "A priority consumer turns a reported finding into referrals.",
+        "services.referral.handlers.on_findings",
     ),
     _step(
         registry.FileReassigned,
@@ -131,6 +187,7 @@ FLOW: tuple[Step, ...] = (
         topics.REGISTRY_FINDING,
         "referral",
         "Cases follow the child's file after a merge or split.",
+        "services.referral.handlers.on_findings",
     ),
     _step(
         registry.ReviewRequested,
@@ -138,6 +195,7 @@ FLOW: tuple[Step, ...] = (
         topics.REGISTRY_REVIEW,
         "notify",
         "A person is asked whether two files are the same child.",
+        "services.notify.handlers.on_review",
     ),
     _step(
         registry.ReviewResolved,
@@ -145,6 +203,7 @@ FLOW: tuple[Step, ...] = (
         topics.REGISTRY_REVIEW,
         "notify",
         "The unit learns how a review was decided.",
+        "services.notify.handlers.on_review",
     ),
     _step(
         registry.FactConflictFound,
@@ -152,6 +211,7 @@ FLOW: tuple[Step, ...] = (
         topics.REGISTRY_REVIEW,
         "notify",
         "Departments that contradict one another check their data.",
+        "services.notify.handlers.on_review",
     ),
     _step(
         registry.RegistryActionRefused,
@@ -159,6 +219,7 @@ FLOW: tuple[Step, ...] = (
         topics.REGISTRY_REVIEW,
         "notify",
         "The unit learns why the registry refused its action.",
+        "services.notify.handlers.on_review",
     ),
     # Eligibility assesses; referral assigns tasks.
     _step(
@@ -167,6 +228,7 @@ FLOW: tuple[Step, ...] = (
         topics.ELIGIBILITY_CHILD,
         "referral",
         "Referrals and proposals are made for the gaps that the facts show.",
+        "services.referral.handlers.on_assessed",
     ),
     _step(
         referral.ReferralChanged,
@@ -174,17 +236,47 @@ FLOW: tuple[Step, ...] = (
         CASES,
         "notify registry",
         "Units are notified, and the registry discloses or withdraws the child's identity.",
+        ("services.notify.handlers.on_case services.registry.disclosures.on_referrals"),
     ),
-    _step(referral.ProposalMade, "referral", CASES, "notify", "A person is asked to decide what a rule suggests."),
-    _step(referral.ProposalEnded, "referral", CASES, "notify", "Units learn the decision or the escalation."),
-    _step(referral.LedgerEntryChanged, "referral", CASES, "notify", "Units learn of a change on the key-care ledger."),
-    _step(referral.DutyChanged, "referral", CASES, "notify", "Units are reminded of contacts and visits that are due."),
+    _step(
+        referral.ProposalMade,
+        "referral",
+        CASES,
+        "notify",
+        "A person is asked to decide what a rule suggests.",
+        "services.notify.handlers.on_case",
+    ),
+    _step(
+        referral.ProposalEnded,
+        "referral",
+        CASES,
+        "notify",
+        "Units learn the decision or the escalation.",
+        "services.notify.handlers.on_case",
+    ),
+    _step(
+        referral.LedgerEntryChanged,
+        "referral",
+        CASES,
+        "notify",
+        "Units learn of a change on the key-care ledger.",
+        "services.notify.handlers.on_case",
+    ),
+    _step(
+        referral.DutyChanged,
+        "referral",
+        CASES,
+        "notify",
+        "Units are reminded of contacts and visits that are due.",
+        "services.notify.handlers.on_case",
+    ),
     _step(
         referral.ReferralActionRefused,
         "referral",
         CASES,
         "notify",
         "The unit learns why referral refused its action.",
+        "services.notify.handlers.on_case",
     ),
     _step(
         referral.QueueEntry,
@@ -209,15 +301,30 @@ FLOW: tuple[Step, ...] = (
         BOTH_LOGINS,
         "The unit reads in Chinese what it must do, without personal data.",
     ),
-    _step(notify.AlarmRaised, "notify", topics.ALARM, "notify", "An alarm is recorded before it is delivered."),
-    _step(notify.AlarmDelivered, "notify", topics.ALARM, "notify", "The outcome of the delivery is recorded."),
+    _step(
+        notify.AlarmRaised,
+        "notify",
+        topics.ALARM,
+        "notify",
+        "An alarm is recorded before it is delivered.",
+        "services.notify.alarms.AlarmChannel.on_alarms",
+    ),
+    _step(
+        notify.AlarmDelivered,
+        "notify",
+        topics.ALARM,
+        "notify",
+        "The outcome of the delivery is recorded.",
+        "services.notify.alarms.AlarmChannel.on_alarms",
+    ),
 )
 
 Stage = Literal["receipts", "desk", "coverage", "duties", "formats"]
 """The later work that a planned part belongs to.
 
 ``receipts``: complete answers to units; ``desk``: the web application; ``coverage``: what sources do not report and
-which services are received; ``duties``: cases with several referrals; ``formats``: files with any column headers.
+which services are received; ``duties``: cases with several referrals, and duties of units; ``formats``: files with any
+column headers.
 """
 
 
@@ -342,9 +449,15 @@ PLANNED_VALUES: Mapping[str, Stage] = {
     "notify.AlarmRaised.v1.trigger=unreadable_report": "receipts",
     "notify.AlarmRaised.v1.trigger=flood": "receipts",
     "intake.ActionAccepted.v1.outcome=unfounded": "coverage",  # 不属实, beside 属实 and 无法核实
-    "referral.DutyChanged.v1.duty_kind=verification": "coverage",  # 核实任务, bundled by unit and week
 }
 """Planned values of fields that have a closed list of them."""
+
+PLANNED_DUTIES: Mapping[str, Stage] = {
+    "submission": "duties",  # 数据报送: a unit submits its datasets by the end of March and of September
+    "verification": "coverage",  # 核实任务, bundled by unit and week
+    "meeting": "duties",  # 年度推进会议
+}
+"""Planned duties of units. Each is added to ``contracts.vocabulary.DutyKind`` when referral creates it."""
 
 PLANNED_FIELDS: Mapping[str, Stage] = {
     "action.Action.v1.submission": "receipts",  # confirm-disappearances, withdraw-submission

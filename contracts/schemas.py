@@ -1,8 +1,8 @@
 """Generate the published contracts: a JSON Schema 2020-12 per event type and one AsyncAPI 3 document of the system.
 
 ``python -m contracts.schemas --write`` writes them to ``contracts/schemas``. ``--check`` fails if they are not
-current, or if a released contract has changed in any way but growth: a new event type, or a new optional field. Any
-other change requires a new major version, which is a new class with a new kind.
+current, or if a released contract has changed in any way but growth: a new event type, a new optional field, or a new
+value in a list of codes. Any other change requires a new major version, which is a new class with a new kind.
 
 A contract is released by the first tag ``v...`` that contains its file; until then it may change freely. The released
 version is read from Git's tags, not from the folder, so that editing or deleting a file does not hide a change.
@@ -112,7 +112,10 @@ def _resolved(schema: Schema, root: Schema) -> Schema:
 def _compare_keywords(
     old: Schema, new: Schema, old_root: Schema, new_root: Schema, place: str, seen: frozenset[tuple[str, str]]
 ) -> Iterator[str]:
-    """Compare types, choices and limits. A wider one breaks consumers; a narrower one rejects published events."""
+    """Compare types, choices and limits. A wider one breaks consumers; a narrower one rejects published events.
+
+    A list of codes may grow: units treat a code that they do not know as unknown (the departments' guide, part 2).
+    """
     for word in sorted((set(old) | set(new)) - _COMPARED_ELSEWHERE):
         before, after = old.get(word), new.get(word)
         where = place or "the event"
@@ -128,9 +131,6 @@ def _compare_keywords(
             for value in before:
                 if value not in after:
                     yield f"{where}: {value!r} is gone from the choices"
-            for value in after:
-                if value not in before:
-                    yield f"{where}: {value!r} is new among the choices, and old consumers do not know it"
         elif before != after:
             yield f"{where}: {word} is {_quoted(after)}, not {_quoted(before)}"
 

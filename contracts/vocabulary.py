@@ -224,8 +224,6 @@ class DutyKind(StrEnum):
     CONTACT = "contact"  # monthly
     VISIT = "visit"  # quarterly
     FIRST_VISIT = "first_visit"  # within 7 working days of entry
-    SUBMISSION = "submission"
-    MEETING = "meeting"
 
 
 class FactName(StrEnum):

@@ -8,7 +8,8 @@ import json
 import os
 import secrets
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Self
 
@@ -59,15 +60,27 @@ class UnsupportedFormatError(NoInstallationError):
         self.damaged = _file(home)
 
 
+class UnknownSettingError(NoInstallationError):
+    """The ops team's settings name a setting that their service does not have."""
+
+    def __init__(self, file: Path, service: str, name: str, known: Iterable[str]) -> None:
+        near = get_close_matches(name, known, 1)
+        question = f"，是不是 {near[0]}？" if near else "。"
+        Exception.__init__(self, f"{file} 里写的 {name} 不是 {service} 的设置{question}请改好或者删去这一项，再启动。")
+        self.home = file.parent
+        self.damaged = file
+
+
 def check_format(home: Path) -> None:
     """Check, before anything starts, that this version can run the installation in the folder, if there is one.
 
     Raises:
         UnsupportedFormatError: another version made it.
-        NoInstallationError: its file is damaged.
+        UnknownSettingError: its settings name one that does not exist.
+        NoInstallationError: its file or its settings cannot be read.
     """
     if _file(home).exists():
-        Installation.load(home)
+        Installation.load(home).processes()
 
 
 def default_home() -> Path:
@@ -298,6 +311,8 @@ class Installation:
             if unknown:
                 raise ValueError(f"no service is called {min(unknown)}")
             settings = {service: _as_text(service, held.get(service, {})) for service in SERVICES}
+            for service, values in settings.items():
+                _check_names(file, service, values)
             _check_ports(settings)
             return settings
         except FileNotFoundError:
@@ -336,11 +351,26 @@ class Installation:
             write_private(self.secrets_file(service), json.dumps(held, indent=2))
 
 
+def settings_of(service: str) -> frozenset[str]:
+    """Return the names that the ops team may write for a service; the installation's own addresses override theirs."""
+    from runtime import Settings  # imported here because most commands do without the runtime
+    from services.notify.alarms import AlarmSettings
+
+    names = {PROCESSES, *(f"HUTONG_{setting.name.upper()}" for setting in fields(Settings))}
+    if service == "notify":
+        names |= {f"HUTONG_ALARM_{setting.name.upper()}" for setting in fields(AlarmSettings)}
+    return frozenset(names)
+
+
+def _check_names(file: Path, service: str, held: Iterable[str]) -> None:
+    known = settings_of(service)
+    for name in held:
+        if name not in known:
+            raise UnknownSettingError(file, service, name, sorted(known))
+
+
 def _as_text(service: str, held: Mapping[str, Any]) -> dict[str, str]:
     """One service's settings as a process is told them."""
-    wrong = [name for name in held if not name.startswith("HUTONG_")]
-    if wrong:
-        raise ValueError(f"{wrong[0]} is no setting of Hutong")
     for name, least, most in ((PROCESSES, 1, 9), (HTTP_PORT, 0, 65_000)):
         said = str(held.get(name, least))
         if not said.isdecimal() or not least <= int(said) <= most:

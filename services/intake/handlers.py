@@ -19,7 +19,7 @@ from services.intake.submissions import SubmissionProcessor
 async def on_records(
     batch: Batch[Begin | Row | End | MalformedMessage], tx: Tx, *, secrets: Secrets, parsers: ParserCache
 ) -> list[OutboundEvent]:
-    """Process one unit's files and rows; return changed records and the receipts.
+    """Process one unit's files and rows (a row: ``RowProcessor.process``); return changed records and the receipts.
 
     Consecutive rows are processed together. A beginning or an end is saved before the next event, which may be
     compared with it.

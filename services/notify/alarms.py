@@ -17,7 +17,7 @@ import signal
 from collections.abc import Awaitable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Literal, TypeVar
+from typing import Literal, TypeVar, assert_never
 from uuid import UUID
 
 import httpx
@@ -29,7 +29,7 @@ from services.notify import events, store
 from services.notify.unit_directory import UnitDirectory
 
 ChannelName = Literal["command", "webhook"]
-DeliveredBy = Literal["command", "webhook", "none"]
+DeliveredBy = Literal[ChannelName, "none"]
 T = TypeVar("T")
 
 TIMEOUT = 5.0
@@ -82,11 +82,15 @@ class AlarmSettings:
 
         The command's consumer reports "none" when no channel is set at all.
         """
-        if channel == "webhook":
-            return "webhook" if self.webhook else None
-        if self.command:
-            return "command"
-        return None if self.webhook else "none"
+        match channel:
+            case "webhook":
+                return "webhook" if self.webhook else None
+            case "command" if self.command:
+                return "command"
+            case "command":
+                return None if self.webhook else "none"
+            case _:
+                assert_never(channel)
 
 
 def _is_address(text: str) -> bool:
@@ -168,12 +172,21 @@ class AlarmChannel:
             self._ended[alarm] = Attempt(False, "")
             return
         async with slots:
-            attempt = await (self._run_command(event) if means == "command" else self._call_webhook(event))
+            attempt = await self._attempt(event, means)
         failures = self._failures.get(alarm, 0) + (not attempt.done)
         self._failures[alarm] = failures
         if attempt.done or failures >= self.settings.tries:
             del self._failures[alarm]
             self._ended[alarm] = attempt
+
+    async def _attempt(self, event: AlarmRaised, means: ChannelName) -> Attempt:
+        match means:
+            case "command":
+                return await self._run_command(event)
+            case "webhook":
+                return await self._call_webhook(event)
+            case _:
+                assert_never(means)
 
     async def _run_command(self, event: AlarmRaised) -> Attempt:
         alarm = str(event.alarm)

@@ -141,16 +141,14 @@ def _plan_duty(event: DutyChanged, partition: int) -> NotificationPlan:
     if event.change == "missed":
         values: dict[str, Value] = {"duty": event.duty_kind, "due": event.due_on}
         plan.notices = [NoticeDraft(event.unit, "duty.missed", values)]
-    action = DUTY_ACTIONS.get(event.duty_kind)
-    if action is not None:
-        is_open = event.change in ("created", "reminded", "missed")
-        due = at_midnight(event.due_on + timedelta(days=1))
-        plan.obligations = [
-            _obligation(
-                "duty", event.duty, DUTY_RANK[event.change], event.unit, event.child, partition,
-                action if is_open else None, due, restricted=event.restricted,
-            )
-        ]  # fmt: skip
+    is_open = event.change in ("created", "reminded", "missed")
+    due = at_midnight(event.due_on + timedelta(days=1))
+    plan.obligations = [
+        _obligation(
+            "duty", event.duty, DUTY_RANK[event.change], event.unit, event.child, partition,
+            DUTY_ACTIONS[event.duty_kind] if is_open else None, due, restricted=event.restricted,
+        )
+    ]  # fmt: skip
     return plan
 
 

@@ -14,9 +14,9 @@ from runtime import Batch, DayPage, DayPageResult, InboundEvent, OutboundEvent, 
 from services.referral import actions, routing, store
 from services.referral.cases import duties
 from services.referral.cases.findings import ReportedFinding, report_finding
+from services.referral.cases.gaps import process_gap, propose_gap, withdraw_proposal
 from services.referral.cases.ledger import review_entry_proposals
 from services.referral.cases.merged_files import merge_case, reassign_findings
-from services.referral.cases.proposals import process_gap, propose_gap, withdraw_proposal
 from services.referral.domain import gaps, proposals, referrals
 from services.referral.domain.calendar import county_day
 from services.referral.domain.child_case import ChildCase

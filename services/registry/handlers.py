@@ -71,6 +71,7 @@ async def on_records(batch: Batch[Event], tx: Tx, *, vault: Vault) -> list[Outbo
         keys = (keys_affected_by(end.unit, end.dataset, batch.partition, end.valid_on, year) for end in ended)
         work.children |= await store.files_depending_on(tx, frozenset().union(*keys))
 
+    # It runs again from the start, on new objects, when the domain asks for more stored files (LoadRequired).
     def apply(child_files: ChildFiles) -> None:
         for n, inbound in enumerate(batch.events):
             event = inbound.event

@@ -14,7 +14,7 @@ from cli import operations
 from cli.session import InstallationSession
 from contracts.topics import SERVICES
 from deploy import health_probe
-from deploy.installation import SETTINGS, Installation, NoInstallationError
+from deploy.installation import SETTINGS, Installation, NoInstallationError, UnknownSettingError, check_format
 from tests.cli.conftest import CommandResult, Hutong
 from tests.county import FOLDER, demo_county
 
@@ -167,7 +167,6 @@ def test_two_processes_may_not_listen_on_one_port(stopped: Installation) -> None
     "text",
     [
         '{"notfiy": {}}',
-        '{"notify": {"ALARM_COMMAND": "ring"}}',
         '{"notify": {"HUTONG_PROCESSES": 0}}',
         '{"notify": {"HUTONG_PROCESSES": "two"}}',
         '{"notify": {"HUTONG_HTTP_PORT": -1}}',
@@ -181,6 +180,33 @@ def test_settings_that_cannot_be_read_are_refused_by_name(stopped: Installation,
     (stopped.home / SETTINGS).write_text(text)
     with pytest.raises(NoInstallationError, match=f"{SETTINGS} cannot be read"):
         stopped.settings_env("notify")
+
+
+@pytest.mark.parametrize(
+    ("service", "name", "question"),
+    [
+        ("notify", "HUTONG_ALARM_COMAND", "，是不是 HUTONG_ALARM_COMMAND？"),
+        ("registry", "HUTONG_PROCESES", "，是不是 HUTONG_PROCESSES？"),
+        ("intake", "HUTONG_LOGLEVEL", "，是不是 HUTONG_LOG_LEVEL？"),
+        ("notify", "ALARM_COMMAND", "，是不是 HUTONG_ALARM_COMMAND？"),
+        ("notify", "colour", "。"),
+    ],
+)
+def test_a_misspelt_setting_is_refused_with_the_nearest_name(
+    stopped: Installation, service: str, name: str, question: str
+) -> None:
+    """It is refused before anything starts."""
+    (stopped.home / SETTINGS).write_text(json.dumps({service: {name: "1"}}))
+    refusal = f"{stopped.home / SETTINGS} 里写的 {name} 不是 {service} 的设置{question}请改好或者删去这一项，再启动。"
+    with pytest.raises(UnknownSettingError) as error:
+        check_format(stopped.home)
+    assert str(error.value) == refusal
+
+
+def test_only_notify_has_the_settings_of_alarms(stopped: Installation) -> None:
+    (stopped.home / SETTINGS).write_text('{"intake": {"HUTONG_ALARM_COMMAND": "ring"}}')
+    with pytest.raises(UnknownSettingError, match="HUTONG_ALARM_COMMAND 不是 intake 的设置"):
+        stopped.settings_env("intake")
 
 
 def test_an_empty_county_folder_is_reported_by_file(hutong: Hutong, tmp_path: Path) -> None:

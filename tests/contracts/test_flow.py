@@ -3,12 +3,15 @@
 import ast
 import importlib
 import json
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from contracts import flow, topics
-from contracts.clock import DayWatermark
+from contracts.clock import DayBegan, DayWatermark, TimePassed
+from contracts.county import CountyActivated
 from contracts.event import Event
 from contracts.flow import FLOW
 from contracts.schemas import kinds
@@ -113,6 +116,37 @@ def test_a_service_subscribes_to_the_topics_of_the_flow(service: str, secrets: P
     consumed = {topic.name for step in consumed_by(service) for topic in step.topics}
     assert {families[name] for name in read} == consumed | SYSTEM_TOPICS
     assert read == {name for name, family in families.items() if family in consumed | SYSTEM_TOPICS}, "of all units"
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_the_flow_names_the_handlers_of_a_service(service: str, secrets: Path) -> None:
+    """Each named function handles the event's topic, or the day, and no handler of a service is left out."""
+    service_app = importlib.import_module(f"services.{service}.app").create(Settings(secrets_file=secrets))
+    named = {
+        (topic.name, handler)
+        for step in FLOW
+        if step.event is not DayWatermark
+        for topic in step.topics
+        for handler in step.handlers
+        if handler.startswith(f"services.{service}.")
+    }
+    registered = {
+        (topic, dotted_name(handler))
+        for subscription in service_app.subscriptions.values()
+        for topic, handler in subscription.handlers.items()
+    }
+    assert named == {(topic, handler) for topic, handler in registered if handler.startswith("services.")}
+    days = {dotted_name(each.on_day) for each in service_app.subscriptions.values() if each.on_day is not None}
+    [watermark] = [step for step in FLOW if step.event is DayWatermark]
+    assert {handler for handler in watermark.handlers if handler.startswith(f"services.{service}.")} == days
+    unhandled = [step.event.kind for step in consumed_by(service) if not any(service in name for name in step.handlers)]
+    assert set(unhandled) <= {event.kind for event in (DayBegan, TimePassed, CountyActivated)}
+
+
+def dotted_name(handler: Any) -> str:
+    """Return module and name of a handler; ``partial`` gives it its secrets, and a method belongs to its class."""
+    function = handler.func if isinstance(handler, partial) else handler
+    return f"{function.__module__}.{function.__qualname__}"
 
 
 @pytest.mark.parametrize("service", SERVICES)

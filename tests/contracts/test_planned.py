@@ -1,7 +1,9 @@
 """A planned item has a schema only: it is not provisioned, published or accepted before it is implemented."""
 
+import re
 import typing
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,9 +11,17 @@ from pydantic import BaseModel
 
 from contracts import flow, topics, vocabulary
 from contracts.event import KINDS, Event
-from contracts.flow import PLANNED, PLANNED_FIELDS, PLANNED_RULES, PLANNED_TOPICS, PLANNED_VALUES, PLANNED_VERBS
+from contracts.flow import (
+    PLANNED,
+    PLANNED_DUTIES,
+    PLANNED_FIELDS,
+    PLANNED_RULES,
+    PLANNED_TOPICS,
+    PLANNED_VALUES,
+    PLANNED_VERBS,
+)
 from contracts.schemas import files, kinds
-from contracts.vocabulary import FindingCode, Level, Verb, is_report_of_danger
+from contracts.vocabulary import DutyKind, FindingCode, Level, Verb, is_report_of_danger
 from tests.county import a_county
 
 
@@ -60,6 +70,15 @@ def test_no_planned_topic_is_provisioned_and_each_has_a_plan() -> None:
 
 def test_no_planned_verb_is_accepted_yet() -> None:
     assert not PLANNED_VERBS.keys() & {verb.value for verb in Verb}
+
+
+def test_a_kind_of_duty_is_planned_or_created_by_referral() -> None:
+    """``services/referral/cases`` is the only place where duties are created."""
+    cases = Path(__file__).parents[2] / "services" / "referral" / "cases"
+    code = "\n".join(file.read_text("utf-8") for file in cases.glob("*.py"))
+    created = {DutyKind[name] for name in re.findall(r"create_duty\(work, \w+, DutyKind\.(\w+),", code)}
+    assert created == set(DutyKind)
+    assert PLANNED_DUTIES.keys().isdisjoint(created)
 
 
 @pytest.mark.parametrize("path", PLANNED_FIELDS)

@@ -121,6 +121,20 @@ GUARDS = [
         "tests/deploy/embedded/test_containers.py::test_without_an_engine_the_container_suite_reports_one_sentence",
     ),
     Guard(
+        "deploy: a misspelt setting is refused",
+        "deploy/installation.py",
+        "        if name not in known:\n",
+        "        if not name:\n",
+        _REFUSALS + "test_a_misspelt_setting_is_refused_with_the_nearest_name",
+    ),
+    Guard(
+        "deploy: a misspelt setting is refused before anything starts",
+        "deploy/installation.py",
+        "        Installation.load(home).processes()\n",
+        "        Installation.load(home)\n",
+        _REFUSALS + "test_a_misspelt_setting_is_refused_with_the_nearest_name",
+    ),
+    Guard(
         "deploy: an invalid number of processes is refused",
         "deploy/installation.py",
         "if not said.isdecimal() or not least <= int(said) <= most:",

@@ -73,10 +73,17 @@ GUARDS = [
         _RECIPIENTS + "test_a_mandatory_report_makes_receiver_reporter_and_duty_unit_call_and_raises_an_alarm",
     ),
     Guard(
+        "notify: a new alarm channel has a consumer and a name in the event",
+        _NOTIFY + "alarms.py",
+        'ChannelName = Literal["command", "webhook"]',
+        'ChannelName = Literal["command", "webhook", "sms"]',
+        "tests/notify/test_alarms.py::test_each_channel_has_a_consumer_of_its_own",
+    ),
+    Guard(
         "notify: a missed duty is counted until it is made good",
         _NOTIFY + "plans.py",
-        '        is_open = event.change in ("created", "reminded", "missed")\n',
-        '        is_open = event.change in ("created", "reminded")\n',
+        '    is_open = event.change in ("created", "reminded", "missed")\n',
+        '    is_open = event.change in ("created", "reminded")\n',
         _DIGEST + "test_a_missed_duty_is_counted_as_late_until_it_is_made_good",
     ),
     Guard(

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -20,7 +20,7 @@ from contracts.notify import AlarmDelivered, AlarmRaised
 from runtime import InboundEvent, OutboundEvent, RetryLater
 from runtime.settings import Settings
 from services.notify import store
-from services.notify.alarms import AlarmChannel, AlarmSettings
+from services.notify.alarms import AlarmChannel, AlarmSettings, ChannelName
 from services.notify.app import create
 from tests.notify.conftest import Notify, notices
 from tests.notify.events import TODAY, an_id
@@ -231,7 +231,8 @@ async def test_a_failing_channel_is_retried_while_the_other_delivers(
 
 
 def test_each_channel_has_a_consumer_of_its_own() -> None:
-    assert {"command", "webhook"} <= set(create(Settings()).subscriptions)
+    assert set(get_args(ChannelName)) <= set(create(Settings()).subscriptions)
+    assert {*get_args(ChannelName), "none"} == set(get_args(AlarmDelivered.model_fields["channel"].annotation))
 
 
 async def test_an_alarm_that_fails_to_the_limit_is_reported_and_the_lead_unit_is_notified(

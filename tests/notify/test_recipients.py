@@ -393,12 +393,10 @@ async def test_a_notice_of_a_missed_duty_names_the_command_that_records_its_fulf
     emitted = await notify.consume(
         a_duty("missed"),
         a_duty("missed", duty=an_id("first"), duty_kind=DutyKind.FIRST_VISIT),
-        a_duty("missed", duty=an_id("meeting"), duty_kind=DutyKind.MEETING),
     )
     assert [notice.text for notice in notices(emitted)] == [
         "一名儿童的每月联系到期（11月30日）没有完成，请尽快补做，用 contact 记录。",
         "一名儿童的首次走访到期（11月30日）没有完成，请尽快补做，用 visit 记录。",
-        "一名儿童的年度推进会议到期（11月30日）没有完成，请尽快补做。",
     ]
 
 

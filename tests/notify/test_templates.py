@@ -14,6 +14,7 @@ from contracts.referral import ReferralChanged
 from contracts.vocabulary import DutyKind, FactName, Level, ReturnReason, Verb
 from services.notify import recipients
 from services.notify.domain import templates
+from services.notify.domain.digest import DUTY_ACTIONS
 from services.notify.domain.templates import CALL_FIRST, REFUSALS, TEMPLATES, InvalidValue, Value, placeholders, render
 from services.notify.unit_directory import UnitDirectory
 from tests.county import a_county
@@ -143,7 +144,7 @@ def with_hostile_text(event: Any, hostile: str, *, units: bool) -> Event:
 def test_every_code_of_the_vocabulary_has_a_label() -> None:
     assert set(templates.VERBS) == set(Verb)
     assert set(templates.REASONS) == set(ReturnReason)
-    assert set(templates.DUTIES) == set(DutyKind)
+    assert set(templates.DUTIES) == set(templates.RECORDED_BY) == set(DUTY_ACTIONS) == set(DutyKind)
 
 
 def test_every_refusal_of_a_service_has_its_reason_and_remedy() -> None:

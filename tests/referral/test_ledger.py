@@ -22,6 +22,7 @@ from contracts.vocabulary import Answer, DutyKind, FindingCode, LedgerReason, Le
 from services.referral import store
 from services.referral.domain import duties
 from services.referral.domain.duties import Duty, period_of
+from services.referral.domain.ledger import REASON_OF
 from tests.county import a_county
 from tests.referral.harness import (
     LEAD,
@@ -40,6 +41,34 @@ from tests.referral.harness import (
 
 HARDSHIP = a_gap(FindingCode.LASTING_HARDSHIP, "R20", Level.L3)
 DIRECTOR: dict[str, Any] = {"role": "child_director"}
+NO_REASON = {
+    FindingCode.INJURY_PRIVATE_PARTS,
+    FindingCode.SEXUAL_ABUSE_UNDER_14,
+    FindingCode.SUSPECTED_SEXUAL_ABUSE,
+    FindingCode.SUSPECTED_VIOLENCE,
+    FindingCode.ABNORMAL_DEATH_OR_DISABILITY,
+    FindingCode.UNKNOWN_ORIGIN_OR_TRAFFICKED,
+    FindingCode.OTHER_SERIOUS_HARM,
+    FindingCode.GUARDIAN_FAILS_DUTY,
+    FindingCode.GUARDIANSHIP_AT_RISK,
+    FindingCode.GUARDIANSHIP_TO_REVOKE,
+    FindingCode.DOMESTIC_VIOLENCE,
+    FindingCode.BULLYING_OR_HARASSMENT,
+    FindingCode.OUT_OF_SCHOOL,
+    FindingCode.NEVER_ENROLLED,
+    FindingCode.NOT_IN_KINDERGARTEN,
+    FindingCode.VACCINATION_GAP,
+    FindingCode.HEALTH_VISIT_MISSING,
+    FindingCode.UNINSURED,
+    FindingCode.HOUSING_DIFFICULTY,
+    FindingCode.NO_HUKOU,
+    FindingCode.CHILD_LABOUR,
+    FindingCode.FAMILY_EDUCATION_NEED,
+    FindingCode.LEGAL_HELP_NEED,
+    FindingCode.PARENT_SEEKS_WORK,
+    FindingCode.LEAVING_COUNTY,
+}
+"""Findings that give no reason for an entry by themselves."""
 
 
 def ledger_proposals(events: Iterable[object]) -> list[ProposalMade]:
@@ -82,6 +111,11 @@ async def test_each_of_the_six_reasons_is_proposed_to_the_township_on_discovery(
     [proposal] = ledger_proposals(await system.consume(system.finding(code)))
 
     assert (proposal.ledger_reasons, proposal.unit, proposal.topic_name) == ((reason,), RENLI, topic)
+
+
+def test_every_finding_is_a_reason_or_known_to_be_none() -> None:
+    assert REASON_OF.keys() | NO_REASON == set(FindingCode)
+    assert REASON_OF.keys().isdisjoint(NO_REASON)
 
 
 async def test_a_finding_that_is_not_a_reason_proposes_no_entry(system: ReferralHarness) -> None:

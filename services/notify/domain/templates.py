@@ -139,8 +139,6 @@ DUTIES: dict[DutyKind, str] = {
     DutyKind.CONTACT: "每月联系",
     DutyKind.VISIT: "季度走访",
     DutyKind.FIRST_VISIT: "首次走访",
-    DutyKind.SUBMISSION: "数据报送",
-    DutyKind.MEETING: "年度推进会议",
 }
 
 RECORDED_BY: dict[DutyKind, Verb] = {
@@ -339,8 +337,7 @@ def _duty(units: Units, value: Value) -> str:
 
 
 def _act(units: Units, value: Value) -> str:
-    verb = RECORDED_BY.get(DutyKind(_member(DutyKind, value, "duty")))
-    return "" if verb is None else f"，用 {verb.value} 记录"
+    return f"，用 {RECORDED_BY[DutyKind(_member(DutyKind, value, 'duty'))].value} 记录"
 
 
 def _fact(units: Units, value: Value) -> str:
