@@ -160,7 +160,7 @@ class ReviewResolved(Event):
     review: UUID
     child: UUID
     other: UUID
-    outcome: Literal["merged", "kept_apart", "split"]
+    outcome: Literal["merged", "cannot_link", "split"]
     unit: str
     role: str
     on: date

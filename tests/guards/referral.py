@@ -454,15 +454,15 @@ GUARDS = [
     Guard(
         "referral: a gap that closed within the day is not referred",
         _CASES + "proposals.py",
-        "if gap.shown and not gap.needs_confirming and gap.referral is None:",
+        "if gap.current and not gap.needs_confirming and gap.referral is None:",
         "if not gap.needs_confirming and gap.referral is None:",
         _FACTS + "test_a_gap_that_opened_and_closed_within_a_day_is_not_referred",
     ),
     Guard(
         "referral: a gap is referred once while its episode lasts",
         _CASES + "proposals.py",
-        "if gap.shown and not gap.needs_confirming and gap.referral is None:",
-        "if gap.shown and not gap.needs_confirming:",
+        "if gap.current and not gap.needs_confirming and gap.referral is None:",
+        "if gap.current and not gap.needs_confirming:",
         _FACTS + "test_a_gap_is_referred_once_in_an_episode",
     ),
     Guard(
