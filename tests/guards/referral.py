@@ -395,6 +395,14 @@ GUARDS = [
         "test_the_ordinary_log_in_gets_the_same_refusal_as_for_an_unknown_referral",
     ),
     Guard(
+        "referral: a proposal of a restricted route is restricted",
+        "services/referral/cases/proposals.py",
+        "restricted=routing.is_restricted(work.county, gap.route),",
+        "restricted=False,",
+        "tests/restricted/test_restricted_referrals.py::"
+        "test_every_ordinary_topic_is_the_same_with_and_without_a_restricted_derived_finding",
+    ),
+    Guard(
         "referral: the ordinary log-in finds no restricted proposal",
         "services/referral/actions.py",
         "return None if proposal is not None and proposal.restricted",
