@@ -232,6 +232,3 @@ class Disclosed(Event):
     @property
     def tombstone(self) -> bool:
         return self.jwe is None
-
-
-"""The type of each fact's value: an ISO date, a whole number, a code, or true / false."""
