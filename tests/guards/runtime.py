@@ -246,7 +246,7 @@ GUARDS = [
         _CURSOR_CHECK + "test_a_changed_partition_has_a_cursor_problem",
     ),
     Guard(
-        # The lane sees the jump too, when a record comes; this one needs none to come.
+        # The partition detects the gap too, with the next record; this check needs no record.
         "runtime: lost records are detected before the next record",
         "runtime/consume/cursor_check.py",
         "if first_offset > next_offset and not compacted:",
