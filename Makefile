@@ -24,10 +24,10 @@ jars: setup ## 下载 Kafka fetch Kafka's jars into .hutong/ (the first start do
 demo: jars ## 演示一个县，人员均为虚构 run one invented county, from workbook to agency queue
 	@$(PY) -m demo
 
-test: jars ## run the whole test suite
+test: jars ## 运行全部测试 run the whole test suite
 	@$(PYTEST)
 
-check: setup ## check lint, format, types, import rules, published schemas and links in the documents
+check: setup ## 检查代码、类型、导入规则、数据格式和文档链接 check lint, format, types, import rules, published schemas and links in the documents
 	@.venv/bin/ruff check $(CODE)
 	@.venv/bin/ruff format --check $(CODE)
 	@.venv/bin/mypy $(CODE)
@@ -35,7 +35,7 @@ check: setup ## check lint, format, types, import rules, published schemas and l
 	@$(PY) -m contracts.schemas --check
 	@$(PY) -m scripts.check_docs
 
-format: setup ## format the code
+format: setup ## 统一代码格式 format the code
 	@.venv/bin/ruff check --fix $(CODE)
 	@.venv/bin/ruff format $(CODE)
 
@@ -45,19 +45,19 @@ up: jars ## 启动（COUNTY=县数据文件夹）start an installation in the ba
 down: setup ## 停止，数据保留 stop what `make up` started; its data is kept
 	@$(PY) -m deploy.embedded down
 
-bench: setup ## run the benchmarks and print throughput relative to a baseline
+bench: setup ## 性能测试 run the benchmarks and print throughput relative to a baseline
 	@$(PY) -m benchmarks
 
-guards: setup ## remove each guard in turn and check that its test fails
+guards: setup ## 逐一去掉每项防护，查对应测试是否失败 remove each guard in turn and check that its test fails
 	@$(PY) -m tests.guards
 
-test-containers: setup ## run the test suite on containers (needs a Docker Engine)
+test-containers: setup ## 在容器上运行全部测试 run the test suite on containers (needs a Docker Engine)
 	@HUTONG_TEST_STACK=containers $(PYTEST)
 
-schemas: setup ## generate the published schemas from the contracts
+schemas: setup ## 生成对外公布的数据格式 generate the published schemas from the contracts
 	@$(PY) -m contracts.schemas
 
-lock: setup ## resolve the dependencies (packages and jars); review the difference before committing it
+lock: setup ## 重新锁定依赖版本 resolve the dependencies (packages and jars); review the difference before committing it
 	@for part in requirements-bootstrap.in:requirements-bootstrap.lock pyproject.toml:requirements.lock; do \
 		extras=; [ "$${part%%:*}" = pyproject.toml ] && extras=--all-extras; \
 		.venv/bin/uv pip compile "$${part%%:*}" $$extras --universal --python-version 3.11 --generate-hashes --quiet \

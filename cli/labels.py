@@ -47,7 +47,7 @@ TRANSITIONS: Mapping[Transition, str] = {
     Transition.CLOSED: "办结",
     Transition.WITHDRAWN: "撤回",
     Transition.REOPENED: "重启",
-    Transition.HANDED_OVER: "档案合并，转介随之转到新的儿童编号（期限不变）",
+    Transition.REASSIGNED: "档案合并，转介随之转到新的儿童编号（期限不变）",
 }
 
 RESULTS: Mapping[Result, str] = {
@@ -175,7 +175,7 @@ CODES: Mapping[str, str] = {
     "same_phone": "电话相同",
     "two_valid_numbers": "有两个不同的有效证件号",
     "merged": "是同一名儿童，已合并",
-    "kept_apart": "不是同一名儿童",
+    "cannot_link": "不是同一名儿童",
     "split": "拆开",
     "merge": "由人合并",
     "matched": "证件信息相符",

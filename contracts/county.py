@@ -94,7 +94,7 @@ class Unit(CountyModel):
     """The JWK (JSON text) with which disclosures of ordinary referrals are encrypted."""
     restricted_public_key: str | None = None
     """The JWK (JSON text) with which disclosures of restricted referrals are encrypted, for other people."""
-    reports_at_once: bool = True
+    mandatory_reporter: bool = True
     """Whether its people have the statutory duty to report, so that their reports are sent without confirmation."""
 
     @property

@@ -160,7 +160,7 @@ class ReviewResolved(Event):
     review: UUID
     child: UUID
     other: UUID
-    outcome: Literal["merged", "kept_apart", "split"]
+    outcome: Literal["merged", "cannot_link", "split"]
     unit: str
     role: str
     on: date
@@ -232,6 +232,3 @@ class Disclosed(Event):
     @property
     def tombstone(self) -> bool:
         return self.jwe is None
-
-
-"""The type of each fact's value: an ISO date, a whole number, a code, or true / false."""

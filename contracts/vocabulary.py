@@ -96,7 +96,7 @@ class Transition(StrEnum):
     CLOSED = "closed"
     WITHDRAWN = "withdrawn"
     REOPENED = "reopened"
-    HANDED_OVER = "handed_over"  # the child's file was merged into another's, or split from it
+    REASSIGNED = "reassigned"  # the child's file was merged into another's, or split from it
 
 
 class ApplicationState(StrEnum):

@@ -126,7 +126,7 @@ async def print_files(console: Console, demo: DemoRun, outcome: Outcome) -> None
         f"{counts.get('candidate', 0)} candidates (nothing proves who they are), {counts.get('absorbed', 0)} merged. "
         f"{several} children still have more than one file. "
         f"Asked of a person: {sum(questions.values())} times whether two files are one child; "
-        f"{questions.get('merged', 0)} merged, {questions.get('kept_apart', 0)} kept apart, "
+        f"{questions.get('merged', 0)} merged, {questions.get('cannot_link', 0)} kept as two children, "
         f"{questions.get('open', 0)} open. {contradictions} contradictions between departments were reported."
     )
 

@@ -163,7 +163,7 @@ class CountyStaff:
             case "proposal.referral" | "proposal.ledger" if unit.deciding_role:
                 unit.act("confirm", unit.deciding_role, about, proposal=about, restricted=restricted)
                 self.confirmed += 1
-            case "question.match":
+            case "review.match":
                 same = self._is_same_child(about)
                 if same is not None:
                     unit.act("confirm" if same else "decline", unit.deciding_role, about, proposal=about)

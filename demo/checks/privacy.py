@@ -10,11 +10,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from stdnum.cn.ric import calc_check_digit
+
 _DIGITS = re.compile(r"\d{11,}[Xx]?")
 _NUMBER = re.compile(r"(?<![0-9A-Za-z])\d{17}[\dXx](?![0-9A-Za-z])")
 _PHONE = re.compile(r"(?<![0-9A-Za-z.])1[3-9]\d{9}(?![0-9A-Za-z.])")
 _ESCAPED = re.compile(r"\\u([0-9a-fA-F]{4})")
-_WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 _OPEN_TOPICS = ("department.", "action.")
 """Topics that the units' staff write; they may hold identities and are kept for days only."""
 
@@ -124,5 +125,4 @@ def _is_number(number: str) -> bool:
     year, month, day = int(number[6:10]), int(number[10:12]), int(number[12:14])
     if not (1900 <= year <= 2100 and 1 <= month <= 12 and 1 <= day <= 31):
         return False
-    total = sum(weight * int(digit) for weight, digit in zip(_WEIGHTS, number[:17], strict=True))
-    return "10X98765432"[total % 11] == number[17].upper()
+    return calc_check_digit(number) == number[17].upper()

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 
+from stdnum.cn.ric import calc_check_digit
+
 SURNAMES = "测演例拟仿虚试样"
 FIRST = "梓浩欣雨诗俊思佳子宇若可嘉语博文晨奕芷沐"
 SECOND = "涵轩怡宇萱琪杰妍诺辰彤泽睿瑶霖桐"
@@ -26,8 +28,6 @@ HOMOPHONES = {
 }
 """Characters that clerks take for one another because they sound alike."""
 
-WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
-CHECKS = "10X98765432"
 FIRST_ORDER = 980
 """Order numbers of ID numbers are taken from here to 999: odd for boys, even for girls."""
 
@@ -82,8 +82,7 @@ class NumberAllocator:
 
 def with_check(first_17: str) -> str:
     """Return the 18-digit number with its check digit (ISO 7064 MOD 11-2)."""
-    total = sum(weight * int(digit) for weight, digit in zip(WEIGHTS, first_17, strict=True))
-    return first_17 + CHECKS[total % 11]
+    return first_17 + calc_check_digit(f"{first_17}0")
 
 
 def valid(number: str) -> bool:

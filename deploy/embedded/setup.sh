@@ -40,11 +40,11 @@ explain() {
     give_up "$1"
 }
 
-# An environment of another path or another Python is made anew; one that is only out of date is brought up to date.
+# An environment of another path or another Python is created again; one that is only out of date is updated.
 if [ -e "$venv" ]; then
     made_for=$(sed -n 's/^hutong-root = //p' "$venv/pyvenv.cfg" 2>/dev/null || true)
     if [ "$made_for" != "$root" ] || ! "$venv/bin/python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
-        say "Making .venv anew."
+        say "Creating .venv again."
         rm -rf "$venv"
     fi
 fi

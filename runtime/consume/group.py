@@ -24,6 +24,8 @@ from runtime.subscription import Subscription
 
 LONG_POLL_MS = 250
 """Poll timeout, and the longest that the broker waits for a record, while there is something to do."""
+WORKER_WAIT_SECONDS = 0.25
+"""The longest that a poll waits for the workers."""
 REST_POLL_MS = 3000
 """The same at rest. A record ends the wait immediately, but a partition that is reassigned waits for its end."""
 REST_AFTER_SECONDS = 5.0
@@ -99,6 +101,7 @@ class ConsumerGroup:
         child's snapshot is emitted once instead of once per record.
         """
         settings = self.context.settings
+        await self._await_workers()
         places = [KafkaPartition(*place) for place in self.ready if not self._worker(place).full]
         if self.ready and not places:
             await self._wait_for_room()
@@ -126,6 +129,22 @@ class ConsumerGroup:
                 polled.setdefault(place, []).extend(raws)
                 many += len(raws)
         return tuple(chain.from_iterable(polled.values()))
+
+    async def _await_workers(self) -> None:
+        """Wait for what was polled to be applied, but not for a worker that retries or takes long.
+
+        Without this each poll would return a few records: many small transactions, which delay urgent consumers. A
+        consumer that lingers also leaves them as much time as it has used, unless a whole file is coming.
+        """
+        began = time.monotonic()
+        tasks = {worker.task: worker for worker in self._workers.values() if worker.task and not worker.is_slow}
+        if not tasks:
+            return
+        _, late = await asyncio.wait(tasks, timeout=WORKER_WAIT_SECONDS)
+        for task in late:
+            tasks[task].is_slow = True
+        if self.subscription.linger_seconds and not self._bulk and not self.leaving:
+            await asyncio.sleep(time.monotonic() - began)
 
     async def _wait_for_room(self) -> None:
         """Wait until a worker can take more records, at most for the poll timeout."""

@@ -52,12 +52,19 @@ class Worker:
         self._bulk = False
         """True if the last poll of this partition was a bulk poll."""
         self._flushes = False
+        self.is_slow = False
+        """True once a poll has waited for its present task in vain: the next polls do not wait for it."""
         self._task: asyncio.Task[None] | None = None
 
     @property
     def working(self) -> bool:
         """True while a batch is being applied or retried, or waits for a slot."""
         return self._task is not None and not self._task.done()
+
+    @property
+    def task(self) -> asyncio.Task[None] | None:
+        """The task that applies what is queued; None if there is nothing to apply."""
+        return self._task if self.working else None
 
     @property
     def full(self) -> bool:
@@ -114,6 +121,7 @@ class Worker:
 
     def _start(self) -> None:
         if not self.working:
+            self.is_slow = False
             self._task = asyncio.create_task(self._run())
 
     async def _run(self) -> None:

@@ -5,7 +5,7 @@ from datetime import date, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
-from runtime import Tx
+from runtime import Tx, columns
 from services.intake.domain.submission import TOPIC_RETENTION_DAYS, Submission
 
 _COLUMNS = (
@@ -251,8 +251,8 @@ async def save_records(tx: Tx, changed: Mapping[UUID, tuple[str | None, StoredRe
 async def save_seen_rows(tx: Tx, rows: Mapping[SeenKey, SeenRow]) -> None:
     """Store which rows an import attempt has met."""
     if rows:
-        columns = zip(*((*key, number, content) for key, (number, content) in rows.items()), strict=True)
-        await tx.execute(SAVE_SEEN_ROWS, *map(list, columns))
+        values = ((*key, number, content) for key, (number, content) in rows.items())
+        await tx.execute(SAVE_SEEN_ROWS, *columns(values))
 
 
 async def delete_disappeared(tx: Tx, unit: str, dataset: str, attempt: UUID) -> list[tuple[UUID, str | None]]:

@@ -61,7 +61,7 @@ def plan_notifications(event: Event, directory: UnitDirectory, partition: int) -
             return NotificationPlan(False, event.on, event.review, event.child, obligations=[done])
         case FactConflictFound():
             units = dict.fromkeys(event.units)
-            notices = [NoticeDraft(unit, "question.facts", {"fact": event.name}) for unit in units]
+            notices = [NoticeDraft(unit, "review.facts", {"fact": event.name}) for unit in units]
             return NotificationPlan(False, event.on, None, event.child, notices)
         case ReferralActionRefused() | RegistryActionRefused():
             refused = NoticeDraft(event.unit, "action.refused", {"verb": event.verb, "refusal": event.code})
@@ -154,7 +154,7 @@ def _plan_duty(event: DutyChanged, partition: int) -> NotificationPlan:
 
 def _plan_review(event: ReviewRequested, partition: int) -> NotificationPlan:
     obligation = _obligation("review", event.review, 1, event.unit, event.child, partition, "review")
-    notice = NoticeDraft(event.unit, "question.match")
+    notice = NoticeDraft(event.unit, "review.match")
     return NotificationPlan(False, event.on, event.review, event.child, [notice], obligations=[obligation])
 
 

@@ -163,7 +163,7 @@ def _notices(event: ReferralChanged, directory: UnitDirectory) -> Iterator[Notic
         case Transition.PHONE_REPORTED:
             if why(event) == "not_reached":
                 yield NoticeDraft(event.actor_unit or sender, "referral.call_again", call=True)
-        case Transition.STARTED | Transition.REPORTER_INFORMED | Transition.HANDED_OVER:
+        case Transition.STARTED | Transition.REPORTER_INFORMED | Transition.REASSIGNED:
             return
 
 

@@ -6,7 +6,7 @@ from datetime import date, datetime
 from uuid import UUID
 
 from contracts.notify import AlarmDelivered, AlarmRaised, Notice
-from runtime import Record, Tx
+from runtime import Record, Tx, columns
 from services.notify.domain.digest import DUTY_RANK, Counts
 
 
@@ -72,8 +72,7 @@ async def add_entries(tx: Tx, entries: Sequence[InboxEntry]) -> set[UUID]:
         for entry in entries
         for notice in (entry.notice,)
     ]  # fmt: skip
-    columns = [list(column) for column in zip(*rows, strict=True)]
-    return {row["notice"] for row in await tx.fetch(ADD_ENTRIES, *columns)}
+    return {row["notice"] for row in await tx.fetch(ADD_ENTRIES, *columns(rows))}
 
 
 INBOX = """
@@ -110,8 +109,8 @@ SAVE_OBLIGATIONS = """
 async def save_obligations(tx: Tx, obligations: Sequence[Obligation]) -> None:
     """Save obligations; the higher rank wins. Each (kind, id) may occur once (``newest``)."""
     if obligations:
-        columns = [[getattr(row, field.name) for row in obligations] for field in fields(Obligation)]
-        await tx.execute(SAVE_OBLIGATIONS, *columns)
+        values = [[getattr(row, field.name) for row in obligations] for field in fields(Obligation)]
+        await tx.execute(SAVE_OBLIGATIONS, *values)
 
 
 def newest(obligations: Sequence[Obligation]) -> list[Obligation]:
@@ -262,8 +261,7 @@ async def add_alarms(tx: Tx, alarms: Sequence[AlarmEntry]) -> set[UUID]:
         for entry in alarms
         for alarm in (entry.alarm,)
     ]
-    columns = [list(column) for column in zip(*rows, strict=True)]
-    return {row["alarm"] for row in await tx.fetch(ADD_ALARMS, *columns)}
+    return {row["alarm"] for row in await tx.fetch(ADD_ALARMS, *columns(rows))}
 
 
 DELIVERED = "SELECT alarm FROM alarm_delivery WHERE alarm = ANY($1::uuid[]) AND channel = $2"

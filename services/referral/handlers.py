@@ -145,7 +145,7 @@ def _apply_assessment(work: UnitOfWork, inbound: InboundEvent[Event], assessment
     has_grounds = bool(case.gaps) or before.person_grounds
     work.record_child(replace(child, pending=before.pending or (population_changed and has_grounds)))
     for gap in _changed_gaps(work, inbound, assessment):
-        confirm = gap.shown and gap.needs_confirming
+        confirm = gap.current and gap.needs_confirming
         work.record_gap(propose_gap(work, case, gap, at) if confirm else withdraw_proposal(work, gap, on))
         if gap.pending and not case.child.pending:
             work.record_child(replace(case.child, pending=True))

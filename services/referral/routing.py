@@ -145,4 +145,4 @@ def units_to_inform(county: County, route: str, township: str | None) -> tuple[s
 def may_send_directly(county: County, unit: str, place: str | None) -> bool:
     """Return whether a unit's people have the duty to report and so send referrals directly. Unknown units do."""
     settings = (county.unit(place) if place is not None else None) or county.unit(unit)
-    return settings is None or settings.reports_at_once
+    return settings is None or settings.mandatory_reporter

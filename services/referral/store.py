@@ -152,7 +152,7 @@ SAVE_GAPS = """
     INSERT INTO service_gap SELECT * FROM jsonb_populate_recordset(NULL::service_gap, $1)
     ON CONFLICT (child, route, code) DO UPDATE SET
         level = excluded.level, item = excluded.item, needs_confirming = excluded.needs_confirming,
-        shown = excluded.shown, episode_over = excluded.episode_over, pending = excluded.pending,
+        current = excluded.current, episode_over = excluded.episode_over, pending = excluded.pending,
         episode = excluded.episode, correlation = excluded.correlation, proposals = excluded.proposals,
         proposal = excluded.proposal, decided_level = excluded.decided_level, referral = excluded.referral
 """

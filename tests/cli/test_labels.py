@@ -176,7 +176,7 @@ def test_a_whole_case_history_shows_no_raw_code() -> None:
                 "registry.ReviewRequested.v1", on="2026-11-02", other=other, question=review,
                 evidence=["same_name", "same_phone"], conflicts=["two_valid_numbers"],
             ),
-            record("registry.ReviewResolved.v1", on="2026-11-03", unit="341722-mzj", outcome="kept_apart"),
+            record("registry.ReviewResolved.v1", on="2026-11-03", unit="341722-mzj", outcome="cannot_link"),
             record("registry.FactConflictFound.v1", on="2026-11-03", name="school_status", units=["341722-jtj"]),
             record("registry.ActionRefused.v1", on="2026-11-03", unit="341722-jtj", verb="merge", code="same_file"),
         ],

@@ -29,6 +29,7 @@ OFFICIAL: dict[str, str] = {
     r"漏掉": "逾期未做",
     r"去掉坏格": "部分收下（剔除有误单元格）",
     r"不成事件": "无法识别的消息",
+    r"(?:已|未|没有)受理|受理单位": "已收到、未收（系统的回执），签收（转介），承办单位",
     r"另一双眼睛|有名有姓|像一个团队": "须用专人账号、须写明由谁决定、各部门协同",
 }
 """Pattern of a wrong word -> the official word."""
@@ -37,8 +38,20 @@ NOT_SHOWN = {"services/intake/domain/cells.py"}
 """Modules with the departments' own words, which are accepted in cells and never shown."""
 QUOTED_KEYS = {"phrase", "names"}
 """Keys of county data that hold quotations, or the headings of the departments' own workbooks."""
-PYTHON = ("cli", "contracts", "county", "deploy", "services", "workbooks")
-DOCUMENTS = ("docs/departments.md", "docs/glossary.md", "docs/operations.md")
+PYTHON = ("cli", "contracts", "county", "demo", "deploy", "examples", "services", "workbooks")
+DOCUMENTS = (
+    "README.md",
+    "README.zh-CN.md",
+    "CHANGELOG.md",
+    "docs/departments.md",
+    "docs/glossary.md",
+    "docs/operations.md",
+    *sorted(
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "examples").iterdir()
+        if path.suffix in {".csv", ".md", ".yaml"}
+    ),
+)
 COUNTY_DATA = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob("deploy/counties/*/*.yaml"))
 MODULES = sorted(
     name
@@ -99,7 +112,16 @@ def test_no_guide_uses_another_word(name: str) -> None:
 
 @pytest.mark.parametrize(
     "planted",
-    ["这件事项已销号", "打开披露内容", "受限事项", "无人照管", "没有监护人", "孤儿或事实无人抚养", "该来源不再报送"],
+    [
+        "这件事项已销号",
+        "情况已受理",
+        "打开披露内容",
+        "受限事项",
+        "无人照管",
+        "没有监护人",
+        "孤儿或事实无人抚养",
+        "该来源不再报送",
+    ],
 )
 def test_a_planted_word_is_found_wherever_it_is_read(planted: str) -> None:
     assert wrong_words(planted)

@@ -73,12 +73,12 @@ def test_no_event_flows_backwards() -> None:
     """No service consumes events of a later one; the registry only seals what referral sends."""
     order = {name: position for position, name in enumerate(SERVICES)}
     backwards = {
-        (speaker, listener)
+        (producer, consumer)
         for step in FLOW
         if step.event is not DayWatermark
-        for speaker in step.producers
-        for listener in step.consumers
-        if speaker in order and listener in order and order[listener] < order[speaker]
+        for producer in step.producers
+        for consumer in step.consumers
+        if producer in order and consumer in order and order[consumer] < order[producer]
     }
     assert backwards <= {("referral", "registry"), ("notify", "notify")}
 

@@ -98,8 +98,8 @@ def test_a_county_has_the_topics_of_its_units() -> None:
     county = a_county()
     names = {topic.name for topic in provisioned_topics((unit.id, unit.families) for unit in county.units)}
     assert {"department.341722-jtj.v1", "referral.queue.341722-gaj.restricted.v1", "clock.v1"} <= names
-    assert "department.341722-czj.v1" not in names, "财政局 hands over no data"
-    assert not [name for name in names if "341722-cdc" in name], "a smaller place speaks through its parent"
+    assert "department.341722-czj.v1" not in names, "财政局 submits no data"
+    assert not [name for name in names if "341722-cdc" in name], "a smaller place uses the topics of its parent"
     assert not [name for name in names if "{" in name]
 
 

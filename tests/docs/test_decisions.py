@@ -3,8 +3,11 @@
 import re
 from datetime import date
 from pathlib import Path
+from typing import get_args
 
 import pytest
+
+from contracts.flow import Stage
 
 FOLDER = Path(__file__).parents[2] / "docs" / "decisions"
 PAGES = sorted(FOLDER.glob("[0-9]*.md"))
@@ -27,6 +30,12 @@ def test_a_decision_has_the_form_of_the_template(page: Path) -> None:
     assert STATUS.fullmatch(status)
     assert date.fromisoformat(day).isoformat() == day
     assert re.findall(r"^## (.+)$", page.read_text("utf-8"), re.MULTILINE) == SECTIONS
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_a_decision_names_only_planned_stages(page: Path) -> None:
+    named = re.findall(r'stage\s+"([^"]*)"', page.read_text("utf-8"))
+    assert set(named) <= set(get_args(Stage))
 
 
 def test_decisions_are_numbered_without_gaps() -> None:

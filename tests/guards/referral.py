@@ -395,6 +395,14 @@ GUARDS = [
         "test_the_ordinary_log_in_gets_the_same_refusal_as_for_an_unknown_referral",
     ),
     Guard(
+        "referral: a proposal of a restricted route is restricted",
+        "services/referral/cases/gaps.py",
+        "restricted=routing.is_restricted(work.county, gap.route),",
+        "restricted=False,",
+        "tests/restricted/test_restricted_referrals.py::"
+        "test_every_ordinary_topic_is_the_same_with_and_without_a_restricted_derived_finding",
+    ),
+    Guard(
         "referral: the ordinary log-in finds no restricted proposal",
         "services/referral/actions.py",
         "return None if proposal is not None and proposal.restricted",
@@ -461,15 +469,15 @@ GUARDS = [
     Guard(
         "referral: a gap that closed within the day is not referred",
         _CASES + "gaps.py",
-        "if gap.shown and not gap.needs_confirming and gap.referral is None:",
+        "if gap.current and not gap.needs_confirming and gap.referral is None:",
         "if not gap.needs_confirming and gap.referral is None:",
         _FACTS + "test_a_gap_that_opened_and_closed_within_a_day_is_not_referred",
     ),
     Guard(
         "referral: a gap is referred once while its episode lasts",
         _CASES + "gaps.py",
-        "if gap.shown and not gap.needs_confirming and gap.referral is None:",
-        "if gap.shown and not gap.needs_confirming:",
+        "if gap.current and not gap.needs_confirming and gap.referral is None:",
+        "if gap.current and not gap.needs_confirming:",
         _FACTS + "test_a_gap_is_referred_once_in_an_episode",
     ),
     Guard(

@@ -275,7 +275,7 @@ GUARDS = [
     Guard(
         "registry: a review is resolved once",
         _DOMAIN + "child_files.py",
-        '            self._add_outcome(n, ActionRefusal(under_review.child, "already_settled"))\n'
+        '            self._add_outcome(n, ActionRefusal(under_review.child, "already_resolved"))\n'
         "            return None\n",
         "            pass\n",
         _PERSONS + "test_a_review_is_resolved_once",

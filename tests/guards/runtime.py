@@ -246,7 +246,7 @@ GUARDS = [
         _CURSOR_CHECK + "test_a_changed_partition_has_a_cursor_problem",
     ),
     Guard(
-        # The lane sees the jump too, when a record comes; this one needs none to come.
+        # The partition detects the gap too, with the next record; this check needs no record.
         "runtime: lost records are detected before the next record",
         "runtime/consume/cursor_check.py",
         "if first_offset > next_offset and not compacted:",
@@ -823,6 +823,20 @@ GUARDS = [
         "            self.consumers[name].dispatch(records)\n",
         "            self.consumers[name].dispatch(records)\n            await self.consumers[name].drain()\n",
         _WORKER + "test_a_unit_whose_message_is_retried_does_not_delay_other_units",
+    ),
+    Guard(
+        "runtime: a poll waits until what was polled is applied",
+        "runtime/consume/group.py",
+        "        await self._await_workers()\n",
+        "",
+        _WORKER + "test_a_poll_waits_until_what_was_polled_is_applied",
+    ),
+    Guard(
+        "runtime: polls wait only once for a worker that takes long",
+        "runtime/consume/group.py",
+        "            tasks[task].is_slow = True\n",
+        "            pass\n",
+        _WORKER + "test_polls_wait_only_once_for_a_worker_that_takes_long",
     ),
     Guard(
         "runtime: a revocation waits for the transaction in flight",

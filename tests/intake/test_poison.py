@@ -26,11 +26,16 @@ from tests.runtime.harness import ModelSystem, Process, eventually, servers_of
 
 pytestmark = pytest.mark.timeout(600)
 DATABASE = "intake_poison"
-WRITABLE = (topics.DEPARTMENT.name_for(SCHOOL), topics.ACTION.name_for(SCHOOL))
-"""The topics that a unit may write."""
+WRITABLE = (
+    topics.DEPARTMENT.name_for(SCHOOL),
+    topics.ACTION.name_for(SCHOOL),
+    topics.RESTRICTED_ACTION.name_for(SCHOOL),
+)
+"""The topics that a unit may write, from its two log-ins."""
 KINDS = {
     WRITABLE[0]: ("department.Begin.v1", "department.Row.v1", "department.End.v1"),
     WRITABLE[1]: ("action.Action.v1",),
+    WRITABLE[2]: ("action.Action.v1",),
 }
 Headers = list[tuple[str, bytes | None]]
 Message = tuple[str, bytes | None, bytes | None, Headers]
@@ -169,7 +174,11 @@ async def intake(stack: LocalStack, tmp_path_factory: pytest.TempPathFactory) ->
 def create_topics(system: ModelSystem) -> None:
     """Create the topics of the two units and those of intake's events."""
     existing = system.admin.list_topics(timeout=10).topics
-    single = [*WRITABLE, topics.ACTION.name_for(RENLI), *(topics.RECEIPT.name_for(unit) for unit in (SCHOOL, RENLI))]
+    receipts = [
+        *(topics.RECEIPT.name_for(unit) for unit in (SCHOOL, RENLI)),
+        topics.RESTRICTED_RECEIPT.name_for(SCHOOL),
+    ]
+    single = [*WRITABLE, topics.ACTION.name_for(RENLI), *receipts]
     shared = [topics.INTAKE_RECORD.name, topics.INTAKE_ACTION.name]
     partitions_by_topic = [(name, 1) for name in single] + [(name, system.partitions) for name in shared]
     new = [NewTopic(name, partitions, 1) for name, partitions in partitions_by_topic if name not in existing]

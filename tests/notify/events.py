@@ -172,7 +172,7 @@ def a_review_resolution(**changes: Any) -> ReviewResolved:
         "review": an_id("question"),
         "child": CHILD,
         "other": an_id("other child"),
-        "outcome": "kept_apart",
+        "outcome": "cannot_link",
         "unit": "341722-mzj",
         "role": "county_civil_affairs",
         "on": TODAY,

@@ -197,7 +197,9 @@ OUTCOMES = {
         select child, subject, route, level, findings, ledger_reasons, grounds
         from proposal where state in ('open', 'escalated') order by child, subject, route, grounds
     """,
-    "facts": "select child, route, code, shown, referral is null as sent from service_gap order by child, route, code",
+    "facts": """
+        select child, route, code, current, referral is null as sent from service_gap order by child, route, code
+    """,
 }
 """What people have to do, and why."""
 

@@ -26,7 +26,7 @@ async def test_an_open_referral_follows_its_file_and_its_queue_entry_changes(sys
 
     [moved] = only(events, ReferralChanged)
     [entry] = only(events, QueueEntry)
-    assert (moved.transition, moved.child, moved.referral) == (Transition.HANDED_OVER, NEW, sent.referral)
+    assert (moved.transition, moved.child, moved.referral) == (Transition.REASSIGNED, NEW, sent.referral)
     assert moved.state is ReferralState.SENT
     assert (entry.child, entry.assigned) == (NEW, True)
     row = await system.session.fetchrow("select child, partition from referral")

@@ -151,7 +151,7 @@ async def test_the_same_finding_consumed_twice_counts_once(system: ReferralHarne
     await system.finish(only(events, ReferralChanged)[0].referral, SCHOOLS, SCHOOLS)
     assert await system.consume(system.finding(FindingCode.OUT_OF_SCHOOL, **same_id)) == []
 
-    system.county = a_county_where(SCHOOLS, reports_at_once=False)
+    system.county = a_county_where(SCHOOLS, mandatory_reporter=False)
     suggested = system.finding(child=a_child(2))
     same_id = {"finding": suggested.event.finding}  # type: ignore[attr-defined]
     assert only(await system.consume(suggested), ProposalMade)
@@ -255,7 +255,7 @@ async def test_every_finding_code_has_a_route_in_the_demo_county(system: Referra
 async def test_a_finding_by_people_without_a_duty_to_report_is_proposed_to_the_township(
     system: ReferralHarness,
 ) -> None:
-    system.county = a_county_where(SCHOOLS, reports_at_once=False)
+    system.county = a_county_where(SCHOOLS, mandatory_reporter=False)
     events = await system.consume(system.finding(FindingCode.BEHAVIOUR_CONCERN))
     [proposal, _] = only(events, ProposalMade)
 
@@ -272,7 +272,7 @@ async def test_a_finding_by_people_without_a_duty_to_report_is_proposed_to_the_t
 
 async def test_l0_never_waits_for_a_confirmation(system: ReferralHarness) -> None:
     """It is sent immediately for every reporter (立即, policy 4.4, rule 5)."""
-    system.county = a_county_where(SCHOOLS, reports_at_once=False)
+    system.county = a_county_where(SCHOOLS, mandatory_reporter=False)
     [moved] = await system.report(FindingCode.SUSPECTED_VIOLENCE)
 
     assert moved.state is ReferralState.SENT

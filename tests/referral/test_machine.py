@@ -108,11 +108,11 @@ def make_transition(referral: Referral, transition: Transition) -> tuple[Applied
             return machine.withdraw(referral, SENDER, NOW, reason_given=True)
         case Transition.REOPENED:
             return machine.reopen(referral, RULES, SENDER, NOW)
-        case Transition.HANDED_OVER:
+        case Transition.REASSIGNED:
             return machine.reassign(referral, a_child(2), NOW)[1]
 
 
-TIMERS = {Transition.ESCALATED, Transition.HANDED_OVER}
+TIMERS = {Transition.ESCALATED, Transition.REASSIGNED}
 """Transitions that no action requests: where they are illegal, they are left out and not refused."""
 JOINS = {
     (ReferralState.RESULT_REPORTED, Transition.SENT),
@@ -170,11 +170,11 @@ def test_a_finding_reopens_a_referral_with_a_result_with_new_deadlines(state: Re
 
 POLICY = {
     ReferralState.DRAFT: "sent",
-    ReferralState.SENT: "sent accepted returned escalated phone_reported withdrawn handed_over",
-    ReferralState.ACCEPTED: "sent started escalated phone_reported withdrawn handed_over",
-    ReferralState.IN_PROGRESS: "sent extended result_reported escalated phone_reported withdrawn handed_over",
-    ReferralState.RETURNED: "sent rerouted escalated phone_reported withdrawn handed_over",
-    ReferralState.RESULT_REPORTED: "reporter_informed closed reopened escalated phone_reported withdrawn handed_over",
+    ReferralState.SENT: "sent accepted returned escalated phone_reported withdrawn reassigned",
+    ReferralState.ACCEPTED: "sent started escalated phone_reported withdrawn reassigned",
+    ReferralState.IN_PROGRESS: "sent extended result_reported escalated phone_reported withdrawn reassigned",
+    ReferralState.RETURNED: "sent rerouted escalated phone_reported withdrawn reassigned",
+    ReferralState.RESULT_REPORTED: "reporter_informed closed reopened escalated phone_reported withdrawn reassigned",
     ReferralState.CLOSED: "reopened",
     ReferralState.WITHDRAWN: "",
 }

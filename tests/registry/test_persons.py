@@ -437,7 +437,7 @@ async def test_a_declined_review_is_not_requested_again_for_the_same_evidence(re
     later = await registry.rows(*(with_another_phone(row) for row in (ONE, OTHER)))
 
     [resolution] = only(emitted, ReviewResolved)
-    assert resolution.outcome == "kept_apart"
+    assert resolution.outcome == "cannot_link"
     assert only(later, ReviewRequested) == []
     assert await registry.child_of(ONE) == one
     assert await registry.child_of(OTHER) == other
@@ -460,7 +460,7 @@ async def test_new_evidence_is_reviewed_and_does_not_overrule_a_person(registry:
 async def test_a_review_is_resolved_once(registry: Registry) -> None:
     _, _, review = await two_files(registry)
     await registry.act(an_action(Verb.DECLINE, proposal=review.review))
-    assert refusal(await registry.act(an_action(Verb.CONFIRM, proposal=review.review))) == "already_settled"
+    assert refusal(await registry.act(an_action(Verb.CONFIRM, proposal=review.review))) == "already_resolved"
 
 
 async def test_a_review_is_resolved_by_the_unit_that_decides(registry: Registry) -> None:

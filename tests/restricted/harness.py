@@ -51,7 +51,7 @@ class PublishedRecord:
 
 @dataclass(slots=True)
 class ServicesHarness:
-    """The services of one county. Eligibility is left out, since it consumes no action and no referral."""
+    """The services of one county. Eligibility is left out: a test publishes its assessments itself."""
 
     sessions: Mapping[str, Any]
     county: County
@@ -74,6 +74,7 @@ class ServicesHarness:
                 ("registry", partial(registry.on_actions, vault=vault)),
                 ("referral", referral.on_actions),
             ),
+            "eligibility.child.v1": (("referral", referral.on_assessed),),
             "registry.finding.v1": (("referral", referral.on_findings),),
             "registry.review.v1": (("notify", notify.on_review),),
             "referral.case.v1": cases,

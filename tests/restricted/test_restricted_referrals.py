@@ -11,10 +11,13 @@ import pytest
 from joserfc import jwe
 from joserfc.errors import JoseError
 
+from contracts.eligibility import ChildAssessed, DerivedFinding, Verdict
+from contracts.vocabulary import Answer, FindingCode, Level
+from tests.county import a_county
 from tests.registry.harness import an_id, record_read
 from tests.registry.people import a_row, police
 from tests.restricted.conftest import KEYS
-from tests.restricted.harness import PublishedRecord, ServicesHarness, ce_id
+from tests.restricted.harness import MONDAY, PublishedRecord, ServicesHarness, ce_id
 
 POLICE, SCHOOLS, TOWNSHIP, LEAD = "341722-gaj", "341722-jtj", "341722-renli", "341722-mzj"
 Begin = Callable[[], AbstractAsyncContextManager[ServicesHarness]]
@@ -33,6 +36,13 @@ ROUTES = {
     "R11": ("bullying_or_harassment", POLICE),
     "R14": ("mental_distress", "341722-wjw"),
     "R15": ("mental_danger", "341722-wjw"),
+}
+# The restricted routes that eligibility derives findings for, each with a finding and the unit that receives it.
+DERIVED = {
+    "R4": ("unattended", LEAD),
+    "R5": ("no_guardian", LEAD),
+    "R14": ("mental_distress", "341722-wjw"),
+    "R34": ("guardianship_at_risk", LEAD),
 }
 ROLES = {
     POLICE: "police_officer",
@@ -173,6 +183,86 @@ async def test_every_ordinary_topic_is_the_same_with_and_without_a_restricted_re
         for family in ("action", "receipt", "referral.queue", "disclosure", "notify.inbox")
     }
     assert with_referral == without_referral
+
+
+def test_every_restricted_route_with_a_finding_has_a_case() -> None:
+    county = a_county()
+    restricted = {route.id for route in county.routes if route.restricted and route.findings}
+    assert restricted == ROUTES.keys() | DERIVED.keys()
+
+
+def an_assessment(child: str, *derived: DerivedFinding) -> ChildAssessed:
+    """Return an assessment of a migrant child of the township with the findings that its facts show."""
+    return ChildAssessed(
+        child=UUID(child),
+        child_version=1,
+        assessment=1,
+        on=MONDAY,
+        state="on_file",
+        residence_division="341722100",
+        township="341722100",
+        migrant=Verdict(subject="migrant", answer=Answer.YES),
+        statistical=Verdict(subject="statistical", answer=Answer.YES),
+        items=(),
+        derived=derived,
+        until=None,
+        ruleset="test",
+        catalogue="test",
+    )
+
+
+async def run_derived_case(
+    system: ServicesHarness, derived: DerivedFinding | None, guessed: str | None, *, decides: bool
+) -> str:
+    """Run some days of one child's case, with a restricted finding that its facts show if ``derived`` is given.
+
+    Returns:
+        The id of the restricted proposal, which the township's ordinary log-in tries to decide in either case.
+    """
+    await system.consume(record_read(a_row()), "intake.record.v1", an_id("record"))
+    [child] = {each["child"] for each in system.read("registry.child.v1")}
+    decision: dict[str, Any] = {"role": ROLES[TOWNSHIP], "child": child}
+    await system.act(TOWNSHIP, "ordinary", **decision, verb="report", township="341722100", findings=["no_hukou"])
+    out_of_school = DerivedFinding(
+        code=FindingCode.OUT_OF_SCHOOL, route="R12", level=Level.L1, item="B-4(1)", confirm_first=True
+    )
+    findings = (out_of_school,) if derived is None else (out_of_school, derived)
+    await system.consume(an_assessment(child, *findings), "eligibility.child.v1", an_id("assessment"))
+    target = guessed
+    if derived is not None:
+        [target] = {
+            each["proposal"] for each in system.read("referral.restricted.v1") if each.get("subject") == "referral"
+        }
+    assert target is not None
+    for verb in ("confirm", "decline"):
+        await system.act(TOWNSHIP, f"p-{verb}", **decision, verb=verb, proposal=target)
+    if derived is not None and decides:
+        await system.act(TOWNSHIP, "r-confirm", restricted=True, **decision, verb="confirm", proposal=target)
+    for _ in range(3):
+        await system.complete_day()
+    return target
+
+
+@pytest.mark.parametrize("decides", [True, False])
+@pytest.mark.parametrize("route", DERIVED)
+async def test_every_ordinary_topic_is_the_same_with_and_without_a_restricted_derived_finding(
+    route: str, decides: bool, begin: Begin
+) -> None:
+    code, unit = DERIVED[route]
+    derived = DerivedFinding(code=FindingCode(code), route=route, level=Level.L1, item=None, confirm_first=True)
+    async with begin() as system:
+        target = await run_derived_case(system, derived, None, decides=decides)
+        with_finding = ordinary(system)
+        queue = [each["route"] for each in system.read(f"referral.queue.{unit}.restricted.v1")]
+        inbox = [each["subject"] for each in system.read(f"notify.inbox.{TOWNSHIP}.restricted.v1")]
+    async with begin() as system:
+        await run_derived_case(system, None, target, decides=decides)
+        without_finding = ordinary(system)
+
+    assert set(queue) == ({route} if decides else set())
+    assert target in inbox
+    assert {f"notify.inbox.{TOWNSHIP}.v1", f"receipt.{TOWNSHIP}.v1"} <= with_finding.keys()
+    assert with_finding == without_finding
 
 
 async def test_a_restricted_referral_is_accepted_processed_and_closed_from_the_restricted_log_in_alone(

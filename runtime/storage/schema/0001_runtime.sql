@@ -3,9 +3,9 @@
 
 -- migrate: apply
 CREATE TABLE incarnation (
-    only_one boolean PRIMARY KEY DEFAULT true CHECK (only_one),
+    singleton boolean PRIMARY KEY DEFAULT true CHECK (singleton),
     id uuid NOT NULL DEFAULT gen_random_uuid(),
-    born timestamptz NOT NULL DEFAULT now()
+    created_at timestamptz NOT NULL DEFAULT now()
 );
 COMMENT ON TABLE incarnation IS 'Which database this is: part of the source of every event, so that a restored or new database is another source.';
 INSERT INTO incarnation DEFAULT VALUES;
@@ -158,7 +158,7 @@ CREATE TABLE county (
 COMMENT ON TABLE county IS 'The versions of the county''s data that have been activated.';
 
 CREATE TABLE county_clock (
-    only_one boolean PRIMARY KEY DEFAULT true CHECK (only_one),
+    singleton boolean PRIMARY KEY DEFAULT true CHECK (singleton),
     now timestamptz
 );
 COMMENT ON TABLE county_clock IS 'The last time that the county''s clock has published.';

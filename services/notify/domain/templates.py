@@ -98,10 +98,8 @@ TEMPLATES: dict[str, Template] = {
     ),
     "ledger.closed": Template("一名儿童已移出重点关爱服务对象信息台账，不用再联系和走访。"),
     "duty.missed": Template("一名儿童的{duty}到期（{due}）没有完成，请尽快补做{act}。", "urgent"),
-    "question.match": Template(
-        "有两份档案可能是同一名儿童，请核对：是同一人的用 confirm 合并，不是的用 decline 分开。"
-    ),
-    "question.facts": Template("您单位与其他单位报送的{fact}不一致，请核对，有误的请更正后重新报送。"),
+    "review.match": Template("有两份档案可能是同一名儿童，请核对：是同一人的用 confirm 合并，不是的用 decline 分开。"),
+    "review.facts": Template("您单位与其他单位报送的{fact}不一致，请核对，有误的请更正后重新报送。"),
     "action.refused": Template("您单位的一次操作（{verb}）没有办成：{refusal}。{remedy}。", "urgent"),
     "digest.daily": Template("{due}待办：{counts}{soonest}。明细见{queue}和本收件箱。", "digest"),
     "digest.monthly": Template("{due}服务类待办汇总：{counts}。请到{queue}集中办理。", "digest"),
@@ -219,7 +217,7 @@ REFUSALS: dict[str, tuple[str, str]] = {
     "not_on_ledger": ("这名儿童不在台账上", "请先纳入台账，或核对编号"),
     "visit_missing": ("移出台账前须有一次入户走访", "请先走访并记录，再申请移出"),
     "asked_already": ("已经申请过移出台账", "请等待审定，不用重复提交"),
-    "already_settled": ("这个核对问题已有人答复", "不用重复提交"),
+    "already_resolved": ("这个核对问题已有人答复", "不用重复提交"),
     "same_file": ("两个编号是同一份档案", "请核对编号"),
     "absorbed_elsewhere": ("这份档案已并入另一份档案", "请用合并后的档案编号"),
 }

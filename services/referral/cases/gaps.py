@@ -54,11 +54,11 @@ def withdraw_proposal(work: UnitOfWork, gap: ServiceGap, on: date) -> ServiceGap
 
 def process_gap(work: UnitOfWork, case: ChildCase, gap: ServiceGap, at: datetime) -> None:
     """Complete the day for a gap: refer it if it is still shown, withdraw its referral if it is not."""
-    if gap.shown and not gap.needs_confirming and gap.referral is None:
+    if gap.current and not gap.needs_confirming and gap.referral is None:
         current = case.open_referral_on(gap.route, gap.code)
         covered = current is not None and (current.level <= gap.level or current.state not in referrals.UNFINISHED)
         gap = replace(gap, referral=current.id if current and covered else _refer_gap(work, case, gap, at))
-    if not gap.shown and gap.referral is not None and case.child.absorbed_by is None:
+    if not gap.current and gap.referral is not None and case.child.absorbed_by is None:
         sent = case.referrals.get(gap.referral)
         if sent is not None:
             work.apply(referrals.no_longer_shown(sent, at), county_day(at))

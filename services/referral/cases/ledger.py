@@ -66,8 +66,8 @@ def review_entry_proposals(work: UnitOfWork, case: ChildCase, at: datetime) -> N
     The result is the same whether a finding arrived before or after the assessment that lets the child enter.
     """
     child = case.child
-    shown = [gap for _, gap in sorted(case.gaps.items()) if gap.shown]
-    present = {gap.ground for gap in shown}
+    current = [gap for _, gap in sorted(case.gaps.items()) if gap.current]
+    present = {gap.ground for gap in current}
     for proposal in case.undecided_proposals():
         if proposal.subject != "ledger":
             continue
@@ -77,8 +77,8 @@ def review_entry_proposals(work: UnitOfWork, case: ChildCase, at: datetime) -> N
             work.end_proposal(replace(proposal, state="no_longer_shown"), county_day(at))
     if child.absorbed_by is not None:
         return
-    grounds = [(gap.ground, gap.code) for gap in shown] + case.reported_grounds()
-    correlation = shown[0].correlation if shown else content_id(child.id, "ledger")
+    grounds = [(gap.ground, gap.code) for gap in current] + case.reported_grounds()
+    correlation = current[0].correlation if current else content_id(child.id, "ledger")
     propose_entry(work, case, grounds, at, correlation, child.township)
 
 

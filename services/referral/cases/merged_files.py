@@ -96,7 +96,9 @@ def _reassign_gap(work: UnitOfWork, gap: ServiceGap, target: ChildCase) -> None:
     if gap.key not in target.gaps or target.gaps[gap.key].episode_over:
         episode = 1 if gap.key not in target.gaps else target.gaps[gap.key].episode + 1
         work.record_gap(
-            replace(gap, child=target.child.id, shown=False, pending=True, episode=episode, proposals=0, proposal=None)
+            replace(
+                gap, child=target.child.id, current=False, pending=True, episode=episode, proposals=0, proposal=None
+            )
         )
         work.record_child(replace(target.child, pending=True))
 

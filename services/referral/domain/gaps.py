@@ -1,8 +1,8 @@
 """Service gaps: what the facts show of one child, episode by episode.
 
-An episode lasts from the day on which a finding is shown until a day is completed on which it is not. A finding that is
-shown again within the day belongs to the same episode: what a person has declined stays declined, and what was referred
-is not referred twice.
+An episode lasts from the day on which a finding is current until a day is completed on which it is not. A finding that
+is current again within the day belongs to the same episode: what a person has declined stays declined, and what was
+referred is not referred twice.
 """
 
 from collections.abc import Iterable, Mapping
@@ -34,7 +34,7 @@ class ShownFinding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceGap:
-    """A finding derived from one child's facts: as last shown, and what was done about it."""
+    """A finding derived from one child's facts: as last assessed, and what was done about it."""
 
     child: UUID
     route: str
@@ -42,9 +42,10 @@ class ServiceGap:
     level: Level
     item: str | None
     needs_confirming: bool
-    shown: bool
+    current: bool
+    """The last assessment contains the finding."""
     episode_over: bool
-    """The episode has ended: a day was completed on which the finding was not shown."""
+    """The episode has ended: a day was completed on which the finding was not current."""
     pending: bool
     """The next completed day must process it."""
     episode: int
@@ -69,40 +70,40 @@ class ServiceGap:
     @property
     def needs_proposal(self) -> bool:
         """Whether to propose it to a person: for the first time, or because it has become more urgent."""
-        if not (self.shown and self.needs_confirming) or self.proposal is not None:
+        if not (self.current and self.needs_confirming) or self.proposal is not None:
             return False
         return self.decided_level is None or self.level < self.decided_level
 
 
 def compare(
-    child: UUID, previous: Mapping[Key, ServiceGap], shown: Iterable[ShownFinding], correlation: UUID
+    child: UUID, previous: Mapping[Key, ServiceGap], findings: Iterable[ShownFinding], correlation: UUID
 ) -> tuple[ServiceGap, ...]:
-    """Return the gaps that change when an assessment shows these findings, in order of route and code."""
-    current: dict[Key, ShownFinding] = {}
-    for finding in shown:
+    """Return the gaps that change when an assessment contains these findings, in order of route and code."""
+    by_key: dict[Key, ShownFinding] = {}
+    for finding in findings:
         key = (finding.route, finding.code)
-        if key not in current or finding.level < current[key].level:
-            current[key] = finding
+        if key not in by_key or finding.level < by_key[key].level:
+            by_key[key] = finding
     changed = []
-    for key in sorted(previous.keys() | current.keys()):
+    for key in sorted(previous.keys() | by_key.keys()):
         before = previous.get(key)
-        if key in current and before is not None and _is_unchanged(before, current[key]):
+        if key in by_key and before is not None and _is_unchanged(before, by_key[key]):
             continue
-        after = _appeared(child, before, current[key], correlation) if key in current else _vanished(before)
+        after = _appeared(child, before, by_key[key], correlation) if key in by_key else _vanished(before)
         if after is not None:
             changed.append(after)
     return tuple(changed)
 
 
 def _is_unchanged(gap: ServiceGap, finding: ShownFinding) -> bool:
-    """Return whether the finding is shown exactly as before."""
+    """Return whether the finding is current exactly as before."""
     before = (gap.level, gap.item, gap.needs_confirming)
-    return gap.shown and before == (finding.level, finding.item, finding.needs_confirming)
+    return gap.current and before == (finding.level, finding.item, finding.needs_confirming)
 
 
 def processed(gap: ServiceGap) -> ServiceGap:
     """Return the gap after a completed day has processed it."""
-    return replace(gap, pending=False, episode_over=not gap.shown)
+    return replace(gap, pending=False, episode_over=not gap.current)
 
 
 def _appeared(child: UUID, before: ServiceGap | None, finding: ShownFinding, correlation: UUID) -> ServiceGap:
@@ -114,7 +115,7 @@ def _appeared(child: UUID, before: ServiceGap | None, finding: ShownFinding, cor
             level=finding.level,
             item=finding.item,
             needs_confirming=finding.needs_confirming,
-            shown=True,
+            current=True,
             episode_over=False,
             pending=True,
             episode=1 if before is None else before.episode + 1,
@@ -126,12 +127,12 @@ def _appeared(child: UUID, before: ServiceGap | None, finding: ShownFinding, cor
         level=finding.level,
         item=finding.item,
         needs_confirming=finding.needs_confirming,
-        shown=True,
-        pending=before.pending or not before.shown or eased,
+        current=True,
+        pending=before.pending or not before.current or eased,
     )
 
 
 def _vanished(before: ServiceGap | None) -> ServiceGap | None:
-    if before is None or not before.shown:
+    if before is None or not before.current:
         return None
-    return replace(before, shown=False, pending=True)
+    return replace(before, current=False, pending=True)

@@ -40,14 +40,14 @@ TRANSITIONS: dict[tuple[ReferralState, Transition], ReferralState] = {
     (SENT, Transition.ESCALATED): SENT,
     (SENT, Transition.PHONE_REPORTED): SENT,
     (SENT, Transition.WITHDRAWN): WITHDRAWN,
-    (SENT, Transition.HANDED_OVER): SENT,
+    (SENT, Transition.REASSIGNED): SENT,
     # accepted, not started
     (ACCEPTED, Transition.SENT): ACCEPTED,
     (ACCEPTED, Transition.STARTED): IN_PROGRESS,
     (ACCEPTED, Transition.ESCALATED): ACCEPTED,
     (ACCEPTED, Transition.PHONE_REPORTED): ACCEPTED,
     (ACCEPTED, Transition.WITHDRAWN): WITHDRAWN,
-    (ACCEPTED, Transition.HANDED_OVER): ACCEPTED,
+    (ACCEPTED, Transition.REASSIGNED): ACCEPTED,
     # in progress
     (IN_PROGRESS, Transition.SENT): IN_PROGRESS,
     (IN_PROGRESS, Transition.EXTENDED): IN_PROGRESS,
@@ -55,14 +55,14 @@ TRANSITIONS: dict[tuple[ReferralState, Transition], ReferralState] = {
     (IN_PROGRESS, Transition.ESCALATED): IN_PROGRESS,
     (IN_PROGRESS, Transition.PHONE_REPORTED): IN_PROGRESS,
     (IN_PROGRESS, Transition.WITHDRAWN): WITHDRAWN,
-    (IN_PROGRESS, Transition.HANDED_OVER): IN_PROGRESS,
+    (IN_PROGRESS, Transition.REASSIGNED): IN_PROGRESS,
     # returned to its sender
     (RETURNED, Transition.SENT): SENT,
     (RETURNED, Transition.REROUTED): SENT,
     (RETURNED, Transition.ESCALATED): RETURNED,
     (RETURNED, Transition.PHONE_REPORTED): RETURNED,
     (RETURNED, Transition.WITHDRAWN): WITHDRAWN,
-    (RETURNED, Transition.HANDED_OVER): RETURNED,
+    (RETURNED, Transition.REASSIGNED): RETURNED,
     # waiting for the sender's check
     (RESULT_REPORTED, Transition.REPORTER_INFORMED): RESULT_REPORTED,
     (RESULT_REPORTED, Transition.CLOSED): CLOSED,
@@ -70,7 +70,7 @@ TRANSITIONS: dict[tuple[ReferralState, Transition], ReferralState] = {
     (RESULT_REPORTED, Transition.ESCALATED): RESULT_REPORTED,
     (RESULT_REPORTED, Transition.PHONE_REPORTED): RESULT_REPORTED,
     (RESULT_REPORTED, Transition.WITHDRAWN): WITHDRAWN,
-    (RESULT_REPORTED, Transition.HANDED_OVER): RESULT_REPORTED,
+    (RESULT_REPORTED, Transition.REASSIGNED): RESULT_REPORTED,
     # ended, but it may be reopened
     (CLOSED, Transition.REOPENED): SENT,
 }
@@ -520,8 +520,8 @@ def reassign(referral: Referral, child: UUID, at: datetime) -> tuple[Referral, T
     after = replace(referral, child=child, owners=owners)
     if not referral.open:
         return after, ()
-    after = _advance(after, Transition.HANDED_OVER)
-    return after, (AppliedTransition(referral=after, transition=Transition.HANDED_OVER, actor=CLOCK, at=at),)
+    after = _advance(after, Transition.REASSIGNED)
+    return after, (AppliedTransition(referral=after, transition=Transition.REASSIGNED, actor=CLOCK, at=at),)
 
 
 def running_deadlines(referral: Referral) -> Iterator[tuple[Overdue, datetime]]:

@@ -146,7 +146,7 @@ CREATE TABLE service_gap (
     level text NOT NULL CHECK (level IN ('L0', 'L1', 'L2', 'L3')),
     item text,
     needs_confirming boolean NOT NULL,
-    shown boolean NOT NULL,
+    current boolean NOT NULL,
     episode_over boolean NOT NULL,
     pending boolean NOT NULL,
     episode integer NOT NULL,
@@ -159,8 +159,8 @@ CREATE TABLE service_gap (
 );
 COMMENT ON TABLE service_gap IS 'Findings derived from a child''s facts, and what was done about them.';
 COMMENT ON COLUMN service_gap.needs_confirming IS 'A person must confirm it before it is referred.';
-COMMENT ON COLUMN service_gap.shown IS 'The last assessment shows it.';
-COMMENT ON COLUMN service_gap.episode_over IS 'A day was completed on which it was not shown.';
+COMMENT ON COLUMN service_gap.current IS 'The last assessment contains it.';
+COMMENT ON COLUMN service_gap.episode_over IS 'A day was completed on which it was not current.';
 COMMENT ON COLUMN service_gap.pending IS 'The next completed day must process it.';
 COMMENT ON COLUMN service_gap.episode IS 'Counts its episodes.';
 COMMENT ON COLUMN service_gap.proposals IS 'Number of proposals made in this episode.';

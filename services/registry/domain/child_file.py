@@ -92,7 +92,7 @@ class Review:
     other: UUID
     evidence: tuple[str, ...]
     conflicts: tuple[str, ...]
-    state: Literal["open", "merged", "kept_apart", "split"]
+    state: Literal["open", "merged", "cannot_link", "split"]
     requested_for: tuple[UUID, UUID]
     """The two files it was requested for; ``child`` and ``other`` are their current files."""
 
@@ -143,7 +143,7 @@ class ReviewClosed:
     review: UUID
     child: UUID
     other: UUID
-    outcome: Literal["merged", "kept_apart", "split"]
+    outcome: Literal["merged", "cannot_link", "split"]
     by: Person | None
     """None: matching resolved it, because the same valid ID number appeared on both sides."""
 

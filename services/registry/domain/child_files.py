@@ -259,7 +259,7 @@ class ChildFiles:
         first, second = ends
         self._cannot_link_files(n, first.child, second.child)
         for open_review in self._open_reviews_between(first.child, second.child):
-            self._resolve_review(n, open_review, "kept_apart", by)
+            self._resolve_review(n, open_review, "cannot_link", by)
         self._resolve_stale(n)
 
     def split(self, n: int, child: UUID, records: Collection[UUID], other: UUID | None, by: Person) -> None:
@@ -633,7 +633,7 @@ class ChildFiles:
         self._add_outcome(n, ReviewOpened(review))
 
     def _resolve_review(
-        self, n: int, review: Review, outcome: Literal["merged", "kept_apart", "split"], by: Person | None
+        self, n: int, review: Review, outcome: Literal["merged", "cannot_link", "split"], by: Person | None
     ) -> None:
         evidence = review.evidence
         if outcome != "merged":
@@ -701,7 +701,7 @@ class ChildFiles:
     def _files_under_review(self, n: int, review: UUID) -> tuple[ChildFile, ChildFile] | None:
         under_review = self.reviews[review]
         if under_review.state != "open":
-            self._add_outcome(n, ActionRefusal(under_review.child, "already_settled"))
+            self._add_outcome(n, ActionRefusal(under_review.child, "already_resolved"))
             return None
         one, other = self._current_or_refuse(n, under_review.child), self._current_or_refuse(n, under_review.other)
         if one is None or other is None:

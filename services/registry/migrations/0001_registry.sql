@@ -97,7 +97,7 @@ CREATE TABLE review (
     requested_for uuid[] NOT NULL,
     evidence text[] NOT NULL,
     conflicts text[] NOT NULL,
-    state text NOT NULL CHECK (state IN ('open', 'merged', 'kept_apart', 'split')),
+    state text NOT NULL CHECK (state IN ('open', 'merged', 'cannot_link', 'split')),
     unit text NOT NULL,
     requested_on date NOT NULL,
     resolved_on date,

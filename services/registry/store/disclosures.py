@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from runtime import Record, Tx
+from runtime import Record, Tx, columns
 from services.registry.store.arrays import text_array
 
 LOCK_DISCLOSURES = """
@@ -88,47 +88,41 @@ async def lock_open_disclosures(tx: Tx, children: Collection[UUID]) -> list[Disc
 async def save_disclosures(tx: Tx, rows: Sequence[tuple[Disclosure, int]]) -> None:
     """Store disclosures, each with the partition of its child."""
     if rows:
-        columns = zip(
-            *(
-                (
-                    disclosure.referral,
-                    disclosure.child,
-                    partition,
-                    disclosure.finding,
-                    disclosure.version,
-                    disclosure.unit,
-                    disclosure.restricted,
-                    disclosure.route,
-                    text_array(disclosure.whitelist),
-                    disclosure.digest,
-                    text_array(disclosure.withdrawn_from),
-                )
-                for disclosure, partition in rows
-            ),
-            strict=True,
+        values = (
+            (
+                disclosure.referral,
+                disclosure.child,
+                partition,
+                disclosure.finding,
+                disclosure.version,
+                disclosure.unit,
+                disclosure.restricted,
+                disclosure.route,
+                text_array(disclosure.whitelist),
+                disclosure.digest,
+                text_array(disclosure.withdrawn_from),
+            )
+            for disclosure, partition in rows
         )
-        await tx.execute(SAVE_DISCLOSURES, *(list(column) for column in columns))
+        await tx.execute(SAVE_DISCLOSURES, *columns(values))
 
 
 async def log_disclosures(tx: Tx, rows: Sequence[tuple[UUID, Disclosure, Sequence[str], datetime]]) -> None:
     """Add rows of (event, disclosure, names of the fields, time) to the log."""
     if rows:
-        columns = zip(
-            *(
-                (
-                    event,
-                    disclosure.child,
-                    disclosure.referral,
-                    disclosure.unit,
-                    disclosure.route,
-                    text_array(fields),
-                    at,
-                )
-                for event, disclosure, fields, at in rows
-            ),
-            strict=True,
+        values = (
+            (
+                event,
+                disclosure.child,
+                disclosure.referral,
+                disclosure.unit,
+                disclosure.route,
+                text_array(fields),
+                at,
+            )
+            for event, disclosure, fields, at in rows
         )
-        await tx.execute(LOG_DISCLOSURES, *(list(column) for column in columns))
+        await tx.execute(LOG_DISCLOSURES, *columns(values))
 
 
 async def withdrawn_disclosures(tx: Tx, partition: int, after: UUID, limit: int) -> list[Disclosure]:

@@ -8,7 +8,7 @@ from uuid import UUID
 import orjson
 
 from contracts.vocabulary import FactName
-from runtime import Record, Tx, run_in_thread
+from runtime import Record, Tx, columns, run_in_thread
 from services.registry.domain.child_file import ChildFile
 from services.registry.domain.fact_resolution import FactVersion, Source
 from services.registry.store.arrays import text_array
@@ -110,8 +110,8 @@ async def insert_files(tx: Tx, files: Sequence[FileToSave]) -> bool:
     """Store new files. Return False if another transaction has meanwhile stored one of them, or taken its number."""
     if not files:
         return True
-    columns = [*await run_in_thread(len(files), _columns, files), *_numbers(files)]
-    return await tx.execute(INSERT_FILES, *columns) == f"INSERT 0 {len(files)}"
+    values = [*await run_in_thread(len(files), _columns, files), *_numbers(files)]
+    return await tx.execute(INSERT_FILES, *values) == f"INSERT 0 {len(files)}"
 
 
 async def update_files(tx: Tx, files: Sequence[FileToSave]) -> None:
@@ -147,7 +147,7 @@ def _columns(files: Sequence[FileToSave]) -> list[list[object]]:
         )
         for row in files
     ]
-    return [list(column) for column in zip(*rows, strict=True)]
+    return columns(rows)
 
 
 def _numbers(files: Sequence[FileToSave]) -> list[list[str]]:

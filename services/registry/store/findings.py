@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from uuid import UUID
 
-from runtime import Tx
+from runtime import Tx, columns
 from services.registry.domain.child_file import FindingAssignment
 from services.registry.store.records import EncryptedIdentity
 
@@ -64,7 +64,7 @@ async def finding_assignments_of(tx: Tx, children: Collection[UUID]) -> dict[UUI
 async def move_findings(tx: Tx, rows: Sequence[tuple[UUID, UUID, bytes | None]]) -> None:
     """Store rows of (finding, child, identity under that child's key)."""
     if rows:
-        await tx.execute(MOVE_FINDINGS, *(list(column) for column in zip(*rows, strict=True)))
+        await tx.execute(MOVE_FINDINGS, *columns(rows))
 
 
 async def store_findings(tx: Tx, rows: Sequence[tuple[UUID, bytes | None, bytes | None]]) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from uuid import UUID
 
-from runtime import Record, Tx, run_in_thread
+from runtime import Record, Tx, columns, run_in_thread
 from services.registry.domain.child_file import RecordAssignment
 from services.registry.domain.matching import NOTHING, Evidence, Hash
 
@@ -158,7 +158,7 @@ async def update_records(tx: Tx, rows: Sequence[RecordToSave]) -> None:
 async def touch_records(tx: Tx, rows: Sequence[tuple[UUID, datetime, date]]) -> None:
     """Update (record, read at, valid on) of records whose content did not change."""
     if rows:
-        await tx.execute(TOUCH_RECORDS, *(list(column) for column in zip(*rows, strict=True)))
+        await tx.execute(TOUCH_RECORDS, *columns(rows))
 
 
 async def move_records(tx: Tx, rows: Sequence[tuple[UUID, RecordAssignment, bool, bytes | None]]) -> None:
@@ -178,28 +178,22 @@ async def move_records(tx: Tx, rows: Sequence[tuple[UUID, RecordAssignment, bool
 
 
 def _record_columns(rows: Sequence[RecordToSave]) -> list[list[object]]:
-    return [
-        list(column)
-        for column in zip(
-            *(
-                (
-                    row.record,
-                    row.assignment.child,
-                    row.assignment.finding,
-                    row.assignment.evidence.must_link,
-                    row.assignment.evidence.birth_date,
-                    row.assignment.recorded_at,
-                    row.valid_on,
-                    row.department,
-                    row.assignment.content,
-                    pack_evidence(row.assignment.evidence),
-                    row.identity,
-                )
-                for row in rows
-            ),
-            strict=True,
+    return columns(
+        (
+            row.record,
+            row.assignment.child,
+            row.assignment.finding,
+            row.assignment.evidence.must_link,
+            row.assignment.evidence.birth_date,
+            row.assignment.recorded_at,
+            row.valid_on,
+            row.department,
+            row.assignment.content,
+            pack_evidence(row.assignment.evidence),
+            row.identity,
         )
-    ]
+        for row in rows
+    )
 
 
 def _assignment_of(row: Record) -> RecordAssignment:

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 from uuid import UUID
 
-from runtime import Record, Tx
+from runtime import Record, Tx, columns
 from services.registry.domain.child_file import Review
 from services.registry.domain.matching import CannotLink
 from services.registry.store.arrays import text_array
@@ -110,7 +110,7 @@ async def save_resolutions(tx: Tx, answers: Mapping[UUID, tuple[date, str, str]]
     """Store for each review (day, unit, role) of its resolution."""
     if answers:
         rows = ((review, *answer) for review, answer in answers.items())
-        await tx.execute(SAVE_RESOLUTION, *(list(column) for column in zip(*rows, strict=True)))
+        await tx.execute(SAVE_RESOLUTION, *columns(rows))
 
 
 async def save_reassignments(tx: Tx, rows: Sequence[tuple[object, ...]]) -> None:

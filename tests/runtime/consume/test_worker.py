@@ -14,7 +14,7 @@ from aiokafka.record import default_records
 from aiokafka.record.memory_records import MemoryRecords
 
 from runtime import Batch, OutboundEvent, RetryLater, Service, Tx, kafka
-from runtime.consume import cursors, undecodable
+from runtime.consume import cursors, group, undecodable
 from runtime.consume.assignment import RebalanceListener
 from runtime.consume.group import ConsumerGroup
 from runtime.consume.worker import WAITING_BATCHES, WAITING_BYTES, Worker
@@ -236,9 +236,9 @@ async def test_a_partition_with_a_full_queue_is_not_polled(system: ModelSystem, 
 
     replace_handlers(consumer, {PARTITION[0]: on_put})
     consumer.largest_batch = 2
-    consumer.dispatch(puts(system, PARTITION, range(2 * WAITING_BATCHES)))
-    large = puts(system, OTHER_PARTITION, [0])
-    large[0].value += b" " * WAITING_BYTES
+    consumer.dispatch(puts(system, PARTITION, range(2 * (WAITING_BATCHES + 1))))
+    large = puts(system, OTHER_PARTITION, range(3))
+    large[2].value += b" " * WAITING_BYTES
     await consumer.poll(Kafka())
     consumer.dispatch(large)
     await consumer.poll(Kafka())
@@ -246,6 +246,59 @@ async def test_a_partition_with_a_full_queue_is_not_polled(system: ModelSystem, 
     await consumer.drain()
     await consumer.poll(Kafka())
     assert polled == [{OTHER_PARTITION}, {PARTITION, OTHER_PARTITION}], "nothing is polled while every queue is full"
+
+
+class Polled:
+    """A Kafka without records that counts its polls."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    async def getmany(self, *_: Any, timeout_ms: int, max_records: int) -> dict[Any, Any]:
+        self.count += 1
+        return {}
+
+
+async def test_a_poll_waits_until_what_was_polled_is_applied(
+    system: ModelSystem, consumer: ConsumerGroup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Records gather meanwhile, and the next transaction takes them together."""
+    monkeypatch.setattr(group, "WORKER_WAIT_SECONDS", 3600.0)
+    kafka, started, released = Polled(), asyncio.Event(), asyncio.Event()
+
+    async def on_put(batch: Batch[Any], tx: Tx) -> list[OutboundEvent]:
+        started.set()
+        await released.wait()
+        return await model.on_put(batch, tx)
+
+    replace_handlers(consumer, {PARTITION[0]: on_put})
+    consumer.dispatch(puts(system, PARTITION, [0]))
+    poll = asyncio.create_task(consumer.poll(kafka))
+    await asyncio.wait_for(started.wait(), 20)
+    count = kafka.count
+    released.set()
+    await asyncio.wait_for(poll, 20)
+    assert (count, kafka.count) == (0, 1)
+    assert not consumer._worker(PARTITION).working
+
+
+async def test_polls_wait_only_once_for_a_worker_that_takes_long(
+    system: ModelSystem, consumer: ConsumerGroup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    released = asyncio.Event()
+
+    async def on_put(batch: Batch[Any], tx: Tx) -> list[OutboundEvent]:
+        await released.wait()
+        return await model.on_put(batch, tx)
+
+    replace_handlers(consumer, {PARTITION[0]: on_put})
+    consumer.dispatch(puts(system, PARTITION, [0]))
+    await asyncio.wait_for(consumer.poll(Polled()), 20)
+    monkeypatch.setattr(group, "WORKER_WAIT_SECONDS", 3600.0)
+    try:
+        await asyncio.wait_for(consumer.poll(Polled()), 20)
+    finally:
+        released.set()
 
 
 class UndecodableName(str):
