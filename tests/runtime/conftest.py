@@ -7,7 +7,7 @@ from typing import Any
 
 import asyncpg
 import pytest
-from confluent_kafka import KafkaException, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import OffsetSpec
 
 from contracts.topics import CLOCK
@@ -58,8 +58,8 @@ async def empty_the_clock(system: ModelSystem) -> None:
             end = system.admin.list_offsets({partition: latest})[partition].result(10).offset
             system.admin.delete_records([TopicPartition(CLOCK.name, 0, end)])[partition].result(10)
         except KafkaException as error:
-            if error.args[0].retriable():
-                return False  # the broker does not know the new topic yet
+            if error.args[0].retriable() or error.args[0].code() == KafkaError.NOT_LEADER_FOR_PARTITION:
+                return False  # the topic is new to the broker, or an earlier test has restarted it
             raise
         return True
 
