@@ -24,10 +24,10 @@ from runtime.subscription import Subscription
 
 LONG_POLL_MS = 250
 """Poll timeout, and the longest that the broker waits for a record, while there is something to do."""
+REST_POLL_MS = 3000
+"""``LONG_POLL_MS`` at rest. A record ends the wait at once, but a partition that is reassigned waits for its end."""
 WORKER_WAIT_SECONDS = 0.25
 """The longest that a poll waits for the workers."""
-REST_POLL_MS = 3000
-"""The same at rest. A record ends the wait immediately, but a partition that is reassigned waits for its end."""
 REST_AFTER_SECONDS = 5.0
 """Seconds without a record, a seek or an assignment after which a group is at rest."""
 BATCHES_PER_POLL = 4

@@ -53,7 +53,7 @@ def withdraw_proposal(work: UnitOfWork, gap: ServiceGap, on: date) -> ServiceGap
 
 
 def process_gap(work: UnitOfWork, case: ChildCase, gap: ServiceGap, at: datetime) -> None:
-    """Complete the day for a gap: refer it if it is still shown, withdraw its referral if it is not."""
+    """Complete the day for a gap: refer it if it is still current, withdraw its referral if it is not."""
     if gap.current and not gap.needs_confirming and gap.referral is None:
         current = case.open_referral_on(gap.route, gap.code)
         covered = current is not None and (current.level <= gap.level or current.state not in referrals.UNFINISHED)
